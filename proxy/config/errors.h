@@ -1,0 +1,108 @@
+#pragma once
+// Everything that is wrong with one configuration, collected so that one run reports all of it.
+//
+// An Errors is made by whoever loads a configuration (check, run, reload, the xDS client), handed by
+// pointer to the Nodes of one or more Documents, and read when parsing is over.  It must outlive those
+// Nodes.  Not thread-safe: one parse, one thread.
+//
+// Messages read like a compiler's, sorted by source and line:
+//   mesh.yaml:12:15: inbound.listen: expected a port of 1-65535, got 70000
+//   lds/inbound: filter_chains[1].filters[0].name: ...            (a resource has no lines)
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace pillion::config {
+
+struct Value;
+
+// A position in the text, counted from 1; line 0 means that the source has no lines.
+struct Mark {
+  uint32_t line = 0;
+  uint32_t column = 0;
+};
+
+// Where something was written.
+struct Where {
+  std::string source;  // file name as the user gave it, or a resource such as "lds/inbound"
+  Mark mark;
+  std::string path;  // "services.orders.hosts[1]"; empty for a whole source
+
+  // "mesh.yaml:12:15" or "lds/inbound".
+  [[nodiscard]] std::string place() const;
+};
+
+// A value that refers to another object by name: if the object does not exist, the error belongs to
+// the place where the name was written.  Made by Node::located_string().
+template <typename T>
+struct Located {
+  T value{};
+  Where where{};
+};
+
+enum class Severity : uint8_t { kError, kWarning };
+
+struct Problem {
+  Where where;
+  std::string text;
+  Severity severity = Severity::kError;
+
+  // "place: path: text"; a warning says so before its text.
+  [[nodiscard]] std::string to_string() const;
+};
+
+// What a field that no parser asked for is: an error in files, a warning with
+// --allow-unknown-static-fields and from xDS (a newer control plane must not be refused).
+enum class UnknownFields : uint8_t { kError, kWarn };
+
+class Errors {
+ public:
+  // Of each severity; what comes later is only counted.
+  static constexpr size_t kMaxProblems = 1000;
+
+  explicit Errors(UnknownFields unknown = UnknownFields::kError) : unknown_(unknown) {}
+  Errors(const Errors&) = delete;
+  Errors& operator=(const Errors&) = delete;
+
+  void error(Where where, std::string text);
+  void warn(Where where, std::string text);
+  // A warning, also counted under the field's name for stats and /config_dump.
+  void warn_unknown_field(Where where, std::string_view field, std::string text);
+
+  [[nodiscard]] bool ok() const { return error_count_ == 0; }
+  [[nodiscard]] size_t error_count() const { return error_count_; }
+  [[nodiscard]] size_t warning_count() const { return warning_count_; }
+  [[nodiscard]] UnknownFields unknown_fields_policy() const { return unknown_; }
+  // Name of each unknown field that was tolerated -> how often it occurred.
+  [[nodiscard]] const std::map<std::string, uint64_t>& unknown_fields() const {
+    return unknown_counts_;
+  }
+
+  // By source (in order of first appearance), line, column; without repetitions.
+  [[nodiscard]] std::vector<Problem> sorted(Severity severity = Severity::kError) const;
+  // One problem a line, each line ended by '\n'; the last says "and N more" when the cap was hit.
+  [[nodiscard]] std::string to_string(Severity severity = Severity::kError) const;
+
+ private:
+  friend class Node;
+  using Names = std::vector<std::string_view>;
+
+  void add(Severity severity, Where where, std::string text);
+  // Errors beyond the cap are counted without building their text.
+  [[nodiscard]] bool is_full() const { return error_count_ >= kMaxProblems; }
+
+  UnknownFields unknown_;
+  std::vector<Problem> problems_;
+  size_t error_count_ = 0;
+  size_t warning_count_ = 0;
+  std::map<std::string, uint64_t> unknown_counts_;
+  // The keys that parsers have asked each mapping for, until its reject_unknown_keys().
+  std::unordered_map<const Value*, Names> asked_;
+};
+
+}  // namespace pillion::config
