@@ -42,7 +42,10 @@ struct Value {
   };
   uint32_t size = 0;  // children, or bytes of text
   Mark mark;
-  Mark key_mark;
+  union {
+    Mark key_mark{};  // if the parent is a mapping
+    uint32_t index;   // if it is a sequence
+  };
   Kind kind = Kind::kNull;
   bool is_quoted = false;   // a scalar that was quoted in YAML or is a string by type
   bool is_derived = false;  // place and path are those of `origin`
@@ -60,6 +63,8 @@ class Document {
 
   // The Node keeps neither the document nor `errors` alive.
   [[nodiscard]] Node root(Errors& errors) const;
+  [[nodiscard]] const Value& root_value() const { return *root_; }
+  [[nodiscard]] const std::string& source() const { return source_; }
   [[nodiscard]] size_t value_count() const { return value_count_; }
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
@@ -75,8 +80,8 @@ class Document {
   std::byte* cursor_ = nullptr;
   std::byte* end_ = nullptr;
   std::unordered_map<std::string_view, const Key*> keys_;
-  std::vector<std::unique_ptr<const std::string>> sources_;
-  std::vector<std::shared_ptr<const Document>> origins_;  // derived values point into these
+  std::string source_;
+  std::vector<std::shared_ptr<const Document>> others_;  // sources and origins of values lie in these
   const Value* root_ = nullptr;
   size_t value_count_ = 0;
   size_t bytes_ = 0;
@@ -85,17 +90,16 @@ class Document {
 // Builds a Document in the order of its text:
 //   value    := null | scalar... | begin_sequence value* end | begin_mapping (key value)* end
 //   document := value finish
-// Breaking this order, or giving a mapping the same key twice, is a programming error and aborts
-// (text from outside is checked by the loader before it gets here).
+// Breaking this order is a programming error and aborts.  A key given twice is not noticed here: the
+// loader reports it.
 class TreeBuilder {
  public:
   explicit TreeBuilder(std::string source);
 
-  // The place of the values that follow: a mark in `source`, or the place and path of a node of
-  // another document, which the new document then keeps alive.
+  // The place of the values that follow: a mark in the source ...
   void at(Mark mark);
-  void at_source(const std::string& source);
-  void from(const Node& origin);
+  // ... or the place and path of a value of another document, which must be kept alive.  nullptr ends it.
+  void from(const Value* origin);
   void keep_alive(std::shared_ptr<const Document> document);
 
   TreeBuilder& key(std::string_view key, Mark mark = {});
@@ -109,7 +113,7 @@ class TreeBuilder {
   void begin_sequence();
   void begin_mapping();
   void end();
-  // A deep copy that keeps places and paths of the original.
+  // A deep copy that keeps the places of the original, whose document must be kept alive.
   void copy(const Value& value);
 
   // How deep the value that comes next is nested (0: the root).
@@ -127,13 +131,13 @@ class TreeBuilder {
   };
   Value& add(Kind kind);
   Value& add_scalar(std::string_view text, bool is_quoted);
-  const std::string* source_named(const std::string& name);
+  Value& open(Kind kind);
+  static void copy_place(const Value& from, Value& to);
 
   std::shared_ptr<Document> document_;
   std::vector<Open> open_;
   const Key* next_key_ = nullptr;
   Mark next_key_mark_;
-  const std::string* source_;
   const Value* origin_ = nullptr;
   Mark mark_;
 };

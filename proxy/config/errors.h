@@ -93,8 +93,6 @@ class Errors {
   using Names = std::vector<std::string_view>;
 
   void add(Severity severity, Where where, std::string text);
-  // Errors beyond the cap are counted without building their text.
-  [[nodiscard]] bool is_full() const { return error_count_ >= kMaxProblems; }
 
   UnknownFields unknown_;
   std::vector<Problem> problems_;

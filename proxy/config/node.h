@@ -29,18 +29,13 @@
 
 #include "proxy/config/document.h"
 #include "proxy/config/errors.h"
+#include "proxy/config/scalars.h"
 
 namespace pillion::config {
 
 class Items;
 class Entries;
 struct TypedConfig;
-
-// numerator / denominator, denominator one of 100, 10,000, 1,000,000 (envoy.type.v3.FractionalPercent).
-struct Fraction {
-  uint32_t numerator = 0;
-  uint32_t denominator = 100;
-};
 
 // A row of an enum's table: `number` is the one of the .proto file and of the C++ enumerator.  A name
 // that Envoy knows and we refuse carries the reason.
@@ -99,7 +94,9 @@ class Node {
   // Key and value of each entry: for maps whose keys are the user's.  Marks them all as known.
   [[nodiscard]] Entries entries() const;
   // Refuses fields that Envoy v3 has and Pillion lacks; `reason` such as "issue 5" or a hint.
-  void unsupported(std::initializer_list<std::string_view> keys, std::string_view reason = {}) const;
+  // Follows the policy for unknown fields, as reject_unknown_keys() does.
+  void unsupported(std::initializer_list<std::string_view> keys, std::string_view reason = {},
+                   Unknown unknown = Unknown::kAsConfigured) const;
   // Fields that are legal and without effect here; say why in a comment at the call.
   void ignore(std::initializer_list<std::string_view> keys) const;
   // Reports each key that nobody asked for.  kAlwaysError where skipping a field would weaken
@@ -112,10 +109,11 @@ class Node {
 
   // --- Scalars ----------------------------------------------------------------------------------
   // as_x(): missing is an error.  as_x_or(d): missing is d.  Of the wrong kind: an error, and d or 0.
+  // A required string must not be empty; use as_string_or("") where it may be.
   [[nodiscard]] std::string as_string() const;
   [[nodiscard]] std::string as_string_or(std::string_view fallback) const;
   // Borrowed from the Document; "" if missing.
-  [[nodiscard]] std::string_view as_view() const;
+  [[nodiscard]] std::string_view as_view_or(std::string_view fallback = {}) const;
   [[nodiscard]] Located<std::string> located_string() const;
   [[nodiscard]] bool as_bool() const;
   [[nodiscard]] bool as_bool_or(bool fallback) const;
@@ -175,8 +173,9 @@ class Node {
   [[nodiscard]] Node find(std::string_view key) const;
   void mark_known(std::string_view key) const;
   [[nodiscard]] int enum_number(std::span<const EnumRow> rows, const int* fallback) const;
-  void report_unknown_key(const Value& child, std::span<const std::string_view> known,
-                          Unknown unknown) const;
+  // An error or a warning on a field (its key), as the policy for unknown fields says.
+  static void report_field(const Node& field, std::string text, Unknown unknown);
+  void expected_kind(std::string_view what) const;
 
   const Value* value_ = nullptr;
   Errors* errors_ = nullptr;

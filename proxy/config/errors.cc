@@ -1,0 +1,78 @@
+#include "proxy/config/errors.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "proxy/base/str.h"
+
+namespace pillion::config {
+
+std::string Where::place() const {
+  return mark.line == 0 ? source : str(source, ':', mark.line, ':', mark.column);
+}
+
+std::string Problem::to_string() const {
+  std::string out = where.place();
+  if (!where.path.empty()) out += (out.empty() ? "" : ": ") + where.path;
+  if (!out.empty()) out += ": ";
+  if (severity == Severity::kWarning) out += "warning: ";
+  return out + text;
+}
+
+void Errors::error(Where where, std::string text) {
+  add(Severity::kError, std::move(where), std::move(text));
+}
+
+void Errors::warn(Where where, std::string text) {
+  add(Severity::kWarning, std::move(where), std::move(text));
+}
+
+void Errors::warn_unknown_field(Where where, std::string_view field, std::string text) {
+  // Names come from outside: the table must not grow with them.
+  if (auto found = unknown_counts_.find(std::string(field)); found != unknown_counts_.end()) {
+    ++found->second;
+  } else if (unknown_counts_.size() < kMaxProblems) {
+    unknown_counts_.emplace(field, 1);
+  }
+  warn(std::move(where), std::move(text));
+}
+
+void Errors::add(Severity severity, Where where, std::string text) {
+  size_t& count = severity == Severity::kError ? error_count_ : warning_count_;
+  if (++count > kMaxProblems) return;
+  problems_.push_back({std::move(where), std::move(text), severity});
+}
+
+std::vector<Problem> Errors::sorted(Severity severity) const {
+  std::vector<std::pair<size_t, const Problem*>> found;
+  std::map<std::string_view, size_t> order_of_source;
+  for (const Problem& p : problems_) {
+    const size_t order = order_of_source.emplace(p.where.source, order_of_source.size()).first->second;
+    if (p.severity == severity) found.emplace_back(order, &p);
+  }
+  auto rank = [](const std::pair<size_t, const Problem*>& p) {
+    return std::make_tuple(p.first, p.second->where.mark.line, p.second->where.mark.column);
+  };
+  std::stable_sort(found.begin(), found.end(),
+                   [&rank](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  std::vector<Problem> out;
+  for (const auto& [order, problem] : found) {
+    const bool is_repeated = std::any_of(out.rbegin(), out.rend(), [problem = problem](auto& other) {
+      return other.text == problem->text && other.where.path == problem->where.path &&
+             other.where.place() == problem->where.place();
+    });
+    if (!is_repeated) out.push_back(*problem);
+  }
+  return out;
+}
+
+std::string Errors::to_string(Severity severity) const {
+  std::string out;
+  for (const Problem& problem : sorted(severity)) out += problem.to_string() + '\n';
+  const size_t count = severity == Severity::kError ? error_count_ : warning_count_;
+  if (count > kMaxProblems) out += str("and ", count - kMaxProblems, " more\n");
+  return out;
+}
+
+}  // namespace pillion::config

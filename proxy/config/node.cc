@@ -1,0 +1,259 @@
+#include "proxy/config/node.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+
+namespace pillion::config {
+namespace {
+
+// Stand in a mapping's list of asked keys for "all of them" and "its wrong kind was reported".
+constexpr std::string_view kAllKeys = "*";
+constexpr std::string_view kWrongKind = "!";
+
+const Value* written_at(const Value* value) { return value->is_derived ? value->origin : value; }
+
+bool is_same_field(const Key& key, std::string_view field) {
+  return key.text == field || (key.has_upper && is_camel_case_of(key.text, field));
+}
+
+void append_key(std::string& path, std::string_view key) {
+  const bool is_plain = key.find_first_of(".[]\" ") == key.npos && !key.empty();
+  if (!is_plain) {
+    path += str("[\"", printable(key), "\"]");
+  } else {
+    if (!path.empty()) path += '.';
+    path += printable(key);
+  }
+}
+
+std::string path_of(const Value* value) {
+  std::vector<const Value*> chain;
+  for (value = written_at(value); value->parent != nullptr; value = value->parent) {
+    chain.push_back(value);
+  }
+  std::string path;
+  for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
+    if ((*it)->key != nullptr) {
+      append_key(path, (*it)->key->text);
+    } else {
+      path += str('[', (*it)->index, ']');
+    }
+  }
+  return path;
+}
+
+std::string describe(const Node& node) {
+  switch (node.kind()) {
+    case Kind::kNull:
+      return "nothing";
+    case Kind::kSequence:
+      return "a list";
+    case Kind::kMapping:
+      return "a mapping";
+    case Kind::kScalar:
+      break;
+  }
+  const std::string text = printable(node.raw());
+  return node.is_quoted() || text.empty() ? str('"', text, '"') : text;
+}
+
+}  // namespace
+
+Node Node::missing(const Value* parent, std::string_view key, Errors* errors) {
+  Node node(parent, errors);
+  node.missing_key_ = key;
+  return node;
+}
+
+std::string_view Node::key() const {
+  if (!missing_key_.empty()) return missing_key_;
+  if (value_ == nullptr || value_->key == nullptr) return {};
+  return value_->key->text;
+}
+
+size_t Node::size() const { return is_sequence() || is_mapping() ? value_->size : 0; }
+
+std::string Node::path() const {
+  if (value_ == nullptr) return {};
+  std::string path = path_of(value_);
+  if (!missing_key_.empty()) append_key(path, missing_key_);
+  return path;
+}
+
+Where Node::where() const {
+  if (value_ == nullptr) return {};
+  const Value* written = written_at(value_);
+  return {*written->source, written->mark, path()};
+}
+
+Where Node::key_where() const {
+  Where where = this->where();
+  if (is_absent()) return where;
+  const Value* written = written_at(value_);
+  if (written->key != nullptr) where.mark = written->key_mark;
+  return where;
+}
+
+// --- Mappings -------------------------------------------------------------------------------------
+
+void Node::mark_known(std::string_view key) const {
+  if (errors_ == nullptr) return;
+  Errors::Names& names = errors_->asked_[value_];
+  if (std::find(names.begin(), names.end(), key) == names.end()) names.push_back(key);
+}
+
+void Node::expected_kind(std::string_view what) const {
+  if (errors_ == nullptr) return;
+  Errors::Names& names = errors_->asked_[value_];
+  if (std::find(names.begin(), names.end(), kWrongKind) != names.end()) return;
+  names.push_back(kWrongKind);
+  expected(what);
+}
+
+Node Node::find(std::string_view key) const {
+  const Value* found = nullptr;
+  for (const Value* child = value_->first_child; child != nullptr; child = child->next) {
+    if (!is_same_field(*child->key, key)) continue;
+    if (found == nullptr) {
+      found = child;
+    } else if (found->key != child->key) {
+      Node(child, errors_).error(str("the same field as \"", found->key->text, '"'));
+    }
+  }
+  return found == nullptr ? missing(value_, key, errors_) : Node(found, errors_);
+}
+
+Node Node::operator[](std::string_view key) const {
+  if (is_absent()) return *this;
+  if (value_->kind == Kind::kNull) return missing(value_, key, errors_);
+  if (value_->kind != Kind::kMapping) {
+    expected_kind("a mapping");
+    return missing(value_, key, errors_);
+  }
+  mark_known(key);
+  return find(key);
+}
+
+Node Node::required(std::string_view key) const {
+  Node field = (*this)[key];
+  // Of the wrong kind itself: that was reported.
+  const bool may_have_fields = is_missing() || is_mapping();
+  if (field.is_missing() && may_have_fields) field.error("required field is missing");
+  return field;
+}
+
+bool Node::has(std::string_view key) const { return (*this)[key].is_present(); }
+
+Node Node::one_of(std::initializer_list<std::string_view> keys, Need need) const {
+  Node found;
+  for (std::string_view key : keys) {
+    Node field = (*this)[key];
+    if (field.is_missing()) continue;
+    if (found.is_missing()) {
+      found = field;
+    } else {
+      field.error(str("only one of ", found.key(), " and ", field.key(), " may be given"));
+    }
+  }
+  if (found.is_present()) return found;
+  if (need == Need::kExactlyOne && (is_missing() || is_mapping())) {
+    std::string names;
+    for (std::string_view key : keys) names += (names.empty() ? "" : ", ") + std::string(key);
+    error(keys.size() == 1 ? str("required field ", names, " is missing")
+                           : str("expected one of ", names));
+  }
+  return keys.size() == 0 ? found : (*this)[*keys.begin()];
+}
+
+Entries Node::entries() const {
+  if (is_missing()) return {nullptr, 0, errors_};
+  if (!is_mapping()) {
+    expected_kind("a mapping");
+    return {nullptr, 0, errors_};
+  }
+  mark_known(kAllKeys);
+  return {value_->first_child, value_->size, errors_};
+}
+
+Items Node::items() const {
+  if (is_missing()) return {nullptr, 0, errors_};
+  if (!is_sequence()) {
+    expected_kind("a list");
+    return {nullptr, 0, errors_};
+  }
+  return {value_->first_child, value_->size, errors_};
+}
+
+void Node::report_field(const Node& field, std::string text, Unknown unknown) {
+  if (field.errors_ == nullptr) return;
+  const bool is_tolerated = unknown == Unknown::kAsConfigured &&
+                            field.errors_->unknown_fields_policy() == UnknownFields::kWarn;
+  if (is_tolerated) {
+    field.errors_->warn_unknown_field(field.key_where(), field.key(), std::move(text));
+  } else {
+    field.errors_->error(field.key_where(), std::move(text));
+  }
+}
+
+void Node::unsupported(std::initializer_list<std::string_view> keys, std::string_view reason,
+                       Unknown unknown) const {
+  for (std::string_view key : keys) {
+    Node field = (*this)[key];
+    if (field.is_missing()) continue;
+    std::string text = "known to Envoy v3 but not supported by Pillion yet";
+    if (!reason.empty()) text += str(" (", reason, ')');
+    report_field(field, std::move(text), unknown);
+  }
+}
+
+void Node::ignore(std::initializer_list<std::string_view> keys) const {
+  for (std::string_view key : keys) (void)(*this)[key];
+}
+
+void Node::reject_unknown_keys(Unknown unknown) const {
+  if (is_missing() || errors_ == nullptr) return;
+  if (!is_mapping()) return expected_kind("a mapping");
+  Errors::Names known;
+  if (auto asked = errors_->asked_.find(value_); asked != errors_->asked_.end()) {
+    known = std::move(asked->second);
+    errors_->asked_.erase(asked);
+  }
+  if (std::find(known.begin(), known.end(), kAllKeys) != known.end()) return;
+  for (const Value* child = value_->first_child; child != nullptr; child = child->next) {
+    const bool is_known = std::any_of(known.begin(), known.end(), [child](std::string_view name) {
+      return is_same_field(*child->key, name);
+    });
+    if (is_known) continue;
+    report_field(Node(child, errors_), "unknown field" + did_you_mean(child->key->text, known),
+                 unknown);
+  }
+}
+
+// --- Errors ---------------------------------------------------------------------------------------
+
+void Node::error(std::string text) const {
+  if (errors_ == nullptr) return;
+  // Beyond the cap nobody reads the place, and finding it costs time.
+  if (errors_->error_count() >= Errors::kMaxProblems) return errors_->error({}, {});
+  errors_->error(where(), std::move(text));
+}
+
+void Node::warn(std::string text) const {
+  if (errors_ != nullptr) errors_->warn(where(), std::move(text));
+}
+
+void Node::expected(std::string_view what, std::string_view hint) const {
+  std::string text = str("expected ", what, ", got ", describe(*this));
+  if (!hint.empty()) text += str(" (", hint, ')');
+  error(std::move(text));
+}
+
+void Node::unknown_name(std::string_view what, std::span<const std::string_view> candidates) const {
+  error(str("unknown ", what, " \"", printable(raw()), '"', did_you_mean(raw(), candidates)));
+}
+
+}  // namespace pillion::config
