@@ -1,0 +1,261 @@
+#include "proxy/stats/registry.h"
+
+#include <algorithm>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/str.h"
+
+namespace pillion::stats {
+namespace {
+
+template <typename T>
+const T& at(const void* block, const Row& row) {
+  return *reinterpret_cast<const T*>(static_cast<const char*>(block) + row.offset);
+}
+template <typename T>
+T& at(void* block, const Row& row) {
+  return *reinterpret_cast<T*>(static_cast<char*>(block) + row.offset);
+}
+
+// Length of the UTF-8 sequence at the start of `s`, 0 if there is none (RFC 3629; overlong forms and
+// surrogates are none).
+size_t utf8_length(std::string_view s) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
+  const unsigned char b = byte(0);
+  const size_t n = b < 0x80 ? 1 : b >= 0xc2 && b <= 0xdf ? 2 : (b >> 4) == 0xe ? 3
+                   : b >= 0xf0 && b <= 0xf4 ? 4 : 0;
+  if (n == 0 || n > s.size()) return 0;
+  for (size_t i = 1; i < n; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  if (b == 0xe0 && byte(1) < 0xa0) return 0;
+  if (b == 0xed && byte(1) >= 0xa0) return 0;
+  if (b == 0xf0 && byte(1) < 0x90) return 0;
+  if (b == 0xf4 && byte(1) >= 0x90) return 0;
+  return n;
+}
+
+// Adds one block to the sum of a row.
+struct Summer {
+  const Row& row;
+  RowValue& out;
+  uint64_t counter = 0;  // unsigned: a reset counts on wrapping
+
+  void add_key(std::string_view key, uint64_t n) {
+    for (auto& [have, count] : out.keyed) {
+      if (have == key) {
+        count += n;
+        return;
+      }
+    }
+    out.keyed.emplace_back(key, n);
+  }
+  void add(const void* block) {
+    switch (row.type) {
+      case RowType::kCounter:
+        counter += at<Counter>(block, row).value();
+        break;
+      case RowType::kGauge: {
+        const Gauge& gauge = at<Gauge>(block, row);
+        out.number += gauge.value();
+        out.used |= gauge.used();
+        break;
+      }
+      case RowType::kHistogram: {
+        const Histogram& h = at<Histogram>(block, row);
+        for (size_t i = 0; i < Histogram::kBuckets; ++i) out.histogram.buckets[i] += h.bucket(i);
+        out.histogram.sum_micros += h.sum_micros();
+        break;
+      }
+      case RowType::kCodes:
+        at<CodeCounters>(block, row).for_each([&](uint16_t code, uint64_t n) {
+          add_key(code == 0 ? "unknown" : str(code), n);
+        });
+        break;
+      case RowType::kNamed:
+        at<NamedCounters>(block, row).for_each([&](const char* name, uint64_t n) {
+          add_key(name == nullptr ? "unknown" : name, n);
+        });
+        break;
+    }
+  }
+  void finish() {
+    if (row.type == RowType::kCounter) {
+      out.number = static_cast<int64_t>(counter);
+      out.used = counter != 0;
+    } else if (row.type == RowType::kHistogram) {
+      out.used = out.histogram.count() != 0;
+    } else if (row.type != RowType::kGauge) {
+      // Below 0: a reset that met more keys than a block holds took them from "unknown".
+      std::erase_if(out.keyed, [](const auto& entry) {
+        return static_cast<int64_t>(entry.second) <= 0;
+      });
+      std::sort(out.keyed.begin(), out.keyed.end());
+      out.used = !out.keyed.empty();
+    }
+  }
+};
+
+// Adds (or, for a reset, takes away) the counters of a row.
+void fold_counters(void* into, const void* from, const Row& row, bool negative) {
+  const auto signed_count = [&](uint64_t n) { return negative ? uint64_t{0} - n : n; };
+  if (row.type == RowType::kCounter) {
+    at<Counter>(into, row).add(signed_count(at<Counter>(from, row).value()));
+  } else if (row.type == RowType::kCodes) {
+    at<CodeCounters>(from, row).for_each([&](uint16_t code, uint64_t n) {
+      at<CodeCounters>(into, row).add(code, signed_count(n));
+    });
+  } else if (row.type == RowType::kNamed) {
+    at<NamedCounters>(from, row).for_each([&](const char* name, uint64_t n) {
+      at<NamedCounters>(into, row).add(name, signed_count(n));
+    });
+  }
+}
+
+}  // namespace
+
+uint64_t HistogramTotals::count() const noexcept {
+  uint64_t n = 0;
+  for (const uint64_t bucket : buckets) n += bucket;
+  return n;
+}
+
+Scope::Scope(Kind kind, std::string_view name, std::string_view name2, std::string raw)
+    : kind_(kind), name_(name), name2_(name2), raw_(std::move(raw)) {}
+
+Scope::~Scope() {
+  const KindInfo& info = kind_info(kind_);
+  for (const Slot& slot : slots_) info.destroy(slot.block);
+  if (folded_ != nullptr) info.destroy(folded_);
+}
+
+BlockHold::~BlockHold() {
+  if (block_ != nullptr) registry_->release(*scope_, writer_);
+}
+
+BlockHold Registry::hold(Kind kind, Writer writer, std::string_view name, std::string_view name2) {
+  const KindInfo& info = kind_info(kind);
+  const std::string clean = sanitize_name(name);
+  const std::string clean2 = sanitize_name(name2);
+  std::string raw = str(info.before, clean, info.between, clean2, info.after);
+
+  const std::lock_guard lock(mutex_);
+  Scopes& scopes = scopes_[static_cast<size_t>(kind)];
+  auto found = scopes.find(raw);
+  if (found == scopes.end()) {
+    auto scope = std::make_shared<Scope>(kind, clean, clean2, std::move(raw));
+    const std::string_view key = scope->raw();
+    found = scopes.emplace(key, std::move(scope)).first;
+  }
+  const std::shared_ptr<Scope>& scope = found->second;
+  for (Scope::Slot& slot : scope->slots_) {
+    if (slot.writer != writer) continue;
+    ++slot.refs;
+    return {this, scope, writer, slot.block};
+  }
+  scope->slots_.push_back({writer, 1, info.make()});
+  return {this, scope, writer, scope->slots_.back().block};
+}
+
+void Registry::release(Scope& scope, Writer writer) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto slot = std::find_if(scope.slots_.begin(), scope.slots_.end(),
+                                 [writer](const Scope::Slot& s) { return s.writer == writer; });
+  ASSERT(slot != scope.slots_.end());
+  if (--slot->refs > 0) return;
+  void* block = slot->block;
+  scope.slots_.erase(slot);
+  if (scope.slots_.empty()) {
+    scopes_[static_cast<size_t>(scope.kind())].erase(scope.raw());  // the caller still holds it
+  } else {
+    fold(scope, block);
+  }
+  kind_info(scope.kind()).destroy(block);
+}
+
+void Registry::fold(Scope& scope, const void* block) {
+  const KindInfo& info = kind_info(scope.kind());
+  if (scope.folded_ == nullptr) scope.folded_ = info.make();
+  for (const Row& row : info.rows) {
+    fold_counters(scope.folded_, block, row, false);
+    if (row.type == RowType::kHistogram) {
+      at<Histogram>(scope.folded_, row).add(at<Histogram>(block, row));
+    } else if (row.type == RowType::kGauge && at<Gauge>(block, row).used()) {
+      at<Gauge>(scope.folded_, row).add(0);  // it was used; its value went with its writer
+    }
+  }
+}
+
+std::vector<std::shared_ptr<const Scope>> Registry::scopes(Kind kind) const {
+  const std::lock_guard lock(mutex_);
+  const Scopes& all = scopes_[static_cast<size_t>(kind)];
+  std::vector<std::shared_ptr<const Scope>> out;
+  out.reserve(all.size());
+  for (const auto& [raw, scope] : all) out.push_back(scope);
+  return out;
+}
+
+bool Registry::read(const Scope& scope, const Row& row, RowValue& out) const {
+  out.used = false;
+  out.number = 0;
+  out.histogram = {};
+  out.keyed.clear();
+  Summer sum{row, out};
+  {
+    const std::lock_guard lock(mutex_);
+    if (scope.slots_.empty()) return false;
+    for (const Scope::Slot& slot : scope.slots_) sum.add(slot.block);
+    if (scope.folded_ != nullptr) sum.add(scope.folded_);
+  }
+  sum.finish();
+  return true;
+}
+
+void Registry::reset_counters() {
+  // Blocks belong to their writers, so what they hold now is taken away in the folded block.
+  const std::lock_guard lock(mutex_);
+  for (Scopes& scopes : scopes_) {
+    for (auto& [raw, scope] : scopes) {
+      const KindInfo& info = kind_info(scope->kind());
+      void* fresh = info.make();
+      for (const Row& row : info.rows) {
+        for (const Scope::Slot& slot : scope->slots_) fold_counters(fresh, slot.block, row, true);
+        if (scope->folded_ == nullptr) continue;
+        if (row.type == RowType::kHistogram) {
+          at<Histogram>(fresh, row).add(at<Histogram>(scope->folded_, row));
+        } else if (row.type == RowType::kGauge && at<Gauge>(scope->folded_, row).used()) {
+          at<Gauge>(fresh, row).add(0);
+        }
+      }
+      if (scope->folded_ != nullptr) info.destroy(scope->folded_);
+      scope->folded_ = fresh;
+    }
+  }
+}
+
+std::string sanitize_name(std::string_view name) {
+  std::string out;
+  out.reserve(name.size());
+  while (!name.empty()) {
+    size_t take = 1;
+    if (name.starts_with("://")) {
+      take = 3;
+    } else if (name.starts_with(":/")) {
+      take = 2;
+    } else if (const auto c = static_cast<unsigned char>(name[0]);
+               c != ':' && c >= 0x20 && c != 0x7f) {
+      take = utf8_length(name);
+      if (take != 0) {
+        out += name.substr(0, take);
+        name.remove_prefix(take);
+        continue;
+      }
+      take = 1;
+    }
+    out += '_';
+    name.remove_prefix(take);
+  }
+  return out;
+}
+
+}  // namespace pillion::stats
