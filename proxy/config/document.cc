@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t kFirstBlock = size_t{4} << 10;
 constexpr size_t kLargestBlock = size_t{1} << 20;
+// Field names repeat; a mapping with more keys than this has the user's own, which do not.
+constexpr size_t kMaxInterned = 4096;
 
 }  // namespace
 
@@ -49,7 +51,7 @@ const Key* Document::intern(std::string_view key) {
   const bool has_upper =
       std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
   const Key* made = new (allocate(sizeof(Key), alignof(Key))) Key{text, has_upper};
-  keys_.emplace(text, made);
+  if (keys_.size() < kMaxInterned) keys_.emplace(text, made);
   return made;
 }
 
@@ -94,6 +96,7 @@ Value& TreeBuilder::add(Kind kind) {
     value->source = &document_->source_;
   }
   ++document_->value_count_;
+  last_value_ = value;
   if (open_.empty()) {
     ASSERT(document_->root_ == nullptr);
     document_->root_ = value;
@@ -143,6 +146,8 @@ Value& TreeBuilder::open(Kind kind) {
 void TreeBuilder::begin_sequence() { open(Kind::kSequence); }
 void TreeBuilder::begin_mapping() { open(Kind::kMapping); }
 
+void TreeBuilder::open_like(const Value& container) { copy_place(container, open(container.kind)); }
+
 void TreeBuilder::end() {
   ASSERT(!open_.empty() && next_key_ == nullptr);
   open_.pop_back();
@@ -164,7 +169,7 @@ void TreeBuilder::copy(const Value& value) {
   if (value.kind == Kind::kScalar) {
     return copy_place(value, add_scalar(value.scalar(), value.is_quoted));
   }
-  copy_place(value, open(value.kind));
+  open_like(value);
   for (const Value* child = value.first_child; child != nullptr; child = child->next) {
     if (value.kind == Kind::kMapping) key(child->key->text, child->key_mark);
     copy(*child);

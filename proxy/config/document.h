@@ -21,7 +21,7 @@ class Node;
 
 enum class Kind : uint8_t { kNull, kScalar, kSequence, kMapping };
 
-// A mapping's key; each distinct one is stored once per Document.
+// A mapping's key; the common ones are stored once per Document.
 struct Key {
   std::string_view text;
   bool has_upper;  // may be the camelCase spelling of a field (proto3 JSON mapping)
@@ -112,6 +112,8 @@ class TreeBuilder {
   void boolean(bool value);
   void begin_sequence();
   void begin_mapping();
+  // Opens a list or mapping at the place of another one, as copy() does.
+  void open_like(const Value& container);
   void end();
   // A deep copy that keeps the places of the original, whose document must be kept alive.
   void copy(const Value& value);
@@ -121,6 +123,8 @@ class TreeBuilder {
   [[nodiscard]] size_t value_count() const { return document_->value_count_; }
   // The container that is open, with the children so far; null outside of one.
   [[nodiscard]] const Value* open_container() const;
+  // The value added last; it stays where it is.
+  [[nodiscard]] const Value* last_value() const { return last_value_; }
 
   [[nodiscard]] std::shared_ptr<const Document> finish();
 
@@ -136,6 +140,7 @@ class TreeBuilder {
 
   std::shared_ptr<Document> document_;
   std::vector<Open> open_;
+  const Value* last_value_ = nullptr;
   const Key* next_key_ = nullptr;
   Mark next_key_mark_;
   const Value* origin_ = nullptr;

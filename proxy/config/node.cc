@@ -120,7 +120,7 @@ Node Node::find(std::string_view key) const {
     if (!is_same_field(*child->key, key)) continue;
     if (found == nullptr) {
       found = child;
-    } else if (found->key != child->key) {
+    } else if (found->key->text != child->key->text) {
       Node(child, errors_).error(str("the same field as \"", found->key->text, '"'));
     }
   }

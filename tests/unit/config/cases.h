@@ -1,0 +1,75 @@
+#pragma once
+// Configuration cases as files: tests/data/config/bad/<layer>/*.yaml (or .json) begin with one
+// comment line per expected message,
+//   # expect: tab.yaml:4:8: admin.listen: expected ...
+// exactly as printed, the file's folder left out; good/ holds files that give none.  To add a case,
+// add a file.
+//
+// Layers: text (the loader), short (the short mesh YAML), envoy (features; checked by the e2e test
+// that runs `pillion check`).  Whoever can see more passes another Validate.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "proxy/config/errors.h"
+
+namespace pillion::config {
+
+namespace fs = std::filesystem;
+
+struct Case {
+  fs::path path;
+  std::string expected;  // all messages, one a line
+};
+
+// Records in Errors what is wrong with the file.
+using Validate = std::function<void(const std::string& path, Errors& errors)>;
+
+// tests/data/config, found upwards from the working directory (the build lies within the project).
+inline fs::path case_folder() {
+  for (fs::path at = fs::current_path();; at = at.parent_path()) {
+    if (fs::is_directory(at / "tests/data/config")) return at / "tests/data/config";
+    if (at == at.parent_path()) break;
+  }
+  ADD_FAILURE() << "no tests/data/config above " << fs::current_path();
+  return {};
+}
+
+// The cases of one folder and those below it, by name; fails the test if there is none.
+inline std::vector<Case> read_cases(const fs::path& folder) {
+  constexpr std::string_view kMarker = "# expect: ";
+  std::vector<Case> cases;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    Case c{entry.path(), {}};
+    std::ifstream file(c.path);
+    for (std::string line; std::getline(file, line);) {
+      const size_t at = line.find(kMarker);
+      if (at == line.npos) break;
+      if (line.ends_with('\r')) line.pop_back();
+      c.expected += line.substr(at + kMarker.size()) + '\n';
+    }
+    cases.push_back(std::move(c));
+  }
+  std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.path < b.path; });
+  EXPECT_FALSE(cases.empty()) << folder;
+  return cases;
+}
+
+// The messages that the file gives, with the folder left out of its name.
+inline std::string messages_of(const Case& c, const Validate& validate) {
+  Errors errors;
+  validate(c.path.string(), errors);
+  std::string text = errors.to_string();
+  const std::string prefix = c.path.parent_path().string() + '/';
+  for (size_t at = 0; (at = text.find(prefix, at)) != text.npos;) text.erase(at, prefix.size());
+  return text;
+}
+
+}  // namespace pillion::config
