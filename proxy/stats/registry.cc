@@ -4,6 +4,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/str.h"
+#include "proxy/base/utf8.h"
 
 namespace pillion::stats {
 namespace {
@@ -15,24 +16,6 @@ const T& at(const void* block, const Row& row) {
 template <typename T>
 T& at(void* block, const Row& row) {
   return *reinterpret_cast<T*>(static_cast<char*>(block) + row.offset);
-}
-
-// Length of the UTF-8 sequence at the start of `s`, 0 if there is none (RFC 3629; overlong forms and
-// surrogates are none).
-size_t utf8_length(std::string_view s) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
-  const unsigned char b = byte(0);
-  const size_t n = b < 0x80 ? 1 : b >= 0xc2 && b <= 0xdf ? 2 : (b >> 4) == 0xe ? 3
-                   : b >= 0xf0 && b <= 0xf4 ? 4 : 0;
-  if (n == 0 || n > s.size()) return 0;
-  for (size_t i = 1; i < n; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if (b == 0xe0 && byte(1) < 0xa0) return 0;
-  if (b == 0xed && byte(1) >= 0xa0) return 0;
-  if (b == 0xf0 && byte(1) < 0x90) return 0;
-  if (b == 0xf4 && byte(1) >= 0x90) return 0;
-  return n;
 }
 
 // Adds one block to the sum of a row.
