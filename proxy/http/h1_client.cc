@@ -1,0 +1,326 @@
+#include "proxy/http/h1_client.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "proxy/base/assert.h"
+#include "proxy/http/h1_writer.h"
+
+namespace pillion::http {
+namespace {
+
+uint64_t next_id() noexcept {
+  static std::atomic<uint64_t> id{0};
+  return id.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+}  // namespace
+
+H1ClientConnection::H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits,
+                                       Owner& owner)
+    : loop_(loop), owner_(owner), limits_(limits), writer_(batch, *this), id_(next_id()) {}
+
+H1ClientConnection::~H1ClientConnection() { DASSERT(closed_ && sink_ == nullptr); }
+
+void H1ClientConnection::start(std::unique_ptr<io::Transport> transport) {
+  transport_ = std::move(transport);
+  writer_.set_transport(*transport_);
+  transport_->start(*this);
+}
+
+void H1ClientConnection::on_connected() {
+  state_ = State::kIdle;
+  connected_at = loop_.now();
+  owner_.on_client_connected(*this);
+}
+
+UpstreamStream& H1ClientConnection::begin(ResponseSink& sink) {
+  DASSERT(is_idle() && sink_ == nullptr);
+  sink_ = &sink;
+  ++exchanges_;
+  interim_ = 0;
+  request_done_ = false;
+  parser_.begin();
+  head_ = nullptr;
+  state_ = State::kHead;
+  return *this;
+}
+
+void H1ClientConnection::send_head(const RequestHead& head, bool end) {
+  method_ = head.method;
+  OutgoingFraming framing;
+  framing.framing = head.framing;
+  framing.content_length = head.content_length;
+  framing.upgrade = !head.upgrade.empty();
+  // A method that expects a body says that there is none (RFC 9110, 8.6).
+  framing.write_length = head.framing == Framing::kNone &&
+                         (head.method == Method::kPost || head.method == Method::kPut || head.method == Method::kPatch);
+  request_framing_ = head.framing;
+  const size_t size = request_head_size(head, framing);
+  write_request_head(writer_.reserve(size), head, framing);
+  writer_.commit(size);
+  request_done_ = end;
+}
+
+void H1ClientConnection::send_body(std::string_view data, bool end) {
+  if (closed_ || write_failed_) return;
+  if (request_framing_ == Framing::kChunked && state_ != State::kTunnel) {
+    if (!data.empty()) {
+      char* begin = writer_.reserve(kMaxChunkHeader);
+      writer_.commit(static_cast<size_t>(write_chunk_header(begin, data.size()) - begin));
+      writer_.add(data);
+      writer_.append_copy(end ? std::string_view("\r\n0\r\n\r\n") : kChunkEnd);
+    } else if (end) {
+      writer_.append_copy(kLastChunk);
+    }
+  } else {
+    writer_.add(data);
+    if (end && state_ == State::kTunnel) writer_.end();
+  }
+  request_done_ = request_done_ || end;
+}
+
+void H1ClientConnection::send_trailers(const Headers& trailers) {
+  if (closed_ || write_failed_) return;
+  request_done_ = true;
+  if (request_framing_ != Framing::kChunked) return;
+  const size_t size = trailers_size(trailers);
+  write_trailers(writer_.reserve(size), trailers);
+  writer_.commit(size);
+}
+
+void H1ClientConnection::reset() {
+  sink_ = nullptr;
+  close({FailureKind::kLocalReset});
+}
+
+void H1ClientConnection::pause_response() {
+  if (!closed_) transport_->pause(io::PauseReason::kPeerFull);
+}
+
+void H1ClientConnection::resume_response() {
+  if (!closed_) transport_->resume(io::PauseReason::kPeerFull);
+}
+
+void H1ClientConnection::close(Failure failure) {
+  if (closed_) return;
+  closed_ = true;
+  writer_.detach();
+  ResponseSink* sink = std::exchange(sink_, nullptr);
+  transport_->close();
+  loop_.delete_later(std::move(transport_));
+  owner_.on_client_closed(*this, failure);
+  if (sink != nullptr) sink->on_upstream_reset(failure);
+}
+
+// A transport speaks of its peer; here the peer is an upstream.
+Failure H1ClientConnection::upstream_view(Failure failure) const noexcept {
+  if (failure.kind == FailureKind::kDownstreamReset || failure.kind == FailureKind::kPeerGone) {
+    return {FailureKind::kUpstreamReset, failure.detail};
+  }
+  return failure;
+}
+
+void H1ClientConnection::on_drained() {
+  if (sink_ != nullptr) sink_->on_request_drained();
+}
+
+void H1ClientConnection::on_write_failed() {
+  // The response may still be there to read: an early refusal of an upload, mostly.
+  write_failed_ = true;
+  keep_alive_ = false;
+  transport_->read_again();
+}
+
+void H1ClientConnection::on_readable() {
+  std::span<char> room = loop_.scratch();
+  if (sink_ != nullptr) room = room.first(std::min(room.size(), sink_->read_limit()));
+  const io::IoResult r = transport_->read(room.data(), room.size());
+  switch (r.status) {
+    case io::IoStatus::kOk:
+      owner_.on_client_bytes(r.bytes, 0);
+      process(room.data(), r.bytes);
+      break;
+    case io::IoStatus::kEof:
+      on_eof();
+      break;
+    case io::IoStatus::kError:
+      close(upstream_view(transport_->failure()));
+      break;
+    case io::IoStatus::kAgain:
+      return;
+  }
+  writer_.flush_batch();
+}
+
+void H1ClientConnection::process(char* data, size_t size) {
+  while (size > 0 && !closed_) {
+    size_t used = 0;
+    switch (state_) {
+      case State::kConnecting:
+      case State::kIdle:
+        // Nobody asked: whatever it is, it must not become the answer to the next request.
+        owner_.on_client_event(Event::kUnsolicited);
+        return close({FailureKind::kUpstreamProtocol});
+      case State::kHead:
+        used = read_head(data, size);
+        break;
+      case State::kBody:
+      case State::kTunnel:
+        used = read_body(data, size);
+        break;
+      case State::kTrailers:
+        used = read_trailers(data, size);
+        break;
+    }
+    data += used;
+    size -= used;
+  }
+}
+
+size_t H1ClientConnection::read_head(char* data, size_t size) {
+  if (head_ == nullptr) head_ = &sink_->new_response_head();
+  const size_t before = stash_.size();
+  if (before != 0) stash_.append(data, size, *head_);
+  char* const bytes = before != 0 ? stash_.data() : data;
+  switch (parser_.parse(bytes, before + size, limits_, method_, *head_)) {
+    case ParseStatus::kNeedMore:
+      if (before == 0) stash_.append(data, size, *head_);
+      return size;
+    case ParseStatus::kFailed:
+      protocol_error(before + size >= limits_.max_bytes ? Event::kTooLarge : Event::kMalformed);
+      return size;
+    case ParseStatus::kDone:
+      break;
+  }
+  const size_t head_bytes = parser_.head_bytes();
+  const std::string_view kept = head_->headers.arena().copy({bytes, head_bytes});
+  rebase_head(*head_, bytes, head_bytes, kept.data());
+  stash_.clear();
+  const size_t used = head_bytes - before;
+  if (head_->status < 200 && head_->status != 101) {
+    take_interim();
+  } else {
+    take_head(kept.data(), head_bytes, size - used);
+  }
+  return used;
+}
+
+void H1ClientConnection::take_interim() {
+  if (++interim_ > kMaxInformational) return protocol_error(Event::kInterimFlood);
+  ResponseHead* head = std::exchange(head_, nullptr);
+  parser_.begin();
+  sink_->on_informational(*head);
+}
+
+void H1ClientConnection::take_head(const char*, size_t, size_t leftover) {
+  keep_alive_ = head_->keep_alive && !write_failed_;
+  const bool tunnel = head_->status == 101 || (method_ == Method::kConnect && head_->status / 100 == 2);
+  if (tunnel) {
+    state_ = State::kTunnel;
+    keep_alive_ = false;
+    body_.begin(Framing::kUntilClose, 0);
+    return sink_->on_response_head(*head_, false);
+  }
+  body_.begin(head_->framing, head_->content_length);
+  const bool end = head_->framing == Framing::kNone;
+  ResponseSink* sink = sink_;
+  ResponseHead& head = *head_;
+  if (end) {
+    end_exchange(leftover);
+  } else {
+    state_ = State::kBody;
+  }
+  sink->on_response_head(head, end);
+}
+
+size_t H1ClientConnection::read_body(char* data, size_t size) {
+  const H1BodyReader::Result r = body_.feed(data, size);
+  if (r.failure != FailureKind::kNone) {
+    protocol_error(Event::kMalformed);
+    return size;
+  }
+  ResponseSink* sink = sink_;
+  if (r.done && body_.framing() == Framing::kChunked) {
+    state_ = State::kTrailers;
+    trailers_ = nullptr;
+    trailer_parser_.begin();
+    // Mostly the empty line follows at once: then this data is the end.
+    if (size - r.consumed >= 2 && data[r.consumed] == '\r' && data[r.consumed + 1] == '\n') {
+      const size_t used = r.consumed + 2;
+      end_exchange(size - used);
+      sink->on_response_body(r.data, true);
+      return closed_ ? size : used;
+    }
+    if (!r.data.empty()) sink->on_response_body(r.data, false);
+    return r.consumed;
+  }
+  if (r.done) end_exchange(size - r.consumed);
+  if (!r.data.empty() || r.done) sink->on_response_body(r.data, r.done);
+  return r.consumed;
+}
+
+size_t H1ClientConnection::read_trailers(char* data, size_t size) {
+  if (trailers_ == nullptr) trailers_ = &sink_->new_response_trailers();
+  const size_t before = stash_.size();
+  if (before != 0) stash_.append(data, size, *trailers_);
+  char* const bytes = before != 0 ? stash_.data() : data;
+  switch (trailer_parser_.parse(bytes, before + size, limits_, *trailers_)) {
+    case ParseStatus::kNeedMore:
+      if (before == 0) stash_.append(data, size, *trailers_);
+      return size;
+    case ParseStatus::kFailed:
+      protocol_error(Event::kMalformed);
+      return size;
+    case ParseStatus::kDone:
+      break;
+  }
+  const size_t trailer_bytes = trailer_parser_.head_bytes();
+  const std::string_view kept = trailers_->arena().copy({bytes, trailer_bytes});
+  trailers_->rebase(bytes, kept.data());
+  stash_.clear();
+  const size_t used = trailer_bytes - before;
+  ResponseSink* sink = sink_;
+  Headers& trailers = *trailers_;
+  end_exchange(size - used);
+  sink->on_response_trailers(trailers);
+  return used;
+}
+
+void H1ClientConnection::end_exchange(size_t leftover) {
+  sink_ = nullptr;
+  state_ = State::kIdle;
+  if (leftover != 0) owner_.on_client_event(Event::kUnsolicited);
+  // An answer before the end of the request leaves the rest of the request on the wire.
+  if (!keep_alive_ || !request_done_ || leftover != 0 || writer_.backlog() != 0) {
+    return close({FailureKind::kNone});
+  }
+  transport_->resume(io::PauseReason::kPeerFull);
+  transport_->watch();
+  owner_.on_client_idle(*this);
+}
+
+void H1ClientConnection::on_eof() {
+  const bool orderly_end = state_ == State::kTunnel || (state_ == State::kBody && body_.framing() == Framing::kUntilClose);
+  if (orderly_end) {
+    ResponseSink* sink = std::exchange(sink_, nullptr);
+    if (state_ == State::kTunnel) {
+      // Half-close: the other direction may go on; the stream resets us when both are done.
+      sink_ = sink;
+      transport_->pause(io::PauseReason::kBusy);
+      return sink->on_response_body({}, true);
+    }
+    close({FailureKind::kNone});
+    return sink->on_response_body({}, true);
+  }
+  const bool in_message = state_ == State::kBody || state_ == State::kTrailers || !stash_.empty();
+  if (in_message) owner_.on_client_event(Event::kTruncated);
+  close({in_message ? FailureKind::kUpstreamTruncated : FailureKind::kUpstreamClosed});
+}
+
+void H1ClientConnection::protocol_error(Event event) {
+  owner_.on_client_event(event);
+  close({FailureKind::kUpstreamProtocol});
+}
+
+}  // namespace pillion::http

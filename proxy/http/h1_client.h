@@ -1,0 +1,120 @@
+#pragma once
+// H1ClientConnection: one HTTP/1.1 connection to an upstream; one exchange at a time.
+//
+// Owned by its pool (the Owner), which hears when it connects, becomes idle and ends.  The stream
+// uses it as an UpstreamStream between begin() and the end of the exchange.
+//
+// Calls match: start (on_client_connected (begin exchange)*)? on_client_closed.
+// A connection is used again only if the exchange ended cleanly on both directions and nothing
+// more came than the response (RFC 9112, 9.3 and 6.3).
+
+#include <cstdint>
+#include <memory>
+
+#include "proxy/base/clock.h"
+#include "proxy/http/codec.h"
+#include "proxy/http/h1_body.h"
+#include "proxy/http/h1_parser.h"
+#include "proxy/http/head_stash.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/transport.h"
+#include "proxy/io/writer.h"
+
+namespace pillion::http {
+
+class H1ClientConnection final : public io::Deferred,
+                                 public UpstreamStream,
+                                 private io::TransportObserver,
+                                 private io::WriterObserver {
+ public:
+  // Counters of a cluster that the codec touches; the pool fills it from its stats block.
+  enum class Event : uint8_t { kMalformed, kTooLarge, kTruncated, kUnsolicited, kInterimFlood };
+  class Owner {
+   public:
+    virtual void on_client_connected(H1ClientConnection& connection) = 0;
+    // The exchange ended and another may begin.
+    virtual void on_client_idle(H1ClientConnection& connection) = 0;
+    // It is closed.  The owner forgets it and passes it to Loop::delete_later.
+    virtual void on_client_closed(H1ClientConnection& connection, Failure failure) = 0;
+    virtual void on_client_event(Event event) = 0;
+    virtual void on_client_bytes(uint64_t received, uint64_t sent) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  // `loop`, `batch`, `owner` and `limits` outlive the connection.
+  H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits, Owner& owner);
+  ~H1ClientConnection() override;
+
+  void start(std::unique_ptr<io::Transport> transport);
+  // Ties the connection, which is idle, to one exchange.  Returns it as what the stream uses.
+  UpstreamStream& begin(ResponseSink& sink);
+  // Idempotent; the sink, if any, is told `failure`.
+  void close(Failure failure);
+
+  [[nodiscard]] bool is_idle() const noexcept { return state_ == State::kIdle && !closed_; }
+  [[nodiscard]] uint32_t exchanges() const noexcept { return exchanges_; }
+  [[nodiscard]] uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] io::Transport& transport() noexcept { return *transport_; }
+  // When it last became idle; written by the pool.
+  Instant idle_since{};
+  Instant connected_at{};
+  void* pool_slot = nullptr;  // the pool's own record of this connection
+
+  // UpstreamStream
+  void send_head(const RequestHead& head, bool end) override;
+  void send_body(std::string_view data, bool end) override;
+  void send_trailers(const Headers& trailers) override;
+  void reset() override;
+  void pause_response() override;
+  void resume_response() override;
+  [[nodiscard]] bool is_backed_up() const noexcept override { return writer_.backlog() != 0; }
+
+ private:
+  enum class State : uint8_t { kConnecting, kIdle, kHead, kBody, kTrailers, kTunnel };
+
+  void on_connected() override;
+  void on_readable() override;
+  void on_writable() override { writer_.on_writable(); }
+  void on_closed(Failure failure) override { close(upstream_view(failure)); }
+  void on_drained() override;
+  void on_write_failed() override;
+
+  void process(char* data, size_t size);
+  size_t read_head(char* data, size_t size);
+  void take_head(const char* head_bytes, size_t size, size_t leftover);
+  void take_interim();
+  size_t read_body(char* data, size_t size);
+  size_t read_trailers(char* data, size_t size);
+  void on_eof();
+  // The response is complete; `leftover` bytes follow it.
+  void end_exchange(size_t leftover);
+  void protocol_error(Event event);
+  Failure upstream_view(Failure failure) const noexcept;
+
+  io::Loop& loop_;
+  Owner& owner_;
+  const HeadLimits& limits_;
+  io::Writer writer_;
+  std::unique_ptr<io::Transport> transport_;
+  ResponseSink* sink_ = nullptr;
+  ResponseHead* head_ = nullptr;      // in the sink's arena
+  Headers* trailers_ = nullptr;
+  HeadStash stash_;
+  H1ResponseParser parser_;
+  H1TrailerParser trailer_parser_;
+  H1BodyReader body_;
+  uint64_t id_;
+  uint32_t exchanges_ = 0;
+  uint8_t interim_ = 0;
+  Method method_ = Method::kGet;
+  Framing request_framing_ = Framing::kNone;
+  State state_ = State::kConnecting;
+  bool request_done_ : 1 = false;
+  bool keep_alive_ : 1 = true;
+  bool write_failed_ : 1 = false;
+  bool closed_ : 1 = false;
+};
+
+}  // namespace pillion::http

@@ -1,0 +1,124 @@
+#pragma once
+// Parsers of HTTP/1 heads (RFC 9112), strict: what is not allowed is refused, never repaired.
+//
+// A parser reads a head that starts at `data` and may be incomplete.  When it is, the caller calls
+// again with the same head from its first byte once more bytes came; each byte is looked at once.
+// When the bytes moved in between, or before they go away, rebase_head() moves the views with them.
+// Field names are lower-cased in place.
+//
+//   H1RequestParser parser;             // member of a connection
+//   parser.begin();
+//   switch (parser.parse(data, size, limits, head)) { ... parser.head_bytes() ... }
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "proxy/base/failure.h"
+#include "proxy/http/limits.h"
+#include "proxy/http/message.h"
+
+namespace pillion::http {
+
+enum class ParseStatus : uint8_t { kNeedMore, kDone, kFailed };
+
+// What a head says about framing, collected field by field and judged at its end.
+struct H1Framing {
+  uint64_t content_length = 0;
+  // Connection fields that name other fields: where their values stand in the head.
+  struct Span {
+    uint32_t begin;
+    uint32_t size;
+  };
+  Span nominating[2];
+  uint8_t nominating_count = 0;
+  bool has_length : 1 = false;
+  bool has_chunked : 1 = false;
+  bool close : 1 = false;
+  bool keep_alive : 1 = false;
+  bool wants_upgrade : 1 = false;
+  bool has_host : 1 = false;
+};
+
+// The part that requests, responses and trailers share: lines of fields.
+class H1FieldParser {
+ public:
+  // Bytes of the head, its last empty line included; valid after kDone.
+  [[nodiscard]] uint32_t head_bytes() const noexcept { return position_; }
+  [[nodiscard]] FailureKind failure() const noexcept { return failure_; }
+
+ protected:
+  void begin_lines() noexcept {
+    position_ = scanned_ = fields_ = 0;
+    failure_ = FailureKind::kNone;
+  }
+  // False when the current line is known to be incomplete; checks the size limits.
+  bool line_may_be_complete(const char* data, size_t size, const HeadLimits& limits) noexcept;
+  // Parses the line at position_; kDone at the empty line.
+  ParseStatus parse_field(char* data, size_t size, Field& out) noexcept;
+  ParseStatus fail(FailureKind kind) noexcept {
+    failure_ = kind;
+    return ParseStatus::kFailed;
+  }
+
+  uint32_t position_ = 0;  // where the next line begins
+  uint32_t scanned_ = 0;   // no LF between position_ and here
+  uint32_t fields_ = 0;
+  FailureKind failure_ = FailureKind::kNone;
+  bool in_fields_ = false;
+};
+
+class H1RequestParser : public H1FieldParser {
+ public:
+  void begin() noexcept {
+    begin_lines();
+    in_fields_ = false;
+    framing_ = {};
+    blank_lines_ = 0;
+  }
+  ParseStatus parse(char* data, size_t size, const HeadLimits& limits, RequestHead& head);
+
+ private:
+  ParseStatus parse_request_line(char* data, size_t size, const HeadLimits& limits, RequestHead& head);
+  ParseStatus take_field(const char* data, const Field& field, RequestHead& head);
+  ParseStatus finish(const char* data, const HeadLimits& limits, RequestHead& head);
+  ParseStatus finish_target(const HeadLimits& limits, RequestHead& head);
+  H1Framing framing_;
+  uint32_t blank_lines_ = 0;
+};
+
+class H1ResponseParser : public H1FieldParser {
+ public:
+  void begin() noexcept {
+    begin_lines();
+    in_fields_ = false;
+    framing_ = {};
+  }
+  // `request_method` decides whether the response has a body (RFC 9112, 6.3).
+  ParseStatus parse(char* data, size_t size, const HeadLimits& limits, Method request_method,
+                    ResponseHead& head);
+
+ private:
+  ParseStatus parse_status_line(char* data, size_t size, ResponseHead& head);
+  ParseStatus take_field(const char* data, const Field& field, ResponseHead& head);
+  ParseStatus finish(const char* data, Method request_method, ResponseHead& head);
+  H1Framing framing_;
+};
+
+// Fields after the last chunk.  Framing and routing fields are refused (RFC 9110, 6.5.1).
+class H1TrailerParser : public H1FieldParser {
+ public:
+  void begin() noexcept { begin_lines(); }
+  ParseStatus parse(char* data, size_t size, const HeadLimits& limits, Headers& trailers);
+};
+
+// The bytes that the head's views point into moved from [from, from + size) to `to`.
+void rebase_head(RequestHead& head, const char* from, size_t size, const char* to) noexcept;
+void rebase_head(ResponseHead& head, const char* from, size_t size, const char* to) noexcept;
+
+// Splits "a, b" at commas; returns false at the end.  For list-valued fields (RFC 9110, 5.6.1).
+bool next_list_member(std::string_view& list, std::string_view& member) noexcept;
+// A Host or :authority: reg-name, IPv4 or [IPv6], with an optional port; no userinfo.
+bool is_valid_authority(std::string_view text) noexcept;
+
+}  // namespace pillion::http

@@ -1,0 +1,407 @@
+#include "proxy/http/h1_server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/http/h1_writer.h"
+
+namespace pillion::http {
+namespace {
+
+constexpr uint32_t kLingerBytes = 64 * 1024;
+constexpr Duration kLingerTime = std::chrono::seconds(1);
+// Pipelined bytes taken from the socket at most while a request is served.
+constexpr size_t kPendingLimit = 16 * 1024;
+// Pipelined requests that are answered at once (local replies) in one turn; others get their share.
+constexpr int kRequestsPerTurn = 16;
+// A client that takes nothing of a finished response for this long is given up.
+constexpr Duration kFlushTime = std::chrono::minutes(5);
+
+}  // namespace
+
+H1ServerConnection::H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits,
+                                       Owner& owner)
+    : loop_(loop), owner_(owner), limits_(limits), writer_(batch, *this) {
+  parser_.begin();
+}
+
+H1ServerConnection::~H1ServerConnection() { DASSERT(closed_); }
+
+void H1ServerConnection::start(std::unique_ptr<io::Transport> transport, std::string_view already_read) {
+  transport_ = std::move(transport);
+  writer_.set_transport(*transport_);
+  transport_->start(*this);
+  if (!already_read.empty()) {
+    pending_.append(already_read);
+    loop_.post(*this);
+  }
+}
+
+void H1ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
+  if (closed_) return;
+  closed_ = true;
+  ListNode<io::ReadyTag>::unlink();
+  linger_timer_.cancel();
+  sink_ = nullptr;
+  writer_.detach();
+  pending_.clear();
+  transport_->close(mode);
+  loop_.delete_later(std::move(transport_));
+  owner_.on_server_closed(failure);
+}
+
+void H1ServerConnection::drain() {
+  draining_ = true;
+  if (is_idle() && pending_.empty() && !closed_) close({FailureKind::kDraining});
+}
+
+void H1ServerConnection::begin_tunnel() { tunnel_ = true; }
+
+// ---- request side ----
+
+void H1ServerConnection::on_readable() {
+  if (closed_) return;
+  if (state_ == State::kRequestDone && pending_.size() >= kPendingLimit) {
+    return transport_->pause(io::PauseReason::kBusy);
+  }
+  std::span<char> room = loop_.scratch();
+  if (state_ == State::kRequestDone) room = room.first(kPendingLimit);
+  const io::IoResult r = transport_->read(room.data(), room.size());
+  switch (r.status) {
+    case io::IoStatus::kOk:
+      received_ += r.bytes;
+      process(room.data(), r.bytes);
+      break;
+    case io::IoStatus::kEof:
+      on_eof();
+      break;
+    case io::IoStatus::kError:
+      lose(transport_->failure());
+      break;
+    case io::IoStatus::kAgain:
+      return;
+  }
+  writer_.flush_batch();
+}
+
+void H1ServerConnection::process(char* data, size_t size) {
+  int budget = kRequestsPerTurn;
+  while (size > 0 && !closed_) {
+    size_t used = 0;
+    switch (state_) {
+      case State::kIdle:
+        if (--budget < 0) {
+          loop_.post(*this);
+          return hold(data, size);
+        }
+        state_ = State::kHead;
+        head_sent_ = response_done_ = false;
+        parser_.begin();
+        sink_ = &owner_.new_stream();
+        continue;
+      case State::kHead:
+        used = read_head(data, size);
+        break;
+      case State::kBody:
+      case State::kTunnel:
+        used = read_body(data, size);
+        break;
+      case State::kTrailers:
+        used = read_trailers(data, size);
+        break;
+      case State::kRequestDone:
+        return hold(data, size);
+      case State::kLinger:
+        lingered_ += static_cast<uint32_t>(std::min<size_t>(size, kLingerBytes));
+        if (lingered_ >= kLingerBytes) close({FailureKind::kNone});
+        return;
+    }
+    data += used;
+    size -= used;
+  }
+}
+
+// Pipelined bytes: the next request begins only when this exchange is done.
+void H1ServerConnection::hold(const char* data, size_t size) {
+  pending_.append({data, size});
+  if (pending_.size() >= kPendingLimit) transport_->pause(io::PauseReason::kBusy);
+}
+
+size_t H1ServerConnection::read_head(char* data, size_t size) {
+  RequestHead& head = owner_.request_head();
+  const size_t before = stash_.size();
+  if (before != 0) stash_.append(data, size, head);
+  char* const bytes = before != 0 ? stash_.data() : data;
+  switch (parser_.parse(bytes, before + size, limits_, head)) {
+    case ParseStatus::kNeedMore:
+      if (before == 0) stash_.append(data, size, head);
+      return size;
+    case ParseStatus::kFailed:
+      refuse(parser_.failure());
+      return size;
+    case ParseStatus::kDone:
+      break;
+  }
+  const size_t head_bytes = parser_.head_bytes();
+  owner_.header_bytes_seen(head_bytes);
+  const std::string_view kept = head.headers.arena().copy({bytes, head_bytes});
+  rebase_head(head, bytes, head_bytes, kept.data());
+  stash_.clear();
+  ++requests_;
+  method_ = head.method;
+  protocol_ = head.protocol;
+  keep_alive_ = head.keep_alive && !draining_;
+  body_.begin(head.framing, head.content_length);
+  const bool has_body = head.framing == Framing::kChunked || head.content_length != 0;
+  const bool tunnel_wanted = !head.upgrade.empty() || head.method == Method::kConnect;
+  // Bytes behind the head of an upgrade wait until the upstream has switched (CVE-2025-64763).
+  state_ = has_body ? State::kBody : State::kRequestDone;
+  sink_->on_request_head(!has_body && !tunnel_wanted);
+  return head_bytes - before;
+}
+
+size_t H1ServerConnection::read_body(char* data, size_t size) {
+  if (state_ == State::kTunnel) {
+    sink_->on_request_body({data, size}, false);
+    return size;
+  }
+  const H1BodyReader::Result r = body_.feed(data, size);
+  if (r.failure != FailureKind::kNone) {
+    refuse(r.failure);
+    return size;
+  }
+  if (sink_ == nullptr) return r.consumed;
+  if (!r.done) {
+    if (!r.data.empty()) sink_->on_request_body(r.data, false);
+    return r.consumed;
+  }
+  if (body_.framing() == Framing::kChunked) {
+    state_ = State::kTrailers;
+    trailers_ = nullptr;
+    trailer_parser_.begin();
+    const bool empty_line = size - r.consumed >= 2 && data[r.consumed] == '\r' && data[r.consumed + 1] == '\n';
+    if (!empty_line) {
+      if (!r.data.empty()) sink_->on_request_body(r.data, false);
+      return r.consumed;
+    }
+  }
+  const size_t used = r.consumed + (body_.framing() == Framing::kChunked ? 2 : 0);
+  state_ = State::kRequestDone;
+  in_body_read_ = true;
+  sink_->on_request_body(r.data, true);
+  in_body_read_ = false;
+  if (!closed_ && response_done_) finish_exchange();
+  return used;
+}
+
+size_t H1ServerConnection::read_trailers(char* data, size_t size) {
+  if (trailers_ == nullptr) trailers_ = &owner_.new_request_trailers();
+  const size_t before = stash_.size();
+  if (before != 0) stash_.append(data, size, *trailers_);
+  char* const bytes = before != 0 ? stash_.data() : data;
+  switch (trailer_parser_.parse(bytes, before + size, limits_, *trailers_)) {
+    case ParseStatus::kNeedMore:
+      if (before == 0) stash_.append(data, size, *trailers_);
+      return size;
+    case ParseStatus::kFailed:
+      refuse(trailer_parser_.failure());
+      return size;
+    case ParseStatus::kDone:
+      break;
+  }
+  const size_t trailer_bytes = trailer_parser_.head_bytes();
+  const std::string_view kept = trailers_->arena().copy({bytes, trailer_bytes});
+  trailers_->rebase(bytes, kept.data());
+  stash_.clear();
+  state_ = State::kRequestDone;
+  in_body_read_ = true;
+  sink_->on_request_trailers();
+  in_body_read_ = false;
+  if (!closed_ && response_done_) finish_exchange();
+  return trailer_bytes - before;
+}
+
+void H1ServerConnection::on_eof() {
+  switch (state_) {
+    case State::kIdle:
+    case State::kLinger:
+      return close({FailureKind::kNone});
+    case State::kTunnel:
+      // Half-close passes through; the response may go on.
+      transport_->pause(io::PauseReason::kBusy);
+      state_ = State::kRequestDone;
+      return sink_->on_request_body({}, true);
+    default:
+      return lose({state_ == State::kRequestDone ? FailureKind::kDownstreamClosed : FailureKind::kRequestTruncated});
+  }
+}
+
+// The client is gone: whoever works for it stops.
+void H1ServerConnection::lose(Failure failure) {
+  RequestSink* sink = std::exchange(sink_, nullptr);
+  if (sink != nullptr && !response_done_) sink->on_request_failed(failure);
+  close(failure);
+}
+
+// Refused by the codec: nothing that follows can be trusted to be where it seems to be.
+void H1ServerConnection::refuse(FailureKind kind) {
+  keep_alive_ = false;
+  refused_ = true;
+  owner_.on_malformed(kind);
+  state_ = State::kRequestDone;
+  stash_.clear();
+  if (sink_ != nullptr) sink_->on_request_failed({kind});
+}
+
+void H1ServerConnection::pause_request() { transport_->pause(io::PauseReason::kPeerFull); }
+
+void H1ServerConnection::resume_request() {
+  if (!closed_) transport_->resume(io::PauseReason::kPeerFull);
+}
+
+// ---- response side ----
+
+void H1ServerConnection::send_informational(const ResponseHead& head) {
+  if (closed_ || protocol_ == Protocol::kHttp10) return;
+  const OutgoingFraming framing;
+  const size_t size = response_head_size(head, framing);
+  write_response_head(writer_.reserve(size), head, framing);
+  writer_.commit(size);
+}
+
+void H1ServerConnection::send_head(const ResponseHead& head, bool end) {
+  if (closed_) return;
+  OutgoingFraming framing;
+  const bool http10 = protocol_ == Protocol::kHttp10;
+  const bool bodiless = head.status == 204 || head.status == 304 || method_ == Method::kHead || head.status < 200;
+  framing.content_length = head.content_length;
+  if (tunnel_) {
+    framing.upgrade = head.status == 101;
+    response_framing_ = Framing::kUntilClose;
+    keep_alive_ = false;
+    state_ = State::kTunnel;
+  } else if (bodiless || end) {
+    response_framing_ = Framing::kNone;
+    framing.write_length = head.status >= 200 && head.status != 204 && (head.has_content_length || !bodiless);
+    if (end && !bodiless) framing.content_length = 0;
+  } else if (head.framing == Framing::kLength) {
+    framing.framing = response_framing_ = Framing::kLength;
+  } else if (http10) {
+    response_framing_ = Framing::kUntilClose;
+    keep_alive_ = false;
+  } else {
+    framing.framing = response_framing_ = Framing::kChunked;
+  }
+  // A response before the end of the request: the rest of the request may never come.
+  if (state_ != State::kRequestDone && state_ != State::kTunnel && end) keep_alive_ = false;
+  if (draining_) keep_alive_ = false;
+  framing.close = !keep_alive_ && !framing.upgrade;
+  framing.keep_alive = http10 && keep_alive_;
+  const size_t size = response_head_size(head, framing);
+  write_response_head(writer_.reserve(size), head, framing);
+  writer_.commit(size);
+  head_sent_ = true;
+  if (tunnel_) {
+    if (!pending_.empty()) loop_.post(*this);
+    transport_->resume(io::PauseReason::kBusy);
+  }
+  if (end) response_done();
+}
+
+void H1ServerConnection::send_body(std::string_view data, bool end) {
+  if (closed_) return;
+  if (response_framing_ == Framing::kChunked) {
+    if (!data.empty()) {
+      char* begin = writer_.reserve(kMaxChunkHeader);
+      writer_.commit(static_cast<size_t>(write_chunk_header(begin, data.size()) - begin));
+      writer_.add(data);
+      writer_.append_copy(end ? std::string_view("\r\n0\r\n\r\n") : kChunkEnd);
+    } else if (end) {
+      writer_.append_copy(kLastChunk);
+    }
+  } else if (response_framing_ != Framing::kNone) {
+    writer_.add(data);
+  }
+  if (end) response_done();
+}
+
+void H1ServerConnection::send_trailers(const Headers& trailers) {
+  if (closed_) return;
+  if (response_framing_ == Framing::kChunked) {
+    const size_t size = trailers_size(trailers);
+    write_trailers(writer_.reserve(size), trailers);
+    writer_.commit(size);
+  }
+  response_done();
+}
+
+void H1ServerConnection::reset(Failure failure) {
+  sink_ = nullptr;
+  // The end of a response framed by the connection's end must not look orderly.
+  close(failure, head_sent_ ? io::Transport::CloseMode::kReset : io::Transport::CloseMode::kOrderly);
+}
+
+void H1ServerConnection::response_done() {
+  response_done_ = true;
+  if (!in_body_read_) finish_exchange();
+}
+
+void H1ServerConnection::finish_exchange() {
+  sink_ = nullptr;
+  const bool request_done = state_ == State::kRequestDone;
+  const bool reusable = keep_alive_ && request_done && !tunnel_;
+  owner_.on_exchange_done(reusable);
+  if (closed_) return;
+  if (!reusable) return linger();
+  state_ = State::kIdle;
+  if (!pending_.empty()) {
+    // Never on this stack: the scratch buffer may hold the response being sent.
+    loop_.post(*this);
+    return;
+  }
+  transport_->resume(io::PauseReason::kBusy);
+  transport_->resume(io::PauseReason::kPeerFull);
+  transport_->watch();
+}
+
+void H1ServerConnection::linger() {
+  const bool clean = state_ == State::kRequestDone && pending_.empty() && !refused_;
+  state_ = State::kLinger;
+  pending_.clear();
+  lingered_ = clean ? kLingerBytes : 0;  // a client that sent nothing more needs no lingering
+  loop_.post(*this);
+}
+
+void H1ServerConnection::run_ready() {
+  if (closed_) return;
+  if (write_failed_) return lose({FailureKind::kDownstreamReset});
+  if (state_ == State::kLinger) {
+    if (writer_.backlog() != 0) return loop_.arm(linger_timer_, kFlushTime);  // on_drained comes back
+    if (lingered_ >= kLingerBytes) return close({FailureKind::kNone});
+    loop_.arm(linger_timer_, kLingerTime);
+    writer_.end();
+    transport_->resume(io::PauseReason::kBusy);
+    transport_->resume(io::PauseReason::kPeerFull);
+    transport_->watch();
+    return;
+  }
+  if (pending_.empty()) return;
+  std::span<char> room = loop_.scratch();
+  const size_t n = pending_.peek(room.data(), room.size());
+  pending_.clear();
+  process(room.data(), n);
+  writer_.flush_batch();
+}
+
+void H1ServerConnection::on_drained() {
+  if (state_ == State::kLinger) return loop_.post(*this);
+  if (sink_ != nullptr) sink_->on_response_drained();
+}
+
+void H1ServerConnection::on_write_failed() {
+  write_failed_ = true;
+  loop_.post(*this);
+}
+
+}  // namespace pillion::http

@@ -1,0 +1,141 @@
+#pragma once
+// H1ServerConnection: one HTTP/1 connection of a client; requests are answered one after another.
+//
+// Owned by the connection manager (the Owner), which makes the stream of each request and decides
+// what happens between requests.  Pipelined requests wait in a bounded buffer, and reading pauses
+// while they do.
+//
+// Calls match: start (new_stream exchange on_exchange_done)* on_server_closed.
+// After an error reply or an early response the connection lingers: our FIN goes out, and what the
+// client still sends is read and dropped (64 KiB or 1 s), or a reset would destroy the reply.
+
+#include <cstdint>
+#include <memory>
+
+#include "proxy/base/buffer.h"
+#include "proxy/http/codec.h"
+#include "proxy/http/h1_body.h"
+#include "proxy/http/h1_parser.h"
+#include "proxy/http/head_stash.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/transport.h"
+#include "proxy/io/writer.h"
+
+namespace pillion::http {
+
+class H1ServerConnection final : public io::Deferred,
+                                 public DownstreamStream,
+                                 private io::TransportObserver,
+                                 private io::WriterObserver,
+                                 private io::ReadyTask {
+ public:
+  class Owner {
+   public:
+    // The TLS handshake, if any, is done.
+    virtual void on_server_connected() = 0;
+    // The first byte of a request came: makes its stream, which owns the head to parse into.
+    virtual RequestSink& new_stream() = 0;
+    virtual RequestHead& request_head() = 0;
+    virtual Headers& new_request_trailers() = 0;
+    // Both directions of the exchange are complete; the stream can go.  `reusable`: another
+    // request may follow on this connection.
+    virtual void on_exchange_done(bool reusable) = 0;
+    // The connection is closed.  The owner passes it to Loop::delete_later.
+    virtual void on_server_closed(Failure failure) = 0;
+    // A request was refused by the codec: its sink hears on_request_failed too.
+    virtual void on_malformed(FailureKind kind) = 0;
+    virtual size_t header_bytes_seen(size_t) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits, Owner& owner);
+  ~H1ServerConnection() override;
+
+  // Bytes already read from the transport (inspectors) come first.
+  void start(std::unique_ptr<io::Transport> transport, std::string_view already_read);
+  // Tries to read at once: right after accept the request is often there.
+  void read_now() { on_readable(); }
+  // Idempotent.  The sink of a running exchange is not told.
+  void close(Failure failure, io::Transport::CloseMode mode = io::Transport::CloseMode::kOrderly);
+  // No further request: the next head says "connection: close"; an idle connection closes now.
+  void drain();
+  // The route took an upgrade: after the final head bytes pass unframed both ways.
+  void begin_tunnel();
+
+  [[nodiscard]] bool is_idle() const noexcept { return state_ == State::kIdle && stash_.empty(); }
+  [[nodiscard]] bool is_closed() const noexcept { return closed_; }
+  [[nodiscard]] bool in_head() const noexcept { return state_ == State::kHead; }
+  [[nodiscard]] uint32_t requests() const noexcept { return requests_; }
+  [[nodiscard]] uint64_t bytes_received() const noexcept { return received_; }
+  [[nodiscard]] uint64_t bytes_sent() const noexcept { return writer_.bytes_sent(); }
+  [[nodiscard]] size_t backlog() const noexcept { return writer_.backlog(); }
+  [[nodiscard]] io::Transport& transport() noexcept { return *transport_; }
+
+  // DownstreamStream
+  void send_informational(const ResponseHead& head) override;
+  void send_head(const ResponseHead& head, bool end) override;
+  void send_body(std::string_view data, bool end) override;
+  void send_trailers(const Headers& trailers) override;
+  void reset(Failure failure) override;
+  void pause_request() override;
+  void resume_request() override;
+  [[nodiscard]] bool is_backed_up() const noexcept override { return writer_.backlog() != 0; }
+
+ private:
+  enum class State : uint8_t { kIdle, kHead, kBody, kTrailers, kRequestDone, kTunnel, kLinger };
+
+  void on_connected() override { owner_.on_server_connected(); }
+  void on_readable() override;
+  void on_writable() override { writer_.on_writable(); }
+  void on_closed(Failure failure) override { lose(failure); }
+  void on_drained() override;
+  void on_write_failed() override;
+  void run_ready() override;
+
+  void process(char* data, size_t size);
+  size_t read_head(char* data, size_t size);
+  size_t read_body(char* data, size_t size);
+  size_t read_trailers(char* data, size_t size);
+  void hold(const char* data, size_t size);
+  void on_eof();
+  void lose(Failure failure);
+  void refuse(FailureKind kind);
+  void response_done();
+  void finish_exchange();
+  void linger();
+  void on_linger_timeout() { close({FailureKind::kNone}); }
+
+  io::Loop& loop_;
+  Owner& owner_;
+  const HeadLimits& limits_;
+  io::Writer writer_;
+  std::unique_ptr<io::Transport> transport_;
+  RequestSink* sink_ = nullptr;
+  Headers* trailers_ = nullptr;
+  HeadStash stash_;
+  Buffer pending_;         // pipelined bytes that wait for the running exchange
+  H1RequestParser parser_;
+  H1TrailerParser trailer_parser_;
+  H1BodyReader body_;
+  io::Timer linger_timer_ = io::Timer::of<&H1ServerConnection::on_linger_timeout>(this);
+  uint64_t received_ = 0;
+  uint32_t requests_ = 0;
+  uint32_t lingered_ = 0;
+  Method method_ = Method::kGet;
+  Protocol protocol_ = Protocol::kHttp11;
+  Framing response_framing_ = Framing::kNone;
+  State state_ = State::kIdle;
+  bool keep_alive_ : 1 = true;
+  bool head_sent_ : 1 = false;
+  bool response_done_ : 1 = false;
+  bool in_body_read_ : 1 = false;   // a request body is being delivered: finish afterwards
+  bool draining_ : 1 = false;
+  bool tunnel_ : 1 = false;
+  bool refused_ : 1 = false;        // by the codec; where the next message begins is unknown
+  bool write_failed_ : 1 = false;
+  bool closed_ : 1 = false;
+};
+
+}  // namespace pillion::http

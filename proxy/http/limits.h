@@ -1,0 +1,25 @@
+#pragma once
+// Caps on what a peer may send; each has a row in base/failures.inc and a counter.
+
+#include <cstdint>
+
+namespace pillion::http {
+
+struct HeadLimits {
+  uint32_t max_bytes = 60 * 1024;   // of a whole head; HCM max_request_headers_kb
+  uint32_t max_fields = 100;        // common_http_protocol_options.max_headers_count
+  uint32_t max_line = 60 * 1024;    // request line (414)
+  uint32_t max_blank_lines = 4;     // CRLFs before a request (RFC 9112, 2.2 asks for one)
+  bool accept_http10 = true;
+  bool allow_absolute_url = true;
+};
+
+// A chunked body may carry this many bytes of chunk extensions beyond one per byte of data.  Small
+// chunks cost nothing extra (H1BodyReader joins them), so they need no cap.
+inline constexpr uint32_t kChunkOverheadBytes = 16 * 1024;
+inline constexpr uint32_t kMaxChunkExtension = 1024;
+inline constexpr uint32_t kMaxTrailerBytes = 16 * 1024;
+// Interim responses an upstream may send before its final one.
+inline constexpr uint32_t kMaxInformational = 16;
+
+}  // namespace pillion::http

@@ -1,0 +1,161 @@
+#include "proxy/io/acceptor.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/str.h"
+
+namespace pillion::io {
+namespace {
+
+constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
+
+void set_flag(int fd, int level, int name, int value = 1) {
+  static_cast<void>(::setsockopt(fd, level, name, &value, sizeof value));
+}
+
+Error<std::string> failed(const char* what, const Address& address, int error) {
+  std::string text = str("cannot ", what, " ", address.to_string(), ": ", std::strerror(error));
+  if (error == EADDRINUSE) text += " (another process, or another listener, has it)";
+  if (error == EACCES && address.port() != 0 && address.port() < 1024) {
+    text += " (ports below 1024 need CAP_NET_BIND_SERVICE)";
+  }
+  return Error<std::string>{std::move(text)};
+}
+
+// A socket file left by a dead process may be removed; one that answers may not.
+void remove_stale_unix(const Address& address) {
+  sockaddr_storage sa{};
+  const socklen_t n = address.to_sockaddr(sa);
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return;
+  const bool dead = ::connect(probe, reinterpret_cast<sockaddr*>(&sa), n) != 0 && errno == ECONNREFUSED;
+  ::close(probe);
+  if (dead) ::unlink(std::string(address.path()).c_str());
+}
+
+}  // namespace
+
+Result<int> open_listener(const Address& address, const ListenOptions& options) {
+  sockaddr_storage sa{};
+  const socklen_t length = address.to_sockaddr(sa);
+  if (length == 0) return failed("listen on", address, EINVAL);
+  const int fd = ::socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return failed("open a socket for", address, errno);
+  if (address.is_ip()) {
+    set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (options.reuse_port) set_flag(fd, SOL_SOCKET, SO_REUSEPORT);
+    set_flag(fd, IPPROTO_TCP, TCP_NODELAY);  // accepted sockets inherit it: no call for each
+    if (address.kind() == Address::Kind::kIpv6) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (options.transparent) set_flag(fd, IPPROTO_IP, IP_TRANSPARENT);
+    if (options.freebind) set_flag(fd, IPPROTO_IP, IP_FREEBIND);
+    if (options.user_timeout != Duration{}) {
+      set_flag(fd, SOL_SOCKET, SO_KEEPALIVE);
+      set_flag(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(to_millis(options.user_timeout)));
+    }
+  } else {
+    remove_stale_unix(address);
+  }
+  const int backlog = options.backlog > 0 ? options.backlog : 65535;  // the kernel caps it
+  const char* step = nullptr;
+  if (::bind(fd, reinterpret_cast<sockaddr*>(&sa), length) != 0) {
+    step = "bind";
+  } else if (::listen(fd, backlog) != 0) {
+    step = "listen on";
+  }
+  if (step != nullptr) {
+    const int error = errno;
+    ::close(fd);
+    return failed(step, address, error);
+  }
+  if (!address.is_ip() && options.unix_mode != 0) {
+    static_cast<void>(::chmod(std::string(address.path()).c_str(), options.unix_mode));
+  }
+  return fd;
+}
+
+struct Acceptor::State {
+  uv_poll_t poll;
+  Acceptor* acceptor;
+};
+
+Acceptor::Acceptor(Loop& loop, int listen_fd, AcceptObserver& observer, uint32_t max_per_event)
+    : loop_(loop), observer_(observer), state_(new State), fd_(listen_fd), max_per_event_(max_per_event) {
+  state_->acceptor = this;
+  const int rc = uv_poll_init(static_cast<uv_loop_t*>(loop.native()), &state_->poll, fd_);
+  ASSERT(rc == 0);
+  resume();
+}
+
+Acceptor::~Acceptor() {
+  if (fd_ < 0) return;
+  state_->acceptor = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(&state_->poll),
+           [](uv_handle_t* h) { delete reinterpret_cast<State*>(h); });
+  ::close(fd_);
+}
+
+void Acceptor::pause() {
+  if (fd_ >= 0) uv_poll_stop(&state_->poll);
+}
+
+void Acceptor::resume() {
+  if (fd_ < 0) return;
+  uv_poll_start(&state_->poll, UV_READABLE, [](uv_poll_t* h, int, int) {
+    Acceptor* acceptor = reinterpret_cast<State*>(h)->acceptor;
+    if (acceptor != nullptr) acceptor->on_event();
+  });
+}
+
+void Acceptor::on_event() {
+  for (uint32_t n = 0; n < max_per_event_; ++n) {
+    if (!accept_one()) return;
+  }
+}
+
+bool Acceptor::accept_one() {
+  if (fd_ < 0) return false;
+  sockaddr_storage sa;
+  socklen_t length = sizeof sa;
+  const int fd = ::accept4(fd_, reinterpret_cast<sockaddr*>(&sa), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= 0) {
+    observer_.on_accepted(fd, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), length));
+    return true;
+  }
+  switch (errno) {
+    case EINTR: case ECONNABORTED: case EPROTO:
+      return true;  // that one is gone, others may wait
+    case EAGAIN:
+      return false;
+    default:
+      // Level-triggered readiness would spin: stop asking for a moment.
+      const int error = errno;
+      pause();
+      loop_.arm(retry_timer_, kRetryDelay);
+      observer_.on_accept_error(error);
+      return false;
+  }
+}
+
+void Acceptor::drain_and_close() {
+  if (fd_ < 0) return;
+  // Connections that finished their handshake would be reset by close().
+  while (accept_one()) {
+  }
+  retry_timer_.cancel();
+  state_->acceptor = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(&state_->poll),
+           [](uv_handle_t* h) { delete reinterpret_cast<State*>(h); });
+  ::close(fd_);
+  fd_ = -1;
+}
+
+}  // namespace pillion::io

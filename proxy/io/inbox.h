@@ -1,0 +1,51 @@
+#pragma once
+// Inbox: how other threads reach a loop.  post() may be called from any thread while the Inbox
+// lives; the message runs on the loop's thread, in order of posting.
+//
+// Messages carry values, ids and shared_ptr<const T>, never pointers to another thread's objects.
+// Off the data path: each message is one allocation.
+
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace pillion::io {
+
+class Loop;
+
+class Inbox {
+ public:
+  explicit Inbox(Loop& loop);  // on the loop's thread, or before it runs
+  ~Inbox();                    // on the loop's thread; messages not yet run are destroyed unrun
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
+
+  template <typename Fn>
+  void post(Fn&& fn) {
+    push(std::make_unique<Call<std::decay_t<Fn>>>(std::forward<Fn>(fn)));
+  }
+  // While unreferenced the inbox does not keep the loop alive (tests, shutdown).
+  void unref() noexcept;
+
+ private:
+  struct Message {
+    virtual ~Message() = default;
+    virtual void run() = 0;
+  };
+  template <typename Fn>
+  struct Call final : Message {
+    explicit Call(Fn f) : fn(std::move(f)) {}
+    void run() override { fn(); }
+    Fn fn;
+  };
+  struct State;
+  void push(std::unique_ptr<Message> message);
+  void drain();
+
+  State* state_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Message>> waiting_;
+};
+
+}  // namespace pillion::io

@@ -1,0 +1,104 @@
+#pragma once
+// Loop: one thread's event loop (libuv) and the rules of a turn (design section 5).
+//
+// A turn: libuv delivers timers and readiness; then the ready queue runs until it is empty or its
+// budget is spent; then closed objects are destroyed.  Everything below belongs to the loop's
+// thread, except stop() and Inbox::post().  The loop outlives all that uses it.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/intrusive_list.h"
+#include "proxy/io/deferred.h"
+#include "proxy/io/timer_wheel.h"
+
+namespace pillion::io {
+
+struct ReadyTag {};
+
+// Work that waits for the end of the deliver phase.  Unlinks itself when destroyed.
+class ReadyTask : public ListNode<ReadyTag> {
+ public:
+  virtual void run_ready() = 0;
+
+ protected:
+  ~ReadyTask() = default;
+};
+
+class Socket;
+
+class Loop {
+ public:
+  static constexpr size_t kScratchBytes = 256 * 1024;
+
+  Loop();
+  ~Loop();  // all users are gone; asserts that no handle is left open
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Runs until stop().  run_once() makes one turn, waiting for events only if `wait`.
+  void run();
+  void run_once(bool wait);
+  // From any thread.
+  void stop() noexcept;
+
+  // The time of this turn; the clock is read at most once a turn.
+  Instant now() noexcept {
+    if (now_ == Instant{}) now_ = MonotonicClock::now();
+    return now_;
+  }
+  // Bytes are read here and parsed and forwarded from here; content lives until the next read.
+  [[nodiscard]] std::span<char> scratch() noexcept { return {scratch_.get(), kScratchBytes}; }
+
+  void arm(Timer& timer, Duration delay) noexcept { arm_at(timer, now() + delay); }
+  void arm_at(Timer& timer, Instant deadline) noexcept {
+    timer.arm(wheel_, deadline);
+    if (wheel_.needs_rearm()) rearm();
+  }
+  // Runs the task later in this turn.  Idempotent while queued.
+  void post(ReadyTask& task) noexcept {
+    if (!task.is_linked()) ready_.push_back(task);
+  }
+  // Takes over a closed object and destroys it at the end of the turn.
+  void delete_later(std::unique_ptr<Deferred> object) noexcept { dead_.push_back(*object.release()); }
+  template <typename T>
+  void delete_later(T* object) noexcept {
+    delete_later(std::unique_ptr<Deferred>(object));
+  }
+
+  // The uv_loop_t, for .cc files of io/ only.
+  [[nodiscard]] void* native() noexcept;
+
+  // Counted by io/ and asserted by tests/perf: system calls of the data path.
+  struct Counts {
+    uint64_t reads = 0;
+    uint64_t writes = 0;
+    uint64_t poll_changes = 0;
+    uint64_t turns = 0;
+  };
+  Counts counts;
+
+ private:
+  friend class Socket;
+  struct Impl;
+  void end_of_turn();
+  void rearm() noexcept;
+  void on_wheel();
+  // Sockets that read all there was but have not entered epoll: they do at the next tick, unless
+  // they are closed or idle (and so registered) before it.
+  void register_soon(Socket& socket) noexcept;
+  void register_waiting();
+
+  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<char[]> scratch_;
+  Instant now_{};
+  TimerWheel wheel_;
+  IntrusiveList<ReadyTask, ReadyTag> ready_;
+  IntrusiveList<Deferred, DeferredTag> dead_;
+  IntrusiveList<Socket, ReadyTag> unregistered_;
+  Timer register_timer_ = Timer::of<&Loop::register_waiting>(this);
+};
+
+}  // namespace pillion::io

@@ -1,0 +1,320 @@
+#include "proxy/io/socket.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <cerrno>
+
+#include "proxy/base/assert.h"
+
+namespace pillion::io {
+namespace {
+
+void set_int(int fd, int level, int name, int value) noexcept {
+  static_cast<void>(::setsockopt(fd, level, name, &value, sizeof value));
+}
+
+// Errors after which the peer is known to be gone, as opposed to ours.
+FailureKind connect_failure_of(int error) noexcept {
+  switch (error) {
+    case EMFILE: case ENFILE: case ENOBUFS: case ENOMEM: case EADDRNOTAVAIL: case EACCES: case EPERM:
+      return FailureKind::kConnectLocal;
+    case ETIMEDOUT:
+      return FailureKind::kConnectTimeout;
+    default:
+      return FailureKind::kConnectFailed;
+  }
+}
+
+}  // namespace
+
+void apply_options(int fd, const SocketOptions& o) noexcept {
+  if (o.no_delay) set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (o.user_timeout != Duration{}) {
+    set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(to_millis(o.user_timeout)));
+  }
+  if (o.keepalive_probes != 0 || o.keepalive_time_s != 0 || o.keepalive_interval_s != 0) {
+    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (o.keepalive_probes != 0) set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, static_cast<int>(o.keepalive_probes));
+    if (o.keepalive_time_s != 0) set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(o.keepalive_time_s));
+    if (o.keepalive_interval_s != 0) set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(o.keepalive_interval_s));
+  }
+  if (o.mark != 0) set_int(fd, SOL_SOCKET, SO_MARK, static_cast<int>(o.mark));
+  if (o.transparent) set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+}
+
+// What libuv knows of a socket: outlives it until close_cb.
+struct Socket::State {
+  uv_poll_t poll;
+  Socket* socket;
+};
+
+Socket::Socket(Loop& loop, int fd, bool connecting) noexcept
+    : loop_(loop), fd_(fd), connecting_(connecting) {}
+
+Socket::~Socket() { close(); }
+
+std::unique_ptr<Socket> Socket::adopt(Loop& loop, int fd) {
+  return std::unique_ptr<Socket>(new Socket(loop, fd, false));
+}
+
+std::unique_ptr<Socket> Socket::connect(Loop& loop, const Address& to, const Address& source,
+                                        const SocketOptions& options) {
+  sockaddr_storage sa{};
+  const socklen_t length = to.to_sockaddr(sa);
+  const int fd = ::socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  std::unique_ptr<Socket> socket(new Socket(loop, fd, true));
+  if (fd < 0) {
+    socket->fail(connect_failure_of(errno), errno);
+    return socket;
+  }
+  if (to.is_ip()) apply_options(fd, options);
+  sockaddr_storage from{};
+  if (const socklen_t n = source.to_sockaddr(from); n != 0) {
+    set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (::bind(fd, reinterpret_cast<const sockaddr*>(&from), n) != 0) {
+      socket->fail(FailureKind::kConnectLocal, errno);
+      return socket;
+    }
+  }
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&sa), length) == 0) {
+    socket->connecting_ = false;
+  } else if (errno != EINPROGRESS) {
+    socket->fail(connect_failure_of(errno), errno);
+  }
+  socket->announce_ = true;  // after a failure or an immediate success; see start()
+  return socket;
+}
+
+void Socket::start(TransportObserver& observer) {
+  observer_ = &observer;
+  if (failure_ || announce_) {
+    if (connecting_ && !failure_) {
+      announce_ = false;
+      ensure_state();
+      update_interest();
+    } else {
+      loop_.post(*this);
+    }
+  }
+}
+
+void Socket::fail(FailureKind kind, int error) noexcept {
+  if (!failure_) failure_ = {kind, error};
+}
+
+IoResult Socket::read(char* to, size_t capacity) {
+  ++loop_.counts.reads;
+  ssize_t n;
+  do {
+    n = ::recv(fd_, to, capacity, 0);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    // A short read means drained: epoll will tell of more, once the socket is in it.
+    if (state_ == nullptr) {
+      if (static_cast<size_t>(n) == capacity) {
+        watch();
+      } else if (!ListNode<ReadyTag>::is_linked()) {
+        loop_.register_soon(*this);
+      }
+    }
+    return {static_cast<size_t>(n), IoStatus::kOk};
+  }
+  if (n == 0) return {0, IoStatus::kEof};
+  if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    watch();
+    return {0, IoStatus::kAgain};
+  }
+  fail(errno == ETIMEDOUT ? FailureKind::kPeerGone : FailureKind::kDownstreamReset, errno);
+  return {0, IoStatus::kError};
+}
+
+IoResult Socket::write(const iovec* pieces, int count) {
+  ++loop_.counts.writes;
+  size_t total = 0;
+  for (int i = 0; i < count; ++i) total += pieces[i].iov_len;
+  ssize_t n;
+  do {
+    if (count == 1) {
+      n = ::send(fd_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+    } else {
+      msghdr message{};
+      message.msg_iov = const_cast<iovec*>(pieces);
+      message.msg_iovlen = static_cast<size_t>(count);
+      n = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    }
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) {
+    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+      fail(errno == ETIMEDOUT ? FailureKind::kPeerGone : FailureKind::kDownstreamReset, errno);
+      return {0, IoStatus::kError};
+    }
+    n = 0;
+  }
+  if (static_cast<size_t>(n) < total) want_writable();
+  return {static_cast<size_t>(n), n == 0 && total != 0 ? IoStatus::kAgain : IoStatus::kOk};
+}
+
+void Socket::want_writable() {
+  want_write_ = true;
+  ensure_state();
+  update_interest();
+}
+
+void Socket::shutdown_write() {
+  if (!closed_) ::shutdown(fd_, SHUT_WR);
+}
+
+void Socket::close(CloseMode mode) {
+  if (closed_) return;
+  closed_ = true;
+  observer_ = nullptr;
+  ListNode<ReadyTag>::unlink();
+  if (state_ != nullptr) {
+    state_->socket = nullptr;
+    // Before close(fd): libuv must forget the descriptor while it is still ours.
+    uv_close(reinterpret_cast<uv_handle_t*>(&state_->poll),
+             [](uv_handle_t* h) { delete reinterpret_cast<State*>(h); });
+    state_ = nullptr;
+  }
+  if (fd_ < 0) return;
+  if (mode == CloseMode::kReset) {
+    const linger hard{1, 0};
+    static_cast<void>(::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+  }
+  ::close(fd_);
+  fd_ = -1;
+}
+
+void Socket::pause(PauseReason reason) { paused_ |= static_cast<uint8_t>(reason); }
+
+void Socket::resume(PauseReason reason) {
+  if (paused_ == 0) return;
+  paused_ &= static_cast<uint8_t>(~static_cast<uint8_t>(reason));
+  if (paused_ != 0 || !read_paused_) return;
+  read_paused_ = false;
+  update_interest();
+  if (stopped_) read_again();
+}
+
+void Socket::read_again() {
+  if (closed_) return;
+  // On the list of the unregistered it is moved to the ready queue, whose read decides again.
+  ListNode<ReadyTag>::unlink();
+  loop_.post(*this);
+}
+
+void Socket::run_ready() {
+  if (announce_) {
+    announce_ = false;
+    if (failure_) return observer_->on_closed(failure_);
+    return observer_->on_connected();
+  }
+  if (paused_ == 0) observer_->on_readable();
+}
+
+void Socket::watch() {
+  if (state_ != nullptr || closed_) return;
+  ListNode<ReadyTag>::unlink();
+  ensure_state();
+  update_interest();
+}
+
+void Socket::ensure_state() {
+  if (state_ != nullptr) return;
+  state_ = new State;
+  state_->socket = this;
+  auto* loop = static_cast<uv_loop_t*>(loop_.native());
+  const int rc = uv_poll_init(loop, &state_->poll, fd_);
+  ASSERT(rc == 0);
+}
+
+void Socket::update_interest() {
+  if (state_ == nullptr || closed_ || stopped_) return;
+  int want = want_write_ || connecting_ ? UV_WRITABLE : 0;
+  if (!connecting_) {
+    if (!read_paused_) {
+      want |= UV_READABLE;
+    } else if (!fin_seen_) {
+      want |= UV_DISCONNECT;
+    }
+  }
+  if (want == armed_) return;
+  armed_ = static_cast<uint8_t>(want);
+  ++loop_.counts.poll_changes;
+  const auto on_poll = [](uv_poll_t* h, int status, int events) {
+    Socket* socket = reinterpret_cast<State*>(h)->socket;
+    if (socket != nullptr) socket->on_event(status, events);
+  };
+  uv_poll_start(&state_->poll, want, on_poll);
+}
+
+void Socket::on_event(int status, int events) {
+  if (connecting_) return finish_connect();
+  if (status < 0) return on_stopped();
+  if ((events & UV_WRITABLE) != 0 && want_write_) {
+    want_write_ = false;
+    State* before = state_;
+    observer_->on_writable();
+    // Closed, or the writer filled the socket again; otherwise stop asking.
+    if (closed_ || state_ != before) return;
+    update_interest();
+  }
+  if ((events & UV_DISCONNECT) != 0 && read_paused_) {
+    fin_seen_ = true;  // repeats every turn while armed
+    update_interest();
+  }
+  if ((events & UV_READABLE) == 0) return;
+  if (paused_ != 0) {
+    read_paused_ = true;
+    return update_interest();
+  }
+  observer_->on_readable();
+}
+
+void Socket::on_stopped() {
+  stopped_ = true;
+  armed_ = 0;
+  if (paused_ != 0) {
+    int error = 0;
+    socklen_t n = sizeof error;
+    ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &n);
+    fail(error == ETIMEDOUT ? FailureKind::kPeerGone : FailureKind::kDownstreamReset, error);
+    return observer_->on_closed(failure_);
+  }
+  // Bytes may have come before the reset: let the reader reach it.
+  loop_.post(*this);
+  observer_->on_readable();
+}
+
+void Socket::finish_connect() {
+  connecting_ = false;
+  int error = 0;
+  socklen_t n = sizeof error;
+  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &n) != 0) error = errno;
+  if (error != 0) {
+    fail(connect_failure_of(error), error);
+    return observer_->on_closed(failure_);
+  }
+  update_interest();
+  observer_->on_connected();
+}
+
+Address Socket::local_address() const noexcept {
+  sockaddr_storage sa{};
+  socklen_t n = sizeof sa;
+  if (::getsockname(fd_, reinterpret_cast<sockaddr*>(&sa), &n) != 0) return {};
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), n);
+}
+
+Address Socket::peer_address() const noexcept {
+  sockaddr_storage sa{};
+  socklen_t n = sizeof sa;
+  if (::getpeername(fd_, reinterpret_cast<sockaddr*>(&sa), &n) != 0) return {};
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), n);
+}
+
+}  // namespace pillion::io

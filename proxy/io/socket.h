@@ -1,0 +1,85 @@
+#pragma once
+// Socket: a stream socket of ours as a Transport (TCP or Unix).
+//
+// Reads and writes are direct system calls; libuv only tells of readiness.  A socket enters epoll
+// on its first EAGAIN, when watch() is called, or at the latest 10 ms after it was drained, so a
+// short connection never does.  READABLE stays armed from then on; a pause takes effect when the
+// next event arrives, so that pausing and resuming within a turn costs nothing; WRITABLE is armed
+// only after a short write (shared/reference/io.md).
+//
+// libuv holds only a State with a back pointer that close() nulls; the State frees itself.
+
+#include <memory>
+
+#include "proxy/io/loop.h"
+#include "proxy/io/transport.h"
+
+namespace pillion::io {
+
+struct SocketOptions {
+  bool no_delay = true;
+  bool transparent = false;
+  uint32_t mark = 0;
+  Duration user_timeout{};      // TCP_USER_TIMEOUT; 0: the kernel's
+  uint32_t keepalive_probes = 0;  // 0: the kernel's
+  uint32_t keepalive_time_s = 0;  // 0 with the others 0: SO_KEEPALIVE off
+  uint32_t keepalive_interval_s = 0;
+};
+void apply_options(int fd, const SocketOptions& options) noexcept;
+
+class Socket final : public Transport, public ReadyTask {
+ public:
+  // Takes over a connected, non-blocking descriptor (from accept).
+  static std::unique_ptr<Socket> adopt(Loop& loop, int fd);
+  // Begins to connect; the result arrives as on_connected or on_closed.  `source` may be kNone.
+  // A local error (no descriptor, no route) is reported by on_closed too, after start().
+  static std::unique_ptr<Socket> connect(Loop& loop, const Address& to, const Address& source,
+                                         const SocketOptions& options);
+  ~Socket() override;
+
+  void start(TransportObserver& observer) override;
+  IoResult read(char* to, size_t capacity) override;
+  IoResult write(const iovec* pieces, int count) override;
+  void shutdown_write() override;
+  void close(CloseMode mode = CloseMode::kOrderly) override;
+  void pause(PauseReason reason) override;
+  void resume(PauseReason reason) override;
+  void read_again() override;
+  // Enters epoll if it has not yet.  Call when a connection becomes idle.
+  void watch() override;
+  [[nodiscard]] int raw_fd() const noexcept override { return fd_; }
+  [[nodiscard]] Failure failure() const noexcept override { return failure_; }
+
+  // For SplicePump, which does its own system calls: be told when writing is possible again.
+  void want_writable();
+  [[nodiscard]] Address local_address() const noexcept;
+  [[nodiscard]] Address peer_address() const noexcept;
+
+ private:
+  struct State;
+  Socket(Loop& loop, int fd, bool connecting) noexcept;
+  void run_ready() override;
+  void ensure_state();
+  void update_interest();
+  void on_event(int status, int events);
+  void on_stopped();
+  void finish_connect();
+  void fail(FailureKind kind, int error) noexcept;
+
+  Loop& loop_;
+  TransportObserver* observer_ = nullptr;
+  State* state_ = nullptr;  // null until the socket enters epoll
+  Failure failure_;
+  int fd_;
+  uint8_t paused_ = 0;      // PauseReason bits
+  uint8_t armed_ = 0;       // what libuv watches now (UV_READABLE ...)
+  bool want_write_ : 1 = false;
+  bool connecting_ : 1;
+  bool announce_ : 1 = false;  // on_connected or on_closed is due in the ready queue
+  bool read_paused_ : 1 = false;  // the pause has been carried out
+  bool fin_seen_ : 1 = false;
+  bool stopped_ : 1 = false;   // libuv reported an error and stopped the handle
+  bool closed_ : 1 = false;
+};
+
+}  // namespace pillion::io

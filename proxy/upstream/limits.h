@@ -1,0 +1,44 @@
+#pragma once
+// The mutable state that workers share: one block of relaxed atomics per (cluster, priority) for its
+// circuit breakers.  Allocated by control, held by shared_ptr in the cluster's configuration, each
+// counter on a cache line of its own.  Limits are soft, as Envoy's: check, then increment
+// (shared/reference/envoy.md 2.3).
+
+#include <atomic>
+#include <cstdint>
+
+namespace pillion::upstream {
+
+// One breaker: how many are in use, across all workers.
+class alignas(64) SharedCount {
+ public:
+  // False when `limit` is reached; else counts one more, which the caller gives back by release().
+  bool try_acquire(uint32_t limit) noexcept {
+    if (used_.load(std::memory_order_relaxed) >= int64_t{limit}) return false;
+    used_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+  void acquire() noexcept { used_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept { used_.fetch_sub(1, std::memory_order_relaxed); }
+  [[nodiscard]] int64_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<int64_t> used_{0};
+};
+
+struct SharedLimits {
+  SharedCount connections;
+  SharedCount pending;
+  SharedCount requests;
+  SharedCount retries;
+};
+
+// CircuitBreakers.Thresholds; Envoy's defaults.
+struct LimitValues {
+  uint32_t max_connections = 1024;
+  uint32_t max_pending = 1024;
+  uint32_t max_requests = 1024;
+  uint32_t max_retries = 3;
+};
+
+}  // namespace pillion::upstream
