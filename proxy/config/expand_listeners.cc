@@ -1,0 +1,337 @@
+// Listeners and routes of the expanded configuration.
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "proxy/base/str.h"
+#include "proxy/config/expand_parts.h"
+
+namespace pillion::config {
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+constexpr std::string_view kManager =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+constexpr std::string_view kTcpProxy = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+constexpr std::string_view kRouter = "envoy.extensions.filters.http.router.v3.Router";
+constexpr std::string_view kFileLog = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
+constexpr std::string_view kOriginalDst =
+    "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
+constexpr std::string_view kTlsInspector =
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+constexpr std::string_view kDownstreamTls =
+    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+
+constexpr std::pair<std::string_view, std::string_view> kJsonLog[] = {
+    {"start_time", "%START_TIME%"},
+    {"method", "%REQ(:METHOD)%"},
+    {"authority", "%REQ(:AUTHORITY)%"},
+    {"path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"},
+    {"protocol", "%PROTOCOL%"},
+    {"response_code", "%RESPONSE_CODE%"},
+    {"response_flags", "%RESPONSE_FLAGS%"},
+    {"response_code_details", "%RESPONSE_CODE_DETAILS%"},
+    {"bytes_received", "%BYTES_RECEIVED%"},
+    {"bytes_sent", "%BYTES_SENT%"},
+    {"duration", "%DURATION%"},
+    {"upstream_cluster", "%UPSTREAM_CLUSTER%"},
+    {"upstream_host", "%UPSTREAM_HOST%"},
+    {"downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"},
+    {"downstream_peer", "%DOWNSTREAM_PEER_URI_SAN%"},
+    {"request_id", "%REQ(X-REQUEST-ID)%"},
+    {"user_agent", "%REQ(USER-AGENT)%"}};
+
+void write_access_log(EnvoyWriter& out, const Mesh& mesh) {
+  if (!mesh.access_log) return;
+  out.standing_for(mesh.access_log->node, [&] {
+    out.list("access_log", [&] {
+      out.item([&] {
+        out.extension("envoy.access_loggers.file", kFileLog, [&] {
+          out.text("path", mesh.access_log->path);
+          if (!mesh.access_log->is_json) return;
+          out.message("log_format", [&] {
+            out.message("json_format", [&] {
+              for (const auto& [name, format] : kJsonLog) out.text(name, format);
+            });
+          });
+        });
+      });
+    });
+  });
+}
+
+// An HTTP connection manager as the only filter; `extras` and `hosts` write its own fields and its
+// virtual hosts.
+template <typename Extras, typename Hosts>
+void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extras, Hosts&& hosts) {
+  out.list("filters", [&] {
+    out.item([&] {
+      out.extension("envoy.filters.network.http_connection_manager", kManager, [&] {
+        out.text("stat_prefix", stat_prefix);
+        out.flag("normalize_path", true);
+        out.word("server_header_transformation", "PASS_THROUGH");
+        extras();
+        out.message("route_config", [&] {
+          out.text("name", stat_prefix);
+          out.flag("ignore_port_in_host_matching", true);
+          out.list("virtual_hosts", hosts);
+        });
+        out.list("http_filters", [&] {
+          out.item([&] { out.extension("envoy.filters.http.router", kRouter, [] {}); });
+        });
+      });
+    });
+  });
+}
+
+void write_upgrades(EnvoyWriter& out) {
+  out.list("upgrade_configs", [&] { out.item([&] { out.text("upgrade_type", "websocket"); }); });
+}
+
+void write_tcp(EnvoyWriter& out, const Mesh& mesh, std::string_view stat_prefix,
+               std::string_view cluster) {
+  out.list("filters", [&] {
+    out.item([&] {
+      out.extension("envoy.filters.network.tcp_proxy", kTcpProxy, [&] {
+        out.text("stat_prefix", stat_prefix);
+        out.text("cluster", cluster);
+        write_access_log(out, mesh);
+      });
+    });
+  });
+}
+
+// `routes` of one virtual host with the given domains.
+template <typename Routes>
+void write_virtual_host(EnvoyWriter& out, std::string_view name, Routes&& routes) {
+  out.item([&] {
+    out.text("name", name);
+    out.list("domains", [&] { out.item_text("*"); });
+    out.list("routes", routes);
+  });
+}
+
+// --- Inbound --------------------------------------------------------------------------------------
+
+// One filter chain: what it matches, its TLS, its filter.
+template <typename Filter>
+void write_inbound_chain(EnvoyWriter& out, const Mesh& mesh, std::string_view name,
+                         const uint16_t* port, Filter&& filter) {
+  const bool is_strict = mesh.inbound->mtls == Mtls::kStrict;
+  out.item([&] {
+    out.text("name", name);
+    if (port != nullptr || is_strict) {
+      out.message("filter_chain_match", [&] {
+        if (port != nullptr) out.number("destination_port", *port);
+        if (is_strict) out.text("transport_protocol", "tls");
+      });
+    }
+    filter();
+    if (!is_strict) return;
+    out.message("transport_socket", [&] {
+      out.extension("envoy.transport_sockets.tls", kDownstreamTls, [&] {
+        out.flag("require_client_certificate", true);
+        write_common_tls(out, mesh);
+      });
+    });
+  });
+}
+
+void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
+  auto extras = [&] {
+    out.flag("merge_slashes", true);
+    if (mesh.inbound->mtls == Mtls::kStrict) {
+      out.word("forward_client_cert_details", "SANITIZE_SET");
+      out.message("set_current_client_cert_details", [&] { out.flag("uri", true); });
+    }
+    write_upgrades(out);
+    write_access_log(out, mesh);
+  };
+  write_manager(out, "inbound", extras, [&] {
+    write_virtual_host(out, "app", [&] {
+      out.item([&] {
+        out.message("match", [&] { out.text("prefix", "/"); });
+        out.message("route", [&] {
+          out.text("cluster", kAppCluster);
+          out.duration("timeout", seconds(0));
+        });
+      });
+    });
+  });
+}
+
+void write_listener_filters(EnvoyWriter& out, bool is_captured, bool is_strict) {
+  if (!is_captured && !is_strict) return;
+  out.list("listener_filters", [&] {
+    if (is_captured) {
+      out.item([&] { out.extension("envoy.filters.listener.original_dst", kOriginalDst, [] {}); });
+    }
+    if (is_strict) {
+      out.item([&] { out.extension("envoy.filters.listener.tls_inspector", kTlsInspector, [] {}); });
+    }
+  });
+}
+
+// --- Outbound -------------------------------------------------------------------------------------
+
+void write_retries(EnvoyWriter& out, const Retries& retries) {
+  if (retries.attempts == 0 || retries.on.empty()) return;
+  out.standing_for(retries.node, [&] {
+    out.message("retry_policy", [&] {
+      out.text("retry_on", retries.on);
+      out.number("num_retries", retries.attempts);
+      if (retries.per_try != nanoseconds(0)) out.duration("per_try_timeout", retries.per_try);
+    });
+  });
+}
+
+void write_service_host(EnvoyWriter& out, const Service& service) {
+  out.item([&] {
+    out.text("name", service.name);
+    out.standing_for(service.hosts_node, [&] {
+      out.list("domains", [&] {
+        for (const auto& host : service.hosts) out.item_text(host.value);
+      });
+    });
+    out.list("routes", [&] {
+      out.item([&] {
+        out.message("match", [&] { out.text("prefix", "/"); });
+        out.message("route", [&] {
+          out.text("cluster", service.name);
+          out.duration("timeout", service.timeout);
+          write_retries(out, service.retries);
+        });
+      });
+    });
+  });
+}
+
+void write_unknown_host(EnvoyWriter& out, const Outbound& outbound) {
+  write_virtual_host(out, "unknown", [&] {
+    out.item([&] {
+      out.message("match", [&] { out.text("prefix", "/"); });
+      if (outbound.unknown == UnknownHosts::kPassthrough) {
+        out.message("route", [&] {
+          out.text("cluster", kOutboundPassthrough);
+          out.duration("timeout", seconds(0));
+        });
+        return;
+      }
+      out.message("direct_response", [&] {
+        out.number("status", 502);
+        out.message("body", [&] { out.text("inline_string", "no service of this name in the mesh\n"); });
+      });
+    });
+  });
+}
+
+void write_outbound_chain(EnvoyWriter& out, const Mesh& mesh, const uint16_t* port) {
+  out.item([&] {
+    out.text("name", port == nullptr ? std::string("http") : str("http-", *port));
+    if (port != nullptr) {
+      out.message("filter_chain_match", [&] { out.number("destination_port", *port); });
+    }
+    auto extras = [&] {
+      write_upgrades(out);
+      write_access_log(out, mesh);
+    };
+    write_manager(out, "outbound", extras, [&] {
+      for (const Service& service : mesh.services) {
+        out.standing_for(service.node, [&] { write_service_host(out, service); });
+      }
+      write_unknown_host(out, *mesh.outbound);
+    });
+  });
+}
+
+std::set<uint16_t> http_ports(const Mesh& mesh) {
+  std::set<uint16_t> ports{80};
+  for (const Service& service : mesh.services) {
+    for (const Endpoint& endpoint : service.endpoints) {
+      if (endpoint.address.port != 0) ports.insert(endpoint.address.port);
+    }
+  }
+  return ports;
+}
+
+// --- Metrics --------------------------------------------------------------------------------------
+
+void write_admin_route(EnvoyWriter& out, std::string_view path, std::string_view rewrite) {
+  out.item([&] {
+    out.message("match", [&] { out.text("path", path); });
+    out.message("route", [&] {
+      out.text("cluster", kAdminCluster);
+      if (!rewrite.empty()) out.text("prefix_rewrite", rewrite);
+    });
+  });
+}
+
+}  // namespace
+
+void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh) {
+  const Inbound& inbound = *mesh.inbound;
+  const bool is_captured = inbound.capture == Capture::kRedirect;
+  // A Unix socket has no port to tell the app's connections by.
+  const uint16_t* app_port = is_captured && inbound.app.port != 0 ? &inbound.app.port : nullptr;
+  out.standing_for(inbound.node, [&] {
+    out.item([&] {
+      out.text("name", "inbound");
+      out.standing_for(inbound.listen_node, [&] { out.address("address", inbound.listen); });
+      out.word("traffic_direction", "INBOUND");
+      write_listener_filters(out, is_captured, inbound.mtls == Mtls::kStrict);
+      out.list("filter_chains", [&] {
+        write_inbound_chain(out, mesh, "app", app_port, [&] { write_app_manager(out, mesh); });
+        if (app_port == nullptr) return;
+        write_inbound_chain(out, mesh, "other-ports", nullptr, [&] {
+          write_tcp(out, mesh, "inbound_tcp", kInboundPassthrough);
+        });
+      });
+    });
+  });
+}
+
+void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh) {
+  const Outbound& outbound = *mesh.outbound;
+  const bool is_captured = outbound.capture == Capture::kRedirect;
+  out.standing_for(outbound.node, [&] {
+    out.item([&] {
+      out.text("name", "outbound");
+      out.standing_for(outbound.listen_node, [&] { out.address("address", outbound.listen); });
+      out.word("traffic_direction", "OUTBOUND");
+      write_listener_filters(out, is_captured, false);
+      out.list("filter_chains", [&] {
+        if (!is_captured) return write_outbound_chain(out, mesh, nullptr);
+        for (const uint16_t port : http_ports(mesh)) write_outbound_chain(out, mesh, &port);
+      });
+      if (!is_captured || outbound.unknown == UnknownHosts::kReject) return;
+      out.message("default_filter_chain", [&] {
+        out.text("name", "other-ports");
+        write_tcp(out, mesh, "outbound_tcp", kOutboundPassthrough);
+      });
+    });
+  });
+}
+
+void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh) {
+  out.standing_for(mesh.metrics_node, [&] {
+    out.item([&] {
+      out.text("name", "metrics");
+      out.address("address", *mesh.metrics);
+      out.list("filter_chains", [&] {
+        out.item([&] {
+          write_manager(out, "metrics", [] {}, [&] {
+            write_virtual_host(out, "admin", [&] {
+              write_admin_route(out, "/stats/prometheus", {});
+              write_admin_route(out, "/metrics", "/stats/prometheus");
+              write_admin_route(out, "/ready", {});
+            });
+          });
+        });
+      });
+    });
+  });
+}
+
+}  // namespace pillion::config

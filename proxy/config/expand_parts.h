@@ -1,0 +1,23 @@
+#pragma once
+// The pieces of expand.cc: each writes the listeners or clusters that a Mesh stands for.
+
+#include "proxy/config/envoy_writer.h"
+#include "proxy/config/mesh.h"
+
+namespace pillion::config {
+
+// Names of what the user did not name.  Services cannot collide with them: their names have no '|'.
+constexpr std::string_view kAppCluster = "inbound|app";
+constexpr std::string_view kInboundPassthrough = "inbound|passthrough";
+constexpr std::string_view kOutboundPassthrough = "outbound|passthrough";
+constexpr std::string_view kAdminCluster = "admin|metrics";
+
+void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh);
+void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh);
+void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh);
+void write_clusters(EnvoyWriter& out, const Mesh& mesh);
+
+// CommonTlsContext of both sides: the workload's certificate, and peers of its trust domain.
+void write_common_tls(EnvoyWriter& out, const Mesh& mesh);
+
+}  // namespace pillion::config

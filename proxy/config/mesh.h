@@ -1,0 +1,106 @@
+#pragma once
+// The short mesh YAML as values: what a person wrote, checked, with defaults filled in.  expand.h
+// turns it into Envoy v3 configuration.  Every part remembers the Node it came from, so that errors in
+// the expanded configuration point to the short file.
+//
+// Defaults, where the file says nothing:
+//   workload.namespace   default            inbound.listen    0.0.0.0:15006   outbound.listen   127.0.0.1:15001
+//   inbound.capture      redirect           inbound.mtls      strict          outbound.capture  redirect
+//   outbound.unknown     passthrough when captured, else reject (without capture there is no destination)
+//   services.X.hosts     [ X ]              services.X.tls    mesh            services.X.timeout 15s
+//   services.X.balance   least_request      services.X.circuit_breaker  1024 each
+//   services.X.retries   2 attempts on connect-failure: what no server can have seen.  `reset` may run a
+//                        request twice and is for the user to ask for; requests of idempotent methods on
+//                        a reused connection are repeated by the proxy in any case.
+//   telemetry            no metrics listener, no access log
+//   admin.listen         127.0.0.1:15000
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/config/node.h"
+#include "proxy/config/scalars.h"
+
+namespace pillion::config {
+
+enum class Capture : uint8_t { kRedirect, kOff };
+enum class Mtls : uint8_t { kStrict, kOff };
+enum class UnknownHosts : uint8_t { kPassthrough, kReject };
+
+struct CertificateFiles {
+  std::string cert, key, ca;
+  Node node;
+};
+
+struct Workload {
+  std::string name, name_space, trust_domain;
+  std::optional<CertificateFiles> certificates;
+  Node node;
+};
+
+struct Inbound {
+  AddressText listen, app;
+  Capture capture = Capture::kRedirect;
+  Mtls mtls = Mtls::kStrict;
+  Node node, listen_node, app_node;
+};
+
+struct Outbound {
+  AddressText listen;
+  Capture capture = Capture::kRedirect;
+  UnknownHosts unknown = UnknownHosts::kPassthrough;
+  Node node, listen_node;
+};
+
+struct Retries {
+  uint32_t attempts = 2;  // beyond the first try
+  std::string on = "connect-failure";
+  std::chrono::nanoseconds per_try{0};  // 0: none
+  Node node;
+};
+
+struct Endpoint {
+  AddressText address;
+  Node node;
+};
+
+struct Service {
+  std::string name;
+  std::vector<Located<std::string>> hosts;
+  bool uses_dns = false;
+  std::vector<Endpoint> endpoints;
+  bool uses_mesh_tls = true;
+  std::chrono::nanoseconds timeout{std::chrono::seconds(15)};
+  Retries retries;
+  uint32_t max_connections = 1024, max_pending = 1024, max_requests = 1024;
+  std::string lb_policy = "LEAST_REQUEST";
+  Node node, hosts_node, endpoints_node;
+};
+
+struct AccessLog {
+  std::string path;
+  bool is_json = false;
+  Node node;
+};
+
+struct Mesh {
+  Workload workload;
+  std::optional<Inbound> inbound;
+  std::optional<Outbound> outbound;
+  std::vector<Service> services;
+  std::optional<AddressText> metrics;
+  Node metrics_node;
+  std::optional<AccessLog> access_log;
+  AddressText admin;
+  Node admin_node;
+  Node root;
+};
+
+// Records what is wrong with it.  The result can always be expanded; where a value is wrong a harmless
+// one stands in.
+Mesh parse_mesh(const Node& root);
+
+}  // namespace pillion::config
