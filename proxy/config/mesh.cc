@@ -219,7 +219,7 @@ Service parse_service(std::string_view name, const Node& node) {
   out.node = node;
   if (!is_dns_name(name)) node.errors()->error(node.key_where(), "expected a name such as orders");
   parse_hosts(node["hosts"], out);
-  parse_endpoints(node.required("endpoints"), out);
+  parse_endpoints(node["endpoints"], out);
   out.uses_mesh_tls = choose(node["tls"], 1, kTls) != 0;
   out.timeout = node["timeout"].as_duration_or(out.timeout);
   out.retries = parse_retries(node["retries"]);
@@ -261,11 +261,15 @@ void check_identity(const Mesh& mesh) {
       user.error(str(what, " needs workload.trust_domain, which says whose peers are accepted"));
     }
   };
-  if (mesh.inbound && mesh.inbound->mtls == Mtls::kStrict) {
+  // A wrong word was reported already; what it stands for would be a guess.
+  auto says = [](const Node& section, std::string_view field, std::string_view word) {
+    return section.is_mapping() && (section[field].is_missing() || section[field].raw() == word);
+  };
+  if (mesh.inbound && says(mesh.inbound->node, "mtls", "strict")) {
     need(mesh.inbound->node, "mtls: strict", "mtls");
   }
   for (const Service& service : mesh.services) {
-    if (service.uses_mesh_tls) need(service.node, "tls: mesh", "tls");
+    if (says(service.node, "tls", "mesh")) need(service.node, "tls: mesh", "tls");
   }
 }
 

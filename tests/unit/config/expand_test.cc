@@ -1,0 +1,177 @@
+#include "proxy/config/expand.h"
+
+#include <gtest/gtest.h>
+
+#include "proxy/config/node.h"
+#include "proxy/config/yaml_print.h"
+#include "tests/unit/config/cases.h"
+
+namespace pillion::config {
+namespace {
+
+void load(const std::string& path, Errors& errors) { (void)load_bootstrap(path, {}, errors); }
+
+// The expansion of a short text; every field of the result is known by name to the reader.
+struct Expanded {
+  explicit Expanded(std::string_view text)
+      : document(load_text(text, "mesh.yaml", errors)), tree(expand(document, errors)) {}
+  Node root() { return tree->root(errors); }
+  Node listener(size_t i) { return nth(root()["static_resources"]["listeners"], i); }
+  // By name; a missing node if there is none.
+  Node cluster(std::string_view name) {
+    for (Node c : root()["static_resources"]["clusters"].items()) {
+      if (c["name"].raw() == name) return c;
+    }
+    return {};
+  }
+  static Node nth(const Node& list, size_t i) {
+    for (Node item : list.items()) {
+      if (i-- == 0) return item;
+    }
+    return {};
+  }
+  static Node first_filter(const Node& chain) { return nth(chain["filters"], 0)["typed_config"]; }
+
+  Errors errors;
+  DocumentPtr document, tree;
+};
+
+constexpr std::string_view kSidecar =
+    "workload:\n"
+    "  trust_domain: mesh.local\n"
+    "  certificates: { files: { cert: u.crt, key: u.key, ca: ca.crt } }\n"
+    "inbound: { app: 127.0.0.1:8080 }\n"
+    "outbound: {}\n"
+    "services:\n"
+    "  orders: { endpoints: { dns: orders.shop:9000 } }\n";
+
+TEST(Expand, GivesTheExpectedMessagesForEachBadShortFile) {
+  for (const Case& c : read_cases(case_folder() / "bad/short")) {
+    EXPECT_EQ(messages_of(c, load), c.expected) << c.path;
+    EXPECT_NE(c.expected, "") << c.path;
+  }
+}
+
+TEST(Expand, AcceptsEveryGoodFile) {
+  for (const Case& c : read_cases(case_folder() / "good")) EXPECT_EQ(messages_of(c, load), "") << c.path;
+}
+
+TEST(Expand, RequiresAClientCertificateOfTheTrustDomainByDefault) {
+  Expanded e(kSidecar);
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  Node chain = e.nth(e.listener(0)["filter_chains"], 0);
+  EXPECT_EQ(chain["filter_chain_match"]["transport_protocol"].raw(), "tls");
+  EXPECT_EQ(chain["filter_chain_match"]["destination_port"].as_u32(), 8080U);
+  Node tls = chain["transport_socket"]["typed_config"];
+  EXPECT_TRUE(tls["require_client_certificate"].as_bool());
+  Node san = e.nth(tls["common_tls_context"]["validation_context"]["match_typed_subject_alt_names"], 0);
+  EXPECT_EQ(san["matcher"]["prefix"].raw(), "spiffe://mesh.local/") << "with the slash: no prefix of a name";
+  EXPECT_EQ(e.first_filter(chain)["forward_client_cert_details"].raw(), "SANITIZE_SET");
+  // The second chain, for the other ports, must not be a way around the first one's TLS.
+  Node other = e.nth(e.listener(0)["filter_chains"], 1);
+  EXPECT_TRUE(other["transport_socket"]["typed_config"]["require_client_certificate"].as_bool());
+  EXPECT_TRUE(e.listener(0)["default_filter_chain"].is_missing());
+}
+
+TEST(Expand, MakesOneHttpChainForEachPortAndPassesTheOthersAsTcp) {
+  Expanded e(kSidecar);
+  Node outbound = e.listener(1);
+  EXPECT_EQ(outbound["filter_chains"].size(), 2U);
+  EXPECT_EQ(e.nth(outbound["filter_chains"], 0)["filter_chain_match"]["destination_port"].as_u32(), 80U);
+  EXPECT_EQ(e.nth(outbound["filter_chains"], 1)["filter_chain_match"]["destination_port"].as_u32(), 9000U);
+  EXPECT_EQ(e.first_filter(outbound["default_filter_chain"])["cluster"].raw(), "outbound|passthrough");
+  EXPECT_EQ(e.cluster("outbound|passthrough")["type"].raw(), "ORIGINAL_DST");
+}
+
+TEST(Expand, ClosesUnknownDestinationsUnderReject) {
+  Expanded e("outbound: { unknown: reject }\n");
+  EXPECT_TRUE(e.listener(0)["default_filter_chain"].is_missing());
+  EXPECT_TRUE(e.cluster("outbound|passthrough").is_missing());
+  Node manager = e.first_filter(e.nth(e.listener(0)["filter_chains"], 0));
+  Node host = e.nth(manager["route_config"]["virtual_hosts"], 0);
+  EXPECT_EQ(e.nth(host["routes"], 0)["direct_response"]["status"].as_u32(), 502U);
+}
+
+TEST(Expand, WithoutCaptureIsAPlainProxyPort) {
+  Expanded e("outbound: { capture: off }\ninbound: { capture: off, mtls: off, app: 127.0.0.1:80 }\n");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  for (size_t i : {0U, 1U}) {
+    EXPECT_TRUE(e.listener(i)["listener_filters"].is_missing());
+    EXPECT_EQ(e.listener(i)["filter_chains"].size(), 1U);
+    EXPECT_TRUE(e.nth(e.listener(i)["filter_chains"], 0)["filter_chain_match"].is_missing());
+  }
+}
+
+TEST(Expand, RetriesOnlyWhatNoServerCanHaveSeenUnlessTold) {
+  Expanded e(kSidecar);
+  Node manager = e.first_filter(e.nth(e.listener(1)["filter_chains"], 0));
+  Node host = e.nth(manager["route_config"]["virtual_hosts"], 0);
+  Node policy = e.nth(host["routes"], 0)["route"]["retry_policy"];
+  EXPECT_EQ(policy["retry_on"].raw(), "connect-failure");
+  EXPECT_EQ(policy["num_retries"].as_u32(), 2U);
+}
+
+TEST(Expand, LeavesOtherServersUrlsAlone) {
+  Expanded e(kSidecar);
+  Node inbound = e.first_filter(e.nth(e.listener(0)["filter_chains"], 0));
+  Node outbound = e.first_filter(e.nth(e.listener(1)["filter_chains"], 0));
+  EXPECT_TRUE(inbound["merge_slashes"].as_bool());
+  EXPECT_FALSE(outbound["merge_slashes"].as_bool_or(false));
+  EXPECT_TRUE(outbound["normalize_path"].as_bool());
+}
+
+TEST(Expand, ShowsOnlyMetricsAndReadinessOfTheAdminInterface) {
+  Expanded e("outbound: {}\ntelemetry: { metrics: { listen: 0.0.0.0:15090 } }\n");
+  Node manager = e.first_filter(e.nth(e.listener(1)["filter_chains"], 0));
+  std::string paths;
+  for (Node route : e.nth(manager["route_config"]["virtual_hosts"], 0)["routes"].items()) {
+    paths += route["match"]["path"].as_string() + ' ';
+  }
+  EXPECT_EQ(paths, "/stats/prometheus /metrics /ready ");
+}
+
+TEST(Expand, PointsErrorsInTheExpansionToTheShortFile) {
+  Expanded e(kSidecar);
+  Node cluster = e.cluster("orders");
+  cluster["connect_timeout"].error("from a later stage");
+  Node address = e.nth(cluster["load_assignment"]["endpoints"], 0)["lb_endpoints"];
+  e.nth(address, 0)["endpoint"].error("too");
+  Node chain = e.nth(e.listener(0)["filter_chains"], 0);
+  Node ca = chain["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]["trusted_ca"];
+  ca["filename"].error("cannot open");
+  EXPECT_EQ(e.errors.to_string(),
+            "mesh.yaml:3:57: workload.certificates.files.ca: cannot open\n"
+            "mesh.yaml:7:11: services.orders: from a later stage\n"
+            "mesh.yaml:7:31: services.orders.endpoints.dns: too\n");
+}
+
+TEST(Expand, TellsShortFilesFromEnvoysByTheirFields) {
+  Errors errors;
+  auto is_short = [&errors](const char* text) { return is_short_form(*load_text(text, "f", errors)); };
+  EXPECT_TRUE(is_short("outbound: {}\n"));
+  EXPECT_TRUE(is_short("admin: { listen: 127.0.0.1:1 }\n"));
+  EXPECT_FALSE(is_short("static_resources: {}\nadmin: {}\n"));
+  EXPECT_FALSE(is_short("staticResources: { clusters: [] }\n"));
+  EXPECT_FALSE(is_short("node: { id: x }\n"));
+  EXPECT_FALSE(is_short("admin: { address: { pipe: { path: /x } } }\n"));
+}
+
+TEST(LoadBootstrap, LaysTheOverlayOnTheFile) {
+  Errors errors;
+  const std::string file = case_folder() / "good/outbound_only.yaml";
+  auto envoy = load_bootstrap(file, "node: { id: other }", errors);
+  ASSERT_NE(envoy, nullptr);
+  EXPECT_EQ(envoy->root(errors)["node"]["id"].raw(), "other");
+  EXPECT_EQ(envoy->root(errors)["node"]["cluster"].raw(), "workload");
+  auto merged = load_bootstrap(file, "admin: { listen: 127.0.0.1:9901 }", errors);
+  ASSERT_NE(merged, nullptr);
+  Node admin = merged->root(errors)["admin"]["address"]["socket_address"];
+  EXPECT_EQ(admin["port_value"].as_u32(), 9901U);
+  EXPECT_EQ(admin["port_value"].where().place(), "--config-yaml:1:18");
+  EXPECT_EQ(errors.to_string(), "");
+  EXPECT_EQ(load_bootstrap("", "", errors), nullptr);
+  EXPECT_FALSE(errors.ok());
+}
+
+}  // namespace
+}  // namespace pillion::config
