@@ -1,0 +1,166 @@
+# The narrated run.  Every step shows what it does, and ends the run with exit 1 when the outcome is
+# not the one told.  Needs a world (pods.sh or loopback.sh); sourced by quickstart.
+
+replicas=(users-1 users-2 users-3)
+
+failed() { die "not as told: $*"; }
+indent() { sed 's/^/    /'; }
+
+# show POD COMMAND...: prints what is typed there, and what comes of it.
+show() {
+  local pod=$1
+  shift
+  printf '  %s$ %s\n' "$pod" "$*"
+  in_pod "$pod" "$@" 2>&1 | indent || failed "$1 failed"
+}
+
+# show_refusal POD COMMAND...: the same for a command that must fail.
+show_refusal() {
+  local pod=$1 said
+  shift
+  printf '  %s$ %s\n' "$pod" "$*"
+  if said=$(in_pod "$pod" "$@" 2>&1); then failed "$pod was let in: $said"; fi
+  indent <<<"$said"
+}
+
+must_be_ready() {
+  local pod
+  for pod in "$@"; do
+    wait_until 10 sidecar_is_ready "$pod" || failed "the sidecar of $pod is not ready after 10 s"
+  done
+}
+
+start_services() {
+  local pod
+  title "Four services in Python, which know nothing of Pillion"
+  start_service customer customer
+  for pod in "${replicas[@]}"; do start_service "$pod" users; done
+  for pod in customer "${replicas[@]}"; do
+    wait_until 10 service_answers "$pod" || failed "the service of $pod does not answer"
+  done
+  say "customer is the shop's front door; users has three replicas."
+  if [[ $mode == pods ]]; then
+    say "Nothing protects them: anyone on the network reads what users knows."
+    show intruder curl -sS --max-time 5 "http://$plain_users/users/7"
+  fi
+}
+
+start_sidecars() {
+  local pod
+  title "A sidecar beside each, with an identity of its own"
+  make_ca
+  start_sidecar customer customer
+  for pod in "${replicas[@]}"; do start_sidecar "$pod" users; done
+  must_be_ready customer "${replicas[@]}"
+  for pod in customer "${replicas[@]}"; do capture_pod "$pod"; done
+  say "Each is a short YAML file.  This is the one of users:"
+  indent <"$run/users-1/sidecar.yaml"
+}
+
+call_through_both() {
+  title "A call through both sidecars"
+  say "shopper -> customer -> its sidecar == mutual TLS ==> a sidecar of users -> users"
+  show shopper curl -sS --max-time 5 "$shop_url/customers/7/profile"
+  say "This is what users saw of customer's plain HTTP call, and who the sidecar says that sent it:"
+  local seen
+  seen=$(in_pod shopper curl -s --max-time 5 "$shop_url/customers/echo")
+  grep -iE '"(host|x-[a-z-]*|served_by)"' <<<"$seen" | sed 's/^ */    /' || true
+  grep -q "URI=spiffe://mesh.local/ns/shop/sa/customer" <<<"$seen" ||
+    failed "users did not see the identity of customer"
+}
+
+refuse_intruder() {
+  title "An intruder who speaks plain HTTP"
+  show_refusal intruder curl -sS --max-time 5 "http://$plain_users/users/7"
+  say "Refused: users' sidecar wants TLS.  With TLS, but without a certificate of the mesh:"
+  show_refusal intruder curl -sS --insecure --max-time 5 "https://$plain_users/users/7"
+}
+
+# begin_load / end_load: four clients call the shop meanwhile; the result is in $load_result.
+begin_load() {
+  local shopper=()
+  read -ra shopper < <(pod_prefix shopper)
+  mkdir -p "$run/load"
+  touch "$run/load/running"
+  chmod 755 "$run/load"
+  : >"$run/load/load.log"
+  spawn "$run/load/load.pid" "$run/load/load.log" \
+    "${shopper[@]}" env http_proxy= no_proxy='*' \
+    "$python" "$run/retail/load.py" "$shop_url/customers/7/profile" 4 "$run/load/running"
+}
+end_load() {
+  rm -f "$run/load/running"
+  wait_until 20 all_gone "$run/load/load.pid" || failed "the clients do not end"
+  load_result=$(tail -n 1 "$run/load/load.log")
+  say "    $load_result"
+  [[ $load_result == *'"errors": 0'* ]] || failed "clients saw errors"
+}
+
+kill_replica_under_load() {
+  title "A replica dies under load"
+  say "Four clients call the shop; after a second the pod users-2 is killed (service and sidecar)."
+  begin_load
+  sleep 1
+  kill_pod users-2
+  sleep 2
+  end_load
+  [[ $load_result == *users-2* ]] || failed "users-2 answered nothing before its death"
+  say "No client saw an error: what users-2 left unanswered was asked again of another replica."
+  start_service users-2 users
+  start_sidecar users-2 users
+  must_be_ready users-2
+  say "users-2 is back."
+}
+
+endpoint_is_gone() { ! in_pod customer curl -sf --max-time 1 "$(admin_url customer)/clusters" | grep -qF "$gone_endpoint"; }
+
+sidecar_said() { grep -qF -- "$2" "$run/$1/sidecar.log"; }
+
+change_configuration_live() {
+  local config=$run/customer/sidecar.yaml good
+  title "The configuration changes while requests run"
+  say "users-3 leaves the list in customer's sidecar.yaml, under load:"
+  good=$(<"$config")
+  begin_load
+  sleep 1
+  sed -i "s/, *$gone_endpoint//" "$config"
+  grep -n 'endpoints:' "$config" | indent
+  wait_until 10 endpoint_is_gone || failed "the sidecar of customer did not take the new file"
+  end_load
+  say "Taken without a lost request.  Calls from now on:"
+  begin_load
+  sleep 1
+  end_load
+  [[ $load_result != *users-3* ]] || failed "users-3 is still called"
+
+  say "A file with a mistake changes nothing, and says where it is:"
+  sed -i 's/^outbound:/outbund:/' "$config"
+  wait_until 10 sidecar_said customer outbund || failed "nothing was said of the mistake"
+  grep -F outbund "$run/customer/sidecar.log" | head -n 1 | indent
+  in_pod shopper curl -sf --max-time 5 -o /dev/null "$shop_url/customers/7/profile" ||
+    failed "a bad file stopped the traffic"
+  printf '%s\n' "$good" >"$config.new"
+  mv "$config.new" "$config"
+}
+
+show_numbers() {
+  title "The numbers, for Prometheus"
+  local numbers
+  numbers=$(in_pod shopper curl -sf --max-time 5 "$(metrics_url customer)") || failed "no metrics"
+  printf '  shopper$ curl -s %s\n' "$(metrics_url customer)"
+  grep -E '^envoy_cluster_(upstream_rq_(total|xx|retry|retry_success)|ssl_handshake|upstream_cx_connect_fail)\{[^}]*users' \
+    <<<"$numbers" | indent || failed "the cluster users is not counted"
+  say "The last line of customer's access log:"
+  grep -F '"' "$run/customer/sidecar.log" | grep -F profile | tail -n 1 | indent || true
+}
+
+tell_story() {
+  start_services
+  start_sidecars
+  call_through_both
+  refuse_intruder
+  kill_replica_under_load
+  change_configuration_live
+  show_numbers
+  title "That was Pillion"
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""The `users` service: who the customers of the shop are.  Knows nothing of Pillion.
+
+GET /users, GET /users/7, POST /users {"name": ..., "city": ...}; GET /echo shows the request's
+headers.  Each replica keeps its users in memory, so a new one is known to one replica only.
+"""
+
+import json
+
+from rest import serve
+
+NAMES = ["Ada", "Bjarne", "Cleo", "Dennis", "Edsger", "Frances", "Grace", "Hedy"]
+CITIES = ["London", "Aarhus", "Rome", "New York"]
+USERS = {
+    number: {"id": number, "name": name, "city": CITIES[number % len(CITIES)]}
+    for number, name in enumerate(NAMES, start=1)
+}
+
+
+def list_users(request):
+    return 200, {"users": list(USERS.values())}
+
+
+def show_user(request, number):
+    user = USERS.get(int(number))
+    return (200, user) if user else (404, {"error": f"there is no user {number}"})
+
+
+def add_user(request):
+    try:
+        given = json.loads(request.body)
+        user = {"id": len(USERS) + 1, "name": given["name"], "city": given["city"]}
+    except (ValueError, KeyError, TypeError):
+        return 400, {"error": "expected a name and a city, as JSON"}
+    USERS[user["id"]] = user
+    return 201, user
+
+
+def echo(request):
+    return 200, {"headers": dict(request.headers.items())}
+
+
+if __name__ == "__main__":
+    serve([
+        ("GET", r"/users", list_users),
+        ("GET", r"/users/(\d+)", show_user),
+        ("POST", r"/users", add_user),
+        ("GET", r"/echo", echo),
+    ])
