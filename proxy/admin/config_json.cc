@@ -1,0 +1,114 @@
+#include "proxy/admin/config_json.h"
+
+#include <algorithm>
+#include <array>
+
+#include "proxy/base/str.h"
+
+namespace pillion::admin {
+namespace {
+
+// Fields of Envoy's v3 API that carry (udpa.annotations.sensitive), and of our own extensions.
+constexpr std::array kSecretFields = {
+    std::string_view("private_key"),   std::string_view("password"),
+    std::string_view("session_ticket_keys"), std::string_view("generic_secret"),
+    std::string_view("token_secret"),  std::string_view("hmac_secret"),
+    std::string_view("client_secret"), std::string_view("private_key_provider"),
+    std::string_view("inline_users"),  std::string_view("users"),
+    std::string_view("auth_token"),    std::string_view("access_token"),
+    std::string_view("api_key"),       std::string_view("pkcs12"),
+    std::string_view("initial_metadata"),    std::string_view("call_credentials")};
+constexpr std::array kPlaces = {std::string_view("filename"),
+                                std::string_view("environment_variable"),
+                                std::string_view("@type")};
+
+// Compares a key with a field's name in either spelling (private_key, privateKey).
+bool is_field(std::string_view key, std::string_view field) {
+  size_t i = 0;
+  for (size_t f = 0; f < field.size(); ++f, ++i) {
+    if (i == key.size()) return false;
+    if (key[i] == field[f]) continue;
+    // "_x" in the field is "X" in the key.
+    if (field[f] != '_' || f + 1 == field.size() || to_lower(key[i]) != field[f + 1]) return false;
+    ++f;
+  }
+  return i == key.size();
+}
+template <size_t N>
+bool is_one_of(std::string_view key, const std::array<std::string_view, N>& fields) {
+  return std::any_of(fields.begin(), fields.end(),
+                     [key](std::string_view field) { return is_field(key, field); });
+}
+
+bool is_json_number(std::string_view s) {
+  size_t i = 0;
+  const auto digits = [&] {
+    const size_t begin = i;
+    while (i < s.size() && s[i] >= '0' && s[i] <= '9') ++i;
+    return i > begin;
+  };
+  if (i < s.size() && s[i] == '-') ++i;
+  if (i + 1 < s.size() && s[i] == '0' && s[i + 1] >= '0' && s[i + 1] <= '9') return false;
+  if (!digits()) return false;
+  if (i < s.size() && s[i] == '.') {
+    ++i;
+    if (!digits()) return false;
+  }
+  if (i < s.size() && (s[i] == 'e' || s[i] == 'E')) {
+    ++i;
+    if (i < s.size() && (s[i] == '+' || s[i] == '-')) ++i;
+    if (!digits()) return false;
+  }
+  return i == s.size();
+}
+
+void write(JsonWriter& json, const config::Value& value, bool is_secret);
+
+void write_fields(JsonWriter& json, const config::Value& mapping, bool is_secret) {
+  for (const config::Value* v = mapping.first_child; v != nullptr; v = v->next) {
+    const std::string_view key = v->key->text;
+    json.key(key);
+    write(json, *v, is_secret ? !is_one_of(key, kPlaces) : is_one_of(key, kSecretFields));
+  }
+}
+
+void write(JsonWriter& json, const config::Value& value, bool is_secret) {
+  switch (value.kind) {
+    case config::Kind::kNull:
+      json.null();
+      return;
+    case config::Kind::kScalar: {
+      const std::string_view text = value.scalar();
+      if (is_secret) {
+        json.value(kRedacted);
+      } else if (!value.is_quoted && (text == "true" || text == "false" || is_json_number(text))) {
+        json.raw(text);
+      } else {
+        json.value(text);
+      }
+      return;
+    }
+    case config::Kind::kSequence:
+      json.begin_array();
+      for (const config::Value* v = value.first_child; v != nullptr; v = v->next) {
+        write(json, *v, is_secret);
+      }
+      json.end_array();
+      return;
+    case config::Kind::kMapping:
+      json.begin_object();
+      write_fields(json, value, is_secret);
+      json.end_object();
+      return;
+  }
+}
+
+}  // namespace
+
+void write_redacted_fields(JsonWriter& json, const config::Value& mapping) {
+  if (mapping.kind == config::Kind::kMapping) write_fields(json, mapping, false);
+}
+
+void write_redacted(JsonWriter& json, const config::Value& value) { write(json, value, false); }
+
+}  // namespace pillion::admin

@@ -1,0 +1,166 @@
+#pragma once
+// What the admin pages know of the proxy, and what they can make it do.  Implemented by the server;
+// both outlive the Router.  Called on the control thread only.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/json_writer.h"
+#include "proxy/config/document.h"
+#include "proxy/io/address.h"
+
+namespace pillion::admin {
+
+// As server.state numbers them.
+enum class ServerState : uint8_t { kLive, kDraining, kPreInitializing, kInitializing };
+std::string_view state_name(ServerState state) noexcept;  // "LIVE"
+
+// Summed over workers.
+struct HostStatus {
+  io::Address address;
+  std::string hostname;
+  uint64_t cx_active = 0;
+  uint64_t cx_connect_fail = 0;
+  uint64_t cx_total = 0;
+  uint64_t rq_active = 0;
+  uint64_t rq_error = 0;
+  uint64_t rq_pending_active = 0;
+  uint64_t rq_success = 0;
+  uint64_t rq_timeout = 0;
+  uint64_t rq_total = 0;
+  bool failed_active_health_check = false;
+  bool failed_outlier_check = false;
+  bool failed_eds_health = false;
+  bool degraded = false;           // by active check
+  bool eds_degraded = false;
+  bool pending_dynamic_removal = false;
+  bool pending_active_health_check = false;
+  bool excluded_via_immediate_hc_fail = false;
+  bool active_hc_timeout = false;
+  uint32_t weight = 1;
+  uint32_t priority = 0;
+  std::string region, zone, sub_zone;
+  bool canary = false;
+  double success_rate = -1;
+  double local_origin_success_rate = -1;
+};
+
+struct CircuitBreakerStatus {
+  uint32_t max_connections = 1024;
+  uint32_t max_pending_requests = 1024;
+  uint32_t max_requests = 1024;
+  uint32_t max_retries = 3;
+};
+
+struct ClusterStatus {
+  std::string name;
+  std::string observability_name;  // alt_stat_name, else the name
+  std::string eds_service_name;
+  bool added_via_api = false;
+  CircuitBreakerStatus default_priority, high_priority;
+  std::vector<HostStatus> hosts;
+};
+
+struct ListenerStatus {
+  std::string name;
+  std::vector<io::Address> addresses;  // as bound: port 0 is resolved
+};
+
+struct CertificateStatus {
+  std::string path;  // or "<inline>"
+  std::string serial_number;
+  std::vector<std::pair<std::string, std::string>> subject_alt_names;  // kind (uri dns ip_address), value
+  WallTime valid_from{};
+  WallTime expiration{};
+};
+// Of one TLS context.
+struct CertificatesStatus {
+  std::vector<CertificateStatus> ca_cert;
+  std::vector<CertificateStatus> cert_chain;
+};
+
+struct ConfigFailure {
+  WallTime when{};
+  std::string version;  // of xDS; empty for files
+  std::string details;  // all messages, as the log had them
+};
+
+// A piece of the configuration in force.
+struct ConfigResource {
+  enum class Kind : uint8_t { kBootstrap, kCluster, kListener, kRoute, kSecret, kEndpoints };
+  Kind kind = Kind::kBootstrap;
+  bool is_dynamic = false;  // from xDS
+  std::string name;
+  std::string version;  // of xDS
+  WallTime last_updated{};
+  std::shared_ptr<const config::Document> document;  // keeps `value` alive
+  const config::Value* value = nullptr;              // in Envoy's v3 schema
+  std::optional<ConfigFailure> error_state;          // the last update of this resource was refused
+};
+
+struct RuntimeEntry {
+  std::string final_value;
+  std::vector<std::string> layer_values;  // one for each layer, empty where it has none
+};
+struct RuntimeStatus {
+  std::vector<std::string> layers;
+  std::map<std::string, RuntimeEntry> entries;
+};
+
+class ServerView {
+ public:
+  virtual ~ServerView() = default;
+  // kDraining also after /healthcheck/fail.
+  [[nodiscard]] virtual ServerState state() const = 0;
+  [[nodiscard]] virtual std::string version() const = 0;
+  [[nodiscard]] virtual std::chrono::seconds uptime() const = 0;
+  // The fields of the object: Envoy's CommandLineOptions, and its Node.
+  virtual void write_command_line(JsonWriter& json) const = 0;
+  virtual void write_node(JsonWriter& json) const = 0;
+
+  // In the order of the configuration.
+  [[nodiscard]] virtual std::vector<std::string> cluster_names() const = 0;
+  // False if it is gone by now.
+  virtual bool cluster(std::string_view name, ClusterStatus& out) const = 0;
+  [[nodiscard]] virtual std::vector<ListenerStatus> listeners() const = 0;
+  [[nodiscard]] virtual std::vector<CertificatesStatus> certificates() const = 0;
+
+  [[nodiscard]] virtual std::vector<ConfigResource> config() const = 0;
+  // The last reload of the file, if it was refused and no good one came since.
+  [[nodiscard]] virtual std::optional<ConfigFailure> last_failed_reload() const = 0;
+  // Names of unknown fields that were tolerated, and how often.
+  [[nodiscard]] virtual std::map<std::string, uint64_t> unknown_fields() const = 0;
+  [[nodiscard]] virtual RuntimeStatus runtime() const = 0;
+  // Names and levels of all loggers, sorted.
+  [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> loggers() const = 0;
+};
+
+struct DrainRequest {
+  bool inbound_only = false;
+  bool graceful = false;   // announce Connection: close and wait the drain time before closing
+  bool skip_exit = false;  // with graceful: do not close the listeners at the end
+};
+
+class ServerActions {
+ public:
+  virtual ~ServerActions() = default;
+  virtual void drain_listeners(const DrainRequest& request) = 0;
+  // Stops and starts being ready.
+  virtual void fail_health_check(bool fail) = 0;
+  // Ends the process in order, after the reply.
+  virtual void quit() = 0;
+  // Opens every log file again.
+  virtual void reopen_logs() = 0;
+  // `logger` empty: all.  `level`: trace debug info warning error critical off.  False: no such logger.
+  virtual bool set_log_level(std::string_view logger, std::string_view level) = 0;
+};
+
+}  // namespace pillion::admin
