@@ -50,8 +50,7 @@ class Socket final : public Transport, public ReadyTask {
   [[nodiscard]] int raw_fd() const noexcept override { return fd_; }
   [[nodiscard]] Failure failure() const noexcept override { return failure_; }
 
-  // For SplicePump, which does its own system calls: be told when writing is possible again.
-  void want_writable();
+  void want_writable() override;
   [[nodiscard]] Address local_address() const noexcept;
   [[nodiscard]] Address peer_address() const noexcept;
 

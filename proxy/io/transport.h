@@ -71,7 +71,8 @@ struct PeerIdentity {
 
 class Transport : public Deferred {
  public:
-  // `observer` outlives the transport or calls close() first.
+  // `observer` outlives the transport or calls close() first.  Called again on a connected
+  // transport, it hands the transport over to another observer.
   virtual void start(TransportObserver& observer) = 0;
   // At most `capacity` bytes.  A short count from a plain socket means drained.
   virtual IoResult read(char* to, size_t capacity) = 0;
@@ -94,6 +95,9 @@ class Transport : public Deferred {
   // Makes sure that readiness is reported; a transport may put that off for short exchanges.  Call
   // when nothing more is expected soon: the connection became idle, or waits for its other side.
   virtual void watch() {}
+
+  // For users of raw_fd(), who make their own system calls: on_writable when there is room.
+  virtual void want_writable() {}
 
   // The socket, when bytes on it are the bytes of this stream; else -1.
   [[nodiscard]] virtual int raw_fd() const noexcept { return -1; }

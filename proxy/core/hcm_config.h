@@ -1,0 +1,84 @@
+#pragma once
+// What an HttpConnectionManager is configured to do, compiled: immutable, shared by all workers.
+// Field names and defaults are Envoy's (http_connection_manager.v3; shared/reference/envoy.md 1.4).
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/core/access_logger.h"
+#include "proxy/core/local_reply.h"
+#include "proxy/http/limits.h"
+#include "proxy/match/canonical_path.h"
+#include "proxy/route/route_table.h"
+
+namespace pillion::core {
+
+enum class CodecType : uint8_t { kAuto, kHttp1, kHttp2 };
+enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
+enum class ForwardClientCert : uint8_t { kSanitize, kForwardOnly, kAppendForward, kSanitizeSet, kAlwaysForwardOnly };
+enum class Underscores : uint8_t { kAllow, kReject, kDrop };
+
+// set_current_client_cert_details: what our own XFCC element says besides By and Hash.
+struct ClientCertDetails {
+  bool subject = false;
+  bool cert = false;
+  bool chain = false;
+  bool dns = false;
+  bool uri = false;
+};
+
+struct UpgradeConfig {
+  std::string type;  // lower case: "websocket", "connect"
+  bool enabled = true;
+};
+
+struct HcmConfig {
+  std::string stat_prefix;
+  CodecType codec = CodecType::kAuto;
+  http::HeadLimits head_limits;
+  Underscores underscores = Underscores::kAllow;
+
+  // Timeouts; zero is off.
+  Duration idle_timeout = std::chrono::hours(1);          // connection without a request
+  Duration stream_idle_timeout = std::chrono::minutes(5);
+  Duration request_timeout{};                             // until the request is complete
+  Duration request_headers_timeout{};
+  Duration max_connection_duration{};
+  Duration max_stream_duration{};
+  uint32_t max_requests_per_connection = 0;
+
+  // Where a request comes from, and what it may claim.
+  bool use_remote_address = false;
+  uint32_t xff_num_trusted_hops = 0;
+  bool skip_xff_append = false;
+  bool append_x_forwarded_port = false;
+  bool generate_request_id = true;
+  bool preserve_external_request_id = false;
+  bool always_set_request_id_in_response = false;
+  ForwardClientCert forward_client_cert = ForwardClientCert::kSanitize;
+  ClientCertDetails client_cert_details;
+  std::string via;
+  bool strip_any_host_port = false;
+  bool strip_matching_host_port = false;
+  bool strip_trailing_host_dot = false;
+
+  match::PathOptions path;
+
+  // What responses carry.
+  ServerHeader server_header = ServerHeader::kOverwrite;
+  std::string server_name = "envoy";
+  bool proxy_100_continue = false;
+  bool suppress_envoy_headers = false;   // of the router filter
+  bool merge_trailers = true;            // trailers are forwarded (Envoy's enable_trailers; on here)
+
+  std::vector<UpgradeConfig> upgrades;
+  std::shared_ptr<const route::RouteTable> routes;
+  std::shared_ptr<const LocalReplies> local_replies;     // null: the built-in texts
+  std::vector<std::shared_ptr<const AccessLogger>> access_logs;
+  uint64_t hash = 0;
+};
+
+}  // namespace pillion::core

@@ -1,0 +1,65 @@
+#pragma once
+// A listener as configured, compiled: immutable, shared by workers (config.listener.v3.Listener).
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "proxy/core/hcm_config.h"
+#include "proxy/core/tcp_proxy_config.h"
+#include "proxy/io/acceptor.h"
+#include "proxy/match/cidr.h"
+
+namespace pillion::tls {
+class ServerContext;
+}
+
+namespace pillion::core {
+
+// FilterChainMatch.  Order of the steps and "most specific wins, no backtracking": envoy.md 1.2.
+struct FilterChainMatch {
+  uint16_t destination_port = 0;  // 0: any
+  std::vector<match::Cidr> destination;
+  std::vector<std::string> server_names;  // lower case; "*.a.b" for suffixes
+  std::string transport_protocol;         // "", "raw_buffer", "tls"
+  std::vector<std::string> application_protocols;
+  std::vector<match::Cidr> direct_source;
+  enum class SourceType : uint8_t { kAny, kSameIpOrLoopback, kExternal } source_type = SourceType::kAny;
+  std::vector<match::Cidr> source;
+  std::vector<uint16_t> source_ports;
+};
+
+struct FilterChain {
+  std::string name;
+  FilterChainMatch match;
+  std::shared_ptr<const tls::ServerContext> tls;  // null: plain text
+  Duration transport_socket_connect_timeout{};    // TLS handshake; 0: the server's default of 10 s
+  std::variant<std::monostate, std::shared_ptr<const HcmConfig>, std::shared_ptr<const TcpProxyConfig>> terminal;
+  uint64_t hash = 0;  // equal hash: connections survive an update of the listener
+};
+
+struct ListenerConfig {
+  std::string name;
+  std::string stat_name;     // listener.<this>.: stat_prefix, or the address with ':' -> '_'
+  io::Address address;
+  io::ListenOptions options;
+  std::vector<std::shared_ptr<const FilterChain>> chains;
+  std::shared_ptr<const FilterChain> default_chain;
+  bool use_original_dst = false;     // hand over to the listener that owns the original destination
+  bool bind_to_port = true;
+  bool original_dst_filter = false;  // listener_filters: original_dst
+  bool tls_inspector = false;        // listener_filters: tls_inspector
+  bool http_inspector = false;
+  Duration listener_filters_timeout = std::chrono::seconds(15);
+  bool continue_on_listener_filters_timeout = false;
+  uint32_t per_connection_buffer_limit = 1024 * 1024;
+  uint32_t max_accepts_per_event = 64;
+  enum class Direction : uint8_t { kUnspecified, kInbound, kOutbound } direction = Direction::kUnspecified;
+  std::vector<std::shared_ptr<const AccessLogger>> access_logs;
+  uint64_t socket_hash = 0;  // of what the listening socket depends on
+  uint64_t hash = 0;
+};
+
+}  // namespace pillion::core

@@ -1,0 +1,26 @@
+#pragma once
+// What a connection manager changes in a request before it is routed, and in a response before it
+// goes to the client (the rules of Envoy's ConnectionManagerUtility; shared/reference/envoy.md 1.4).
+//
+// Nothing here allocates outside the message's arena.
+
+#include "proxy/base/rng.h"
+#include "proxy/core/hcm_config.h"
+#include "proxy/core/stream_info.h"
+#include "proxy/http/message.h"
+
+namespace pillion::core {
+
+// Removes the x-envoy-* control fields that only an internal caller may send, and Pillion treats
+// every caller as external (Envoy's default since 1.33); then host port stripping, forwarded
+// address and protocol, request id, via and the client's certificate.
+void prepare_request(http::RequestHead& head, const HcmConfig& config, const ConnectionInfo& connection, Rng& rng);
+
+// server, via, date and the request id, as configured.  `date` is the IMF-fixdate of this second.
+void prepare_response(http::ResponseHead& head, const HcmConfig& config, std::string_view request_id,
+                      std::string_view date);
+
+// A random (version 4) UUID in text form; `out` has room for 36 bytes.
+void write_uuid(char* out, Rng& rng) noexcept;
+
+}  // namespace pillion::core

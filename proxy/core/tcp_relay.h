@@ -1,0 +1,78 @@
+#pragma once
+// TcpRelay: bytes between two connected transports, both ways, until both have ended.
+//
+// Owned by its user (TcpProxy), as are the transports, which outlive it.  Small traffic is copied
+// through the loop's scratch; a direction that proves to be bulk goes on by splice when both sides
+// are plain sockets.  A side that does not read stalls the other side, never memory: at most one
+// scratch (copy) or one pipe (splice) is held per direction.
+// A FIN is passed on as a FIN after the bytes before it, a reset as a reset.
+
+#include <cstdint>
+
+#include "proxy/base/clock.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/splice_pipe.h"
+#include "proxy/io/transport.h"
+#include "proxy/io/writer.h"
+
+namespace pillion::core {
+
+class TcpRelay {
+ public:
+  enum class Side : uint8_t { kDownstream, kUpstream };
+  class Observer {
+   public:
+    // Bytes moved; for idle deadlines and counters.
+    virtual void on_relayed(Side from, size_t bytes) = 0;
+    // It is over: in order (failure kNone), or because `side` broke.  Both transports are the
+    // observer's to close; a broken side's partner is to be reset.
+    virtual void on_relay_done(Side side, Failure failure) = 0;
+
+   protected:
+    ~Observer() = default;
+  };
+
+  TcpRelay(io::Loop& loop, io::WriteBatch& batch, Observer& observer);
+  // Takes over the observation of both transports.  `early` are bytes already read from downstream.
+  void start(io::Transport& downstream, io::Transport& upstream, std::string_view early);
+  // Silences both; call before the transports are closed.
+  void stop();
+
+ private:
+  struct Direction final : io::TransportObserver, io::WriterObserver {
+    Direction(TcpRelay& relay, Side from, io::WriteBatch& batch)
+        : relay_(relay), writer_(batch, *this), from_side_(from) {}
+    void connect(io::Transport& from, io::Transport& to);
+    void on_readable() override;
+    void on_writable() override;  // room in *our* transport: the other direction continues
+    void on_closed(Failure failure) override;
+    void on_drained() override;
+    void on_write_failed() override;
+    void copy();
+    void splice();
+    void resume_splice();
+    void on_eof();
+    void finish_if_flushed();
+
+    TcpRelay& relay_;
+    io::Transport* from_ = nullptr;
+    io::Transport* to_ = nullptr;
+    io::Writer writer_;  // to `to_`
+    io::SplicePipe pipe_;
+    Side from_side_;
+    bool splicing_ = false;
+    bool eof_ = false;
+    bool done_ = false;  // FIN passed on
+  };
+  Direction& other(const Direction& d) noexcept { return &d == &down_ ? up_ : down_; }
+  void fail(Side side, Failure failure);
+  void direction_done();
+
+  io::Loop& loop_;
+  Observer& observer_;
+  Direction down_;  // from downstream
+  Direction up_;    // from upstream
+  bool stopped_ = false;
+};
+
+}  // namespace pillion::core

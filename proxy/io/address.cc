@@ -1,0 +1,239 @@
+#include "proxy/io/address.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include <charconv>
+#include <cstring>
+#include <deque>
+#include <mutex>
+
+#include "proxy/base/str.h"
+
+namespace pillion::io {
+namespace {
+
+// Unix paths and internal names live as long as the process: there are few, all from configuration.
+class Names {
+ public:
+  uint32_t intern(std::string_view text) {
+    const std::lock_guard lock(mutex_);
+    for (uint32_t i = 0; i < names_.size(); ++i) {
+      if (names_[i] == text) return i;
+    }
+    names_.emplace_back(text);
+    return static_cast<uint32_t>(names_.size() - 1);
+  }
+  std::string_view at(uint32_t index) {
+    const std::lock_guard lock(mutex_);
+    return names_[index];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::deque<std::string> names_;  // a deque keeps its strings in place
+};
+
+Names& names() {
+  static Names all;
+  return all;
+}
+
+char* put(char* out, std::string_view text) noexcept {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
+}  // namespace
+
+Address Address::ipv4(uint32_t host_order_ip, uint16_t port) noexcept {
+  Address a;
+  const uint32_t network = htonl(host_order_ip);
+  std::memcpy(a.ip_, &network, 4);
+  a.port_ = port;
+  a.kind_ = Kind::kIpv4;
+  return a;
+}
+
+Address Address::ipv6(const uint8_t bytes[16], uint16_t port, uint32_t scope) noexcept {
+  Address a;
+  std::memcpy(a.ip_, bytes, 16);
+  a.port_ = port;
+  a.extra_ = scope;
+  a.kind_ = Kind::kIpv6;
+  return a;
+}
+
+Address Address::unix_path(std::string_view path) {
+  Address a;
+  a.extra_ = names().intern(path);
+  a.kind_ = Kind::kUnix;
+  return a;
+}
+
+Address Address::internal(std::string_view listener_name) {
+  Address a;
+  a.extra_ = names().intern(listener_name);
+  a.kind_ = Kind::kInternal;
+  return a;
+}
+
+Result<Address> Address::parse_ip(std::string_view text, uint16_t port) {
+  std::string bare(text);
+  uint32_t scope = 0;
+  if (const size_t percent = bare.find('%'); percent != std::string::npos) {
+    const char* begin = bare.data() + percent + 1;
+    const char* end = bare.data() + bare.size();
+    if (begin == end || std::from_chars(begin, end, scope).ptr != end) {
+      return Error{str("expected a numeric scope in \"", text, "\"")};
+    }
+    bare.resize(percent);
+  }
+  in_addr v4{};
+  if (scope == 0 && ::inet_pton(AF_INET, bare.c_str(), &v4) == 1) return ipv4(ntohl(v4.s_addr), port);
+  in6_addr v6{};
+  if (::inet_pton(AF_INET6, bare.c_str(), &v6) == 1) return ipv6(v6.s6_addr, port, scope);
+  return Error{str("expected an IP address, got \"", text, "\"")};
+}
+
+Address Address::from_sockaddr(const sockaddr* sa, socklen_t length) noexcept {
+  if (length >= sizeof(sockaddr_in) && sa->sa_family == AF_INET) {
+    sockaddr_in in{};
+    std::memcpy(&in, sa, sizeof in);
+    return ipv4(ntohl(in.sin_addr.s_addr), ntohs(in.sin_port));
+  }
+  if (length >= sizeof(sockaddr_in6) && sa->sa_family == AF_INET6) {
+    sockaddr_in6 in{};
+    std::memcpy(&in, sa, sizeof in);
+    // A v4 client on a v6 socket is a v4 client.
+    if (IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {
+      uint32_t v4;
+      std::memcpy(&v4, in.sin6_addr.s6_addr + 12, 4);
+      return ipv4(ntohl(v4), ntohs(in.sin6_port));
+    }
+    return ipv6(in.sin6_addr.s6_addr, ntohs(in.sin6_port), in.sin6_scope_id);
+  }
+  if (sa->sa_family == AF_UNIX) {
+    Address a;  // peers of Unix sockets have no name worth keeping
+    a.kind_ = Kind::kUnix;
+    a.extra_ = UINT32_MAX;
+    return a;
+  }
+  return {};
+}
+
+socklen_t Address::to_sockaddr(sockaddr_storage& out) const noexcept {
+  switch (kind_) {
+    case Kind::kIpv4: {
+      sockaddr_in in{};
+      in.sin_family = AF_INET;
+      in.sin_port = htons(port_);
+      std::memcpy(&in.sin_addr, ip_, 4);
+      std::memcpy(&out, &in, sizeof in);
+      return sizeof in;
+    }
+    case Kind::kIpv6: {
+      sockaddr_in6 in{};
+      in.sin6_family = AF_INET6;
+      in.sin6_port = htons(port_);
+      in.sin6_scope_id = extra_;
+      std::memcpy(&in.sin6_addr, ip_, 16);
+      std::memcpy(&out, &in, sizeof in);
+      return sizeof in;
+    }
+    case Kind::kUnix: {
+      sockaddr_un un{};
+      un.sun_family = AF_UNIX;
+      const std::string_view name = path();
+      if (name.empty() || name.size() >= sizeof un.sun_path) return 0;
+      std::memcpy(un.sun_path, name.data(), name.size());
+      if (name.front() == '@') un.sun_path[0] = '\0';  // abstract, as Envoy writes it
+      std::memcpy(&out, &un, sizeof un);
+      return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size() + (name.front() == '@' ? 0 : 1));
+    }
+    default:
+      return 0;
+  }
+}
+
+bool Address::is_any() const noexcept {
+  for (uint8_t byte : ip_) {
+    if (byte != 0) return false;
+  }
+  return is_ip();
+}
+
+bool Address::is_loopback() const noexcept {
+  if (kind_ == Kind::kIpv4) return ip_[0] == 127;
+  if (kind_ != Kind::kIpv6) return false;
+  for (int i = 0; i < 15; ++i) {
+    if (ip_[i] != 0) return false;
+  }
+  return ip_[15] == 1;
+}
+
+std::string_view Address::path() const noexcept {
+  if ((kind_ != Kind::kUnix && kind_ != Kind::kInternal) || extra_ == UINT32_MAX) return {};
+  return names().at(extra_);
+}
+
+size_t Address::format(char* out, bool with_port) const noexcept {
+  char* p = out;
+  switch (kind_) {
+    case Kind::kIpv4:
+      for (int i = 0; i < 4; ++i) {
+        if (i != 0) *p++ = '.';
+        p = std::to_chars(p, p + 3, ip_[i]).ptr;
+      }
+      break;
+    case Kind::kIpv6: {
+      if (with_port) *p++ = '[';
+      ::inet_ntop(AF_INET6, ip_, p, INET6_ADDRSTRLEN);
+      p += std::strlen(p);
+      if (extra_ != 0) {
+        *p++ = '%';
+        p = std::to_chars(p, p + 10, extra_).ptr;
+      }
+      if (with_port) *p++ = ']';
+      break;
+    }
+    case Kind::kUnix:
+    case Kind::kInternal: {
+      p = put(p, kind_ == Kind::kUnix ? "unix:" : "internal:");
+      const std::string_view name = path();
+      return static_cast<size_t>(put(p, name.substr(0, kMaxText - 9)) - out);
+    }
+    case Kind::kNone:
+      return 0;
+  }
+  if (with_port) {
+    *p++ = ':';
+    p = std::to_chars(p, p + 5, port_).ptr;
+  }
+  return static_cast<size_t>(p - out);
+}
+
+std::string Address::to_string() const {
+  char text[kMaxText];
+  return {text, format(text)};
+}
+
+std::string Address::ip_string() const {
+  char text[kMaxText];
+  return {text, format(text, false)};
+}
+
+bool operator==(const Address& a, const Address& b) noexcept {
+  return a.kind_ == b.kind_ && a.port_ == b.port_ && a.extra_ == b.extra_ && std::memcmp(a.ip_, b.ip_, 16) == 0;
+}
+
+uint64_t Address::hash() const noexcept {
+  uint64_t words[2];
+  std::memcpy(words, ip_, 16);
+  uint64_t h = words[0] * 0x9e3779b97f4a7c15ULL ^ words[1];
+  h = (h ^ (h >> 32) ^ port_ ^ (uint64_t{extra_} << 16)) * 0xbf58476d1ce4e5b9ULL;
+  return h ^ (h >> 29);
+}
+
+}  // namespace pillion::io
