@@ -81,7 +81,8 @@ class Document {
   std::byte* end_ = nullptr;
   std::unordered_map<std::string_view, const Key*> keys_;
   std::string source_;
-  std::vector<std::shared_ptr<const Document>> others_;  // sources and origins of values lie in these
+  std::vector<std::shared_ptr<const Document>>
+      others_;  // sources and origins of values lie in these
   const Value* root_ = nullptr;
   size_t value_count_ = 0;
   size_t bytes_ = 0;
@@ -90,15 +91,16 @@ class Document {
 // Builds a Document in the order of its text:
 //   value    := null | scalar... | begin_sequence value* end | begin_mapping (key value)* end
 //   document := value finish
-// Breaking this order is a programming error and aborts.  A key given twice is not noticed here: the
-// loader reports it.
+// Breaking this order is a programming error and aborts.  A key given twice is not noticed here:
+// the loader reports it.
 class TreeBuilder {
  public:
   explicit TreeBuilder(std::string source);
 
   // The place of the values that follow: a mark in the source ...
   void at(Mark mark);
-  // ... or the place and path of a value of another document, which must be kept alive.  nullptr ends it.
+  // ... or the place and path of a value of another document, which must be kept alive.  nullptr
+  // ends it.
   void from(const Value* origin);
   void keep_alive(std::shared_ptr<const Document> document);
 

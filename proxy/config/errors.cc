@@ -48,7 +48,8 @@ std::vector<Problem> Errors::sorted(Severity severity) const {
   std::vector<std::pair<size_t, const Problem*>> found;
   std::map<std::string_view, size_t> order_of_source;
   for (const Problem& p : problems_) {
-    const size_t order = order_of_source.emplace(p.where.source, order_of_source.size()).first->second;
+    const size_t order =
+        order_of_source.emplace(p.where.source, order_of_source.size()).first->second;
     if (p.severity == severity) found.emplace_back(order, &p);
   }
   auto rank = [](const std::pair<size_t, const Problem*>& p) {
@@ -58,10 +59,11 @@ std::vector<Problem> Errors::sorted(Severity severity) const {
                    [&rank](const auto& a, const auto& b) { return rank(a) < rank(b); });
   std::vector<Problem> out;
   for (const auto& [order, problem] : found) {
-    const bool is_repeated = std::any_of(out.rbegin(), out.rend(), [problem = problem](auto& other) {
-      return other.text == problem->text && other.where.path == problem->where.path &&
-             other.where.place() == problem->where.place();
-    });
+    const bool is_repeated =
+        std::any_of(out.rbegin(), out.rend(), [problem = problem](auto& other) {
+          return other.text == problem->text && other.where.path == problem->where.path &&
+                 other.where.place() == problem->where.place();
+        });
     if (!is_repeated) out.push_back(*problem);
   }
   return out;

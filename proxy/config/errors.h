@@ -1,9 +1,9 @@
 #pragma once
 // Everything that is wrong with one configuration, collected so that one run reports all of it.
 //
-// An Errors is made by whoever loads a configuration (check, run, reload, the xDS client), handed by
-// pointer to the Nodes of one or more Documents, and read when parsing is over.  It must outlive those
-// Nodes.  Not thread-safe: one parse, one thread.
+// An Errors is made by whoever loads a configuration (check, run, reload, the xDS client), handed
+// by pointer to the Nodes of one or more Documents, and read when parsing is over.  It must outlive
+// those Nodes.  Not thread-safe: one parse, one thread.
 //
 // Messages read like a compiler's, sorted by source and line:
 //   mesh.yaml:12:15: inbound.listen: expected a port of 1-65535, got 70000
@@ -83,6 +83,10 @@ class Errors {
     return unknown_counts_;
   }
 
+  // For tests of parsers: the mappings of which fields were read and that no reject_unknown_keys()
+  // closed, so that a misspelt field in them would be ignored in silence.  The documents must live.
+  [[nodiscard]] std::vector<Where> unfinished() const;
+
   // By source (in order of first appearance), line, column; without repetitions.
   [[nodiscard]] std::vector<Problem> sorted(Severity severity = Severity::kError) const;
   // One problem a line, each line ended by '\n'; the last says "and N more" when the cap was hit.
@@ -99,7 +103,7 @@ class Errors {
   size_t error_count_ = 0;
   size_t warning_count_ = 0;
   std::map<std::string, uint64_t> unknown_counts_;
-  // The keys that parsers have asked each mapping for, until its reject_unknown_keys().
+  // The keys that parsers have asked each mapping for since its last reject_unknown_keys().
   std::unordered_map<const Value*, Names> asked_;
 };
 

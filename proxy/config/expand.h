@@ -2,23 +2,27 @@
 // The short mesh YAML (design.md, 12) as the Envoy v3 bootstrap that it stands for.
 //
 // Listeners
-//   inbound   tls_inspector (mtls: strict) and original_dst (capture: redirect).  Strict: connections that
-//             do not begin with TLS match no filter chain and are closed; clients need a certificate of
-//             workload.certificates.files.ca with a spiffe://TRUST_DOMAIN/ URI.  Captured connections to the
-//             app's port are HTTP for `inbound|app`; those to other ports go, under the same TLS rules, to
-//             where they were meant to go, as TCP.  x-forwarded-client-cert is made anew (SANITIZE_SET):
-//             the app sees the identity of the direct peer and nothing that a peer claims.
-//   outbound  One virtual host for each service.  Captured: HTTP is expected on port 80 and the services' ports; all
-//             other ports pass as TCP (so that server-first protocols and the app's own TLS work), or are
-//             closed under unknown: reject.  Not captured: an explicit HTTP proxy or Host-routed port.
+//   inbound   tls_inspector (mtls: strict) and original_dst (capture: redirect).  Strict:
+//   connections
+//             that do not begin with TLS match no filter chain and are closed; clients need a
+//             certificate of the workload's CA with a spiffe://TRUST_DOMAIN/ URI.  Captured
+//             connections to the app's port are HTTP for `inbound|app`; those to other ports go,
+//             under the same TLS rules, to where they were meant to go, as TCP.
+//             x-forwarded-client-cert is made anew (SANITIZE_SET): the app sees the identity of
+//             the direct peer and nothing that a peer claims.
+//   outbound  One virtual host for each service.  Captured: HTTP is expected on port 80 and the
+//             services' ports; all other ports pass as TCP (so that server-first protocols and the
+//             app's own TLS work), or are closed under unknown: reject.  Not captured: an explicit
+//             HTTP proxy.
 //   metrics   /stats/prometheus, /metrics and /ready of the admin interface, nothing else of it.
 // Choices where Envoy's defaults are a trap
-//   normalize_path on both sides; merge_slashes on the inbound side only (outbound it would change
-//   the URLs of other people's servers).  Escaped slashes stay as they are: nothing here decides by
-//   path, and object stores and package registries use %2F.
-//   No route timeout inbound (the caller's holds); TLS 1.3 only; upstream idle connections close
-//   after 60 s; 1024 concurrent retries (Envoy's 3 turn a dead replica into errors); DNS TTLs count.
-// Runs unchanged in Envoy.
+//   normalize_path on both sides; merge_slashes inbound only (outbound it would change the URLs of
+//   other people's servers).  Escaped slashes stay as they are: nothing here decides by path, and
+//   object stores and package registries use %2F.
+//   No route timeout inbound (the caller's holds); TLS 1.3 only; idle upstream connections close
+//   after 60 s; 1024 concurrent retries (Envoy's 3 turn a dead replica into errors); the TTL of DNS
+//   answers counts.
+// Runs unchanged in Envoy (1.40: `envoy --mode validate`).
 
 #include <string>
 #include <string_view>
@@ -30,12 +34,12 @@ namespace pillion::config {
 // Is it short mesh YAML?  Envoy bootstraps are known by their fields (static_resources, node, ...).
 bool is_short_form(const Document& document);
 
-// The expanded tree; places and paths are those of the short file.  What is wrong goes to `errors`; the
-// tree is complete all the same, so that the rest can be checked.
+// The expanded tree; places and paths are those of the short file.  What is wrong goes to `errors`;
+// the tree is complete all the same, so that the rest can be checked.
 DocumentPtr expand(const DocumentPtr& short_form, Errors& errors);
 
-// The Envoy v3 bootstrap that `-c path` and `--config-yaml overlay` stand for together; either may be
-// empty.  nullptr if there is none; see loader.h.
+// The Envoy v3 bootstrap that `-c path` and `--config-yaml overlay` stand for together; either may
+// be empty.  nullptr if there is none; see loader.h.
 DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Errors& errors);
 
 }  // namespace pillion::config

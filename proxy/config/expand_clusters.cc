@@ -18,13 +18,15 @@ constexpr std::string_view kUpstreamTls =
 void write_idle_timeout(EnvoyWriter& out) {
   out.message("typed_extension_protocol_options", [&] {
     out.any(kHttpOptions, kHttpOptions, [&] {
-      out.message("common_http_protocol_options", [&] { out.duration("idle_timeout", seconds(60)); });
+      out.message("common_http_protocol_options",
+                  [&] { out.duration("idle_timeout", seconds(60)); });
       out.message("explicit_http_config", [&] { out.message("http_protocol_options", [] {}); });
     });
   });
 }
 
-void write_endpoints(EnvoyWriter& out, std::string_view cluster, std::span<const Endpoint> endpoints) {
+void write_endpoints(EnvoyWriter& out, std::string_view cluster,
+                     std::span<const Endpoint> endpoints) {
   out.message("load_assignment", [&] {
     out.text("cluster_name", cluster);
     out.list("endpoints", [&] {
@@ -127,13 +129,15 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
           out.standing_for(files.node["cert"], [&] {
             out.message("certificate_chain", [&] { out.text("filename", files.cert); });
           });
-          out.standing_for(files.node["key"],
-                           [&] { out.message("private_key", [&] { out.text("filename", files.key); }); });
+          out.standing_for(files.node["key"], [&] {
+            out.message("private_key", [&] { out.text("filename", files.key); });
+          });
         });
       });
       out.message("validation_context", [&] {
-        out.standing_for(files.node["ca"],
-                         [&] { out.message("trusted_ca", [&] { out.text("filename", files.ca); }); });
+        out.standing_for(files.node["ca"], [&] {
+          out.message("trusted_ca", [&] { out.text("filename", files.ca); });
+        });
         out.list("match_typed_subject_alt_names", [&] {
           out.item([&] {
             out.word("san_type", "URI");

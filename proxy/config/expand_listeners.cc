@@ -113,7 +113,7 @@ void write_virtual_host(EnvoyWriter& out, std::string_view name, Routes&& routes
   });
 }
 
-// --- Inbound --------------------------------------------------------------------------------------
+// --- Inbound -----------------------------------------------------------------------------------
 
 // One filter chain: what it matches, its TLS, its filter.
 template <typename Filter>
@@ -169,12 +169,13 @@ void write_listener_filters(EnvoyWriter& out, bool is_captured, bool is_strict) 
       out.item([&] { out.extension("envoy.filters.listener.original_dst", kOriginalDst, [] {}); });
     }
     if (is_strict) {
-      out.item([&] { out.extension("envoy.filters.listener.tls_inspector", kTlsInspector, [] {}); });
+      out.item(
+          [&] { out.extension("envoy.filters.listener.tls_inspector", kTlsInspector, [] {}); });
     }
   });
 }
 
-// --- Outbound -------------------------------------------------------------------------------------
+// --- Outbound ----------------------------------------------------------------------------------
 
 void write_retries(EnvoyWriter& out, const Retries& retries) {
   if (retries.attempts == 0 || retries.on.empty()) return;
@@ -221,7 +222,8 @@ void write_unknown_host(EnvoyWriter& out, const Outbound& outbound) {
       }
       out.message("direct_response", [&] {
         out.number("status", 502);
-        out.message("body", [&] { out.text("inline_string", "no service of this name in the mesh\n"); });
+        out.message("body",
+                    [&] { out.text("inline_string", "no service of this name in the mesh\n"); });
       });
     });
   });
@@ -256,7 +258,7 @@ std::set<uint16_t> http_ports(const Mesh& mesh) {
   return ports;
 }
 
-// --- Metrics --------------------------------------------------------------------------------------
+// --- Metrics -----------------------------------------------------------------------------------
 
 void write_admin_route(EnvoyWriter& out, std::string_view path, std::string_view rewrite) {
   out.item([&] {
@@ -284,9 +286,8 @@ void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh) {
       out.list("filter_chains", [&] {
         write_inbound_chain(out, mesh, "app", app_port, [&] { write_app_manager(out, mesh); });
         if (app_port == nullptr) return;
-        write_inbound_chain(out, mesh, "other-ports", nullptr, [&] {
-          write_tcp(out, mesh, "inbound_tcp", kInboundPassthrough);
-        });
+        write_inbound_chain(out, mesh, "other-ports", nullptr,
+                            [&] { write_tcp(out, mesh, "inbound_tcp", kInboundPassthrough); });
       });
     });
   });
@@ -321,13 +322,15 @@ void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh) {
       out.address("address", *mesh.metrics);
       out.list("filter_chains", [&] {
         out.item([&] {
-          write_manager(out, "metrics", [] {}, [&] {
-            write_virtual_host(out, "admin", [&] {
-              write_admin_route(out, "/stats/prometheus", {});
-              write_admin_route(out, "/metrics", "/stats/prometheus");
-              write_admin_route(out, "/ready", {});
-            });
-          });
+          write_manager(
+              out, "metrics", [] {},
+              [&] {
+                write_virtual_host(out, "admin", [&] {
+                  write_admin_route(out, "/stats/prometheus", {});
+                  write_admin_route(out, "/metrics", "/stats/prometheus");
+                  write_admin_route(out, "/ready", {});
+                });
+              });
         });
       });
     });

@@ -1,9 +1,10 @@
 #pragma once
 // Text -> Document.  YAML 1.2 and, as its subset, JSON; UTF-8.
 //
-// What is wrong with the text goes to `errors`, with its place.  The limits bound time and memory for
-// any input: a file of hostile depth, aliases or size ends in an error, never in a crash.  Not
-// supported, and said so: merge keys (<<), custom tags, mappings or lists as keys, several documents.
+// What is wrong with the text goes to `errors`, with its place.  The limits bound time and memory
+// for any input: a file of hostile depth, aliases or size ends in an error, never in a crash.  Not
+// supported, and said so: merge keys (<<), custom tags, mappings or lists as keys, several
+// documents.
 
 #include <cstddef>
 #include <memory>
@@ -25,8 +26,8 @@ struct LoadLimits {
 
 using DocumentPtr = std::shared_ptr<const Document>;
 
-// nullptr if the text is no configuration at all.  Lesser errors (a duplicate key) leave a document,
-// so that the rest can be checked in the same run: ask errors.ok() at the end.
+// nullptr if the text is no configuration at all.  Lesser errors (a duplicate key) leave a
+// document, so that the rest can be checked in the same run: ask errors.ok() at the end.
 DocumentPtr load_file(const std::string& path, Errors& errors, const LoadLimits& limits = {});
 // `source` is the text's name in messages, such as "--config-yaml".
 DocumentPtr load_text(std::string_view text, const std::string& source, Errors& errors,

@@ -135,11 +135,12 @@ Outbound parse_outbound(const Node& node) {
   out.capture = parse_capture(node["capture"]);
   const bool is_captured = out.capture == Capture::kRedirect;
   const Node unknown = node["unknown"];
-  out.unknown = choose(unknown, is_captured ? UnknownHosts::kPassthrough : UnknownHosts::kReject,
-                       kUnknown);
+  out.unknown =
+      choose(unknown, is_captured ? UnknownHosts::kPassthrough : UnknownHosts::kReject, kUnknown);
   if (!is_captured && out.unknown == UnknownHosts::kPassthrough) {
-    unknown.error("passthrough needs capture: redirect (without capture there is no original "
-                  "destination to pass on to)");
+    unknown.error(
+        "passthrough needs capture: redirect (without capture there is no original "
+        "destination to pass on to)");
   }
   node.reject_unknown_keys();
   if (!out.listen_node) out.listen_node = node;
@@ -148,10 +149,20 @@ Outbound parse_outbound(const Node& node) {
 
 Retries parse_retries(const Node& node) {
   static constexpr std::array<std::string_view, 2> kNow = {"connect-failure", "reset"};
-  static constexpr std::array<std::string_view, 14> kLaterWords = {
-      "5xx", "gateway-error", "retriable-4xx", "refused-stream", "retriable-status-codes",
-      "retriable-headers", "reset-before-request", "envoy-ratelimited", "grpc-unavailable",
-      "grpc-cancelled", "grpc-deadline-exceeded", "grpc-internal", "grpc-resource-exhausted", "503"};
+  static constexpr std::array<std::string_view, 14> kLaterWords = {"5xx",
+                                                                   "gateway-error",
+                                                                   "retriable-4xx",
+                                                                   "refused-stream",
+                                                                   "retriable-status-codes",
+                                                                   "retriable-headers",
+                                                                   "reset-before-request",
+                                                                   "envoy-ratelimited",
+                                                                   "grpc-unavailable",
+                                                                   "grpc-cancelled",
+                                                                   "grpc-deadline-exceeded",
+                                                                   "grpc-internal",
+                                                                   "grpc-resource-exhausted",
+                                                                   "503"};
   Retries out;
   out.node = node;
   out.attempts = node["attempts"].as_u32_or(out.attempts, 0, 10);
@@ -164,8 +175,8 @@ Retries parse_retries(const Node& node) {
       const bool is_status = view.size() == 3 && view.find_first_not_of("0123456789") == view.npos;
       if (std::find(kNow.begin(), kNow.end(), view) != kNow.end()) {
         out.on += (out.on.empty() ? "" : ",") + word;
-      } else if (is_status || std::find(kLaterWords.begin(), kLaterWords.end(), view) !=
-                                  kLaterWords.end()) {
+      } else if (is_status ||
+                 std::find(kLaterWords.begin(), kLaterWords.end(), view) != kLaterWords.end()) {
         item.error(str(word, ' ', kLater, "; now: connect-failure, reset"));
       } else if (!word.empty()) {
         item.unknown_name("condition", kNow);
@@ -181,14 +192,16 @@ void parse_endpoints(const Node& node, Service& out) {
   out.endpoints_node = node;
   refuse_later(node, {"kubernetes", "consul", "eureka", "eds"});
   const bool is_later = node["kubernetes"] || node["consul"] || node["eureka"] || node["eds"];
-  const Node source = node.one_of({"static", "dns"}, is_later ? Need::kAtMostOne : Need::kExactlyOne);
+  const Node source =
+      node.one_of({"static", "dns"}, is_later ? Need::kAtMostOne : Need::kExactlyOne);
   node.reject_unknown_keys();
   if (source.is_missing()) return;
   out.uses_dns = source.key() == "dns";
   auto add = [&out](const Node& item) {
-    AddressText address = out.uses_dns ? address_or(item, "127.0.0.1:1")
-                                       : literal_address_or(item, "127.0.0.1:1", 1);
-    if (out.uses_dns && address.kind == AddressText::Kind::kUnix) item.expected("a name and a port");
+    AddressText address =
+        out.uses_dns ? address_or(item, "127.0.0.1:1") : literal_address_or(item, "127.0.0.1:1", 1);
+    if (out.uses_dns && address.kind == AddressText::Kind::kUnix)
+      item.expected("a name and a port");
     if (address.port == 0 && out.uses_dns) item.expected("a port of 1-65535");
     out.endpoints.push_back({std::move(address), item});
   };
@@ -213,7 +226,8 @@ Service parse_service(std::string_view name, const Node& node) {
   static constexpr std::array<Word, 2> kTls = {{{"mesh", 1}, {"off", 0}}};
   static constexpr std::array<Word, 3> kBalance = {
       {{"round_robin", 0}, {"least_request", 1}, {"random", 2}}};
-  static constexpr std::array<const char*, 3> kPolicies = {"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"};
+  static constexpr std::array<const char*, 3> kPolicies = {"ROUND_ROBIN", "LEAST_REQUEST",
+                                                           "RANDOM"};
   Service out;
   out.name = name;
   out.node = node;

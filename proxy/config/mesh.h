@@ -1,19 +1,18 @@
 #pragma once
 // The short mesh YAML as values: what a person wrote, checked, with defaults filled in.  expand.h
-// turns it into Envoy v3 configuration.  Every part remembers the Node it came from, so that errors in
-// the expanded configuration point to the short file.
+// turns it into Envoy v3 configuration.  Every part remembers the Node it came from, so that errors
+// in the expanded configuration point to the short file.
 //
 // Defaults, where the file says nothing:
-//   workload.namespace   default            inbound.listen    0.0.0.0:15006   outbound.listen   127.0.0.1:15001
-//   inbound.capture      redirect           inbound.mtls      strict          outbound.capture  redirect
-//   outbound.unknown     passthrough when captured, else reject (without capture there is no destination)
-//   services.X.hosts     [ X ]              services.X.tls    mesh            services.X.timeout 15s
-//   services.X.balance   least_request      services.X.circuit_breaker  1024 each
-//   services.X.retries   2 attempts on connect-failure: what no server can have seen.  `reset` may run a
-//                        request twice and is for the user to ask for; requests of idempotent methods on
-//                        a reused connection are repeated by the proxy in any case.
-//   telemetry            no metrics listener, no access log
-//   admin.listen         127.0.0.1:15000
+//   workload   namespace default
+//   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict
+//   outbound   listen 127.0.0.1:15001, capture redirect; unknown passthrough when captured, else
+//              reject (without capture there is no original destination)
+//   service    hosts [ its name ], tls mesh, timeout 15s, balance least_request, 1024 each of
+//              connections, pending and requests; 2 retries on connect-failure, which no server
+//              can have seen: `reset` may run a request twice and is for the user to ask for
+//   telemetry  no metrics listener, no access log
+//   admin      listen 127.0.0.1:15000
 
 #include <chrono>
 #include <cstdint>
@@ -99,8 +98,8 @@ struct Mesh {
   Node root;
 };
 
-// Records what is wrong with it.  The result can always be expanded; where a value is wrong a harmless
-// one stands in.
+// Records what is wrong with it.  The result can always be expanded; where a value is wrong a
+// harmless one stands in.
 Mesh parse_mesh(const Node& root);
 
 }  // namespace pillion::config

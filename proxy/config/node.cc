@@ -1,6 +1,7 @@
 #include "proxy/config/node.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "proxy/base/assert.h"
@@ -10,9 +11,11 @@
 namespace pillion::config {
 namespace {
 
-// Stand in a mapping's list of asked keys for "all of them" and "its wrong kind was reported".
+// Stand in a mapping's list of asked keys for "all of them", "its wrong kind was reported" and so
+// on.
 constexpr std::string_view kAllKeys = "*";
 constexpr std::string_view kWrongKind = "!";
+constexpr std::string_view kClosed = ".";  // reject_unknown_keys() has been called
 
 const Value* written_at(const Value* value) { return value->is_derived ? value->origin : value; }
 
@@ -98,7 +101,7 @@ Where Node::key_where() const {
   return where;
 }
 
-// --- Mappings -------------------------------------------------------------------------------------
+// --- Mappings ----------------------------------------------------------------------------------
 
 void Node::mark_known(std::string_view key) const {
   if (errors_ == nullptr) return;
@@ -217,11 +220,7 @@ void Node::ignore(std::initializer_list<std::string_view> keys) const {
 void Node::reject_unknown_keys(Unknown unknown) const {
   if (is_missing() || errors_ == nullptr) return;
   if (!is_mapping()) return expected_kind("a mapping");
-  Errors::Names known;
-  if (auto asked = errors_->asked_.find(value_); asked != errors_->asked_.end()) {
-    known = std::move(asked->second);
-    errors_->asked_.erase(asked);
-  }
+  const Errors::Names known = std::exchange(errors_->asked_[value_], Errors::Names{kClosed});
   if (std::find(known.begin(), known.end(), kAllKeys) != known.end()) return;
   for (const Value* child = value_->first_child; child != nullptr; child = child->next) {
     const bool is_known = std::any_of(known.begin(), known.end(), [child](std::string_view name) {
@@ -233,7 +232,18 @@ void Node::reject_unknown_keys(Unknown unknown) const {
   }
 }
 
-// --- Errors ---------------------------------------------------------------------------------------
+std::vector<Where> Errors::unfinished() const {
+  constexpr std::string_view kFinal[] = {kAllKeys, kWrongKind, kClosed};
+  std::vector<Where> out;
+  for (const auto& [value, names] : asked_) {
+    const bool is_done = std::find_first_of(names.begin(), names.end(), std::begin(kFinal),
+                                            std::end(kFinal)) != names.end();
+    if (!is_done) out.push_back(Node(value, nullptr).where());
+  }
+  return out;
+}
+
+// --- Errors ------------------------------------------------------------------------------------
 
 void Node::error(std::string text) const {
   if (errors_ == nullptr) return;

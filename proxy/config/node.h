@@ -1,18 +1,19 @@
 #pragma once
-// A value of a configuration together with its path and place: the one interface that every feature's
-// parser reads, whether the text was short mesh YAML, an Envoy bootstrap file or an xDS resource.
+// A value of a configuration together with its path and place: the one interface that every
+// feature's parser reads, whether the text was short mesh YAML, an Envoy bootstrap file or an xDS
+// resource.
 //
-// A Node is four words, copied freely; it borrows its Document and its Errors.  Accessors never throw
-// and never fail: they record what is wrong and return a usable default, so that one run reports all
-// errors.  The rules of proto3's JSON mapping hold: snake_case and camelCase names, 64-bit numbers as
-// strings, "1.5s" durations, enums by name or number, null means absent.
+// A Node is four words, copied freely; it borrows its Document and its Errors.  Accessors never
+// throw and never fail: they record what is wrong and return a usable default, so that one run
+// reports all errors.  The rules of proto3's JSON mapping hold: snake_case and camelCase names,
+// 64-bit numbers as strings, "1.5s" durations, enums by name or number, null means absent.
 //
 //   ClusterConfig parse_cluster(config::Node node) {
 //     ClusterConfig c;
 //     c.name = node["name"].as_string();                                  // required
 //     c.connect_timeout = node["connect_timeout"].as_duration_or(5s);     // optional
 //     for (Node address : node["addresses"].items()) c.addresses.push_back(parse_address(address));
-//     node.unsupported({"lb_subset_config"}, "issue 8");
+//     node.unsupported({"lb_subset_config"});
 //     node.reject_unknown_keys();                                         // always the last line
 //     return c;
 //   }
@@ -37,8 +38,8 @@ class Items;
 class Entries;
 struct TypedConfig;
 
-// A row of an enum's table: `number` is the one of the .proto file and of the C++ enumerator.  A name
-// that Envoy knows and we refuse carries the reason.
+// A row of an enum's table: `number` is the one of the .proto file and of the C++ enumerator.  A
+// name that Envoy knows and we refuse carries the reason.
 struct EnumRow {
   std::string_view name;
   int number;
@@ -93,7 +94,7 @@ class Node {
                             Need need = Need::kExactlyOne) const;
   // Key and value of each entry: for maps whose keys are the user's.  Marks them all as known.
   [[nodiscard]] Entries entries() const;
-  // Refuses fields that Envoy v3 has and Pillion lacks; `reason` such as "issue 5" or a hint.
+  // Refuses fields that Envoy v3 has and Pillion lacks; `reason` may say what to use instead.
   // Follows the policy for unknown fields, as reject_unknown_keys() does.
   void unsupported(std::initializer_list<std::string_view> keys, std::string_view reason = {},
                    Unknown unknown = Unknown::kAsConfigured) const;
@@ -108,8 +109,8 @@ class Node {
   [[nodiscard]] Items items() const;
 
   // --- Scalars ----------------------------------------------------------------------------------
-  // as_x(): missing is an error.  as_x_or(d): missing is d.  Of the wrong kind: an error, and d or 0.
-  // A required string must not be empty; use as_string_or("") where it may be.
+  // as_x(): missing is an error.  as_x_or(d): missing is d.  Of the wrong kind: an error, and d or
+  // 0. A required string must not be empty; use as_string_or("") where it may be.
   [[nodiscard]] std::string as_string() const;
   [[nodiscard]] std::string as_string_or(std::string_view fallback) const;
   // Borrowed from the Document; "" if missing.
@@ -137,7 +138,8 @@ class Node {
   // 0-100: `{ value: 20 }` (envoy.type.v3.Percent), 20 or "20%".
   [[nodiscard]] double as_percent() const;
   [[nodiscard]] double as_percent_or(double fallback) const;
-  // `{ numerator: 1, denominator: TEN_THOUSAND }`, "0.01%", or a runtime key's default_value of these.
+  // `{ numerator: 1, denominator: TEN_THOUSAND }`, "0.01%", or a runtime key's default_value of
+  // these.
   [[nodiscard]] Fraction as_fraction() const;
   [[nodiscard]] Fraction as_fraction_or(Fraction fallback) const;
   // By name or number.  An unknown name gets a "did you mean".
@@ -153,7 +155,8 @@ class Node {
   // google.protobuf.Any: the message's name ("envoy.extensions...v3.Router") and its fields; looks
   // through TypedStruct.  Missing or without @type: an error, and an empty name.
   [[nodiscard]] TypedConfig typed_config() const;
-  // RuntimeUInt32, RuntimeDouble, RuntimeFeatureFlag: `default_value`.  The runtime key is not looked up.
+  // RuntimeUInt32, RuntimeDouble, RuntimeFeatureFlag: `default_value`.  The runtime key is not
+  // looked up.
   [[nodiscard]] Node runtime_default() const;
 
   // --- Errors -----------------------------------------------------------------------------------

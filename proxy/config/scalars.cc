@@ -205,7 +205,8 @@ Result<AddressText> parse_address(std::string_view text) {
     out.kind = AddressText::Kind::kUnix;
     out.host = text.substr(5);
     // sun_path holds 108 bytes with its final NUL (unix(7)).
-    if (out.host.size() < 2 || out.host.size() > 107 || (out.host[0] != '/' && out.host[0] != '@')) {
+    if (out.host.size() < 2 || out.host.size() > 107 ||
+        (out.host[0] != '/' && out.host[0] != '@')) {
       return Error{"unix: and an absolute path (or @name) of at most 107 bytes"};
     }
     return out;

@@ -1,8 +1,8 @@
 #pragma once
 // One parser for each kind of scalar text: durations, sizes, percentages, numbers, addresses.
 //
-// Plain functions, for any folder.  An error says what would have been legal ("a duration with a unit,
-// such as 5s"), so that callers can write "expected " + error + ", got " + text.
+// Plain functions, for any folder.  An error says what would have been legal ("a duration with a
+// unit, such as 5s"), so that callers can write "expected " + error + ", got " + text.
 
 #include <chrono>
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace pillion::config {
 
-// numerator / denominator, denominator one of 100, 10,000, 1,000,000 (envoy.type.v3.FractionalPercent).
+// numerator / denominator, denominator one of 100, 10,000, 1,000,000
+// (envoy.type.v3.FractionalPercent).
 struct Fraction {
   uint32_t numerator = 0;
   uint32_t denominator = 100;
@@ -34,8 +35,8 @@ Result<double> parse_percent(std::string_view text);
 // The same, as the coarsest fraction that is exact: "0.5%" -> 50/10,000; up to four decimals.
 Result<Fraction> parse_fraction(std::string_view text);
 
-// Decimal; integral floats ("1e3", "8080.0") as proto3 JSON allows; a leading zero is refused, because
-// YAML 1.1 and with it Envoy read it as octal.
+// Decimal; integral floats ("1e3", "8080.0") as proto3 JSON allows; a leading zero is refused,
+// because YAML 1.1 and with it Envoy read it as octal.
 Result<uint64_t> parse_unsigned(std::string_view text);
 Result<int64_t> parse_signed(std::string_view text);
 Result<double> parse_double(std::string_view text);  // finite
@@ -56,7 +57,8 @@ struct AddressText {
 Result<AddressText> parse_address(std::string_view text);
 
 bool is_ip_address(std::string_view text);
-// Letters, digits, '-', '_' and dots, labels of 1-63 bytes, 253 in all (RFC 1123, and '_' as in SRV).
+// Letters, digits, '-', '_' and dots, labels of 1-63 bytes, 253 in all (RFC 1123, and '_' as in
+// SRV).
 bool is_dns_name(std::string_view text);
 
 }  // namespace pillion::config

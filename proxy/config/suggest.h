@@ -7,7 +7,8 @@
 
 namespace pillion::config {
 
-// The candidate that a typing slip would turn into `name` (a third of its length may differ, case and
+// The candidate that a typing slip would turn into `name` (a third of its length may differ, case
+// and
 // '-' against '_' count nothing), or "".
 std::string_view closest(std::string_view name, std::span<const std::string_view> candidates);
 

@@ -155,12 +155,12 @@ class Builder final : public YAML::EventHandler {
     constexpr std::string_view kPrefix = "tag:yaml.org,2002:";
     if (tag.empty() || tag == "?" || tag == "!") return;
     const std::string_view name = std::string_view(tag);
-    if (name.starts_with(kPrefix) &&
-        std::find(std::begin(kCore), std::end(kCore), name.substr(kPrefix.size())) !=
-            std::end(kCore)) {
+    if (name.starts_with(kPrefix) && std::find(std::begin(kCore), std::end(kCore),
+                                               name.substr(kPrefix.size())) != std::end(kCore)) {
       return;
     }
-    errors_.error({source_, from_yaml(mark), {}}, str("tag \"", printable(tag), "\" is not supported"));
+    errors_.error({source_, from_yaml(mark), {}},
+                  str("tag \"", printable(tag), "\" is not supported"));
   }
 
   void check_alias(const YAML::Mark& mark, const Value& target) {
@@ -192,15 +192,14 @@ class Builder final : public YAML::EventHandler {
     std::vector<const Value*> children;
     children.reserve(mapping.size);
     for (const Value* c = mapping.first_child; c != nullptr; c = c->next) children.push_back(c);
-    std::stable_sort(children.begin(), children.end(), [](const Value* a, const Value* b) {
-      return a->key->text < b->key->text;
-    });
+    std::stable_sort(children.begin(), children.end(),
+                     [](const Value* a, const Value* b) { return a->key->text < b->key->text; });
     for (size_t i = 1; i < children.size(); ++i) {
       const Value& first = *children[i - 1];
       if (first.key->text != children[i]->key->text) continue;
-      errors_.error(Node(children[i], &errors_).key_where(),
-                    str("duplicate key, first written at ", first.key_mark.line, ':',
-                        first.key_mark.column));
+      errors_.error(
+          Node(children[i], &errors_).key_where(),
+          str("duplicate key, first written at ", first.key_mark.line, ':', first.key_mark.column));
     }
   }
 
@@ -251,7 +250,8 @@ std::string_view line_of(std::string_view text, uint32_t line) {
 // What yaml-cpp says, and the likely cause.
 std::string explain(const YAML::Exception& error, Mark mark, Mark open, std::string_view text) {
   std::string out = "not valid YAML: " + error.msg;
-  if (error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW || error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW) {
+  if (error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW ||
+      error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW) {
     return str(out, " (it begins at ", open.line, ':', open.column, ')');
   }
   if (mark.line == 0) return out;

@@ -31,15 +31,7 @@ struct Case {
 // Records in Errors what is wrong with the file.
 using Validate = std::function<void(const std::string& path, Errors& errors)>;
 
-// tests/data/config, found upwards from the working directory (the build lies within the project).
-inline fs::path case_folder() {
-  for (fs::path at = fs::current_path();; at = at.parent_path()) {
-    if (fs::is_directory(at / "tests/data/config")) return at / "tests/data/config";
-    if (at == at.parent_path()) break;
-  }
-  ADD_FAILURE() << "no tests/data/config above " << fs::current_path();
-  return {};
-}
+inline fs::path case_folder() { return fs::path(PILLION_SOURCE_DIR) / "tests/data/config"; }
 
 // The cases of one folder and those below it, by name; fails the test if there is none.
 inline std::vector<Case> read_cases(const fs::path& folder) {
@@ -57,7 +49,8 @@ inline std::vector<Case> read_cases(const fs::path& folder) {
     }
     cases.push_back(std::move(c));
   }
-  std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.path < b.path; });
+  std::sort(cases.begin(), cases.end(),
+            [](const Case& a, const Case& b) { return a.path < b.path; });
   EXPECT_FALSE(cases.empty()) << folder;
   return cases;
 }

@@ -53,7 +53,15 @@ TEST(Expand, GivesTheExpectedMessagesForEachBadShortFile) {
 }
 
 TEST(Expand, AcceptsEveryGoodFile) {
-  for (const Case& c : read_cases(case_folder() / "good")) EXPECT_EQ(messages_of(c, load), "") << c.path;
+  for (const Case& c : read_cases(case_folder() / "good"))
+    EXPECT_EQ(messages_of(c, load), "") << c.path;
+}
+
+TEST(Expand, ChecksTheFieldsOfEverySection) {
+  Errors errors;
+  auto document = load_file(case_folder() / "good/sidecar.yaml", errors);
+  (void)expand(document, errors);
+  for (const Where& where : errors.unfinished()) ADD_FAILURE() << where.path;
 }
 
 TEST(Expand, RequiresAClientCertificateOfTheTrustDomainByDefault) {
@@ -64,8 +72,10 @@ TEST(Expand, RequiresAClientCertificateOfTheTrustDomainByDefault) {
   EXPECT_EQ(chain["filter_chain_match"]["destination_port"].as_u32(), 8080U);
   Node tls = chain["transport_socket"]["typed_config"];
   EXPECT_TRUE(tls["require_client_certificate"].as_bool());
-  Node san = e.nth(tls["common_tls_context"]["validation_context"]["match_typed_subject_alt_names"], 0);
-  EXPECT_EQ(san["matcher"]["prefix"].raw(), "spiffe://mesh.local/") << "with the slash: no prefix of a name";
+  Node san =
+      e.nth(tls["common_tls_context"]["validation_context"]["match_typed_subject_alt_names"], 0);
+  EXPECT_EQ(san["matcher"]["prefix"].raw(), "spiffe://mesh.local/")
+      << "with the slash: no prefix of a name";
   EXPECT_EQ(e.first_filter(chain)["forward_client_cert_details"].raw(), "SANITIZE_SET");
   // The second chain, for the other ports, must not be a way around the first one's TLS.
   Node other = e.nth(e.listener(0)["filter_chains"], 1);
@@ -77,9 +87,12 @@ TEST(Expand, MakesOneHttpChainForEachPortAndPassesTheOthersAsTcp) {
   Expanded e(kSidecar);
   Node outbound = e.listener(1);
   EXPECT_EQ(outbound["filter_chains"].size(), 2U);
-  EXPECT_EQ(e.nth(outbound["filter_chains"], 0)["filter_chain_match"]["destination_port"].as_u32(), 80U);
-  EXPECT_EQ(e.nth(outbound["filter_chains"], 1)["filter_chain_match"]["destination_port"].as_u32(), 9000U);
-  EXPECT_EQ(e.first_filter(outbound["default_filter_chain"])["cluster"].raw(), "outbound|passthrough");
+  EXPECT_EQ(e.nth(outbound["filter_chains"], 0)["filter_chain_match"]["destination_port"].as_u32(),
+            80U);
+  EXPECT_EQ(e.nth(outbound["filter_chains"], 1)["filter_chain_match"]["destination_port"].as_u32(),
+            9000U);
+  EXPECT_EQ(e.first_filter(outbound["default_filter_chain"])["cluster"].raw(),
+            "outbound|passthrough");
   EXPECT_EQ(e.cluster("outbound|passthrough")["type"].raw(), "ORIGINAL_DST");
 }
 
@@ -93,7 +106,8 @@ TEST(Expand, ClosesUnknownDestinationsUnderReject) {
 }
 
 TEST(Expand, WithoutCaptureIsAPlainProxyPort) {
-  Expanded e("outbound: { capture: off }\ninbound: { capture: off, mtls: off, app: 127.0.0.1:80 }\n");
+  Expanded e(
+      "outbound: { capture: off }\ninbound: { capture: off, mtls: off, app: 127.0.0.1:80 }\n");
   ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
   for (size_t i : {0U, 1U}) {
     EXPECT_TRUE(e.listener(i)["listener_filters"].is_missing());
@@ -137,7 +151,8 @@ TEST(Expand, PointsErrorsInTheExpansionToTheShortFile) {
   Node address = e.nth(cluster["load_assignment"]["endpoints"], 0)["lb_endpoints"];
   e.nth(address, 0)["endpoint"].error("too");
   Node chain = e.nth(e.listener(0)["filter_chains"], 0);
-  Node ca = chain["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]["trusted_ca"];
+  Node ca = chain["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]
+                 ["trusted_ca"];
   ca["filename"].error("cannot open");
   EXPECT_EQ(e.errors.to_string(),
             "mesh.yaml:3:57: workload.certificates.files.ca: cannot open\n"
@@ -147,7 +162,9 @@ TEST(Expand, PointsErrorsInTheExpansionToTheShortFile) {
 
 TEST(Expand, TellsShortFilesFromEnvoysByTheirFields) {
   Errors errors;
-  auto is_short = [&errors](const char* text) { return is_short_form(*load_text(text, "f", errors)); };
+  auto is_short = [&errors](const char* text) {
+    return is_short_form(*load_text(text, "f", errors));
+  };
   EXPECT_TRUE(is_short("outbound: {}\n"));
   EXPECT_TRUE(is_short("admin: { listen: 127.0.0.1:1 }\n"));
   EXPECT_FALSE(is_short("static_resources: {}\nadmin: {}\n"));

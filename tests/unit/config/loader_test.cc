@@ -48,8 +48,8 @@ TEST(Loader, KeepsThePlaceOfEveryValueAndKey) {
 
 TEST(Loader, ReadsJsonWithTabsAndEscapes) {
   Errors errors;
-  auto document = load_text("{\n\t\"a\": {\"b\":[1,\t2],\"c\":\"x\\/\\u00e9\\n\"},\n\t\"d\":true\n}\n",
-                            "f.json", errors);
+  auto document = load_text(
+      "{\n\t\"a\": {\"b\":[1,\t2],\"c\":\"x\\/\\u00e9\\n\"},\n\t\"d\":true\n}\n", "f.json", errors);
   ASSERT_NE(document, nullptr) << errors.to_string();
   Node root = document->root(errors);
   EXPECT_EQ(root["a"]["b"].size(), 2U);
@@ -95,7 +95,8 @@ TEST(Loader, RefusesEveryMalformedUtf8Sequence) {
   // Overlong, surrogate, beyond U+10FFFF, cut off, stray continuation (RFC 3629).
   for (const char* bytes : {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80",
                             "\xf0\x80\x80\xaf", "\xff", "\xc3("}) {
-    EXPECT_TRUE(messages("a: " + std::string(bytes)).starts_with("f:1:4: not valid UTF-8")) << bytes;
+    EXPECT_TRUE(messages("a: " + std::string(bytes)).starts_with("f:1:4: not valid UTF-8"))
+        << bytes;
   }
   EXPECT_EQ(messages("a: \xf0\x9f\x98\x80 \xe2\x82\xac\n"), "");
 }
@@ -133,7 +134,8 @@ TEST(Loader, BoundsBytesLinesAndValues) {
   limits.max_line_bytes = 1000;
   limits.max_values = 100;
   EXPECT_EQ(messages(repeated("#\n", (size_t{1} << 19) + 1), limits), "f: longer than 1 MiB\n");
-  EXPECT_EQ(messages("a: " + std::string(2000, 'x'), limits), "f:1:1002: line longer than 1000 bytes\n");
+  EXPECT_EQ(messages("a: " + std::string(2000, 'x'), limits),
+            "f:1:1002: line longer than 1000 bytes\n");
   EXPECT_EQ(messages("a:\n" + repeated("- x\n", 200), limits), "f:100:3: more than 100 values\n");
 }
 

@@ -59,8 +59,7 @@ TEST(Node, PlacesAMissingFieldAtItsParent) {
   Parsed p("a:\n  b: { c: 1 }\n");
   EXPECT_EQ(p["a"]["b"]["d"].as_string(), "");
   EXPECT_EQ(p["a"]["x"]["y"].as_u32_or(7), 7U) << "a missing parent's fields are missing";
-  EXPECT_EQ(p.messages(),
-            "f.yaml:2:6: a.b.d: required field is missing (expected a string)\n");
+  EXPECT_EQ(p.messages(), "f.yaml:2:6: a.b.d: required field is missing (expected a string)\n");
 }
 
 TEST(Node, TreatsNullAsAbsent) {
@@ -89,12 +88,13 @@ TEST(Node, RefusesNumbersThatAreAmbiguousOrDoNotFit) {
   (void)p["c"].as_u64();
   EXPECT_EQ(p["d"].as_u32(), 1000U);
   (void)p["e"].as_u32(0, 9);
-  EXPECT_EQ(p.messages(),
-            "f.yaml:1:4: a: expected a whole number without leading zeros of 0-4294967295, got 010\n"
-            "f.yaml:2:4: b: expected a whole number of 0-9, got -1\n"
-            "f.yaml:3:4: c: expected a whole number of 0-18446744073709551615, got "
-            "99999999999999999999\n"
-            "f.yaml:5:4: e: expected a whole number of 0-9, got 1.5\n");
+  EXPECT_EQ(
+      p.messages(),
+      "f.yaml:1:4: a: expected a whole number without leading zeros of 0-4294967295, got 010\n"
+      "f.yaml:2:4: b: expected a whole number of 0-9, got -1\n"
+      "f.yaml:3:4: c: expected a whole number of 0-18446744073709551615, got "
+      "99999999999999999999\n"
+      "f.yaml:5:4: e: expected a whole number of 0-9, got 1.5\n");
 }
 
 TEST(Node, ReportsUnknownFieldsWithTheNearestKnownOne) {
@@ -187,8 +187,9 @@ TEST(Node, QuotesKeysThatWouldReadAsAPath) {
   for (auto [key, node] : p["m"].entries()) {
     for (Node item : node["a"].items()) (void)item["b"].as_u32(1, 2);
   }
-  EXPECT_EQ(p.messages(),
-            "f.yaml:1:38: m[\"envoy.extensions.X\"].a[0].b: expected a whole number of 1-2, got x\n");
+  EXPECT_EQ(
+      p.messages(),
+      "f.yaml:1:38: m[\"envoy.extensions.X\"].a[0].b: expected a whole number of 1-2, got x\n");
 }
 
 TEST(Node, OpensAnyAndTypedStruct) {
@@ -236,9 +237,10 @@ TEST(Node, EscapesAndShortensWhatItQuotes) {
   Parsed p("a: \"x\\ny\"\nb: " + std::string(200, 'k') + "\n");
   (void)p["a"].as_u32(1, 2);
   (void)p["b"].as_bool();
-  EXPECT_EQ(p.messages(), "f.yaml:1:4: a: expected a whole number of 1-2, got \"x\\x0ay\"\n"
-                          "f.yaml:2:4: b: expected true or false, got " +
-                              std::string(60, 'k') + "...\n");
+  EXPECT_EQ(p.messages(),
+            "f.yaml:1:4: a: expected a whole number of 1-2, got \"x\\x0ay\"\n"
+            "f.yaml:2:4: b: expected true or false, got " +
+                std::string(60, 'k') + "...\n");
 }
 
 TEST(Node, OfNothingReadsAsMissing) {
@@ -250,9 +252,22 @@ TEST(Node, OfNothingReadsAsMissing) {
   EXPECT_EQ(none.path(), "");
 }
 
+TEST(Errors, KnowWhichMappingsAParserForgotToClose) {
+  Parsed p("a: { x: 1 }\nb: { y: 1 }\nc: { z: 1 }\n");
+  (void)p["a"]["x"].as_u32();
+  (void)p["b"]["y"].as_u32();
+  p["b"].reject_unknown_keys();
+  (void)p["b"]["y"].as_u32();
+  (void)p["c"].entries();
+  p.root().reject_unknown_keys();
+  ASSERT_EQ(p.errors.unfinished().size(), 1U);
+  EXPECT_EQ(p.errors.unfinished()[0].path, "a");
+}
+
 TEST(Errors, AreBoundedAndSayHowManyMoreThereAre) {
   Errors errors;
-  for (uint32_t i = 0; i < Errors::kMaxProblems + 5; ++i) errors.error({"f", {i + 1, 1}, {}}, "bad");
+  for (uint32_t i = 0; i < Errors::kMaxProblems + 5; ++i)
+    errors.error({"f", {i + 1, 1}, {}}, "bad");
   const std::string text = errors.to_string();
   EXPECT_TRUE(text.ends_with("f:1000:1: bad\nand 5 more\n"));
   EXPECT_EQ(errors.error_count(), Errors::kMaxProblems + 5);

@@ -9,10 +9,19 @@ using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
 TEST(Duration, TakesEveryUnit) {
-  const std::pair<const char*, nanoseconds> kCases[] = {
-      {"0", 0ns},       {"0s", 0ns},       {"1.5s", 1500ms},      {"250ms", 250ms}, {"3us", 3us},
-      {"7ns", 7ns},     {"2m", 2min},      {"1h", 1h},            {".5s", 500ms},   {"1.000000001s", 1s + 1ns},
-      {"0.5h", 30min}, {"0.1ns", 0ns},    {"9223372036s", 9223372036s}};
+  const std::pair<const char*, nanoseconds> kCases[] = {{"0", 0ns},
+                                                        {"0s", 0ns},
+                                                        {"1.5s", 1500ms},
+                                                        {"250ms", 250ms},
+                                                        {"3us", 3us},
+                                                        {"7ns", 7ns},
+                                                        {"2m", 2min},
+                                                        {"1h", 1h},
+                                                        {".5s", 500ms},
+                                                        {"1.000000001s", 1s + 1ns},
+                                                        {"0.5h", 30min},
+                                                        {"0.1ns", 0ns},
+                                                        {"9223372036s", 9223372036s}};
   for (const auto& [text, expected] : kCases) {
     auto parsed = parse_duration(text);
     ASSERT_TRUE(parsed) << text << ": " << parsed.error();
@@ -40,13 +49,15 @@ TEST(Size, TakesPowersOf1024And1000) {
   EXPECT_EQ(*parse_size("1.5MiB"), 1572864U);
   EXPECT_EQ(*parse_size("1MB"), 1000000U);
   EXPECT_EQ(*parse_size("2GiB"), uint64_t{2} << 30);
-  for (const char* text : {"", "KiB", "1K", "-1", "99999999999GiB"}) EXPECT_FALSE(parse_size(text)) << text;
+  for (const char* text : {"", "KiB", "1K", "-1", "99999999999GiB"})
+    EXPECT_FALSE(parse_size(text)) << text;
 }
 
 TEST(Percent, LiesBetween0And100) {
   EXPECT_DOUBLE_EQ(*parse_percent("20%"), 20);
   EXPECT_DOUBLE_EQ(*parse_percent("0.01"), 0.01);
-  for (const char* text : {"", "%", "101%", "-1%", "x", "nan"}) EXPECT_FALSE(parse_percent(text)) << text;
+  for (const char* text : {"", "%", "101%", "-1%", "x", "nan"})
+    EXPECT_FALSE(parse_percent(text)) << text;
 }
 
 TEST(Fraction, IsTheCoarsestExactOne) {
@@ -64,15 +75,19 @@ TEST(Numbers, AreDecimalAndExact) {
   for (const char* text : {"", "-1", "010", "0x10", "1.5", "1e300", "5x", " 5", "+5", "1_000"}) {
     EXPECT_FALSE(parse_unsigned(text)) << text;
   }
-  for (const char* text : {"", "nan", "inf", "1,5", "0x1p3"}) EXPECT_FALSE(parse_double(text)) << text;
+  for (const char* text : {"", "nan", "inf", "1,5", "0x1p3"})
+    EXPECT_FALSE(parse_double(text)) << text;
 }
 
 TEST(Address, ReadsIpNameAndUnixAndWritesThemBack) {
   using enum AddressText::Kind;
   const std::tuple<const char*, AddressText::Kind, const char*, int> kCases[] = {
-      {"127.0.0.1:8080", kIp, "127.0.0.1", 8080}, {"0.0.0.0:0", kIp, "0.0.0.0", 0},
-      {"[::1]:80", kIp, "::1", 80},               {"orders.shop:8080", kName, "orders.shop", 8080},
-      {"localhost:1", kName, "localhost", 1},     {"unix:/run/a.sock", kUnix, "/run/a.sock", 0},
+      {"127.0.0.1:8080", kIp, "127.0.0.1", 8080},
+      {"0.0.0.0:0", kIp, "0.0.0.0", 0},
+      {"[::1]:80", kIp, "::1", 80},
+      {"orders.shop:8080", kName, "orders.shop", 8080},
+      {"localhost:1", kName, "localhost", 1},
+      {"unix:/run/a.sock", kUnix, "/run/a.sock", 0},
       {"unix:@a", kUnix, "@a", 0}};
   for (const auto& [text, kind, host, port] : kCases) {
     auto parsed = parse_address(text);
@@ -85,10 +100,26 @@ TEST(Address, ReadsIpNameAndUnixAndWritesThemBack) {
 }
 
 TEST(Address, RefusesWhatCannotBeOne) {
-  for (const char* text :
-       {"", ":", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:080", "::1:80", "[::1]",
-        "[127.0.0.1]:80", "[a]:80", "1.2.3:80", "1.2.3.4.5:80", "a b:80", "a..b:80", "unix:", "unix:rel",
-        "127.0.0.1:-1", "[]:80", ":80"}) {
+  for (const char* text : {"",
+                           ":",
+                           "8080",
+                           "127.0.0.1",
+                           "127.0.0.1:",
+                           "127.0.0.1:65536",
+                           "127.0.0.1:080",
+                           "::1:80",
+                           "[::1]",
+                           "[127.0.0.1]:80",
+                           "[a]:80",
+                           "1.2.3:80",
+                           "1.2.3.4.5:80",
+                           "a b:80",
+                           "a..b:80",
+                           "unix:",
+                           "unix:rel",
+                           "127.0.0.1:-1",
+                           "[]:80",
+                           ":80"}) {
     EXPECT_FALSE(parse_address(text)) << text;
   }
 }

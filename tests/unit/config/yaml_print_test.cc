@@ -34,10 +34,12 @@ TEST(YamlPrint, GivesBackTheTreeOfEveryGoodFile) {
 
 TEST(YamlPrint, QuotesWhatWouldReadAsSomethingElse) {
   // What YAML 1.1 or 1.2 takes for a bool, null, number, date or syntax must come back as a string.
-  for (const char* text : {"true", "No", "null", "~", "1", "1.5", "010", "0x1f", "1_000", "12:30", "2020-01-01",
-                           "1e3", ".inf", "", " x", "x ", "a: b", "a #b", "- a", "*x", "&x", "%x", "@x", "!x", "{a}",
-                           "[a]", "a\nb", "tab\t", "\x01", "\"q\"", "it's", "\\", "|", ">", "?", ":", "-", "---", "<<",
-                           "\xc3\xa9", "a,b", "y", "="}) {
+  for (const char* text :
+       {"true",  "No",         "null",  "~",        "1",   "1.5", "010", "0x1f", "1_000",
+        "12:30", "2020-01-01", "1e3",   ".inf",     "",    " x",  "x ",  "a: b", "a #b",
+        "- a",   "*x",         "&x",    "%x",       "@x",  "!x",  "{a}", "[a]",  "a\nb",
+        "tab\t", "\x01",       "\"q\"", "it's",     "\\",  "|",   ">",   "?",    ":",
+        "-",     "---",        "<<",    "\xc3\xa9", "a,b", "y",   "="}) {
     TreeBuilder out("t");
     out.begin_mapping();
     out.key(text).string(text);
