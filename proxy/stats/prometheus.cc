@@ -65,8 +65,8 @@ std::string label_name(std::string_view name) {
                           (c >= '0' && c <= '9');
     if (!is_legal) c = '_';
   }
-  if (!out.empty() && out[0] >= '0' && out[0] <= '9') out.insert(0, "_");
-  return out;
+  const bool begins_with_digit = !out.empty() && out[0] >= '0' && out[0] <= '9';
+  return begins_with_digit ? str("_", out) : out;
 }
 
 class Prometheus final : public TextSource {

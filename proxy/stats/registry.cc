@@ -18,6 +18,10 @@ T& at(void* block, const Row& row) {
   return *reinterpret_cast<T*>(static_cast<char*>(block) + row.offset);
 }
 
+std::string raw_name(const KindInfo& info, std::string_view name, std::string_view name2) {
+  return str(info.before, name, info.between, name2, info.after);
+}
+
 // Adds one block to the sum of a row.
 struct Summer {
   const Row& row;
@@ -103,8 +107,20 @@ uint64_t HistogramTotals::count() const noexcept {
   return n;
 }
 
-Scope::Scope(Kind kind, std::string_view name, std::string_view name2, std::string raw)
-    : kind_(kind), name_(name), name2_(name2), raw_(std::move(raw)) {}
+Scope::Scope(Kind kind, std::string_view name, std::string_view name2)
+    : raw_(raw_name(kind_info(kind), name, name2)),
+      name_size_(static_cast<uint32_t>(name.size())),
+      name2_size_(static_cast<uint32_t>(name2.size())),
+      kind_(kind) {}
+
+std::string_view Scope::name() const noexcept {
+  return raw().substr(kind_info(kind_).before.size(), name_size_);
+}
+
+std::string_view Scope::name2() const noexcept {
+  const KindInfo& info = kind_info(kind_);
+  return raw().substr(info.before.size() + name_size_ + info.between.size(), name2_size_);
+}
 
 Scope::~Scope() {
   const KindInfo& info = kind_info(kind_);
@@ -120,13 +136,13 @@ BlockHold Registry::hold(Kind kind, Writer writer, std::string_view name, std::s
   const KindInfo& info = kind_info(kind);
   const std::string clean = sanitize_name(name);
   const std::string clean2 = sanitize_name(name2);
-  std::string raw = str(info.before, clean, info.between, clean2, info.after);
+  const std::string raw = raw_name(info, clean, clean2);
 
   const std::lock_guard lock(mutex_);
   Scopes& scopes = scopes_[static_cast<size_t>(kind)];
   auto found = scopes.find(raw);
   if (found == scopes.end()) {
-    auto scope = std::make_shared<Scope>(kind, clean, clean2, std::move(raw));
+    auto scope = std::make_shared<Scope>(kind, clean, clean2);
     const std::string_view key = scope->raw();
     found = scopes.emplace(key, std::move(scope)).first;
   }

@@ -40,16 +40,17 @@ class Registry;
 
 class Scope {
  public:
-  Scope(Kind kind, std::string_view name, std::string_view name2, std::string raw);
+  // Names are sanitised already.
+  Scope(Kind kind, std::string_view name, std::string_view name2);
   ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
-  [[nodiscard]] std::string_view name() const noexcept { return name_; }
-  [[nodiscard]] std::string_view name2() const noexcept { return name2_; }
   // "cluster.orders.": stands before each row in /stats.
   [[nodiscard]] std::string_view raw() const noexcept { return raw_; }
+  [[nodiscard]] std::string_view name() const noexcept;
+  [[nodiscard]] std::string_view name2() const noexcept;
 
  private:
   friend class Registry;
@@ -58,8 +59,10 @@ class Scope {
     uint32_t refs;
     void* block;
   };
+  const std::string raw_;  // holds both names
+  const uint32_t name_size_;
+  const uint32_t name2_size_;
   const Kind kind_;
-  const std::string name_, name2_, raw_;
   // Under the registry's mutex.
   std::vector<Slot> slots_;
   void* folded_ = nullptr;  // a block with what former writers counted, less what was reset
