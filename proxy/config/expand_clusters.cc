@@ -102,19 +102,6 @@ void write_passthrough(EnvoyWriter& out, std::string_view name) {
 
 }  // namespace
 
-void EnvoyWriter::address(std::string_view key, const AddressText& value) {
-  message(key, [&] {
-    if (value.kind == AddressText::Kind::kUnix) {
-      message("pipe", [&] { text("path", value.host); });
-      return;
-    }
-    message("socket_address", [&] {
-      text("address", value.host);
-      number("port_value", value.port);
-    });
-  });
-}
-
 void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
   if (!mesh.workload.certificates) return;
   const CertificateFiles& files = *mesh.workload.certificates;
