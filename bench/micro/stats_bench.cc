@@ -1,7 +1,6 @@
 // What counting costs: an increment, a histogram sample, a response code; and a scrape of a mesh.
 
 #include <benchmark/benchmark.h>
-
 #include <malloc.h>
 
 #include <atomic>
@@ -103,10 +102,10 @@ void run(benchmark::State& state, const std::function<std::unique_ptr<TextSource
     }
   }
   state.SetBytesProcessed(static_cast<int64_t>(bytes));
-  state.counters["bytes"] = benchmark::Counter(static_cast<double>(bytes),
-                                               benchmark::Counter::kAvgIterations);
-  state.counters["pieces"] = benchmark::Counter(static_cast<double>(pieces),
-                                                benchmark::Counter::kAvgIterations);
+  state.counters["bytes"] =
+      benchmark::Counter(static_cast<double>(bytes), benchmark::Counter::kAvgIterations);
+  state.counters["pieces"] =
+      benchmark::Counter(static_cast<double>(pieces), benchmark::Counter::kAvgIterations);
   state.counters["largest_piece"] = static_cast<double>(largest);
 }
 

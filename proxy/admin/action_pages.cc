@@ -98,11 +98,11 @@ void drain(ServerActions& actions, const Request& request) {
 void add_action_pages(Router& router, const PageContext& context) {
   ServerActions& actions = context.actions;
   const auto add = [&router](std::string path, std::string help, auto act) {
-    router.add({std::move(path), std::move(help), {}, true,
-                [act](const Request&, Response& response) {
-                  act();
-                  response.body = "OK\n";
-                }});
+    router.add(
+        {std::move(path), std::move(help), {}, true, [act](const Request&, Response& response) {
+           act();
+           response.body = "OK\n";
+         }});
   };
   add("/healthcheck/fail", "cause the server to fail health checks",
       [&actions] { actions.fail_health_check(true); });
@@ -130,10 +130,12 @@ void add_action_pages(Router& router, const PageContext& context) {
               [context](const Request& request, Response& response) {
                 change_logging(context, request, response);
               }});
-  router.add({"/runtime_modify", "modify runtime values (needs an admin layer)", {}, true,
-              [](const Request&, Response& response) {
-                response.fail(503, "No admin layer specified");
-              }});
+  router.add(
+      {"/runtime_modify",
+       "modify runtime values (needs an admin layer)",
+       {},
+       true,
+       [](const Request&, Response& response) { response.fail(503, "No admin layer specified"); }});
 }
 
 }  // namespace pillion::admin

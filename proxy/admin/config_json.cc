@@ -9,15 +9,22 @@ namespace pillion::admin {
 namespace {
 
 // Fields of Envoy's v3 API that carry (udpa.annotations.sensitive), and of our own extensions.
-constexpr std::array kSecretFields = {
-    std::string_view("private_key"),   std::string_view("password"),
-    std::string_view("session_ticket_keys"), std::string_view("generic_secret"),
-    std::string_view("token_secret"),  std::string_view("hmac_secret"),
-    std::string_view("client_secret"), std::string_view("private_key_provider"),
-    std::string_view("inline_users"),  std::string_view("users"),
-    std::string_view("auth_token"),    std::string_view("access_token"),
-    std::string_view("api_key"),       std::string_view("pkcs12"),
-    std::string_view("initial_metadata"),    std::string_view("call_credentials")};
+constexpr std::array kSecretFields = {std::string_view("private_key"),
+                                      std::string_view("password"),
+                                      std::string_view("session_ticket_keys"),
+                                      std::string_view("generic_secret"),
+                                      std::string_view("token_secret"),
+                                      std::string_view("hmac_secret"),
+                                      std::string_view("client_secret"),
+                                      std::string_view("private_key_provider"),
+                                      std::string_view("inline_users"),
+                                      std::string_view("users"),
+                                      std::string_view("auth_token"),
+                                      std::string_view("access_token"),
+                                      std::string_view("api_key"),
+                                      std::string_view("pkcs12"),
+                                      std::string_view("initial_metadata"),
+                                      std::string_view("call_credentials")};
 constexpr std::array kPlaces = {std::string_view("filename"),
                                 std::string_view("environment_variable"),
                                 std::string_view("@type")};

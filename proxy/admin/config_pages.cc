@@ -13,7 +13,7 @@ namespace {
 // One message of the dump; a section lists the static and the dynamic resources of a kind.
 struct Section {
   ConfigResource::Kind kind;
-  std::string_view dump;           // message in envoy.admin.v3
+  std::string_view dump;  // message in envoy.admin.v3
   std::string_view static_list;
   std::string_view dynamic_list;
   std::string_view field;          // that holds the resource
@@ -76,11 +76,10 @@ class ConfigDump final : public stats::TextSource {
   ConfigDump(const ServerView& view, std::vector<ConfigResource> resources, bool with_eds)
       : view_(view), resources_(std::move(resources)), with_eds_(with_eds) {
     // By section, static before dynamic, else in the order of the configuration.
-    std::stable_sort(resources_.begin(), resources_.end(),
-                     [](const ConfigResource& a, const ConfigResource& b) {
-                       return std::pair(section_of(a), a.is_dynamic) <
-                              std::pair(section_of(b), b.is_dynamic);
-                     });
+    std::stable_sort(
+        resources_.begin(), resources_.end(), [](const ConfigResource& a, const ConfigResource& b) {
+          return std::pair(section_of(a), a.is_dynamic) < std::pair(section_of(b), b.is_dynamic);
+        });
     json_.begin_object().key("configs").begin_array();
   }
 
@@ -221,16 +220,15 @@ void show_config(const PageContext& context, const Request& request, Response& r
 }  // namespace
 
 void add_config_pages(Router& router, const PageContext& context) {
-  router.add(
-      {"/config_dump",
-       "dump current configuration, without secrets",
-       {{"resource", "The list to dump, such as static_clusters"},
-        {"name_regex", "Dump only resources whose names match the regular expression"},
-        {"include_eds", "Dump endpoints too", {}, true}},
-       false,
-       [context](const Request& request, Response& response) {
-         show_config(context, request, response);
-       }});
+  router.add({"/config_dump",
+              "dump current configuration, without secrets",
+              {{"resource", "The list to dump, such as static_clusters"},
+               {"name_regex", "Dump only resources whose names match the regular expression"},
+               {"include_eds", "Dump endpoints too", {}, true}},
+              false,
+              [context](const Request& request, Response& response) {
+                show_config(context, request, response);
+              }});
 }
 
 }  // namespace pillion::admin

@@ -1,5 +1,5 @@
-// The page at "/", for people: every page with what it does, a link or a button, and a field for each
-// parameter.  Plain HTML: no script, nothing loaded from elsewhere.
+// The page at "/", for people: every page with what it does, a link or a button, and a field for
+// each parameter.  Plain HTML: no script, nothing loaded from elsewhere.
 
 #include "proxy/admin/html.h"
 #include "proxy/admin/page.h"

@@ -42,8 +42,8 @@ void parse_form(std::string_view form, Pairs& out) {
   }
 }
 
-// Does a browser send this for a page that came from elsewhere?  Without the check any web site could
-// have its visitors stop a proxy on their machine.
+// Does a browser send this for a page that came from elsewhere?  Without the check any web site
+// could have its visitors stop a proxy on their machine.
 bool is_cross_origin(const Request& request) {
   if (request.origin.empty()) return false;  // no browser
   const size_t scheme = request.origin.find("://");

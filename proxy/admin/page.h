@@ -2,9 +2,9 @@
 // What an admin page is, and the Router that finds it.
 //
 // The admin listener (server) speaks HTTP; it makes a Request of what it read, calls
-// Router::handle() on the control thread and writes the Response: status, headers(), then `body`, then
-// pieces of `stream` for as long as it has some, each when the one before has been sent.
-// Pages are added before the listener opens; any feature may add its own.
+// Router::handle() on the control thread and writes the Response: status, headers(), then `body`,
+// then pieces of `stream` for as long as it has some, each when the one before has been sent. Pages
+// are added before the listener opens; any feature may add its own.
 
 #include <functional>
 #include <memory>
@@ -22,8 +22,8 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   std::string method;
-  std::string path;  // without query, not decoded: pages have plain names
-  Pairs params;      // of the query, then of a form in the body; decoded
+  std::string path;    // without query, not decoded: pages have plain names
+  Pairs params;        // of the query, then of a form in the body; decoded
   std::string host;    // Host, or :authority
   std::string origin;  // Origin; browsers send it with every POST
 
@@ -77,8 +77,8 @@ class Router {
   void allow_only(std::function<bool(std::string_view path)> allowed) {
     allowed_ = std::move(allowed);
   }
-  // 404 and the list of pages for an unknown path; 405 for GET on a page that changes state; 403 for a
-  // POST that a browser sends for a page of another origin.
+  // 404 and the list of pages for an unknown path; 405 for GET on a page that changes state; 403
+  // for a POST that a browser sends for a page of another origin.
   void handle(const Request& request, Response& response) const;
 
   // Sorted by path.

@@ -12,9 +12,15 @@ void add_pages(Router& router, const PageContext& context) {
   add_config_pages(router, context);
   add_server_pages(router, context);
   add_action_pages(router, context);
-  router.add({"/help", "print out list of admin commands", {}, false,
+  router.add({"/help",
+              "print out list of admin commands",
+              {},
+              false,
               [&router](const Request&, Response& response) { response.body = router.help(); }});
-  router.add({"/", "Admin home page", {}, false,
+  router.add({"/",
+              "Admin home page",
+              {},
+              false,
               [&router, &view = context.view](const Request&, Response& response) {
                 response.content_type = kHtml;
                 response.body = index_html(router, view.version());
@@ -40,9 +46,12 @@ std::string utc_text(WallTime time) {
   gmtime_r(&seconds, &parts);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  const char fraction[] = {'.', static_cast<char>('0' + rest / 100),
+  const char fraction[] = {'.',
+                           static_cast<char>('0' + rest / 100),
                            static_cast<char>('0' + rest / 10 % 10),
-                           static_cast<char>('0' + rest % 10), 'Z', 0};
+                           static_cast<char>('0' + rest % 10),
+                           'Z',
+                           0};
   return str(text, fraction);
 }
 

@@ -135,10 +135,14 @@ void show_runtime(const ServerView& view, Response& response) {
 
 std::string_view state_name(ServerState state) noexcept {
   switch (state) {
-    case ServerState::kLive: return "LIVE";
-    case ServerState::kDraining: return "DRAINING";
-    case ServerState::kPreInitializing: return "PRE_INITIALIZING";
-    case ServerState::kInitializing: return "INITIALIZING";
+    case ServerState::kLive:
+      return "LIVE";
+    case ServerState::kDraining:
+      return "DRAINING";
+    case ServerState::kPreInitializing:
+      return "PRE_INITIALIZING";
+    case ServerState::kInitializing:
+      return "INITIALIZING";
   }
   return "";
 }
@@ -146,8 +150,10 @@ std::string_view state_name(ServerState state) noexcept {
 void add_server_pages(Router& router, const PageContext& context) {
   const ServerView& view = context.view;
   const auto add = [&router](std::string path, std::string help, auto show) {
-    router.add({std::move(path), std::move(help), {}, false,
-                [show](const Request&, Response& response) { show(response); }});
+    router.add(
+        {std::move(path), std::move(help), {}, false, [show](const Request&, Response& response) {
+           show(response);
+         }});
   };
   add("/ready", "print server state, return 200 if LIVE, otherwise return 503",
       [&view](Response& response) { show_ready(view, response); });

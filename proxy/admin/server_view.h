@@ -39,7 +39,7 @@ struct HostStatus {
   bool failed_active_health_check = false;
   bool failed_outlier_check = false;
   bool failed_eds_health = false;
-  bool degraded = false;           // by active check
+  bool degraded = false;  // by active check
   bool eds_degraded = false;
   bool pending_dynamic_removal = false;
   bool pending_active_health_check = false;
@@ -77,7 +77,8 @@ struct ListenerStatus {
 struct CertificateStatus {
   std::string path;  // or "<inline>"
   std::string serial_number;
-  std::vector<std::pair<std::string, std::string>> subject_alt_names;  // kind (uri dns ip_address), value
+  // Kind (uri, dns, ip_address) and value.
+  std::vector<std::pair<std::string, std::string>> subject_alt_names;
   WallTime valid_from{};
   WallTime expiration{};
 };
@@ -159,7 +160,8 @@ class ServerActions {
   virtual void quit() = 0;
   // Opens every log file again.
   virtual void reopen_logs() = 0;
-  // `logger` empty: all.  `level`: trace debug info warning error critical off.  False: no such logger.
+  // `logger` empty: all.  `level`: trace debug info warning error critical off.
+  // False: no such logger.
   virtual bool set_log_level(std::string_view logger, std::string_view level) = 0;
 };
 

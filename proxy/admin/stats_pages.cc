@@ -50,9 +50,9 @@ void show_stats(const PageContext& context, const Request& request, Response& re
   if (!read_options(context, request, options, response)) return;
   const bool is_json = format == "json";
   response.content_type = is_json ? kJson : kText;
-  response.stream = stats::make_stats_text(
-      context.registry, std::move(options),
-      is_json ? stats::StatsFormat::kJson : stats::StatsFormat::kText);
+  response.stream =
+      stats::make_stats_text(context.registry, std::move(options),
+                             is_json ? stats::StatsFormat::kJson : stats::StatsFormat::kText);
 }
 
 }  // namespace
@@ -75,7 +75,10 @@ void add_stats_pages(Router& router, const PageContext& context) {
               [context](const Request& request, Response& response) {
                 show_prometheus(context, request, response);
               }});
-  router.add({"/reset_counters", "reset all counters to zero", {}, true,
+  router.add({"/reset_counters",
+              "reset all counters to zero",
+              {},
+              true,
               [context](const Request&, Response& response) {
                 context.registry.reset_counters();
                 response.body = "OK\n";

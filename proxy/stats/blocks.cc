@@ -10,8 +10,8 @@ struct Rows;
 
 template <typename T>
 constexpr KindInfo describe(std::string_view before, std::string_view between,
-                            std::string_view after, std::string_view family,
-                            std::string_view label, std::string_view label2) {
+                            std::string_view after, std::string_view family, std::string_view label,
+                            std::string_view label2) {
   return {before,
           between,
           after,
@@ -35,9 +35,9 @@ constexpr KindInfo describe(std::string_view before, std::string_view between,
 #define GAUGE(row, help) ROW(kGauge, row, #row, #row, "", "", help)
 #define GAUGE_AS(row, raw, help) ROW(kGauge, row, raw, #row, "", "", help)
 #define HISTOGRAM(row, help) ROW(kHistogram, row, #row, #row, "", "", help)
-#define CLASS(row, digit, help)                                                  \
-  ROW(kCounter, row##_##digit##xx, #row "_" #digit "xx", #row "_xx",             \
-      "envoy_response_code_class", #digit, help)
+#define CLASS(row, digit, help)                                                                   \
+  ROW(kCounter, row##_##digit##xx, #row "_" #digit "xx", #row "_xx", "envoy_response_code_class", \
+      #digit, help)
 #define CODES(row, help) ROW(kCodes, row##_code, #row "_", #row, "envoy_response_code", "", help)
 #define NAMED(row, label, help) ROW(kNamed, row, #row ".", #row, label, "", help)
 #define BLOCK_END() \
@@ -61,12 +61,23 @@ const KindInfo& kind_info(Kind kind) noexcept { return kKinds[static_cast<size_t
 void count_upstream_response(ClusterStats& stats, unsigned status) {
   stats.upstream_rq_completed.inc();
   switch (status / 100) {
-    case 1: stats.upstream_rq_1xx.inc(); break;
-    case 2: stats.upstream_rq_2xx.inc(); break;
-    case 3: stats.upstream_rq_3xx.inc(); break;
-    case 4: stats.upstream_rq_4xx.inc(); break;
-    case 5: stats.upstream_rq_5xx.inc(); break;
-    default: break;
+    case 1:
+      stats.upstream_rq_1xx.inc();
+      break;
+    case 2:
+      stats.upstream_rq_2xx.inc();
+      break;
+    case 3:
+      stats.upstream_rq_3xx.inc();
+      break;
+    case 4:
+      stats.upstream_rq_4xx.inc();
+      break;
+    case 5:
+      stats.upstream_rq_5xx.inc();
+      break;
+    default:
+      break;
   }
   stats.upstream_rq_code.inc(status <= 999 ? static_cast<uint16_t>(status) : uint16_t{0});
 }

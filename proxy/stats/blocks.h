@@ -75,12 +75,18 @@ struct KindOf;
 template <typename Block>
 void count_downstream_class(Block& block, unsigned status) noexcept {
   switch (status / 100) {
-    case 1: return block.downstream_rq_1xx.inc();
-    case 2: return block.downstream_rq_2xx.inc();
-    case 3: return block.downstream_rq_3xx.inc();
-    case 4: return block.downstream_rq_4xx.inc();
-    case 5: return block.downstream_rq_5xx.inc();
-    default: return;
+    case 1:
+      return block.downstream_rq_1xx.inc();
+    case 2:
+      return block.downstream_rq_2xx.inc();
+    case 3:
+      return block.downstream_rq_3xx.inc();
+    case 4:
+      return block.downstream_rq_4xx.inc();
+    case 5:
+      return block.downstream_rq_5xx.inc();
+    default:
+      return;
   }
 }
 // upstream_rq_completed, upstream_rq_Nxx and upstream_rq_<status>.

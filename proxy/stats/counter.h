@@ -1,9 +1,9 @@
 #pragma once
 // The three kinds of metric that the data path writes: Counter, Gauge, Histogram.
 //
-// Each has exactly one writer, the thread whose block it lives in, and any number of readers.  So an
-// increment is a plain load, add and store (relaxed atomics only to keep readers from tearing); there
-// is no locked instruction and no shared cache line.  Readers sum the blocks of all writers.
+// Each has exactly one writer, the thread whose block it lives in, and any number of readers.  So
+// an increment is a plain load, add and store (relaxed atomics only to keep readers from tearing);
+// there is no locked instruction and no shared cache line.  Readers sum the blocks of all writers.
 
 #include <array>
 #include <atomic>
@@ -36,7 +36,9 @@ class Gauge {
   void sub(int64_t n) noexcept { add(-n); }
   void add(int64_t n) noexcept { write(value() + n); }
   void set(int64_t n) noexcept { write(n); }
-  [[nodiscard]] int64_t value() const noexcept { return word_.load(std::memory_order_relaxed) >> 1; }
+  [[nodiscard]] int64_t value() const noexcept {
+    return word_.load(std::memory_order_relaxed) >> 1;
+  }
   [[nodiscard]] bool used() const noexcept { return word_.load(std::memory_order_relaxed) & 1; }
 
  private:
@@ -49,7 +51,7 @@ class Gauge {
 namespace detail {
 
 inline constexpr std::array<uint64_t, 19> kBoundsMicros = {
-    500,        1'000,       5'000,       10'000,        25'000,       50'000,    100'000,
+    500,        1'000,       5'000,       10'000,        25'000,       50'000,     100'000,
     250'000,    500'000,     1'000'000,   2'500'000,     5'000'000,    10'000'000, 30'000'000,
     60'000'000, 300'000'000, 600'000'000, 1'800'000'000, 3'600'000'000};
 
@@ -95,8 +97,7 @@ class Histogram {
 
   static constexpr size_t bucket_of(uint64_t micros) noexcept {
     // The bounds grow by 1.6x to 5x, so from the first that shares the bit width it is a few steps.
-    size_t i =
-        detail::kFirstByWidth[static_cast<size_t>(std::bit_width(micros))];
+    size_t i = detail::kFirstByWidth[static_cast<size_t>(std::bit_width(micros))];
     while (i < kBoundsMicros.size() && micros > kBoundsMicros[i]) ++i;
     return i;
   }

@@ -2,8 +2,9 @@
 // Everything in a Registry as text: Envoy's /stats (text and JSON) and Prometheus.
 //
 // A mesh has half a million lines of it, so each is a TextSource: it is asked for the next piece
-// when the last one has been sent, holds little more than that piece and a list of scopes, and bounds
-// the work of one call (the control thread has other things to do).  The Registry outlives it.
+// when the last one has been sent, holds little more than that piece and a list of scopes, and
+// bounds the work of one call (the control thread has other things to do).  The Registry outlives
+// it.
 
 #include <memory>
 #include <string>
@@ -19,8 +20,8 @@ class TextSource {
  public:
   static constexpr size_t kPieceBytes = 64 * 1024;
   virtual ~TextSource() = default;
-  // Appends the next piece, of about kPieceBytes, to `out`; false: that was the last.  A piece may be
-  // empty (much looked at, nothing to show): ask again in the next turn.
+  // Appends the next piece, of about kPieceBytes, to `out`; false: that was the last.  A piece may
+  // be empty (much looked at, nothing to show): ask again in the next turn.
   virtual bool next(std::string& out) = 0;
 };
 
@@ -59,6 +60,7 @@ std::unique_ptr<TextSource> make_stats_text(const Registry& registry, Exposition
                                             StatsFormat format);
 // Text format 0.0.4, one family after the other.  Calls registry.refresh() first.
 std::unique_ptr<TextSource> make_prometheus(const Registry& registry, ExpositionOptions options);
-inline constexpr std::string_view kPrometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
+inline constexpr std::string_view kPrometheusContentType =
+    "text/plain; version=0.0.4; charset=utf-8";
 
 }  // namespace pillion::stats

@@ -1,5 +1,5 @@
-// The Prometheus exposition by prometheus-cpp's serializer: one family at a time, and a large family
-// in batches, so that 5,000 clusters cost no more memory than one.
+// The Prometheus exposition by prometheus-cpp's serializer: one family at a time, and a large
+// family in batches, so that 5,000 clusters cost no more memory than one.
 
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
@@ -51,9 +51,12 @@ class AppendBuf final : public std::streambuf {
 
 MetricType type_of(RowType type) {
   switch (type) {
-    case RowType::kGauge: return MetricType::Gauge;
-    case RowType::kHistogram: return MetricType::Histogram;
-    default: return MetricType::Counter;
+    case RowType::kGauge:
+      return MetricType::Gauge;
+    case RowType::kHistogram:
+      return MetricType::Histogram;
+    default:
+      return MetricType::Counter;
   }
 }
 
@@ -61,8 +64,8 @@ MetricType type_of(RowType type) {
 std::string label_name(std::string_view name) {
   std::string out(name);
   for (char& c : out) {
-    const bool is_legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-                          (c >= '0' && c <= '9');
+    const bool is_legal =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
     if (!is_legal) c = '_';
   }
   const bool begins_with_digit = !out.empty() && out[0] >= '0' && out[0] <= '9';
@@ -116,8 +119,8 @@ class Prometheus final : public TextSource {
     size_t end = row_;
     while (end < info().rows.size() && info().rows[end].family == first.family) ++end;
 
-    MetricFamily family{str(info().family, first.family), std::string(first.help),
-                        type_of(first.type), {}};
+    MetricFamily family{
+        str(info().family, first.family), std::string(first.help), type_of(first.type), {}};
     for (size_t n = 0; n < kBatch && scope_ < scopes_.size(); ++n, ++scope_) {
       for (size_t row = row_; row < end; ++row) add(*scopes_[scope_], info().rows[row], family);
     }

@@ -74,9 +74,8 @@ struct Summer {
       out.used = out.histogram.count() != 0;
     } else if (row.type != RowType::kGauge) {
       // Below 0: a reset that met more keys than a block holds took them from "unknown".
-      std::erase_if(out.keyed, [](const auto& entry) {
-        return static_cast<int64_t>(entry.second) <= 0;
-      });
+      std::erase_if(out.keyed,
+                    [](const auto& entry) { return static_cast<int64_t>(entry.second) <= 0; });
       std::sort(out.keyed.begin(), out.keyed.end());
       out.used = !out.keyed.empty();
     }
@@ -89,9 +88,8 @@ void fold_counters(void* into, const void* from, const Row& row, bool negative) 
   if (row.type == RowType::kCounter) {
     at<Counter>(into, row).add(signed_count(at<Counter>(from, row).value()));
   } else if (row.type == RowType::kCodes) {
-    at<CodeCounters>(from, row).for_each([&](uint16_t code, uint64_t n) {
-      at<CodeCounters>(into, row).add(code, signed_count(n));
-    });
+    at<CodeCounters>(from, row).for_each(
+        [&](uint16_t code, uint64_t n) { at<CodeCounters>(into, row).add(code, signed_count(n)); });
   } else if (row.type == RowType::kNamed) {
     at<NamedCounters>(from, row).for_each([&](const char* name, uint64_t n) {
       at<NamedCounters>(into, row).add(name, signed_count(n));

@@ -7,13 +7,13 @@
 //   BlockRef<ClusterStats> stats = registry.block<ClusterStats>(worker_index, "orders");
 //   stats->upstream_rq_total.inc();
 //
-// Refs to the same block are counted.  When the last ref of one writer goes, its counters are folded
-// into the scope, so that totals never run backwards while others hold the scope; when the last ref
-// of all goes, the scope and its totals go (as in Envoy: a removed cluster leaves no metrics).  On a
-// reload take the new refs before you drop the old ones.
+// Refs to the same block are counted.  When the last ref of one writer goes, its counters are
+// folded into the scope, so that totals never run backwards while others hold the scope; when the
+// last ref of all goes, the scope and its totals go (as in Envoy: a removed cluster leaves no
+// metrics).  On a reload take the new refs before you drop the old ones.
 //
-// Thread-safe.  The mutex is held for one lookup or one row, never while text is made.  The Registry
-// outlives all BlockRefs.
+// Thread-safe.  The mutex is held for one lookup or one row, never while text is made.  The
+// Registry outlives all BlockRefs.
 
 #include <array>
 #include <cstdint>
@@ -68,7 +68,8 @@ class Scope {
   void* folded_ = nullptr;  // a block with what former writers counted, less what was reset
 };
 
-// A thread's hold on its block.  Moved, not copied; dropped on any thread once the writer has stopped.
+// A thread's hold on its block.  Moved, not copied; dropped on any thread once the writer has
+// stopped.
 class BlockHold {
  public:
   BlockHold() = default;
@@ -166,8 +167,8 @@ class Registry {
   std::vector<std::function<void()>> refreshers_;
 };
 
-// As Envoy names scopes: "://", ":/" and ":" become "_"; so do control characters, and bytes that are
-// no UTF-8 (Prometheus would refuse the whole scrape).
+// As Envoy names scopes: "://", ":/" and ":" become "_"; so do control characters, and bytes that
+// are no UTF-8 (Prometheus would refuse the whole scrape).
 std::string sanitize_name(std::string_view name);
 
 }  // namespace pillion::stats

@@ -1,6 +1,6 @@
 // Envoy's /stats: all names in order, although they live in thousands of scopes and a scope's names
-// may lie between another's ("cluster.a." and "cluster.a.b.").  Scopes come sorted; one is opened when
-// the next name in order might be its, so only a handful is open at a time.
+// may lie between another's ("cluster.a." and "cluster.a.b.").  Scopes come sorted; one is opened
+// when the next name in order might be its, so only a handful is open at a time.
 
 #include <algorithm>
 
@@ -14,9 +14,12 @@ namespace {
 
 bool is_wanted_type(ExpositionOptions::Type type, RowType row) {
   switch (type) {
-    case ExpositionOptions::Type::kAll: return true;
-    case ExpositionOptions::Type::kGauges: return row == RowType::kGauge;
-    case ExpositionOptions::Type::kHistograms: return row == RowType::kHistogram;
+    case ExpositionOptions::Type::kAll:
+      return true;
+    case ExpositionOptions::Type::kGauges:
+      return row == RowType::kGauge;
+    case ExpositionOptions::Type::kHistograms:
+      return row == RowType::kHistogram;
     case ExpositionOptions::Type::kCounters:
       return row != RowType::kGauge && row != RowType::kHistogram;
   }

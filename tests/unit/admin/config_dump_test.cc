@@ -70,8 +70,9 @@ TEST(ConfigJson, RedactsSecretsInEitherSpellingAndKeepsTheirPlaces) {
 class ConfigDumpTest : public testing::Test {
  protected:
   ConfigDumpTest() {
-    add_config_pages(router_, {server_, server_, registry_, {},
-                               [](std::string_view, std::string&) { return nullptr; }});
+    add_config_pages(router_, {server_, server_, registry_, {}, [](std::string_view, std::string&) {
+                                 return nullptr;
+                               }});
   }
   void add(ConfigResource::Kind kind, std::string_view name, bool is_dynamic = false) {
     Document document = named(name);

@@ -19,12 +19,16 @@ Response ask(const Router& router, std::string_view method, std::string_view tar
 // A page that says what it was asked, and one that changes something.
 Router two_pages() {
   Router router;
-  router.add({"/look", "look at it", {{"how", "in which way", {"fast", "slow"}}}, false,
+  router.add({"/look",
+              "look at it",
+              {{"how", "in which way", {"fast", "slow"}}},
+              false,
               [](const Request& request, Response& response) {
                 response.body = std::string(request.param("how").value_or("none"));
               }});
-  router.add({"/act", "do it", {}, true,
-              [](const Request&, Response& response) { response.body = "done"; }});
+  router.add({"/act", "do it", {}, true, [](const Request&, Response& response) {
+                response.body = "done";
+              }});
   return router;
 }
 
@@ -37,9 +41,9 @@ TEST(Request, SplitsTargetAndDecodesParameters) {
 }
 
 TEST(Request, ReadsTheFormThatABrowserPosts) {
-  const Request r = Request::parse("POST", "/logging?a=1",
-                                   "application/x-www-form-urlencoded; charset=utf-8",
-                                   "level=debug&paths=");
+  const Request r =
+      Request::parse("POST", "/logging?a=1", "application/x-www-form-urlencoded; charset=utf-8",
+                     "level=debug&paths=");
   EXPECT_EQ(r.params, (Pairs{{"a", "1"}, {"level", "debug"}, {"paths", ""}}));
 }
 

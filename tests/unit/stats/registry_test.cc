@@ -40,7 +40,8 @@ TEST(Counters, NamesAreUniqueWithinEachKind) {
   for (size_t i = 0; i < static_cast<size_t>(Kind::kCount); ++i) {
     std::set<std::string_view> names;
     for (const Row& row : kind_info(static_cast<Kind>(i)).rows) {
-      EXPECT_TRUE(names.insert(row.raw).second) << kind_info(static_cast<Kind>(i)).before << row.raw;
+      EXPECT_TRUE(names.insert(row.raw).second)
+          << kind_info(static_cast<Kind>(i)).before << row.raw;
       EXPECT_FALSE(row.help.empty()) << row.raw;
     }
   }
@@ -96,8 +97,8 @@ TEST(Registry, KeepsTotalsWhenAWriterLeavesAndDropsItsGauges) {
   }
   EXPECT_EQ(number(registry, Kind::kClusterStats, "cluster.c.", "upstream_rq_total"), 11);
   EXPECT_EQ(number(registry, Kind::kClusterStats, "cluster.c.", "upstream_cx_active"), 0);
-  EXPECT_EQ(read(registry, Kind::kClusterStats, "cluster.c.", "upstream_rq_time")->histogram.count(),
-            1u);
+  EXPECT_EQ(
+      read(registry, Kind::kClusterStats, "cluster.c.", "upstream_rq_time")->histogram.count(), 1u);
   const auto codes = read(registry, Kind::kClusterStats, "cluster.c.", "upstream_rq_");
   ASSERT_EQ(codes->keyed.size(), 1u);
   EXPECT_EQ(codes->keyed[0], (std::pair<std::string, uint64_t>("503", 1)));
