@@ -144,7 +144,7 @@ size_t H1ServerConnection::read_head(char* data, size_t size) {
       break;
   }
   const size_t head_bytes = parser_.head_bytes();
-  owner_.header_bytes_seen(head_bytes);
+  owner_.on_head_complete(head_bytes);
   const std::string_view kept = head.headers.arena().copy({bytes, head_bytes});
   rebase_head(head, bytes, head_bytes, kept.data());
   stash_.clear();

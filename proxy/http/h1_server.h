@@ -44,7 +44,8 @@ class H1ServerConnection final : public io::Deferred,
     virtual void on_server_closed(Failure failure) = 0;
     // A request was refused by the codec: its sink hears on_request_failed too.
     virtual void on_malformed(FailureKind kind) = 0;
-    virtual size_t header_bytes_seen(size_t) = 0;
+    // A head of that many bytes was parsed; on_request_head of the sink follows.
+    virtual void on_head_complete(size_t bytes) = 0;
 
    protected:
     ~Owner() = default;

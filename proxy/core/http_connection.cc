@@ -1,0 +1,133 @@
+#include "proxy/core/http_connection.h"
+
+#include <utility>
+
+#include "proxy/core/codec_stats.h"
+
+namespace pillion::core {
+
+HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner,
+                               std::shared_ptr<const FilterChain> chain, const ConnectionInfo& info)
+    : Connection(owner),
+      worker_(worker),
+      chain_(std::move(chain)),
+      config_(*std::get<std::shared_ptr<const HcmConfig>>(chain_->terminal)),
+      stats_(worker.registry.block<stats::HttpStats>(worker.index, config_.stat_prefix)),
+      info_(info),
+      server_(std::make_unique<http::H1ServerConnection>(worker.loop, worker.batch, config_.head_limits, *this)) {
+  stats_->downstream_cx_total.inc();
+  stats_->downstream_cx_http1_total.inc();
+  stats_->downstream_cx_active.inc();
+  stats_->downstream_cx_http1_active.inc();
+  if (chain_->tls) {
+    stats_->downstream_cx_ssl_total.inc();
+    stats_->downstream_cx_ssl_active.inc();
+  }
+}
+
+HttpConnection::~HttpConnection() = default;
+
+void HttpConnection::start(std::unique_ptr<io::Transport> transport, std::string_view already_read) {
+  const bool plain = !chain_->tls;
+  server_->start(std::move(transport), already_read);
+  if (config_.max_connection_duration != Duration{}) {
+    worker_.loop.arm(duration_timer_, config_.max_connection_duration);
+  }
+  arm_idle();
+  if (plain) {
+    connected_ = true;
+    server_->read_now();
+  }
+}
+
+void HttpConnection::on_server_connected() {
+  connected_ = true;
+  info_.identity = server_->transport().identity();
+  if (info_.identity != nullptr) {
+    info_.sni = info_.identity->sni;
+    info_.alpn = info_.identity->alpn;
+  }
+  server_->read_now();
+}
+
+http::RequestSink& HttpConnection::new_stream() {
+  stream_ = new Stream(worker_, config_, *this, *server_);
+  if (config_.request_headers_timeout != Duration{}) {
+    timer_.cancel();
+    worker_.loop.arm(timer_, config_.request_headers_timeout);
+  }
+  return *stream_;
+}
+
+void HttpConnection::on_head_complete(size_t bytes) {
+  stream_->count_header_bytes(bytes);
+  timer_.cancel();
+  if (config_.max_requests_per_connection != 0 && server_->requests() + 1 >= config_.max_requests_per_connection) {
+    stats_->downstream_cx_max_requests_reached.inc();
+    server_->drain();
+  }
+  if (worker_.draining) {
+    stats_->downstream_cx_drain_close.inc();
+    server_->drain();
+  }
+}
+
+void HttpConnection::on_exchange_done(bool) {
+  end_stream();
+  arm_idle();
+}
+
+void HttpConnection::end_stream() {
+  if (stream_ == nullptr) return;
+  Stream* stream = std::exchange(stream_, nullptr);
+  stream->close();
+  worker_.loop.delete_later(stream);
+  stats_->downstream_cx_rx_bytes_total.add(server_->bytes_received() - counted_received_);
+  stats_->downstream_cx_tx_bytes_total.add(server_->bytes_sent() - counted_sent_);
+  counted_received_ = server_->bytes_received();
+  counted_sent_ = server_->bytes_sent();
+}
+
+void HttpConnection::arm_idle() {
+  if (config_.idle_timeout != Duration{}) worker_.loop.arm(timer_, config_.idle_timeout);
+}
+
+void HttpConnection::on_timer() {
+  if (stream_ != nullptr && server_->in_head()) {
+    stats_->downstream_rq_header_timeout.inc();
+    return stream_->on_headers_timeout();
+  }
+  if (stream_ != nullptr) return;
+  stats_->downstream_cx_idle_timeout.inc();
+  close({FailureKind::kIdleTimeout});
+}
+
+void HttpConnection::on_duration() {
+  stats_->downstream_cx_max_duration_reached.inc();
+  drain();
+}
+
+void HttpConnection::drain() { server_->drain(); }
+
+void HttpConnection::close(Failure failure) { server_->close(failure); }
+
+void HttpConnection::on_malformed(FailureKind kind) {
+  stats_->downstream_cx_protocol_error.inc();
+  count_malformed(*worker_.registry.block<stats::Http1Stats>(worker_.index, ""), kind);
+}
+
+void HttpConnection::on_server_closed(Failure failure) {
+  timer_.cancel();
+  duration_timer_.cancel();
+  if (stream_ != nullptr) stats_->downstream_cx_destroy_active_rq.inc();
+  end_stream();
+  stats_->downstream_cx_active.dec();
+  stats_->downstream_cx_http1_active.dec();
+  if (chain_->tls) stats_->downstream_cx_ssl_active.dec();
+  stats_->downstream_cx_destroy.inc();
+  stats_->downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
+  worker_.loop.delete_later(std::move(server_));
+  owner_.on_connection_closed(*this, failure);
+}
+
+}  // namespace pillion::core

@@ -1,0 +1,64 @@
+#pragma once
+// HttpConnection: a client's connection under an HttpConnectionManager: codec, current stream,
+// timeouts, drain.  The terminal of an HTTP filter chain.
+//
+// Owned by its Listener's list; when it closes it tells the ConnectionOwner, which passes it to
+// Loop::delete_later.  Pins its FilterChain, so a reload cannot take the configuration away.
+
+#include <memory>
+
+#include "proxy/core/connection.h"
+#include "proxy/core/stream.h"
+#include "proxy/http/h1_server.h"
+
+namespace pillion::core {
+
+class HttpConnection final : public Connection, private http::H1ServerConnection::Owner, private StreamOwner {
+ public:
+  HttpConnection(WorkerContext& worker, ConnectionOwner& owner, std::shared_ptr<const FilterChain> chain,
+                 const ConnectionInfo& info);
+  ~HttpConnection() override;
+
+  void start(std::unique_ptr<io::Transport> transport, std::string_view already_read) override;
+  void drain() override;
+  void close(Failure failure) override;
+  [[nodiscard]] bool is_busy() const noexcept override { return stream_ != nullptr; }
+
+ private:
+  // H1ServerConnection::Owner
+  void on_server_connected() override;
+  http::RequestSink& new_stream() override;
+  http::RequestHead& request_head() override { return stream_->request_head(); }
+  http::Headers& new_request_trailers() override { return stream_->new_request_trailers(); }
+  void on_exchange_done(bool reusable) override;
+  void on_server_closed(Failure failure) override;
+  void on_malformed(FailureKind kind) override;
+  void on_head_complete(size_t bytes) override;
+  // StreamOwner
+  const ConnectionInfo& connection_info() const override { return info_; }
+  stats::HttpStats& http_stats() override { return *stats_; }
+  uint64_t connection_bytes_received() const override { return server_->bytes_received(); }
+  uint64_t connection_bytes_sent() const override { return server_->bytes_sent(); }
+  void begin_tunnel() override { server_->begin_tunnel(); }
+
+  void end_stream();
+  void arm_idle();
+  void on_timer();
+  void on_duration();
+
+  WorkerContext& worker_;
+  std::shared_ptr<const FilterChain> chain_;
+  const HcmConfig& config_;
+  stats::BlockRef<stats::HttpStats> stats_;
+  ConnectionInfo info_;
+  std::unique_ptr<http::H1ServerConnection> server_;
+  Stream* stream_ = nullptr;  // owned; destroyed by delete_later
+  // The idle timeout between requests, the headers timeout within one.
+  io::Timer timer_ = io::Timer::of<&HttpConnection::on_timer>(this);
+  io::Timer duration_timer_ = io::Timer::of<&HttpConnection::on_duration>(this);
+  uint64_t counted_received_ = 0;
+  uint64_t counted_sent_ = 0;
+  bool connected_ = false;
+};
+
+}  // namespace pillion::core

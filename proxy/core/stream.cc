@@ -1,0 +1,350 @@
+#include "proxy/core/stream.h"
+
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/core/request_headers.h"
+
+namespace pillion::core {
+namespace {
+
+// While no attempt can take the body it waits here, then the client is paused.
+constexpr size_t kHeldBodyLimit = 64 * 1024;
+// Responses are read in pieces of this size until the client has shown that it takes them: what a
+// stalled client costs is one piece (issue 3, section 3: 64 KiB).
+constexpr size_t kCautiousRead = 48 * 1024;
+constexpr size_t kTrustAfter = 1024 * 1024;
+
+thread_local FreeList free_streams{1024, 512};
+
+}  // namespace
+
+static_assert(sizeof(Stream) <= 1024, "a stream is one free-list block (design section 14)");
+
+void* Stream::operator new(size_t) { return free_streams.take(); }
+void Stream::operator delete(void* memory) noexcept { free_streams.give(memory); }
+
+Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner,
+               http::DownstreamStream& downstream)
+    : worker_(worker), config_(config), owner_(owner), downstream_(&downstream), request_(arena_),
+      read_limit_(io::Loop::kScratchBytes) {
+  info_.connection = &owner.connection_info();
+  info_.request = &request_;
+  info_.times.ds_rx_begin = worker.loop.now();
+  if (config.request_timeout != Duration{}) worker.loop.arm(phase_timer_, config.request_timeout);
+  if (config.max_stream_duration != Duration{}) {
+    auto* timer = arena_.create<io::Timer>(io::Timer::of<&Stream::on_duration_timeout>(this));
+    worker.loop.arm(*timer, config.max_stream_duration);
+  }
+  stats::HttpStats& stats = owner.http_stats();
+  stats.downstream_rq_total.inc();
+  stats.downstream_rq_http1_total.inc();
+  stats.downstream_rq_active.inc();
+}
+
+Stream::~Stream() { DASSERT(ended_ && upstream_ == nullptr); }
+
+http::Headers& Stream::new_request_trailers() {
+  request_trailers_ = arena_.create<http::Headers>(arena_);
+  return *request_trailers_;
+}
+
+// ---- the request ----
+
+void Stream::on_request_head(bool end) {
+  request_state_ = end ? RequestState::kDone : RequestState::kBody;
+  if (end) info_.times.ds_rx_end = worker_.loop.now();
+  if (!prepare(end)) return;
+  if (!choose_route()) return;
+  if (!check_upgrade(end)) return;
+  finalize_request();
+  keep_body_ = http::is_idempotent(request_.method) || retries_left_ != 0;
+  start_attempt();
+  if (end && !ended_) end_request();
+}
+
+bool Stream::prepare(bool) {
+  prepare_request(request_, config_, *info_.connection, worker_.rng);
+  info_.stream_id = request_.headers.get(http::HeaderId::kXRequestId);
+  info_.original_path = request_.path;
+  idle_timeout_ = config_.stream_idle_timeout;
+  touch();
+  if (request_.path.empty() || request_.path == "*") return true;
+  const match::PathResult result = match::canonicalize(request_.path, config_.path, arena_);
+  switch (result.verdict) {
+    case match::PathVerdict::kOk:
+      request_.path = result.path;
+      return true;
+    case match::PathVerdict::kRedirect:
+      owner_.http_stats().downstream_rq_redirected_with_normalized_path.inc();
+      request_.path = result.path;
+      send_path_redirect();
+      return false;
+    case match::PathVerdict::kReject:
+      break;
+  }
+  owner_.http_stats().downstream_rq_failed_path_normalization.inc();
+  fail({FailureKind::kPathNormalization});
+  return false;
+}
+
+// An upgrade goes on as one only where it is configured; CONNECT only with an upgrade of that name.
+bool Stream::check_upgrade(bool) {
+  const bool connect = request_.method == http::Method::kConnect;
+  if (request_.upgrade.empty() && !connect) return true;
+  if (upgrade_allowed(connect ? "connect" : request_.upgrade)) {
+    tunnel_ = true;
+    keep_body_ = false;
+    return true;
+  }
+  owner_.http_stats().downstream_rq_ws_on_non_ws_route.inc();
+  fail({connect ? FailureKind::kConnectRefused : FailureKind::kUpgradeRefused});
+  return false;
+}
+
+void Stream::start_attempt() {
+  if (ended_) return;
+  upstream::PickContext context;
+  context.exclude = host_.get();
+  context.original_destination = &info_.connection->local;
+  context.own_addresses = worker_.own_addresses;
+  Failure failure;
+  upstream::Host* host = cluster_->pick(context, &failure);
+  if (host == nullptr) return fail(failure);
+  host_ = Ref(host);
+  ++info_.upstream.attempts;
+  sent_any_ = false;
+  response_ = nullptr;
+  info_.upstream.remote = host->address();
+  info_.upstream.host_name = host->hostname();
+  info_.times.us_cx_begin = worker_.loop.now();
+  response_state_ = ResponseState::kWaiting;
+  http::H1ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
+  if (connection != nullptr) return on_pool_ready(*connection);
+  if (failure) fail(failure);
+}
+
+void Stream::on_pool_ready(http::H1ClientConnection& connection) {
+  connection_reused_ = connection.exchanges() != 0;
+  connection_ = &connection;
+  info_.upstream.connection_id = connection.id();
+  info_.upstream.identity = connection.transport().identity();
+  info_.times.us_ready = worker_.loop.now();
+  upstream_ = &connection.begin(*this);
+  host_->on_request_start();
+  const bool end = request_state_ == RequestState::kDone && body_.empty() && request_trailers_ == nullptr;
+  sent_any_ = true;
+  info_.times.us_tx_begin = info_.times.us_ready;
+  upstream_->send_head(request_, end);
+  if (!body_.empty()) send_held_body();
+  if (request_state_ == RequestState::kDone && !end) end_held_body();
+  if (holds_client_ && body_.size() < kHeldBodyLimit) {
+    holds_client_ = false;
+    downstream_->resume_request();
+  }
+}
+
+// Sends what waited for a connection, or was kept for another attempt.
+void Stream::send_held_body() {
+  iovec pieces[8];
+  if (keep_body_) {
+    const int count = body_.iovecs(pieces, 8);
+    for (int i = 0; i < count; ++i) {
+      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len}, false);
+    }
+    worker_.batch.flush();
+    return;
+  }
+  while (!body_.empty()) {
+    const int count = body_.iovecs(pieces, 8);
+    size_t n = 0;
+    for (int i = 0; i < count; ++i) {
+      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len}, false);
+      n += pieces[i].iov_len;
+    }
+    worker_.batch.flush();  // the slabs go away
+    if (upstream_ == nullptr) return;
+    body_.consume(n);
+  }
+}
+
+void Stream::end_held_body() {
+  if (upstream_ == nullptr) return;
+  if (request_trailers_ != nullptr) return upstream_->send_trailers(*request_trailers_);
+  upstream_->send_body({}, true);
+}
+
+void Stream::on_request_body(std::string_view data, bool end) {
+  if (ended_) return;
+  info_.bytes_received += data.size();
+  touch();
+  if (end) {
+    request_state_ = RequestState::kDone;
+    info_.times.ds_rx_end = worker_.loop.now();
+  }
+  pump_request(data, end);
+  if (end && !ended_) end_request();
+}
+
+void Stream::pump_request(std::string_view data, bool end) {
+  if (keep_body_ && body_.size() + data.size() > kHeldBodyLimit) {
+    // Too long to be repeated: an attempt that has it keeps it.
+    keep_body_ = false;
+    if (upstream_ != nullptr) body_.clear();
+  }
+  if (keep_body_ || upstream_ == nullptr) body_.append(data);
+  if (upstream_ == nullptr) {
+    if (body_.size() >= kHeldBodyLimit && !holds_client_) {
+      holds_client_ = true;
+      downstream_->pause_request();
+    }
+    return;
+  }
+  upstream_->send_body(data, end);
+  if (upstream_ != nullptr && !end && upstream_->is_backed_up()) downstream_->pause_request();
+}
+
+void Stream::on_request_trailers() {
+  if (ended_) return;
+  request_state_ = RequestState::kDone;
+  info_.times.ds_rx_end = worker_.loop.now();
+  if (upstream_ != nullptr) upstream_->send_trailers(*request_trailers_);
+  end_request();
+}
+
+// The timeout of a route runs from the end of the request (envoy.md 2.1, rule 7).
+void Stream::end_request() {
+  info_.times.us_tx_end = worker_.loop.now();
+  phase_timer_.cancel();
+  if (tunnel_ || response_state_ == ResponseState::kDone) return;
+  if (const Duration timeout = route_timeout(); timeout != Duration{}) worker_.loop.arm(phase_timer_, timeout);
+}
+
+void Stream::on_request_drained() {
+  if (!ended_ && request_state_ == RequestState::kBody) downstream_->resume_request();
+}
+
+// ---- the response ----
+
+http::ResponseHead& Stream::new_response_head() {
+  info_.times.us_rx_begin = worker_.loop.now();
+  response_ = arena_.create<http::ResponseHead>(arena_);
+  return *response_;
+}
+
+http::Headers& Stream::new_response_trailers() { return *arena_.create<http::Headers>(arena_); }
+
+void Stream::on_informational(http::ResponseHead& head) {
+  // We ourselves answered 100 when the upstream could not have (proxy_100_continue off is Envoy's way).
+  if (ended_ || response_state_ != ResponseState::kWaiting) return;
+  keep_body_ = false;  // never tried again after a 1xx was passed on
+  downstream_->send_informational(head);
+}
+
+void Stream::on_response_head(http::ResponseHead& head, bool end) {
+  if (end) release_upstream();
+  if (ended_) return;
+  if (head.status == 101 && !tunnel_) return fail({FailureKind::kUpstreamProtocol});
+  touch();
+  response_state_ = ResponseState::kBody;
+  body_.clear();
+  keep_body_ = false;
+  count_upstream_status(head.status);
+  finalize_response(head);
+  info_.response = &head;
+  info_.response_code = head.status;
+  info_.response_details = "via_upstream";
+  info_.times.ds_tx_begin = worker_.loop.now();
+  // A large body is read in small pieces until the client proved to take them.
+  if (head.framing != http::Framing::kLength || head.content_length > io::Loop::kScratchBytes) {
+    read_limit_ = kCautiousRead;
+  }
+  const bool switched = tunnel_ && (head.status == 101 || (request_.method == http::Method::kConnect && head.status / 100 == 2));
+  if (switched) {
+    owner_.begin_tunnel();
+    phase_timer_.cancel();
+  }
+  downstream_->send_head(head, end);
+  if (end) finish_response();
+}
+
+void Stream::on_response_body(std::string_view data, bool end) {
+  if (end) release_upstream();
+  if (ended_) return;
+  touch();
+  pump_response(data, end);
+}
+
+void Stream::pump_response(std::string_view data, bool end) {
+  info_.bytes_sent += data.size();
+  if (read_limit_ != io::Loop::kScratchBytes) {
+    delivered_ += data.size();
+    if (delivered_ >= kTrustAfter) read_limit_ = io::Loop::kScratchBytes;
+  }
+  downstream_->send_body(data, end);
+  if (end) return finish_response();
+  if (ended_) return;
+  // The batch still holds the bytes; only after a flush is it known whether the client took them.
+  worker_.batch.flush();
+  if (!ended_ && upstream_ != nullptr && downstream_->is_backed_up()) {
+    upstream_->pause_response();
+    delivered_ = 0;
+    read_limit_ = kCautiousRead;
+  }
+}
+
+void Stream::on_response_trailers(http::Headers& trailers) {
+  release_upstream();
+  if (ended_) return;
+  info_.response_trailers = &trailers;
+  info_.response_trailer_bytes = trailers.byte_size();
+  downstream_->send_trailers(trailers);
+  finish_response();
+}
+
+void Stream::on_response_drained() {
+  touch();
+  if (!ended_ && upstream_ != nullptr) upstream_->resume_response();
+}
+
+// The attempt is over and its connection back in the pool, or closed.
+void Stream::release_upstream() {
+  info_.times.us_rx_end = worker_.loop.now();
+  upstream_ = nullptr;
+  connection_ = nullptr;
+  host_->on_request_end();
+}
+
+void Stream::finish_response() {
+  response_state_ = ResponseState::kDone;
+  if (!ended_) finish();
+}
+
+// ---- the end ----
+
+void Stream::close() {
+  if (!ended_) finish();
+}
+
+void Stream::finish() {
+  ended_ = true;
+  downstream_ = nullptr;
+  phase_timer_.cancel();
+  idle_timer_.cancel();
+  ListNode<io::ReadyTag>::unlink();
+  drop_attempt();
+  body_.clear();
+  info_.times.end = worker_.loop.now();
+  if (info_.times.ds_tx_begin != Instant{}) info_.times.ds_tx_end = info_.times.end;
+  stats::HttpStats& stats = owner_.http_stats();
+  stats.downstream_rq_active.dec();
+  stats.downstream_rq_time.record(info_.times.end - info_.times.ds_rx_begin);
+  if (info_.response_code != 0) count_response(info_.response_code);
+  if (!config_.access_logs.empty()) log_access();
+}
+
+void Stream::touch() {
+  if (idle_timeout_ != Duration{}) worker_.loop.arm(idle_timer_, idle_timeout_);
+}
+
+}  // namespace pillion::core

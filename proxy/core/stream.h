@@ -1,0 +1,168 @@
+#pragma once
+// Stream: one HTTP exchange, from the first byte of the request to the end of both directions.
+//
+// Owned by its HttpConnection, which passes it to Loop::delete_later when on_stream_done was called.
+// Talks to the client through a DownstreamStream and to each attempt through an UpstreamStream;
+// knows no codec and no socket.
+//
+// The life of a request, one function a phase, in the order of stream.cc:
+//
+//   on_request_head -> choose_route -> start_attempt -> (pool) -> on_upstream_ready
+//        -> pump_request ... -> on_response_head -> pump_response ... -> finish
+//   any phase -> fail -> (retry | local reply | reset) -> finish
+//
+// A stream ends in one function, finish(); the access log is written there, once.
+
+#include <cstdint>
+
+#include "proxy/base/arena.h"
+#include "proxy/base/buffer.h"
+#include "proxy/base/free_list.h"
+#include "proxy/core/hcm_config.h"
+#include "proxy/core/stream_info.h"
+#include "proxy/core/worker_context.h"
+#include "proxy/http/codec.h"
+#include "proxy/upstream/cluster.h"
+#include "proxy/upstream/pool.h"
+
+namespace pillion::core {
+
+// The request side and the response side advance independently.
+enum class RequestState : uint8_t { kHead, kBody, kDone };
+enum class ResponseState : uint8_t { kNone, kWaiting, kBody, kDone };
+
+// What a stream needs from the connection it came on.
+class StreamOwner {
+ public:
+  virtual const ConnectionInfo& connection_info() const = 0;
+  virtual stats::HttpStats& http_stats() = 0;
+  virtual uint64_t connection_bytes_received() const = 0;
+  virtual uint64_t connection_bytes_sent() const = 0;
+  // The client's connection goes over to raw bytes after the next head.
+  virtual void begin_tunnel() = 0;
+
+ protected:
+  ~StreamOwner() = default;
+};
+
+class Stream final : public io::Deferred,
+                     public http::RequestSink,
+                     private http::ResponseSink,
+                     private upstream::PoolWaiter,
+                     private io::ReadyTask {
+ public:
+  // All references outlive the stream; `config` is pinned by the owner's filter chain.
+  Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner, http::DownstreamStream& downstream);
+  ~Stream() override;
+  static void* operator new(size_t size);
+  static void operator delete(void* memory) noexcept;
+
+  http::RequestHead& request_head() noexcept { return request_; }
+  http::Headers& new_request_trailers();
+  void count_header_bytes(size_t n) noexcept { info_.request_header_bytes += n; }
+  // Both directions ended; nothing of the stream is used any more.
+  void close();
+  [[nodiscard]] bool is_waiting_for_head() const noexcept { return request_state_ == RequestState::kHead; }
+
+  // RequestSink
+  void on_request_head(bool end) override;
+  void on_request_body(std::string_view data, bool end) override;
+  void on_request_trailers() override;
+  void on_request_failed(Failure failure) override;
+  void on_response_drained() override;
+  // The head took longer than request_headers_timeout.
+  void on_headers_timeout() { fail({FailureKind::kHeadersTimeout}); }
+
+ private:
+  // PoolWaiter
+  void on_pool_ready(http::H1ClientConnection& connection) override;
+  void on_pool_failure(Failure failure) override;
+  // ResponseSink
+  http::ResponseHead& new_response_head() override;
+  http::Headers& new_response_trailers() override;
+  void on_informational(http::ResponseHead& head) override;
+  void on_response_head(http::ResponseHead& head, bool end) override;
+  void on_response_body(std::string_view data, bool end) override;
+  void on_response_trailers(http::Headers& trailers) override;
+  void on_upstream_reset(Failure failure) override;
+  void on_request_drained() override;
+  size_t read_limit() const noexcept override { return read_limit_; }
+  // ReadyTask: an attempt begun from within a callback of the one before.
+  void run_ready() override { start_attempt(); }
+
+  // Phases; false: the stream has been answered or failed.
+  bool prepare(bool end);
+  bool choose_route();
+  bool check_upgrade(bool end);
+  void start_attempt();
+  void pump_request(std::string_view data, bool end);
+  void send_held_body();
+  void end_held_body();
+  void end_request();
+  void pump_response(std::string_view data, bool end);
+  void finish_response();
+  void release_upstream();
+  void finish();
+
+  // Routing, in stream_routing.cc.
+  [[nodiscard]] bool upgrade_allowed(std::string_view type) const;
+  [[nodiscard]] Duration route_timeout() const;
+  [[nodiscard]] bool route_retries(route::RetryOn token) const;
+  void send_path_redirect();
+  void finalize_request();
+  void finalize_response(http::ResponseHead& head);
+  void send_redirect();
+  void send_direct_response();
+  void log_access();
+
+  // Failing, in stream_failure.cc.
+  void fail(Failure failure);
+  bool try_again(Failure failure);
+  bool use_policy_retry(route::RetryOn token);
+  void local_reply(uint16_t status, std::string_view body, std::string_view details,
+                   const http::Headers* extra = nullptr);
+  void drop_attempt();
+  // One timer for two phases: request_timeout until the request is complete, the route's after.
+  void on_phase_timeout();
+  void on_idle_timeout();
+  void on_duration_timeout() { fail({FailureKind::kMaxStreamDuration}); }
+  void touch();
+  void count_response(uint16_t status);
+  void count_upstream_status(uint16_t status);
+
+  WorkerContext& worker_;
+  const HcmConfig& config_;
+  StreamOwner& owner_;
+  http::DownstreamStream* downstream_;       // null after the end
+  Arena arena_;
+  http::RequestHead request_;
+  http::ResponseHead* response_ = nullptr;   // the one being received or made
+  http::Headers* request_trailers_ = nullptr;
+  route::RouteMatch route_;
+  Ref<upstream::Cluster> cluster_;
+  Ref<upstream::Host> host_;
+  http::H1ClientConnection* connection_ = nullptr;  // of the current attempt, while it runs
+  http::UpstreamStream* upstream_ = nullptr;
+  Buffer body_;                 // of the request: not sent yet, or kept for another attempt
+  StreamInfo info_;
+  io::Timer phase_timer_ = io::Timer::of<&Stream::on_phase_timeout>(this);
+  io::Timer idle_timer_ = io::Timer::of<&Stream::on_idle_timeout>(this);
+  Duration idle_timeout_{};
+  uint64_t delivered_ = 0;      // response bytes since the client last stalled
+  size_t read_limit_;
+  uint32_t retries_left_ = 0;
+  uint8_t connect_tries_ = 0;
+  RequestState request_state_ = RequestState::kHead;
+  ResponseState response_state_ = ResponseState::kNone;
+  bool keep_body_ : 1 = false;       // body_ holds all of the request so far
+  bool sent_any_ : 1 = false;        // the current attempt got our head
+  bool connection_reused_ : 1 = false;
+  bool counts_request_ : 1 = false;  // a slot of the cluster's request breaker is ours
+  bool tunnel_ : 1 = false;
+  bool continue_sent_ : 1 = false;
+  bool reused_retry_done_ : 1 = false;
+  bool ended_ : 1 = false;
+  bool holds_client_ : 1 = false;    // the client is paused because body_ is full
+};
+
+}  // namespace pillion::core

@@ -1,0 +1,150 @@
+// What a stream does when something goes wrong: try again, answer for itself, or break off.
+#include "proxy/base/str.h"
+#include "proxy/core/request_headers.h"
+#include "proxy/core/stream.h"
+
+namespace pillion::core {
+namespace {
+
+// Hosts that refuse to connect are passed over as long as others are there, but not without end.
+constexpr uint8_t kMaxConnectTries = 8;
+
+}  // namespace
+
+void Stream::on_pool_failure(Failure failure) {
+  if (ended_) return;
+  host_->on_connect_failed();
+  if (!try_again(failure)) fail(failure);
+}
+
+void Stream::on_upstream_reset(Failure failure) {
+  const bool answered = response_state_ == ResponseState::kBody || (response_ != nullptr && response_->status >= 200);
+  release_upstream();
+  if (ended_) return;
+  if (!answered && try_again(failure)) return;
+  fail(failure);
+}
+
+void Stream::on_request_failed(Failure failure) {
+  if (ended_) return;
+  fail(failure);
+}
+
+// Design section 10: repeat only what cannot have been seen or may be seen twice.
+bool Stream::try_again(Failure failure) {
+  const RetryClass retry = failure.row().retry;
+  if (retry == RetryClass::never || response_state_ == ResponseState::kBody) return false;
+  if (retry == RetryClass::connect) {
+    const bool other_host = cluster_->host_count() > 1 && connect_tries_ + 1u < cluster_->host_count();
+    if (sent_any_ && !keep_body_) return false;
+    if (!other_host && !use_policy_retry(route::RetryOn::kConnectFailure)) return false;
+    if (++connect_tries_ >= kMaxConnectTries) return false;
+  } else {
+    const bool repeatable = keep_body_ && http::is_idempotent(request_.method);
+    const bool stale_connection = connection_reused_ && repeatable && !reused_retry_done_;
+    if (stale_connection) {
+      reused_retry_done_ = true;
+    } else if (!keep_body_ || !use_policy_retry(route::RetryOn::kReset)) {
+      return false;
+    }
+  }
+  // Not on the stack of the connection that is just closing.
+  response_state_ = ResponseState::kNone;
+  worker_.loop.post(*this);
+  return true;
+}
+
+bool Stream::use_policy_retry(route::RetryOn token) {
+  if (retries_left_ == 0 || !route_retries(token)) return false;
+  stats::ClusterStats& stats = cluster_->stats();
+  --retries_left_;
+  stats.upstream_rq_retry.inc();
+  return true;
+}
+
+void Stream::on_phase_timeout() {
+  if (request_state_ != RequestState::kDone) {
+    owner_.http_stats().downstream_rq_timeout.inc();
+    return fail({FailureKind::kRequestTimeout});
+  }
+  cluster_->stats().upstream_rq_timeout.inc();
+  fail({FailureKind::kRequestTimeoutUpstream});
+}
+
+void Stream::on_idle_timeout() {
+  owner_.http_stats().downstream_rq_idle_timeout.inc();
+  fail({request_state_ == RequestState::kDone ? FailureKind::kStreamIdleResponse : FailureKind::kStreamIdleRequest});
+}
+
+// The one place where a stream fails.
+void Stream::fail(Failure failure) {
+  if (ended_) return;
+  const FailureRow& row = failure.row();
+  info_.failure = failure;
+  info_.response_details = row.details;
+  const bool head_sent = response_state_ == ResponseState::kBody;
+  drop_attempt();
+  if (failure.kind == FailureKind::kDownstreamClosed || failure.kind == FailureKind::kDownstreamReset ||
+      failure.kind == FailureKind::kRequestTruncated) {
+    owner_.http_stats().downstream_rq_rx_reset.inc();
+    return finish();
+  }
+  if (head_sent || row.status == 0) {
+    http::DownstreamStream* downstream = downstream_;
+    owner_.http_stats().downstream_rq_tx_reset.inc();
+    finish();
+    // The client must not take what it has for the whole response.
+    return downstream->reset(failure);
+  }
+  if (failure.kind == FailureKind::kOverflow) {
+    http::Headers extra(arena_);
+    extra.add(http::HeaderId::kXEnvoyOverloaded, "true");
+    return local_reply(row.status, row.body, row.details, &extra);
+  }
+  local_reply(row.status, row.body, row.details);
+}
+
+void Stream::drop_attempt() {
+  if (cluster_) {
+    if (host_ && ListNode<upstream::WaiterTag>::is_linked()) {
+      cluster_->pool(*host_).cancel(*this);
+      cluster_->stats().upstream_rq_cancelled.inc();
+    }
+    if (counts_request_) {
+      counts_request_ = false;
+      cluster_->end_request();
+    }
+  }
+  if (upstream_ == nullptr) return;
+  http::UpstreamStream* upstream = upstream_;
+  release_upstream();
+  upstream->reset();
+}
+
+void Stream::local_reply(uint16_t status, std::string_view body, std::string_view details,
+                         const http::Headers* extra) {
+  auto* head = arena_.create<http::ResponseHead>(arena_);
+  if (extra != nullptr) extra->for_each([head](const http::Field& f) { head->headers.add(f); });
+  info_.response_details = details;
+  info_.response_code = status;
+  info_.response = head;
+  head->status = status;
+  LocalReplyText text{status, body, "text/plain"};
+  if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
+  head->status = info_.response_code = text.status;
+  info_.local_reply_body = text.body;
+  if (!text.body.empty()) head->headers.add(http::HeaderId::kContentType, text.content_type);
+  head->framing = text.body.empty() ? http::Framing::kNone : http::Framing::kLength;
+  head->content_length = text.body.size();
+  head->has_content_length = true;
+  response_state_ = ResponseState::kBody;
+  info_.times.ds_tx_begin = worker_.loop.now();
+  prepare_response(*head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
+  const bool bodiless = text.body.empty() || request_.method == http::Method::kHead;
+  if (!bodiless) info_.bytes_sent = text.body.size();
+  downstream_->send_head(*head, bodiless);
+  if (!bodiless && !ended_) downstream_->send_body(text.body, true);
+  if (!ended_) finish_response();
+}
+
+}  // namespace pillion::core

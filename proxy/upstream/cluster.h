@@ -1,0 +1,77 @@
+#pragma once
+// Cluster: a cluster on one worker: its hosts, balancer, breakers and counters.
+//
+// Made on first use by the ClusterMap of the worker (a cluster nobody calls costs only its config).
+// Reference-counted: a stream pins the cluster it chose, the map holds the current one.
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "proxy/base/ref.h"
+#include "proxy/stats/registry.h"
+#include "proxy/upstream/cluster_config.h"
+
+namespace pillion::upstream {
+
+// The services of the worker that a cluster needs; outlive it.
+struct ClusterContext {
+  io::Loop& loop;
+  io::WriteBatch& batch;
+  stats::Registry& registry;
+  uint16_t worker;
+  Rng& rng;
+};
+
+struct PickContext {
+  const Host* exclude = nullptr;  // failed a moment ago
+  const io::Address* original_destination = nullptr;
+  const std::vector<io::Address>* own_addresses = nullptr;  // of our listeners
+};
+
+class Cluster final : public RefCounted<Cluster> {
+ public:
+  Cluster(const ClusterContext& context, std::shared_ptr<const ClusterConfig> config,
+          std::shared_ptr<const HostSet> hosts);
+  ~Cluster();
+
+  [[nodiscard]] const ClusterConfig& config() const noexcept { return *config_; }
+  [[nodiscard]] stats::ClusterStats& stats() noexcept { return *stats_; }
+  [[nodiscard]] size_t host_count() const noexcept { return hosts_.size(); }
+  [[nodiscard]] const std::vector<Ref<Host>>& hosts() const noexcept { return hosts_; }
+
+  // A host for the next attempt, or null and why.
+  Host* pick(const PickContext& context, Failure* failure);
+  Pool& pool(Host& host) noexcept { return host.pool(); }
+  // The request breaker: begin_request() false means overflow.
+  bool begin_request() noexcept;
+  void end_request() noexcept;
+
+  // New endpoints: connections of addresses that stay are kept, those of others drain.
+  void update_hosts(std::shared_ptr<const HostSet> hosts);
+  // Stops handing out; the last stream ends it.
+  void drain();
+
+ private:
+  Host* pick_original(const PickContext& context, Failure* failure);
+  void expire_original();
+  void adopt_hosts(const HostSet& set);
+
+  ClusterContext context_;
+  std::shared_ptr<const ClusterConfig> config_;
+  stats::BlockRef<stats::ClusterStats> stats_;
+  std::vector<Ref<Host>> hosts_;
+  Balancer balancer_;
+  // ORIGINAL_DST: hosts made on demand, dropped after cleanup_interval without use.
+  struct Original {
+    Ref<Host> host;
+    Instant used;
+  };
+  struct AddressHash {
+    size_t operator()(const io::Address& a) const noexcept { return a.hash(); }
+  };
+  std::unordered_map<io::Address, Original, AddressHash> originals_;
+  io::Timer cleanup_ = io::Timer::of<&Cluster::expire_original>(this);
+};
+
+}  // namespace pillion::upstream

@@ -1,0 +1,60 @@
+#pragma once
+// ClusterMap: the clusters that one worker knows by name.  Owned by its Worker.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "proxy/upstream/cluster.h"
+
+namespace pillion::upstream {
+
+// What control hands to a worker of one cluster: its configuration and current endpoints.
+struct ClusterResource {
+  std::shared_ptr<const ClusterConfig> config;
+  std::shared_ptr<const HostSet> hosts;
+};
+
+class ClusterMap {
+ public:
+  explicit ClusterMap(const ClusterContext& context) : context_(context) {}
+
+  // Null when no cluster has that name.  Makes the worker's Cluster on first use.
+  Cluster* find(std::string_view name) {
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) return nullptr;
+    Entry& entry = it->second;
+    if (!entry.cluster) {
+      entry.cluster = make_ref<Cluster>(context_, entry.resource.config, entry.resource.hosts);
+    }
+    return entry.cluster.get();
+  }
+  // Adds or replaces.  Streams that run keep the cluster they chose.  Equal connection hashes keep
+  // the hosts and so their connections.
+  void set(const ClusterResource& resource);
+  void set_hosts(std::string_view name, const std::shared_ptr<const HostSet>& hosts);
+  void remove(std::string_view name);
+  // Calls fn(Cluster&) for each cluster in use on this worker.
+  template <typename Fn>
+  void for_each(Fn&& fn) {
+    for (auto& [name, entry] : entries_) {
+      if (entry.cluster) fn(*entry.cluster);
+    }
+  }
+  void clear() { entries_.clear(); }
+
+ private:
+  struct Entry {
+    ClusterResource resource;
+    Ref<Cluster> cluster;
+  };
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
+  };
+  ClusterContext context_;
+  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;
+};
+
+}  // namespace pillion::upstream
