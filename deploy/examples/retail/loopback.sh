@@ -44,7 +44,7 @@ start_service() {
   mkdir -p "$run/$1"
   local proxy=
   if [[ $1 == customer ]]; then proxy=http://127.0.0.1:$(outbound_port customer); fi
-  spawn "$run/$1/service.pid" "$run/$1/service.log" \
+  spawn "$run/$1/service.pid" "$run/$1/service.log" "$run/$1/service.log" \
     env NAME="$1" LISTEN="127.0.0.1:$(service_port "$1")" http_proxy="$proxy" no_proxy= \
     PYTHONDONTWRITEBYTECODE=1 "$python" "$run/retail/$2.py"
 }
@@ -72,7 +72,7 @@ start_sidecar() {
     make_certificates "$1" "$2"
     write_config "$1" "$2"
   fi
-  spawn "$dir/sidecar.pid" "$dir/sidecar.log" \
+  spawn "$dir/sidecar.pid" "$dir/access.log" "$dir/sidecar.log" \
     env --chdir="$dir" "$run/pillion" run -c "$dir/sidecar.yaml" --concurrency 1
 }
 
@@ -80,7 +80,7 @@ sidecar_is_ready() { curl -sf --noproxy '*' --max-time 1 "$(admin_url "$1")/read
 
 capture_pod() { :; }
 
-kill_pod() { signal KILL "$run/$1/service.pid" "$run/$1/sidecar.pid"; }
+kill_pod() { signal KILL "$run/$1/sidecar.pid" "$run/$1/service.pid"; }
 
 how_to_play() {
   cat <<PLAY

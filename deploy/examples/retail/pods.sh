@@ -94,7 +94,7 @@ end_world() {
 start_service() {
   mkdir -p "$run/$1"
   chmod 755 "$run/$1"
-  spawn "$run/$1/service.pid" "$run/$1/service.log" \
+  spawn "$run/$1/service.pid" "$run/$1/service.log" "$run/$1/service.log" \
     ip netns exec "pillion-$1" env NAME="$1" LISTEN=0.0.0.0:8080 PYTHONDONTWRITEBYTECODE=1 \
     setpriv --reuid $app_uid --regid $app_uid --clear-groups --no-new-privs \
     "$python" "$run/retail/$2.py"
@@ -112,10 +112,10 @@ start_sidecar() {
     make_certificates "$1" "$2"
     write_config "$1" "$2"
     chown $sidecar_uid "$dir/certs/workload.key"
-    touch "$dir/sidecar.log"
-    chown $sidecar_uid "$dir/sidecar.log"
+    touch "$dir/access.log" # which it opens by the name /dev/stdout
+    chown $sidecar_uid "$dir/access.log"
   fi
-  spawn "$dir/sidecar.pid" "$dir/sidecar.log" \
+  spawn "$dir/sidecar.pid" "$dir/access.log" "$dir/sidecar.log" \
     ip netns exec "pillion-$1" env --chdir="$dir" \
     setpriv --reuid $sidecar_uid --regid $sidecar_uid --clear-groups --no-new-privs \
     "$run/pillion" run -c "$dir/sidecar.yaml" --concurrency 1
@@ -126,8 +126,8 @@ sidecar_is_ready() { in_pod "$1" curl -sf --max-time 1 "$(admin_url "$1")/ready"
 # Sends the pod's traffic through its sidecar from now on.
 capture_pod() { in_pod "$1" "$run/pillion" capture apply --uid $sidecar_uid; }
 
-# kill_pod POD: service and sidecar at once, without a good-bye.
-kill_pod() { signal KILL "$run/$1/service.pid" "$run/$1/sidecar.pid"; }
+# kill_pod POD: all of it at once, without a good-bye.
+kill_pod() { signal KILL "$run/$1/sidecar.pid" "$run/$1/service.pid"; }
 
 how_to_play() {
   cat <<PLAY

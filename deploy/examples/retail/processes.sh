@@ -12,25 +12,26 @@ is_alive() {
   [[ -e $1 ]] && read -r pid start <"$1" && [[ -n $start && $(start_time "$pid") == "$start" ]]
 }
 
-# spawn FILE LOG COMMAND...: in the background, out of reach of the terminal's signals.
+# spawn FILE OUTPUT ERRORS COMMAND...: in the background, out of reach of the terminal's signals.
 spawn() {
-  local file=$1 log=$2
-  shift 2
-  setsid "$@" >>"$log" 2>&1 </dev/null &
+  local file=$1 output=$2 errors=$3
+  shift 3
+  setsid "$@" >>"$output" 2>>"$errors" </dev/null &
   remember "$file" $!
   disown $!
 }
 
 # signal NAME FILE...
 signal() {
-  local name=$1 file pid
+  local name=$1 file pid pids=()
   shift
   for file in "$@"; do
     if is_alive "$file"; then
       read -r pid _ <"$file"
-      kill "-$name" "$pid" 2>/dev/null || true
+      pids+=("$pid")
     fi
   done
+  [[ ${#pids[@]} -eq 0 ]] || kill "-$name" "${pids[@]}" 2>/dev/null || true
 }
 
 all_gone() {
@@ -63,9 +64,9 @@ end_processes() {
 show_logs() {
   local log
   for log in "$run"/*/*.log; do
-    [[ -s $log ]] || continue
+    [[ -s $log && $log != */access.log ]] || continue
     printf -- '--- the last lines of %s\n' "${log#"$run"/}"
-    tail -n 8 "$log"
+    tail -n 5 "$log" | cut -c -400
   done >&2
 }
 

@@ -84,7 +84,7 @@ begin_load() {
   touch "$run/load/running"
   chmod 755 "$run/load"
   : >"$run/load/load.log"
-  spawn "$run/load/load.pid" "$run/load/load.log" \
+  spawn "$run/load/load.pid" "$run/load/load.log" "$run/load/load.log" \
     "${shopper[@]}" env http_proxy= no_proxy='*' \
     "$python" "$run/retail/load.py" "$shop_url/customers/7/profile" 4 "$run/load/running"
 }
@@ -151,7 +151,7 @@ show_numbers() {
   grep -E '^envoy_cluster_(upstream_rq_(total|xx|retry|retry_success)|ssl_handshake|upstream_cx_connect_fail)\{[^}]*users' \
     <<<"$numbers" | indent || failed "the cluster users is not counted"
   say "The last line of customer's access log:"
-  grep -F '"' "$run/customer/sidecar.log" | grep -F profile | tail -n 1 | indent || true
+  tail -n 1 "$run/customer/access.log" | indent
 }
 
 tell_story() {
