@@ -1,9 +1,8 @@
 // Pages that tell how the proxy itself is.
 
-#include <algorithm>
-
 #include "proxy/admin/memory.h"
 #include "proxy/admin/pages.h"
+#include "proxy/admin/server_stats.h"
 #include "proxy/base/str.h"
 
 namespace pillion::admin {
@@ -66,11 +65,6 @@ void show_listeners(const ServerView& view, const Request& request, Response& re
   json.end_array().end_object();
 }
 
-int64_t days_until(WallTime expiration) {
-  const auto left = std::chrono::duration_cast<std::chrono::hours>(expiration - wall_now());
-  return std::max<int64_t>(0, left.count() / 24);
-}
-
 void write_certificates(JsonWriter& json, std::string_view name,
                         const std::vector<CertificateStatus>& certificates) {
   json.key(name).begin_array();
@@ -81,7 +75,7 @@ void write_certificates(JsonWriter& json, std::string_view name,
       json.begin_object().field(kind, value).end_object();
     }
     json.end_array();
-    json.field("days_until_expiration", str(days_until(c.expiration)));
+    json.field("days_until_expiration", str(days_until(c.expiration, wall_now())));
     json.field("valid_from", utc_text(c.valid_from));
     json.field("expiration_time", utc_text(c.expiration)).end_object();
   }

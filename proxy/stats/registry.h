@@ -164,7 +164,7 @@ class Registry {
   using Scopes = std::map<std::string_view, std::shared_ptr<Scope>>;  // keys live in the scopes
   mutable std::mutex mutex_;
   std::array<Scopes, static_cast<size_t>(Kind::kCount)> scopes_;
-  std::vector<std::function<void()>> refreshers_;
+  std::vector<std::function<void()>> refreshers_;  // last: they may hold blocks
 };
 
 // As Envoy names scopes: "://", ":/" and ":" become "_"; so do control characters, and bytes that
