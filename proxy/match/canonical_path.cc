@@ -1,0 +1,216 @@
+#include "proxy/match/canonical_path.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace pillion::match {
+namespace {
+
+using config::EnumRow;
+
+constexpr EnumRow kActions[] = {
+    {"IMPLEMENTATION_SPECIFIC_DEFAULT", 0}, {"KEEP_UNCHANGED", 1}, {"REJECT_REQUEST", 2},
+    {"UNESCAPE_AND_REDIRECT", 3},           {"UNESCAPE_AND_FORWARD", 4}};
+
+// What a byte of a path may start that needs a closer look.
+enum ByteClass : uint8_t { kPlain, kSlash, kBackslash, kPercent, kHash, kQuery };
+
+constexpr auto kClasses = [] {
+  std::array<uint8_t, 256> classes{};
+  classes['/'] = kSlash;
+  classes['\\'] = kBackslash;
+  classes['%'] = kPercent;
+  classes['#'] = kHash;
+  classes['?'] = kQuery;
+  return classes;
+}();
+
+// RFC 3986, 2.3: escaping one of these changes nothing.
+constexpr bool is_unreserved(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
+}
+
+constexpr int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// The byte that "%XY" at the front of `text` stands for, or -1.
+int escaped_byte(std::string_view text) {
+  if (text.size() < 3) return -1;
+  const int high = hex_digit(text[1]);
+  const int low = hex_digit(text[2]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+// What the fast look at a target found.
+struct Scan {
+  size_t path_end = 0;      // where the query begins
+  size_t percents = 0;
+  bool suspicious = false;  // the path may change
+  bool fragment = false;
+};
+
+Scan scan(std::string_view target) {
+  Scan s;
+  const size_t n = target.size();
+  size_t i = 0;
+  for (; i < n; ++i) {
+    switch (kClasses[static_cast<uint8_t>(target[i])]) {
+      case kPlain:
+        continue;
+      case kSlash:
+        s.suspicious |= i + 1 < n && (target[i + 1] == '/' || target[i + 1] == '.');
+        continue;
+      case kPercent:
+        ++s.percents;
+        [[fallthrough]];
+      case kBackslash:
+        s.suspicious = true;
+        continue;
+      case kHash:
+        s.fragment = true;
+        return s;
+      default:
+        break;
+    }
+    break;
+  }
+  s.path_end = i;
+  s.fragment = i < n && std::memchr(target.data() + i, '#', n - i) != nullptr;
+  return s;
+}
+
+struct Unescaped {
+  size_t size = 0;
+  bool had_slash = false;  // %2F or %5C
+  bool had_nul = false;    // %00
+};
+
+// Copies the path, unescaping what the options ask for.  A '%' that escapes nothing becomes "%25"
+// when normalizing, so that what follows it cannot turn into a new escape ("%%32e" -> "%2e").
+// `out` has room for two more bytes per percent sign.
+Unescaped unescape(std::string_view path, const PathOptions& options, char* out) {
+  Unescaped result;
+  char* at = out;
+  for (size_t i = 0; i < path.size(); ++i) {
+    char c = path[i];
+    if (c == '\\' && options.normalize) c = '/';
+    *at++ = c;
+    if (c != '%') continue;
+    const int byte = escaped_byte(path.substr(i));
+    if (byte == '/' || byte == '\\') {
+      result.had_slash = true;
+      if (options.escaped_slashes == EscapedSlashes::kKeep) continue;
+      at[-1] = byte == '\\' && options.normalize ? '/' : static_cast<char>(byte);
+      i += 2;
+    } else if (options.normalize && byte < 0) {
+      *at++ = '2';
+      *at++ = '5';
+    } else if (options.normalize && is_unreserved(static_cast<char>(byte))) {
+      at[-1] = static_cast<char>(byte);
+      i += 2;
+    } else {
+      result.had_nul |= byte == 0;
+    }
+  }
+  result.size = static_cast<size_t>(at - out);
+  return result;
+}
+
+// RFC 3986, 5.2.4, in place; a parameter does not hide a dot segment ("/..;x/": CVE-2026-73551).
+size_t remove_dot_segments(char* path, size_t size) {
+  size_t out = 0;
+  for (size_t i = 0; i < size;) {  // path[i] is a slash
+    const std::string_view rest(path + i + 1, size - i - 1);
+    const std::string_view segment = rest.substr(0, rest.find('/'));
+    const std::string_view name = segment.substr(0, segment.find(';'));
+    const size_t next = i + 1 + segment.size();
+    if (name == "." || name == "..") {
+      if (name == ".." && out > 0) {
+        while (path[--out] != '/') {
+        }
+      }
+      if (next == size) path[out++] = '/';
+    } else {
+      std::memmove(path + out, path + i, segment.size() + 1);
+      out += segment.size() + 1;
+    }
+    i = next;
+  }
+  return out;
+}
+
+size_t merge_slashes(char* path, size_t size) {
+  size_t out = 0;
+  for (size_t i = 0; i < size; ++i) {
+    if (path[i] == '/' && out > 0 && path[out - 1] == '/') continue;
+    path[out++] = path[i];
+  }
+  return out;
+}
+
+}  // namespace
+
+PathOptions parse_path_options(const config::Node& hcm) {
+  PathOptions options;
+  options.normalize = hcm["normalize_path"].as_bool_or(false);
+  options.merge_slashes = hcm["merge_slashes"].as_bool_or(false);
+  switch (hcm["path_with_escaped_slashes_action"].as_enum_or<int>(0, kActions)) {
+    case 2: options.escaped_slashes = EscapedSlashes::kReject; break;
+    case 3: options.escaped_slashes = EscapedSlashes::kUnescapeRedirect; break;
+    case 4: options.escaped_slashes = EscapedSlashes::kUnescapeForward; break;
+    default: break;
+  }
+  return options;
+}
+
+PathResult canonicalize(std::string_view target, const PathOptions& options, Arena& arena) {
+  const Scan found = scan(target);
+  if (found.fragment) return {PathVerdict::kReject, {}};  // CVE-2021-32779
+  const bool escapes = options.escaped_slashes != EscapedSlashes::kKeep;
+  if (!found.suspicious || !(options.normalize || options.merge_slashes || escapes)) {
+    return {PathVerdict::kOk, target};
+  }
+  if (!target.starts_with('/')) return {PathVerdict::kReject, {}};
+  const std::string_view query = target.substr(found.path_end);
+  auto* out = static_cast<char*>(arena.allocate(target.size() + 2 * found.percents, 1));
+  const Unescaped path = unescape(target.substr(0, found.path_end), options, out);
+  if (path.had_nul && options.normalize) return {PathVerdict::kReject, {}};
+  if (path.had_slash && options.escaped_slashes == EscapedSlashes::kReject) {
+    return {PathVerdict::kReject, {}};
+  }
+  size_t size = path.size;
+  if (options.normalize) size = remove_dot_segments(out, size);
+  if (options.merge_slashes) size = merge_slashes(out, size);
+  const bool redirect =
+      path.had_slash && options.escaped_slashes == EscapedSlashes::kUnescapeRedirect;
+  if (redirect) {  // "Location: //host/" would lead to another site
+    const std::string_view text(out, size);
+    const size_t root = std::min(text.find_first_not_of("/\\"), size) - 1;
+    out += root;
+    size -= root;
+    *out = '/';
+  }
+  if (!query.empty()) std::memcpy(out + size, query.data(), query.size());
+  return {redirect ? PathVerdict::kRedirect : PathVerdict::kOk, {out, size + query.size()}};
+}
+
+std::string_view without_path_parameters(std::string_view path, Arena& arena) {
+  if (path.find(';') == path.npos) return path;
+  auto* out = static_cast<char*>(arena.allocate(path.size(), 1));
+  size_t size = 0;
+  bool in_parameter = false;
+  for (const char c : path) {
+    if (c == '/') in_parameter = false;
+    if (c == ';') in_parameter = true;
+    if (!in_parameter) out[size++] = c;
+  }
+  return {out, size};
+}
+
+}  // namespace pillion::match

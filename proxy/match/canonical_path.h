@@ -1,0 +1,52 @@
+#pragma once
+// The one canonical form of a request's path, made before routing, so that routes, policies, logs
+// and the upstream all see the same string (design, section 9; reference, 6.2 and 6.4).
+//
+// Order of the steps, as in Envoy: slashes that were escaped (%2F, %5C), then RFC 3986 (unreserved
+// characters are unescaped, '\' is a slash, dot segments go away, also those that hide behind a
+// parameter: "/..;x/"), then runs of slashes.  The query is never changed.
+
+#include <cstdint>
+#include <string_view>
+
+#include "proxy/base/arena.h"
+#include "proxy/config/node.h"
+
+namespace pillion::match {
+
+// path_with_escaped_slashes_action.
+enum class EscapedSlashes : uint8_t { kKeep, kReject, kUnescapeRedirect, kUnescapeForward };
+
+struct PathOptions {
+  bool normalize = false;
+  bool merge_slashes = false;
+  EscapedSlashes escaped_slashes = EscapedSlashes::kKeep;
+};
+
+// normalize_path, merge_slashes and path_with_escaped_slashes_action of an HttpConnectionManager.
+PathOptions parse_path_options(const config::Node& hcm);
+
+enum class PathVerdict : uint8_t {
+  kOk,        // go on with `path`
+  kRedirect,  // tell the client to ask for `path` (307)
+  kReject,    // 400: a fragment, a NUL, or an escaped slash where that is refused
+};
+
+struct PathResult {
+  PathVerdict verdict = PathVerdict::kOk;
+  std::string_view path;  // with the query; the argument itself if nothing changes
+};
+
+// `path_with_query` is an origin form, as in "/a?b".  Allocates from the arena only if something
+// changes.
+PathResult canonicalize(std::string_view path_with_query, const PathOptions& options, Arena& arena);
+
+// "/a;x/b;y=1" -> "/a/b": ignore_path_parameters_in_path_matching.  `path` has no query.
+std::string_view without_path_parameters(std::string_view path, Arena& arena);
+
+// The part before the query.
+constexpr std::string_view without_query(std::string_view path) noexcept {
+  return path.substr(0, path.find('?'));
+}
+
+}  // namespace pillion::match

@@ -1,0 +1,111 @@
+#pragma once
+// What a route configuration says, compiled: plain immutable structs, owned by their RouteTable and
+// shared by all workers.  Field names are Envoy's (envoy.config.route.v3).
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/match/regex.h"
+#include "proxy/route/conditions.h"
+#include "proxy/route/header_mutation.h"
+#include "proxy/route/path_matcher.h"
+#include "proxy/route/retry_policy.h"
+
+namespace pillion::route {
+
+class RouteTable;
+
+// One share of weighted_clusters.
+struct WeightedCluster {
+  std::string cluster;         // or
+  std::string cluster_header;  // lower case: the header that names it
+  std::string host_rewrite;    // host_rewrite_literal; empty: none
+  std::unique_ptr<const LevelMutations> mutations;
+  uint64_t weight_end = 0;  // sum of the weights up to and with this one
+};
+
+struct WeightedClusters {
+  std::vector<WeightedCluster> clusters;  // without those of weight 0
+  std::string random_header;              // lower case: its number decides; empty: the dice do
+  uint64_t total_weight = 0;
+};
+
+struct UpgradeRule {
+  std::string type;  // lower case: "websocket", "connect"
+  bool enabled = true;
+};
+
+// How the path and the authority change on their way.
+struct Rewrite {
+  std::optional<std::string> prefix;  // prefix_rewrite; may be empty
+  match::RegexRewrite regex;          // regex_rewrite
+  std::string host;                   // host_rewrite_literal
+  std::string host_header;            // host_rewrite_header, lower case
+  match::RegexRewrite host_from_path; // host_rewrite_path_regex
+  bool host_from_upstream = false;    // auto_host_rewrite: core calls rewrite_host()
+  bool append_x_forwarded_host = false;
+};
+
+// RouteAction.
+struct ForwardAction {
+  std::string cluster;         // one of these three is set
+  std::string cluster_header;  // lower case
+  std::unique_ptr<const WeightedClusters> weighted;
+  std::unique_ptr<const Rewrite> rewrite;  // null: nothing changes
+  std::vector<UpgradeRule> upgrades;
+  RetryPolicy retry;                           // the route's, or else the virtual host's
+  Duration timeout = std::chrono::seconds(15);  // from the end of the request; 0: none
+  std::optional<Duration> idle_timeout;         // of the stream, instead of the manager's; 0: none
+  std::optional<Duration> max_stream_duration;  // instead of the manager's; 0: none
+  uint16_t cluster_not_found_status = 503;
+};
+
+// RedirectAction.
+struct RedirectAction {
+  std::string scheme;  // https_redirect is "https"; empty: as it came
+  std::string host;    // host_redirect
+  std::string path;    // path_redirect; it may carry a query
+  std::optional<std::string> prefix;  // prefix_rewrite
+  match::RegexRewrite regex;
+  uint16_t port = 0;  // port_redirect
+  uint16_t status = 301;
+  bool strip_query = false;
+};
+
+// DirectResponseAction.
+struct DirectResponse {
+  std::string body;
+  uint16_t status = 200;
+};
+
+struct Route {
+  enum class Kind : uint8_t { kForward, kRedirect, kDirectResponse };
+
+  PathMatcher path;
+  Kind kind = Kind::kForward;
+  std::unique_ptr<const RouteConditions> conditions;  // null: the path alone decides
+  // Of its kind; the others are null.
+  std::unique_ptr<const ForwardAction> forward;
+  std::unique_ptr<const RedirectAction> redirect;
+  std::unique_ptr<const DirectResponse> direct_response;
+  std::unique_ptr<const LevelMutations> mutations;
+  std::string name;
+};
+
+struct VirtualHost {
+  enum class RequireTls : uint8_t { kNone, kExternalOnly, kAll };
+
+  std::string name;
+  std::vector<std::string> domains;
+  std::vector<Route> routes;
+  std::unique_ptr<const LevelMutations> mutations;
+  RequireTls require_tls = RequireTls::kNone;
+  const RouteTable* table = nullptr;
+};
+
+}  // namespace pillion::route
