@@ -40,14 +40,14 @@ struct UpgradeRule {
   bool enabled = true;
 };
 
-// How the path and the authority change on their way.
+// How the path and the authority change on their way; what is empty changes nothing.
 struct Rewrite {
-  std::optional<std::string> prefix;  // prefix_rewrite; may be empty
-  match::RegexRewrite regex;          // regex_rewrite
-  std::string host;                   // host_rewrite_literal
-  std::string host_header;            // host_rewrite_header, lower case
-  match::RegexRewrite host_from_path; // host_rewrite_path_regex
-  bool host_from_upstream = false;    // auto_host_rewrite: core calls rewrite_host()
+  std::string prefix;                  // prefix_rewrite
+  match::RegexRewrite regex;           // regex_rewrite
+  std::string host;                    // host_rewrite_literal
+  std::string host_header;             // host_rewrite_header, lower case
+  match::RegexRewrite host_from_path;  // host_rewrite_path_regex
+  bool host_from_upstream = false;     // auto_host_rewrite: core calls rewrite_host()
   bool append_x_forwarded_host = false;
 };
 
@@ -65,12 +65,12 @@ struct ForwardAction {
   uint16_t cluster_not_found_status = 503;
 };
 
-// RedirectAction.
+// RedirectAction; what is empty stays as it came.
 struct RedirectAction {
-  std::string scheme;  // https_redirect is "https"; empty: as it came
+  std::string scheme;  // https_redirect is "https"
   std::string host;    // host_redirect
   std::string path;    // path_redirect; it may carry a query
-  std::optional<std::string> prefix;  // prefix_rewrite
+  std::string prefix;  // prefix_rewrite
   match::RegexRewrite regex;
   uint16_t port = 0;  // port_redirect
   uint16_t status = 301;

@@ -54,6 +54,9 @@ class RouteTable {
   [[nodiscard]] std::string_view name() const noexcept { return parts_.name; }
   [[nodiscard]] const std::vector<VirtualHost>& hosts() const noexcept { return parts_.hosts; }
   [[nodiscard]] const LevelMutations* mutations() const noexcept { return parts_.mutations.get(); }
+  [[nodiscard]] bool ignores_path_parameters() const noexcept {
+    return parts_.ignore_path_parameters;
+  }
   [[nodiscard]] bool most_specific_wins() const noexcept { return parts_.most_specific_wins; }
 
   // For `pillion explain`: one line a fact, why this host and this route, and why none before it.

@@ -1,0 +1,173 @@
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/str.h"
+#include "proxy/route/parse_parts.h"
+
+namespace pillion::route {
+namespace {
+
+using config::EnumRow;
+using config::Need;
+using config::Node;
+using config::Unknown;
+
+constexpr std::string_view kLater = "comes with a later version";
+constexpr EnumRow kNotFound[] = {
+    {"SERVICE_UNAVAILABLE", 0}, {"NOT_FOUND", 1}, {"INTERNAL_SERVER_ERROR", 2}};
+constexpr uint16_t kNotFoundStatus[] = {503, 404, 500};
+constexpr EnumRow kPriorities[] = {{"DEFAULT", 0}, {"HIGH", 1, kLater}};
+
+bool is(const Node& field, std::string_view snake, std::string_view camel) {
+  return field.is_present() && (field.key() == snake || field.key() == camel);
+}
+
+// The name of a cluster, told to the caller.
+std::string parse_cluster_name(const Node& node, const ParseContext& context) {
+  std::string name = node.as_string();
+  if (!name.empty() && context.validate_clusters && context.options.clusters != nullptr) {
+    context.options.clusters->push_back(node.located_string());
+  }
+  return name;
+}
+
+WeightedCluster parse_share(const Node& node, const ParseContext& context) {
+  WeightedCluster share;
+  const Node cluster = node.one_of({"name", "cluster_header"});
+  if (is(cluster, "name", "name")) share.cluster = parse_cluster_name(cluster, context);
+  if (is(cluster, "cluster_header", "clusterHeader")) share.cluster_header = lower_text(cluster);
+  share.weight_end = node.required("weight").as_u32_or(0);
+  share.host_rewrite = target_text(node["host_rewrite_literal"]);
+  share.mutations = parse_level_mutations(node, context.options.formats);
+  node.unsupported({"metadata_match"}, kLater);
+  node.unsupported({"typed_per_filter_config"}, kLater, Unknown::kAlwaysError);
+  node.reject_unknown_keys();
+  return share;
+}
+
+std::unique_ptr<const WeightedClusters> parse_weighted(const Node& node,
+                                                       const ParseContext& context) {
+  auto weighted = std::make_unique<WeightedClusters>();
+  const Node clusters = node.required("clusters");
+  for (const Node item : clusters.items()) {
+    WeightedCluster share = parse_share(item, context);
+    if (share.weight_end == 0) continue;
+    weighted->total_weight += share.weight_end;
+    share.weight_end = weighted->total_weight;
+    weighted->clusters.push_back(std::move(share));
+  }
+  if (clusters.is_present() && weighted->total_weight == 0) {
+    clusters.expected("weights whose sum is above zero");
+  } else if (weighted->total_weight > UINT32_MAX) {
+    clusters.expected("weights whose sum is below 2^32");
+  }
+  if (const Node total = node["total_weight"]; total.is_present()) {  // deprecated
+    if (total.as_u32() != weighted->total_weight) {
+      total.expected(str(weighted->total_weight, ", the sum of the weights"));
+    }
+  }
+  weighted->random_header = lower_text(node["header_name"]);
+  node.ignore({"runtime_key_prefix"});  // no runtime layer can change the weights
+  node.unsupported({"use_hash_policy"}, kLater);
+  node.reject_unknown_keys();
+  return weighted;
+}
+
+void parse_destination(ForwardAction& action, const Node& node, const ParseContext& context) {
+  const Node cluster =
+      node.one_of({"cluster", "cluster_header", "weighted_clusters", "cluster_specifier_plugin",
+                   "inline_cluster_specifier_plugin"});
+  if (is(cluster, "cluster", "cluster")) {
+    action.cluster = parse_cluster_name(cluster, context);
+  } else if (is(cluster, "cluster_header", "clusterHeader")) {
+    action.cluster_header = lower_text(cluster);
+    if (action.cluster_header.empty()) cluster.expected("a header name");
+  } else if (is(cluster, "weighted_clusters", "weightedClusters")) {
+    action.weighted = parse_weighted(cluster, context);
+  }
+  const int not_found = node["cluster_not_found_response_code"].as_enum_or<int>(0, kNotFound);
+  action.cluster_not_found_status = kNotFoundStatus[std::clamp(not_found, 0, 2)];
+}
+
+std::unique_ptr<const Rewrite> parse_rewrite(const Node& node) {
+  auto rewrite = std::make_unique<Rewrite>();
+  const Node path = node.one_of({"prefix_rewrite", "regex_rewrite"}, Need::kAtMostOne);
+  if (is(path, "prefix_rewrite", "prefixRewrite")) {
+    rewrite->prefix = target_text(path);
+  } else if (path.is_present()) {
+    rewrite->regex = match::parse_regex_rewrite(path);
+  }
+  const Node host = node.one_of({"host_rewrite_literal", "auto_host_rewrite",
+                                 "host_rewrite_header", "host_rewrite_path_regex"},
+                                Need::kAtMostOne);
+  if (is(host, "host_rewrite_literal", "hostRewriteLiteral")) {
+    rewrite->host = target_text(host);
+  } else if (is(host, "auto_host_rewrite", "autoHostRewrite")) {
+    rewrite->host_from_upstream = host.as_bool();
+  } else if (is(host, "host_rewrite_header", "hostRewriteHeader")) {
+    rewrite->host_header = lower_text(host);
+  } else if (host.is_present()) {
+    rewrite->host_from_path = match::parse_regex_rewrite(host);
+  }
+  rewrite->append_x_forwarded_host = node["append_x_forwarded_host"].as_bool_or(false);
+  const bool changes = !rewrite->prefix.empty() || rewrite->regex || !rewrite->host.empty() ||
+                       !rewrite->host_header.empty() || rewrite->host_from_path ||
+                       rewrite->host_from_upstream || rewrite->append_x_forwarded_host;
+  return changes ? std::move(rewrite) : nullptr;
+}
+
+std::vector<UpgradeRule> parse_upgrades(const Node& list) {
+  std::vector<UpgradeRule> rules;
+  for (const Node node : list.items()) {
+    UpgradeRule rule;
+    const Node type = node.required("upgrade_type");
+    rule.type = lower_text(type);
+    rule.enabled = node["enabled"].as_bool_or(true);
+    node.unsupported({"connect_config"}, kLater);
+    node.reject_unknown_keys();
+    if (std::ranges::find(rules, rule.type, &UpgradeRule::type) != rules.end()) {
+      type.error(str("\"", rule.type, "\" is in the list already"));
+    }
+    rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+void parse_times(ForwardAction& action, const Node& node) {
+  action.timeout = node["timeout"].as_duration_or(action.timeout);
+  if (const Node idle = node["idle_timeout"]; idle.is_present()) {
+    action.idle_timeout = idle.as_duration();
+  }
+  const Node stream = node["max_stream_duration"];
+  if (stream.is_missing()) return;
+  if (const Node longest = stream["max_stream_duration"]; longest.is_present()) {
+    action.max_stream_duration = longest.as_duration();
+  }
+  stream.unsupported({"grpc_timeout_header_max", "grpc_timeout_header_offset"}, kLater);
+  stream.reject_unknown_keys();
+}
+
+}  // namespace
+
+std::unique_ptr<const ForwardAction> parse_forward(const Node& node, const ParseContext& context) {
+  auto action = std::make_unique<ForwardAction>();
+  parse_destination(*action, node, context);
+  parse_times(*action, node);
+  action->rewrite = parse_rewrite(node);
+  action->upgrades = parse_upgrades(node["upgrade_configs"]);
+  const Node retry = node["retry_policy"];
+  action->retry = retry.is_present() ? parse_retry_policy(retry) : context.host_retry;
+  (void)node["priority"].as_enum_or<int>(0, kPriorities);
+  node.unsupported({"metadata_match", "hash_policy", "rate_limits", "include_vh_rate_limits",
+                    "request_mirror_policies", "request_mirror_policy", "hedge_policy",
+                    "internal_redirect_policy", "internal_redirect_action",
+                    "max_internal_redirects", "retry_policy_typed_config", "path_rewrite_policy",
+                    "path_rewrite", "host_rewrite", "max_grpc_timeout", "grpc_timeout_offset",
+                    "early_data_policy", "flush_timeout", "cluster_specifier_plugin",
+                    "inline_cluster_specifier_plugin", "cors"},
+                   kLater);
+  node.reject_unknown_keys();
+  return action;
+}
+
+}  // namespace pillion::route

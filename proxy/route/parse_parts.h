@@ -1,0 +1,35 @@
+#pragma once
+// How the parsers of this folder share the work.  Internal to route/.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "proxy/config/node.h"
+#include "proxy/route/parse.h"
+#include "proxy/route/route.h"
+
+namespace pillion::route {
+
+// What the levels above a route say.
+struct ParseContext {
+  const ParseOptions& options;
+  bool validate_clusters = true;
+  uint32_t max_direct_response_bytes = 4096;
+  RetryPolicy host_retry;  // of the virtual host
+};
+
+Route parse_route(const config::Node& node, const ParseContext& context);
+std::unique_ptr<const ForwardAction> parse_forward(const config::Node& node,
+                                                   const ParseContext& context);
+std::unique_ptr<const RedirectAction> parse_redirect(const config::Node& node);
+std::unique_ptr<const DirectResponse> parse_direct_response(const config::Node& node,
+                                                            const ParseContext& context);
+
+// A name or a header name in lower case; "" if missing.
+std::string lower_text(const config::Node& node);
+// Text that becomes part of a path or an authority; an error if it has spaces, control characters
+// or '#'.
+std::string target_text(const config::Node& node);
+
+}  // namespace pillion::route

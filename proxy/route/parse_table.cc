@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/str.h"
+#include "proxy/route/parse.h"
+#include "proxy/route/parse_parts.h"
+
+namespace pillion::route {
+namespace {
+
+using config::EnumRow;
+using config::Node;
+
+constexpr EnumRow kRequireTls[] = {{"NONE", 0}, {"EXTERNAL_ONLY", 1}, {"ALL", 2}};
+constexpr std::string_view kLater = "comes with a later version";
+
+void add_domain(RouteTable::Parts& parts, VirtualHost& host, const Node& node) {
+  const std::string domain = lower_text(node);
+  if (const std::string_view wrong = check_domain(domain); !wrong.empty()) {
+    return node.expected(wrong);
+  }
+  if (parts.domains.add(domain, static_cast<uint32_t>(parts.hosts.size()))) {
+    host.domains.push_back(domain);
+    return;
+  }
+  std::string_view owner = host.name;
+  for (const VirtualHost& other : parts.hosts) {
+    if (std::ranges::find(other.domains, domain) != other.domains.end()) owner = other.name;
+  }
+  node.error(str("domain \"", domain, "\" is already one of virtual host \"", owner, '"'));
+}
+
+void add_host(RouteTable::Parts& parts, const Node& node, ParseContext context) {
+  VirtualHost host;
+  host.name = node["name"].as_string();
+  const Node domains = node.required("domains");
+  for (const Node domain : domains.items()) add_domain(parts, host, domain);
+  if (domains.is_sequence() && domains.size() == 0) domains.expected("at least one domain");
+  context.host_retry = parse_retry_policy(node["retry_policy"]);
+  host.require_tls = node["require_tls"].as_enum_or(VirtualHost::RequireTls::kNone, kRequireTls);
+  host.mutations = parse_level_mutations(node, context.options.formats);
+  const Node routes = node["routes"];
+  host.routes.reserve(routes.size());
+  for (const Node route : routes.items()) host.routes.push_back(parse_route(route, context));
+  node.ignore({"metadata"});  // only labels
+  node.unsupported({"matcher", "typed_per_filter_config", "cors"}, kLater,
+                   config::Unknown::kAlwaysError);
+  node.unsupported({"virtual_clusters", "rate_limits", "include_request_attempt_count",
+                    "include_attempt_count_in_response", "include_is_timeout_retry_header",
+                    "retry_policy_typed_config", "hedge_policy", "request_mirror_policies",
+                    "per_request_buffer_limit_bytes", "request_body_buffer_limit"},
+                   kLater);
+  node.reject_unknown_keys();
+  parts.hosts.push_back(std::move(host));
+}
+
+}  // namespace
+
+std::string lower_text(const Node& node) {
+  std::string text = node.as_string_or("");
+  for (char& c : text) c = to_lower(c);
+  return text;
+}
+
+std::string target_text(const Node& node) {
+  std::string text = node.as_string_or("");
+  if (std::ranges::any_of(text, [](char c) { return (c >= 0 && c <= ' ') || c == 0x7f || c == '#'; })) {
+    node.expected("a text without spaces, control characters and '#'");
+  }
+  return text;
+}
+
+std::shared_ptr<const RouteTable> parse_route_table(const Node& node,
+                                                    const ParseOptions& options) {
+  RouteTable::Parts parts;
+  ParseContext context{options, true, 4096, {}};
+  parts.name = node["name"].as_string_or("");
+  context.validate_clusters = node["validate_clusters"].as_bool_or(true);
+  context.max_direct_response_bytes = node["max_direct_response_body_size_bytes"].as_u32_or(4096);
+  parts.ignore_port_in_host = node["ignore_port_in_host_matching"].as_bool_or(false);
+  parts.ignore_path_parameters =
+      node["ignore_path_parameters_in_path_matching"].as_bool_or(false);
+  parts.most_specific_wins = node["most_specific_header_mutations_wins"].as_bool_or(false);
+  parts.mutations = parse_level_mutations(node, options.formats);
+  const Node hosts = node["virtual_hosts"];
+  parts.hosts.reserve(hosts.size());
+  for (const Node host : hosts.items()) add_host(parts, host, context);
+  node.ignore({"metadata"});  // only labels
+  node.unsupported({"internal_only_headers", "typed_per_filter_config"}, kLater,
+                   config::Unknown::kAlwaysError);
+  node.unsupported({"vhds", "request_mirror_policies", "cluster_specifier_plugins"}, kLater);
+  node.reject_unknown_keys();
+  return std::make_shared<const RouteTable>(std::move(parts));
+}
+
+}  // namespace pillion::route

@@ -1,0 +1,71 @@
+#include "proxy/route/retry_policy.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "proxy/base/str.h"
+
+namespace pillion::route {
+namespace {
+
+constexpr std::string_view kLater[] = {
+    "5xx", "gateway-error", "reset-before-request", "envoy-ratelimited", "retriable-4xx",
+    "refused-stream", "retriable-status-codes", "retriable-headers", "http3-post-connect-failure",
+    // gRPC
+    "cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"};
+
+void add_token(RetryPolicy& policy, std::string_view token, const config::Node& node) {
+  const auto add = [&policy](RetryOn bit) { policy.tokens |= static_cast<uint8_t>(bit); };
+  if (token == "connect-failure") return add(RetryOn::kConnectFailure);
+  if (token == "reset") return add(RetryOn::kReset);
+  const bool is_known = std::ranges::find(kLater, token) != std::end(kLater);
+  node.error(str(is_known ? "not supported by Pillion yet: \"" : "unknown retry condition \"",
+                 token, is_known ? "\" (comes with a later version; " : "\" (expected ",
+                 "connect-failure, reset)"));
+}
+
+void parse_back_off(RetryPolicy& policy, const config::Node& node) {
+  if (node.is_missing()) return;
+  constexpr auto kLeast = std::chrono::milliseconds(1);
+  const config::Node base = node.required("base_interval");
+  const config::Node max = node["max_interval"];
+  if (base.is_present()) {
+    policy.base_interval = base.as_duration();
+    if (policy.base_interval <= Duration{}) base.expected("a duration above zero");
+    policy.base_interval = std::max<Duration>(policy.base_interval, kLeast);
+    policy.max_interval = policy.base_interval * 10;
+  }
+  if (max.is_present()) {
+    policy.max_interval = max.as_duration();
+    if (policy.max_interval < policy.base_interval) max.expected("at least the base_interval");
+  }
+  node.reject_unknown_keys();
+}
+
+}  // namespace
+
+RetryPolicy parse_retry_policy(const config::Node& node) {
+  RetryPolicy policy;
+  if (node.is_missing()) return policy;
+  const config::Node on = node["retry_on"];
+  std::string_view rest = on.as_view_or();
+  while (!rest.empty()) {
+    const size_t comma = rest.find(',');
+    const std::string_view token = trim(rest.substr(0, comma));
+    if (!token.empty()) add_token(policy, token, on);
+    rest = comma == rest.npos ? std::string_view{} : rest.substr(comma + 1);
+  }
+  policy.num_retries = node["num_retries"].as_u32_or(1);
+  parse_back_off(policy, node["retry_back_off"]);
+  node.unsupported({"per_try_timeout", "per_try_idle_timeout", "retry_priority",
+                    "retry_host_predicate", "retry_options_predicates",
+                    "host_selection_retry_max_attempts", "retriable_status_codes",
+                    "rate_limited_retry_back_off", "retriable_headers",
+                    "retriable_request_headers", "refresh_cluster_on_retry"},
+                   "comes with a later version");
+  node.reject_unknown_keys();
+  return policy;
+}
+
+}  // namespace pillion::route
