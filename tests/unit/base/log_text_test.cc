@@ -1,0 +1,47 @@
+#include "proxy/base/log_text.h"
+
+#include <gtest/gtest.h>
+
+namespace pillion {
+namespace {
+
+std::string escaped(std::string_view text, Escape escape = Escape::kLine) {
+  std::string out;
+  append_escaped(out, text, escape);
+  return out;
+}
+
+TEST(LogText, LeavesPrintableTextAlone) {
+  const std::string text = "GET /users/7?a=b HTTP/1.1 \"quoted\" \\ ~!";
+  EXPECT_EQ(escaped(text), text);
+  EXPECT_EQ(escaped(""), "");
+}
+
+TEST(LogText, EscapesControlCharactersAtEveryPosition) {
+  // The fast path looks at eight bytes at once: no position may slip through.
+  for (size_t at = 0; at < 20; ++at) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      std::string text(20, 'x');
+      text[at] = static_cast<char>(byte);
+      const bool plain = byte >= 0x20 && byte < 0x7f;
+      EXPECT_EQ(escaped(text) == text, plain) << "byte " << byte << " at " << at;
+    }
+  }
+}
+
+TEST(LogText, WritesTheUsualEscapes) {
+  EXPECT_EQ(escaped("a\nb\rc\td\x1b[31m\x7f"), "a\\nb\\rc\\td\\x1b[31m\\x7f");
+}
+
+TEST(LogText, KeepsUtf8ButNeitherC1ControlsNorBrokenSequences) {
+  EXPECT_EQ(escaped("caf\xc3\xa9 \xe2\x82\xac"), "caf\xc3\xa9 \xe2\x82\xac");
+  EXPECT_EQ(escaped("\xc2\x9b"), "\\xc2\\x9b") << "CSI as one character";
+  EXPECT_EQ(escaped("\xff\xc3"), "\\xff\\xc3");
+}
+
+TEST(LogText, LeavesOpaqueBytesOfHeaderValuesAlone) {
+  EXPECT_EQ(escaped("\xe9t\xe9\r\n", Escape::kControls), "\xe9t\xe9\\r\\n");
+}
+
+}  // namespace
+}  // namespace pillion
