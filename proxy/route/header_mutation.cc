@@ -97,7 +97,7 @@ HeaderAddition parse_addition(const Node& option, const FormatFactory* formats) 
   HeaderAddition addition;
   const Node header = option.required("header");
   if (header.is_present()) {
-    addition.name = parse_name(header.required("key"));
+    addition.name = parse_name(header["key"]);
     addition.id = http::find_header_id(addition.name);
     parse_value(addition, header["value"], formats);
     header.unsupported({"raw_value"});
