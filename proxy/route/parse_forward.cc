@@ -57,9 +57,9 @@ std::unique_ptr<const WeightedClusters> parse_weighted(const Node& node,
     weighted->clusters.push_back(std::move(share));
   }
   if (clusters.is_present() && weighted->total_weight == 0) {
-    clusters.expected("weights whose sum is above zero");
+    clusters.error("expected weights whose sum is above zero");
   } else if (weighted->total_weight > UINT32_MAX) {
-    clusters.expected("weights whose sum is below 2^32");
+    clusters.error("expected weights whose sum is below 2^32");
   }
   if (const Node total = node["total_weight"]; total.is_present()) {  // deprecated
     if (total.as_u32() != weighted->total_weight) {
@@ -74,9 +74,10 @@ std::unique_ptr<const WeightedClusters> parse_weighted(const Node& node,
 }
 
 void parse_destination(ForwardAction& action, const Node& node, const ParseContext& context) {
-  const Node cluster =
-      node.one_of({"cluster", "cluster_header", "weighted_clusters", "cluster_specifier_plugin",
-                   "inline_cluster_specifier_plugin"});
+  const bool has_other =
+      node.has("cluster_specifier_plugin") || node.has("inline_cluster_specifier_plugin");
+  const Node cluster = node.one_of({"cluster", "cluster_header", "weighted_clusters"},
+                                   has_other ? Need::kAtMostOne : Need::kExactlyOne);
   if (is(cluster, "cluster", "cluster")) {
     action.cluster = parse_cluster_name(cluster, context);
   } else if (is(cluster, "cluster_header", "clusterHeader")) {

@@ -33,8 +33,9 @@ PathMatcher parse_path_text(const Node& field, Kind kind, bool ignore_case) {
 }
 
 PathMatcher parse_path(const Node& match) {
-  const Node field = match.one_of({"prefix", "path", "safe_regex", "path_separated_prefix",
-                                   "connect_matcher", "path_match_policy"});
+  const Node field = match.one_of(
+      {"prefix", "path", "safe_regex", "path_separated_prefix", "connect_matcher"},
+      match.has("path_match_policy") ? Need::kAtMostOne : Need::kExactlyOne);
   match.unsupported({"path_match_policy"}, kLater, Unknown::kAlwaysError);
   const bool ignore_case = !match["case_sensitive"].as_bool_or(true);
   if (is(field, "prefix", "prefix")) return parse_path_text(field, Kind::kPrefix, ignore_case);
@@ -90,8 +91,9 @@ Route parse_route(const Node& node, const ParseContext& context) {
   Route route;
   route.name = node["name"].as_string_or("");
   parse_match(route, node.required("match"));
-  const Node action = node.one_of(
-      {"route", "redirect", "direct_response", "filter_action", "non_forwarding_action"});
+  const bool has_other = node.has("filter_action") || node.has("non_forwarding_action");
+  const Node action = node.one_of({"route", "redirect", "direct_response"},
+                                  has_other ? Need::kAtMostOne : Need::kExactlyOne);
   if (is(action, "redirect", "redirect")) {
     route.kind = Route::Kind::kRedirect;
     route.redirect = parse_redirect(action);

@@ -35,7 +35,7 @@ void add_host(RouteTable::Parts& parts, const Node& node, ParseContext context) 
   host.name = node["name"].as_string();
   const Node domains = node.required("domains");
   for (const Node domain : domains.items()) add_domain(parts, host, domain);
-  if (domains.is_sequence() && domains.size() == 0) domains.expected("at least one domain");
+  if (domains.is_sequence() && domains.size() == 0) domains.error("expected at least one domain");
   context.host_retry = parse_retry_policy(node["retry_policy"]);
   host.require_tls = node["require_tls"].as_enum_or(VirtualHost::RequireTls::kNone, kRequireTls);
   host.mutations = parse_level_mutations(node, context.options.formats);

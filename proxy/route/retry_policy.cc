@@ -1,28 +1,32 @@
 #include "proxy/route/retry_policy.h"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 
 #include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
 
 namespace pillion::route {
 namespace {
 
-constexpr std::string_view kLater[] = {
+constexpr std::string_view kLater = "comes with a later version";
+constexpr std::string_view kTokens[] = {
+    "connect-failure", "reset",
+    // Those that Pillion does not have yet.
     "5xx", "gateway-error", "reset-before-request", "envoy-ratelimited", "retriable-4xx",
     "refused-stream", "retriable-status-codes", "retriable-headers", "http3-post-connect-failure",
-    // gRPC
     "cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"};
 
 void add_token(RetryPolicy& policy, std::string_view token, const config::Node& node) {
   const auto add = [&policy](RetryOn bit) { policy.tokens |= static_cast<uint8_t>(bit); };
   if (token == "connect-failure") return add(RetryOn::kConnectFailure);
   if (token == "reset") return add(RetryOn::kReset);
-  const bool is_known = std::ranges::find(kLater, token) != std::end(kLater);
-  node.error(str(is_known ? "not supported by Pillion yet: \"" : "unknown retry condition \"",
-                 token, is_known ? "\" (comes with a later version; " : "\" (expected ",
-                 "connect-failure, reset)"));
+  if (std::ranges::find(kTokens, token) != std::end(kTokens)) {
+    return node.error(str(token, " is known to Envoy v3 but not supported by Pillion yet (", kLater,
+                          "; connect-failure and reset are)"));
+  }
+  node.error(str("unknown retry condition \"", config::printable(token), '"',
+                 config::did_you_mean(token, kTokens)));
 }
 
 void parse_back_off(RetryPolicy& policy, const config::Node& node) {
@@ -63,7 +67,7 @@ RetryPolicy parse_retry_policy(const config::Node& node) {
                     "host_selection_retry_max_attempts", "retriable_status_codes",
                     "rate_limited_retry_back_off", "retriable_headers",
                     "retriable_request_headers", "refresh_cluster_on_retry"},
-                   "comes with a later version");
+                   kLater);
   node.reject_unknown_keys();
   return policy;
 }
