@@ -170,12 +170,14 @@ PathOptions parse_path_options(const config::Node& hcm) {
 }
 
 PathResult canonicalize(std::string_view target, const PathOptions& options, Arena& arena) {
+  const bool escapes = options.escaped_slashes != EscapedSlashes::kKeep;
+  if (!(options.normalize || options.merge_slashes || escapes)) {
+    const bool fragment = target.find('#') != target.npos;
+    return {fragment ? PathVerdict::kReject : PathVerdict::kOk, target};
+  }
   const Scan found = scan(target);
   if (found.fragment) return {PathVerdict::kReject, {}};  // CVE-2021-32779
-  const bool escapes = options.escaped_slashes != EscapedSlashes::kKeep;
-  if (!found.suspicious || !(options.normalize || options.merge_slashes || escapes)) {
-    return {PathVerdict::kOk, target};
-  }
+  if (!found.suspicious) return {PathVerdict::kOk, target};
   if (!target.starts_with('/')) return {PathVerdict::kReject, {}};
   const std::string_view query = target.substr(found.path_end);
   auto* out = static_cast<char*>(arena.allocate(target.size() + 2 * found.percents, 1));

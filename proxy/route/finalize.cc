@@ -87,11 +87,11 @@ void finalize_request(const RouteMatch& match, http::RequestHead& head, const vo
   }
 }
 
-void rewrite_host(const RouteMatch& match, http::RequestHead& head, std::string_view hostname) {
+void rewrite_host(const RouteMatch& match, http::RequestHead& head, std::string_view hostname,
+                  bool first_attempt) {
   const Rewrite& rewrite = rewrite_of(match);
   if (!rewrite.host_from_upstream || hostname.empty()) return;
-  if (head.authority == hostname) return;
-  set_authority(head, hostname, rewrite.append_x_forwarded_host);
+  set_authority(head, hostname, rewrite.append_x_forwarded_host && first_attempt);
 }
 
 void finalize_response(const RouteMatch& match, http::ResponseHead& head,

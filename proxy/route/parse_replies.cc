@@ -1,4 +1,6 @@
 // Routes that answer by themselves: redirects and direct responses.
+#include <algorithm>
+
 #include "proxy/base/str.h"
 #include "proxy/route/parse_parts.h"
 #include "proxy/tls/data_source.h"
@@ -48,7 +50,8 @@ std::unique_ptr<const RedirectAction> parse_redirect(const Node& node) {
   } else if (path.is_present()) {
     redirect->regex = match::parse_regex_rewrite(path);
   }
-  redirect->status = kStatus[node["response_code"].as_enum_or<size_t>(0, kCodes) % std::size(kCodes)];
+  const auto code = node["response_code"].as_enum_or<size_t>(0, kCodes);
+  redirect->status = kStatus[std::min(code, std::size(kStatus) - 1)];
   redirect->strip_query = node["strip_query"].as_bool_or(false);
   node.reject_unknown_keys();
   return redirect;

@@ -64,7 +64,8 @@ std::string lower_text(const Node& node) {
 
 std::string target_text(const Node& node) {
   std::string text = node.as_string_or("");
-  if (std::ranges::any_of(text, [](char c) { return (c >= 0 && c <= ' ') || c == 0x7f || c == '#'; })) {
+  const auto is_bad = [](char c) { return (c >= 0 && c <= ' ') || c == 0x7f || c == '#'; };
+  if (std::ranges::any_of(text, is_bad)) {
     node.expected("a text without spaces, control characters and '#'");
   }
   return text;

@@ -15,6 +15,7 @@
 #include "proxy/route/header_mutation.h"
 #include "proxy/route/path_matcher.h"
 #include "proxy/route/retry_policy.h"
+#include "proxy/route/route_index.h"
 
 namespace pillion::route {
 
@@ -103,6 +104,7 @@ struct VirtualHost {
   std::string name;
   std::vector<std::string> domains;
   std::vector<Route> routes;
+  std::unique_ptr<const RouteIndex> index;  // of the routes, if there are many
   std::unique_ptr<const LevelMutations> mutations;
   RequireTls require_tls = RequireTls::kNone;
   const RouteTable* table = nullptr;

@@ -36,10 +36,32 @@ const WeightedCluster* draw(const WeightedClusters& weighted, const http::Reques
   return nullptr;  // only without any weight, which the parser refuses
 }
 
+const Route* first_match(const VirtualHost& host, std::string_view path,
+                         const http::RequestHead& head, uint64_t random) {
+  const auto fits = [&](const Route& route) {
+    return route.path.matches(path) && (!route.conditions || route.conditions->hold(head, random));
+  };
+  if (host.index == nullptr) {
+    for (const Route& route : host.routes) {
+      if (fits(route)) return &route;
+    }
+    return nullptr;
+  }
+  const Route* found = nullptr;
+  host.index->for_each_candidate(path, [&](uint32_t number) {
+    if (fits(host.routes[number])) found = &host.routes[number];
+    return found != nullptr;
+  });
+  return found;
+}
+
 }  // namespace
 
 RouteTable::RouteTable(Parts parts) : parts_(std::move(parts)) {
-  for (VirtualHost& host : parts_.hosts) host.table = this;
+  for (VirtualHost& host : parts_.hosts) {
+    host.table = this;
+    host.index = RouteIndex::build(host.routes);
+  }
   RedirectAction redirect;
   redirect.scheme = "https";
   https_redirect_.kind = Route::Kind::kRedirect;
@@ -65,17 +87,12 @@ RouteMatch RouteTable::match(const http::RequestHead& head, uint64_t random, boo
   const VirtualHost* host = find_host(matched_authority(head));
   if (host == nullptr) return {};
   if (host->require_tls != VirtualHost::RequireTls::kNone && !tls) return {host, &https_redirect_};
-  const std::string_view path = matched_path(head);
-  for (const Route& route : host->routes) {
-    if (!route.path.matches(path)) continue;
-    if (route.conditions && !route.conditions->hold(head, random)) continue;
-    RouteMatch match{host, &route};
-    if (route.forward && route.forward->weighted) {
-      match.weighted = draw(*route.forward->weighted, head, random);
-    }
-    return match;
+  RouteMatch match{host, first_match(*host, matched_path(head), head, random)};
+  if (match.route == nullptr) return {};
+  if (match.route->forward && match.route->forward->weighted) {
+    match.weighted = draw(*match.route->forward->weighted, head, random);
   }
-  return {};
+  return match;
 }
 
 std::string_view cluster_name(const RouteMatch& match, const http::RequestHead& head) {

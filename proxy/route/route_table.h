@@ -82,8 +82,10 @@ void finalize_request(const RouteMatch& match, http::RequestHead& head, const vo
                       bool envoy_headers = true);
 
 // For auto_host_rewrite, once the upstream host is known: its name becomes the authority.  Nothing
-// happens if the route does not ask for it or the name is empty.  Call it for each attempt.
-void rewrite_host(const RouteMatch& match, http::RequestHead& head, std::string_view hostname);
+// happens if the route does not ask for it or the name is empty.  Call it for each attempt; the
+// first one notes the client's authority in x-forwarded-host, if the route asks for that.
+void rewrite_host(const RouteMatch& match, http::RequestHead& head, std::string_view hostname,
+                  bool first_attempt);
 
 // Is this upgrade ("websocket"; "connect" for CONNECT) told of by the route, and how?
 enum class UpgradeVerdict : uint8_t { kUnsaid, kAllowed, kForbidden };

@@ -119,7 +119,8 @@ TEST(Regex, ReplacesEachMatch) {
 TEST(Regex, RefusesSubstitutionsOfGroupsThatAreNotThere) {
   const auto bad = "{ pattern: { regex: '(a)' }, substitution: '\\2' }";
   EXPECT_EQ(messages_of(bad, parse_regex_rewrite),
-            "x:1:44: substitution: expected a group that the pattern has (up to \\1), got \"\\2\"\n");
+            "x:1:44: substitution: expected a group that the pattern has (up to \\1), "
+            "got \"\\2\"\n");
   EXPECT_NE(messages_of("{ pattern: { regex: a }, substitution: '\\x' }", parse_regex_rewrite), "");
   EXPECT_NE(messages_of("{ pattern: { regex: a }, substitution: '\\' }", parse_regex_rewrite), "");
   EXPECT_NE(messages_of("{ substitution: a }", parse_regex_rewrite), "");

@@ -99,15 +99,15 @@ TEST(HostRewrite, TakesTheUpstreamsNameOnDemand) {
   Request request("old/");
   const RouteMatch match = table.routes->match(request.head, 0, false);
   finalize_request(match, request.head, nullptr);
-  rewrite_host(match, request.head, "");
+  rewrite_host(match, request.head, "", true);
   EXPECT_EQ(request.head.authority, "old");
-  rewrite_host(match, request.head, "up.example");
-  rewrite_host(match, request.head, "up.example");
-  EXPECT_EQ(request.head.authority, "up.example");
+  rewrite_host(match, request.head, "up1.example", true);
+  rewrite_host(match, request.head, "up2.example", false);
+  EXPECT_EQ(request.head.authority, "up2.example");
   EXPECT_EQ(request.header("x-forwarded-host"), "old");
   const Table plain(route_with("prefix: /", "timeout: 1s"));
   Request untouched("old/");
-  rewrite_host(plain.routes->match(untouched.head, 0, false), untouched.head, "up.example");
+  rewrite_host(plain.routes->match(untouched.head, 0, false), untouched.head, "up.example", true);
   EXPECT_EQ(untouched.head.authority, "old");
 }
 

@@ -75,7 +75,9 @@ struct Request {
     for (const auto& [name, value] : fields) head.headers.add_copy(name, value);
   }
   // All values of a header, "a|b"; "-" if there is none.
-  [[nodiscard]] std::string header(std::string_view name) const { return values(head.headers, name); }
+  [[nodiscard]] std::string header(std::string_view name) const {
+    return values(head.headers, name);
+  }
   static std::string values(const http::Headers& headers, std::string_view name) {
     std::string text;
     bool any = false;

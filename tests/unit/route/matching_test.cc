@@ -1,4 +1,7 @@
 // Which virtual host and which route a request takes.
+#include <map>
+
+#include "proxy/base/rng.h"
 #include "tests/unit/route/fixture.h"
 
 namespace pillion::route {
@@ -219,6 +222,46 @@ TEST(Routes, TellWhichClustersTheyName) {
   EXPECT_EQ(checked.clusters[0].value, "users");
   EXPECT_EQ(checked.clusters[0].where.path, "virtual_hosts[0].routes[0].route.cluster");
   EXPECT_TRUE(Table("validate_clusters: false\n" + routes).clusters.empty());
+}
+
+TEST(RouteIndex, FindsWhatAScanFinds) {
+  Rng rng(7);
+  const auto text = [&rng](uint64_t longest) {
+    std::string t = "/";
+    for (uint64_t n = rng.below(longest); n > 0; --n) t += "ab/A"[rng.below(4)];
+    return t;
+  };
+  const std::string_view kinds[] = {"prefix", "path", "path_separated_prefix"};
+  for (int round = 0; round < 20; ++round) {
+    std::string routes = "[";
+    for (int i = 0; i < 200; ++i) {
+      const std::string_view kind = kinds[rng.below(3)];
+      // Some lengths occur once only, more of them than the index has room for.
+      std::string t = i % 4 == 0 ? text(3) + std::string(static_cast<size_t>(i), 'b') : text(6);
+      while (kind == kinds[2] && t.ends_with('/')) t += 'a';
+      const bool is_regex = rng.below(20) == 0;
+      routes += str("{ match: { ", is_regex ? "safe_regex: { regex: '" : str(kind, ": '"), t,
+                    is_regex ? ".b' }" : "'", rng.below(10) == 0 ? ", case_sensitive: false" : "",
+                    rng.below(4) == 0 ? ", headers: [ { name: no } ]" : "",
+                    " }, route: { cluster: c } },");
+    }
+    const Table table(with_routes(routes + "]"));
+    const VirtualHost& host = table.routes->hosts()[0];
+    ASSERT_NE(host.index, nullptr);
+    for (int i = 0; i < 500; ++i) {
+      Request request("h");
+      const std::string path = text(9) + std::string(i % 3 == 0 ? static_cast<size_t>(i) : 0, 'b');
+      request.head.path = path;
+      const Route* expected = nullptr;
+      for (const Route& route : host.routes) {
+        if (!route.path.matches(path)) continue;
+        if (route.conditions && !route.conditions->hold(request.head, 0)) continue;
+        expected = &route;
+        break;
+      }
+      EXPECT_EQ(table.routes->match(request.head, 0, false).route, expected) << path;
+    }
+  }
 }
 
 TEST(Routes, MatchWithoutTakingMemory) {
