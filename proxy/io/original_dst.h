@@ -1,0 +1,13 @@
+#pragma once
+// Where a captured connection was going before the kernel redirected it to us.
+
+#include "proxy/io/address.h"
+
+namespace pillion::io {
+
+// The destination that the client of an accepted TCP connection meant (SO_ORIGINAL_DST, and
+// IP6T_SO_ORIGINAL_DST on IPv6 sockets).  kNone if the kernel knows of no redirection, or if it
+// names the address that the connection came to anyway.
+Address original_destination(int fd) noexcept;
+
+}  // namespace pillion::io
