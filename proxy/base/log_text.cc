@@ -62,6 +62,10 @@ size_t allowed(std::string_view text, Escape escape) {
 }  // namespace
 
 void append_escaped(std::string& out, std::string_view text, Escape escape) {
+  if (escape == Escape::kNone) {
+    out += text;
+    return;
+  }
   while (true) {
     const size_t plain = printable_prefix(text);
     out.append(text.data(), plain);

@@ -9,8 +9,9 @@ namespace pillion {
 
 // Which bytes append_escaped leaves alone.
 enum class Escape : uint8_t {
-  kLine,     // log lines: printable ASCII and well-formed UTF-8 above the C1 controls
-  kControls  // header values and bodies: everything but C0 controls and DEL; other bytes pass
+  kLine,      // log lines: printable ASCII and well-formed UTF-8 above the C1 controls
+  kControls,  // header values and bodies: everything but C0 controls and DEL; other bytes pass
+  kNone,      // everything: somebody else will escape it
 };
 
 // Appends `text` with every other byte as \n, \r, \t or \xNN.  Backslashes stay as they are, so the

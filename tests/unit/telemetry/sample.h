@@ -1,0 +1,101 @@
+#pragma once
+// A stream with every fact set, for tests of formats and filters.
+
+#include "proxy/core/stream_info.h"
+
+namespace pillion::telemetry {
+
+using namespace std::chrono_literals;
+
+// 2026-11-24T14:00:00.123456789Z
+inline constexpr int64_t kSampleTimeNs = 1795528800'123456789;
+
+struct Sample {
+  Sample() : request(arena), response(arena), trailers(arena) {
+    set_connection();
+    request.method_text = "GET";
+    request.path = "/users/7?a=b%20c&q=1";
+    request.authority = "users:8080";
+    request.scheme = "http";
+    request.headers.add_copy("User-Agent", "curl/8.5");
+    request.headers.add_copy("X-Request-Id", "5d7f-11");
+    request.headers.add_copy("X-Forwarded-For", "10.0.0.9");
+    request.headers.add_copy("X-Custom", "first");
+    request.headers.add_copy("X-Custom", "second");
+    response.status = 200;
+    response.framing = http::Framing::kLength;
+    response.content_length = 321;
+    response.headers.add_copy("X-Envoy-Upstream-Service-Time", "4");
+    trailers.add_copy("X-Checksum", "abc");
+    set_info();
+  }
+  Sample(const Sample&) = delete;
+
+  // The same as a TCP connection.
+  void make_tcp() {
+    info.request = nullptr;
+    info.response = nullptr;
+    info.response_code = 0;
+    info.times.ds_rx_begin = {};
+  }
+
+  Arena arena;
+  http::RequestHead request;
+  http::ResponseHead response;
+  http::Headers trailers;
+  io::PeerIdentity identity;
+  core::ConnectionInfo connection;
+  core::StreamInfo info;
+
+ private:
+  void set_connection() {
+    identity.uri_san = "spiffe://mesh.local/ns/shop/sa/customer";
+    identity.dns_san = "customer.shop";
+    identity.subject = "CN=customer";
+    identity.local_uri_san = "spiffe://mesh.local/ns/shop/sa/users";
+    identity.sha256 = "ab12";
+    identity.tls_version = "TLSv1.3";
+    identity.cipher = "TLS_AES_128_GCM_SHA256";
+    connection.id = 42;
+    connection.remote = io::Address::ipv4(0x0a010203, 40000);
+    connection.local = io::Address::ipv4(0x0a010204, 15006);
+    connection.direct_remote = connection.remote;
+    connection.direct_local = connection.local;
+    connection.sni = "users.shop";
+    connection.filter_chain_name = "inbound";
+    connection.identity = &identity;
+    connection.begin = Instant(1000ms);
+    connection.wall_begin = WallTime(Duration(kSampleTimeNs) - 500ms);
+  }
+  void set_info() {
+    info.connection = &connection;
+    info.request = &request;
+    info.response = &response;
+    info.response_trailers = &trailers;
+    info.original_path = "/old/7";
+    info.route_name = "users";
+    info.response_details = "via_upstream";
+    info.stream_id = "5d7f-11";
+    info.upstream.remote = io::Address::ipv4(0x0a010205, 8080);
+    info.upstream.local = io::Address::ipv4(0x0a010204, 50001);
+    info.upstream.cluster = "users";
+    info.upstream.connection_id = 7;
+    info.upstream.attempts = 1;
+    info.times.ds_rx_begin = Instant(1500ms);
+    info.times.ds_rx_end = Instant(1501ms);
+    info.times.us_cx_begin = Instant(1502ms);
+    info.times.us_ready = Instant(1503ms);
+    info.times.us_tx_begin = Instant(1503ms);
+    info.times.us_tx_end = Instant(1504ms);
+    info.times.us_rx_begin = Instant(1508ms);
+    info.times.us_rx_end = Instant(1509ms);
+    info.times.ds_tx_begin = Instant(1509ms);
+    info.times.ds_tx_end = Instant(1510ms);
+    info.times.end = Instant(1512ms);
+    info.response_code = 200;
+    info.bytes_received = 17;
+    info.bytes_sent = 321;
+  }
+};
+
+}  // namespace pillion::telemetry
