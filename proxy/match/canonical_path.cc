@@ -14,7 +14,10 @@ constexpr EnumRow kActions[] = {
     {"UNESCAPE_AND_REDIRECT", 3},           {"UNESCAPE_AND_FORWARD", 4}};
 
 // What a byte of a path may start that needs a closer look.
-enum ByteClass : uint8_t { kPlain, kSlash, kBackslash, kPercent, kHash, kQuery };
+enum ByteClass : uint8_t { kPlain, kSlash, kBackslash, kPercent, kHash, kQuery, kIllegal };
+
+// No characters of a path (RFC 3986, 3.3), but some clients send them and some servers refuse them.
+constexpr std::string_view kIllegalBytes = "\"<>^`{|}";
 
 constexpr auto kClasses = [] {
   std::array<uint8_t, 256> classes{};
@@ -23,6 +26,8 @@ constexpr auto kClasses = [] {
   classes['%'] = kPercent;
   classes['#'] = kHash;
   classes['?'] = kQuery;
+  for (const char c : kIllegalBytes) classes[static_cast<uint8_t>(c)] = kIllegal;
+  for (size_t byte = 0x80; byte < 256; ++byte) classes[byte] = kIllegal;
   return classes;
 }();
 
@@ -47,10 +52,19 @@ int escaped_byte(std::string_view text) {
   return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+char* write_escape(char* at, char c) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  const auto byte = static_cast<uint8_t>(c);
+  *at++ = '%';
+  *at++ = kHex[byte >> 4];
+  *at++ = kHex[byte & 15];
+  return at;
+}
+
 // What the fast look at a target found.
 struct Scan {
   size_t path_end = 0;      // where the query begins
-  size_t percents = 0;
+  size_t growing = 0;       // bytes that may become three
   bool suspicious = false;  // the path may change
   bool fragment = false;
 };
@@ -67,7 +81,8 @@ Scan scan(std::string_view target) {
         s.suspicious |= i + 1 < n && (target[i + 1] == '/' || target[i + 1] == '.');
         continue;
       case kPercent:
-        ++s.percents;
+      case kIllegal:
+        ++s.growing;
         [[fallthrough]];
       case kBackslash:
         s.suspicious = true;
@@ -93,12 +108,17 @@ struct Unescaped {
 
 // Copies the path, unescaping what the options ask for.  A '%' that escapes nothing becomes "%25"
 // when normalizing, so that what follows it cannot turn into a new escape ("%%32e" -> "%2e").
-// `out` has room for two more bytes per percent sign.
+// Bytes that a path may not have are escaped then, too.  `out` has room for two more bytes for each
+// of both.
 Unescaped unescape(std::string_view path, const PathOptions& options, char* out) {
   Unescaped result;
   char* at = out;
   for (size_t i = 0; i < path.size(); ++i) {
     char c = path[i];
+    if (options.normalize && kClasses[static_cast<uint8_t>(c)] == kIllegal) {
+      at = write_escape(at, c);
+      continue;
+    }
     if (c == '\\' && options.normalize) c = '/';
     *at++ = c;
     if (c != '%') continue;
@@ -180,7 +200,7 @@ PathResult canonicalize(std::string_view target, const PathOptions& options, Are
   if (!found.suspicious) return {PathVerdict::kOk, target};
   if (!target.starts_with('/')) return {PathVerdict::kReject, {}};
   const std::string_view query = target.substr(found.path_end);
-  auto* out = static_cast<char*>(arena.allocate(target.size() + 2 * found.percents, 1));
+  auto* out = static_cast<char*>(arena.allocate(target.size() + 2 * found.growing, 1));
   const Unescaped path = unescape(target.substr(0, found.path_end), options, out);
   if (path.had_nul && options.normalize) return {PathVerdict::kReject, {}};
   if (path.had_slash && options.escaped_slashes == EscapedSlashes::kReject) {

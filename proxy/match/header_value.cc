@@ -1,5 +1,6 @@
 #include "proxy/match/header_value.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -10,8 +11,8 @@ namespace {
 
 // A decimal number and nothing else (Envoy's range_match).
 bool parse_whole(std::string_view text, int64_t& number) {
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   const char* end = text.data() + text.size();
-  if (!text.empty() && text.front() == '+') return false;
   const auto [at, error] = std::from_chars(text.data(), end, number);
   return error == std::errc{} && at == end;
 }
@@ -25,7 +26,32 @@ StringMatcher::Kind deprecated_kind(std::string_view key) {
   return Kind::kContains;
 }
 
+// About the connection to a neighbour; the codec takes them out and they are never seen again.
+constexpr std::string_view kHopByHop[] = {"connection", "keep-alive", "proxy-connection"};
+
 }  // namespace
+
+HeaderMatcher::Pseudo HeaderMatcher::find_pseudo(std::string_view name) noexcept {
+  struct Row {
+    std::string_view name;
+    Pseudo pseudo;
+  };
+  constexpr Row kRows[] = {
+      {":method", Pseudo::kMethod},
+      {":path", Pseudo::kPath},
+      {":authority", Pseudo::kAuthority},
+      {"host", Pseudo::kAuthority},
+      {":scheme", Pseudo::kScheme},
+      {":status", Pseudo::kStatus},
+      {"content-length", Pseudo::kContentLength},
+      {"transfer-encoding", Pseudo::kTransferEncoding},
+      {"upgrade", Pseudo::kUpgrade},
+      {"te", Pseudo::kTe},
+      {"expect", Pseudo::kExpect},
+  };
+  const auto* row = std::ranges::find(kRows, name, &Row::name);
+  return row != std::end(kRows) ? row->pseudo : Pseudo::kNone;
+}
 
 bool HeaderMatcher::value_matches(std::string_view value) const noexcept {
   switch (kind_) {
@@ -64,15 +90,11 @@ HeaderMatcher parse_header_matcher(const config::Node& node) {
   HeaderMatcher m;
   m.name_ = node["name"].as_string();
   for (char& c : m.name_) c = to_lower(c);
-  using Pseudo = HeaderMatcher::Pseudo;
-  m.pseudo_ = m.name_ == ":method"                            ? Pseudo::kMethod
-              : m.name_ == ":path"                            ? Pseudo::kPath
-              : m.name_ == ":authority" || m.name_ == "host" ? Pseudo::kAuthority
-              : m.name_ == ":scheme"                          ? Pseudo::kScheme
-              : m.name_ == ":status"                          ? Pseudo::kStatus
-                                                              : Pseudo::kNone;
-  if (m.name_.starts_with(':') && m.pseudo_ == Pseudo::kNone) {
+  m.pseudo_ = HeaderMatcher::find_pseudo(m.name_);
+  if (m.name_.starts_with(':') && m.pseudo_ == HeaderMatcher::Pseudo::kNone) {
     node["name"].expected(":method, :path, :authority, :scheme or :status");
+  } else if (std::ranges::find(kHopByHop, m.name_) != std::end(kHopByHop)) {
+    node["name"].error(str("\"", m.name_, "\" belongs to the connection and cannot be matched"));
   }
   m.invert_ = node["invert_match"].as_bool_or(false);
   m.missing_is_empty_ = node["treat_missing_header_as_empty"].as_bool_or(false);

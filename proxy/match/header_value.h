@@ -7,6 +7,7 @@
 // matches nothing, not even inverted, unless treat_missing_header_as_empty says otherwise or the
 // matcher asks for presence.
 
+#include <charconv>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -47,8 +48,21 @@ class HeaderMatcher {
 
  private:
   friend HeaderMatcher parse_header_matcher(const config::Node& node);
-  // Fields of a head that are no headers in it.
-  enum class Pseudo : uint8_t { kNone, kMethod, kPath, kAuthority, kScheme, kStatus };
+  // Fields of a head that are no headers in it: pseudo-headers, and those that the codec takes out.
+  enum class Pseudo : uint8_t {
+    kNone,
+    kMethod,
+    kPath,
+    kAuthority,
+    kScheme,
+    kStatus,
+    kContentLength,
+    kTransferEncoding,
+    kUpgrade,
+    kTe,
+    kExpect,
+  };
+  static Pseudo find_pseudo(std::string_view lower_name) noexcept;
   struct Tally {
     bool present = false;
     bool matched = false;
@@ -56,20 +70,38 @@ class HeaderMatcher {
 
   template <typename Head>
   void add_pseudo(const Head& head, Tally& tally) const {
+    using Framing = decltype(head.framing);
+    switch (pseudo_) {
+      case Pseudo::kContentLength: return add_length(head, tally);
+      case Pseudo::kTransferEncoding:
+        return add_if_set(tally, head.framing == Framing::kChunked ? "chunked" : "");
+      case Pseudo::kUpgrade: return add_if_set(tally, head.upgrade);
+      default: break;
+    }
     if constexpr (requires { head.authority; }) {
       switch (pseudo_) {
         case Pseudo::kMethod: return add_if_set(tally, head.method_text);
         case Pseudo::kPath: return add_if_set(tally, head.path);
         case Pseudo::kAuthority: return add_if_set(tally, head.authority);
         case Pseudo::kScheme: return add_if_set(tally, head.scheme);
+        case Pseudo::kTe: return add_if_set(tally, head.te_trailers ? "trailers" : "");
+        case Pseudo::kExpect: return add_if_set(tally, head.expects_continue ? "100-continue" : "");
         default: return;
       }
     } else if (pseudo_ == Pseudo::kStatus && head.status != 0) {
-      const char digits[3] = {static_cast<char>('0' + head.status / 100 % 10),
-                              static_cast<char>('0' + head.status / 10 % 10),
-                              static_cast<char>('0' + head.status % 10)};
-      add(tally, std::string_view(digits, 3));
+      add_number(head.status, tally);
     }
+  }
+  template <typename Head>
+  void add_length(const Head& head, Tally& tally) const {
+    bool has_length = head.framing == decltype(head.framing)::kLength;
+    if constexpr (requires { head.has_content_length; }) has_length = head.has_content_length;
+    if (has_length) add_number(head.content_length, tally);
+  }
+  void add_number(uint64_t number, Tally& tally) const {
+    char digits[20];
+    const char* end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+    add(tally, std::string_view(digits, static_cast<size_t>(end - digits)));
   }
   void add_if_set(Tally& tally, std::string_view value) const {
     if (!value.empty()) add(tally, value);

@@ -26,10 +26,9 @@ std::optional<std::string_view> find_query_parameter(std::string_view query,
 
 std::optional<std::string_view> find_cookie(std::string_view header, std::string_view name) {
   while (!header.empty()) {
-    std::string_view value = take_until(header, ';');
+    std::string_view value = trim(take_until(header, ';'));
     if (value.find('=') == value.npos) continue;
     if (trim(take_until(value, '=')) != name) continue;
-    value = trim(value);
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
       value = value.substr(1, value.size() - 2);
     }

@@ -10,18 +10,17 @@ using http::HeaderId;
 
 // Calls apply(level) for the levels that have mutations, in the order in which they take effect:
 // the most specific first, so that the least specific wins; or the other way round with
-// most_specific_header_mutations_wins.
+// most_specific_header_mutations_wins.  A weighted cluster comes first in both (as in Envoy 1.40).
 template <typename Apply>
 void for_each_level(const RouteMatch& match, Apply&& apply) {
-  const LevelMutations* levels[] = {
-      match.weighted != nullptr ? match.weighted->mutations.get() : nullptr,
-      match.route->mutations.get(), match.host->mutations.get(), match.host->table->mutations()};
-  constexpr size_t kCount = std::size(levels);
-  for (size_t i = 0; i < kCount; ++i) {
-    const LevelMutations* level =
-        levels[match.host->table->most_specific_wins() ? kCount - 1 - i : i];
+  const auto apply_if = [&apply](const LevelMutations* level) {
     if (level != nullptr) apply(*level);
-  }
+  };
+  const RouteTable& table = *match.host->table;
+  if (match.weighted != nullptr) apply_if(match.weighted->mutations.get());
+  apply_if(table.most_specific_wins() ? table.mutations() : match.route->mutations.get());
+  apply_if(match.host->mutations.get());
+  apply_if(table.most_specific_wins() ? match.route->mutations.get() : table.mutations());
 }
 
 // The last element of a comma-separated list.
@@ -30,25 +29,35 @@ std::string_view last_of(std::string_view list) {
   return trim(comma == list.npos ? list : list.substr(comma + 1));
 }
 
-void set_authority(http::RequestHead& head, std::string_view authority, bool append_forwarded) {
-  if (append_forwarded && !head.authority.empty()) {
-    const std::string_view before = head.headers.get(HeaderId::kXForwardedHost);
-    if (before.empty()) {
-      head.headers.set(HeaderId::kXForwardedHost, head.authority);
-    } else if (last_of(before) != head.authority) {
-      head.headers.set(HeaderId::kXForwardedHost,
-                       join(head.headers.arena(), {before, ",", head.authority}));
-    }
-  }
+// All values of x-forwarded-host as one list.
+std::string_view forwarded_hosts(const http::Headers& headers) {
+  std::string_view list;
+  headers.for_each_of(http::header_name(HeaderId::kXForwardedHost), [&](const http::Field& field) {
+    list = list.empty() ? field.value : join(headers.arena(), {list, ",", field.value});
+  });
+  return list;
+}
+
+struct Notes {
+  bool forwarded;  // append to x-forwarded-host
+  bool original;   // x-envoy-original-host
+};
+
+// Replaces the authority and tells of the old one.
+void set_authority(http::RequestHead& head, std::string_view authority, Notes notes) {
+  const std::string_view old = head.authority;
   head.authority = authority;
+  if (old.empty()) return;
+  if (notes.original) head.headers.set(HeaderId::kXEnvoyOriginalHost, old);
+  if (!notes.forwarded) return;
+  const std::string_view before = forwarded_hosts(head.headers);
+  if (last_of(before) == old) return;
+  head.headers.set(HeaderId::kXForwardedHost,
+                   before.empty() ? old : join(head.headers.arena(), {before, ",", old}));
 }
 
 // The authority that the route gives, before a host is chosen; empty: it stays.
-std::string_view new_authority(const RouteMatch& match, const Rewrite& rewrite,
-                               const http::RequestHead& head) {
-  if (match.weighted != nullptr && !match.weighted->host_rewrite.empty()) {
-    return match.weighted->host_rewrite;
-  }
+std::string_view new_authority(const Rewrite& rewrite, const http::RequestHead& head) {
   if (!rewrite.host.empty()) return rewrite.host;
   if (!rewrite.host_header.empty()) {
     const http::Field* field = head.headers.find(rewrite.host_header);
@@ -67,8 +76,12 @@ const Rewrite& rewrite_of(const RouteMatch& match) {
 
 void apply_rewrite(const RouteMatch& match, http::RequestHead& head, bool envoy_headers) {
   const Rewrite& rewrite = rewrite_of(match);
-  const std::string_view authority = new_authority(match, rewrite, head);
-  if (!authority.empty()) set_authority(head, authority, rewrite.append_x_forwarded_host);
+  const std::string_view authority = new_authority(rewrite, head);
+  if (!authority.empty()) {
+    set_authority(head, authority, {rewrite.append_x_forwarded_host, envoy_headers});
+  } else if (match.weighted != nullptr && !match.weighted->host_rewrite.empty()) {
+    head.authority = match.weighted->host_rewrite;  // tells nothing of the old one, as in Envoy
+  }
   if (head.path.empty() || (rewrite.prefix.empty() && !rewrite.regex)) return;
   const std::string_view before = head.path;
   head.path = rewrite_path(match, before, {rewrite.prefix, rewrite.regex}, head.headers.arena());
@@ -88,10 +101,11 @@ void finalize_request(const RouteMatch& match, http::RequestHead& head, const vo
 }
 
 void rewrite_host(const RouteMatch& match, http::RequestHead& head, std::string_view hostname,
-                  bool first_attempt) {
+                  bool first_attempt, bool envoy_headers) {
   const Rewrite& rewrite = rewrite_of(match);
   if (!rewrite.host_from_upstream || hostname.empty()) return;
-  set_authority(head, hostname, rewrite.append_x_forwarded_host && first_attempt);
+  set_authority(head, hostname,
+                {rewrite.append_x_forwarded_host && first_attempt, envoy_headers && first_attempt});
 }
 
 void finalize_response(const RouteMatch& match, http::ResponseHead& head,

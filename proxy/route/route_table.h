@@ -76,16 +76,18 @@ class RouteTable {
 // The cluster to use; empty if a header had to name it and does not.
 std::string_view cluster_name(const RouteMatch& match, const http::RequestHead& head);
 
-// Header mutations of all levels, then the authority, then the path.  x-envoy-original-path tells
-// the path as it was if `envoy_headers` (off with the router's suppress_envoy_headers).
+// Header mutations of all levels, then the authority, then the path.  What is replaced is told in
+// x-envoy-original-host and x-envoy-original-path if `envoy_headers` (off with the router's
+// suppress_envoy_headers).
 void finalize_request(const RouteMatch& match, http::RequestHead& head, const void* format_context,
                       bool envoy_headers = true);
 
 // For auto_host_rewrite, once the upstream host is known: its name becomes the authority.  Nothing
 // happens if the route does not ask for it or the name is empty.  Call it for each attempt; the
-// first one notes the client's authority in x-forwarded-host, if the route asks for that.
+// first one notes the client's authority in x-forwarded-host, if the route asks for that, and in
+// x-envoy-original-host.
 void rewrite_host(const RouteMatch& match, http::RequestHead& head, std::string_view hostname,
-                  bool first_attempt);
+                  bool first_attempt, bool envoy_headers = true);
 
 // Is this upgrade ("websocket"; "connect" for CONNECT) told of by the route, and how?
 enum class UpgradeVerdict : uint8_t { kUnsaid, kAllowed, kForbidden };

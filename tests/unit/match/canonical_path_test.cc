@@ -64,6 +64,12 @@ TEST(CanonicalPath, FollowsTheTable) {
       {"/%61%7e%2D", kNormalize, "/a~-"},
       {"/a%3Bb%20c%25", kNormalize, "/a%3Bb%20c%25"},
       {"/a%00b", kNormalize, "reject"},
+      // What a path may not have is escaped; the query stays.
+      {"/a\"<>^`{|}b?c|d", kNormalize, "/a%22%3C%3E%5E%60%7B%7C%7Db?c|d"},
+      {"/\xe4", kNormalize, "/%E4"},
+      {"/|/../b", kNormalize, "/b"},
+      {"/a|b", kMerge, "/a|b"},
+      {"/a[b]!$&'()*+,;=:@b", kNormalize, "/a[b]!$&'()*+,;=:@b"},
       // No second round of unescaping can be made to happen downstream.
       {"/%%32e%%32e/", kNormalize, "/%252e%252e/"},
       {"/%252e%252e/", kNormalize, "/%252e%252e/"},

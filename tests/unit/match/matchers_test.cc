@@ -173,10 +173,11 @@ class HeaderMatching : public testing::Test {
     head_.headers.add("x-two", "a");
     head_.headers.add("x-two", "b");
     head_.headers.add("x-text", "Hello World");
+    head_.headers.add("x-plus", "+5");
     head_.headers.add("x-empty", "");
     head_.headers.add("x-gone", "1");
     head_.headers.remove("x-gone");
-    head_.headers.add(http::HeaderId::kCookie, "a=1; b=\"two\"; c");
+    head_.headers.add(http::HeaderId::kCookie, "a=1; b=\"two\"; c; f= 6 ");
     head_.headers.add(http::HeaderId::kCookie, "d=4;a=9");
   }
   bool holds(std::string_view yaml) {
@@ -216,6 +217,7 @@ TEST_F(HeaderMatching, FollowsTheTable) {
       {"{ name: x-one, range_match: { start: 1, end: 2 } }", true},
       {"{ name: x-one, range_match: { start: 0, end: 1 } }", false},
       {"{ name: x-one, range_match: { start: '-5', end: 10 } }", true},
+      {"{ name: x-plus, range_match: { start: 5, end: 6 } }", true},
       {"{ name: x-text, range_match: { start: 0, end: 10 } }", false},
       {"{ name: x-text, range_match: { start: 0, end: 10 }, invert_match: true }", true},
       // Repeated headers, value by value.
@@ -252,11 +254,39 @@ TEST_F(HeaderMatching, SeesTheStatusOfAResponse) {
   EXPECT_FALSE(matcher.matches(response));
 }
 
+TEST_F(HeaderMatching, SeesWhatTheCodecTookOut) {
+  // Content-Length, Upgrade and their like are fields of the head, not headers.
+  const std::pair<std::string_view, bool> cases[] = {
+      {"{ name: content-length, range_match: { start: 10, end: 13 } }", true},
+      {"{ name: Content-Length, string_match: { exact: '12' } }", true},
+      {"{ name: transfer-encoding }", false},
+      {"{ name: upgrade, string_match: { exact: websocket, ignore_case: true } }", true},
+      {"{ name: te, string_match: { exact: trailers } }", true},
+      {"{ name: expect, string_match: { exact: 100-continue } }", false},
+      {"{ name: expect, present_match: false }", true},
+  };
+  head_.framing = http::Framing::kLength;
+  head_.content_length = 12;
+  head_.upgrade = "WebSocket";
+  head_.te_trailers = true;
+  for (const auto& [yaml, expected] : cases) EXPECT_EQ(holds(yaml), expected) << yaml;
+  head_.framing = http::Framing::kChunked;
+  EXPECT_TRUE(holds("{ name: transfer-encoding, string_match: { exact: chunked } }"));
+  EXPECT_TRUE(holds("{ name: content-length, present_match: false }"));
+  http::ResponseHead response{arena_};  // to HEAD: a length without a body
+  response.has_content_length = true;
+  response.content_length = 7;
+  EXPECT_TRUE(parsed("{ name: content-length, exact_match: '7' }", parse_header_matcher)
+                  .matches(response));
+}
+
 TEST_F(HeaderMatching, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(messages_of("{ string_match: { exact: a } }", parse_header_matcher),
             "x:1:1: name: required field is missing (expected a string)\n");
   EXPECT_NE(messages_of("{ name: a, regex_match: b }", parse_header_matcher), "");
   EXPECT_NE(messages_of("{ name: ':protocol' }", parse_header_matcher), "");
+  EXPECT_EQ(messages_of("{ name: Connection }", parse_header_matcher),
+            "x:1:9: name: \"connection\" belongs to the connection and cannot be matched\n");
   EXPECT_NE(messages_of("{ name: a, exact_match: b, prefix_match: c }", parse_header_matcher), "");
 }
 
@@ -271,6 +301,7 @@ TEST_F(HeaderMatching, ReadsCookies) {
       {"{ name: b, string_match: { exact: two } }", true},
       {"{ name: d, string_match: { exact: '4' } }", true},
       {"{ name: c, string_match: { exact: '' } }", false},
+      {"{ name: f, string_match: { exact: ' 6' } }", true},
       {"{ name: e, string_match: { exact: '4' } }", false},
       {"{ name: e, string_match: { exact: '4' }, invert_match: true }", true},
       {"{ name: a, string_match: { exact: '1' }, invert_match: true }", false},

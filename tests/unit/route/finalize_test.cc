@@ -82,6 +82,20 @@ TEST(HostRewrite, FollowsTheTable) {
   }
 }
 
+TEST(HostRewrite, TellsTheOldHost) {
+  const Table table(route_with("prefix: /", "host_rewrite_literal: new"));
+  Request told("old:80/", {{"x-envoy-original-host", "forged"}});
+  finalize(table, told);
+  EXPECT_EQ(told.header("x-envoy-original-host"), "old:80");
+  Request untold("old:80/");
+  finalize(table, untold, false);
+  EXPECT_EQ(untold.header("x-envoy-original-host"), "-");
+  const Table plain(route_with("prefix: /", "prefix_rewrite: /x"));
+  Request kept("old:80/");
+  finalize(plain, kept);
+  EXPECT_EQ(kept.header("x-envoy-original-host"), "-");
+}
+
 TEST(HostRewrite, AppendsToTheForwardedHosts) {
   const Table table(
       route_with("prefix: /", "host_rewrite_literal: new, append_x_forwarded_host: true"));
@@ -91,6 +105,27 @@ TEST(HostRewrite, AppendsToTheForwardedHosts) {
   Request same("old/", {{"x-forwarded-host", "first, old"}});
   finalize(table, same);
   EXPECT_EQ(same.header("x-forwarded-host"), "first, old");
+  Request repeated("old/", {{"x-forwarded-host", "first"}, {"x-forwarded-host", "second"}});
+  finalize(table, repeated);
+  EXPECT_EQ(repeated.header("x-forwarded-host"), "first,second,old");
+}
+
+TEST(HostRewrite, OfAWeightedClusterGivesWayToTheRoutes) {
+  const auto routes = [](std::string_view more) {
+    return with_routes(str("[ { match: { prefix: / }, route: { weighted_clusters: { clusters: [",
+                           " { name: a, weight: 1, host_rewrite_literal: share } ] }, ",
+                           "append_x_forwarded_host: true, ", more, " } } ]"));
+  };
+  const Table plain(routes("timeout: 1s"));
+  Request share("old/");
+  finalize(plain, share);
+  EXPECT_EQ(share.head.authority, "share");
+  EXPECT_EQ(share.header("x-forwarded-host"), "-");  // as in Envoy
+  const Table table(routes("host_rewrite_literal: new"));
+  Request route("old/");
+  finalize(table, route);
+  EXPECT_EQ(route.head.authority, "new");
+  EXPECT_EQ(route.header("x-forwarded-host"), "old");
 }
 
 TEST(HostRewrite, TakesTheUpstreamsNameOnDemand) {
@@ -105,6 +140,7 @@ TEST(HostRewrite, TakesTheUpstreamsNameOnDemand) {
   rewrite_host(match, request.head, "up2.example", false);
   EXPECT_EQ(request.head.authority, "up2.example");
   EXPECT_EQ(request.header("x-forwarded-host"), "old");
+  EXPECT_EQ(request.header("x-envoy-original-host"), "old");
   const Table plain(route_with("prefix: /", "timeout: 1s"));
   Request untouched("old/");
   rewrite_host(plain.routes->match(untouched.head, 0, false), untouched.head, "up.example", true);
@@ -177,12 +213,12 @@ TEST(HeaderMutations, RunFromTheMostSpecificLevelOn) {
   EXPECT_EQ(Request::values(response.headers, "seen"), "share|route|host|table");
 }
 
-TEST(HeaderMutations, CanLetTheMostSpecificLevelWin) {
+TEST(HeaderMutations, CanLetTheRouteWin) {
   const Table table(four_levels("") + ", most_specific_header_mutations_wins: true }");
   Request request("h/");
   finalize(table, request);
-  EXPECT_EQ(request.header("all"), "table|host|route|share");
-  EXPECT_EQ(request.header("last"), "share");
+  EXPECT_EQ(request.header("all"), "share|table|host|route");  // as in Envoy
+  EXPECT_EQ(request.header("last"), "route");
 }
 
 TEST(Redirect, FollowsTheTable) {

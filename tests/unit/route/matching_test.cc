@@ -1,5 +1,7 @@
 // Which virtual host and which route a request takes.
+#include <algorithm>
 #include <map>
+#include <optional>
 
 #include "proxy/base/rng.h"
 #include "tests/unit/route/fixture.h"
@@ -44,6 +46,58 @@ TEST(VirtualHosts, AreFoundInEnvoysOrder) {
     const VirtualHost* host = table.routes->find_host(authority);
     ASSERT_NE(host, nullptr) << authority;
     EXPECT_EQ(host->name, expected) << authority;
+  }
+}
+
+TEST(VirtualHosts, AreThoseOfALinearSearch) {
+  Rng rng(11);
+  const auto text = [&rng](uint64_t longest) {
+    std::string t;
+    for (uint64_t n = rng.below(longest + 1); n > 0; --n) t += "ab.C"[rng.below(4)];
+    return t;
+  };
+  const auto lowered = [](std::string t) {
+    for (char& c : t) c = to_lower(c);
+    return t;
+  };
+  for (int round = 0; round < 200; ++round) {
+    DomainTable table;
+    std::vector<std::string> domains;
+    for (int i = 0; i < 12; ++i) {
+      const uint64_t form = rng.below(3);
+      std::string domain = str(form == 0 ? "*" : "", lowered(text(4)), form == 1 ? "*" : "");
+      if (domain.empty()) continue;
+      const bool is_new = std::ranges::find(domains, domain) == domains.end();
+      ASSERT_EQ(table.add(domain, static_cast<uint32_t>(domains.size())), is_new) << domain;
+      if (is_new) domains.push_back(domain);
+    }
+    for (int i = 0; i < 100; ++i) {
+      const std::string host = text(7);
+      // Envoy's rule, word by word: each domain has a rank, and the best that fits is taken.
+      std::optional<uint32_t> expected;
+      size_t best = 0;
+      for (uint32_t d = 0; d < domains.size(); ++d) {
+        const std::string_view domain = domains[d];
+        const std::string name = lowered(host);
+        size_t rank = 0;
+        if (domain == "*") {
+          rank = 1;
+        } else if (domain.starts_with('*')) {
+          const std::string_view end = domain.substr(1);
+          if (name.ends_with(end) && name.size() > end.size()) rank = 1000 + end.size();
+        } else if (domain.ends_with('*')) {
+          const std::string_view start = domain.substr(0, domain.size() - 1);
+          if (name.starts_with(start) && name.size() > start.size()) rank = 100 + start.size();
+        } else if (domain == name) {
+          rank = 10000;
+        }
+        if (rank > best) {
+          best = rank;
+          expected = d;
+        }
+      }
+      EXPECT_EQ(table.find(host), expected) << host;
+    }
   }
 }
 

@@ -1,0 +1,117 @@
+// The time limits of a request: the route's, and those that trusted headers ask for.
+#include "proxy/route/timeouts.h"
+
+#include "tests/unit/route/fixture.h"
+
+namespace pillion::route {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr TimeoutRules kTrusted{true, false};
+constexpr TimeoutRules kExpected{true, true};
+
+TimeoutPlan plan_of(std::string_view action, const Request::Fields& fields, TimeoutRules rules) {
+  const Table table(
+      with_routes(str("[ { match: { prefix: / }, route: { cluster: c", action, " } } ]")));
+  const Request request("h/", fields);
+  const RouteMatch match = table.routes->match(request.head, 0, false);
+  return finalize_timeouts(*match.route->forward, request.head.headers, rules);
+}
+
+TEST(Timeouts, FollowTheTable) {
+  struct Case {
+    std::string_view action;
+    Request::Fields fields;
+    TimeoutRules rules;
+    Duration global, per_try;
+  };
+  constexpr Duration kNone{};
+  const Case cases[] = {
+      {"", {}, {}, seconds(15), kNone},
+      {", timeout: 3s", {}, {}, seconds(3), kNone},
+      {", timeout: 0s", {}, {}, kNone, kNone},
+      // A stranger's headers change nothing.
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "5"}}, {}, seconds(15), kNone},
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "5"}}, kTrusted, milliseconds(5), kNone},
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "0"}}, kTrusted, kNone, kNone},
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "99999"}}, kTrusted, milliseconds(99999), kNone},
+      // What is no number is as good as none.
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "5s"}}, kTrusted, seconds(15), kNone},
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "-5"}}, kTrusted, seconds(15), kNone},
+      {"", {{"x-envoy-upstream-rq-timeout-ms", " 5"}}, kTrusted, seconds(15), kNone},
+      {"", {{"x-envoy-upstream-rq-timeout-ms", ""}}, kTrusted, seconds(15), kNone},
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "99999999999999999999999"}}, kTrusted, seconds(15),
+       kNone},
+      // Nor can one overflow the clock (CVE-2021-28682 was such).
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "18446744073709551615"}}, kTrusted,
+       std::chrono::hours(24 * 365), kNone},
+      // One attempt within the whole; a limit that cannot fire first is dropped.
+      {"", {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}}, kTrusted, seconds(15),
+       milliseconds(100)},
+      {", timeout: 0.1s", {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}}, kTrusted,
+       milliseconds(100), kNone},
+      {", timeout: 0s", {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}}, kTrusted, kNone,
+       milliseconds(100)},
+      // The time that a proxy before us has counted.
+      {"", {{"x-envoy-expected-rq-timeout-ms", "7"}}, kTrusted, seconds(15), kNone},
+      {"", {{"x-envoy-expected-rq-timeout-ms", "7"}, {"x-envoy-upstream-rq-timeout-ms", "9"}},
+       kExpected, milliseconds(7), kNone},
+      {"", {{"x-envoy-upstream-rq-timeout-ms", "9"}}, kExpected, milliseconds(9), kNone},
+      {"", {{"x-envoy-expected-rq-timeout-ms", "x"}, {"x-envoy-upstream-rq-timeout-ms", "9"}},
+       kExpected, seconds(15), kNone},
+      {"", {{"x-envoy-expected-rq-timeout-ms", "7"}}, {false, true}, seconds(15), kNone},
+  };
+  for (const Case& c : cases) {
+    const TimeoutPlan plan = plan_of(c.action, c.fields, c.rules);
+    const std::string text = c.fields.empty() ? "" : c.fields[0].first + ": " + c.fields[0].second;
+    EXPECT_EQ(plan.global, c.global) << c.action << " " << text;
+    EXPECT_EQ(plan.per_try, c.per_try) << c.action << " " << text;
+    EXPECT_EQ(plan.timeout_status, 504);
+  }
+}
+
+TEST(Timeouts, MayBeAnsweredBy204) {
+  const Request::Fields fields = {{"x-envoy-upstream-rq-timeout-alt-response", "1"}};
+  EXPECT_EQ(plan_of("", fields, kTrusted).timeout_status, 204);
+  EXPECT_EQ(plan_of("", fields, {}).timeout_status, 504);
+}
+
+TEST(Timeouts, TellTheUpstreamHowLongItHas) {
+  struct Case {
+    Duration global, per_try, elapsed;
+    std::optional<uint64_t> expected;
+  };
+  const Case cases[] = {
+      {seconds(15), {}, {}, 15000},
+      {seconds(15), {}, seconds(14), 1000},
+      {seconds(15), seconds(2), seconds(1), 2000},
+      {seconds(15), seconds(2), seconds(14), 1000},
+      {seconds(15), {}, seconds(15), 1},
+      {seconds(15), {}, seconds(99), 1},
+      {milliseconds(10), {}, std::chrono::microseconds(9500), 1},
+      {{}, seconds(2), seconds(99), 2000},
+      {{}, {}, {}, std::nullopt},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(expected_timeout_ms({c.global, c.per_try, 504}, c.elapsed), c.expected);
+  }
+}
+
+TEST(Timeouts, HeadersThatSteerTheProxyGoNoFurther) {
+  constexpr std::string_view kNames[] = {
+      "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
+      "x-envoy-upstream-rq-timeout-alt-response", "x-envoy-retry-on", "x-envoy-retry-grpc-on",
+      "x-envoy-max-retries", "x-envoy-hedge-on-per-try-timeout",
+      "x-envoy-retriable-header-names", "x-envoy-retriable-status-codes"};
+  Request request("h/", {{"a", "1"}, {"x-envoy-expected-rq-timeout-ms", "9"}});
+  for (const std::string_view name : kNames) request.head.headers.add_copy(name, "1");
+  remove_control_headers(request.head.headers);
+  EXPECT_EQ(request.head.headers.count(), 2u);
+  EXPECT_EQ(request.header("a"), "1");
+  EXPECT_EQ(request.header("x-envoy-expected-rq-timeout-ms"), "9");
+}
+
+}  // namespace
+}  // namespace pillion::route
