@@ -37,6 +37,8 @@ class Connection : public io::Deferred, public ListNode<ConnectionTag> {
   virtual void close(Failure failure) = 0;
   // Is an exchange running, or the connection a stream of bytes that cannot be asked to end?
   [[nodiscard]] virtual bool is_busy() const noexcept = 0;
+  // The chain it began with, pinned until its end.
+  [[nodiscard]] virtual const FilterChain& chain() const noexcept = 0;
 
  protected:
   ConnectionOwner& owner_;

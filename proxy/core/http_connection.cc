@@ -6,29 +6,28 @@
 
 namespace pillion::core {
 
-HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner,
-                               std::shared_ptr<const FilterChain> chain, const ConnectionInfo& info)
+HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+                               const ConnectionInfo& info)
     : Connection(owner),
       worker_(worker),
-      chain_(std::move(chain)),
-      config_(*std::get<std::shared_ptr<const HcmConfig>>(chain_->terminal)),
-      stats_(worker.registry.block<stats::HttpStats>(worker.index, config_.stat_prefix)),
+      state_(std::move(state)),
+      config_(*std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal)),
       info_(info),
       server_(std::make_unique<http::H1ServerConnection>(worker.loop, worker.batch, config_.head_limits, *this)) {
-  stats_->downstream_cx_total.inc();
-  stats_->downstream_cx_http1_total.inc();
-  stats_->downstream_cx_active.inc();
-  stats_->downstream_cx_http1_active.inc();
-  if (chain_->tls) {
-    stats_->downstream_cx_ssl_total.inc();
-    stats_->downstream_cx_ssl_active.inc();
+  http_stats().downstream_cx_total.inc();
+  http_stats().downstream_cx_http1_total.inc();
+  http_stats().downstream_cx_active.inc();
+  http_stats().downstream_cx_http1_active.inc();
+  if (state_->chain->tls) {
+    http_stats().downstream_cx_ssl_total.inc();
+    http_stats().downstream_cx_ssl_active.inc();
   }
 }
 
 HttpConnection::~HttpConnection() = default;
 
 void HttpConnection::start(std::unique_ptr<io::Transport> transport, std::string_view already_read) {
-  const bool plain = !chain_->tls;
+  const bool plain = !state_->chain->tls;
   server_->start(std::move(transport), already_read);
   if (config_.max_connection_duration != Duration{}) {
     worker_.loop.arm(duration_timer_, config_.max_connection_duration);
@@ -63,11 +62,11 @@ void HttpConnection::on_head_complete(size_t bytes) {
   stream_->count_header_bytes(bytes);
   timer_.cancel();
   if (config_.max_requests_per_connection != 0 && server_->requests() + 1 >= config_.max_requests_per_connection) {
-    stats_->downstream_cx_max_requests_reached.inc();
+    http_stats().downstream_cx_max_requests_reached.inc();
     server_->drain();
   }
   if (worker_.draining) {
-    stats_->downstream_cx_drain_close.inc();
+    http_stats().downstream_cx_drain_close.inc();
     server_->drain();
   }
 }
@@ -82,8 +81,8 @@ void HttpConnection::end_stream() {
   Stream* stream = std::exchange(stream_, nullptr);
   stream->close();
   worker_.loop.delete_later(stream);
-  stats_->downstream_cx_rx_bytes_total.add(server_->bytes_received() - counted_received_);
-  stats_->downstream_cx_tx_bytes_total.add(server_->bytes_sent() - counted_sent_);
+  http_stats().downstream_cx_rx_bytes_total.add(server_->bytes_received() - counted_received_);
+  http_stats().downstream_cx_tx_bytes_total.add(server_->bytes_sent() - counted_sent_);
   counted_received_ = server_->bytes_received();
   counted_sent_ = server_->bytes_sent();
 }
@@ -94,16 +93,16 @@ void HttpConnection::arm_idle() {
 
 void HttpConnection::on_timer() {
   if (stream_ != nullptr && server_->in_head()) {
-    stats_->downstream_rq_header_timeout.inc();
+    http_stats().downstream_rq_header_timeout.inc();
     return stream_->on_headers_timeout();
   }
   if (stream_ != nullptr) return;
-  stats_->downstream_cx_idle_timeout.inc();
+  http_stats().downstream_cx_idle_timeout.inc();
   close({FailureKind::kIdleTimeout});
 }
 
 void HttpConnection::on_duration() {
-  stats_->downstream_cx_max_duration_reached.inc();
+  http_stats().downstream_cx_max_duration_reached.inc();
   drain();
 }
 
@@ -112,20 +111,20 @@ void HttpConnection::drain() { server_->drain(); }
 void HttpConnection::close(Failure failure) { server_->close(failure); }
 
 void HttpConnection::on_malformed(FailureKind kind) {
-  stats_->downstream_cx_protocol_error.inc();
-  count_malformed(*worker_.registry.block<stats::Http1Stats>(worker_.index, ""), kind);
+  http_stats().downstream_cx_protocol_error.inc();
+  count_malformed(*state_->http1, kind);
 }
 
 void HttpConnection::on_server_closed(Failure failure) {
   timer_.cancel();
   duration_timer_.cancel();
-  if (stream_ != nullptr) stats_->downstream_cx_destroy_active_rq.inc();
+  if (stream_ != nullptr) http_stats().downstream_cx_destroy_active_rq.inc();
   end_stream();
-  stats_->downstream_cx_active.dec();
-  stats_->downstream_cx_http1_active.dec();
-  if (chain_->tls) stats_->downstream_cx_ssl_active.dec();
-  stats_->downstream_cx_destroy.inc();
-  stats_->downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
+  http_stats().downstream_cx_active.dec();
+  http_stats().downstream_cx_http1_active.dec();
+  if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
+  http_stats().downstream_cx_destroy.inc();
+  http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
   worker_.loop.delete_later(std::move(server_));
   owner_.on_connection_closed(*this, failure);
 }

@@ -7,7 +7,7 @@
 
 #include <memory>
 
-#include "proxy/core/connection.h"
+#include "proxy/core/listener.h"
 #include "proxy/core/stream.h"
 #include "proxy/http/h1_server.h"
 
@@ -15,13 +15,14 @@ namespace pillion::core {
 
 class HttpConnection final : public Connection, private http::H1ServerConnection::Owner, private StreamOwner {
  public:
-  HttpConnection(WorkerContext& worker, ConnectionOwner& owner, std::shared_ptr<const FilterChain> chain,
+  HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
                  const ConnectionInfo& info);
   ~HttpConnection() override;
 
   void start(std::unique_ptr<io::Transport> transport, std::string_view already_read) override;
   void drain() override;
   void close(Failure failure) override;
+  [[nodiscard]] const FilterChain& chain() const noexcept override { return *state_->chain; }
   [[nodiscard]] bool is_busy() const noexcept override { return stream_ != nullptr; }
 
  private:
@@ -36,7 +37,8 @@ class HttpConnection final : public Connection, private http::H1ServerConnection
   void on_head_complete(size_t bytes) override;
   // StreamOwner
   const ConnectionInfo& connection_info() const override { return info_; }
-  stats::HttpStats& http_stats() override { return *stats_; }
+  stats::HttpStats& http_stats() override { return *state_->http; }
+  stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
   uint64_t connection_bytes_received() const override { return server_->bytes_received(); }
   uint64_t connection_bytes_sent() const override { return server_->bytes_sent(); }
   void begin_tunnel() override { server_->begin_tunnel(); }
@@ -47,9 +49,8 @@ class HttpConnection final : public Connection, private http::H1ServerConnection
   void on_duration();
 
   WorkerContext& worker_;
-  std::shared_ptr<const FilterChain> chain_;
+  Ref<ChainState> state_;
   const HcmConfig& config_;
-  stats::BlockRef<stats::HttpStats> stats_;
   ConnectionInfo info_;
   std::unique_ptr<http::H1ServerConnection> server_;
   Stream* stream_ = nullptr;  // owned; destroyed by delete_later

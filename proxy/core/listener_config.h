@@ -13,7 +13,7 @@
 #include "proxy/match/cidr.h"
 
 namespace pillion::tls {
-class ServerContext;
+class Context;
 }
 
 namespace pillion::core {
@@ -29,15 +29,19 @@ struct FilterChainMatch {
   enum class SourceType : uint8_t { kAny, kSameIpOrLoopback, kExternal } source_type = SourceType::kAny;
   std::vector<match::Cidr> source;
   std::vector<uint16_t> source_ports;
+  bool matches_everything = false;  // no step restricts it; set by the parser
 };
 
 struct FilterChain {
   std::string name;
   FilterChainMatch match;
-  std::shared_ptr<const tls::ServerContext> tls;  // null: plain text
+  std::shared_ptr<const tls::Context> tls;  // null: plain text
   Duration transport_socket_connect_timeout{};    // TLS handshake; 0: the server's default of 10 s
   std::variant<std::monostate, std::shared_ptr<const HcmConfig>, std::shared_ptr<const TcpProxyConfig>> terminal;
-  uint64_t hash = 0;  // equal hash: connections survive an update of the listener
+  // Of what a live connection depends on (TLS, kind and codec of the terminal): while it is equal an
+  // update of the listener keeps the connections, and their next requests take the new chain.
+  uint64_t connection_hash = 0;
+  uint64_t hash = 0;  // of everything
 };
 
 struct ListenerConfig {

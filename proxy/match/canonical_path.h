@@ -3,9 +3,9 @@
 // and the upstream all see the same string (design, section 9; reference, 6.2 and 6.4).
 //
 // Order of the steps, as in Envoy: slashes that were escaped (%2F, %5C), then RFC 3986 (unreserved
-// characters are unescaped, those that a path may not have are escaped, '\' is a slash, dot segments
-// go away, also those that hide behind a parameter: "/..;x/"), then runs of slashes.  The query is
-// never changed.
+// characters are unescaped, those that a path may not have are escaped, '\' is a slash, dot
+// segments go away, also those that hide behind a parameter: "/..;x/"), then runs of slashes.  The
+// query is never changed.
 
 #include <cstdint>
 #include <string_view>
@@ -38,9 +38,9 @@ struct PathResult {
   std::string_view path;  // with the query
 };
 
-// `path_with_query` is an origin form, as in "/a?b".  One pass finds out that nothing can change, and
-// then the result is the argument itself; a path with an escape, or with a slash before a dot or a
-// slash, is written anew, in the arena.
+// `path_with_query` is an origin form, as in "/a?b".  One pass finds out that nothing can change,
+// and then the result is the argument itself; a path with an escape, or with a slash before a dot
+// or a slash, is written anew, in the arena.
 PathResult canonicalize(std::string_view path_with_query, const PathOptions& options, Arena& arena);
 
 // "/a;x/b;y=1" -> "/a/b": ignore_path_parameters_in_path_matching.  `path` has no query.

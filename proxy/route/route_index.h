@@ -3,8 +3,8 @@
 // the others.  Small hosts are scanned: up to some 50 routes that is as fast.
 //
 // Texts of case-sensitive paths and prefixes are in a hash table; a request's path is looked up
-// once for each length that occurs.  The rest (regexes, CONNECT, paths in any case) is tried always.
-// Immutable; borrows the texts of the routes, which must not move.
+// once for each length that occurs.  The rest (regexes, CONNECT, paths in any case) is always
+// tried.  Immutable; borrows the texts of the routes, which must not move.
 
 #include <array>
 #include <cstdint>

@@ -8,8 +8,7 @@ Cluster::Cluster(const ClusterContext& context, std::shared_ptr<const ClusterCon
                  std::shared_ptr<const HostSet> hosts)
     : context_(context),
       config_(std::move(config)),
-      stats_(context.registry.block<stats::ClusterStats>(context.worker, config_->stat_name)),
-      balancer_(config_->balancer, hosts ? hosts->overprovisioning_factor : 140) {
+      stats_(context.registry.block<stats::ClusterStats>(context.worker, config_->stat_name)) {
   if (hosts) adopt_hosts(*hosts);
 }
 
@@ -48,9 +47,9 @@ Host* Cluster::pick_original(const PickContext& context, Failure* failure) {
   Original& entry = originals_[to];
   entry.used = context_.loop.now();
   if (!entry.host) {
-    HostInfo info;
-    info.address = to;
-    entry.host = make_ref<Host>(info, Pool::Context{context_.loop, context_.batch, config_->pool, *config_->limits, *stats_});
+    auto info = std::make_shared<HostInfo>();
+    info->address = to;
+    entry.host = make_host(std::move(info));
     if (!cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
   }
   return entry.host.get();
@@ -81,6 +80,10 @@ void Cluster::end_request() noexcept {
   stats_->upstream_rq_active.dec();
 }
 
+Ref<Host> Cluster::make_host(HostInfoPtr info) {
+  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, config_->pool, *config_->limits, *stats_});
+}
+
 void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
   adopt_hosts(*hosts);
 }
@@ -88,23 +91,21 @@ void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
 void Cluster::adopt_hosts(const HostSet& set) {
   std::vector<Ref<Host>> next;
   next.reserve(set.hosts.size());
-  for (const HostInfo& info : set.hosts) {
-    const auto known = std::find_if(hosts_.begin(), hosts_.end(), [&](const Ref<Host>& h) {
-      return h && h->address() == info.address && h->info().hostname == info.hostname;
-    });
-    if (known != hosts_.end()) {
-      (*known)->set_info(info);
-      next.push_back(std::move(*known));
+  std::unordered_map<HostId, Ref<Host>> known;
+  for (Ref<Host>& host : hosts_) known.emplace(host->info().id, std::move(host));
+  for (const HostInfoPtr& info : set.hosts) {
+    const auto old = known.find(info->id);
+    if (old == known.end()) {
+      next.push_back(make_host(info));
       continue;
     }
-    next.push_back(make_ref<Host>(
-        info, Pool::Context{context_.loop, context_.batch, config_->pool, *config_->limits, *stats_}));
+    old->second->set_info(info);
+    next.push_back(std::move(old->second));
+    known.erase(old);
   }
-  for (Ref<Host>& gone : hosts_) {
-    if (gone) gone->pool().drain();
-  }
+  for (auto& [id, gone] : known) gone->pool().drain();
   hosts_ = std::move(next);
-  balancer_.rebuild(hosts_, context_.rng);
+  balancer_.rebuild(config_->balancer, hosts_, context_.rng);
 }
 
 void Cluster::drain() {

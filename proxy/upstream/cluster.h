@@ -56,6 +56,7 @@ class Cluster final : public RefCounted<Cluster> {
   Host* pick_original(const PickContext& context, Failure* failure);
   void expire_original();
   void adopt_hosts(const HostSet& set);
+  Ref<Host> make_host(HostInfoPtr info);
 
   ClusterContext context_;
   std::shared_ptr<const ClusterConfig> config_;

@@ -2,33 +2,17 @@
 // Host: one endpoint of a cluster as one worker sees it: its pool and its load.
 //
 // Reference-counted on its worker: the cluster's balancer holds it while discovery names it, a stream
-// while it uses it.  HostInfo is the shared, immutable part.
+// while it uses it.  HostInfo is the immutable part that all workers share.
 
 #include <memory>
-#include <string>
+#include <string_view>
+#include <utility>
 
 #include "proxy/base/ref.h"
-#include "proxy/io/address.h"
+#include "proxy/upstream/host_set.h"
 #include "proxy/upstream/pool.h"
 
 namespace pillion::upstream {
-
-// Of EDS and files (core.v3.HealthStatus); active checks come with a later issue.
-enum class HealthStatus : uint8_t { kUnknown, kHealthy, kUnhealthy, kDraining, kTimeout, kDegraded };
-
-struct HostInfo {
-  io::Address address;
-  std::string hostname;
-  std::string zone;
-  uint32_t weight = 1;
-  uint32_t priority = 0;
-  HealthStatus health = HealthStatus::kUnknown;
-
-  [[nodiscard]] bool is_usable() const noexcept {
-    return health == HealthStatus::kUnknown || health == HealthStatus::kHealthy || health == HealthStatus::kDegraded;
-  }
-  friend bool operator==(const HostInfo&, const HostInfo&) = default;
-};
 
 // Counters of one host and worker; read by /clusters.
 struct HostCounters {
@@ -42,18 +26,26 @@ struct HostCounters {
 
 class Host final : public RefCounted<Host> {
  public:
-  Host(const HostInfo& info, const Pool::Context& context)
-      : info_(info), loop_(context.loop), pool_(new Pool(context, info.address)) {}
+  Host(HostInfoPtr info, const Pool::Context& context)
+      : identity_(info),
+        info_(std::move(info)),
+        loop_(context.loop),
+        pool_(new Pool(context, identity_->address)) {}
   ~Host() {
     pool_->close_all({FailureKind::kHostRemoved});
     loop_.delete_later(pool_);
   }
 
-  [[nodiscard]] const io::Address& address() const noexcept { return info_.address; }
-  [[nodiscard]] std::string_view hostname() const noexcept { return info_.hostname; }
-  [[nodiscard]] const HostInfo& info() const noexcept { return info_; }
-  void set_info(const HostInfo& info) { info_ = info; }
+  // These stay what they are, and where they are, as long as the Host lives (logs keep views).
+  [[nodiscard]] const io::Address& address() const noexcept { return identity_->address; }
+  [[nodiscard]] std::string_view hostname() const noexcept { return identity_->hostname; }
+  // Weight, priority, health as of the last update.
+  [[nodiscard]] const HostInfo& info() const noexcept { return *info_; }
+  // `info` has the same id.
+  void set_info(HostInfoPtr info) noexcept { info_ = std::move(info); }
   [[nodiscard]] Pool& pool() noexcept { return *pool_; }
+  [[nodiscard]] const Pool& pool() const noexcept { return *pool_; }
+  // Requests of this worker that run here.
   [[nodiscard]] uint32_t active() const noexcept { return active_; }
 
   void on_request_start() noexcept {
@@ -69,7 +61,8 @@ class Host final : public RefCounted<Host> {
   HostCounters counters;
 
  private:
-  HostInfo info_;
+  const HostInfoPtr identity_;
+  HostInfoPtr info_;
   io::Loop& loop_;
   Pool* pool_;
   uint32_t active_ = 0;

@@ -1,18 +1,65 @@
 #pragma once
 // HostSet: the endpoints of one cluster at one moment, as discovery found them.  Immutable; made on
-// control, shared with workers by shared_ptr.  A newer one replaces it whole; workers keep the Host
-// objects (and so the connections) of addresses that stay.
+// control, shared with workers by shared_ptr.  A newer one replaces it whole, but endpoints that stay
+// as they were are the same HostInfo objects with the same ids, so that workers keep their Host
+// objects (and so the connections) and memory is not copied.
 
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
-#include "proxy/upstream/host.h"
+#include "proxy/io/address.h"
 
 namespace pillion::upstream {
 
-struct HostSet {
-  std::vector<HostInfo> hosts;
-  uint32_t overprovisioning_factor = 140;
+// Of EDS and files (core.v3.HealthStatus); active checks come with a later issue.
+enum class HealthStatus : uint8_t { kUnknown, kHealthy, kUnhealthy, kDraining, kTimeout, kDegraded };
+
+struct Locality {
+  std::string region;
+  std::string zone;
+  std::string sub_zone;
+  friend bool operator==(const Locality&, const Locality&) = default;
 };
+
+// Names an endpoint of a cluster across time and threads: the same as long as discovery finds the
+// same address and host name without a break.  0: none.
+using HostId = uint64_t;
+
+struct HostInfo {
+  HostId id = 0;  // given by make_host_set()
+  io::Address address;
+  std::string hostname;  // of the endpoint, or the DNS name that led to it
+  std::shared_ptr<const Locality> locality;  // may be null
+  uint32_t weight = 1;
+  uint32_t priority = 0;
+  HealthStatus health = HealthStatus::kUnknown;
+
+  [[nodiscard]] bool is_healthy() const noexcept {
+    return health == HealthStatus::kUnknown || health == HealthStatus::kHealthy;
+  }
+  [[nodiscard]] bool is_degraded() const noexcept { return health == HealthStatus::kDegraded; }
+};
+
+using HostInfoPtr = std::shared_ptr<const HostInfo>;
+
+struct HostSet {
+  std::vector<HostInfoPtr> hosts;
+};
+
+using HostSetPtr = std::shared_ptr<const HostSet>;
+
+// The set for these endpoints (their ids are ignored; of two with the same address and host name the
+// first counts).  Returns `previous` itself if nothing differs.  `previous` may be null; never null.
+HostSetPtr make_host_set(const std::vector<HostInfo>& endpoints, const HostSetPtr& previous);
+
+// What a change of hosts did; `before` may be null.
+struct HostChange {
+  std::vector<HostInfoPtr> added;
+  std::vector<HostInfoPtr> removed;
+  size_t kept = 0;
+};
+HostChange compare(const HostSet* before, const HostSet& after);
 
 }  // namespace pillion::upstream

@@ -194,8 +194,9 @@ std::string four_levels(std::string_view first_line) {
                " { header: { key: last, value: ", level, " }, append: false } ],",
                " response_headers_to_add: [ { header: { key: seen, value: ", level, " } } ]");
   };
-  return str(first_line, "{ name: r, ", add("table"), ", virtual_hosts: [ { name: v, domains: [ '*' ], ",
-             add("host"), ", routes: [ { match: { prefix: / }, ", add("route"),
+  return str(first_line, "{ name: r, ", add("table"),
+             ", virtual_hosts: [ { name: v, domains: [ '*' ], ", add("host"),
+             ", routes: [ { match: { prefix: / }, ", add("route"),
              ", route: { weighted_clusters: { clusters: [ { name: a, weight: 1, ", add("share"),
              ", host_rewrite_literal: share.example } ] } } } ] } ]");
 }
@@ -302,7 +303,8 @@ TEST(ForwardAction, ReadsTimesRetriesAndUpgrades) {
       "[ { match: { prefix: / }, route: { cluster: c, timeout: 0s, idle_timeout: 3s,"
       "    max_stream_duration: { max_stream_duration: 4s },"
       "    cluster_not_found_response_code: NOT_FOUND,"
-      "    upgrade_configs: [ { upgrade_type: WebSocket }, { upgrade_type: other, enabled: false } ],"
+      "    upgrade_configs: [ { upgrade_type: WebSocket },"
+      "      { upgrade_type: other, enabled: false } ],"
       "    retry_policy: { retry_on: ' connect-failure , reset', num_retries: 3,"
       "      retry_back_off: { base_interval: 10ms } } } },"
       "  { match: { prefix: / }, route: { cluster: d } } ]",

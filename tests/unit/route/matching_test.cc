@@ -208,15 +208,23 @@ TEST(Routes, AskForAllConditions) {
   EXPECT_EQ(outcome(*table.routes, Request("h/", {{"a", "1"}, {"cookie", "c=x"}})), "none");
   EXPECT_EQ(outcome(*table.routes, Request("h/?q", {{"a", "2"}, {"cookie", "c=x"}})), "none");
   EXPECT_EQ(outcome(*table.routes, Request("h/?q", {{"a", "1"}, {"cookie", "c=y"}})), "none");
-  EXPECT_EQ(outcome(*table.routes, Request("h/?q", {{"a", "1"}, {"cookie", "c=x"}}, "PUT")), "none");
+  EXPECT_EQ(outcome(*table.routes, Request("h/?q", {{"a", "1"}, {"cookie", "c=x"}}, "PUT")),
+            "none");
 }
 
 TEST(Routes, CanAskForGrpc) {
   const Table table(
       with_routes("[ { match: { prefix: /, grpc: {} }, route: { cluster: g } } ]"));
-  EXPECT_EQ(outcome(*table.routes, Request("h/", {{"content-type", "application/grpc"}})), "g");
-  EXPECT_EQ(outcome(*table.routes, Request("h/", {{"content-type", "application/grpc+proto"}})), "g");
-  EXPECT_EQ(outcome(*table.routes, Request("h/", {{"content-type", "application/grpc-web"}})), "none");
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {"application/grpc", "g"},
+      {"application/grpc+proto", "g"},
+      {"application/grpc-web", "none"},
+      {"text/plain", "none"},
+  };
+  for (const auto& [type, expected] : cases) {
+    const Request request("h/", {{"content-type", std::string(type)}});
+    EXPECT_EQ(outcome(*table.routes, request), expected) << type;
+  }
   EXPECT_EQ(outcome(*table.routes, Request("h/")), "none");
 }
 

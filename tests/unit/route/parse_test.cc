@@ -40,8 +40,8 @@ TEST(RouteParsing, NeedsFormatsForOperators) {
 
 TEST(RouteParsing, WarnsOfPathsThatMatchNothing) {
   EXPECT_EQ(messages_of(with_routes("[ { match: { prefix: api }, route: { cluster: c } } ]")),
-            "rc:1:78: virtual_hosts[0].routes[0].match.prefix: warning: matches no request, because "
-            "a path begins with '/'\n");
+            "rc:1:78: virtual_hosts[0].routes[0].match.prefix: warning: matches no request, "
+            "because a path begins with '/'\n");
   EXPECT_EQ(messages_of(with_routes("[ { match: { path: '/a?b' }, route: { cluster: c } } ]")),
             "rc:1:76: virtual_hosts[0].routes[0].match.path: warning: matches no request, because "
             "paths are compared without their query\n");

@@ -1,0 +1,40 @@
+#include "proxy/config/value_hash.h"
+
+#include <functional>
+#include <string_view>
+
+namespace pillion::config {
+
+uint64_t combine_hashes(uint64_t a, uint64_t b) noexcept {
+  uint64_t h = a ^ (b + 0x9e3779b97f4a7c15ULL + (a << 6) + (a >> 2));
+  h ^= h >> 31;
+  h *= 0xbf58476d1ce4e5b9ULL;
+  return h ^ (h >> 29);
+}
+
+uint64_t hash_value(const Value& value) {
+  uint64_t h = combine_hashes(static_cast<uint64_t>(value.kind), value.size);
+  switch (value.kind) {
+    case Kind::kNull:
+      break;
+    case Kind::kScalar:
+      h = combine_hashes(h, std::hash<std::string_view>{}(value.scalar()));
+      break;
+    case Kind::kSequence:
+      for (const Value* v = value.first_child; v != nullptr; v = v->next) h = combine_hashes(h, hash_value(*v));
+      break;
+    case Kind::kMapping: {
+      uint64_t sum = 0;  // the order of keys says nothing
+      for (const Value* v = value.first_child; v != nullptr; v = v->next) {
+        sum += combine_hashes(std::hash<std::string_view>{}(v->key->text), hash_value(*v));
+      }
+      h = combine_hashes(h, sum);
+      break;
+    }
+  }
+  return h;
+}
+
+uint64_t hash_value(const Node& node) { return node.is_missing() ? 0 : hash_value(*node.value()); }
+
+}  // namespace pillion::config

@@ -1,0 +1,19 @@
+#pragma once
+// A hash of a piece of configuration: equal text trees give equal hashes, wherever they stand.  For
+// telling what a reload changed; collisions of 64 bits are accepted.
+
+#include <cstdint>
+
+#include "proxy/config/document.h"
+#include "proxy/config/node.h"
+
+namespace pillion::config {
+
+// Kinds, keys, texts and order of lists count; order of a mapping's keys, quotes and places do not.
+// A missing node is 0.
+uint64_t hash_value(const Node& node);
+uint64_t hash_value(const Value& value);
+// Of both, in this order.
+uint64_t combine_hashes(uint64_t a, uint64_t b) noexcept;
+
+}  // namespace pillion::config

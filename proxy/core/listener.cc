@@ -1,0 +1,208 @@
+#include "proxy/core/listener.h"
+
+#include <atomic>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/core/http_connection.h"
+#include "proxy/core/inspection.h"
+#include "proxy/core/tcp_proxy.h"
+#include "proxy/io/original_dst.h"
+#include "proxy/tls/tls_transport.h"
+
+namespace pillion::core {
+namespace {
+
+// Connection ids are unique in the process: the worker's number is in the upper bits.
+uint64_t next_connection_id(uint16_t worker) {
+  thread_local uint64_t last = 0;
+  return uint64_t{worker} << 48 | ++last;
+}
+
+}  // namespace
+
+struct Listener::InspectionList {
+  IntrusiveList<Inspection> list;
+};
+
+Listener::Listener(WorkerContext& worker, ListenerOwner& owner, std::shared_ptr<const ListenerConfig> config,
+                   int listen_fd)
+    : worker_(worker),
+      owner_(owner),
+      config_(std::move(config)),
+      stats_(worker.registry.block<stats::ListenerStats>(worker.index, config_->stat_name)),
+      tls_stats_(worker.registry.block<stats::ListenerTlsStats>(worker.index, config_->stat_name)),
+      inspections_(std::make_unique<InspectionList>()) {
+  if (listen_fd >= 0) {
+    acceptor_ = std::make_unique<io::Acceptor>(worker.loop, listen_fd, static_cast<io::AcceptObserver&>(*this),
+                                               config_->max_accepts_per_event);
+  }
+}
+
+Listener::~Listener() { DASSERT(connections_.empty() && inspections_->list.empty()); }
+
+void Listener::update(std::shared_ptr<const ListenerConfig> config) {
+  config_ = std::move(config);
+  const auto still_there = [this](const FilterChain& chain) {
+    if (config_->default_chain && config_->default_chain->hash == chain.hash) return true;
+    for (const auto& c : config_->chains) {
+      if (c->hash == chain.hash) return true;
+    }
+    return false;
+  };
+  std::erase_if(chains_, [&](const Ref<ChainState>& s) { return !still_there(*s->chain); });
+  for (Connection* c = connections_.front(); c != nullptr;) {
+    Connection* next = connections_.next(*c);
+    if (!still_there(c->chain())) c->drain();
+    c = next;
+  }
+}
+
+void Listener::close_socket() {
+  if (acceptor_) acceptor_->drain_and_close();
+  draining_ = true;
+  if (count_ == 0) owner_.on_listener_empty(*this);
+}
+
+void Listener::pause_accepting() {
+  if (acceptor_) acceptor_->pause();
+}
+
+void Listener::resume_accepting() {
+  if (acceptor_ && !draining_) acceptor_->resume();
+}
+
+void Listener::drain_connections() {
+  for (Connection* c = connections_.front(); c != nullptr;) {
+    Connection* next = connections_.next(*c);
+    c->drain();
+    c = next;
+  }
+}
+
+void Listener::close_connections() {
+  while (Inspection* i = inspections_->list.front()) {
+    i->close();
+    count_closed();
+    end_inspection(*i);
+  }
+  while (Connection* c = connections_.front()) {
+    c->close({FailureKind::kDraining});
+    // A connection unlinks itself when it reports its end.
+    if (connections_.front() == c) c->ListNode<ConnectionTag>::unlink();
+  }
+}
+
+void Listener::on_accepted(int fd, const io::Address& peer) {
+  std::unique_ptr<io::Socket> socket = io::Socket::adopt(worker_.loop, fd);
+  stats_->downstream_cx_total.inc();
+  if (!owner_.may_accept()) {
+    stats_->downstream_cx_overflow.inc();
+    socket->close();
+    worker_.loop.delete_later(std::move(socket));
+    return;
+  }
+  stats_->downstream_cx_active.inc();
+  ++count_;
+  owner_.on_connection_count(1);
+  ConnectionInfo info;
+  info.id = next_connection_id(worker_.index);
+  info.remote = info.direct_remote = peer;
+  info.begin = worker_.loop.now();
+  // A listener on one address knows it; others ask the kernel.
+  info.local = config_->address.is_any() || !config_->address.is_ip() ? socket->local_address() : config_->address;
+  info.direct_local = info.local;
+  if (config_->use_original_dst || config_->original_dst_filter) {
+    const io::Address original = io::original_destination(fd);
+    if (original.is_ip()) info.local = original;
+  }
+  if (config_->use_original_dst) {
+    Listener* target = owner_.find_listener(info.local);
+    if (target != nullptr && target != this) {
+      stats_->downstream_cx_active.dec();
+      --count_;
+      target->stats_->downstream_cx_active.inc();
+      ++target->count_;
+      return target->take(std::move(socket), info);
+    }
+  }
+  take(std::move(socket), info);
+}
+
+void Listener::take(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info) {
+  if (!needs_sniffing(*config_)) return begin(std::move(socket), info, {}, {});
+  auto* inspection = new Inspection(*this, worker_, std::move(socket), info);
+  inspections_->list.push_back(*inspection);
+  stats_->downstream_pre_cx_active.inc();
+  inspection->start();
+}
+
+void Listener::end_inspection(Inspection& inspection) {
+  static_cast<ListNode<>&>(inspection).unlink();
+  stats_->downstream_pre_cx_active.dec();
+  worker_.loop.delete_later(&inspection);
+}
+
+void Listener::on_accept_error(int) { stats_->downstream_cx_overload_reject.inc(); }
+
+ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) {
+  for (Ref<ChainState>& state : chains_) {
+    if (state->chain == chain) return *state;
+  }
+  Ref<ChainState> state = make_ref<ChainState>();
+  state->chain = chain;
+  if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain->terminal)) {
+    state->http = worker_.registry.block<stats::HttpStats>(worker_.index, (*hcm)->stat_prefix);
+    state->http1 = worker_.registry.block<stats::Http1Stats>(worker_.index);
+    state->listener_http =
+        worker_.registry.block<stats::ListenerHttpStats>(worker_.index, config_->stat_name, (*hcm)->stat_prefix);
+  } else if (const auto* tcp = std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain->terminal)) {
+    state->tcp = worker_.registry.block<stats::TcpStats>(worker_.index, (*tcp)->stat_prefix);
+  }
+  chains_.push_back(std::move(state));
+  return *chains_.back();
+}
+
+void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed,
+                     std::string_view already_read) {
+  const std::shared_ptr<const FilterChain>* found = match_chain(*config_, info, sniffed);
+  if (found == nullptr || std::holds_alternative<std::monostate>((*found)->terminal)) {
+    stats_->no_filter_chain_match.inc();
+    socket->close();
+    worker_.loop.delete_later(std::move(socket));
+    return count_closed();
+  }
+  ChainState& state = state_of(*found);
+  info.filter_chain_name = state.chain->name;
+  std::unique_ptr<io::Transport> transport = std::move(socket);
+  if (state.chain->tls) {
+    tls::TlsTransport::Options options;
+    options.listener_stats = tls_stats_.get();
+    transport = std::make_unique<tls::TlsTransport>(worker_.loop, std::move(transport), state.chain->tls, options);
+  }
+  ConnectionOwner& owner = *this;
+  Connection* connection;
+  if (state.tcp) {
+    connection = new TcpProxy(worker_, owner, Ref(&state), info);
+  } else {
+    connection = new HttpConnection(worker_, owner, Ref(&state), info);
+  }
+  connections_.push_back(*connection);
+  connection->start(std::move(transport), already_read);
+}
+
+void Listener::on_connection_closed(Connection& connection, Failure) {
+  connection.ListNode<ConnectionTag>::unlink();
+  worker_.loop.delete_later(&connection);
+  count_closed();
+}
+
+void Listener::count_closed() {
+  stats_->downstream_cx_active.dec();
+  stats_->downstream_cx_destroy.inc();
+  --count_;
+  owner_.on_connection_count(-1);
+  if (draining_ && count_ == 0) owner_.on_listener_empty(*this);
+}
+
+}  // namespace pillion::core

@@ -1,0 +1,88 @@
+#pragma once
+// Listener: one worker's share of a configured listener: its listening socket, the connections that
+// came through it, and what they share.
+//
+// Owned by the Worker.  An update of the configuration that leaves the socket alone replaces the
+// ListenerConfig in place; connections keep the chain they began with, and those whose chain is gone
+// are drained.  After close_socket() the Listener lives on until its last connection ended.
+
+#include <memory>
+#include <vector>
+
+#include "proxy/core/chain_matcher.h"
+#include "proxy/core/connection.h"
+#include "proxy/core/worker_context.h"
+#include "proxy/io/acceptor.h"
+#include "proxy/io/socket.h"
+
+namespace pillion::core {
+
+class Listener;
+
+// A filter chain on one worker: the counters its connections write.  Shared by them; counted.
+struct ChainState final : RefCounted<ChainState> {
+  std::shared_ptr<const FilterChain> chain;
+  stats::BlockRef<stats::HttpStats> http;
+  stats::BlockRef<stats::Http1Stats> http1;
+  stats::BlockRef<stats::ListenerHttpStats> listener_http;
+  stats::BlockRef<stats::TcpStats> tcp;
+};
+
+class ListenerOwner {
+ public:
+  // For use_original_dst: the listener bound (or configured) for that address, or null.
+  virtual Listener* find_listener(const io::Address& destination) = 0;
+  // A drained listener without connections: may be deleted.
+  virtual void on_listener_empty(Listener& listener) = 0;
+  // Room for another client connection within the descriptor budget?
+  virtual bool may_accept() = 0;
+  virtual void on_connection_count(int change) = 0;
+
+ protected:
+  ~ListenerOwner() = default;
+};
+
+class Listener final : public io::Deferred, private io::AcceptObserver, private ConnectionOwner {
+ public:
+  // Takes over `listen_fd`; -1 for a listener that does not bind.
+  Listener(WorkerContext& worker, ListenerOwner& owner, std::shared_ptr<const ListenerConfig> config, int listen_fd);
+  ~Listener() override;
+
+  [[nodiscard]] const ListenerConfig& config() const noexcept { return *config_; }
+  void update(std::shared_ptr<const ListenerConfig> config);
+  // Stops accepting after taking what the kernel's queue holds.
+  void close_socket();
+  void pause_accepting();
+  void resume_accepting();
+  void drain_connections();
+  void close_connections();
+  [[nodiscard]] size_t connection_count() const noexcept { return count_; }
+
+  // A connection whose chain is to be chosen here: from the acceptor, or handed over.
+  void take(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info);
+
+ private:
+  friend class Inspection;
+  void on_accepted(int fd, const io::Address& peer) override;
+  void on_accept_error(int error) override;
+  void on_connection_closed(Connection& connection, Failure failure) override;
+  void begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed, std::string_view already_read);
+  void end_inspection(class Inspection& inspection);
+  ChainState& state_of(const std::shared_ptr<const FilterChain>& chain);
+  void count_closed();
+
+  WorkerContext& worker_;
+  ListenerOwner& owner_;
+  std::shared_ptr<const ListenerConfig> config_;
+  std::unique_ptr<io::Acceptor> acceptor_;
+  stats::BlockRef<stats::ListenerStats> stats_;
+  stats::BlockRef<stats::ListenerTlsStats> tls_stats_;
+  std::vector<Ref<ChainState>> chains_;
+  IntrusiveList<Connection, ConnectionTag> connections_;
+  struct InspectionList;
+  std::unique_ptr<InspectionList> inspections_;
+  size_t count_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace pillion::core

@@ -1,0 +1,42 @@
+#pragma once
+// What the command line says of a run: Envoy's flags, as far as they mean something here.  Plain
+// values; filled by cli/run.cc, read by the Server and the builder.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "proxy/base/clock.h"
+
+namespace pillion {
+
+struct Options {
+  std::string config_path;  // -c
+  std::string config_yaml;  // --config-yaml, merged over the file
+  uint32_t concurrency = 0;  // workers; 0: the CPU limit of the cgroup rounded up, else 2
+  std::string log_level = "info";
+  std::string component_log_levels;  // "upstream:debug,io:trace"
+  std::string log_path;              // empty: stderr
+  std::string log_format;            // spdlog's pattern; empty: key=value lines
+
+  Duration drain_time = std::chrono::seconds(600);
+  enum class DrainStrategy : uint8_t { kGradual, kImmediate } drain_strategy = DrainStrategy::kGradual;
+  Duration parent_shutdown_time = std::chrono::seconds(900);
+  Duration file_flush_interval = std::chrono::seconds(10);
+  uint64_t file_flush_bytes = 64 * 1024;
+  bool local_address_v6 = false;           // --local-address-ip-version
+  bool allow_unknown_static_fields = false;
+  bool reject_unknown_dynamic_fields = false;
+  bool enable_core_dump = false;
+  uint32_t base_id = 0;
+  bool validate_only = false;  // --mode validate: as `pillion check`
+  // Over what the file's node says; empty: as there.
+  std::string service_node;
+  std::string service_cluster;
+  std::string service_zone;
+
+  // As typed, for /server_info.
+  std::vector<std::string> arguments;
+};
+
+}  // namespace pillion

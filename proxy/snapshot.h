@@ -1,0 +1,46 @@
+#pragma once
+// Snapshot: a whole configuration, compiled: an index of shared, individually immutable resources
+// (design section 6).  Made by the builder, diffed by control, applied by workers.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/config/document.h"
+#include "proxy/core/listener_config.h"
+#include "proxy/io/address.h"
+#include "proxy/match/string.h"
+#include "proxy/stats/exposition.h"
+#include "proxy/tls/context.h"
+#include "proxy/upstream/cluster_config.h"
+
+namespace pillion {
+
+// The fields of the bootstrap beside its resources.  Not reloadable, but for `stats`.
+struct BootstrapConfig {
+  std::string node_id;
+  std::string node_cluster;
+  std::string node_zone;
+  const config::Value* node = nullptr;           // in the document
+  std::optional<io::Address> admin;              // none: no admin listener
+  stats::ExpositionOptions stats;                // stats_config: matcher and fixed tags
+  const config::Value* layered_runtime = nullptr;
+  uint64_t admin_hash = 0;
+  uint64_t node_hash = 0;
+  uint32_t max_downstream_connections = 0;       // overload_manager; 0: as descriptors allow
+};
+
+struct Snapshot {
+  BootstrapConfig bootstrap;
+  // In the order of the configuration; names are unique.
+  std::vector<std::shared_ptr<const core::ListenerConfig>> listeners;
+  std::vector<std::shared_ptr<const upstream::ClusterConfig>> clusters;
+  // What it was made of, in Envoy's schema; keeps every `const config::Value*` alive.
+  std::shared_ptr<const config::Document> document;
+  uint64_t warnings = 0;
+};
+
+}  // namespace pillion

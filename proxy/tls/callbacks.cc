@@ -1,0 +1,77 @@
+#include "proxy/tls/callbacks.h"
+
+#include <openssl/ssl.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/tls/tls_transport.h"
+
+namespace pillion::tls {
+
+struct Callbacks {
+  static TlsTransport& transport(const SSL* ssl) {
+    return *static_cast<TlsTransport*>(SSL_get_app_data(ssl));
+  }
+
+  static ssl_verify_result_t verify(SSL* ssl, uint8_t* alert) {
+    TlsTransport& t = transport(ssl);
+    TlsTransport::Handshake& h = *t.handshake_;
+    const STACK_OF(CRYPTO_BUFFER)* chain = SSL_get0_peer_certificates(ssl);
+    if (chain == nullptr || sk_CRYPTO_BUFFER_num(chain) == 0) return ssl_verify_ok;
+    const int64_t now =
+        std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
+    Verifier::Verdict verdict = t.context_->verifier().verify(*chain, h.expected_name, now);
+    if (verdict.outcome != Verifier::Outcome::kOk) {
+      h.outcome = verdict.outcome;
+      h.reason = std::move(verdict.reason);
+      *alert = verdict.alert;
+      return ssl_verify_invalid;
+    }
+    t.identity_ = make_identity(verdict.facts, h.sni);
+    return ssl_verify_ok;
+  }
+
+  static ssl_select_cert_result_t client_hello(const SSL_CLIENT_HELLO* hello) {
+    TlsTransport& t = transport(hello->ssl);
+    TlsTransport::Handshake& h = *t.handshake_;
+    if (const char* sni = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name)) h.sni = sni;
+    if (h.sni.empty() && t.context_->requires_sni()) {
+      h.reason = "the client sent no server name (SNI), and one is required";
+      return ssl_select_cert_error;
+    }
+    return t.context_->select_certificates(*hello->ssl, h.sni) ? ssl_select_cert_success
+                                                               : ssl_select_cert_error;
+  }
+
+  // Our order of preference decides.  Without a common protocol the connection goes on without ALPN.
+  static int select_alpn(SSL* ssl, const uint8_t** out, uint8_t* out_size, const uint8_t* offered,
+                         unsigned offered_size, void*) {
+    const std::string_view ours = transport(ssl).context_->alpn_wire();
+    uint8_t* selected = nullptr;
+    const int found = SSL_select_next_proto(
+        &selected, out_size, reinterpret_cast<const uint8_t*>(ours.data()),
+        static_cast<unsigned>(ours.size()), offered, offered_size);
+    *out = selected;
+    return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+  }
+
+  // Which of several certificates was used is known only while the handshake lasts.
+  static void info(const SSL* ssl, int type, int) {
+    if (type != SSL_CB_HANDSHAKE_DONE) return;
+    TlsTransport& t = transport(ssl);
+    t.handshake_->local = t.context_->identity_of(SSL_get0_selected_credential(ssl));
+  }
+};
+
+void install_callbacks(ssl_ctx_st& ctx, const ContextConfig& config) {
+  int mode = SSL_VERIFY_PEER;
+  if (config.role == Role::kServer) {
+    if (!config.validation && !config.require_client_certificate) mode = SSL_VERIFY_NONE;
+    if (config.require_client_certificate) mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_CTX_set_select_certificate_cb(&ctx, Callbacks::client_hello);
+    if (!config.alpn.empty()) SSL_CTX_set_alpn_select_cb(&ctx, Callbacks::select_alpn, nullptr);
+  }
+  SSL_CTX_set_custom_verify(&ctx, mode, Callbacks::verify);
+  if (config.certificates.size() > 1) SSL_CTX_set_info_callback(&ctx, Callbacks::info);
+}
+
+}  // namespace pillion::tls

@@ -1,0 +1,270 @@
+#include "proxy/tls/context.h"
+
+#include <openssl/err.h>
+#include <openssl/mem.h>
+#include <openssl/pool.h>
+#include <openssl/sha2.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <mutex>
+#include <unordered_map>
+
+#include "proxy/base/str.h"
+#include "proxy/tls/callbacks.h"
+
+namespace pillion::tls {
+namespace {
+
+// Envoy's defaults (reference envoy.md 1.9): AEAD only, and both AES and ChaCha by the client's wish.
+constexpr char kDefaultCiphers[] =
+    "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]:"
+    "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+constexpr char kDefaultGroups[] = "X25519:P-256";
+
+// Certificates that many connections or contexts hold are stored once.
+CRYPTO_BUFFER_POOL* certificate_pool() {
+  static CRYPTO_BUFFER_POOL* const pool = CRYPTO_BUFFER_POOL_new();
+  return pool;
+}
+
+std::string join(const std::vector<std::string>& parts) {
+  std::string out;
+  for (const std::string& part : parts) out += str(out.empty() ? "" : ":", part);
+  return out;
+}
+
+std::string take_reason() {
+  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
+  ERR_clear_error();
+  return reason == nullptr ? "unknown error" : reason;
+}
+
+// All parameters as one text without ambiguity; its hash is the name under which a Context is shared.
+class Fingerprint {
+ public:
+  Fingerprint() { SHA256_Init(&hash_); }
+  Fingerprint& add(std::string_view text) {
+    add(static_cast<uint64_t>(text.size()));
+    SHA256_Update(&hash_, text.data(), text.size());
+    return *this;
+  }
+  Fingerprint& add(uint64_t n) {
+    SHA256_Update(&hash_, &n, sizeof n);
+    return *this;
+  }
+  Fingerprint& add(const std::vector<std::string>& texts) {
+    add(static_cast<uint64_t>(texts.size()));
+    for (const std::string& t : texts) add(std::string_view(t));
+    return *this;
+  }
+  Fingerprint& add(const std::vector<Sha256>& hashes) {
+    add(static_cast<uint64_t>(hashes.size()));
+    for (const Sha256& h : hashes) SHA256_Update(&hash_, h.data(), h.size());
+    return *this;
+  }
+  std::string finish() {
+    std::string digest(SHA256_DIGEST_LENGTH, '\0');
+    SHA256_Final(reinterpret_cast<uint8_t*>(digest.data()), &hash_);
+    return digest;
+  }
+
+ private:
+  SHA256_CTX hash_;
+};
+
+void add(Fingerprint& f, const ValidationConfig& v) {
+  f.add(v.trusted_ca_pem).add(v.crl_pem).add(v.certificate_hashes).add(v.spki_hashes);
+  f.add(uint64_t{v.max_verify_depth}).add(uint64_t{v.crl_leaf_only}).add(uint64_t{v.allow_expired});
+  f.add(uint64_t{v.accept_untrusted}).add(uint64_t{v.suppress_client_ca_list});
+  f.add(static_cast<uint64_t>(v.sans.size()));
+  for (const SanMatcher& m : v.sans) {
+    f.add(static_cast<uint64_t>(m.type)).add(static_cast<uint64_t>(m.kind));
+    f.add(uint64_t{m.ignore_case}).add(std::string_view(m.text));
+  }
+}
+
+std::string fingerprint(const ContextConfig& c) {
+  Fingerprint f;
+  f.add(static_cast<uint64_t>(c.role)).add(static_cast<uint64_t>(c.min_version));
+  f.add(static_cast<uint64_t>(c.max_version)).add(c.cipher_suites).add(c.groups);
+  f.add(c.signature_algorithms).add(c.alpn);
+  f.add(static_cast<uint64_t>(c.certificates.size()));
+  for (const CertificateConfig& cert : c.certificates) {
+    f.add(std::string_view(cert.chain_pem)).add(std::string_view(cert.key_pem));
+    f.add(std::string_view(cert.source));
+  }
+  f.add(uint64_t{c.validation.has_value()});
+  if (c.validation) add(f, *c.validation);
+  f.add(uint64_t{c.require_client_certificate}).add(uint64_t{c.require_sni});
+  f.add(std::string_view(c.sni)).add(uint64_t{c.auto_host_sni});
+  f.add(uint64_t{c.auto_sni_san_validation});
+  return f.finish();
+}
+
+struct Interned {
+  std::mutex mutex;
+  std::unordered_map<std::string, std::weak_ptr<const Context>> by_fingerprint;
+};
+Interned& interned() {
+  static Interned all;
+  return all;
+}
+
+}  // namespace
+
+std::string Context::to_alpn_wire(const std::vector<std::string>& names) {
+  std::string wire;
+  for (const std::string& name : names) {
+    wire += static_cast<char>(name.size());
+    wire += name;
+  }
+  return wire;
+}
+
+Result<std::shared_ptr<const Context>> Context::make(const ContextConfig& config) {
+  const std::string key = fingerprint(config);
+  Interned& all = interned();
+  const std::lock_guard lock(all.mutex);
+  if (auto found = all.by_fingerprint.find(key); found != all.by_fingerprint.end()) {
+    if (auto context = found->second.lock()) return context;
+  }
+  std::shared_ptr<Context> made(new Context(config));
+  if (auto ok = made->build(config); !ok) {
+    ERR_clear_error();
+    return Error{ok.error()};
+  }
+  std::erase_if(all.by_fingerprint, [](const auto& entry) { return entry.second.expired(); });
+  all.by_fingerprint[key] = made;
+  return std::shared_ptr<const Context>(std::move(made));
+}
+
+Context::Context(const ContextConfig& config)
+    : role_(config.role),
+      require_sni_(config.require_sni),
+      auto_host_sni_(config.auto_host_sni),
+      auto_sni_san_validation_(config.auto_sni_san_validation),
+      sni_(config.sni),
+      alpn_wire_(to_alpn_wire(config.alpn)) {}
+
+Context::~Context() {
+  for (const Identity& identity : identities_) SSL_CREDENTIAL_free(identity.credential);
+  SSL_CTX_free(ssl_ctx_);
+}
+
+Status<> Context::build(const ContextConfig& config) {
+  ssl_ctx_ = SSL_CTX_new(TLS_with_buffers_method());
+  if (ssl_ctx_ == nullptr) return Error{"out of memory"};
+  SSL_CTX_set0_buffer_pool(ssl_ctx_, certificate_pool());
+  auto verifier = Verifier::make(config.validation, role_);
+  if (!verifier) return Error{str("trusted_ca or crl: ", verifier.error())};
+  verifier_ = std::move(*verifier);
+  if (auto ok = set_parameters(config); !ok) return ok;
+  for (const CertificateConfig& c : config.certificates) {
+    if (auto ok = add_certificate(c); !ok) return Error{str(c.source, ": ", ok.error())};
+  }
+  if (role_ == Role::kServer && identities_.empty()) return Error{"a server needs a certificate"};
+  set_client_certificate_request(config);
+  install_callbacks(*ssl_ctx_, config);
+  return Ok{};
+}
+
+Status<> Context::set_parameters(const ContextConfig& config) {
+  SSL_CTX_set_min_proto_version(ssl_ctx_, static_cast<uint16_t>(config.min_version));
+  SSL_CTX_set_max_proto_version(ssl_ctx_, static_cast<uint16_t>(config.max_version));
+  const std::string ciphers = config.cipher_suites.empty() ? kDefaultCiphers : join(config.cipher_suites);
+  if (!SSL_CTX_set_strict_cipher_list(ssl_ctx_, ciphers.c_str())) {
+    return Error{str("cipher_suites: ", take_reason(), " in ", ciphers)};
+  }
+  const std::string groups = config.groups.empty() ? kDefaultGroups : join(config.groups);
+  if (!SSL_CTX_set1_groups_list(ssl_ctx_, groups.c_str())) {
+    return Error{str("ecdh_curves: ", take_reason(), " in ", groups)};
+  }
+  if (!config.signature_algorithms.empty()) {
+    const std::string list = join(config.signature_algorithms);
+    if (!SSL_CTX_set1_sigalgs_list(ssl_ctx_, list.c_str())) {
+      return Error{str("signature_algorithms: ", take_reason(), " in ", list)};
+    }
+  }
+  // No resumption: it would skip the verification of the peer under a policy that may have changed.
+  SSL_CTX_set_session_cache_mode(ssl_ctx_, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(ssl_ctx_, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // The verifier has taken what we need of a client's chain by the end of the handshake.
+  SSL_CTX_set_retain_only_sha256_of_client_certs(ssl_ctx_, role_ == Role::kServer);
+  if (role_ == Role::kClient && !alpn_wire_.empty()) {
+    SSL_CTX_set_alpn_protos(ssl_ctx_, reinterpret_cast<const uint8_t*>(alpn_wire_.data()),
+                            alpn_wire_.size());
+  }
+  return Ok{};
+}
+
+Status<> Context::add_certificate(const CertificateConfig& config) {
+  if (auto ok = check_key_matches(config.chain_pem, config.key_pem); !ok) return ok;
+  auto chain = parse_certificates(config.chain_pem);
+  auto key = parse_private_key(config.key_pem);
+  std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> owned;
+  std::vector<CRYPTO_BUFFER*> buffers;
+  Identity identity;
+  for (const X509Ptr& c : *chain) {
+    uint8_t* der = nullptr;
+    const int size = i2d_X509(c.get(), &der);
+    if (size <= 0) return Error{"a certificate cannot be encoded"};
+    owned.emplace_back(CRYPTO_BUFFER_new(der, static_cast<size_t>(size), certificate_pool()));
+    OPENSSL_free(der);
+    buffers.push_back(owned.back().get());
+    identity.chain.push_back(describe(*c));
+  }
+  const CertificateInfo& leaf = identity.chain.front();
+  identity.uri_san = leaf.first(SanType::kUri);
+  identity.subject = leaf.subject;
+  identity.source = config.source;
+  for (const San& san : leaf.sans) {
+    if (san.type == SanType::kDns) identity.dns_names.push_back(san.text);
+  }
+  bssl::UniquePtr<SSL_CREDENTIAL> credential(SSL_CREDENTIAL_new_x509());
+  if (!credential ||
+      !SSL_CREDENTIAL_set1_cert_chain(credential.get(), buffers.data(), buffers.size()) ||
+      !SSL_CREDENTIAL_set1_private_key(credential.get(), key->get()) ||
+      !SSL_CTX_add1_credential(ssl_ctx_, credential.get())) {
+    return Error{str("the certificate cannot be used: ", take_reason())};
+  }
+  identity.credential = credential.release();
+  identities_.push_back(std::move(identity));
+  return Ok{};
+}
+
+void Context::set_client_certificate_request(const ContextConfig& config) {
+  if (role_ != Role::kServer || !config.validation) return;
+  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names(sk_CRYPTO_BUFFER_new_null());
+  for (const std::string& der : verifier_->ca_names()) {
+    bssl::PushToStack(names.get(),
+                      bssl::UniquePtr<CRYPTO_BUFFER>(CRYPTO_BUFFER_new(
+                          reinterpret_cast<const uint8_t*>(der.data()), der.size(), nullptr)));
+  }
+  SSL_CTX_set0_client_CAs(ssl_ctx_, names.release());
+}
+
+const Context::Identity* Context::identity_of(const ssl_credential_st* credential) const noexcept {
+  for (const Identity& identity : identities_) {
+    if (identity.credential == credential) return &identity;
+  }
+  return nullptr;
+}
+
+bool Context::select_certificates(ssl_st& ssl, std::string_view sni) const {
+  if (identities_.size() < 2 || sni.empty()) return true;
+  bool cleared = false;
+  for (const Identity& identity : identities_) {
+    bool covers = false;
+    for (const std::string& name : identity.dns_names) covers |= dns_name_covers(name, sni);
+    if (!covers) continue;
+    if (!cleared) SSL_certs_clear(&ssl);
+    cleared = true;
+    if (!SSL_add1_credential(&ssl, identity.credential)) return false;
+  }
+  return true;  // none covers it: all stay, the first that the client can use is taken
+}
+
+}  // namespace pillion::tls

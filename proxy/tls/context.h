@@ -1,0 +1,78 @@
+#pragma once
+// Context: everything that TLS connections with the same parameters share: certificate, key, trusted
+// CAs, versions, ALPN.  Wraps an SSL_CTX.
+//
+// Immutable and thread-safe.  Made on the control or builder thread by make(), used by workers.  The
+// same parameters give the same object, so that a thousand clusters of a mesh share one; what differs
+// per connection (SNI, expected name) is given to TlsTransport.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/base/result.h"
+#include "proxy/tls/context_config.h"
+#include "proxy/tls/verify.h"
+
+struct ssl_st;
+struct ssl_ctx_st;
+struct ssl_credential_st;
+
+namespace pillion::tls {
+
+class Context {
+ public:
+  // A certificate of ours, in use.
+  struct Identity {
+    std::string uri_san;
+    std::string subject;
+    std::vector<std::string> dns_names;  // it is chosen for; wildcards as in the certificate
+    std::string source;
+    std::vector<CertificateInfo> chain;  // for /certs
+    ssl_credential_st* credential = nullptr;  // owned by the Context
+  };
+
+  static Result<std::shared_ptr<const Context>> make(const ContextConfig& config);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  [[nodiscard]] Role role() const noexcept { return role_; }
+  [[nodiscard]] ssl_ctx_st* native() const noexcept { return ssl_ctx_; }
+  [[nodiscard]] const Verifier& verifier() const noexcept { return *verifier_; }
+  [[nodiscard]] bool requires_sni() const noexcept { return require_sni_; }
+  [[nodiscard]] bool verifies_names_by_sni() const noexcept { return auto_sni_san_validation_; }
+  [[nodiscard]] const std::string& sni() const noexcept { return sni_; }
+  [[nodiscard]] bool uses_host_name_as_sni() const noexcept { return auto_host_sni_; }
+  // Protocol names as on the wire: length byte and name, in order of preference.
+  [[nodiscard]] std::string_view alpn_wire() const noexcept { return alpn_wire_; }
+  [[nodiscard]] const std::vector<Identity>& identities() const noexcept { return identities_; }
+  // The one that a connection used; null without one.
+  [[nodiscard]] const Identity* identity_of(const ssl_credential_st* credential) const noexcept;
+  // Narrows the certificates of a server connection to those for `sni`, if there are several.
+  bool select_certificates(ssl_st& ssl, std::string_view sni) const;
+
+  // "a", "b" -> "\1a\1b"; names of 1-255 bytes.
+  static std::string to_alpn_wire(const std::vector<std::string>& names);
+
+ private:
+  explicit Context(const ContextConfig& config);
+  Status<> build(const ContextConfig& config);
+  Status<> add_certificate(const CertificateConfig& config);
+  Status<> set_parameters(const ContextConfig& config);
+  void set_client_certificate_request(const ContextConfig& config);
+
+  const Role role_;
+  const bool require_sni_;
+  const bool auto_host_sni_;
+  const bool auto_sni_san_validation_;
+  const std::string sni_;
+  const std::string alpn_wire_;
+  ssl_ctx_st* ssl_ctx_ = nullptr;
+  std::unique_ptr<const Verifier> verifier_;
+  std::vector<Identity> identities_;
+};
+
+}  // namespace pillion::tls

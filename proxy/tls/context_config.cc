@@ -1,0 +1,306 @@
+#include "proxy/tls/context_config.h"
+
+#include <openssl/base64.h>
+#include <openssl/ssl.h>
+
+#include "proxy/base/str.h"
+#include "proxy/tls/data_source.h"
+#include "proxy/tls/pem.h"
+
+namespace pillion::tls {
+namespace {
+
+using config::EnumRow;
+using config::Node;
+using config::Unknown;
+
+constexpr std::string_view kLater = "comes with a later version";
+
+// TLS security hangs on every field: an unknown one is an error whatever the policy says.
+void close(const Node& node) { node.reject_unknown_keys(Unknown::kAlwaysError); }
+void refuse(const Node& node, std::initializer_list<std::string_view> keys,
+            std::string_view why = kLater) {
+  node.unsupported(keys, why, Unknown::kAlwaysError);
+}
+void refuse_true(const Node& node, std::string_view key, std::string_view why) {
+  if (node[key].as_bool_or(false)) node[key].error(std::string(why));
+}
+
+constexpr EnumRow kVersions[] = {
+    {"TLS_AUTO", 0},
+    {"TLSv1_0", 1, "TLS 1.0 is broken; TLSv1_2 is the least"},
+    {"TLSv1_1", 2, "TLS 1.1 is broken; TLSv1_2 is the least"},
+    {"TLSv1_2", 3},
+    {"TLSv1_3", 4},
+};
+
+std::optional<Version> parse_version(const Node& node) {
+  switch (node.as_enum_or<int>(0, kVersions)) {
+    case 3: return Version::kTls12;
+    case 4: return Version::kTls13;
+    default: return std::nullopt;
+  }
+}
+
+std::vector<std::string> parse_names(const Node& list) {
+  std::vector<std::string> names;
+  for (const Node name : list.items()) names.push_back(name.as_string());
+  return names;
+}
+
+void parse_parameters(const Node& node, ContextConfig& out) {
+  const auto min = parse_version(node["tls_minimum_protocol_version"]);
+  const auto max = parse_version(node["tls_maximum_protocol_version"]);
+  out.max_version = max.value_or(Version::kTls13);
+  out.min_version = min.value_or(out.max_version);
+  if (out.min_version > out.max_version) {
+    node["tls_minimum_protocol_version"].error("above tls_maximum_protocol_version");
+  }
+  out.cipher_suites = parse_names(node["cipher_suites"]);
+  out.groups = parse_names(node["ecdh_curves"]);
+  out.signature_algorithms = parse_names(node["signature_algorithms"]);
+  refuse(node, {"compliance_policies"});
+  close(node);
+}
+
+// The names of ciphers and groups are BoringSSL's to judge.
+void check_parameters(const Node& node, const ContextConfig& config) {
+  bssl::UniquePtr<SSL_CTX> ctx(SSL_CTX_new(TLS_with_buffers_method()));
+  const auto check = [&](std::string_view key, const std::vector<std::string>& names, auto&& set) {
+    for (size_t i = 0; const Node name : node[key].items()) {
+      const std::string& text = names[i++];
+      if (!text.empty() && !set(ctx.get(), text.c_str())) name.expected(str("a name that BoringSSL knows"));
+    }
+  };
+  // A group of equal preference, "[A|B]", is one entry.
+  check("cipher_suites", config.cipher_suites, SSL_CTX_set_strict_cipher_list);
+  check("ecdh_curves", config.groups, SSL_CTX_set1_groups_list);
+  check("signature_algorithms", config.signature_algorithms, SSL_CTX_set1_sigalgs_list);
+}
+
+CertificateConfig parse_certificate(const Node& node) {
+  CertificateConfig out;
+  const Node chain = node.required("certificate_chain");
+  const Node key = node.required("private_key");
+  DataText chain_text = read_data_source(chain);
+  const DataText key_text = read_data_source(key);
+  out.chain_pem = std::move(chain_text.text);
+  out.source = std::move(chain_text.source);
+  out.key_pem = key_text.text;
+  refuse(node, {"pkcs12", "watched_directory", "password", "ocsp_staple", "private_key_provider",
+                "signed_certificate_timestamp"});
+  close(node);
+  if (out.chain_pem.empty() || out.key_pem.empty()) return out;
+  if (const auto ok = parse_certificates(out.chain_pem); !ok) {
+    chain.error(str(out.source, ": ", ok.error()));
+  } else if (const auto ok_key = parse_private_key(out.key_pem); !ok_key) {
+    key.error(str(key_text.source, ": ", ok_key.error()));
+  } else if (const auto same = check_key_matches(out.chain_pem, out.key_pem); !same) {
+    key.error(str(key_text.source, ": ", same.error(), " (", out.source, ")"));
+  }
+  return out;
+}
+
+constexpr EnumRow kSanTypes[] = {
+    {"SAN_TYPE_UNSPECIFIED", 0, "choose EMAIL, DNS, URI or IP_ADDRESS"},
+    {"EMAIL", 1},
+    {"DNS", 2},
+    {"URI", 3},
+    {"IP_ADDRESS", 4},
+    {"OTHER_NAME", 5, "comes with a later version"},
+};
+
+SanType san_type_of(int number) {
+  switch (number) {
+    case 1: return SanType::kEmail;
+    case 2: return SanType::kDns;
+    case 4: return SanType::kIp;
+    default: return SanType::kUri;
+  }
+}
+
+// type.matcher.v3.StringMatcher.
+SanMatcher parse_matcher(const Node& node, SanType type) {
+  SanMatcher out;
+  out.type = type;
+  out.ignore_case = node["ignore_case"].as_bool_or(false);
+  const Node how = node.one_of({"exact", "prefix", "suffix", "contains", "safe_regex", "custom"});
+  refuse(node, {"safe_regex", "custom"});
+  close(node);
+  out.text = how.as_string();
+  if (how.key() == "prefix") out.kind = SanMatcher::Kind::kPrefix;
+  if (how.key() == "suffix") out.kind = SanMatcher::Kind::kSuffix;
+  if (how.key() == "contains") out.kind = SanMatcher::Kind::kContains;
+  if (how.key() == "exact" && type == SanType::kIp) {
+    std::string canonical = canonical_ip(out.text);
+    if (canonical.empty()) how.expected("an IP address");
+    out.text = std::move(canonical);
+  }
+  return out;
+}
+
+void parse_sans(const Node& node, ValidationConfig& out) {
+  for (const Node item : node["match_typed_subject_alt_names"].items()) {
+    const int type = item.required("san_type").as_enum_or<int>(3, kSanTypes);
+    const Node matcher = item.required("matcher");
+    if (matcher) out.sans.push_back(parse_matcher(matcher, san_type_of(type)));
+    refuse(item, {"oid"});
+    close(item);
+  }
+  // The older field: the name may be of any type.
+  for (const Node item : node["match_subject_alt_names"].items()) {
+    SanMatcher matcher = parse_matcher(item, SanType::kDns);
+    for (const SanType type : {SanType::kDns, SanType::kUri, SanType::kEmail, SanType::kIp}) {
+      matcher.type = type;
+      out.sans.push_back(matcher);
+    }
+  }
+}
+
+// Hex, with or without colons (openssl x509 -fingerprint prints them).
+bool parse_hex(std::string_view text, Sha256& out) {
+  std::string digits;
+  for (const char c : text) {
+    if (c != ':') digits += to_lower(c);
+  }
+  if (digits.size() != 2 * out.size()) return false;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    const size_t value = std::string_view("0123456789abcdef").find(digits[i]);
+    if (value == std::string_view::npos) return false;
+    out[i / 2] = static_cast<uint8_t>(i % 2 == 0 ? value << 4 : out[i / 2] | value);
+  }
+  return true;
+}
+
+bool parse_base64(std::string_view text, Sha256& out) {
+  uint8_t raw[64];
+  size_t size = 0;
+  if (text.size() != 44 ||
+      !EVP_DecodeBase64(raw, &size, sizeof raw, reinterpret_cast<const uint8_t*>(text.data()),
+                        text.size())) {
+    return false;
+  }
+  std::copy_n(raw, out.size(), out.begin());
+  return size == out.size();
+}
+
+void parse_hashes(const Node& node, ValidationConfig& out) {
+  for (const Node item : node["verify_certificate_hash"].items()) {
+    Sha256 hash{};
+    if (!parse_hex(item.as_string(), hash)) item.expected("a SHA-256 in hex");
+    out.certificate_hashes.push_back(hash);
+  }
+  for (const Node item : node["verify_certificate_spki"].items()) {
+    Sha256 hash{};
+    if (!parse_base64(item.as_string(), hash)) item.expected("a SHA-256 in base64");
+    out.spki_hashes.push_back(hash);
+  }
+}
+
+constexpr EnumRow kTrust[] = {{"VERIFY_TRUST_CHAIN", 0}, {"ACCEPT_UNTRUSTED", 1}};
+
+ValidationConfig parse_validation(const Node& node) {
+  ValidationConfig out;
+  DataText ca = read_data_source(node["trusted_ca"]);
+  out.trusted_ca_pem = std::move(ca.text);
+  out.trusted_ca_source = ca.source;
+  out.crl_pem = read_data_source(node["crl"]).text;
+  parse_sans(node, out);
+  parse_hashes(node, out);
+  out.max_verify_depth = node["max_verify_depth"].as_u32_or(100, 0, 100);
+  out.crl_leaf_only = node["only_verify_leaf_cert_crl"].as_bool_or(false);
+  out.allow_expired = node["allow_expired_certificate"].as_bool_or(false);
+  out.accept_untrusted = node["trust_chain_verification"].as_enum_or<int>(0, kTrust) == 1;
+  out.suppress_client_ca_list = node["suppress_client_ca_list"].as_bool_or(false);
+  refuse(node, {"ca_certificate_provider_instance", "system_root_certs", "watched_directory",
+                "require_signed_certificate_timestamp", "custom_validator_config"});
+  close(node);
+  if (out.trusted_ca_pem.empty()) {
+    // A name that anybody may write into a certificate proves nothing.
+    if (!out.sans.empty() && ca.source.empty()) {
+      node.error("matching subject alternative names needs trusted_ca");
+    }
+    return out;
+  }
+  if (const auto ok = parse_certificates(out.trusted_ca_pem); !ok) {
+    node["trusted_ca"].error(str(ca.source, ": ", ok.error()));
+  }
+  if (!out.crl_pem.empty()) {
+    if (const auto ok = parse_crls(out.crl_pem); !ok) node["crl"].error(ok.error());
+  }
+  return out;
+}
+
+void parse_common(const Node& node, ContextConfig& out) {
+  if (const Node parameters = node["tls_params"]) {
+    parse_parameters(parameters, out);
+    check_parameters(parameters, out);
+  }
+  for (const Node item : node["tls_certificates"].items()) {
+    out.certificates.push_back(parse_certificate(item));
+  }
+  if (const Node validation = node["validation_context"]) {
+    out.validation = parse_validation(validation);
+  }
+  for (const Node item : node["alpn_protocols"].items()) {
+    out.alpn.push_back(item.as_string());
+    if (out.alpn.back().size() > 255) item.expected("a protocol name of 1-255 bytes");
+  }
+  refuse(node, {"tls_certificate_sds_secret_configs", "validation_context_sds_secret_config",
+                "combined_validation_context", "tls_certificate_provider_instance",
+                "tls_certificate_certificate_provider",
+                "tls_certificate_certificate_provider_instance",
+                "validation_context_certificate_provider",
+                "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
+                "custom_tls_certificate_selector"});
+  close(node);
+}
+
+}  // namespace
+
+ContextConfig parse_downstream_tls_context(const Node& node) {
+  ContextConfig out;
+  out.role = Role::kServer;
+  const Node common = node.required("common_tls_context");
+  if (common) {
+    parse_common(common, out);
+    if (out.certificates.empty() && !common.has("tls_certificate_sds_secret_configs")) {
+      common.error("tls_certificates: expected at least one certificate");
+    }
+  }
+  out.require_client_certificate = node["require_client_certificate"].as_bool_or(false);
+  out.require_sni = node["require_sni"].as_bool_or(false);
+  if (out.require_client_certificate && common && !out.validation &&
+      !common.has("validation_context_sds_secret_config") && !common.has("combined_validation_context")) {
+    node["require_client_certificate"].warn("client certificates are asked for, but not verified "
+                                            "(common_tls_context.validation_context is missing)");
+  }
+  // Sessions are never resumed and responses of OCSP never stapled: these tune what does not happen.
+  node.ignore({"disable_stateless_session_resumption", "disable_stateful_session_resumption",
+               "session_timeout", "full_scan_certs_on_sni_mismatch"});
+  refuse_true(node, "prefer_client_ciphers", "the server's order of cipher suites is always used");
+  constexpr EnumRow kStapling[] = {{"LENIENT_STAPLING", 0},
+                                   {"STRICT_STAPLING", 1, "comes with a later version"},
+                                   {"MUST_STAPLE", 2, "comes with a later version"}};
+  (void)node["ocsp_staple_policy"].as_enum_or<int>(0, kStapling);
+  refuse(node, {"session_ticket_keys", "session_ticket_keys_sds_secret_config"});
+  close(node);
+  return out;
+}
+
+ContextConfig parse_upstream_tls_context(const Node& node) {
+  ContextConfig out;
+  out.role = Role::kClient;
+  if (const Node common = node.required("common_tls_context")) parse_common(common, out);
+  out.sni = node["sni"].as_string_or("");
+  if (out.sni.size() > 255) node["sni"].expected("a host name of at most 255 bytes");
+  out.auto_host_sni = node["auto_host_sni"].as_bool_or(false);
+  out.auto_sni_san_validation = node["auto_sni_san_validation"].as_bool_or(false);
+  refuse_true(node, "allow_renegotiation", "renegotiation is never accepted");
+  // Sessions are not resumed, and the key usage of RSA certificates is always enforced.
+  node.ignore({"max_session_keys", "enforce_rsa_key_usage"});
+  close(node);
+  return out;
+}
+
+}  // namespace pillion::tls

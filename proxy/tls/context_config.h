@@ -1,0 +1,68 @@
+#pragma once
+// What a TLS context is made of, as configured: Envoy v3's DownstreamTlsContext and
+// UpstreamTlsContext (extensions.transport_sockets.tls.v3), with all files already read.
+//
+// Differences from Envoy, on purpose: TLS 1.3 is the default both ways and 1.2 is spoken where it is
+// configured; sessions are never resumed, so the fields that tune resumption change nothing.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/config/node.h"
+#include "proxy/tls/san_matcher.h"
+
+namespace pillion::tls {
+
+enum class Role : uint8_t { kServer, kClient };
+enum class Version : uint16_t { kTls12 = 0x0303, kTls13 = 0x0304 };  // as on the wire
+
+struct CertificateConfig {
+  std::string chain_pem;  // leaf first
+  std::string key_pem;
+  std::string source;     // file name or "<inline>", for /certs
+};
+
+using Sha256 = std::array<uint8_t, 32>;
+
+// CertificateValidationContext.
+struct ValidationConfig {
+  std::string trusted_ca_pem;  // empty: chains are not verified
+  std::string trusted_ca_source;
+  std::string crl_pem;         // empty: revocation is not checked
+  std::vector<SanMatcher> sans;  // empty: any name; else one must match
+  std::vector<Sha256> certificate_hashes;  // these two lists: empty, or one entry must match
+  std::vector<Sha256> spki_hashes;
+  uint32_t max_verify_depth = 100;
+  bool crl_leaf_only = false;
+  bool allow_expired = false;
+  bool accept_untrusted = false;   // trust_chain_verification: ACCEPT_UNTRUSTED
+  bool suppress_client_ca_list = false;
+};
+
+struct ContextConfig {
+  Role role = Role::kServer;
+  Version min_version = Version::kTls13;
+  Version max_version = Version::kTls13;
+  std::vector<std::string> cipher_suites;         // of TLS 1.2; empty: Envoy's default list
+  std::vector<std::string> groups;                // ecdh_curves; empty: X25519, P-256
+  std::vector<std::string> signature_algorithms;  // empty: BoringSSL's
+  std::vector<std::string> alpn;                  // in order of preference
+  std::vector<CertificateConfig> certificates;
+  std::optional<ValidationConfig> validation;
+  // Servers.
+  bool require_client_certificate = false;
+  bool require_sni = false;
+  // Clients.
+  std::string sni;
+  bool auto_host_sni = false;            // SNI is the endpoint's host name
+  bool auto_sni_san_validation = false;  // the peer must have the SNI as a DNS SAN
+};
+
+// Errors go to the node's list; the result is then good for nothing but further parsing.
+ContextConfig parse_downstream_tls_context(const config::Node& node);
+ContextConfig parse_upstream_tls_context(const config::Node& node);
+
+}  // namespace pillion::tls

@@ -1,0 +1,79 @@
+#include "proxy/tls/data_source.h"
+
+#include <openssl/base64.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "proxy/base/result.h"
+#include "proxy/base/str.h"
+
+namespace pillion::tls {
+namespace {
+
+constexpr off_t kMaxBytes = 8 << 20;
+
+Result<std::string> read_file(const std::string& name) {
+  struct stat info {};
+  if (::stat(name.c_str(), &info) != 0) return Error{std::string(std::strerror(errno))};
+  if (!S_ISREG(info.st_mode)) return Error{"not a regular file"};
+  if (info.st_size > kMaxBytes) return Error{"larger than 8 MiB"};
+  std::ifstream in(name, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in) return Error{std::string(std::strerror(errno))};
+  return text.str();
+}
+
+Result<std::string> decode_base64(std::string_view text) {
+  size_t size = 0;
+  if (!EVP_DecodedLength(&size, text.size())) return Error{"no base64"};
+  std::string out(size, '\0');
+  if (!EVP_DecodeBase64(reinterpret_cast<uint8_t*>(out.data()), &size, size,
+                        reinterpret_cast<const uint8_t*>(text.data()), text.size())) {
+    return Error{"no base64"};
+  }
+  out.resize(size);
+  return out;
+}
+
+}  // namespace
+
+DataText read_data_source(const config::Node& node) {
+  DataText out;
+  if (node.is_missing()) return out;
+  const config::Node source =
+      node.one_of({"filename", "inline_bytes", "inline_string", "environment_variable"});
+  // A directory to watch instead of the file itself: rotation comes with a later version.
+  node.unsupported({"watched_directory"}, "certificates are not reloaded yet",
+                   config::Unknown::kAlwaysError);
+  node.reject_unknown_keys(config::Unknown::kAlwaysError);
+  if (source.is_missing()) return out;
+  const std::string value = source.as_string();
+  if (value.empty()) return out;
+  Result<std::string> text = Error{std::string()};
+  if (source.key() == "filename") {
+    out.source = value;
+    text = read_file(value);
+    if (!text) source.error(str("cannot read ", value, ": ", text.error()));
+  } else if (source.key() == "environment_variable") {
+    out.source = str("$", value);
+    if (const char* set = std::getenv(value.c_str())) {
+      text = std::string(set);
+    } else {
+      source.error(str("the environment has no variable ", value));
+    }
+  } else {
+    out.source = "<inline>";
+    text = source.key() == "inline_bytes" ? decode_base64(value) : Result<std::string>(value);
+    if (!text) source.expected("base64");
+  }
+  if (text) out.text = std::move(*text);
+  return out;
+}
+
+}  // namespace pillion::tls

@@ -1,0 +1,26 @@
+#pragma once
+// The io::PeerIdentity of one connection: the struct and all texts it owns in a single allocation.
+//
+// Views of our own certificate point into the Context; version, cipher and ALPN are set by the
+// transport when the handshake ends and point into BoringSSL.
+
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include "proxy/io/transport.h"
+#include "proxy/tls/context.h"
+#include "proxy/tls/verify.h"
+
+namespace pillion::tls {
+
+struct FreeIdentity {
+  void operator()(io::PeerIdentity* identity) const noexcept { std::free(identity); }
+};
+using IdentityPtr = std::unique_ptr<io::PeerIdentity, FreeIdentity>;
+
+// `facts` is null without a certificate of the peer.
+IdentityPtr make_identity(const PeerFacts* facts, std::string_view sni);
+void set_local(io::PeerIdentity& identity, const Context::Identity& own) noexcept;
+
+}  // namespace pillion::tls

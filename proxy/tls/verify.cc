@@ -1,0 +1,289 @@
+#include "proxy/tls/verify.h"
+
+#include <openssl/err.h>
+#include <openssl/mem.h>
+#include <openssl/pool.h>
+#include <openssl/sha2.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "proxy/base/str.h"
+#include "proxy/tls/verify_cache.h"
+
+namespace pillion::tls {
+namespace {
+
+uint64_t next_id() noexcept {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
+void hash_number(SHA256_CTX& hash, uint64_t n) { SHA256_Update(&hash, &n, sizeof n); }
+
+// Everything the decision depends on, each part with its length.
+Sha256 key_of(uint64_t verifier, std::string_view name, const STACK_OF(CRYPTO_BUFFER)* chain) {
+  SHA256_CTX hash;
+  SHA256_Init(&hash);
+  hash_number(hash, verifier);
+  hash_number(hash, name.size());
+  SHA256_Update(&hash, name.data(), name.size());
+  for (const CRYPTO_BUFFER* c : chain) {
+    hash_number(hash, CRYPTO_BUFFER_len(c));
+    SHA256_Update(&hash, CRYPTO_BUFFER_data(c), CRYPTO_BUFFER_len(c));
+  }
+  Sha256 key;
+  SHA256_Final(key.data(), &hash);
+  return key;
+}
+
+int64_t posix_or(const ASN1_TIME* t, int64_t fallback) noexcept {
+  int64_t seconds = 0;
+  return t != nullptr && ASN1_TIME_to_posix(t, &seconds) == 1 ? seconds : fallback;
+}
+
+// CertificateValidationContext.allow_expired_certificate.
+int ignore_expiry(int ok, X509_STORE_CTX* context) {
+  const int error = X509_STORE_CTX_get_error(context);
+  if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID) return 1;
+  return ok;
+}
+
+Verifier::Verdict refuse(Verifier::Outcome outcome, int alert, std::string reason) {
+  constexpr size_t kMaxReason = 600;  // the peer writes parts of it
+  if (reason.size() > kMaxReason) reason = reason.substr(0, kMaxReason) + "...";
+  return {outcome, static_cast<uint8_t>(alert), std::move(reason), nullptr};
+}
+
+std::string who(const x509_st& certificate) {
+  const CertificateInfo info = describe(certificate);
+  for (const SanType type : {SanType::kUri, SanType::kDns}) {
+    if (const auto name = info.first(type); !name.empty()) return std::string(name);
+  }
+  return info.subject.empty() ? "without a name" : info.subject;
+}
+
+std::string list(const std::vector<San>& sans) {
+  if (sans.empty()) return "no SAN";
+  std::string out;
+  for (const San& san : sans) {
+    out += str(out.empty() ? "" : ", ", to_string(san.type), " SAN ", san.text);
+  }
+  return out;
+}
+
+std::string list(const std::vector<SanMatcher>& matchers) {
+  std::string out = matchers.size() > 1 ? "one of: " : "";
+  for (size_t i = 0; i < matchers.size(); ++i) out += str(i > 0 ? ", " : "", matchers[i].describe());
+  return out;
+}
+
+Result<std::vector<X509Ptr>> parse(const STACK_OF(CRYPTO_BUFFER)* chain) {
+  std::vector<X509Ptr> parsed;
+  for (const CRYPTO_BUFFER* c : chain) {
+    parsed.emplace_back(X509_parse_from_buffer(c));
+    if (parsed.back() == nullptr) {
+      ERR_clear_error();
+      return Error{str("certificate ", parsed.size(), " of the peer's chain is malformed")};
+    }
+  }
+  return parsed;
+}
+
+}  // namespace
+
+void Verifier::FreeStore::operator()(x509_store_st* p) const noexcept { X509_STORE_free(p); }
+
+Verifier::Verifier(const std::optional<ValidationConfig>& config, Role role)
+    : id_(next_id()), role_(role), config_(config) {}
+Verifier::~Verifier() = default;
+
+Result<std::unique_ptr<const Verifier>> Verifier::make(
+    const std::optional<ValidationConfig>& config, Role role) {
+  std::unique_ptr<Verifier> v(new Verifier(config, role));
+  if (config && !config->trusted_ca_pem.empty()) {
+    if (auto ok = v->load_store(); !ok) return Error{ok.error()};
+  }
+  return std::unique_ptr<const Verifier>(std::move(v));
+}
+
+Status<> Verifier::load_store() {
+  store_.reset(X509_STORE_new());
+  auto cas = parse_certificates(config_->trusted_ca_pem);
+  if (!cas) return Error{cas.error()};
+  for (const X509Ptr& ca : *cas) X509_STORE_add_cert(store_.get(), ca.get());
+  cas_ = std::move(*cas);
+  // Every certificate of trusted_ca is an anchor, intermediate ones too (as Envoy).
+  unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
+  if (!config_->crl_pem.empty()) {
+    auto crls = parse_crls(config_->crl_pem);
+    if (!crls) return Error{crls.error()};
+    for (const CrlPtr& crl : *crls) {
+      X509_STORE_add_crl(store_.get(), crl.get());
+      crls_valid_until_ =
+          std::min(crls_valid_until_, posix_or(X509_CRL_get0_nextUpdate(crl.get()), INT64_MAX));
+    }
+    flags |= X509_V_FLAG_CRL_CHECK;
+    if (!config_->crl_leaf_only) flags |= X509_V_FLAG_CRL_CHECK_ALL;
+  }
+  X509_STORE_set_flags(store_.get(), flags);
+  ERR_clear_error();
+  return Ok{};
+}
+
+Verifier::Verdict Verifier::verify(const stack_st_CRYPTO_BUFFER& chain,
+                                   std::string_view expected_name, int64_t now) const {
+  VerifyCache& cache = VerifyCache::of_thread();
+  const Sha256 key = key_of(id_, expected_name, &chain);
+  if (const PeerFacts* known = cache.find(key, now)) return {.reason = {}, .facts = known};
+  PeerFacts facts;
+  Verdict verdict = check(chain, expected_name, now, facts);
+  if (verdict.outcome == Outcome::kOk) verdict.facts = cache.put(key, std::move(facts));
+  return verdict;
+}
+
+Verifier::Verdict Verifier::check(const stack_st_CRYPTO_BUFFER& chain,
+                                  std::string_view expected_name, int64_t now,
+                                  PeerFacts& facts) const {
+  auto parsed = parse(&chain);
+  if (!parsed) return refuse(Outcome::kChain, SSL_AD_BAD_CERTIFICATE, parsed.error());
+  const x509_st& leaf = *parsed->front();
+  const CertificateInfo info = describe(leaf);
+  facts.uri_san = info.first(SanType::kUri);
+  facts.dns_san = info.first(SanType::kDns);
+  facts.subject = info.subject;
+  facts.serial = info.serial;
+  facts.sha256 = info.sha256;
+  facts.valid_from = info.not_before;
+  facts.valid_until = info.not_after;
+  if (store_ != nullptr) {
+    Verdict v = check_chain(*parsed, now, facts);
+    if (v.outcome != Outcome::kOk && !config_->accept_untrusted) return v;
+    facts.verified = v.outcome == Outcome::kOk;
+  }
+  if (Verdict v = check_names(info.sans, expected_name); v.outcome != Outcome::kOk) return v;
+  return check_hashes(leaf, facts);
+}
+
+Verifier::Verdict Verifier::check_chain(const std::vector<X509Ptr>& chain, int64_t now,
+                                        PeerFacts& facts) const {
+  bssl::UniquePtr<STACK_OF(X509)> others(sk_X509_new_null());
+  for (size_t i = 1; i < chain.size(); ++i) {
+    X509_up_ref(chain[i].get());
+    sk_X509_push(others.get(), chain[i].get());
+  }
+  bssl::UniquePtr<X509_STORE_CTX> context(X509_STORE_CTX_new());
+  X509* leaf = chain.front().get();
+  if (!context || !X509_STORE_CTX_init(context.get(), store_.get(), leaf, others.get()) ||
+      !X509_STORE_CTX_set_default(context.get(),
+                                  role_ == Role::kServer ? "ssl_client" : "ssl_server")) {
+    ERR_clear_error();
+    return refuse(Outcome::kChain, SSL_AD_INTERNAL_ERROR, "verification could not be set up");
+  }
+  X509_STORE_CTX_set_time_posix(context.get(), 0, now);
+  X509_VERIFY_PARAM_set_depth(X509_STORE_CTX_get0_param(context.get()),
+                              static_cast<int>(std::min(config_->max_verify_depth, 100u)));
+  if (config_->allow_expired) X509_STORE_CTX_set_verify_cb(context.get(), ignore_expiry);
+  const bool ok = X509_verify_cert(context.get()) == 1;
+  ERR_clear_error();
+  if (!ok) return explain(*context, *leaf);
+  facts.valid_until = std::min(facts.valid_until, crls_valid_until_);
+  for (const X509* c : X509_STORE_CTX_get0_chain(context.get())) {
+    facts.valid_from = std::max(facts.valid_from, posix_or(X509_get0_notBefore(c), INT64_MAX));
+    facts.valid_until = std::min(facts.valid_until, posix_or(X509_get0_notAfter(c), 0));
+  }
+  return {};
+}
+
+Verifier::Verdict Verifier::explain(x509_store_ctx_st& context, const x509_st& leaf) const {
+  const int error = X509_STORE_CTX_get_error(&context);
+  const X509* at = X509_STORE_CTX_get_current_cert(&context);
+  const bool is_leaf = at == nullptr || X509_cmp(at, &leaf) == 0;
+  std::string text = str("peer certificate ", who(leaf));
+  if (!is_leaf) text += str(": its issuer ", name_text(X509_get_subject_name(at)));
+  const CertificateInfo info = describe(at == nullptr ? leaf : *at);
+  switch (error) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      text += str(" has expired: it was valid until ", utc_text(info.not_after));
+      break;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      text += str(" is not valid before ", utc_text(info.not_before), " (is a clock wrong?)");
+      break;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      text += str(" is not trusted: no trusted CA issued it (issuer ", info.issuer, ", trusted ",
+                  cas_.empty() ? "none" : name_text(X509_get_subject_name(cas_.front().get())), ")");
+      break;
+    case X509_V_ERR_INVALID_PURPOSE:
+      text += str(" may not be used as a TLS ", role_ == Role::kServer ? "client" : "server",
+                  " (key usage or extended key usage)");
+      break;
+    default:
+      text += str(" is not trusted: ", X509_verify_cert_error_string(error));
+  }
+  return refuse(Outcome::kChain, SSL_alert_from_verify_result(error), std::move(text));
+}
+
+Verifier::Verdict Verifier::check_names(const std::vector<San>& sans,
+                                        std::string_view expected_name) const {
+  std::vector<SanMatcher> named;
+  if (!expected_name.empty()) named.push_back(matcher_for_name(expected_name));
+  if (named.empty() && (!config_ || config_->sans.empty())) return {};
+  const std::vector<SanMatcher>& wanted = named.empty() ? config_->sans : named;
+  for (const SanMatcher& matcher : wanted) {
+    for (const San& san : sans) {
+      if (matcher.matches(san)) return {};
+    }
+  }
+  return refuse(Outcome::kSan, SSL_AD_CERTIFICATE_UNKNOWN,
+                str("peer certificate has ", list(sans), ", expected ", list(wanted)));
+}
+
+Verifier::Verdict Verifier::check_hashes(const x509_st& leaf, const PeerFacts& facts) const {
+  if (!config_ || (config_->certificate_hashes.empty() && config_->spki_hashes.empty())) return {};
+  Sha256 digest;
+  unsigned size = 0;
+  X509_digest(&leaf, EVP_sha256(), digest.data(), &size);
+  const auto has = [&digest](const std::vector<Sha256>& all) {
+    return std::find(all.begin(), all.end(), digest) != all.end();
+  };
+  if (has(config_->certificate_hashes)) return {};
+  uint8_t* spki = nullptr;
+  const int spki_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&leaf), &spki);
+  if (spki_size > 0) {
+    SHA256(spki, static_cast<size_t>(spki_size), digest.data());
+    OPENSSL_free(spki);
+    if (has(config_->spki_hashes)) return {};
+  }
+  return refuse(Outcome::kHash, SSL_AD_CERTIFICATE_UNKNOWN,
+                str("peer certificate ", who(leaf), " is not one of the pinned ones (sha256 ",
+                    facts.sha256, ")"));
+}
+
+std::vector<std::string> Verifier::ca_names() const {
+  std::vector<std::string> names;
+  if (!config_ || config_->suppress_client_ca_list) return names;
+  for (const X509Ptr& ca : cas_) {
+    uint8_t* der = nullptr;
+    const int size = i2d_X509_NAME(X509_get_subject_name(ca.get()), &der);
+    if (size <= 0) continue;
+    names.emplace_back(reinterpret_cast<char*>(der), static_cast<size_t>(size));
+    OPENSSL_free(der);
+  }
+  return names;
+}
+
+std::vector<CertificateInfo> Verifier::trusted() const {
+  std::vector<CertificateInfo> infos;
+  for (const X509Ptr& ca : cas_) infos.push_back(describe(*ca));
+  return infos;
+}
+
+size_t Verifier::remembered() noexcept { return VerifyCache::of_thread().used; }
+uint64_t Verifier::hits() noexcept { return VerifyCache::of_thread().hits; }
+
+}  // namespace pillion::tls
