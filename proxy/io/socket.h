@@ -21,8 +21,9 @@ struct SocketOptions {
   bool transparent = false;
   uint32_t mark = 0;
   Duration user_timeout{};      // TCP_USER_TIMEOUT; 0: the kernel's
-  uint32_t keepalive_probes = 0;  // 0: the kernel's
-  uint32_t keepalive_time_s = 0;  // 0 with the others 0: SO_KEEPALIVE off
+  bool keepalive = false;       // SO_KEEPALIVE; its values, where not 0, instead of the kernel's
+  uint32_t keepalive_probes = 0;
+  uint32_t keepalive_time_s = 0;
   uint32_t keepalive_interval_s = 0;
 };
 void apply_options(int fd, const SocketOptions& options) noexcept;
