@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "proxy/base/str.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/core/parse_parts.h"
 #include "proxy/io/parse_address.h"
@@ -18,13 +17,9 @@ constexpr EnumRow kDirections[] = {{"UNSPECIFIED", 0}, {"INBOUND", 1}, {"OUTBOUN
 constexpr EnumRow kDrainTypes[] = {{"DEFAULT", 0}, {"MODIFY_ONLY", 1, kLater}};
 
 void parse_socket(ListenerConfig& out, const Node& node) {
-  const Node address = node.required("address");
-  if (address.is_present()) out.address = io::parse_address(address);
-  if (out.address.kind() == io::Address::Kind::kInternal) address.error(str("an internal listener ", kLater));
   io::ListenOptions& options = out.options;
-  if (out.address.kind() == io::Address::Kind::kUnix) {
-    options.unix_mode = address["pipe"]["mode"].as_u32_or(0, 0, 0777);
-  }
+  const Node address = node.required("address");
+  if (address.is_present()) out.address = io::parse_address(address, &options.unix_mode);
   options.backlog = static_cast<int>(node["tcp_backlog_size"].as_u32_or(0, 0, INT32_MAX));
   // The older field is a plain bool; Envoy takes the newer one where both are given.
   const bool reuse_port = node["reuse_port"].as_bool_or(true);
