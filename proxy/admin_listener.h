@@ -31,7 +31,7 @@ class AdminListener final : private io::AcceptObserver {
   static Result<std::unique_ptr<AdminListener>> open(io::Loop& loop, io::WriteBatch& batch,
                                                      const io::Address& address,
                                                      const admin::Router& router);
-  ~AdminListener() { close(); }
+  ~AdminListener();
 
   // As bound: port 0 is resolved.
   [[nodiscard]] io::Address address() const;
