@@ -168,7 +168,7 @@ TEST(HcmParsing, WarnsOfTheOptionsOfCodecsToCome) {
   const ParsedManager config(manager("http2_protocol_options: { max_concurrent_streams: 5 }"));
   EXPECT_TRUE(config.errors.ok());
   EXPECT_EQ(config.messages,
-            "l:1:66: http2_protocol_options: warning: has no effect: HTTP/2 comes with a later version\n");
+            "l:1:63: http2_protocol_options: warning: has no effect: HTTP/2 comes with a later version\n");
 }
 
 }  // namespace

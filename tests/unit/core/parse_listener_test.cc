@@ -163,7 +163,7 @@ TEST(FilterChainParsing, RefusesTwoChainsForTheSameConnections) {
 
 TEST(FilterChainParsing, TakesTheDefaultChainWithoutLookingAtItsMatch) {
   const ParsedListener config(
-      listener(str("default_filter_chain: ", chain("name: rest, transport_socket_connect_timeout: 3s",
+      listener(str("default_filter_chain: ", chain("name: rest, filter_chain_match: {}, transport_socket_connect_timeout: 3s",
                                                    filter(kTcpProxyType, tcp_proxy())))));
   EXPECT_EQ(config.messages, "");
   ASSERT_NE(config->default_chain, nullptr);
