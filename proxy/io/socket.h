@@ -41,7 +41,9 @@ class Socket final : public Transport, public ReadyTask {
   ~Socket() override;
 
   // Puts bytes that were read (by an inspector) back: the next reads return them first.
-  void unread(std::string_view bytes) { unread_ = std::make_unique<std::string>(bytes); }
+  void unread(std::string_view bytes) {
+    if (!bytes.empty()) unread_ = std::make_unique<std::string>(bytes);
+  }
 
   void start(TransportObserver& observer) override;
   IoResult read(char* to, size_t capacity) override;
