@@ -18,7 +18,7 @@ uint64_t next_id() noexcept {
 
 H1ClientConnection::H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits,
                                        Owner& owner)
-    : loop_(loop), owner_(owner), limits_(limits), writer_(batch, *this), id_(next_id()) {}
+    : loop_(loop), owner_(owner), limits_(&limits), writer_(batch, *this), id_(next_id()) {}
 
 H1ClientConnection::~H1ClientConnection() { DASSERT(closed_ && sink_ == nullptr); }
 
@@ -183,12 +183,12 @@ size_t H1ClientConnection::read_head(char* data, size_t size) {
   const size_t before = stash_.size();
   if (before != 0) stash_.append(data, size, *head_);
   char* const bytes = before != 0 ? stash_.data() : data;
-  switch (parser_.parse(bytes, before + size, limits_, method_, *head_)) {
+  switch (parser_.parse(bytes, before + size, *limits_, method_, *head_)) {
     case ParseStatus::kNeedMore:
       if (before == 0) stash_.append(data, size, *head_);
       return size;
     case ParseStatus::kFailed:
-      protocol_error(before + size >= limits_.max_bytes ? Event::kTooLarge : Event::kMalformed);
+      protocol_error(before + size >= limits_->max_bytes ? Event::kTooLarge : Event::kMalformed);
       return size;
     case ParseStatus::kDone:
       break;
@@ -265,7 +265,7 @@ size_t H1ClientConnection::read_trailers(char* data, size_t size) {
   const size_t before = stash_.size();
   if (before != 0) stash_.append(data, size, *trailers_);
   char* const bytes = before != 0 ? stash_.data() : data;
-  switch (trailer_parser_.parse(bytes, before + size, limits_, *trailers_)) {
+  switch (trailer_parser_.parse(bytes, before + size, *limits_, *trailers_)) {
     case ParseStatus::kNeedMore:
       if (before == 0) stash_.append(data, size, *trailers_);
       return size;

@@ -91,7 +91,7 @@ Result<Address> Address::parse_ip(std::string_view text, uint16_t port) {
     bare.resize(percent);
   }
   in_addr v4{};
-  if (scope == 0 && ::inet_pton(AF_INET, bare.c_str(), &v4) == 1) return ipv4(ntohl(v4.s_addr), port);
+  if (bare.size() == text.size() && ::inet_pton(AF_INET, bare.c_str(), &v4) == 1) return ipv4(ntohl(v4.s_addr), port);
   in6_addr v6{};
   if (::inet_pton(AF_INET6, bare.c_str(), &v6) == 1) return ipv6(v6.s6_addr, port, scope);
   return Error{str("expected an IP address, got \"", text, "\"")};

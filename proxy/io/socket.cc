@@ -36,7 +36,7 @@ void apply_options(int fd, const SocketOptions& o) noexcept {
   if (o.user_timeout != Duration{}) {
     set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(to_millis(o.user_timeout)));
   }
-  if (o.keepalive_probes != 0 || o.keepalive_time_s != 0 || o.keepalive_interval_s != 0) {
+  if (o.keepalive) {
     set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     if (o.keepalive_probes != 0) set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, static_cast<int>(o.keepalive_probes));
     if (o.keepalive_time_s != 0) set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(o.keepalive_time_s));
@@ -106,7 +106,20 @@ void Socket::fail(FailureKind kind, int error) noexcept {
   if (!failure_) failure_ = {kind, error};
 }
 
+IoResult Socket::read_unread(char* to, size_t capacity) {
+  const size_t n = unread_->copy(to, capacity);
+  if (n == unread_->size()) {
+    unread_.reset();
+    watch();  // more may be in the kernel
+  } else {
+    unread_->erase(0, n);
+    read_again();
+  }
+  return {n, IoStatus::kOk};
+}
+
 IoResult Socket::read(char* to, size_t capacity) {
+  if (unread_ != nullptr) [[unlikely]] return read_unread(to, capacity);
   ++loop_.counts.reads;
   ssize_t n;
   do {

@@ -54,6 +54,15 @@ void Pool::cancel(PoolWaiter& waiter) {
   context_.stats.upstream_rq_pending_active.dec();
 }
 
+std::unique_ptr<io::Transport> Pool::open_transport() {
+  std::unique_ptr<io::Transport> transport =
+      io::Socket::connect(context_.loop, address_, context_.options.source, context_.options.socket);
+  if (const TransportWrapper* wrapper = context_.options.wrapper) {
+    transport = wrapper->wrap(context_.loop, std::move(transport));
+  }
+  return transport;
+}
+
 bool Pool::open_connection() {
   stats::ClusterStats& stats = context_.stats;
   if (!context_.limits.connections.try_acquire(context_.options.limits.max_connections)) {
@@ -70,11 +79,7 @@ bool Pool::open_connection() {
   stats.upstream_cx_total.inc();
   stats.upstream_cx_http1_total.inc();
   stats.upstream_cx_active.inc();
-  std::unique_ptr<io::Transport> transport =
-      io::Socket::connect(context_.loop, address_, context_.options.source, context_.options.socket);
-  if (const TransportWrapper* wrapper = context_.options.wrapper) {
-    transport = wrapper->wrap(context_.loop, std::move(transport));
-  }
+  std::unique_ptr<io::Transport> transport = open_transport();
   if (!connect_timer_.is_armed()) context_.loop.arm(connect_timer_, context_.options.connect_timeout);
   entry->connection->start(std::move(transport));
   return true;

@@ -69,6 +69,8 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   http::H1ClientConnection* acquire(PoolWaiter& waiter, Failure* refused);
   // A waiter that lost interest.
   void cancel(PoolWaiter& waiter);
+  // A connection of its own to the pool's host, for who does not speak HTTP; connecting, not counted.
+  [[nodiscard]] std::unique_ptr<io::Transport> open_transport();
   // Stops handing out; idle connections close now, busy ones after their exchange.
   void drain();
   void close_all(Failure failure);
