@@ -145,6 +145,7 @@ void H1ClientConnection::on_readable() {
       on_eof();
       break;
     case io::IoStatus::kError:
+      ended_by_peer_ = true;
       close(upstream_view(transport_->failure()));
       break;
     case io::IoStatus::kAgain:
@@ -301,6 +302,7 @@ void H1ClientConnection::end_exchange(size_t leftover) {
 }
 
 void H1ClientConnection::on_eof() {
+  ended_by_peer_ = true;
   const bool orderly_end = state_ == State::kTunnel || (state_ == State::kBody && body_.framing() == Framing::kUntilClose);
   if (orderly_end) {
     ResponseSink* sink = std::exchange(sink_, nullptr);

@@ -21,7 +21,7 @@ bool TcpConnection::open() {
   host_->on_request_start();
   began_ = loop_.now();
   loop_.arm(timer_, config.pool.connect_timeout);
-  transport_ = host_->pool().open_transport();
+  transport_ = host_->pool().make_transport();
   transport_->start(*this);
   return true;
 }
