@@ -77,6 +77,7 @@ void Loop::end_of_turn() {
   }
   // Destructors may close more; those die in the same pass.
   while (Deferred* object = dead_.pop_front()) delete object;
+  while (ReadyTask* task = next_ready_.pop_front()) ready_.push_back(*task);
   if (ready_.empty()) {
     uv_idle_stop(&impl_->again);
   } else {

@@ -61,6 +61,11 @@ class Loop {
   void post(ReadyTask& task) noexcept {
     if (!task.is_linked()) ready_.push_back(task);
   }
+  // Runs the task in the next turn, when others have had theirs and the dead are buried: for work
+  // that a peer could make without end.  Idempotent while queued.
+  void post_next_turn(ReadyTask& task) noexcept {
+    if (!task.is_linked()) next_ready_.push_back(task);
+  }
   // Takes over a closed object and destroys it at the end of the turn.
   void delete_later(std::unique_ptr<Deferred> object) noexcept { dead_.push_back(*object.release()); }
   template <typename T>
@@ -96,6 +101,7 @@ class Loop {
   Instant now_{};
   TimerWheel wheel_;
   IntrusiveList<ReadyTask, ReadyTag> ready_;
+  IntrusiveList<ReadyTask, ReadyTag> next_ready_;
   IntrusiveList<Deferred, DeferredTag> dead_;
   IntrusiveList<Socket, ReadyTag> unregistered_;
   Timer register_timer_ = Timer::of<&Loop::register_waiting>(this);
