@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <random>
 
 #include "proxy/admin/pages.h"
 #include "proxy/admin/server_stats.h"
@@ -81,7 +82,8 @@ Server::Server(const Options& options)
     : options_(options),
       concurrency_(worker_count(options)),
       writer_(writer_options(options)),
-      discovery_(loop_, resolver_, registry_, static_cast<discovery::Observer&>(*this)),
+      rng_(std::random_device{}()),
+      discovery_({loop_, resolver_, registry_, rng_}, static_cast<discovery::DiscoveryObserver&>(*this)),
       stats_(registry_.block<stats::ServerStats>(stats::kControl)),
       listener_stats_(registry_.block<stats::ListenerManagerStats>(stats::kControl)),
       cluster_stats_(registry_.block<stats::ClusterManagerStats>(stats::kControl)),
@@ -102,6 +104,7 @@ Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
   for (uint16_t i = 0; i < concurrency_; ++i) {
     workers_.push_back(std::make_unique<Worker>(i, registry_, budget_, options_.drain_time));
   }
+  registry_.on_scrape([this] { discovery_.refresh_gauges(); });
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
   if (Status<> committed = commit(std::move(snapshot)); !committed) return committed;
   for (const auto& worker : workers_) worker->start();

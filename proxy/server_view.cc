@@ -109,9 +109,9 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
   out.name = config.name;
   out.observability_name = config.stat_name;
   out.default_priority = breaker_of(config.pool.limits);
-  const auto hosts = hosts_.find(config.name);
-  if (hosts == hosts_.end() || hosts->second == nullptr) return true;
-  for (const upstream::HostInfoPtr& host : hosts->second->hosts) {
+  const upstream::HostSetPtr hosts = discovery_.hosts(config.name);
+  if (hosts == nullptr) return true;
+  for (const upstream::HostInfoPtr& host : hosts->hosts) {
     admin::HostStatus status;
     status.address = host->address;
     status.hostname = host->hostname;
