@@ -33,7 +33,7 @@ struct PeerFacts {
   std::string sha256;
   int64_t valid_from = 0;   // of the decision: seconds since 1970
   int64_t valid_until = 0;
-  bool verified = false;    // the chain leads to a trusted CA
+  bool verified = false;    // the chain leads to a trusted CA, or the certificate is pinned
 };
 
 class Verifier {
@@ -74,7 +74,7 @@ class Verifier {
                 PeerFacts& facts) const;
   Verdict check_chain(const std::vector<X509Ptr>& chain, int64_t now, PeerFacts& facts) const;
   Verdict check_names(const std::vector<San>& sans, std::string_view expected_name) const;
-  Verdict check_hashes(const x509_st& leaf, const PeerFacts& facts) const;
+  Verdict check_hashes(const x509_st& leaf, PeerFacts& facts) const;
   Verdict explain(x509_store_ctx_st& context, const x509_st& leaf) const;
 
   struct FreeStore {
