@@ -18,7 +18,7 @@ uint64_t next_id() noexcept {
 
 H1ClientConnection::H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits,
                                        Owner& owner)
-    : loop_(loop), owner_(owner), limits_(limits), writer_(batch, *this), id_(next_id()) {}
+    : loop_(loop), owner_(owner), limits_(&limits), writer_(batch, *this), id_(next_id()) {}
 
 H1ClientConnection::~H1ClientConnection() { DASSERT(closed_ && sink_ == nullptr); }
 
@@ -145,6 +145,7 @@ void H1ClientConnection::on_readable() {
       on_eof();
       break;
     case io::IoStatus::kError:
+      ended_by_peer_ = true;
       close(upstream_view(transport_->failure()));
       break;
     case io::IoStatus::kAgain:
@@ -183,12 +184,12 @@ size_t H1ClientConnection::read_head(char* data, size_t size) {
   const size_t before = stash_.size();
   if (before != 0) stash_.append(data, size, *head_);
   char* const bytes = before != 0 ? stash_.data() : data;
-  switch (parser_.parse(bytes, before + size, limits_, method_, *head_)) {
+  switch (parser_.parse(bytes, before + size, *limits_, method_, *head_)) {
     case ParseStatus::kNeedMore:
       if (before == 0) stash_.append(data, size, *head_);
       return size;
     case ParseStatus::kFailed:
-      protocol_error(before + size >= limits_.max_bytes ? Event::kTooLarge : Event::kMalformed);
+      protocol_error(before + size >= limits_->max_bytes ? Event::kTooLarge : Event::kMalformed);
       return size;
     case ParseStatus::kDone:
       break;
@@ -265,7 +266,7 @@ size_t H1ClientConnection::read_trailers(char* data, size_t size) {
   const size_t before = stash_.size();
   if (before != 0) stash_.append(data, size, *trailers_);
   char* const bytes = before != 0 ? stash_.data() : data;
-  switch (trailer_parser_.parse(bytes, before + size, limits_, *trailers_)) {
+  switch (trailer_parser_.parse(bytes, before + size, *limits_, *trailers_)) {
     case ParseStatus::kNeedMore:
       if (before == 0) stash_.append(data, size, *trailers_);
       return size;
@@ -301,6 +302,7 @@ void H1ClientConnection::end_exchange(size_t leftover) {
 }
 
 void H1ClientConnection::on_eof() {
+  ended_by_peer_ = true;
   const bool orderly_end = state_ == State::kTunnel || (state_ == State::kBody && body_.framing() == Framing::kUntilClose);
   if (orderly_end) {
     ResponseSink* sink = std::exchange(sink_, nullptr);

@@ -43,18 +43,25 @@ class H1ClientConnection final : public io::Deferred,
     ~Owner() = default;
   };
 
-  // `loop`, `batch`, `owner` and `limits` outlive the connection.
+  // `loop`, `batch` and `owner` outlive the connection, `limits` too or until set_limits().
   H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits, Owner& owner);
   ~H1ClientConnection() override;
 
   void start(std::unique_ptr<io::Transport> transport);
   // Ties the connection, which is idle, to one exchange.  Returns it as what the stream uses.
   UpstreamStream& begin(ResponseSink& sink);
+  // For what is parsed from now on; `limits` outlives the connection or the next call.
+  void set_limits(const HeadLimits& limits) noexcept { limits_ = &limits; }
   // Idempotent; the sink, if any, is told `failure`.
   void close(Failure failure);
 
   [[nodiscard]] bool is_idle() const noexcept { return state_ == State::kIdle && !closed_; }
   [[nodiscard]] uint32_t exchanges() const noexcept { return exchanges_; }
+  [[nodiscard]] uint64_t bytes_sent() const noexcept { return writer_.bytes_sent(); }
+  // May it be used again after this exchange, as far as the last response says?
+  [[nodiscard]] bool keeps_alive() const noexcept { return keep_alive_; }
+  // Did the peer end it?  For counters, once it is closed.
+  [[nodiscard]] bool ended_by_peer() const noexcept { return ended_by_peer_; }
   [[nodiscard]] uint64_t id() const noexcept { return id_; }
   [[nodiscard]] io::Transport& transport() noexcept { return *transport_; }
   // When it last became idle; written by the pool.
@@ -77,7 +84,10 @@ class H1ClientConnection final : public io::Deferred,
   void on_connected() override;
   void on_readable() override;
   void on_writable() override { writer_.on_writable(); }
-  void on_closed(Failure failure) override { close(upstream_view(failure)); }
+  void on_closed(Failure failure) override {
+    ended_by_peer_ = true;
+    close(upstream_view(failure));
+  }
   void on_drained() override;
   void on_write_failed() override;
 
@@ -95,7 +105,7 @@ class H1ClientConnection final : public io::Deferred,
 
   io::Loop& loop_;
   Owner& owner_;
-  const HeadLimits& limits_;
+  const HeadLimits* limits_;
   io::Writer writer_;
   std::unique_ptr<io::Transport> transport_;
   ResponseSink* sink_ = nullptr;
@@ -114,6 +124,7 @@ class H1ClientConnection final : public io::Deferred,
   bool request_done_ : 1 = false;
   bool keep_alive_ : 1 = true;
   bool write_failed_ : 1 = false;
+  bool ended_by_peer_ : 1 = false;
   bool closed_ : 1 = false;
 };
 

@@ -22,7 +22,7 @@ constexpr Duration kFlushTime = std::chrono::minutes(5);
 
 H1ServerConnection::H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits,
                                        Owner& owner)
-    : loop_(loop), owner_(owner), limits_(limits), writer_(batch, *this) {
+    : loop_(loop), owner_(owner), limits_(&limits), writer_(batch, *this) {
   parser_.begin();
 }
 
@@ -133,7 +133,7 @@ size_t H1ServerConnection::read_head(char* data, size_t size) {
   const size_t before = stash_.size();
   if (before != 0) stash_.append(data, size, head);
   char* const bytes = before != 0 ? stash_.data() : data;
-  switch (parser_.parse(bytes, before + size, limits_, head)) {
+  switch (parser_.parse(bytes, before + size, *limits_, head)) {
     case ParseStatus::kNeedMore:
       if (before == 0) stash_.append(data, size, head);
       return size;
@@ -200,7 +200,7 @@ size_t H1ServerConnection::read_trailers(char* data, size_t size) {
   const size_t before = stash_.size();
   if (before != 0) stash_.append(data, size, *trailers_);
   char* const bytes = before != 0 ? stash_.data() : data;
-  switch (trailer_parser_.parse(bytes, before + size, limits_, *trailers_)) {
+  switch (trailer_parser_.parse(bytes, before + size, *limits_, *trailers_)) {
     case ParseStatus::kNeedMore:
       if (before == 0) stash_.append(data, size, *trailers_);
       return size;

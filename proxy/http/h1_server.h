@@ -51,6 +51,7 @@ class H1ServerConnection final : public io::Deferred,
     ~Owner() = default;
   };
 
+  // `loop`, `batch` and `owner` outlive the connection, `limits` too or until set_limits().
   H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits, Owner& owner);
   ~H1ServerConnection() override;
 
@@ -62,6 +63,9 @@ class H1ServerConnection final : public io::Deferred,
   void close(Failure failure, io::Transport::CloseMode mode = io::Transport::CloseMode::kOrderly);
   // No further request: the next head says "connection: close"; an idle connection closes now.
   void drain();
+  // For what is parsed from now on; `limits` outlives the connection or the next call.  Made when
+  // the configuration was reloaded, mostly in new_stream().
+  void set_limits(const HeadLimits& limits) noexcept { limits_ = &limits; }
   // The route took an upgrade: after the final head bytes pass unframed both ways.
   void begin_tunnel();
 
@@ -110,7 +114,7 @@ class H1ServerConnection final : public io::Deferred,
 
   io::Loop& loop_;
   Owner& owner_;
-  const HeadLimits& limits_;
+  const HeadLimits* limits_;
   io::Writer writer_;
   std::unique_ptr<io::Transport> transport_;
   RequestSink* sink_ = nullptr;

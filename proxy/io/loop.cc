@@ -83,6 +83,7 @@ void Loop::end_of_turn() {
   }
   // Destructors may close more; those die in the same pass.
   while (Deferred* object = dead_.pop_front()) delete object;
+  ready_.splice(next_);
   if (ready_.empty()) {
     uv_idle_stop(&impl_->again);
   } else {

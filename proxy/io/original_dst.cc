@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace pillion::io {
 namespace {
@@ -29,6 +30,20 @@ Address original_destination(int fd) noexcept {
   const int level = local.kind() == Address::Kind::kIpv4 ? SOL_IP : SOL_IPV6;
   const Address original = asked_of(fd, level);
   return original == local ? Address{} : original;
+}
+
+bool is_own_ip(const Address& address) noexcept {
+  Address any_port = address;
+  any_port.set_port(0);
+  sockaddr_storage storage{};
+  const socklen_t length = any_port.to_sockaddr(storage);
+  if (!address.is_ip() || length == 0) return false;
+  // Only an address of ours can be bound.
+  const int fd = ::socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const bool is_own = ::bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) == 0;
+  ::close(fd);
+  return is_own;
 }
 
 }  // namespace pillion::io

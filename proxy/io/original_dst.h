@@ -10,4 +10,7 @@ namespace pillion::io {
 // names the address that the connection came to anyway.
 Address original_destination(int fd) noexcept;
 
+// Is the IP one of this host's (of this network namespace)?  Asks the kernel: for rare decisions.
+bool is_own_ip(const Address& address) noexcept;
+
 }  // namespace pillion::io

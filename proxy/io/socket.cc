@@ -112,7 +112,20 @@ void Socket::fail(FailureKind kind, int error) noexcept {
   failure_ = {kind, error};
 }
 
+IoResult Socket::read_unread(char* to, size_t capacity) {
+  const size_t n = unread_->copy(to, capacity);
+  if (n == unread_->size()) {
+    unread_.reset();
+    watch();  // more may be in the kernel
+  } else {
+    unread_->erase(0, n);
+    read_again();
+  }
+  return {n, IoStatus::kOk};
+}
+
 IoResult Socket::read(char* to, size_t capacity) {
+  if (unread_ != nullptr) [[unlikely]] return read_unread(to, capacity);
   if (broken_) return {0, IoStatus::kError};
   ++loop_.counts.reads;
   ssize_t n;

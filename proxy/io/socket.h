@@ -10,6 +10,8 @@
 // libuv holds only a State with a back pointer that close() nulls; the State frees itself.
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "proxy/io/loop.h"
 #include "proxy/io/transport.h"
@@ -42,6 +44,11 @@ class Socket final : public Transport, public ReadyTask {
                                          const SocketOptions& options);
   ~Socket() override;
 
+  // Puts bytes that were read (by an inspector) back: the next reads return them first.
+  void unread(std::string_view bytes) {
+    if (!bytes.empty()) unread_ = std::make_unique<std::string>(bytes);
+  }
+
   void start(TransportObserver& observer) override;
   IoResult read(char* to, size_t capacity) override;
   IoResult write(const iovec* pieces, int count) override;
@@ -52,7 +59,7 @@ class Socket final : public Transport, public ReadyTask {
   void read_again() override;
   // Enters epoll if it has not yet.  Call when a connection becomes idle.
   void watch() override;
-  [[nodiscard]] int raw_fd() const noexcept override { return fd_; }
+  [[nodiscard]] int raw_fd() const noexcept override { return unread_ == nullptr ? fd_ : -1; }
   [[nodiscard]] Failure failure() const noexcept override { return failure_; }
 
   void want_writable() override;
@@ -63,6 +70,7 @@ class Socket final : public Transport, public ReadyTask {
   struct State;
   Socket(Loop& loop, int fd, bool connecting) noexcept;
   void run_ready() override;
+  IoResult read_unread(char* to, size_t capacity);
   void ensure_state();
   void update_interest();
   void on_event(int status, int events);
@@ -73,6 +81,7 @@ class Socket final : public Transport, public ReadyTask {
 
   Loop& loop_;
   TransportObserver* observer_ = nullptr;
+  std::unique_ptr<std::string> unread_;
   State* state_ = nullptr;  // null until the socket enters epoll
   Failure failure_;
   int fd_;

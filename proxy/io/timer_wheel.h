@@ -22,10 +22,15 @@ class Timer : public ListNode<TimerTag> {
  public:
   using Callback = void (*)(void* owner);
   Timer(Callback callback, void* owner) noexcept : callback_(callback), owner_(owner) {}
+  // The callback that calls a member function, for Timers that are constructed in place.
+  template <auto Method, typename T>
+  static Callback call() noexcept {
+    return [](void* o) { (static_cast<T*>(o)->*Method)(); };
+  }
   // A Timer for a member function: `Timer timer_ = Timer::of<&Stream::on_timeout>(this)`.
   template <auto Method, typename T>
   static Timer of(T* owner) noexcept {
-    return Timer([](void* o) { (static_cast<T*>(o)->*Method)(); }, owner);
+    return Timer(call<Method, T>(), owner);
   }
   ~Timer() { cancel(); }
 

@@ -48,14 +48,17 @@ void Balancer::rebuild(const BalancerOptions& options, const std::vector<Ref<Hos
     slices_.push_back(
         {given, is_panic, fails ? nullptr : make_group(options.group, std::move(members), rng)});
   };
-  // Envoy's order: all healthy shares, then the degraded ones.
+  // Envoy's order: all healthy shares, then the degraded ones.  A priority in panic has but one group,
+  // with all of its hosts.
   for (size_t i = 0; i < loads.size(); ++i) {
-    add(loads[i].healthy, loads[i].is_panic, loads[i].is_panic ? levels[i].all : levels[i].healthy);
+    if (loads[i].is_panic) {
+      add(loads[i].healthy + loads[i].degraded, true, levels[i].all);
+    } else {
+      add(loads[i].healthy, false, levels[i].healthy);
+    }
   }
   for (size_t i = 0; i < loads.size(); ++i) {
-    // A priority in panic has but one group, with all of its hosts.
-    add(loads[i].degraded, loads[i].is_panic,
-        loads[i].is_panic ? levels[i].all : levels[i].degraded);
+    if (!loads[i].is_panic) add(loads[i].degraded, false, levels[i].degraded);
   }
 }
 

@@ -13,13 +13,6 @@
 
 namespace pillion::upstream {
 
-struct BalancerOptions {
-  GroupOptions group;
-  uint32_t overprovisioning = 140;  // per cent
-  uint32_t panic_threshold = 50;    // per cent; 0: never
-  bool fail_traffic_on_panic = false;
-};
-
 class Balancer {
  public:
   // The hosts outlive the next rebuild().

@@ -2,13 +2,36 @@
 
 #include <algorithm>
 
+#include "proxy/base/assert.h"
+#include "proxy/base/log.h"
+#include "proxy/io/original_dst.h"
+
 namespace pillion::upstream {
+namespace {
+
+ClusterBlocks make_blocks(const ClusterContext& context, const ClusterConfig& config) {
+  stats::Registry& registry = context.registry;
+  ClusterBlocks blocks;
+  blocks.traffic = registry.block<stats::ClusterStats>(context.worker, config.stat_name);
+  blocks.http1 = registry.block<stats::ClusterHttp1Stats>(context.worker, config.stat_name);
+  if (config.pool.tls) blocks.tls = registry.block<stats::ClusterTlsStats>(context.worker, config.stat_name);
+  return blocks;
+}
+
+// Does a connection to `to` come back to the listener at `own`?
+bool leads_to(const io::Address& to, const io::Address& own) noexcept {
+  if (own.port() != to.port()) return false;
+  if (own == to || (to.is_any() && own.is_loopback())) return true;
+  return own.is_any() && (to.is_any() || to.is_loopback() || io::is_own_ip(to));
+}
+
+}  // namespace
 
 Cluster::Cluster(const ClusterContext& context, std::shared_ptr<const ClusterConfig> config,
                  std::shared_ptr<const HostSet> hosts)
     : context_(context),
       config_(std::move(config)),
-      stats_(context.registry.block<stats::ClusterStats>(context.worker, config_->stat_name)) {
+      blocks_(make_blocks(context, *config_)) {
   if (hosts) adopt_hosts(*hosts);
 }
 
@@ -18,9 +41,9 @@ Host* Cluster::pick(const PickContext& context, Failure* failure) {
   if (config_->type == DiscoveryType::kOriginalDst) return pick_original(context, failure);
   bool panic = false;
   Host* host = balancer_.pick(context_.rng, context.exclude, &panic);
-  if (panic) stats_->lb_healthy_panic.inc();
+  if (panic) stats().lb_healthy_panic.inc();
   if (host == nullptr) {
-    stats_->upstream_cx_none_healthy.inc();
+    stats().upstream_cx_none_healthy.inc();
     *failure = {FailureKind::kNoHealthyUpstream};
   }
   return host;
@@ -32,17 +55,22 @@ Host* Cluster::pick_original(const PickContext& context, Failure* failure) {
   io::Address to = context.original_destination == nullptr ? io::Address{} : *context.original_destination;
   if (config_->original_dst_port != 0) to.set_port(config_->original_dst_port);
   if (!to.is_ip()) {
-    stats_->upstream_cx_none_healthy.inc();
+    stats().original_dst_host_invalid.inc();
+    stats().upstream_cx_none_healthy.inc();
     *failure = {FailureKind::kNoHealthyUpstream};
     return nullptr;
   }
-  for (const io::Address& own : *context.own_addresses) {
-    const bool same_port = own.port() == to.port();
-    if (same_port && (own == to || (own.is_any() && to.is_loopback()))) {
-      stats_->original_dst_is_self.inc();
-      *failure = {FailureKind::kOriginalDstIsSelf};
-      return nullptr;
-    }
+  if (context.own_addresses != nullptr &&
+      std::ranges::any_of(*context.own_addresses,
+                          [&to](const io::Address& own) { return leads_to(to, own); })) {
+    stats().original_dst_is_self.inc();
+    static log::Limit limit{std::chrono::seconds(10)};
+    log::warning(limit, log::kUpstream,
+                 "refused to connect to one of our own listeners: a client called its port directly, or the "
+                 "capture rules do not exclude the sidecar's own traffic",
+                 {{"cluster", config_->name}, {"destination", to}});
+    *failure = {FailureKind::kOriginalDstIsSelf};
+    return nullptr;
   }
   Original& entry = originals_[to];
   entry.used = context_.loop.now();
@@ -66,22 +94,30 @@ void Cluster::expire_original() {
 
 bool Cluster::begin_request() noexcept {
   if (!config_->limits->requests.try_acquire(config_->pool.limits.max_requests)) {
-    stats_->upstream_rq_active_overflow.inc();
-    stats_->upstream_rq_pending_overflow.inc();
+    stats().upstream_rq_active_overflow.inc();
+    stats().upstream_rq_pending_overflow.inc();
     return false;
   }
-  stats_->upstream_rq_total.inc();
-  stats_->upstream_rq_active.inc();
+  stats().upstream_rq_total.inc();
+  stats().upstream_rq_active.inc();
   return true;
 }
 
 void Cluster::end_request() noexcept {
   config_->limits->requests.release();
-  stats_->upstream_rq_active.dec();
+  stats().upstream_rq_active.dec();
 }
 
 Ref<Host> Cluster::make_host(HostInfoPtr info) {
-  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, config_->pool, *config_->limits, *stats_});
+  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, blocks_, config_});
+}
+
+void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {
+  DASSERT(can_keep_connections(*config, *config_));
+  config_ = std::move(config);
+  for_each_pool([this](Pool& pool) { pool.set_config(config_); });
+  balancer_.rebuild(config_->balancer, hosts_, context_.rng);
+  if (cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
 
 void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
@@ -109,8 +145,7 @@ void Cluster::adopt_hosts(const HostSet& set) {
 }
 
 void Cluster::drain() {
-  for (Ref<Host>& host : hosts_) host->pool().drain();
-  for (auto& [address, entry] : originals_) entry.host->pool().drain();
+  for_each_pool([](Pool& pool) { pool.drain(); });
 }
 
 }  // namespace pillion::upstream

@@ -10,6 +10,7 @@
 
 #include "proxy/base/ref.h"
 #include "proxy/stats/registry.h"
+#include "proxy/upstream/balancer.h"
 #include "proxy/upstream/cluster_config.h"
 
 namespace pillion::upstream {
@@ -29,6 +30,11 @@ struct PickContext {
   const std::vector<io::Address>* own_addresses = nullptr;  // of our listeners
 };
 
+// May connections made for one configuration serve the other?
+inline bool can_keep_connections(const ClusterConfig& a, const ClusterConfig& b) noexcept {
+  return a.connection_hash == b.connection_hash && a.limits == b.limits;
+}
+
 class Cluster final : public RefCounted<Cluster> {
  public:
   Cluster(const ClusterContext& context, std::shared_ptr<const ClusterConfig> config,
@@ -36,7 +42,7 @@ class Cluster final : public RefCounted<Cluster> {
   ~Cluster();
 
   [[nodiscard]] const ClusterConfig& config() const noexcept { return *config_; }
-  [[nodiscard]] stats::ClusterStats& stats() noexcept { return *stats_; }
+  [[nodiscard]] stats::ClusterStats& stats() noexcept { return *blocks_.traffic; }
   [[nodiscard]] size_t host_count() const noexcept { return hosts_.size(); }
   [[nodiscard]] const std::vector<Ref<Host>>& hosts() const noexcept { return hosts_; }
 
@@ -49,18 +55,26 @@ class Cluster final : public RefCounted<Cluster> {
 
   // New endpoints: connections of addresses that stay are kept, those of others drain.
   void update_hosts(std::shared_ptr<const HostSet> hosts);
-  // Stops handing out; the last stream ends it.
+  // Takes a configuration that keeps connections (can_keep_connections); hosts and pools stay.
+  // References into config() end here.
+  void reconfigure(std::shared_ptr<const ClusterConfig> config);
+  // Idle connections close, busy ones after their exchange; the last stream ends the cluster.
   void drain();
 
  private:
   Host* pick_original(const PickContext& context, Failure* failure);
+  template <typename Fn>
+  void for_each_pool(Fn&& fn) {
+    for (Ref<Host>& host : hosts_) fn(host->pool());
+    for (auto& [address, entry] : originals_) fn(entry.host->pool());
+  }
   void expire_original();
   void adopt_hosts(const HostSet& set);
   Ref<Host> make_host(HostInfoPtr info);
 
   ClusterContext context_;
   std::shared_ptr<const ClusterConfig> config_;
-  stats::BlockRef<stats::ClusterStats> stats_;
+  ClusterBlocks blocks_;
   std::vector<Ref<Host>> hosts_;
   Balancer balancer_;
   // ORIGINAL_DST: hosts made on demand, dropped after cleanup_interval without use.

@@ -5,15 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "proxy/upstream/balancer.h"
+#include "proxy/upstream/balancer_options.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/limits.h"
-#include "proxy/upstream/pool.h"
+#include "proxy/upstream/pool_options.h"
 
 namespace pillion::upstream {
 
-enum class DiscoveryType : uint8_t { kStatic, kStrictDns, kLogicalDns, kOriginalDst };
-enum class DnsFamily : uint8_t { kAuto, kV4Only, kV6Only, kV4Preferred, kAll };
+// Values are those of the .proto files.
+enum class DiscoveryType : uint8_t { kStatic = 0, kStrictDns = 1, kLogicalDns = 2, kOriginalDst = 4 };
+// kAuto and kV4Preferred ask for the other family only when the first has no address.
+enum class DnsFamily : uint8_t { kAuto = 0, kV4Only = 1, kV6Only = 2, kV4Preferred = 3, kAll = 4 };
 
 // An endpoint that is a name: resolved by discovery into hosts that share the other properties.
 struct DnsTarget {
@@ -25,10 +27,13 @@ struct DnsTarget {
 struct DnsOptions {
   DnsFamily family = DnsFamily::kAuto;
   Duration refresh_rate = std::chrono::seconds(5);
-  Duration failure_refresh_rate = std::chrono::seconds(5);
-  Duration min_ttl = std::chrono::seconds(1);
-  Duration jitter{};
+  // Back-off after failures, with full jitter: from `failure_base`, doubled up to `failure_max`.
+  Duration failure_base = std::chrono::seconds(5);
+  Duration failure_max = std::chrono::seconds(5);
+  Duration min_ttl = std::chrono::seconds(1);  // shorter ones of respect_ttl count as this
+  Duration jitter{};                           // each wait is longer by a random part of it
   bool respect_ttl = false;
+  friend bool operator==(const DnsOptions&, const DnsOptions&) = default;
 };
 
 struct ClusterConfig {
@@ -43,13 +48,22 @@ struct ClusterConfig {
   Duration cleanup_interval = std::chrono::seconds(5);
 
   BalancerOptions balancer;
-  PoolOptions pool;                    // connect timeout, idle timeout, limits, TLS wrapper ...
-  std::shared_ptr<const TransportWrapper> wrapper;  // keeps pool.wrapper alive
-  bool admin_target = false;           // endpoints are our own admin listener
-  std::shared_ptr<SharedLimits> limits = std::make_shared<SharedLimits>();
-  // What existing connections depend on; equal hashes keep pools over a reload.
+  PoolOptions pool;                    // connect timeout, idle timeout, limits, TLS context ...
+  uint32_t buffer_limit = 1024 * 1024;  // per_connection_buffer_limit_bytes
+  bool tracks_remaining = false;        // circuit_breakers: track_remaining
+  bool admin_target = false;            // endpoints are our own admin listener
+  // Shared by all configurations that a cluster name has had; replaced only by adopt_limits().
+  mutable std::shared_ptr<SharedLimits> limits = std::make_shared<SharedLimits>();
+  // Of what existing connections depend on: equal hashes keep pools over a reload.  Both count the
+  // identity of the TLS context, so that a certificate whose file changed makes another hash.
   uint64_t connection_hash = 0;
   uint64_t hash = 0;
 };
+
+// Makes `config` count on the limits of the configuration that it replaces.  Called by control after
+// parsing, before any worker sees `config`.
+inline void adopt_limits(const ClusterConfig& config, const ClusterConfig& replaced) noexcept {
+  config.limits = replaced.limits;
+}
 
 }  // namespace pillion::upstream

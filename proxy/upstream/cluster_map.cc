@@ -1,23 +1,22 @@
 #include "proxy/upstream/cluster_map.h"
 
+#include <utility>
+
 namespace pillion::upstream {
 
 void ClusterMap::set(const ClusterResource& resource) {
-  const auto [it, added] = entries_.try_emplace(resource.config->name);
-  Entry& entry = it->second;
-  const bool unchanged = !added && entry.resource.config->hash == resource.config->hash;
-  if (unchanged) {
-    if (entry.cluster && entry.resource.hosts != resource.hosts && resource.hosts) {
-      entry.cluster->update_hosts(resource.hosts);
-    }
-    entry.resource.hosts = resource.hosts;
+  Entry& entry = entries_[resource.config->name];
+  const ClusterResource before = std::exchange(entry.resource, resource);
+  Cluster* cluster = entry.cluster.get();
+  if (cluster == nullptr) return;
+  if (!can_keep_connections(*before.config, *resource.config)) {
+    // The new one is made at its first use; streams that run keep this one.
+    cluster->drain();
+    entry.cluster.reset();
     return;
   }
-  entry.resource = resource;
-  if (entry.cluster) {
-    entry.cluster->drain();
-    entry.cluster.reset();
-  }
+  if (before.config->hash != resource.config->hash) cluster->reconfigure(resource.config);
+  if (before.hosts != resource.hosts && resource.hosts != nullptr) cluster->update_hosts(resource.hosts);
 }
 
 void ClusterMap::set_hosts(std::string_view name, const std::shared_ptr<const HostSet>& hosts) {

@@ -2,7 +2,8 @@
 // Host: one endpoint of a cluster as one worker sees it: its pool and its load.
 //
 // Reference-counted on its worker: the cluster's balancer holds it while discovery names it, a stream
-// while it uses it.  HostInfo is the immutable part that all workers share.
+// while it uses it (or waits for its pool), and lets it go before its Ref<Cluster>.  HostInfo is the
+// immutable part that all workers share.
 
 #include <memory>
 #include <string_view>
@@ -30,7 +31,8 @@ class Host final : public RefCounted<Host> {
       : identity_(info),
         info_(std::move(info)),
         loop_(context.loop),
-        pool_(new Pool(context, identity_->address)) {}
+        pool_(new Pool(context, *identity_)) {}
+  // Nobody uses or awaits a connection any more: each who does holds the host.
   ~Host() {
     pool_->close_all({FailureKind::kHostRemoved});
     loop_.delete_later(pool_);

@@ -9,17 +9,10 @@
 #include <vector>
 
 #include "proxy/base/rng.h"
+#include "proxy/upstream/balancer_options.h"
 #include "proxy/upstream/host.h"
 
 namespace pillion::upstream {
-
-enum class BalancePolicy : uint8_t { kRoundRobin, kLeastRequest, kRandom };
-
-struct GroupOptions {
-  BalancePolicy policy = BalancePolicy::kRoundRobin;
-  uint32_t choice_count = 2;         // least request with equal weights: the best of so many
-  double active_request_bias = 1.0;  // least request with weights: weight / (active + 1) ^ bias
-};
 
 class HostGroup {
  public:

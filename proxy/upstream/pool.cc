@@ -1,48 +1,53 @@
 #include "proxy/upstream/pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/tls/tls_transport.h"
+#include "proxy/upstream/pool_entry.h"
 
 namespace pillion::upstream {
 
-struct Pool::Entry final : ListNode<AllTag>, ListNode<IdleTag> {
-  explicit Entry(Pool& pool)
-      : connection(std::make_unique<http::H1ClientConnection>(
-            pool.context_.loop, pool.context_.batch, pool.context_.options.head_limits,
-            static_cast<http::H1ClientConnection::Owner&>(pool))) {
-    connection->pool_slot = this;
-  }
-  std::unique_ptr<http::H1ClientConnection> connection;
-  Instant began{};
-  bool connected = false;
-};
-
-Pool::Pool(const Context& context, const io::Address& address) : context_(context), address_(address) {}
+Pool::Pool(const Context& context, const HostInfo& host)
+    : loop_(context.loop),
+      batch_(context.batch),
+      stats_(context.stats),
+      config_(context.config),
+      host_(host),
+      head_limits_(config_->pool.head_limits) {}
 
 Pool::~Pool() { DASSERT(open_ == 0 && waiters_.empty()); }
 
+// --- Waiters ------------------------------------------------------------------------------------
+
 http::H1ClientConnection* Pool::acquire(PoolWaiter& waiter, Failure* refused) {
-  stats::ClusterStats& stats = context_.stats;
+  if (closed_) {
+    *refused = {FailureKind::kHostRemoved};
+    return nullptr;
+  }
   while (Entry* entry = idle_.pop_front()) {
-    // The loop may have slept through its idle timeout by up to a slot.
-    const Duration idle = context_.loop.now() - entry->connection->idle_since;
-    if (context_.options.idle_timeout == Duration{} || idle < context_.options.idle_timeout) {
+    // A timer comes up to a slot late.
+    if (is_past(entry->connection->idle_since, options().idle_timeout)) {
+      traffic().upstream_cx_idle_timeout.inc();
+      close_entry(*entry, FailureKind::kIdleTimeout);
+    } else if (is_used_up(*entry)) {
+      close_entry(*entry, FailureKind::kNone);
+    } else {
+      entry->busy = true;
       return entry->connection.get();
     }
-    stats.upstream_cx_idle_timeout.inc();
-    entry->connection->close({FailureKind::kIdleTimeout});
   }
-  if (!context_.limits.pending.try_acquire(context_.options.limits.max_pending)) {
-    stats.upstream_rq_pending_overflow.inc();
+  if (!limits().pending.try_acquire(options().limits.max_pending)) {
+    traffic().upstream_rq_pending_overflow.inc();
     *refused = {FailureKind::kOverflow};
     return nullptr;
   }
   waiters_.push_back(waiter);
   ++waiting_;
-  stats.upstream_rq_pending_total.inc();
-  stats.upstream_rq_pending_active.inc();
-  if (connecting_count_ < waiting_) open_connection();
+  traffic().upstream_rq_pending_total.inc();
+  traffic().upstream_rq_pending_active.inc();
+  open_for_waiters();
   return nullptr;
 }
 
@@ -50,32 +55,46 @@ void Pool::cancel(PoolWaiter& waiter) {
   if (!waiter.ListNode<WaiterTag>::is_linked()) return;
   waiter.ListNode<WaiterTag>::unlink();
   --waiting_;
-  context_.limits.pending.release();
-  context_.stats.upstream_rq_pending_active.dec();
+  limits().pending.release();
+  traffic().upstream_rq_pending_active.dec();
+}
+
+void Pool::open_for_waiters() {
+  if (connecting_count_ < waiting_ && !closed_) open_connection();
+}
+
+// --- Opening ------------------------------------------------------------------------------------
+
+std::unique_ptr<io::Transport> Pool::make_transport() {
+  std::unique_ptr<io::Transport> transport =
+      io::Socket::connect(loop_, host_.address, options().source, options().socket);
+  const std::shared_ptr<const tls::Context>& context = options().tls;
+  if (context == nullptr) return transport;
+  tls::TlsTransport::Options tls;
+  // The transport falls back to the context's name.
+  if (context->uses_host_name_as_sni()) tls.sni = host_.hostname;
+  tls.cluster_stats = stats_.tls.get();
+  return std::make_unique<tls::TlsTransport>(loop_, std::move(transport), context, tls);
 }
 
 bool Pool::open_connection() {
-  stats::ClusterStats& stats = context_.stats;
-  if (!context_.limits.connections.try_acquire(context_.options.limits.max_connections)) {
-    stats.upstream_cx_overflow.inc();
+  if (!limits().connections.try_acquire(options().limits.max_connections)) {
+    traffic().upstream_cx_overflow.inc();
     // A pool without any connection may still open one, so that every host makes progress.
     if (open_ != 0) return false;
-    context_.limits.connections.acquire();
+    limits().connections.acquire();
   }
   auto* entry = new Entry(*this);
-  entry->began = context_.loop.now();
+  entry->began = loop_.now();
   ++open_;
   ++connecting_count_;
   connecting_.push_back(*entry);
-  stats.upstream_cx_total.inc();
-  stats.upstream_cx_http1_total.inc();
-  stats.upstream_cx_active.inc();
-  std::unique_ptr<io::Transport> transport =
-      io::Socket::connect(context_.loop, address_, context_.options.source, context_.options.socket);
-  if (const TransportWrapper* wrapper = context_.options.wrapper) {
-    transport = wrapper->wrap(context_.loop, std::move(transport));
-  }
-  if (!connect_timer_.is_armed()) context_.loop.arm(connect_timer_, context_.options.connect_timeout);
+  traffic().upstream_cx_total.inc();
+  traffic().upstream_cx_http1_total.inc();
+  traffic().upstream_cx_active.inc();
+  std::unique_ptr<io::Transport> transport = make_transport();
+  entry->transport = transport.get();
+  if (!connect_timer_.is_armed()) loop_.arm(connect_timer_, options().connect_timeout);
   entry->connection->start(std::move(transport));
   return true;
 }
@@ -90,105 +109,156 @@ void Pool::on_client_connected(http::H1ClientConnection& connection) {
   --connecting_count_;
   entry.ListNode<AllTag>::unlink();
   ready_.push_back(entry);
-  context_.stats.upstream_cx_connect_ms.record(context_.loop.now() - entry.began);
+  traffic().upstream_cx_connect_ms.record(loop_.now() - entry.began);
   serve_or_keep(entry);
 }
 
+// --- Between exchanges --------------------------------------------------------------------------
+
 void Pool::on_client_idle(http::H1ClientConnection& connection) {
-  const PoolOptions& o = context_.options;
-  const Instant now = context_.loop.now();
+  Entry& entry = *entry_of(connection);
+  entry.busy = false;
+  count_sent(entry);
+  if (is_used_up(entry)) return close_entry(entry, FailureKind::kNone);
+  serve_or_keep(entry);
+}
+
+bool Pool::is_past(Instant since, Duration limit) const noexcept {
+  return limit != Duration{} && loop_.now() - since >= limit;
+}
+
+bool Pool::is_used_up(const Entry& entry) {
+  const PoolOptions& o = options();
+  const http::H1ClientConnection& connection = *entry.connection;
   if (o.max_requests_per_connection != 0 && connection.exchanges() >= o.max_requests_per_connection) {
-    context_.stats.upstream_cx_max_requests.inc();
-    return connection.close({FailureKind::kNone});
+    traffic().upstream_cx_max_requests.inc();
+    return true;
   }
-  const bool old = o.max_connection_duration != Duration{} && now - connection.connected_at >= o.max_connection_duration;
-  if (draining_ || old) return connection.close({FailureKind::kDraining});
-  serve_or_keep(*entry_of(connection));
+  if (!is_past(connection.connected_at, o.max_connection_duration)) return false;
+  traffic().upstream_cx_max_duration_reached.inc();
+  return true;
 }
 
 void Pool::serve_or_keep(Entry& entry) {
   http::H1ClientConnection& connection = *entry.connection;
   if (PoolWaiter* waiter = waiters_.front()) {
     cancel(*waiter);
+    entry.busy = true;
     return waiter->on_pool_ready(connection);
   }
-  const Instant now = context_.loop.now();
-  connection.idle_since = now;
+  if (draining_) return close_entry(entry, FailureKind::kDraining);
+  connection.idle_since = loop_.now();
   idle_.push_front(entry);
-  const Duration timeout = context_.options.idle_timeout;
-  if (timeout != Duration{} && !idle_timer_.is_armed()) context_.loop.arm(idle_timer_, timeout);
+  Instant due{};
+  if (options().idle_timeout != Duration{}) due = connection.idle_since + options().idle_timeout;
+  if (options().max_connection_duration != Duration{}) {
+    const Instant end = connection.connected_at + options().max_connection_duration;
+    due = due == Instant{} ? end : std::min(due, end);
+  }
+  if (due != Instant{} && (!idle_timer_.is_armed() || due < idle_timer_.deadline())) {
+    loop_.arm_at(idle_timer_, due);
+  }
 }
 
 void Pool::on_idle_timer() {
-  const Instant now = context_.loop.now();
-  const Duration timeout = context_.options.idle_timeout;
+  const PoolOptions& o = options();
+  Instant next{};
+  const auto is_due = [&](Instant since, Duration limit) {
+    if (limit == Duration{}) return false;
+    if (is_past(since, limit)) return true;
+    next = next == Instant{} ? since + limit : std::min(next, since + limit);
+    return false;
+  };
   while (Entry* oldest = idle_.back()) {
-    const Instant due = oldest->connection->idle_since + timeout;
-    if (due > now) return context_.loop.arm_at(idle_timer_, due);
-    context_.stats.upstream_cx_idle_timeout.inc();
-    oldest->connection->close({FailureKind::kIdleTimeout});
+    if (!is_due(oldest->connection->idle_since, o.idle_timeout)) break;
+    traffic().upstream_cx_idle_timeout.inc();
+    close_entry(*oldest, FailureKind::kIdleTimeout);
   }
+  if (o.max_connection_duration != Duration{}) {
+    // The list is sorted by another time, so all are looked at.
+    IntrusiveList<Entry, IdleTag> checked;
+    while (Entry* entry = idle_.pop_front()) {
+      if (is_due(entry->connection->connected_at, o.max_connection_duration)) {
+        traffic().upstream_cx_max_duration_reached.inc();
+        close_entry(*entry, FailureKind::kNone);
+      } else {
+        checked.push_back(*entry);
+      }
+    }
+    idle_.splice(checked);
+  }
+  if (next != Instant{}) loop_.arm_at(idle_timer_, next);
 }
 
 void Pool::on_connect_timer() {
-  const Instant now = context_.loop.now();
   while (Entry* oldest = connecting_.front()) {
-    const Instant due = oldest->began + context_.options.connect_timeout;
-    if (due > now) return context_.loop.arm_at(connect_timer_, due);
-    context_.stats.upstream_cx_connect_timeout.inc();
-    oldest->connection->close({FailureKind::kConnectTimeout});
+    const Instant due = oldest->began + options().connect_timeout;
+    if (due > loop_.now()) return loop_.arm_at(connect_timer_, due);
+    traffic().upstream_cx_connect_timeout.inc();
+    close_entry(*oldest, FailureKind::kConnectTimeout);
   }
 }
 
+// --- The end ------------------------------------------------------------------------------------
+
+void Pool::close_entry(Entry& entry, FailureKind kind) { entry.connection->close({kind}); }
+
 void Pool::on_client_closed(http::H1ClientConnection& connection, Failure failure) {
-  Entry* entry = entry_of(connection);
+  const std::unique_ptr<Entry> entry(entry_of(connection));
   entry->ListNode<IdleTag>::unlink();
   entry->ListNode<AllTag>::unlink();
   --open_;
-  context_.limits.connections.release();
-  stats::ClusterStats& stats = context_.stats;
-  stats.upstream_cx_active.dec();
-  stats.upstream_cx_destroy.inc();
-  const bool was_connected = entry->connected;
-  context_.loop.delete_later(std::move(entry->connection));
-  delete entry;
-  if (was_connected) {
-    // Waiters that could not open one may now.
-    if (connecting_count_ < waiting_ && !draining_) open_connection();
-    return;
-  }
+  limits().connections.release();
+  count_sent(*entry);
+  count_closed(*entry, failure);
+  loop_.delete_later(std::move(entry->connection));
+  if (entry->connected) return open_for_waiters();
   --connecting_count_;
-  stats.upstream_cx_connect_fail.inc();
-  // Each failed connect fails one waiter: the stream decides whether it tries another host.
-  if (PoolWaiter* waiter = waiters_.front()) {
+  traffic().upstream_cx_connect_fail.inc();
+  if (closed_) return;
+  note_failure(*entry, failure);
+  fail_stranded(failure);
+}
+
+// Fails the waiters that no connect is left for: as a rule one, which decides whether it tries
+// another host.
+void Pool::fail_stranded(Failure failure) {
+  // They may come back at once; those who do are not failed a second time here.
+  IntrusiveList<PoolWaiter, WaiterTag> stranded;
+  for (uint32_t n = waiting_; n > connecting_count_; --n) stranded.push_back(*waiters_.pop_front());
+  while (PoolWaiter* waiter = stranded.front()) {
     cancel(*waiter);
-    stats.upstream_rq_pending_failure_eject.inc();
+    traffic().upstream_rq_pending_failure_eject.inc();
     waiter->on_pool_failure(failure);
   }
 }
 
-void Pool::on_client_event(http::H1ClientConnection::Event event) {
-  if (event == http::H1ClientConnection::Event::kTruncated) return;
-  context_.stats.upstream_cx_protocol_error.inc();
-}
-
-void Pool::on_client_bytes(uint64_t received, uint64_t) {
-  context_.stats.upstream_cx_rx_bytes_total.add(received);
-}
-
 void Pool::drain() {
   draining_ = true;
-  while (Entry* entry = idle_.front()) entry->connection->close({FailureKind::kDraining});
+  while (Entry* entry = idle_.front()) close_entry(*entry, FailureKind::kDraining);
 }
 
 void Pool::close_all(Failure failure) {
-  draining_ = true;
+  draining_ = closed_ = true;
   while (PoolWaiter* waiter = waiters_.front()) {
     cancel(*waiter);
     waiter->on_pool_failure(failure);
   }
   while (Entry* entry = connecting_.front()) entry->connection->close(failure);
   while (Entry* entry = ready_.front()) entry->connection->close(failure);
+  idle_timer_.cancel();
+  connect_timer_.cancel();
+}
+
+void Pool::set_config(std::shared_ptr<const ClusterConfig> config) {
+  // What was acquired on other limits could never be given back.
+  DASSERT(config->limits == config_->limits || is_empty());
+  config_ = std::move(config);
+  head_limits_ = options().head_limits;
+  if (Entry* oldest = connecting_.front()) {
+    loop_.arm_at(connect_timer_, oldest->began + options().connect_timeout);
+  }
+  if (!idle_.empty()) on_idle_timer();
 }
 
 }  // namespace pillion::upstream

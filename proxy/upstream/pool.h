@@ -9,36 +9,22 @@
 // acquire() never calls the waiter on the caller's stack.  Closing the pool fails every waiter.
 // An idle connection is watched: if the peer closes it or sends something, it leaves the pool in
 // the turn that learns of it, and so is not handed out.
+//
+// A waiter always has a connection on its way, or a busy one of this pool to hope for: a connect
+// that fails takes with it the waiters that no other connect is for.
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "proxy/base/intrusive_list.h"
 #include "proxy/http/h1_client.h"
 #include "proxy/io/socket.h"
-#include "proxy/stats/blocks.h"
-#include "proxy/upstream/limits.h"
+#include "proxy/stats/registry.h"
+#include "proxy/upstream/cluster_config.h"
 
 namespace pillion::upstream {
-
-// Makes what runs over the socket; null in PoolOptions for plain text.  Immutable, shared.
-class TransportWrapper {
- public:
-  virtual ~TransportWrapper() = default;
-  virtual std::unique_ptr<io::Transport> wrap(io::Loop& loop, std::unique_ptr<io::Transport> lower) const = 0;
-};
-
-struct PoolOptions {
-  http::HeadLimits head_limits;
-  io::SocketOptions socket;
-  io::Address source;              // kNone: chosen by the kernel
-  Duration connect_timeout = std::chrono::seconds(5);
-  Duration idle_timeout = std::chrono::seconds(60);      // 0: never
-  Duration max_connection_duration{};                    // 0: none
-  uint32_t max_requests_per_connection = 0;              // 0: no limit
-  LimitValues limits;
-  const TransportWrapper* wrapper = nullptr;
-};
 
 struct WaiterTag {};
 
@@ -46,35 +32,58 @@ class PoolWaiter : public ListNode<WaiterTag> {
  public:
   // The connection is idle and now the waiter's: it calls begin() at once.
   virtual void on_pool_ready(http::H1ClientConnection& connection) = 0;
+  // Pool::last_failure_reason() says more.
   virtual void on_pool_failure(Failure failure) = 0;
 
  protected:
   ~PoolWaiter() = default;
 };
 
+// What a worker counts for a cluster.
+struct ClusterBlocks {
+  stats::BlockRef<stats::ClusterStats> traffic;
+  stats::BlockRef<stats::ClusterHttp1Stats> http1;
+  stats::BlockRef<stats::ClusterTlsStats> tls;  // only if the cluster speaks TLS
+};
+
 class Pool final : private http::H1ClientConnection::Owner, public io::Deferred {
  public:
-  // All references outlive the pool; `options` is kept alive by the host's cluster.
+  // The references outlive the pool's last connection.
   struct Context {
     io::Loop& loop;
     io::WriteBatch& batch;
-    const PoolOptions& options;
-    SharedLimits& limits;
-    stats::ClusterStats& stats;
+    ClusterBlocks& stats;
+    std::shared_ptr<const ClusterConfig> config;
   };
-  Pool(const Context& context, const io::Address& address);
-  ~Pool() override;
+  // `host` outlives close_all().
+  Pool(const Context& context, const HostInfo& host);
+  ~Pool() override;  // after close_all()
 
   // An idle connection, or null: then `waiter` is queued, or was refused (`*refused` says why).
   http::H1ClientConnection* acquire(PoolWaiter& waiter, Failure* refused);
   // A waiter that lost interest.
   void cancel(PoolWaiter& waiter);
-  // Stops handing out; idle connections close now, busy ones after their exchange.
+  // Idle connections close now, the others after their exchange.  Whoever still holds the host may
+  // go on acquiring.
   void drain();
+  // Ends everything; nothing can be acquired any more.
   void close_all(Failure failure);
+  // A configuration with an equal connection_hash takes effect: at once, but for connections that
+  // were already given their deadline.
+  void set_config(std::shared_ptr<const ClusterConfig> config);
 
+  // A transport that connects to the host as the pool's own do, for users that need bytes instead of
+  // HTTP.  They start, count and close it.
+  [[nodiscard]] std::unique_ptr<io::Transport> make_transport();
+
+  // Why the last connect failed, in words, for %UPSTREAM_TRANSPORT_FAILURE_REASON%; valid until the
+  // next one fails.
+  [[nodiscard]] std::string_view last_failure_reason() const noexcept {
+    return last_failure_ ? std::string_view(*last_failure_) : std::string_view();
+  }
   [[nodiscard]] bool is_empty() const noexcept { return open_ == 0 && waiters_.empty(); }
   [[nodiscard]] uint32_t open_connections() const noexcept { return open_; }
+  [[nodiscard]] uint32_t waiting() const noexcept { return waiting_; }
 
  private:
   struct AllTag {};
@@ -88,23 +97,41 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   void on_client_bytes(uint64_t received, uint64_t sent) override;
 
   bool open_connection();
+  void open_for_waiters();
   static Entry* entry_of(http::H1ClientConnection& connection) noexcept;
+  // Is it too old, or has it served enough?  Then it was counted, and is to be closed.
+  bool is_used_up(const Entry& entry);
+  bool is_past(Instant since, Duration limit) const noexcept;
   void serve_or_keep(Entry& entry);
+  void close_entry(Entry& entry, FailureKind kind);
+  void count_closed(const Entry& entry, Failure failure);
+  void count_sent(Entry& entry);
+  void note_failure(const Entry& entry, Failure failure);
+  void fail_stranded(Failure failure);
   void on_idle_timer();
   void on_connect_timer();
+  [[nodiscard]] const PoolOptions& options() const noexcept { return config_->pool; }
+  [[nodiscard]] SharedLimits& limits() const noexcept { return *config_->limits; }
+  [[nodiscard]] stats::ClusterStats& traffic() const noexcept { return *stats_.traffic; }
 
-  Context context_;
-  io::Address address_;
+  io::Loop& loop_;
+  io::WriteBatch& batch_;
+  ClusterBlocks& stats_;
+  std::shared_ptr<const ClusterConfig> config_;
+  const HostInfo& host_;
+  http::HeadLimits head_limits_;  // connections refer to it while configurations come and go
   IntrusiveList<PoolWaiter, WaiterTag> waiters_;
   IntrusiveList<Entry, AllTag> connecting_;
   IntrusiveList<Entry, AllTag> ready_;      // connected, idle or busy
   IntrusiveList<Entry, IdleTag> idle_;      // front: used last
   io::Timer idle_timer_ = io::Timer::of<&Pool::on_idle_timer>(this);
   io::Timer connect_timer_ = io::Timer::of<&Pool::on_connect_timer>(this);
+  std::unique_ptr<std::string> last_failure_;
   uint32_t open_ = 0;
   uint32_t connecting_count_ = 0;
   uint32_t waiting_ = 0;
   bool draining_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace pillion::upstream

@@ -14,9 +14,7 @@ uint32_t capacity(uint32_t usable, uint32_t total, uint32_t overprovisioning) no
 
 bool is_below(const PriorityHealth& p, uint32_t threshold) noexcept {
   if (p.total == 0) return threshold > 0;
-  const uint64_t percent =
-      uint64_t{100} * p.healthy / p.total + uint64_t{100} * p.degraded / p.total;
-  return percent < threshold;
+  return uint64_t{100} * (uint64_t{p.healthy} + p.degraded) < uint64_t{threshold} * p.total;
 }
 
 void spread_by_health(std::vector<PriorityLoad>& loads, std::span<const PriorityHealth> priorities,

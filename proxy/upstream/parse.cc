@@ -1,0 +1,141 @@
+#include "proxy/upstream/parse.h"
+
+#include <cstdint>
+
+#include "proxy/base/str.h"
+#include "proxy/config/value_hash.h"
+#include "proxy/upstream/parse_parts.h"
+
+namespace pillion::upstream {
+namespace {
+
+using config::combine_hashes;
+using config::EnumRow;
+using config::hash_value;
+using config::Node;
+
+constexpr EnumRow kTypes[] = {
+    {"STATIC", static_cast<int>(DiscoveryType::kStatic)},
+    {"STRICT_DNS", static_cast<int>(DiscoveryType::kStrictDns)},
+    {"LOGICAL_DNS", static_cast<int>(DiscoveryType::kLogicalDns)},
+    {"EDS", 3, kLater},
+    {"ORIGINAL_DST", static_cast<int>(DiscoveryType::kOriginalDst)},
+};
+
+constexpr EnumRow kFamilies[] = {
+    {"AUTO", static_cast<int>(DnsFamily::kAuto)},
+    {"V4_ONLY", static_cast<int>(DnsFamily::kV4Only)},
+    {"V6_ONLY", static_cast<int>(DnsFamily::kV6Only)},
+    {"V4_PREFERRED", static_cast<int>(DnsFamily::kV4Preferred)},
+    {"ALL", static_cast<int>(DnsFamily::kAll)},
+};
+
+// A time between two lookups: Envoy wants more than a millisecond.
+Duration parse_rate(const Node& node, Duration fallback) {
+  const Duration rate = node.as_duration_or(fallback);
+  if (node.is_present() && rate <= std::chrono::milliseconds(1)) node.expected("more than 1ms");
+  return rate;
+}
+
+void parse_dns(const Node& node, DnsOptions& out) {
+  out.family = node["dns_lookup_family"].as_enum_or(out.family, kFamilies);
+  out.refresh_rate = parse_rate(node["dns_refresh_rate"], out.refresh_rate);
+  out.failure_base = out.failure_max = out.refresh_rate;
+  if (const Node failure = node["dns_failure_refresh_rate"]) {
+    out.failure_base = parse_rate(failure.required("base_interval"), out.refresh_rate);
+    // Envoy's default.
+    out.failure_max = parse_rate(failure["max_interval"], 10 * out.failure_base);
+    if (out.failure_max < out.failure_base) {
+      failure["max_interval"].expected("at least base_interval");
+    }
+    failure.reject_unknown_keys();
+  }
+  out.respect_ttl = node["respect_dns_ttl"].as_bool_or(false);
+  out.jitter = node["dns_jitter"].as_duration_or(Duration{});
+}
+
+void parse_original_dst(const Node& node, ClusterConfig& out) {
+  out.cleanup_interval = node["cleanup_interval"].as_duration_or(out.cleanup_interval);
+  if (node.has("cleanup_interval") && out.cleanup_interval <= Duration{}) {
+    node["cleanup_interval"].expected("more than 0s");
+  }
+  const Node options = node["original_dst_lb_config"];
+  if (options.is_missing()) return;
+  if (out.type != DiscoveryType::kOriginalDst) {
+    options.error("only clusters of type ORIGINAL_DST have it");
+  }
+  // Whoever may set the header would choose any destination behind the sidecar.
+  refuse_true(options, "use_http_header");
+  options.unsupported({"http_header_name", "metadata_key"}, kLater);
+  const uint32_t port = options["upstream_port_override"].as_u32_or(0, 0, UINT16_MAX);
+  out.original_dst_port = static_cast<uint16_t>(port);
+  options.reject_unknown_keys();
+}
+
+void refuse_the_rest(const Node& node) {
+  // Effects that need what is refused elsewhere, or that only tune a choice which is made otherwise
+  // here: hosts that discovery drops drain in any case, and control waits for every new cluster.
+  node.ignore({"ignore_health_on_host_removal", "drain_connections_on_host_removal",
+               "close_connections_on_host_health_failure", "wait_for_warm_on_init",
+               "lrs_report_endpoint_metrics"});
+  node.unsupported({"eds_cluster_config", "cluster_type", "health_checks", "outlier_detection",
+                    "lb_subset_config", "ring_hash_lb_config", "maglev_lb_config",
+                    "load_balancing_policy", "metadata", "filters", "lrs_server",
+                    "transport_socket_matches", "transport_socket_matcher", "track_timeout_budgets",
+                    "track_cluster_stats", "upstream_config", "preconnect_policy",
+                    "connection_pool_per_downstream_connection", "dns_resolvers",
+                    "dns_resolution_config", "typed_dns_resolver_config",
+                    "use_tcp_for_dns_lookups", "stats_matcher", "queuing_policies",
+                    "per_connection_buffer_high_watermark_timeout"},
+                   kLater);
+  node.unsupported({"hosts"}, "use load_assignment");
+  node.unsupported({"tls_context"}, "use transport_socket");
+  node.unsupported({"protocol_selection"}, "use typed_extension_protocol_options");
+  node.reject_unknown_keys();
+}
+
+void set_hashes(const Node& node, ClusterConfig& out) {
+  // Certificates are read from files, so that equal text may stand for another context; equal
+  // contexts are one object.
+  const uint64_t context = reinterpret_cast<uintptr_t>(out.pool.tls.get());
+  out.hash = combine_hashes(hash_value(node), context);
+  uint64_t hash = combine_hashes(static_cast<uint64_t>(out.type), context);
+  hash = combine_hashes(hash, std::hash<std::string>{}(out.stat_name));
+  hash = combine_hashes(hash, hash_value(node["transport_socket"]));
+  hash = combine_hashes(hash, hash_value(node["upstream_bind_config"]));
+  hash = combine_hashes(hash, hash_value(node["upstream_connection_options"]));
+  out.connection_hash = combine_hashes(hash, out.original_dst_port);
+}
+
+}  // namespace
+
+void refuse_true(const Node& node, std::string_view key) {
+  const Node flag = node[key];
+  if (flag.as_bool_or(false)) {
+    flag.error(str("known to Envoy v3 but not supported by Pillion yet (", kLater, ")"));
+  }
+}
+
+std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
+  auto out = std::make_shared<ClusterConfig>();
+  out->name = node["name"].as_string();
+  out->stat_name = node["alt_stat_name"].as_string_or("");
+  if (out->stat_name.empty()) out->stat_name = out->name;
+  out->type = node["type"].as_enum_or(out->type, kTypes);
+  const Node timeout = node["connect_timeout"];
+  out->pool.connect_timeout = timeout.as_duration_or(out->pool.connect_timeout);
+  if (timeout.is_present() && out->pool.connect_timeout <= Duration{}) timeout.expected("more than 0s");
+  out->buffer_limit = node["per_connection_buffer_limit_bytes"].as_u32_or(out->buffer_limit, 1);
+  parse_balancing(node, *out);
+  parse_circuit_breakers(node["circuit_breakers"], *out);
+  parse_endpoints(node, *out);
+  parse_dns(node, out->dns);
+  parse_original_dst(node, *out);
+  parse_http_options(node, *out);
+  parse_transport(node, *out);
+  set_hashes(node, *out);
+  refuse_the_rest(node);
+  return out;
+}
+
+}  // namespace pillion::upstream

@@ -1,0 +1,18 @@
+#pragma once
+// config::Node -> ClusterConfig (config.cluster.v3.Cluster).
+//
+// What Envoy's Cluster has and this parser does not know is refused by name; see parse.cc for what is
+// ignored, and why that changes nothing.
+
+#include <memory>
+
+#include "proxy/config/node.h"
+#include "proxy/upstream/cluster_config.h"
+
+namespace pillion::upstream {
+
+// Errors go to the node's list; what comes back is then good for further checks only.  Never null.
+// Reads the files that a TLS context names, so it belongs on a thread that may block.
+std::shared_ptr<const ClusterConfig> parse_cluster(const config::Node& node);
+
+}  // namespace pillion::upstream

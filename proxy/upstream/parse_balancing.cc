@@ -1,0 +1,107 @@
+// Which host gets a request, and how many at most.
+#include <cmath>
+#include <utility>
+
+#include "proxy/base/str.h"
+#include "proxy/upstream/parse_parts.h"
+
+namespace pillion::upstream {
+namespace {
+
+using config::EnumRow;
+using config::Node;
+
+enum Policy : int { kPolicyRoundRobin = 0, kPolicyLeastRequest = 1, kPolicyRandom = 3, kPolicyProvided = 6 };
+constexpr EnumRow kPolicies[] = {
+    {"ROUND_ROBIN", kPolicyRoundRobin},
+    {"LEAST_REQUEST", kPolicyLeastRequest},
+    {"RING_HASH", 2, kLater},
+    {"RANDOM", kPolicyRandom},
+    {"MAGLEV", 5, kLater},
+    {"CLUSTER_PROVIDED", kPolicyProvided},
+    {"LOAD_BALANCING_POLICY_CONFIG", 7, kLater},
+};
+constexpr EnumRow kPriorities[] = {{"DEFAULT", 0}, {"HIGH", 1}};
+
+void parse_policy(const Node& node, ClusterConfig& out) {
+  const bool is_original = out.type == DiscoveryType::kOriginalDst;
+  const int policy = node.as_enum_or<int>(kPolicyRoundRobin, kPolicies);
+  if (is_original && policy != kPolicyProvided) {
+    node.error("clusters of type ORIGINAL_DST need lb_policy CLUSTER_PROVIDED");
+  } else if (!is_original && policy == kPolicyProvided) {
+    node.error("only clusters of type ORIGINAL_DST provide their own balancing");
+  }
+  GroupOptions& group = out.balancer.group;
+  if (policy == kPolicyLeastRequest) group.policy = BalancePolicy::kLeastRequest;
+  if (policy == kPolicyRandom) group.policy = BalancePolicy::kRandom;
+}
+
+void parse_round_robin(const Node& node) {
+  if (node.is_missing()) return;
+  node.unsupported({"slow_start_config"}, kLater);
+  node.reject_unknown_keys();
+}
+
+void parse_least_request(const Node& node, GroupOptions& out) {
+  if (node.is_missing()) return;
+  out.choice_count = node["choice_count"].as_u32_or(out.choice_count, 2);
+  const Node bias = node["active_request_bias"].runtime_default();
+  out.active_request_bias = bias.as_double_or(out.active_request_bias);
+  if (!(out.active_request_bias >= 0.0)) bias.expected("a number of at least 0");
+  node.unsupported({"slow_start_config"}, kLater);
+  node.reject_unknown_keys();
+}
+
+void parse_common(const Node& node, BalancerOptions& out) {
+  if (node.is_missing()) return;
+  const double panic = node["healthy_panic_threshold"].as_percent_or(out.panic_threshold);
+  out.panic_threshold = static_cast<uint32_t>(std::lround(panic));
+  if (const Node zone = node["zone_aware_lb_config"]) {
+    out.fail_traffic_on_panic = zone["fail_traffic_on_panic"].as_bool_or(false);
+    zone.unsupported({"routing_enabled", "min_cluster_size", "force_locality_direct_routing",
+                      "force_local_zone", "locality_basis"},
+                     kLater);
+    zone.reject_unknown_keys();
+  }
+  refuse_true(node, "close_connections_on_host_set_change");
+  // Updates are applied as they come; the others belong to health checks and stateful sessions.
+  node.ignore({"update_merge_window", "ignore_new_hosts_until_first_hc", "override_host_status"});
+  node.unsupported({"locality_weighted_lb_config", "consistent_hashing_lb_config"}, kLater);
+  node.reject_unknown_keys();
+}
+
+}  // namespace
+
+void parse_balancing(const Node& cluster, ClusterConfig& out) {
+  parse_policy(cluster["lb_policy"], out);
+  parse_round_robin(cluster["round_robin_lb_config"]);
+  parse_least_request(cluster["least_request_lb_config"], out.balancer.group);
+  parse_common(cluster["common_lb_config"], out.balancer);
+}
+
+// Those of priority HIGH are checked and have no effect: no route can give a request that priority.
+void parse_circuit_breakers(const Node& node, ClusterConfig& out) {
+  if (node.is_missing()) return;
+  bool seen[2] = {};
+  for (const Node item : node["thresholds"].items()) {
+    const bool is_high = item["priority"].as_enum_or<int>(0, kPriorities) == 1;
+    if (std::exchange(seen[is_high], true)) {
+      item.error(str("thresholds of priority ", is_high ? "HIGH" : "DEFAULT", " are in the list already"));
+    }
+    LimitValues limits;
+    limits.max_connections = item["max_connections"].as_u32_or(limits.max_connections);
+    limits.max_pending = item["max_pending_requests"].as_u32_or(limits.max_pending);
+    limits.max_requests = item["max_requests"].as_u32_or(limits.max_requests);
+    limits.max_retries = item["max_retries"].as_u32_or(limits.max_retries);
+    const bool track = item["track_remaining"].as_bool_or(false);
+    item.unsupported({"retry_budget", "max_connection_pools"}, kLater);
+    item.reject_unknown_keys();
+    if (is_high) continue;
+    out.pool.limits = limits;
+    out.tracks_remaining = track;
+  }
+  node.unsupported({"per_host_thresholds"}, kLater);
+  node.reject_unknown_keys();
+}
+
+}  // namespace pillion::upstream

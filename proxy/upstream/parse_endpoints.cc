@@ -1,0 +1,122 @@
+// load_assignment (config.endpoint.v3.ClusterLoadAssignment).
+#include "proxy/base/str.h"
+#include "proxy/io/parse_address.h"
+#include "proxy/upstream/parse_parts.h"
+
+namespace pillion::upstream {
+namespace {
+
+using config::EnumRow;
+using config::Node;
+
+constexpr EnumRow kHealth[] = {
+    {"UNKNOWN", static_cast<int>(HealthStatus::kUnknown)},
+    {"HEALTHY", static_cast<int>(HealthStatus::kHealthy)},
+    {"UNHEALTHY", static_cast<int>(HealthStatus::kUnhealthy)},
+    {"DRAINING", static_cast<int>(HealthStatus::kDraining)},
+    {"TIMEOUT", static_cast<int>(HealthStatus::kTimeout)},
+    {"DEGRADED", static_cast<int>(HealthStatus::kDegraded)},
+};
+constexpr uint32_t kMaxPriority = 128;  // as in Envoy's rules
+
+std::shared_ptr<const Locality> parse_locality(const Node& node) {
+  if (node.is_missing()) return nullptr;
+  auto locality = std::make_shared<Locality>();
+  locality->region = node["region"].as_string_or("");
+  locality->zone = node["zone"].as_string_or("");
+  locality->sub_zone = node["sub_zone"].as_string_or("");
+  node.reject_unknown_keys();
+  return locality;
+}
+
+class EndpointParser {
+ public:
+  explicit EndpointParser(ClusterConfig& out) : out_(out) {}
+
+  void parse(const Node& node) {
+    (void)node["cluster_name"].as_string_or("");
+    const Node groups = node["endpoints"];
+    for (const Node group : groups.items()) parse_group(group);
+    if (out_.type == DiscoveryType::kLogicalDns && (groups.size() != 1 || endpoints_ != 1)) {
+      (groups ? groups : node).error("clusters of type LOGICAL_DNS need exactly one endpoint");
+    }
+    if (const Node policy = node["policy"]) {
+      out_.balancer.overprovisioning =
+          policy["overprovisioning_factor"].as_u32_or(out_.balancer.overprovisioning, 1);
+      refuse_true(policy, "weighted_priority_health");
+      policy.ignore({"endpoint_stale_after"});  // of endpoints that EDS brought
+      policy.unsupported({"drop_overloads"}, kLater);
+      policy.reject_unknown_keys();
+    }
+    node.unsupported({"named_endpoints"}, kLater);
+    node.reject_unknown_keys();
+    out_.static_hosts = *make_host_set(hosts_, nullptr);
+  }
+
+ private:
+  void parse_group(const Node& node) {
+    HostInfo like;
+    like.locality = parse_locality(node["locality"]);
+    like.priority = node["priority"].as_u32_or(0, 0, kMaxPriority);
+    for (const Node item : node["lb_endpoints"].items()) parse_item(item, like);
+    // Weights and distances of localities count only for balancing that is refused above.
+    node.ignore({"load_balancing_weight", "proximity"});
+    node.unsupported({"metadata", "load_balancer_endpoints", "leds_cluster_locality_config"}, kLater);
+    node.reject_unknown_keys();
+  }
+
+  void parse_item(const Node& node, HostInfo host) {
+    ++endpoints_;
+    host.health = node["health_status"].as_enum_or(host.health, kHealth);
+    host.weight = node["load_balancing_weight"].as_u32_or(1, 1);
+    node.unsupported({"endpoint_name", "metadata"}, kLater);
+    const Node endpoint = node.has("endpoint_name") ? node["endpoint"] : node.required("endpoint");
+    node.reject_unknown_keys();
+    if (endpoint.is_missing()) return;
+    host.hostname = endpoint["hostname"].as_string_or("");
+    endpoint.ignore({"health_check_config"});  // active health checks are refused
+    endpoint.unsupported({"additional_addresses"}, kLater);
+    const Node address = endpoint.required("address");
+    endpoint.reject_unknown_keys();
+    if (address) add(address, std::move(host));
+  }
+
+  void add(const Node& address, HostInfo host) {
+    const io::EndpointAddress where = io::parse_endpoint_address(address);
+    const bool is_name = where.ip.kind() == io::Address::Kind::kNone;
+    if (is_name && where.name.empty()) return;  // reported
+    const bool resolves =
+        out_.type == DiscoveryType::kStrictDns || out_.type == DiscoveryType::kLogicalDns;
+    if (resolves) {
+      if (where.ip.kind() == io::Address::Kind::kUnix) {
+        return address.error("clusters that ask DNS have names or IP addresses, no Unix path");
+      }
+      std::string name = is_name ? where.name : where.ip.ip_string();
+      // Envoy's host name of a resolved endpoint: what was asked for, unless it says otherwise.
+      if (host.hostname.empty()) host.hostname = name;
+      out_.dns_targets.push_back({std::move(name), where.port, std::move(host)});
+    } else if (is_name) {
+      address["socket_address"]["address"].expected("an IP address",
+                                                    "names need type STRICT_DNS or LOGICAL_DNS");
+    } else {
+      host.address = where.ip;
+      hosts_.push_back(std::move(host));
+    }
+  }
+
+  ClusterConfig& out_;
+  std::vector<HostInfo> hosts_;
+  size_t endpoints_ = 0;
+};
+
+}  // namespace
+
+void parse_endpoints(const Node& cluster, ClusterConfig& out) {
+  const Node node = cluster["load_assignment"];
+  const bool is_original = out.type == DiscoveryType::kOriginalDst;
+  if (is_original && node) node.error("clusters of type ORIGINAL_DST have no endpoints of their own");
+  if (!is_original && out.type != DiscoveryType::kStatic) (void)cluster.required("load_assignment");
+  if (node) EndpointParser(out).parse(node);
+}
+
+}  // namespace pillion::upstream

@@ -1,0 +1,89 @@
+// HTTP towards the hosts of a cluster.
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+#include "proxy/upstream/parse_parts.h"
+
+namespace pillion::upstream {
+namespace {
+
+using config::Need;
+using config::Node;
+
+constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+void parse_common(const Node& node, PoolOptions& out) {
+  if (node.is_missing()) return;
+  out.idle_timeout = node["idle_timeout"].as_duration_or(out.idle_timeout);
+  out.max_connection_duration = node["max_connection_duration"].as_duration_or(Duration{});
+  http::HeadLimits& head = out.head_limits;
+  head.max_fields = node["max_headers_count"].as_u32_or(head.max_fields, 1);
+  const uint32_t kilobytes = node["max_response_headers_kb"].as_u32_or(head.max_bytes / 1024, 1, 8192);
+  head.max_bytes = head.max_line = kilobytes * 1024;
+  if (node.has("max_requests_per_connection")) {
+    out.max_requests_per_connection = node["max_requests_per_connection"].as_u32();
+  }
+  // Concerns requests of clients.
+  node.ignore({"headers_with_underscores_action"});
+  node.unsupported({"max_stream_duration"}, kLater);
+  node.reject_unknown_keys();
+}
+
+void parse_http1(const Node& node) {
+  if (node.is_missing()) return;
+  // Concern requests of clients, or name parsers of Envoy; trailers are always forwarded.
+  node.ignore({"allow_absolute_url", "accept_http_10", "default_host_for_http_10", "enable_trailers",
+               "use_balsa_parser", "override_stream_error_on_invalid_http_message"});
+  if (node["allow_chunked_length"].as_bool_or(false)) {
+    node["allow_chunked_length"].error(
+        "a message with both Content-Length and Transfer-Encoding is never accepted (request smuggling)");
+  }
+  refuse_true(node, "send_fully_qualified_url");
+  node.unsupported({"header_key_format", "allow_custom_methods", "ignore_http_11_upgrade"}, kLater);
+  node.reject_unknown_keys();
+}
+
+void parse_typed_options(const Node& node, PoolOptions& out) {
+  const Node protocol = node.one_of(
+      {"explicit_http_config", "use_downstream_protocol_config", "auto_config"});
+  if (protocol && (protocol.key() == "explicit_http_config" || protocol.key() == "explicitHttpConfig")) {
+    const Node version = protocol.one_of(
+        {"http_protocol_options", "http2_protocol_options", "http3_protocol_options"}, Need::kExactlyOne);
+    if (version.key() == "http_protocol_options" || version.key() == "httpProtocolOptions") {
+      parse_http1(version);
+    }
+    protocol.unsupported({"http2_protocol_options", "http3_protocol_options"}, kLater);
+    protocol.reject_unknown_keys();
+  }
+  parse_common(node["common_http_protocol_options"], out);
+  node.unsupported({"use_downstream_protocol_config", "auto_config", "upstream_http_protocol_options",
+                    "http_filters", "header_validation_config", "outlier_detection", "retry_policy",
+                    "hash_policy", "request_mirror_policies"},
+                   kLater);
+  node.reject_unknown_keys();
+}
+
+}  // namespace
+
+void parse_http_options(const Node& cluster, ClusterConfig& out) {
+  // The fields of older configurations.
+  const Node older = cluster["common_http_protocol_options"];
+  const Node requests = cluster["max_requests_per_connection"];
+  out.pool.max_requests_per_connection = requests.as_u32_or(0);
+  parse_common(older, out.pool);
+  parse_http1(cluster["http_protocol_options"]);
+  cluster.unsupported({"http2_protocol_options", "upstream_http_protocol_options"}, kLater);
+
+  for (const auto& [key, value] : cluster["typed_extension_protocol_options"].entries()) {
+    const auto [type, node] = value.typed_config();
+    if (type == kHttpOptions) {
+      if (older.is_present()) older.error(str("given already in ", kHttpOptions));
+      if (requests.is_present()) requests.error(str("belongs into ", kHttpOptions));
+      parse_typed_options(node, out.pool);
+    } else if (!type.empty()) {
+      node.error(str("protocol options \"", config::printable(type),
+                     "\" are not supported by Pillion yet; ", kHttpOptions, " are"));
+    }
+  }
+}
+
+}  // namespace pillion::upstream

@@ -1,0 +1,87 @@
+// What a connection to a host is made of.
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+#include "proxy/io/parse_address.h"
+#include "proxy/tls/context.h"
+#include "proxy/upstream/parse_parts.h"
+
+namespace pillion::upstream {
+namespace {
+
+using config::EnumRow;
+using config::Node;
+
+constexpr std::string_view kTls = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+constexpr std::string_view kListenerTls =
+    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+constexpr std::string_view kRaw = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+constexpr std::string_view kEnvoys = "envoy.extensions.transport_sockets.";
+constexpr std::string_view kKnown[] = {kTls, kRaw};
+constexpr EnumRow kProtocols[] = {{"TCP", 0}, {"UDP", 1, "upstreams are TCP"}};
+
+std::shared_ptr<const tls::Context> parse_tls(const Node& node) {
+  const size_t errors_before = node.errors()->error_count();
+  const tls::ContextConfig config = tls::parse_upstream_tls_context(node);
+  if (node.errors()->error_count() != errors_before) return nullptr;
+  auto context = tls::Context::make(config);
+  if (context) return *context;
+  node.error(context.error());
+  return nullptr;
+}
+
+// Security depends on it: an unknown one is an error whatever the policy for unknown fields is.
+std::shared_ptr<const tls::Context> parse_socket(const Node& socket) {
+  if (socket.is_missing()) return nullptr;
+  (void)socket["name"].as_string_or("");
+  const auto [type, node] = socket["typed_config"].typed_config();
+  socket.reject_unknown_keys(config::Unknown::kAlwaysError);
+  if (type == kTls) return parse_tls(node);
+  if (type == kRaw) {
+    node.reject_unknown_keys();
+  } else if (type == kListenerTls) {
+    node.error("clusters have an UpstreamTlsContext, listeners a DownstreamTlsContext");
+  } else if (type.starts_with(kEnvoys)) {
+    node.error(str("transport socket \"", config::printable(type),
+                   "\" is known to Envoy v3 but not supported by Pillion yet (", kLater, ")"));
+  } else if (!type.empty()) {
+    node.error(str("unknown transport socket \"", config::printable(type), "\"",
+                   config::did_you_mean(type, kKnown)));
+  }
+  return nullptr;
+}
+
+io::Address parse_source(const Node& node) {
+  if (node.is_missing()) return {};
+  refuse_true(node, "freebind");
+  node.unsupported({"socket_options", "extra_source_addresses", "additional_source_addresses",
+                    "local_address_selector"},
+                   kLater);
+  const Node source = node["source_address"];
+  node.reject_unknown_keys();
+  if (source.is_missing()) return {};
+  (void)source["protocol"].as_enum_or<int>(0, kProtocols);
+  const Node text = source.required("address");
+  const uint32_t port = source["port_value"].as_u32_or(0, 0, UINT16_MAX);
+  source.unsupported({"named_port", "resolver_name", "ipv4_compat", "network_namespace_filepath"}, kLater);
+  source.reject_unknown_keys();
+  if (text.is_missing()) return {};
+  const auto address = io::Address::parse_ip(text.as_string(), static_cast<uint16_t>(port));
+  if (address) return *address;
+  text.expected("an IP address");
+  return {};
+}
+
+}  // namespace
+
+void parse_transport(const Node& cluster, ClusterConfig& out) {
+  out.pool.tls = parse_socket(cluster["transport_socket"]);
+  out.pool.source = parse_source(cluster["upstream_bind_config"]);
+  const Node options = cluster["upstream_connection_options"];
+  if (options.is_missing()) return;
+  out.pool.socket = io::parse_tcp_keepalive(options["tcp_keepalive"]);
+  // The name of an interface in access logs; choices between addresses that endpoints do not have.
+  options.ignore({"set_local_interface_name_on_upstream_connections", "happy_eyeballs_config"});
+  options.reject_unknown_keys();
+}
+
+}  // namespace pillion::upstream

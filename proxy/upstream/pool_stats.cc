@@ -1,0 +1,85 @@
+// What a Pool counts, and says, of its connections.
+#include <cstring>
+
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/upstream/pool_entry.h"
+
+namespace pillion::upstream {
+namespace {
+
+using Event = http::H1ClientConnection::Event;
+
+// Envoy's words for a connect that the kernel refused.
+std::string reason_of(const io::Transport& transport, Failure failure) {
+  if (!transport.failure_reason().empty()) return std::string(transport.failure_reason());
+  if (failure.detail == 0 || failure.kind == FailureKind::kConnectTimeout) return {};
+  const bool is_local = failure.kind == FailureKind::kConnectLocal;
+  char text[64];
+  return str(is_local ? "immediate" : "delayed", " connect error: ",
+             ::strerror_r(failure.detail, text, sizeof text));
+}
+
+}  // namespace
+
+void Pool::count_closed(const Entry& entry, Failure failure) {
+  stats::ClusterStats& s = traffic();
+  s.upstream_cx_active.dec();
+  s.upstream_cx_destroy.inc();
+  s.upstream_cx_length_ms.record(loop_.now() - entry.began);
+  // An exchange that ended in order is no longer a request in progress.
+  const bool was_active = entry.busy && failure.kind != FailureKind::kNone;
+  if (was_active) s.upstream_cx_destroy_with_active_rq.inc();
+  if (entry.connection->ended_by_peer()) {
+    s.upstream_cx_destroy_remote.inc();
+    if (was_active) s.upstream_cx_destroy_remote_with_active_rq.inc();
+    return;
+  }
+  s.upstream_cx_destroy_local.inc();
+  if (was_active) s.upstream_cx_destroy_local_with_active_rq.inc();
+  const bool asked_to = entry.busy && !was_active && !entry.connection->keeps_alive();
+  if (asked_to) s.upstream_cx_close_notify.inc();
+}
+
+void Pool::count_sent(Entry& entry) {
+  const uint64_t sent = entry.connection->bytes_sent();
+  traffic().upstream_cx_tx_bytes_total.add(sent - entry.sent_counted);
+  entry.sent_counted = sent;
+}
+
+void Pool::on_client_bytes(uint64_t received, uint64_t) { traffic().upstream_cx_rx_bytes_total.add(received); }
+
+void Pool::on_client_event(Event event) {
+  stats::ClusterHttp1Stats& h1 = *stats_.http1;
+  switch (event) {
+    case Event::kTruncated:
+      h1.responses_truncated.inc();
+      return;  // the peer broke off; what came was well-formed
+    case Event::kUnsolicited:
+      h1.unsolicited_bytes.inc();
+      break;
+    case Event::kMalformed:
+      h1.responses_rejected_malformed.inc();
+      break;
+    case Event::kTooLarge:
+      h1.responses_rejected_too_large.inc();
+      break;
+    case Event::kInterimFlood:
+      h1.responses_rejected_interim_flood.inc();
+      break;
+  }
+  traffic().upstream_cx_protocol_error.inc();
+}
+
+void Pool::note_failure(const Entry& entry, Failure failure) {
+  std::string reason = reason_of(*entry.transport, failure);
+  static log::Limit limit{std::chrono::seconds(5)};
+  log::warning(limit, log::kUpstream, "upstream connect failed",
+               {{"cluster", config_->name},
+                {"host", host_.address},
+                {"reason", reason.empty() ? failure.row().details : std::string_view(reason)}});
+  if (!last_failure_) last_failure_ = std::make_unique<std::string>();
+  *last_failure_ = std::move(reason);
+}
+
+}  // namespace pillion::upstream
