@@ -1,13 +1,10 @@
 #include "proxy/admin_connection.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace pillion {
 namespace {
 
-constexpr Duration kIdleTimeout = std::chrono::seconds(60);
-constexpr Duration kRequestTimeout = std::chrono::seconds(10);
 constexpr http::HeadLimits kHeadLimits;
 
 }  // namespace
@@ -25,12 +22,12 @@ void AdminConnection::start(std::unique_ptr<io::Transport> transport) {
   server_->read_now();
 }
 
-void AdminConnection::touch() { listener_.loop_.arm(timer_, kIdleTimeout); }
+void AdminConnection::touch() { listener_.loop_.arm(timer_, listener_.limits_.idle_timeout); }
 
 http::RequestSink& AdminConnection::new_stream() {
   exchange_ = new AdminExchange(*this);
   timer_.cancel();
-  listener_.loop_.arm(timer_, kRequestTimeout);
+  listener_.loop_.arm(timer_, listener_.limits_.request_timeout);
   return *exchange_;
 }
 
@@ -121,7 +118,6 @@ void AdminExchange::send_head() {
   const bool end = !has_body || request_.method == http::Method::kHead;
   connection_->touch();
   connection_->server_->send_head(head, end);
-  listener.batch_.flush();  // the date and the arena are ours only until now
   if (!end) listener.loop_.post(*this);
 }
 

@@ -12,19 +12,24 @@ namespace pillion {
 
 Result<std::unique_ptr<AdminListener>> AdminListener::open(io::Loop& loop, io::WriteBatch& batch,
                                                            const io::Address& address,
-                                                           const admin::Router& router) {
+                                                           const admin::Router& router,
+                                                           const AdminLimits& limits) {
   io::ListenOptions options;
   options.reuse_port = false;  // a second proxy on this port is a mistake
   const auto fd = io::open_listener(address, options);
   if (!fd) return Error{fd.error()};
-  return std::unique_ptr<AdminListener>(new AdminListener(loop, batch, *fd, router));
+  return std::unique_ptr<AdminListener>(new AdminListener(loop, batch, *fd, router, limits));
 }
 
-AdminListener::AdminListener(io::Loop& loop, io::WriteBatch& batch, int fd, const admin::Router& router)
+AdminListener::AdminListener(io::Loop& loop, io::WriteBatch& batch, int fd, const admin::Router& router,
+                             const AdminLimits& limits)
     : loop_(loop),
       batch_(batch),
       router_(router),
+      limits_(limits),
       acceptor_(std::make_unique<io::Acceptor>(loop, fd, static_cast<io::AcceptObserver&>(*this))) {}
+
+AdminListener::~AdminListener() { close(); }
 
 io::Address AdminListener::address() const {
   sockaddr_storage sa{};
@@ -33,13 +38,15 @@ io::Address AdminListener::address() const {
   return io::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), length);
 }
 
+AdminListener::~AdminListener() { close(); }
+
 void AdminListener::close() {
   acceptor_.reset();
   while (AdminConnection* connection = connections_.front()) connection->close({FailureKind::kDraining});
 }
 
 void AdminListener::on_accepted(int fd, const io::Address& peer) {
-  if (count_ >= kMaxConnections && !make_room()) {
+  if (count_ >= limits_.max_connections && !make_room()) {
     static log::Limit limit{std::chrono::seconds(10)};
     log::warning(limit, log::kAdmin, "connection refused: all others are busy",
                  {{"peer", peer}, {"connections", count_}});

@@ -23,15 +23,20 @@ namespace pillion {
 class AdminConnection;
 struct AdminConnectionTag {};
 
+struct AdminLimits {
+  Duration idle_timeout = std::chrono::seconds(60);     // between requests, and of a reader that stalls
+  Duration request_timeout = std::chrono::seconds(10);  // from a request's first byte to its last
+  size_t max_connections = 100;
+};
+
 class AdminListener final : private io::AcceptObserver {
  public:
-  static constexpr size_t kMaxConnections = 100;
-
   // Or a sentence why the address cannot be listened on.
   static Result<std::unique_ptr<AdminListener>> open(io::Loop& loop, io::WriteBatch& batch,
                                                      const io::Address& address,
-                                                     const admin::Router& router);
-  ~AdminListener() { close(); }
+                                                     const admin::Router& router,
+                                                     const AdminLimits& limits = {});
+  ~AdminListener();
 
   // As bound: port 0 is resolved.
   [[nodiscard]] io::Address address() const;
@@ -42,17 +47,19 @@ class AdminListener final : private io::AcceptObserver {
  private:
   friend class AdminConnection;
   friend class AdminExchange;
-  AdminListener(io::Loop& loop, io::WriteBatch& batch, int fd, const admin::Router& router);
+  AdminListener(io::Loop& loop, io::WriteBatch& batch, int fd, const admin::Router& router,
+                const AdminLimits& limits);
 
   void on_accepted(int fd, const io::Address& peer) override;
   void on_accept_error(int error) override;
   void on_connection_closed(AdminConnection& connection);
-  // False when all connections are busy.
+  // Closes a connection that is idle; false when all are busy.
   bool make_room();
 
   io::Loop& loop_;
   io::WriteBatch& batch_;
   const admin::Router& router_;
+  const AdminLimits limits_;
   core::DateText date_;
   std::unique_ptr<io::Acceptor> acceptor_;
   IntrusiveList<AdminConnection, AdminConnectionTag> connections_;

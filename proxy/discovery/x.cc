@@ -1,0 +1,1 @@
+#include "proxy/discovery/discovery.h"
