@@ -38,8 +38,6 @@ io::Address AdminListener::address() const {
   return io::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), length);
 }
 
-AdminListener::~AdminListener() { close(); }
-
 void AdminListener::close() {
   acceptor_.reset();
   while (AdminConnection* connection = connections_.front()) connection->close({FailureKind::kDraining});

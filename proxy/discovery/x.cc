@@ -1,1 +1,0 @@
-#include "proxy/discovery/discovery.h"
