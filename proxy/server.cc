@@ -188,6 +188,7 @@ void Server::close_everything() {
   workers_.clear();
   if (admin_ != nullptr) admin_->close();
   retired_timer_.cancel();
+  drain_timer_.cancel();
   shutdown_timer_.cancel();
   writer_.flush();
 }

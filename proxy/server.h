@@ -51,6 +51,8 @@ class Server final : public admin::ServerView,
   Status<> start(std::shared_ptr<const Snapshot> snapshot);
   // Until the end of the process; the exit code.
   int run();
+  // Where access logs of a first configuration go.
+  LogWriter& log_writer() noexcept { return writer_; }
 
   // ---- ServerView (server_view.cc) ----
   [[nodiscard]] admin::ServerState state() const override;
@@ -152,6 +154,8 @@ class Server final : public admin::ServerView,
   bool health_check_failed_ = false;
   bool draining_ = false;  // /drain_listeners
   bool shutting_down_ = false;
+  bool drain_inbound_only_ = false;
+  io::Timer drain_timer_ = io::Timer::of<&Server::end_drain>(this);
   Instant drain_deadline_{};
   Instant idle_since_{};
   io::Timer shutdown_timer_ = io::Timer::of<&Server::check_shutdown>(this);

@@ -95,6 +95,8 @@ void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
   for (const auto& cluster : next.clusters) {
     const auto before = find_named(former, cluster->name);
     if (before != former.end() && *before == cluster) continue;
+    // Requests that run count against the limits, whatever the configuration.
+    if (before != former.end()) upstream::adopt_limits(*cluster, **before);
     (before == former.end() ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified).inc();
     update.clusters.push_back({cluster, nullptr});
   }

@@ -48,7 +48,7 @@ class Worker final : private core::ListenerOwner {
  public:
   // `registry` and `budget` outlive the worker.
   Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budget, Duration drain_time);
-  ~Worker() override;  // after stop()
+  ~Worker();  // after stop()
 
   void start();
   // Any thread.  `fn` runs on the worker's thread with the worker as its argument.

@@ -38,7 +38,7 @@ struct FilterChain {
   std::shared_ptr<const tls::Context> tls;  // null: plain text
   Duration transport_socket_connect_timeout{};    // TLS handshake; 0: the server's default of 10 s
   std::variant<std::monostate, std::shared_ptr<const HcmConfig>, std::shared_ptr<const TcpProxyConfig>> terminal;
-  // Of what a live connection depends on (TLS, kind and codec of the terminal): while it is equal an
+  // Of what a live connection depends on (match, TLS; kind, codec, stat_prefix of the terminal): while it is equal an
   // update of the listener keeps the connections, and their next requests take the new chain.
   uint64_t connection_hash = 0;
   uint64_t hash = 0;  // of everything

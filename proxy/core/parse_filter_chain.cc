@@ -1,5 +1,5 @@
 // FilterChain: match, transport socket, and the filter that ends it.
-#include <optional>
+#include <functional>
 
 #include "proxy/base/str.h"
 #include "proxy/config/value_hash.h"
@@ -63,29 +63,26 @@ std::shared_ptr<const tls::Context> parse_transport_socket(const Node& item, boo
   return nullptr;
 }
 
-// Of what the codec of a live connection was made with.
-uint64_t codec_hash(const HcmConfig& config) {
-  const http::HeadLimits& limits = config.head_limits;
-  uint64_t hash = static_cast<uint64_t>(config.codec);
-  for (const uint64_t value : {uint64_t{limits.max_bytes}, uint64_t{limits.max_fields}, uint64_t{limits.max_line},
-                               uint64_t{limits.max_blank_lines}, uint64_t{limits.accept_http10},
-                               uint64_t{limits.allow_absolute_url}, uint64_t{config.merge_trailers}}) {
-    hash = combine_hashes(hash, value);
+// What a live connection was made with.  Everything else of a connection manager, its head limits
+// included, may change between two requests.
+uint64_t terminal_hash(const FilterChain& chain) {
+  const auto combine = [&chain](uint64_t codec, const std::string& stat_prefix) {
+    return combine_hashes(chain.terminal.index(), combine_hashes(codec, std::hash<std::string>{}(stat_prefix)));
+  };
+  if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain.terminal)) {
+    return combine(static_cast<uint64_t>((*hcm)->codec), (*hcm)->stat_prefix);
   }
-  return combine_hashes(hash, std::hash<std::string>{}(config.stat_prefix));
+  const auto* tcp = std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain.terminal);
+  return tcp == nullptr ? 0 : combine(0, (*tcp)->stat_prefix);
 }
 
 void set_hashes(FilterChain& chain, const Node& node) {
   // Contexts are interned: another one means that a certificate has changed in its file.
   const uint64_t identity = reinterpret_cast<uintptr_t>(chain.tls.get());
   const uint64_t tls = combine_hashes(config::hash_value(node["transport_socket"]), identity);
-  uint64_t terminal = chain.terminal.index();
-  if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain.terminal)) {
-    terminal = combine_hashes(terminal, codec_hash(**hcm));
-  } else if (const auto* tcp = std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain.terminal)) {
-    terminal = combine_hashes(terminal, std::hash<std::string>{}((*tcp)->stat_prefix));
-  }
-  chain.connection_hash = combine_hashes(tls, terminal);
+  // Chains without a name, or with the same one (Istio's), are told apart by what they match.
+  const uint64_t match = config::hash_value(node["filter_chain_match"]);
+  chain.connection_hash = combine_hashes(combine_hashes(tls, terminal_hash(chain)), match);
   chain.hash = combine_hashes(config::hash_value(node), identity);
 }
 

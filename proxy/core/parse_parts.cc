@@ -147,7 +147,7 @@ std::string lower_text(const Node& node) {
 
 std::string header_text(const Node& node, std::string_view fallback) {
   std::string text = node.as_string_or("");
-  const auto is_bad = [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; };
+  const auto is_bad = [](char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f; };
   if (std::any_of(text.begin(), text.end(), is_bad)) node.expected("a text without control characters");
   return text.empty() ? std::string(fallback) : text;
 }

@@ -55,7 +55,7 @@ class TimerWheel {
  public:
   static constexpr Duration kSlot = std::chrono::milliseconds(10);
 
-  explicit TimerWheel(Instant now) noexcept : current_(tick_of(now)) {}
+  explicit TimerWheel(Instant now) noexcept : current_(now.time_since_epoch() / kSlot) {}
 
   // Fires what is due at `now`.
   void advance(Instant now);
@@ -76,7 +76,8 @@ class TimerWheel {
   static int64_t tick_of(Instant t) noexcept {
     return (t.time_since_epoch() + kSlot - Duration(1)) / kSlot;
   }
-  void insert(Timer& timer) noexcept;
+  // `soonest`: the first tick whose slot is still to be fired.
+  void insert(Timer& timer, int64_t soonest) noexcept;
   void cascade(int level) noexcept;
   void fire(Slot& slot, Instant now);
 

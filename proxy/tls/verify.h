@@ -62,6 +62,10 @@ class Verifier {
   // DER names of the trusted CAs, for a server's CertificateRequest; empty when suppressed.
   [[nodiscard]] std::vector<std::string> ca_names() const;
   [[nodiscard]] std::vector<CertificateInfo> trusted() const;
+  // The file they came from, or "<inline>"; empty without any.
+  [[nodiscard]] std::string trusted_source() const {
+    return config_ ? config_->trusted_ca_source : std::string();
+  }
 
   // Decisions of this thread that are remembered, and how many were answered from there (tests).
   static size_t remembered() noexcept;

@@ -1,0 +1,173 @@
+#include "proxy/discovery/discovery.h"
+
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/discovery/dns_source.h"
+
+namespace pillion::discovery {
+
+using upstream::ClusterConfig;
+using upstream::DiscoveryType;
+using upstream::HostSetPtr;
+namespace {
+
+void count_update(stats::ClusterInfoStats& stats, const Update& update) {
+  if (update.outcome == Outcome::kFailed) return stats.update_failure.inc();
+  stats.update_success.inc();
+  if (update.outcome == Outcome::kEmpty) stats.update_empty.inc();
+  if (!update.hosts_changed) stats.update_no_rebuild.inc();
+}
+
+}  // namespace
+
+Discovery::Discovery(const Context& context, DiscoveryObserver& observer)
+    : context_(context), observer_(observer) {}
+
+Discovery::~Discovery() = default;
+
+HostSetPtr Discovery::add(std::shared_ptr<const ClusterConfig> config) {
+  DASSERT(!reporting_);
+  Entry& entry = entries_[config->name];
+  // A new stat_name is a new scope.
+  if (!entry.latest().config || entry.latest().config->stat_name != config->stat_name) {
+    entry.stats = context_.registry.block<stats::ClusterInfoStats>(stats::kControl, config->stat_name);
+  }
+  entry.next.source = source_for(entry.latest(), *config);
+  entry.next.config = std::move(config);
+  index_.reset();
+  const bool is_cold = entry.next.source && !entry.next.source->is_warm();
+  entry.stats->warming_state.set(is_cold);
+  awaited_ = awaited_ || is_cold;
+  return entry.next.source ? entry.next.source->hosts() : nullptr;
+}
+
+std::shared_ptr<Source> Discovery::source_for(const Slot& current, const ClusterConfig& config) {
+  const HostSetPtr before = current.source ? current.source->hosts() : nullptr;
+  switch (config.type) {
+    case DiscoveryType::kOriginalDst:
+      return nullptr;
+    case DiscoveryType::kStatic:
+      return std::make_shared<StaticSource>(config.static_hosts, before);
+    case DiscoveryType::kStrictDns:
+    case DiscoveryType::kLogicalDns:
+      break;
+  }
+  std::erase_if(shared_, [](const auto& item) { return item.second.expired(); });
+  std::weak_ptr<Source>& known = shared_[DnsSource::key_of(config)];
+  if (std::shared_ptr<Source> source = known.lock()) return source;
+  const DnsSource::Context context{context_.loop, context_.resolver, context_.rng, *this};
+  auto source = std::make_shared<DnsSource>(context, config, before);
+  known = source;
+  source->start();
+  return source;
+}
+
+void Discovery::commit() {
+  DASSERT(!reporting_);
+  for (auto& [name, entry] : entries_) {
+    if (!entry.next.config) continue;
+    const Slot before = std::exchange(entry.current, std::exchange(entry.next, Slot{}));
+    update_membership(entry, before.source ? before.source->hosts().get() : nullptr);
+    entry.breakers.set_config(context_.registry, entry.current.config);
+  }
+  index_.reset();
+}
+
+void Discovery::abandon() {
+  DASSERT(!reporting_);
+  for (auto& [name, entry] : entries_) entry.next = Slot{};
+  std::erase_if(entries_, [](const auto& item) { return !item.second.current.config; });
+  index_.reset();
+  announce_if_warm();
+}
+
+void Discovery::remove(std::string_view name) {
+  DASSERT(!reporting_);
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) return;
+  entries_.erase(it);
+  index_.reset();
+  announce_if_warm();
+}
+
+HostSetPtr Discovery::hosts(std::string_view name) const {
+  const auto it = entries_.find(name);
+  if (it == entries_.end() || !it->second.latest().source) return nullptr;
+  return it->second.latest().source->hosts();
+}
+
+void Discovery::refresh_gauges() {
+  for (auto& [name, entry] : entries_) {
+    entry.breakers.refresh();
+  }
+}
+
+const Discovery::Index& Discovery::index() {
+  if (index_) return *index_;
+  index_ = std::make_unique<Index>();
+  for (auto& [name, entry] : entries_) {
+    const Source* current = entry.current.source.get();
+    const Source* next = entry.next.source.get();
+    if (current != nullptr) index_->users[current].emplace_back(&name, &entry);
+    if (next != nullptr && next != current) index_->users[next].emplace_back(&name, &entry);
+    const Source* latest = entry.latest().source.get();
+    if (latest != nullptr && !latest->is_warm()) ++index_->cold;
+  }
+  return *index_;
+}
+
+bool Discovery::all_warm() { return index().cold == 0; }
+
+void Discovery::announce_if_warm() {
+  if (awaited_ && all_warm()) context_.loop.post(*this);
+}
+
+// In a call of its own, so that control may do what it likes with sources.
+void Discovery::run_ready() {
+  if (!all_warm() || !std::exchange(awaited_, false)) return;
+  observer_.on_warm();
+}
+
+void Discovery::on_attempt(Source& source) {
+  const auto users = index().users.find(&source);
+  if (users == index().users.end()) return;
+  for (const auto& [name, entry] : users->second) entry->stats->update_attempt.inc();
+}
+
+void Discovery::on_update(Source& source, const Update& update) {
+  const auto users = index().users.find(&source);
+  if (users == index().users.end()) return;
+  reporting_ = true;
+  for (const auto& [name, entry] : users->second) {
+    count_update(*entry->stats, update);
+    if (update.became_warm) entry->stats->warming_state.set(0);
+    if (!update.hosts_changed || entry->current.source.get() != &source) continue;
+    update_membership(*entry, nullptr);
+    observer_.on_hosts(*name, source.hosts());
+  }
+  reporting_ = false;
+  if (!update.became_warm) return;
+  index_.reset();
+  announce_if_warm();
+}
+
+void Discovery::update_membership(Entry& entry, const upstream::HostSet* before) {
+  if (!entry.current.source) return;
+  const HostSetPtr& hosts = entry.current.source->hosts();
+  if (before == hosts.get()) return;
+  int64_t healthy = 0;
+  int64_t degraded = 0;
+  for (const upstream::HostInfoPtr& host : hosts->hosts) {
+    healthy += host->is_healthy();
+    degraded += host->is_degraded();
+  }
+  stats::ClusterInfoStats& stats = *entry.stats;
+  stats.membership_total.set(static_cast<int64_t>(hosts->hosts.size()));
+  stats.membership_healthy.set(healthy);
+  stats.membership_degraded.set(degraded);
+  stats.membership_excluded.set(0);
+  stats.membership_change.inc();
+}
+
+}  // namespace pillion::discovery

@@ -1,0 +1,115 @@
+#pragma once
+// Discovery: the endpoints of all clusters, on the control loop (design section 6, "Slots").
+//
+// Sources are kept by what they depend on: a source outlives a reload that leaves its names and
+// options alone, and clusters with the same ones share it.
+//
+// A change of configuration takes two steps, so that workers never see hosts that do not belong to
+// the configuration they have:
+//
+//   for (cluster of the new snapshot) discovery.add(cluster);   // old sources go on reporting
+//   when all_warm(), at once or at on_warm():
+//     discovery.commit();                                       // the added ones report from now on
+//     hand the snapshot with hosts(name) to the workers
+//     for (cluster that is gone) discovery.remove(name);
+//   or abandon(), and nothing has happened.
+//
+// Writes the blocks of what it knows: membership_*, update_*, warming_state, and on refresh_gauges()
+// the circuit breakers.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/rng.h"
+#include "proxy/discovery/source.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/resolver.h"
+#include "proxy/stats/registry.h"
+#include "proxy/upstream/breaker_gauges.h"
+#include "proxy/upstream/cluster_config.h"
+
+namespace pillion::discovery {
+
+class DiscoveryObserver {
+ public:
+  // A committed cluster has other hosts.  Must not call add, commit, abandon or remove.
+  virtual void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) = 0;
+  // The last cluster has become warm that was not at its add(); never inside another call.
+  virtual void on_warm() = 0;
+
+ protected:
+  ~DiscoveryObserver() = default;
+};
+
+class Discovery final : private SourceObserver, private io::ReadyTask {
+ public:
+  // All of it outlives the object.
+  struct Context {
+    io::Loop& loop;
+    io::Resolver& resolver;
+    stats::Registry& registry;
+    Rng& rng;
+  };
+  Discovery(const Context& context, DiscoveryObserver& observer);
+  ~Discovery();
+  Discovery(const Discovery&) = delete;
+  Discovery& operator=(const Discovery&) = delete;
+
+  // Starts looking for the hosts of a cluster that is new or changed.  Returns what is known by now;
+  // null for ORIGINAL_DST.
+  upstream::HostSetPtr add(std::shared_ptr<const upstream::ClusterConfig> config);
+  void commit();
+  void abandon();
+  void remove(std::string_view name);
+
+  [[nodiscard]] bool all_warm();
+  // As of the last add(), committed or not; null for ORIGINAL_DST and unknown names.
+  [[nodiscard]] upstream::HostSetPtr hosts(std::string_view name) const;
+  // Brings circuit-breaker gauges up to date; before a scrape.
+  void refresh_gauges();
+
+ private:
+  struct Slot {
+    std::shared_ptr<const upstream::ClusterConfig> config;  // null: nothing here
+    std::shared_ptr<Source> source;                         // null for ORIGINAL_DST
+  };
+  struct Entry {
+    Slot current;
+    Slot next;  // waits for commit()
+    stats::BlockRef<stats::ClusterInfoStats> stats;
+    upstream::BreakerGauges breakers;
+    [[nodiscard]] const Slot& latest() const noexcept { return next.config ? next : current; }
+  };
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
+  };
+
+  void on_attempt(Source& source) override;
+  void on_update(Source& source, const Update& update) override;
+  void run_ready() override;
+
+  std::shared_ptr<Source> source_for(const Slot& current, const upstream::ClusterConfig& config);
+  struct Index {
+    size_t cold = 0;  // entries whose latest source is not warm
+    std::unordered_map<const Source*, std::vector<std::pair<const std::string*, Entry*>>> users;
+  };
+  const Index& index();
+  void update_membership(Entry& entry, const upstream::HostSet* before);
+  void announce_if_warm();
+
+  Context context_;
+  DiscoveryObserver& observer_;
+  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;
+  std::unordered_map<std::string, std::weak_ptr<Source>> shared_;  // by DnsSource::key_of
+  std::unique_ptr<Index> index_;  // made when needed, dropped by each change of the entries
+  bool awaited_ = false;          // on_warm() is due when all are warm
+  bool reporting_ = false;
+};
+
+}  // namespace pillion::discovery

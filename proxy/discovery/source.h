@@ -1,0 +1,65 @@
+#pragma once
+// Source: where the endpoints of clusters come from; one contract for all kinds of discovery.
+//
+// Owned by Discovery, lives on the control loop.  A source depends on nothing but what it asks for,
+// so that it outlives the configurations that use it, and several clusters may share it.  It never
+// takes back what it knows because asking failed.
+//
+// Calls match: start (on_attempt on_update)*.  Neither comes inside start().
+
+#include "proxy/upstream/host_set.h"
+
+namespace pillion::discovery {
+
+class Source;
+
+enum class Outcome : uint8_t {
+  kChanged,    // hosts() is new
+  kUnchanged,  // the same hosts again
+  kEmpty,      // there are no hosts, says whoever was asked; hosts() may be new
+  kFailed,     // nobody could tell: hosts() stays
+};
+
+struct Update {
+  Outcome outcome = Outcome::kUnchanged;
+  bool hosts_changed = false;
+  bool became_warm = false;
+};
+
+class SourceObserver {
+ public:
+  virtual void on_attempt(Source& source) = 0;
+  // The last thing that a source does in a callback of its own.
+  virtual void on_update(Source& source, const Update& update) = 0;
+
+ protected:
+  ~SourceObserver() = default;
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  virtual void start() = 0;
+  // Did it say all that it can for a beginning (a failure counts)?
+  [[nodiscard]] virtual bool is_warm() const noexcept = 0;
+  // Never null.
+  [[nodiscard]] const upstream::HostSetPtr& hosts() const noexcept { return hosts_; }
+
+ protected:
+  explicit Source(upstream::HostSetPtr hosts) noexcept : hosts_(std::move(hosts)) {}
+  upstream::HostSetPtr hosts_;
+};
+
+// Endpoints that stand in the configuration.
+class StaticSource final : public Source {
+ public:
+  // Hosts that are in `previous` (may be null) keep their identity.
+  StaticSource(const upstream::HostSet& endpoints, const upstream::HostSetPtr& previous);
+  void start() override {}
+  [[nodiscard]] bool is_warm() const noexcept override { return true; }
+};
+
+}  // namespace pillion::discovery
