@@ -196,6 +196,7 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, co
   if (state.chain->tls) {
     tls::TlsTransport::Options options;
     options.listener_stats = tls_stats_.get();
+    options.peer = info.direct_remote;
     transport = std::make_unique<tls::TlsTransport>(worker_.loop, std::move(transport), state.chain->tls, options);
   }
   ConnectionOwner& owner = *this;

@@ -137,6 +137,21 @@ void prepare_request(http::RequestHead& head, const HcmConfig& config, const Con
   add_via(head.headers, config.via);
 }
 
+bool apply_underscores(http::Headers& headers, Underscores action, stats::Http1Stats& stats) {
+  if (action == Underscores::kAllow) return true;
+  for (http::Field* f = headers.mutable_begin(); f != headers.end(); ++f) {
+    // Known names have none.
+    if (f->id != HeaderId::kUnknown || f->name.find('_') == std::string_view::npos) continue;
+    if (action == Underscores::kReject) {
+      stats.requests_rejected_with_underscores_in_headers.inc();
+      return false;
+    }
+    stats.dropped_headers_with_underscores.inc();
+    f->id = HeaderId::kRemoved;
+  }
+  return true;
+}
+
 void prepare_response(http::ResponseHead& head, const HcmConfig& config, std::string_view request_id,
                       std::string_view date) {
   http::Headers& headers = head.headers;
