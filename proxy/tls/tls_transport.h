@@ -11,6 +11,9 @@
 //   auto t = std::make_unique<TlsTransport>(loop, std::move(lower), context, options);
 //   t->start(observer);
 //
+// During the handshake the owner may already call anything: pause() holds back only data, write()
+// takes nothing until on_writable, which follows on_connected, and shutdown_write() happens then.
+//
 // End of stream: only close_notify is kEof.  A bare FIN is kError (truncation), so that a body that
 // ends with its connection is not taken for a complete one (RFC 9112, 9.8).
 //
