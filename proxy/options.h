@@ -19,8 +19,11 @@ struct Options {
   std::string log_path;              // empty: stderr
   std::string log_format;            // spdlog's pattern; empty: key=value lines
 
-  Duration drain_time = std::chrono::seconds(600);
-  enum class DrainStrategy : uint8_t { kGradual, kImmediate } drain_strategy = DrainStrategy::kGradual;
+  // Envoy's default is 600 s; here it bounds how long a process that was told to end may wait for silent
+  // keep-alive connections, and a pod has 30 s in all.
+  Duration drain_time = std::chrono::seconds(5);
+  // Who is told to go: every response from the start of the drain, or (gradual) a growing share of them.
+  enum class DrainStrategy : uint8_t { kGradual, kImmediate } drain_strategy = DrainStrategy::kImmediate;
   Duration parent_shutdown_time = std::chrono::seconds(900);
   Duration file_flush_interval = std::chrono::seconds(10);
   uint64_t file_flush_bytes = 64 * 1024;

@@ -1,13 +1,169 @@
 #pragma once
-// Server: the process.  Owns the control thread's loop (the calling thread), the workers, the log
-// writer and the registry; lives from the first configuration to the last drained connection.
+// Server: the process.  Owns the control thread's loop (the calling thread's), the workers, the log
+// writer and the registry, and lives from the first configuration to the last drained connection.
+//
+// By file: server.cc birth and death, server_config.cc changes of configuration, server_view.cc what the
+// admin pages see and do.
+//
+//   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
+//   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
+//   SIGTERM: not ready, responses announce the end ─▶ no connection left, or the deadline ─▶ exit
+//
+// Single-threaded but for the builder thread, which only runs build_snapshot() and posts its result.
 
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "proxy/admin/page.h"
+#include "proxy/admin/server_view.h"
+#include "proxy/admin_listener.h"
+#include "proxy/base/log_writer.h"
+#include "proxy/config/errors.h"
+#include "proxy/discovery/discovery.h"
+#include "proxy/io/file_watch.h"
+#include "proxy/io/inbox.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/resolver.h"
+#include "proxy/io/signals.h"
+#include "proxy/listen_sockets.h"
 #include "proxy/options.h"
+#include "proxy/snapshot.h"
+#include "proxy/stats/registry.h"
+#include "proxy/worker.h"
 
 namespace pillion {
 
-// Runs until SIGTERM, SIGINT or /quitquitquit and returns the exit code: 0 after an orderly end, 1 if
-// the configuration is wrong or an address cannot be bound (said on stderr before anything listens).
+class Server final : public admin::ServerView,
+                     public admin::ServerActions,
+                     private io::SignalObserver,
+                     private io::FileObserver,
+                     private discovery::DiscoveryObserver {
+ public:
+  explicit Server(const Options& options);
+  ~Server() override;
+
+  // Takes the first configuration and opens every socket.  An error is for a person, and nothing listens
+  // then.
+  Status<> start(std::shared_ptr<const Snapshot> snapshot);
+  // Until the end of the process; the exit code.
+  int run();
+  // Where access logs of a first configuration go.
+  LogWriter& log_writer() noexcept { return writer_; }
+
+  // ---- ServerView (server_view.cc) ----
+  [[nodiscard]] admin::ServerState state() const override;
+  [[nodiscard]] std::string version() const override;
+  [[nodiscard]] std::chrono::seconds uptime() const override;
+  void write_command_line(JsonWriter& json) const override;
+  void write_node(JsonWriter& json) const override;
+  [[nodiscard]] std::vector<std::string> cluster_names() const override;
+  bool cluster(std::string_view name, admin::ClusterStatus& out) const override;
+  [[nodiscard]] std::vector<admin::ListenerStatus> listeners() const override;
+  [[nodiscard]] std::vector<admin::CertificatesStatus> certificates() const override;
+  [[nodiscard]] std::vector<admin::ConfigResource> config() const override;
+  [[nodiscard]] std::optional<admin::ConfigFailure> last_failed_reload() const override;
+  [[nodiscard]] std::map<std::string, uint64_t> unknown_fields() const override;
+  [[nodiscard]] admin::RuntimeStatus runtime() const override;
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> loggers() const override;
+
+  // ---- ServerActions (server_view.cc) ----
+  void drain_listeners(const admin::DrainRequest& request) override;
+  void fail_health_check(bool fail) override { health_check_failed_ = fail; }
+  void quit() override { begin_shutdown("/quitquitquit"); }
+  void reopen_logs() override { writer_.reopen(); }
+  bool set_log_level(std::string_view logger, std::string_view level) override;
+
+ private:
+  struct Bound {
+    std::shared_ptr<const core::ListenerConfig> config;
+    io::Address address;
+  };
+
+  void on_signal(int signal) override;
+  void on_file_changed() override { reload("the file changed"); }
+  void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) override;
+  void on_warm() override;
+
+  // ---- server_config.cc ----
+  void reload(std::string_view cause);
+  void finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages, std::string warnings);
+  void refuse_reload(std::string messages);
+  // Opens what is new; a sentence if an address cannot be had, and nothing has changed then.
+  Status<> open_new_sockets(const Snapshot& next, WorkerUpdate& update);
+  // Puts the resources in force in the place of those that did not change.
+  void keep_unchanged(Snapshot& next);
+  void diff_clusters(const Snapshot& next, WorkerUpdate& update);
+  void diff_listeners(const Snapshot& next, WorkerUpdate& update);
+  Status<> commit(std::shared_ptr<const Snapshot> built);
+  void apply_when_warm();
+  void on_applied();
+  void become_ready();
+  void retire_former(const Snapshot& next);
+  void prune_retired();
+  [[nodiscard]] const Bound* find_bound(std::string_view name) const;
+
+  // ---- server.cc ----
+  Status<> open_admin(const BootstrapConfig& config);
+  void begin_shutdown(std::string_view cause);
+  void check_shutdown();
+  void end_drain();
+  void close_everything();
+  void watch_config();
+
+  const Options options_;
+  const uint32_t concurrency_;
+  stats::Registry registry_;
+  LogWriter writer_;
+  io::Loop loop_;
+  io::WriteBatch batch_{loop_};
+  io::Inbox inbox_{loop_};
+  io::Resolver resolver_{loop_};
+  ConnectionBudget budget_;
+  Rng rng_;
+  discovery::Discovery discovery_;
+  admin::Router router_;
+  std::unique_ptr<AdminListener> admin_;
+  std::unique_ptr<io::Signals> signals_;
+  std::unique_ptr<io::FileWatch> file_watch_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  stats::BlockRef<stats::ServerStats> stats_;
+  stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
+  stats::BlockRef<stats::ClusterManagerStats> cluster_stats_;
+
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::vector<Bound> bound_;  // in the order of the configuration
+  WallTime config_time_{};
+  std::optional<admin::ConfigFailure> last_failure_;
+  // A committed update that waits for its clusters to warm; further reloads wait for it.
+  std::shared_ptr<const WorkerUpdate> pending_;
+  uint32_t applying_ = 0;  // workers that have yet to apply the last update
+  std::thread builder_;
+  bool building_ = false;
+  bool rebuild_wanted_ = false;
+  // Superseded resources, until no worker uses them: they die here, not on a worker.
+  std::vector<std::shared_ptr<const core::ListenerConfig>> retired_listeners_;
+  std::vector<std::shared_ptr<const upstream::ClusterConfig>> retired_clusters_;
+  io::Timer retired_timer_ = io::Timer::of<&Server::prune_retired>(this);
+
+  const Instant started_;
+  bool ready_ = false;
+  bool health_check_failed_ = false;
+  bool draining_ = false;  // /drain_listeners
+  bool shutting_down_ = false;
+  bool drain_inbound_only_ = false;
+  io::Timer drain_timer_ = io::Timer::of<&Server::end_drain>(this);
+  Instant drain_deadline_{};
+  Instant idle_since_{};
+  io::Timer shutdown_timer_ = io::Timer::of<&Server::check_shutdown>(this);
+};
+
+// Builds the configuration, runs a Server until SIGTERM, SIGINT or /quitquitquit and returns the exit
+// code: 0 after an orderly end, 1 if the configuration is wrong or an address cannot be had (said on
+// stderr before anything listens).
 int run_server(const Options& options);
 
 }  // namespace pillion

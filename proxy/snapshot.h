@@ -3,6 +3,7 @@
 // (design section 6).  Made by the builder, diffed by control, applied by workers.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,7 +31,8 @@ struct BootstrapConfig {
   const config::Value* layered_runtime = nullptr;
   uint64_t admin_hash = 0;
   uint64_t node_hash = 0;
-  uint32_t max_downstream_connections = 0;       // overload_manager; 0: as descriptors allow
+  std::vector<match::StringMatcher> admin_allowed;  // allow_paths; empty: all pages
+  uint64_t max_downstream_connections = 0;       // overload_manager; 0: as descriptors allow
 };
 
 struct Snapshot {
@@ -40,7 +42,9 @@ struct Snapshot {
   std::vector<std::shared_ptr<const upstream::ClusterConfig>> clusters;
   // What it was made of, in Envoy's schema; keeps every `const config::Value*` alive.
   std::shared_ptr<const config::Document> document;
-  uint64_t warnings = 0;
+  // Every TLS context in use, for /certs.
+  std::vector<std::shared_ptr<const tls::Context>> tls_contexts;
+  std::map<std::string, uint64_t> unknown_fields;  // tolerated, with --allow-unknown-static-fields
 };
 
 }  // namespace pillion

@@ -232,20 +232,10 @@ Result<Component> parse_component(std::string_view name) {
   return Error{text};
 }
 
-}  // namespace
+using LevelChanges = std::vector<std::pair<Component, Level>>;
 
-Status<> set_level(std::string_view component, std::string_view level) {
-  const auto parsed = parse_level(level);
-  if (!parsed) return Error{parsed.error()};
-  if (component.empty()) return set_level(*parsed), Ok{};
-  const auto which = parse_component(component);
-  if (!which) return Error{which.error()};
-  set_level(*which, *parsed);
-  return Ok{};
-}
-
-Status<> set_levels(std::string_view list) {
-  std::vector<std::pair<Component, Level>> changes;
+Result<LevelChanges> parse_levels(std::string_view list) {
+  LevelChanges changes;
   while (!list.empty()) {
     const size_t comma = std::min(list.find(','), list.size());
     const std::string_view part = list.substr(0, comma);
@@ -260,8 +250,31 @@ Status<> set_levels(std::string_view list) {
     if (!level) return Error{level.error()};
     changes.emplace_back(*component, *level);
   }
-  for (const auto& [component, level] : changes) set_level(component, level);
+  return changes;
+}
+
+}  // namespace
+
+Status<> set_level(std::string_view component, std::string_view level) {
+  const auto parsed = parse_level(level);
+  if (!parsed) return Error{parsed.error()};
+  if (component.empty()) return set_level(*parsed), Ok{};
+  const auto which = parse_component(component);
+  if (!which) return Error{which.error()};
+  set_level(*which, *parsed);
   return Ok{};
+}
+
+Status<> set_levels(std::string_view list) {
+  const auto changes = parse_levels(list);
+  if (!changes) return Error{changes.error()};
+  for (const auto& [component, level] : *changes) set_level(component, level);
+  return Ok{};
+}
+
+Status<> check_levels(std::string_view list) {
+  const auto changes = parse_levels(list);
+  return changes ? Status<>(Ok{}) : Error{changes.error()};
 }
 
 std::vector<std::pair<std::string, std::string>> levels() {

@@ -156,6 +156,8 @@ void set_level(Component component, Level level) noexcept;
 Status<> set_level(std::string_view component, std::string_view level);
 // "upstream:debug,io:trace"; nothing changes if any part is wrong.
 Status<> set_levels(std::string_view list);
+// What is wrong with such a list; changes nothing.
+Status<> check_levels(std::string_view list);
 // Name and level of each component, sorted by name.
 std::vector<std::pair<std::string, std::string>> levels();
 // The names, for "did you mean".

@@ -60,9 +60,9 @@ std::vector<Problem> Errors::sorted(Severity severity) const {
   std::vector<Problem> out;
   for (const auto& [order, problem] : found) {
     const bool is_repeated =
-        std::any_of(out.rbegin(), out.rend(), [problem = problem](auto& other) {
-          return other.text == problem->text && other.where.path == problem->where.path &&
-                 other.where.place() == problem->where.place();
+        std::any_of(out.rbegin(), out.rend(), [found_now = problem](auto& other) {
+          return other.text == found_now->text && other.where.path == found_now->where.path &&
+                 other.where.place() == found_now->where.place();
         });
     if (!is_repeated) out.push_back(*problem);
   }

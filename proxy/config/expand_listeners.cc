@@ -9,7 +9,6 @@
 namespace pillion::config {
 namespace {
 
-using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
 constexpr std::string_view kManager =
@@ -183,7 +182,6 @@ void write_retries(EnvoyWriter& out, const Retries& retries) {
     out.message("retry_policy", [&] {
       out.text("retry_on", retries.on);
       out.number("num_retries", retries.attempts);
-      if (retries.per_try != nanoseconds(0)) out.duration("per_try_timeout", retries.per_try);
     });
   });
 }

@@ -166,7 +166,6 @@ Retries parse_retries(const Node& node) {
   Retries out;
   out.node = node;
   out.attempts = node["attempts"].as_u32_or(out.attempts, 0, 10);
-  out.per_try = node["per_try"].as_duration_or(out.per_try);
   if (const Node on = node["on"]; on.is_present()) {
     out.on.clear();
     for (const Node& item : on.items()) {
@@ -183,7 +182,7 @@ Retries parse_retries(const Node& node) {
       }
     }
   }
-  refuse_later(node, {"budget"});
+  refuse_later(node, {"per_try", "budget"});
   node.reject_unknown_keys();
   return out;
 }

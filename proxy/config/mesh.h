@@ -57,7 +57,6 @@ struct Outbound {
 struct Retries {
   uint32_t attempts = 2;  // beyond the first try
   std::string on = "connect-failure";
-  std::chrono::nanoseconds per_try{0};  // 0: none
   Node node;
 };
 

@@ -5,20 +5,36 @@
 // ConnectionOwner::on_connection_closed, whoever closed it.
 
 #include <memory>
-#include <string_view>
 
+#include "proxy/base/ref.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/io/deferred.h"
 #include "proxy/io/transport.h"
+#include "proxy/stats/registry.h"
 
 namespace pillion::core {
 
 class Connection;
 struct ConnectionTag {};
 
+// A filter chain on one worker: its configuration and the counters its connections write.  Shared by
+// them, counted.  An update of the listener that keeps the connections gives the old state a successor,
+// which they take with their next request.
+struct ChainState final : RefCounted<ChainState> {
+  std::shared_ptr<const FilterChain> chain;
+  stats::BlockRef<stats::HttpStats> http;
+  stats::BlockRef<stats::Http1Stats> http1;
+  stats::BlockRef<stats::ListenerHttpStats> listener_http;
+  stats::BlockRef<stats::TcpStats> tcp;
+  Ref<ChainState> successor;
+};
+
 class ConnectionOwner {
  public:
+  virtual const ListenerConfig& listener_config() const = 0;
+  // The TLS handshake of a connection took too long; it closes itself.
+  virtual void on_handshake_timeout() = 0;
   // Unlinks the connection and passes it to Loop::delete_later.
   virtual void on_connection_closed(Connection& connection, Failure failure) = 0;
 
@@ -28,20 +44,32 @@ class ConnectionOwner {
 
 class Connection : public io::Deferred, public ListNode<ConnectionTag> {
  public:
-  explicit Connection(ConnectionOwner& owner) noexcept : owner_(owner) {}
+  Connection(ConnectionOwner& owner, Ref<ChainState> state, const ConnectionInfo& info)
+      : owner_(owner), state_(std::move(state)), info_(info) {}
 
-  // `already_read` bytes came before (inspectors); they are copied.
-  virtual void start(std::unique_ptr<io::Transport> transport, std::string_view already_read) = 0;
-  // No new work: idle connections close, busy ones announce their end on the next response.
-  virtual void drain() = 0;
+  virtual void start(std::unique_ptr<io::Transport> transport) = 0;
+  // The next response announces the end.  A connection without a request stays open until it sends one
+  // or the drain's deadline closes it: closing it now could lose a request that is on its way.
+  virtual void drain() { draining_ = true; }
   virtual void close(Failure failure) = 0;
-  // Is an exchange running, or the connection a stream of bytes that cannot be asked to end?
-  [[nodiscard]] virtual bool is_busy() const noexcept = 0;
-  // The chain it began with, pinned until its end.
-  [[nodiscard]] virtual const FilterChain& chain() const noexcept = 0;
+  // What an access log of the listener tells of it beyond info().
+  virtual void describe(StreamInfo& info) const = 0;
+
+  [[nodiscard]] const ConnectionInfo& info() const noexcept { return info_; }
+  [[nodiscard]] bool is_draining() const noexcept { return draining_; }
+  // The chain it runs under, pinned.
+  [[nodiscard]] ChainState& state() const noexcept { return *state_; }
 
  protected:
+  [[nodiscard]] Duration handshake_limit() const noexcept {
+    const Duration configured = state_->chain->transport_socket_connect_timeout;
+    return configured == Duration{} ? std::chrono::seconds(10) : configured;
+  }
+
   ConnectionOwner& owner_;
+  Ref<ChainState> state_;
+  ConnectionInfo info_;
+  bool draining_ = false;
 };
 
 }  // namespace pillion::core

@@ -21,11 +21,10 @@ enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
 enum class ForwardClientCert : uint8_t { kSanitize, kForwardOnly, kAppendForward, kSanitizeSet, kAlwaysForwardOnly };
 enum class Underscores : uint8_t { kAllow, kReject, kDrop };
 
-// set_current_client_cert_details: what our own XFCC element says besides By and Hash.
+// set_current_client_cert_details: what our own XFCC element says besides By and Hash.  The PEM of the
+// certificate and its chain (cert, chain) are refused by the parser.
 struct ClientCertDetails {
   bool subject = false;
-  bool cert = false;
-  bool chain = false;
   bool dns = false;
   bool uri = false;
 };
@@ -39,16 +38,20 @@ struct HcmConfig {
   std::string stat_prefix;
   CodecType codec = CodecType::kAuto;
   http::HeadLimits head_limits;
+  std::string default_host_http10;   // default_host_for_http_10: of HTTP/1.0 requests without Host
   Underscores underscores = Underscores::kAllow;
 
   // Timeouts; zero is off.
   Duration idle_timeout = std::chrono::hours(1);          // connection without a request
   Duration stream_idle_timeout = std::chrono::minutes(5);
+  Duration stream_flush_timeout = std::chrono::minutes(5);  // the rest of a response; default: stream_idle_timeout
   Duration request_timeout{};                             // until the request is complete
   Duration request_headers_timeout{};
   Duration max_connection_duration{};
   Duration max_stream_duration{};
-  uint32_t max_requests_per_connection = 0;
+  Duration drain_timeout = std::chrono::seconds(5);         // from the announcement of an end to the end
+  Duration delayed_close_timeout = std::chrono::seconds(1);  // of a lingering close
+  uint32_t max_requests_per_connection = 0;                 // 0: any number
 
   // Where a request comes from, and what it may claim.
   bool use_remote_address = false;
@@ -71,7 +74,8 @@ struct HcmConfig {
   ServerHeader server_header = ServerHeader::kOverwrite;
   std::string server_name = "envoy";
   bool proxy_100_continue = false;
-  bool suppress_envoy_headers = false;   // of the router filter
+  bool suppress_envoy_headers = false;   // of the router filter, as the next
+  bool respect_expected_rq_timeout = false;  // route::TimeoutRules::respect_expected
   bool merge_trailers = true;            // trailers are forwarded (Envoy's enable_trailers; on here)
 
   std::vector<UpgradeConfig> upgrades;

@@ -8,12 +8,11 @@ namespace pillion::core {
 
 HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
                                const ConnectionInfo& info)
-    : Connection(owner),
+    : Connection(owner, std::move(state), info),
       worker_(worker),
-      state_(std::move(state)),
-      config_(*std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal)),
-      info_(info),
-      server_(std::make_unique<http::H1ServerConnection>(worker.loop, worker.batch, config_.head_limits, *this)) {
+      config_(std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get()),
+      server_(std::make_unique<http::H1ServerConnection>(worker.loop, worker.batch, config_->head_limits,
+                                                         static_cast<http::H1ServerConnection::Owner&>(*this))) {
   http_stats().downstream_cx_total.inc();
   http_stats().downstream_cx_http1_total.inc();
   http_stats().downstream_cx_active.inc();
@@ -26,17 +25,16 @@ HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Re
 
 HttpConnection::~HttpConnection() = default;
 
-void HttpConnection::start(std::unique_ptr<io::Transport> transport, std::string_view already_read) {
+void HttpConnection::start(std::unique_ptr<io::Transport> transport) {
   const bool plain = !state_->chain->tls;
-  server_->start(std::move(transport), already_read);
-  if (config_.max_connection_duration != Duration{}) {
-    worker_.loop.arm(duration_timer_, config_.max_connection_duration);
+  server_->start(std::move(transport), {});
+  if (config_->max_connection_duration != Duration{}) {
+    worker_.loop.arm(duration_timer_, config_->max_connection_duration);
   }
+  if (!plain) return worker_.loop.arm(timer_, handshake_limit());
+  connected_ = true;
   arm_idle();
-  if (plain) {
-    connected_ = true;
-    server_->read_now();
-  }
+  server_->read_now();
 }
 
 void HttpConnection::on_server_connected() {
@@ -46,14 +44,25 @@ void HttpConnection::on_server_connected() {
     info_.sni = info_.identity->sni;
     info_.alpn = info_.identity->alpn;
   }
+  timer_.cancel();
+  arm_idle();
   server_->read_now();
 }
 
+// A reload gave the chain a new configuration: requests that begin from now on have it.
+void HttpConnection::take_successor() {
+  while (state_->successor) state_ = state_->successor;
+  config_ = std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get();
+  info_.filter_chain_name = state_->chain->name;
+  server_->set_limits(config_->head_limits);
+}
+
 http::RequestSink& HttpConnection::new_stream() {
-  stream_ = new Stream(worker_, config_, *this, *server_);
-  if (config_.request_headers_timeout != Duration{}) {
+  if (state_->successor) [[unlikely]] take_successor();
+  stream_ = new Stream(worker_, *config_, *this, *server_);
+  if (config_->request_headers_timeout != Duration{}) {
     timer_.cancel();
-    worker_.loop.arm(timer_, config_.request_headers_timeout);
+    worker_.loop.arm(timer_, config_->request_headers_timeout);
   }
   return *stream_;
 }
@@ -61,11 +70,11 @@ http::RequestSink& HttpConnection::new_stream() {
 void HttpConnection::on_head_complete(size_t bytes) {
   stream_->count_header_bytes(bytes);
   timer_.cancel();
-  if (config_.max_requests_per_connection != 0 && server_->requests() + 1 >= config_.max_requests_per_connection) {
+  if (config_->max_requests_per_connection != 0 && server_->requests() + 1 >= config_->max_requests_per_connection) {
     http_stats().downstream_cx_max_requests_reached.inc();
     server_->drain();
   }
-  if (worker_.draining) {
+  if (worker_.draining || draining_) {
     http_stats().downstream_cx_drain_close.inc();
     server_->drain();
   }
@@ -88,10 +97,14 @@ void HttpConnection::end_stream() {
 }
 
 void HttpConnection::arm_idle() {
-  if (config_.idle_timeout != Duration{}) worker_.loop.arm(timer_, config_.idle_timeout);
+  if (config_->idle_timeout != Duration{}) worker_.loop.arm(timer_, config_->idle_timeout);
 }
 
 void HttpConnection::on_timer() {
+  if (!connected_) {
+    owner_.on_handshake_timeout();
+    return close({FailureKind::kHandshakeTimeout});
+  }
   if (stream_ != nullptr && server_->in_head()) {
     http_stats().downstream_rq_header_timeout.inc();
     return stream_->on_headers_timeout();
@@ -103,10 +116,20 @@ void HttpConnection::on_timer() {
 
 void HttpConnection::on_duration() {
   http_stats().downstream_cx_max_duration_reached.inc();
-  drain();
+  // An idle one closes at once, as in Envoy after its drain timeout.
+  server_->drain();
 }
 
-void HttpConnection::drain() { server_->drain(); }
+void HttpConnection::drain() {
+  draining_ = true;
+  // The response of a request that runs can still tell.
+  if (stream_ != nullptr) server_->drain();
+}
+
+void HttpConnection::describe(StreamInfo& info) const {
+  info.bytes_received = server_->bytes_received();
+  info.bytes_sent = server_->bytes_sent();
+}
 
 void HttpConnection::close(Failure failure) { server_->close(failure); }
 
@@ -125,8 +148,8 @@ void HttpConnection::on_server_closed(Failure failure) {
   if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
   http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
-  worker_.loop.delete_later(std::move(server_));
   owner_.on_connection_closed(*this, failure);
+  worker_.loop.delete_later(std::move(server_));
 }
 
 }  // namespace pillion::core

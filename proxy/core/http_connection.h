@@ -7,26 +7,25 @@
 
 #include <memory>
 
-#include "proxy/core/listener.h"
+#include "proxy/core/connection.h"
 #include "proxy/core/stream.h"
 #include "proxy/http/h1_server.h"
 
 namespace pillion::core {
 
-class HttpConnection final : public Connection, private http::H1ServerConnection::Owner, private StreamOwner {
+class HttpConnection final : public Connection, public http::H1ServerConnection::Owner, public StreamOwner {
  public:
   HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
                  const ConnectionInfo& info);
   ~HttpConnection() override;
 
-  void start(std::unique_ptr<io::Transport> transport, std::string_view already_read) override;
+  void start(std::unique_ptr<io::Transport> transport) override;
   void drain() override;
   void close(Failure failure) override;
-  [[nodiscard]] const FilterChain& chain() const noexcept override { return *state_->chain; }
-  [[nodiscard]] bool is_busy() const noexcept override { return stream_ != nullptr; }
+  void describe(StreamInfo& info) const override;
 
  private:
-  // H1ServerConnection::Owner
+  // H1ServerConnection::Owner (public only so that make_unique may convert)
   void on_server_connected() override;
   http::RequestSink& new_stream() override;
   http::RequestHead& request_head() override { return stream_->request_head(); }
@@ -43,15 +42,15 @@ class HttpConnection final : public Connection, private http::H1ServerConnection
   uint64_t connection_bytes_sent() const override { return server_->bytes_sent(); }
   void begin_tunnel() override { server_->begin_tunnel(); }
 
+  [[nodiscard]] const HcmConfig& config() const noexcept { return *config_; }
+  void take_successor();
   void end_stream();
   void arm_idle();
   void on_timer();
   void on_duration();
 
   WorkerContext& worker_;
-  Ref<ChainState> state_;
-  const HcmConfig& config_;
-  ConnectionInfo info_;
+  const HcmConfig* config_;  // of state_
   std::unique_ptr<http::H1ServerConnection> server_;
   Stream* stream_ = nullptr;  // owned; destroyed by delete_later
   // The idle timeout between requests, the headers timeout within one.

@@ -77,7 +77,8 @@ void Inspection::close() {
 
 void Inspection::finish() {
   timer_.cancel();
-  listener_.begin(std::move(socket_), info_, sniffed_, {bytes_.data(), bytes_.size()});
+  socket_->unread({bytes_.data(), bytes_.size()});
+  listener_.begin(std::move(socket_), info_, sniffed_);
   listener_.end_inspection(*this);
 }
 

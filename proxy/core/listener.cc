@@ -1,6 +1,5 @@
 #include "proxy/core/listener.h"
 
-#include <atomic>
 #include <utility>
 
 #include "proxy/base/assert.h"
@@ -41,19 +40,42 @@ Listener::Listener(WorkerContext& worker, ListenerOwner& owner, std::shared_ptr<
 
 Listener::~Listener() { DASSERT(connections_.empty() && inspections_->list.empty()); }
 
+const std::shared_ptr<const FilterChain>* Listener::heir_of(const FilterChain& old) const {
+  const auto fits = [&old](const std::shared_ptr<const FilterChain>& c) {
+    return c != nullptr && c->name == old.name && c->connection_hash == old.connection_hash;
+  };
+  if (fits(config_->default_chain)) return &config_->default_chain;
+  for (const auto& c : config_->chains) {
+    if (fits(c)) return &c;
+  }
+  return nullptr;
+}
+
 void Listener::update(std::shared_ptr<const ListenerConfig> config) {
   config_ = std::move(config);
-  const auto still_there = [this](const FilterChain& chain) {
-    if (config_->default_chain && config_->default_chain->hash == chain.hash) return true;
-    for (const auto& c : config_->chains) {
-      if (c->hash == chain.hash) return true;
+  const std::vector<Ref<ChainState>> former = std::exchange(chains_, {});
+  for (const Ref<ChainState>& old : former) {
+    const auto* heir = heir_of(*old->chain);
+    if (heir == nullptr) continue;
+    if (*heir == old->chain) {
+      chains_.push_back(old);
+    } else {
+      old->successor = Ref(&state_of(*heir));
     }
-    return false;
-  };
-  std::erase_if(chains_, [&](const Ref<ChainState>& s) { return !still_there(*s->chain); });
+  }
+  bool any_drains = false;
+  for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c)) {
+    if (heir_of(*c->state().chain) != nullptr) continue;
+    c->drain();
+    any_drains = true;
+  }
+  if (any_drains) worker_.loop.arm(drain_timer_, worker_.drain_time);
+}
+
+void Listener::close_draining() {
   for (Connection* c = connections_.front(); c != nullptr;) {
     Connection* next = connections_.next(*c);
-    if (!still_there(c->chain())) c->drain();
+    if (c->is_draining()) c->close({FailureKind::kDraining});
     c = next;
   }
 }
@@ -73,11 +95,7 @@ void Listener::resume_accepting() {
 }
 
 void Listener::drain_connections() {
-  for (Connection* c = connections_.front(); c != nullptr;) {
-    Connection* next = connections_.next(*c);
-    c->drain();
-    c = next;
-  }
+  for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c)) c->drain();
 }
 
 void Listener::close_connections() {
@@ -130,7 +148,7 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
 }
 
 void Listener::take(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info) {
-  if (!needs_sniffing(*config_)) return begin(std::move(socket), info, {}, {});
+  if (!needs_sniffing(*config_)) return begin(std::move(socket), info, {});
   auto* inspection = new Inspection(*this, worker_, std::move(socket), info);
   inspections_->list.push_back(*inspection);
   stats_->downstream_pre_cx_active.inc();
@@ -163,13 +181,13 @@ ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) 
   return *chains_.back();
 }
 
-void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed,
-                     std::string_view already_read) {
+void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed) {
   const std::shared_ptr<const FilterChain>* found = match_chain(*config_, info, sniffed);
   if (found == nullptr || std::holds_alternative<std::monostate>((*found)->terminal)) {
     stats_->no_filter_chain_match.inc();
     socket->close();
     worker_.loop.delete_later(std::move(socket));
+    log_end(info, nullptr, {FailureKind::kNoFilterChain});
     return count_closed();
   }
   ChainState& state = state_of(*found);
@@ -188,10 +206,24 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, co
     connection = new HttpConnection(worker_, owner, Ref(&state), info);
   }
   connections_.push_back(*connection);
-  connection->start(std::move(transport), already_read);
+  connection->start(std::move(transport));
 }
 
-void Listener::on_connection_closed(Connection& connection, Failure) {
+// The listener's own access logs: a line for each connection, also for those that no chain took.
+void Listener::log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const {
+  if (config_->access_logs.empty()) return;
+  StreamInfo stream;
+  stream.connection = &info;
+  stream.failure = failure;
+  stream.times.ds_rx_begin = info.begin;
+  stream.times.end = worker_.loop.now();
+  if (connection != nullptr) connection->describe(stream);
+  for (const auto& log : config_->access_logs) log->log(stream);
+}
+
+void Listener::on_connection_closed(Connection& connection, Failure failure) {
+  stats_->downstream_cx_length_ms.record(worker_.loop.now() - connection.info().begin);
+  log_end(connection.info(), &connection, failure);
   connection.ListNode<ConnectionTag>::unlink();
   worker_.loop.delete_later(&connection);
   count_closed();

@@ -19,15 +19,6 @@ namespace pillion::core {
 
 class Listener;
 
-// A filter chain on one worker: the counters its connections write.  Shared by them; counted.
-struct ChainState final : RefCounted<ChainState> {
-  std::shared_ptr<const FilterChain> chain;
-  stats::BlockRef<stats::HttpStats> http;
-  stats::BlockRef<stats::Http1Stats> http1;
-  stats::BlockRef<stats::ListenerHttpStats> listener_http;
-  stats::BlockRef<stats::TcpStats> tcp;
-};
-
 class ListenerOwner {
  public:
   // For use_original_dst: the listener bound (or configured) for that address, or null.
@@ -66,9 +57,15 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void on_accepted(int fd, const io::Address& peer) override;
   void on_accept_error(int error) override;
   void on_connection_closed(Connection& connection, Failure failure) override;
-  void begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed, std::string_view already_read);
+  void begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed);
   void end_inspection(class Inspection& inspection);
   ChainState& state_of(const std::shared_ptr<const FilterChain>& chain);
+  // The chain of the current configuration that connections of an older one may go on under, or null.
+  const std::shared_ptr<const FilterChain>* heir_of(const FilterChain& old) const;
+  const ListenerConfig& listener_config() const override { return *config_; }
+  void on_handshake_timeout() override { stats_->downstream_cx_transport_socket_connect_timeout.inc(); }
+  void log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const;
+  void close_draining();
   void count_closed();
 
   WorkerContext& worker_;
@@ -83,6 +80,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   std::unique_ptr<InspectionList> inspections_;
   size_t count_ = 0;
   bool draining_ = false;
+  io::Timer drain_timer_ = io::Timer::of<&Listener::close_draining>(this);
 };
 
 }  // namespace pillion::core

@@ -38,7 +38,7 @@ struct FilterChain {
   std::shared_ptr<const tls::Context> tls;  // null: plain text
   Duration transport_socket_connect_timeout{};    // TLS handshake; 0: the server's default of 10 s
   std::variant<std::monostate, std::shared_ptr<const HcmConfig>, std::shared_ptr<const TcpProxyConfig>> terminal;
-  // Of what a live connection depends on (TLS, kind and codec of the terminal): while it is equal an
+  // Of what a live connection depends on (match, TLS; kind, codec, stat_prefix of the terminal): while it is equal an
   // update of the listener keeps the connections, and their next requests take the new chain.
   uint64_t connection_hash = 0;
   uint64_t hash = 0;  // of everything
@@ -59,7 +59,8 @@ struct ListenerConfig {
   Duration listener_filters_timeout = std::chrono::seconds(15);
   bool continue_on_listener_filters_timeout = false;
   uint32_t per_connection_buffer_limit = 1024 * 1024;
-  uint32_t max_accepts_per_event = 64;
+  uint32_t max_accepts_per_event = 64;   // max_connections_to_accept_per_socket_event
+  bool ignore_global_conn_limit = false;  // its connections are not counted against the process's budget
   enum class Direction : uint8_t { kUnspecified, kInbound, kOutbound } direction = Direction::kUnspecified;
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   uint64_t socket_hash = 0;  // of what the listening socket depends on

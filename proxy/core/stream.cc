@@ -33,13 +33,17 @@ Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owne
   info_.times.ds_rx_begin = worker.loop.now();
   if (config.request_timeout != Duration{}) worker.loop.arm(phase_timer_, config.request_timeout);
   if (config.max_stream_duration != Duration{}) {
-    auto* timer = arena_.create<io::Timer>(io::Timer::of<&Stream::on_duration_timeout>(this));
-    worker.loop.arm(*timer, config.max_stream_duration);
+    arm_duration(config.max_stream_duration);
   }
   stats::HttpStats& stats = owner.http_stats();
   stats.downstream_rq_total.inc();
   stats.downstream_rq_http1_total.inc();
   stats.downstream_rq_active.inc();
+}
+
+void Stream::arm_duration(Duration limit) {
+  auto* timer = arena_.create<io::Timer>(io::Timer::call<&Stream::on_duration_timeout, Stream>(), this);
+  worker_.loop.arm(*timer, limit);
 }
 
 Stream::~Stream() { DASSERT(ended_ && upstream_ == nullptr); }
@@ -118,6 +122,8 @@ void Stream::start_attempt() {
   info_.upstream.remote = host->address();
   info_.upstream.host_name = host->hostname();
   info_.times.us_cx_begin = worker_.loop.now();
+  route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1, !config_.suppress_envoy_headers);
+  announce_timeout();
   response_state_ = ResponseState::kWaiting;
   http::H1ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
   if (connection != nullptr) return on_pool_ready(*connection);
@@ -132,6 +138,7 @@ void Stream::on_pool_ready(http::H1ClientConnection& connection) {
   info_.times.us_ready = worker_.loop.now();
   upstream_ = &connection.begin(*this);
   host_->on_request_start();
+  send_continue();
   const bool end = request_state_ == RequestState::kDone && body_.empty() && request_trailers_ == nullptr;
   sent_any_ = true;
   info_.times.us_tx_begin = info_.times.us_ready;
@@ -217,7 +224,7 @@ void Stream::end_request() {
   info_.times.us_tx_end = worker_.loop.now();
   phase_timer_.cancel();
   if (tunnel_ || response_state_ == ResponseState::kDone) return;
-  if (const Duration timeout = route_timeout(); timeout != Duration{}) worker_.loop.arm(phase_timer_, timeout);
+  if (timeouts_.global != Duration{}) worker_.loop.arm(phase_timer_, timeouts_.global);
 }
 
 void Stream::on_request_drained() {
@@ -235,8 +242,9 @@ http::ResponseHead& Stream::new_response_head() {
 http::Headers& Stream::new_response_trailers() { return *arena_.create<http::Headers>(arena_); }
 
 void Stream::on_informational(http::ResponseHead& head) {
-  // We ourselves answered 100 when the upstream could not have (proxy_100_continue off is Envoy's way).
   if (ended_ || response_state_ != ResponseState::kWaiting) return;
+  // A 100 that nobody waits for: the client did not ask, or had ours already (RFC 9110, 10.1.1).
+  if (head.status == 100 && (continue_sent_ || !request_.expects_continue)) return;
   keep_body_ = false;  // never tried again after a 1xx was passed on
   downstream_->send_informational(head);
 }
@@ -333,9 +341,13 @@ void Stream::finish() {
   idle_timer_.cancel();
   ListNode<io::ReadyTag>::unlink();
   drop_attempt();
+  release_slots();
   body_.clear();
   info_.times.end = worker_.loop.now();
   if (info_.times.ds_tx_begin != Instant{}) info_.times.ds_tx_end = info_.times.end;
+  if (cluster_ && info_.times.us_rx_end != Instant{}) {
+    cluster_->stats().upstream_rq_time.record(info_.times.us_rx_end - info_.times.ds_rx_end);
+  }
   stats::HttpStats& stats = owner_.http_stats();
   stats.downstream_rq_active.dec();
   stats.downstream_rq_time.record(info_.times.end - info_.times.ds_rx_begin);

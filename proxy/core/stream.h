@@ -22,6 +22,7 @@
 #include "proxy/core/stream_info.h"
 #include "proxy/core/worker_context.h"
 #include "proxy/http/codec.h"
+#include "proxy/route/timeouts.h"
 #include "proxy/upstream/cluster.h"
 #include "proxy/upstream/pool.h"
 
@@ -107,7 +108,10 @@ class Stream final : public io::Deferred,
 
   // Routing, in stream_routing.cc.
   [[nodiscard]] bool upgrade_allowed(std::string_view type) const;
-  [[nodiscard]] Duration route_timeout() const;
+  bool use_forward_route(const route::ForwardAction& action);
+  void apply_route_limits(const route::ForwardAction& action);
+  void announce_timeout();
+  void send_continue();
   [[nodiscard]] bool route_retries(route::RetryOn token) const;
   void send_path_redirect();
   void finalize_request();
@@ -116,20 +120,26 @@ class Stream final : public io::Deferred,
   void send_direct_response();
   void log_access();
 
+  // Counting, in stream_routing.cc too.
+  void count_response(uint16_t status);
+  void count_upstream_status(uint16_t status);
+
   // Failing, in stream_failure.cc.
   void fail(Failure failure);
   bool try_again(Failure failure);
   bool use_policy_retry(route::RetryOn token);
   void local_reply(uint16_t status, std::string_view body, std::string_view details,
                    const http::Headers* extra = nullptr);
+  void on_retry_timer();
+  void end_retry();
   void drop_attempt();
+  void release_slots();
   // One timer for two phases: request_timeout until the request is complete, the route's after.
   void on_phase_timeout();
   void on_idle_timeout();
   void on_duration_timeout() { fail({FailureKind::kMaxStreamDuration}); }
   void touch();
-  void count_response(uint16_t status);
-  void count_upstream_status(uint16_t status);
+  void arm_duration(Duration limit);
 
   WorkerContext& worker_;
   const HcmConfig& config_;
@@ -149,6 +159,7 @@ class Stream final : public io::Deferred,
   io::Timer phase_timer_ = io::Timer::of<&Stream::on_phase_timeout>(this);
   io::Timer idle_timer_ = io::Timer::of<&Stream::on_idle_timeout>(this);
   Duration idle_timeout_{};
+  route::TimeoutPlan timeouts_;
   uint64_t delivered_ = 0;      // response bytes since the client last stalled
   size_t read_limit_;
   uint32_t retries_left_ = 0;
@@ -164,6 +175,8 @@ class Stream final : public io::Deferred,
   bool reused_retry_done_ : 1 = false;
   bool ended_ : 1 = false;
   bool holds_client_ : 1 = false;    // the client is paused because body_ is full
+  bool retry_timer_is_armed_ : 1 = false;
+  bool counts_retry_ : 1 = false;    // a slot of the cluster's retry breaker is ours
 };
 
 }  // namespace pillion::core

@@ -1,5 +1,7 @@
 // What a stream does when something goes wrong: try again, answer for itself, or break off.
-#include "proxy/base/str.h"
+#include <algorithm>
+
+#include "proxy/base/response_flags.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/core/stream.h"
 
@@ -19,6 +21,7 @@ void Stream::on_pool_failure(Failure failure) {
 
 void Stream::on_upstream_reset(Failure failure) {
   const bool answered = response_state_ == ResponseState::kBody || (response_ != nullptr && response_->status >= 200);
+  cluster_->stats().upstream_rq_rx_reset.inc();
   release_upstream();
   if (ended_) return;
   if (!answered && try_again(failure)) return;
@@ -48,18 +51,51 @@ bool Stream::try_again(Failure failure) {
       return false;
     }
   }
-  // Not on the stack of the connection that is just closing.
   response_state_ = ResponseState::kNone;
-  worker_.loop.post(*this);
+  // Not on the stack of the connection that is just closing.
+  if (!retry_timer_is_armed_) worker_.loop.post(*this);
   return true;
 }
 
+// A retry that the route's policy grants: it costs one of num_retries and a slot of the retry breaker,
+// and waits (full jitter: envoy.md 2.2).
 bool Stream::use_policy_retry(route::RetryOn token) {
-  if (retries_left_ == 0 || !route_retries(token)) return false;
+  if (!route_retries(token)) return false;
   stats::ClusterStats& stats = cluster_->stats();
+  if (retries_left_ == 0) {
+    stats.upstream_rq_retry_limit_exceeded.inc();
+    info_.flags |= flag_bit(ResponseFlag::kUpstreamRetryLimitExceeded);
+    return false;
+  }
   --retries_left_;
+  end_retry();
+  const upstream::ClusterConfig& config = cluster_->config();
+  if (!config.limits->retries.try_acquire(config.pool.limits.max_retries)) {
+    stats.upstream_rq_retry_overflow.inc();
+    info_.flags |= flag_bit(ResponseFlag::kUpstreamOverflow);
+    return false;
+  }
+  counts_retry_ = true;
   stats.upstream_rq_retry.inc();
+  stats.upstream_rq_retry_backoff_exponential.inc();
+  const route::RetryPolicy& policy = route_.route->forward->retry;
+  const uint32_t n = policy.num_retries - retries_left_ - 1;
+  const Duration span = std::min(policy.base_interval * (1 << std::min(n, 16u)), policy.max_interval);
+  auto* timer = arena_.create<io::Timer>(io::Timer::call<&Stream::on_retry_timer, Stream>(), this);
+  worker_.loop.arm(*timer, Duration(static_cast<int64_t>(worker_.rng.below(static_cast<uint64_t>(span.count()) + 1))));
+  retry_timer_is_armed_ = true;
   return true;
+}
+
+void Stream::on_retry_timer() {
+  retry_timer_is_armed_ = false;
+  start_attempt();
+}
+
+void Stream::end_retry() {
+  if (!counts_retry_) return;
+  counts_retry_ = false;
+  cluster_->config().limits->retries.release();
 }
 
 void Stream::on_phase_timeout() {
@@ -68,6 +104,7 @@ void Stream::on_phase_timeout() {
     return fail({FailureKind::kRequestTimeout});
   }
   cluster_->stats().upstream_rq_timeout.inc();
+  if (host_) host_->counters().rq_timeout.inc();
   fail({FailureKind::kRequestTimeoutUpstream});
 }
 
@@ -110,15 +147,20 @@ void Stream::drop_attempt() {
       cluster_->pool(*host_).cancel(*this);
       cluster_->stats().upstream_rq_cancelled.inc();
     }
-    if (counts_request_) {
-      counts_request_ = false;
-      cluster_->end_request();
-    }
   }
   if (upstream_ == nullptr) return;
   http::UpstreamStream* upstream = upstream_;
+  cluster_->stats().upstream_rq_tx_reset.inc();
   release_upstream();
   upstream->reset();
+}
+
+// The slots of the cluster's breakers that the stream holds.
+void Stream::release_slots() {
+  end_retry();
+  if (!counts_request_) return;
+  counts_request_ = false;
+  cluster_->end_request();
 }
 
 void Stream::local_reply(uint16_t status, std::string_view body, std::string_view details,
@@ -129,6 +171,7 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   info_.response_code = status;
   info_.response = head;
   head->status = status;
+  response_ = head;
   LocalReplyText text{status, body, "text/plain"};
   if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
   head->status = info_.response_code = text.status;
@@ -139,6 +182,7 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   head->has_content_length = true;
   response_state_ = ResponseState::kBody;
   info_.times.ds_tx_begin = worker_.loop.now();
+  if (route_) route::finalize_response(route_, *head, &info_);
   prepare_response(*head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
   const bool bodiless = text.body.empty() || request_.method == http::Method::kHead;
   if (!bodiless) info_.bytes_sent = text.body.size();

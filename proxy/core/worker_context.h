@@ -44,6 +44,8 @@ struct WorkerContext {
   DateText date;
   // A drain is on: responses announce "connection: close".
   bool draining = false;
+  // How long drained connections may go on.
+  Duration drain_time = std::chrono::seconds(5);
   // Addresses of our own listeners, to recognise a loop through an original destination.
   const std::vector<io::Address>* own_addresses = nullptr;
 };

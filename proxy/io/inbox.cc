@@ -42,7 +42,11 @@ void Inbox::drain() {
     const std::lock_guard lock(mutex_);
     batch.swap(waiting_);
   }
-  for (auto& message : batch) message->run();
+  State* const state = state_;
+  for (auto& message : batch) {
+    message->run();
+    if (state->inbox == nullptr) return;  // destroyed by that message
+  }
 }
 
 }  // namespace pillion::io

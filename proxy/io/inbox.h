@@ -17,7 +17,8 @@ class Loop;
 class Inbox {
  public:
   explicit Inbox(Loop& loop);  // on the loop's thread, or before it runs
-  ~Inbox();                    // on the loop's thread; messages not yet run are destroyed unrun
+  // On the loop's thread, perhaps by a message; those not yet run are destroyed unrun.
+  ~Inbox();
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
 

@@ -2,7 +2,7 @@
 
 #include <uv.h>
 
-#include <algorithm>
+#include <csignal>
 
 #include "proxy/base/assert.h"
 #include "proxy/io/socket.h"
@@ -32,6 +32,8 @@ struct Loop::Impl {
 
 Loop::Loop()
     : impl_(std::make_unique<Impl>()), scratch_(new char[kScratchBytes]), wheel_(MonotonicClock::now()) {
+  // splice(2) knows no MSG_NOSIGNAL: a peer that is gone would end the process.
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   Impl& i = *impl_;
   ASSERT(uv_loop_init(&i.loop) == 0);
   i.loop.data = this;
@@ -58,7 +60,11 @@ Loop::~Loop() {
   close_handle(reinterpret_cast<uv_handle_t*>(&i.again));
   close_handle(reinterpret_cast<uv_handle_t*>(&i.timer));
   close_handle(reinterpret_cast<uv_handle_t*>(&i.stopper));
-  uv_run(&i.loop, UV_RUN_DEFAULT);
+  // Only what is closing is waited for: a handle left open is an error, not a reason to hang.
+  constexpr int kMostTurns = 100;
+  for (int turn = 0; turn < kMostTurns && uv_loop_alive(&i.loop) != 0; ++turn) {
+    uv_run(&i.loop, UV_RUN_NOWAIT);
+  }
   ASSERT(uv_loop_close(&i.loop) == 0);
 }
 
@@ -77,6 +83,7 @@ void Loop::end_of_turn() {
   }
   // Destructors may close more; those die in the same pass.
   while (Deferred* object = dead_.pop_front()) delete object;
+  ready_.splice(next_);
   if (ready_.empty()) {
     uv_idle_stop(&impl_->again);
   } else {
@@ -91,10 +98,12 @@ void Loop::rearm() noexcept {
     uv_timer_stop(&impl_->timer);
     return;
   }
-  const Duration delay = std::max(next - now(), Duration{});
+  // libuv counts in whole milliseconds of the same clock, rounded down: aimed at the deadline
+  // itself it never fires early, which would cost a second wake-up.  Slots begin at whole ones.
   uv_update_time(&impl_->loop);
-  const auto ms = static_cast<uint64_t>((delay + std::chrono::milliseconds(1) - Duration(1)) /
-                                        std::chrono::milliseconds(1));
+  const auto due = static_cast<uint64_t>(to_millis(next.time_since_epoch()));
+  const uint64_t uv_now_ms = uv_now(&impl_->loop);
+  const uint64_t ms = due > uv_now_ms ? due - uv_now_ms : 0;
   uv_timer_start(
       &impl_->timer, [](uv_timer_t* t) { static_cast<Loop*>(t->loop->data)->on_wheel(); }, ms, 0);
 }

@@ -61,6 +61,11 @@ class Loop {
   void post(ReadyTask& task) noexcept {
     if (!task.is_linked()) ready_.push_back(task);
   }
+  // Runs the task in the next turn, after events were delivered: for work in portions that others
+  // must not wait for.  Idempotent while queued.
+  void post_next(ReadyTask& task) noexcept {
+    if (!task.is_linked()) next_.push_back(task);
+  }
   // Takes over a closed object and destroys it at the end of the turn.
   void delete_later(std::unique_ptr<Deferred> object) noexcept { dead_.push_back(*object.release()); }
   template <typename T>
@@ -96,6 +101,7 @@ class Loop {
   Instant now_{};
   TimerWheel wheel_;
   IntrusiveList<ReadyTask, ReadyTag> ready_;
+  IntrusiveList<ReadyTask, ReadyTag> next_;  // becomes ready_ at the end of the turn
   IntrusiveList<Deferred, DeferredTag> dead_;
   IntrusiveList<Socket, ReadyTag> unregistered_;
   Timer register_timer_ = Timer::of<&Loop::register_waiting>(this);

@@ -18,9 +18,8 @@ SocketAddress parse_socket_address(const config::Node& node) {
   static_cast<void>(node["protocol"].as_enum_or<int>(0, kProtocols));
   SocketAddress result;
   result.host = node.required("address");
-  if (const config::Node port = node.one_of({"port_value", "named_port"}); port.key() == "port_value") {
-    result.port = static_cast<uint16_t>(port.as_u32(0, 65535));
-  }
+  static_cast<void>(node.one_of({"port_value", "named_port"}));
+  result.port = static_cast<uint16_t>(node["port_value"].as_u32_or(0, 0, 65535));
   node.unsupported({"named_port"}, "use port_value");
   node.unsupported({"resolver_name", "network_namespace_filepath"});
   if (node["ipv4_compat"].as_bool_or(false)) {
@@ -64,7 +63,7 @@ EndpointAddress parse_endpoint_address(const config::Node& address) {
   address.reject_unknown_keys();
   EndpointAddress result;
   if (member.key() == "pipe") result.ip = parse_pipe(member, nullptr);
-  if (member.key() != "socket_address") return result;
+  if (!member || member.key() == "pipe") return result;
   const SocketAddress parsed = parse_socket_address(member);
   const std::string text = parsed.host.as_string_or("");
   result.port = parsed.port;

@@ -10,6 +10,8 @@
 // libuv holds only a State with a back pointer that close() nulls; the State frees itself.
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "proxy/io/loop.h"
 #include "proxy/io/transport.h"
@@ -28,6 +30,10 @@ struct SocketOptions {
 };
 void apply_options(int fd, const SocketOptions& options) noexcept;
 
+// How a connection is called that was open and broke: kPeerGone after a time limit of the kernel, else
+// kDownstreamReset, whichever side it is.
+FailureKind broken_by(int error) noexcept;
+
 class Socket final : public Transport, public ReadyTask {
  public:
   // Takes over a connected, non-blocking descriptor (from accept).
@@ -37,6 +43,11 @@ class Socket final : public Transport, public ReadyTask {
   static std::unique_ptr<Socket> connect(Loop& loop, const Address& to, const Address& source,
                                          const SocketOptions& options);
   ~Socket() override;
+
+  // Puts bytes that were read (by an inspector) back: the next reads return them first.
+  void unread(std::string_view bytes) {
+    if (!bytes.empty()) unread_ = std::make_unique<std::string>(bytes);
+  }
 
   void start(TransportObserver& observer) override;
   IoResult read(char* to, size_t capacity) override;
@@ -48,7 +59,7 @@ class Socket final : public Transport, public ReadyTask {
   void read_again() override;
   // Enters epoll if it has not yet.  Call when a connection becomes idle.
   void watch() override;
-  [[nodiscard]] int raw_fd() const noexcept override { return fd_; }
+  [[nodiscard]] int raw_fd() const noexcept override { return unread_ == nullptr ? fd_ : -1; }
   [[nodiscard]] Failure failure() const noexcept override { return failure_; }
 
   void want_writable() override;
@@ -59,15 +70,18 @@ class Socket final : public Transport, public ReadyTask {
   struct State;
   Socket(Loop& loop, int fd, bool connecting) noexcept;
   void run_ready() override;
+  IoResult read_unread(char* to, size_t capacity);
   void ensure_state();
   void update_interest();
   void on_event(int status, int events);
   void on_stopped();
   void finish_connect();
+  void run_again() noexcept;
   void fail(FailureKind kind, int error) noexcept;
 
   Loop& loop_;
   TransportObserver* observer_ = nullptr;
+  std::unique_ptr<std::string> unread_;
   State* state_ = nullptr;  // null until the socket enters epoll
   Failure failure_;
   int fd_;
@@ -78,6 +92,10 @@ class Socket final : public Transport, public ReadyTask {
   bool announce_ : 1 = false;  // on_connected or on_closed is due in the ready queue
   bool read_paused_ : 1 = false;  // the pause has been carried out
   bool fin_seen_ : 1 = false;
+  bool hup_seen_ : 1 = false;  // both directions have ended
+  bool eof_ : 1 = false;       // fin_seen_, and all before it was read
+  bool again_ : 1 = false;     // a read_again() waits for resume()
+  bool broken_ : 1 = false;    // a read failed: the kernel would call the next one end of stream
   bool stopped_ : 1 = false;   // libuv reported an error and stopped the handle
   bool closed_ : 1 = false;
 };

@@ -11,12 +11,11 @@ void Timer::arm(TimerWheel& wheel, Instant deadline) noexcept {
     if (TimerWheel::tick_of(deadline) >= tick_) return;  // looked at again when its slot comes up
     unlink();
   }
-  wheel.insert(*this);
+  wheel.insert(*this, wheel.current_ + 1);
 }
 
-void TimerWheel::insert(Timer& timer) noexcept {
-  const int64_t tick = std::max(tick_of(timer.deadline_), current_ + 1);
-  timer.tick_ = tick;
+void TimerWheel::insert(Timer& timer, int64_t soonest) noexcept {
+  const int64_t tick = std::max(tick_of(timer.deadline_), soonest);
   const int64_t delta = tick - current_;
   int level = 0;
   while (level < kLevels - 1 && delta >= (int64_t{1} << (kBits * (level + 1)))) ++level;
@@ -59,9 +58,8 @@ void TimerWheel::cascade(int level) noexcept {
   used_[static_cast<size_t>(level)] &= ~(uint64_t{1} << index);
   Slot moving;
   moving.splice(slots_[static_cast<size_t>(level)][index]);
-  current_ -= 1;  // timers due exactly now go to the slot about to be fired
-  while (Timer* timer = moving.pop_front()) insert(*timer);
-  current_ += 1;
+  // Those due exactly now go to the slot about to be fired.
+  while (Timer* timer = moving.pop_front()) insert(*timer, current_);
 }
 
 void TimerWheel::fire(Slot& slot, Instant now) {
@@ -69,7 +67,7 @@ void TimerWheel::fire(Slot& slot, Instant now) {
   due.splice(slot);
   while (Timer* timer = due.pop_front()) {
     if (timer->deadline_ > now) {
-      insert(*timer);  // moved later since it was placed
+      insert(*timer, current_ + 1);  // moved later since it was placed
       continue;
     }
     timer->deadline_ = {};

@@ -22,10 +22,15 @@ class Timer : public ListNode<TimerTag> {
  public:
   using Callback = void (*)(void* owner);
   Timer(Callback callback, void* owner) noexcept : callback_(callback), owner_(owner) {}
+  // The callback that calls a member function, for Timers that are constructed in place.
+  template <auto Method, typename T>
+  static Callback call() noexcept {
+    return [](void* o) { (static_cast<T*>(o)->*Method)(); };
+  }
   // A Timer for a member function: `Timer timer_ = Timer::of<&Stream::on_timeout>(this)`.
   template <auto Method, typename T>
   static Timer of(T* owner) noexcept {
-    return Timer([](void* o) { (static_cast<T*>(o)->*Method)(); }, owner);
+    return Timer(call<Method, T>(), owner);
   }
   ~Timer() { cancel(); }
 
@@ -50,7 +55,7 @@ class TimerWheel {
  public:
   static constexpr Duration kSlot = std::chrono::milliseconds(10);
 
-  explicit TimerWheel(Instant now) noexcept : current_(tick_of(now)) {}
+  explicit TimerWheel(Instant now) noexcept : current_(now.time_since_epoch() / kSlot) {}
 
   // Fires what is due at `now`.
   void advance(Instant now);
@@ -71,7 +76,8 @@ class TimerWheel {
   static int64_t tick_of(Instant t) noexcept {
     return (t.time_since_epoch() + kSlot - Duration(1)) / kSlot;
   }
-  void insert(Timer& timer) noexcept;
+  // `soonest`: the first tick whose slot is still to be fired.
+  void insert(Timer& timer, int64_t soonest) noexcept;
   void cascade(int level) noexcept;
   void fire(Slot& slot, Instant now);
 

@@ -64,7 +64,7 @@ std::string lower_text(const Node& node) {
 
 std::string target_text(const Node& node) {
   std::string text = node.as_string_or("");
-  const auto is_bad = [](char c) { return (c >= 0 && c <= ' ') || c == 0x7f || c == '#'; };
+  const auto is_bad = [](char c) { return (static_cast<unsigned char>(c) <= ' ') || c == 0x7f || c == '#'; };
   if (std::ranges::any_of(text, is_bad)) {
     node.expected("a text without spaces, control characters and '#'");
   }

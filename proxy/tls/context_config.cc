@@ -127,7 +127,7 @@ SanMatcher parse_matcher(const Node& node, SanType type) {
   const Node how = node.one_of({"exact", "prefix", "suffix", "contains", "safe_regex", "custom"});
   refuse(node, {"safe_regex", "custom"});
   close(node);
-  out.text = how.as_string();
+  out.text = how.as_string();  // never empty: it would match every name, or none
   if (how.key() == "prefix") out.kind = SanMatcher::Kind::kPrefix;
   if (how.key() == "suffix") out.kind = SanMatcher::Kind::kSuffix;
   if (how.key() == "contains") out.kind = SanMatcher::Kind::kContains;
@@ -220,6 +220,7 @@ ValidationConfig parse_validation(const Node& node) {
     if (!out.sans.empty() && ca.source.empty()) {
       node.error("matching subject alternative names needs trusted_ca");
     }
+    if (!out.crl_pem.empty()) node["crl"].error("a revocation list needs trusted_ca");
     return out;
   }
   if (const auto ok = parse_certificates(out.trusted_ca_pem); !ok) {

@@ -10,8 +10,7 @@ IdentityPtr make_identity(const PeerFacts* facts, std::string_view sni) {
   const PeerFacts& peer = facts == nullptr ? kNobody : *facts;
   const size_t texts = peer.uri_san.size() + peer.dns_san.size() + peer.subject.size() +
                        peer.serial.size() + peer.sha256.size() + sni.size();
-  void* memory = std::malloc(sizeof(io::PeerIdentity) + texts);
-  if (memory == nullptr) throw std::bad_alloc();
+  void* memory = ::operator new(sizeof(io::PeerIdentity) + texts);
   IdentityPtr identity(new (memory) io::PeerIdentity);
   char* at = static_cast<char*>(memory) + sizeof(io::PeerIdentity);
   const auto copy = [&at](std::string_view text) {

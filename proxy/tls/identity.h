@@ -4,8 +4,8 @@
 // Views of our own certificate point into the Context; version, cipher and ALPN are set by the
 // transport when the handshake ends and point into BoringSSL.
 
-#include <cstdlib>
 #include <memory>
+#include <new>
 #include <string_view>
 
 #include "proxy/io/transport.h"
@@ -15,7 +15,7 @@
 namespace pillion::tls {
 
 struct FreeIdentity {
-  void operator()(io::PeerIdentity* identity) const noexcept { std::free(identity); }
+  void operator()(io::PeerIdentity* identity) const noexcept { ::operator delete(identity); }
 };
 using IdentityPtr = std::unique_ptr<io::PeerIdentity, FreeIdentity>;
 

@@ -84,6 +84,7 @@ SanMatcher matcher_for_name(std::string_view name) {
 }
 
 std::string canonical_ip(std::string_view text) {
+  if (text.find('\0') != text.npos) return {};  // inet_pton would stop there
   const std::string terminated(text);
   unsigned char raw[16];
   char out[INET6_ADDRSTRLEN];

@@ -58,10 +58,20 @@ void TlsTransport::advance_handshake() {
   if (r != 1) {
     const int error = SSL_get_error(ssl_, r);
     if (sent && !eof && (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)) return;
-    return fail_handshake(r);
+    return fail_handshake();
   }
   finish_handshake();
+  announce_open(all_read);
+}
+
+// Tells the owner, and catches up with what it asked for during the handshake.
+void TlsTransport::announce_open(bool all_read) {
+  for (unsigned bit = 1; bit <= paused_; bit <<= 1) {
+    if ((paused_ & bit) != 0) lower_->pause(static_cast<io::PauseReason>(bit));
+  }
   observer_->on_connected();
+  if (state_ == State::kOpen && write_wanted_ && unsent_.empty()) observer_->on_writable();
+  if (state_ == State::kOpen && fin_wanted_) shutdown_write();
   // A client's first request often comes in the same packet as the end of its handshake.
   if (state_ == State::kOpen && (!all_read || has_unread())) lower_->read_again();
 }
@@ -88,16 +98,19 @@ void TlsTransport::finish_handshake() {
     if (SSL_session_reused(ssl_)) stats.session_reused.inc();
     stats.versions.inc(id.tls_version.data());
     stats.ciphers.inc(cipher);
-    stats.curves.inc(SSL_get_group_name(SSL_get_group_id(ssl_)));
-    stats.sigalgs.inc(SSL_get_signature_algorithm_name(SSL_get_peer_signature_algorithm(ssl_), 1));
+    // Static RSA key exchange has no group, a peer without a certificate no signature.
+    if (const char* group = SSL_get_group_name(SSL_get_group_id(ssl_))) stats.curves.inc(group);
+    const uint16_t sigalg = SSL_get_peer_signature_algorithm(ssl_);
+    if (const char* name = SSL_get_signature_algorithm_name(sigalg, 1)) stats.sigalgs.inc(name);
   });
 }
 
-void TlsTransport::fail_handshake(int result) {
+void TlsTransport::fail_handshake() {
   state_ = State::kFailed;
+  identity_.reset();  // was shown, but not proven
   const Channel& channel = Channel::of_thread();
   const bool lost = channel.saw_error();
-  const bool eof = channel.saw_eof() && SSL_get_error(ssl_, result) == SSL_ERROR_SYSCALL;
+  const bool eof = channel.saw_eof();
   SslError error = take_ssl_error(context_->role());
   Handshake& h = *handshake_;
   const FailureKind kind = is_server() ? FailureKind::kHandshakeFailed : FailureKind::kTlsFailed;

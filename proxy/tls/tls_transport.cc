@@ -56,12 +56,14 @@ void TlsTransport::configure_client(const Options& options) {
 void TlsTransport::start(io::TransportObserver& observer) {
   observer_ = &observer;
   lower_->start(*this);
-  // An accepted socket does not announce itself; the ClientHello is mostly there already.
-  if (is_server()) lower_->read_again();
+  // An accepted socket does not announce itself; the ClientHello is mostly there already.  To a
+  // second observer the lower transport says nothing of what has already left it.
+  if (state_ == State::kOpen ? has_unread() : is_server()) lower_->read_again();
 }
 
 io::IoResult TlsTransport::read(char* to, size_t capacity) {
   if (read_end_ != io::IoStatus::kOk) return {0, read_end_};
+  if (state_ == State::kFailed) return {0, io::IoStatus::kError};
   if (state_ != State::kOpen || capacity == 0) return {0, io::IoStatus::kAgain};
   Channel& channel = Channel::of_thread();
   channel.begin(ends(), capacity);
@@ -134,6 +136,7 @@ std::string_view TlsTransport::failure_reason() const noexcept {
 
 io::IoResult TlsTransport::write(const iovec* pieces, int count) {
   if (state_ == State::kFailed || failure_) return {0, io::IoStatus::kError};
+  if (state_ == State::kHandshake) write_wanted_ = true;
   if (state_ != State::kOpen || !unsent_.empty()) return {0, io::IoStatus::kAgain};
   Channel& channel = Channel::of_thread();
   channel.begin(ends(), 0);
@@ -200,7 +203,7 @@ void TlsTransport::flush_unsent() {
     if (r.bytes == 0) return;
     unsent_.consume(r.bytes);
   }
-  if (fin_wanted_) {
+  if (fin_wanted_ && state_ != State::kHandshake) {
     fin_wanted_ = false;
     lower_->shutdown_write();
   }
@@ -223,8 +226,10 @@ void TlsTransport::send_close_notify() {
 }
 
 void TlsTransport::shutdown_write() {
-  send_close_notify();
+  if (state_ == State::kClosed) return;
   fin_wanted_ = true;
+  if (state_ == State::kHandshake) return;  // finish_handshake() comes back to it
+  send_close_notify();
   flush_unsent();
 }
 
@@ -241,7 +246,8 @@ void TlsTransport::close(CloseMode mode) {
 
 void TlsTransport::pause(io::PauseReason reason) {
   paused_ |= static_cast<uint8_t>(reason);
-  lower_->pause(reason);
+  // The handshake goes on; its end pauses the lower transport for what was asked meanwhile.
+  if (state_ != State::kHandshake) lower_->pause(reason);
 }
 
 void TlsTransport::resume(io::PauseReason reason) {
@@ -252,12 +258,15 @@ void TlsTransport::resume(io::PauseReason reason) {
   if (paused_ == 0 && state_ == State::kOpen && has_unread()) lower_->read_again();
 }
 
-void TlsTransport::read_again() { lower_->read_again(); }
+void TlsTransport::read_again() {
+  // Before the end of the handshake there is nothing to read, and maybe no connection below.
+  if (state_ == State::kOpen) lower_->read_again();
+}
 
 void TlsTransport::watch() { lower_->watch(); }
 
 void TlsTransport::on_closed(Failure failure) {
-  if (state_ == State::kClosed) return;
+  if (state_ == State::kClosed || state_ == State::kFailed) return;
   state_ = State::kFailed;
   set_failure(failure.kind, failure.detail, {});
   observer_->on_closed(failure_);

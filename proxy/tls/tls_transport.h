@@ -36,10 +36,10 @@ namespace pillion::tls {
 class TlsTransport final : public io::Transport, private io::TransportObserver, private HandshakeTask {
  public:
   struct Options {
-    std::string_view sni;            // clients: the server's name; empty: the context's
-    std::string_view expected_name;  // clients: the URI, DNS or IP SAN the server must have; empty: the
+    std::string_view sni{};            // clients: the server's name; empty: the context's
+    std::string_view expected_name{};  // clients: the URI, DNS or IP SAN the server must have; empty: the
                                      // context's matchers
-    std::string_view alpn_wire;      // clients: replaces the context's (Context::to_alpn_wire)
+    std::string_view alpn_wire{};      // clients: replaces the context's (Context::to_alpn_wire)
     // Where it is counted: one of them, or none.  They outlive the transport.
     stats::ListenerTlsStats* listener_stats = nullptr;
     stats::ClusterTlsStats* cluster_stats = nullptr;
@@ -91,7 +91,8 @@ class TlsTransport final : public io::Transport, private io::TransportObserver, 
   void request_step();  // now, or when the turn's budget allows
   void advance_handshake();
   void finish_handshake();
-  void fail_handshake(int result);
+  void announce_open(bool all_read);
+  void fail_handshake();
   void count_handshake_failure(bool no_certificate);
   // Remembers how reading ended; `result` is SSL_read's.  kAgain if it did not end.
   io::IoStatus classify_read_end(int result);
@@ -126,7 +127,8 @@ class TlsTransport final : public io::Transport, private io::TransportObserver, 
   io::IoStatus read_end_ = io::IoStatus::kOk;  // kEof or kError once reading is over
   uint8_t paused_ = 0;
   bool received_data_ : 1 = false;
-  bool fin_wanted_ : 1 = false;  // shutdown_write() waits for unsent_
+  bool fin_wanted_ : 1 = false;    // shutdown_write() waits for unsent_ or the handshake
+  bool write_wanted_ : 1 = false;  // write() came during the handshake
 };
 
 }  // namespace pillion::tls

@@ -243,7 +243,7 @@ Verifier::Verdict Verifier::check_names(const std::vector<San>& sans,
                 str("peer certificate has ", list(sans), ", expected ", list(wanted)));
 }
 
-Verifier::Verdict Verifier::check_hashes(const x509_st& leaf, const PeerFacts& facts) const {
+Verifier::Verdict Verifier::check_hashes(const x509_st& leaf, PeerFacts& facts) const {
   if (!config_ || (config_->certificate_hashes.empty() && config_->spki_hashes.empty())) return {};
   Sha256 digest;
   unsigned size = 0;
@@ -251,6 +251,7 @@ Verifier::Verdict Verifier::check_hashes(const x509_st& leaf, const PeerFacts& f
   const auto has = [&digest](const std::vector<Sha256>& all) {
     return std::find(all.begin(), all.end(), digest) != all.end();
   };
+  facts.verified = true;  // a pin says more than a CA (as Envoy); refused below otherwise
   if (has(config_->certificate_hashes)) return {};
   uint8_t* spki = nullptr;
   const int spki_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&leaf), &spki);

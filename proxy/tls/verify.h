@@ -33,7 +33,7 @@ struct PeerFacts {
   std::string sha256;
   int64_t valid_from = 0;   // of the decision: seconds since 1970
   int64_t valid_until = 0;
-  bool verified = false;    // the chain leads to a trusted CA
+  bool verified = false;    // the chain leads to a trusted CA, or the certificate is pinned
 };
 
 class Verifier {
@@ -62,6 +62,10 @@ class Verifier {
   // DER names of the trusted CAs, for a server's CertificateRequest; empty when suppressed.
   [[nodiscard]] std::vector<std::string> ca_names() const;
   [[nodiscard]] std::vector<CertificateInfo> trusted() const;
+  // The file they came from, or "<inline>"; empty without any.
+  [[nodiscard]] std::string trusted_source() const {
+    return config_ ? config_->trusted_ca_source : std::string();
+  }
 
   // Decisions of this thread that are remembered, and how many were answered from there (tests).
   static size_t remembered() noexcept;
@@ -74,7 +78,7 @@ class Verifier {
                 PeerFacts& facts) const;
   Verdict check_chain(const std::vector<X509Ptr>& chain, int64_t now, PeerFacts& facts) const;
   Verdict check_names(const std::vector<San>& sans, std::string_view expected_name) const;
-  Verdict check_hashes(const x509_st& leaf, const PeerFacts& facts) const;
+  Verdict check_hashes(const x509_st& leaf, PeerFacts& facts) const;
   Verdict explain(x509_store_ctx_st& context, const x509_st& leaf) const;
 
   struct FreeStore {

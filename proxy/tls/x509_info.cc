@@ -41,6 +41,12 @@ std::string serial_hex(const ASN1_INTEGER* serial) {
   return hex(view(serial));
 }
 
+bool is_authority(const x509_st& certificate) {
+  bssl::UniquePtr<BASIC_CONSTRAINTS> basic(static_cast<BASIC_CONSTRAINTS*>(
+      X509_get_ext_d2i(&certificate, NID_basic_constraints, nullptr, nullptr)));
+  return basic != nullptr && basic->ca != ASN1_BOOLEAN_FALSE;
+}
+
 }  // namespace
 
 std::string hex(std::string_view bytes) {
@@ -107,6 +113,7 @@ CertificateInfo describe(const x509_st& certificate) {
   info.sans = subject_alt_names(certificate);
   info.not_before = posix_time(X509_get0_notBefore(&certificate));
   info.not_after = posix_time(X509_get0_notAfter(&certificate));
+  info.is_ca = is_authority(certificate);
   uint8_t digest[32];
   unsigned size = sizeof digest;
   if (X509_digest(&certificate, EVP_sha256(), digest, &size)) {

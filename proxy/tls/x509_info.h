@@ -25,6 +25,7 @@ struct CertificateInfo {
   std::vector<San> sans;
   int64_t not_before = 0;  // seconds since 1970
   int64_t not_after = 0;
+  bool is_ca = false;
 
   // The first SAN of a type, or "".
   [[nodiscard]] std::string_view first(SanType type) const noexcept;

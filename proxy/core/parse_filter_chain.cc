@@ -1,0 +1,106 @@
+// FilterChain: match, transport socket, and the filter that ends it.
+#include <functional>
+
+#include "proxy/base/str.h"
+#include "proxy/config/value_hash.h"
+#include "proxy/core/parse_parts.h"
+#include "proxy/tls/context.h"
+
+namespace pillion::core {
+namespace {
+
+using config::combine_hashes;
+using config::Node;
+
+constexpr std::string_view kManager =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+constexpr std::string_view kTcpProxy = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+constexpr std::string_view kTls = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+constexpr std::string_view kRawBuffer = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+
+void parse_terminal(FilterChain& chain, const Node& list, const ParseContext& context) {
+  bool is_ended = false;
+  for (const Node item : list.items()) {
+    if (is_ended) item.error("comes after the filter that ends the chain");
+    const auto [type, node] = parse_extension(item, ExtensionPoint::kNetworkFilter, {kManager, kTcpProxy});
+    item.reject_unknown_keys();
+    if (is_ended || type.empty()) continue;
+    is_ended = true;
+    if (type == kManager) {
+      chain.terminal = parse_hcm(node, context);
+    } else {
+      chain.terminal = parse_tcp_proxy(node, context);
+    }
+  }
+  if (list.is_missing() || (list.is_sequence() && list.size() == 0)) {
+    list.error("expected an HttpConnectionManager or a TcpProxy, the filters that end a chain");
+  }
+}
+
+// Offering h2 to clients would make them speak it.
+void withhold_http2(tls::ContextConfig& config, const Node& context) {
+  if (std::erase(config.alpn, "h2") == 0) return;
+  context["common_tls_context"]["alpn_protocols"].warn(str("h2 is not offered to clients: ", kHttp2Later));
+}
+
+std::shared_ptr<const tls::Context> make_tls(const Node& node, bool is_http) {
+  const size_t errors_before = node.errors()->error_count();
+  tls::ContextConfig config = tls::parse_downstream_tls_context(node);
+  if (is_http) withhold_http2(config, node);
+  if (node.errors()->error_count() != errors_before) return nullptr;
+  auto made = tls::Context::make(config);
+  if (made) return *made;
+  node.error(made.error());
+  return nullptr;
+}
+
+std::shared_ptr<const tls::Context> parse_transport_socket(const Node& item, bool is_http) {
+  if (item.is_missing()) return nullptr;
+  const auto [type, node] = parse_extension(item, ExtensionPoint::kTransportSocket, {kTls, kRawBuffer});
+  item.reject_unknown_keys();
+  if (type == kTls) return make_tls(node, is_http);
+  if (type == kRawBuffer) node.reject_unknown_keys();
+  return nullptr;
+}
+
+// What a live connection was made with.  Everything else of a connection manager, its head limits
+// included, may change between two requests.
+uint64_t terminal_hash(const FilterChain& chain) {
+  const auto combine = [&chain](uint64_t codec, const std::string& stat_prefix) {
+    return combine_hashes(chain.terminal.index(), combine_hashes(codec, std::hash<std::string>{}(stat_prefix)));
+  };
+  if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain.terminal)) {
+    return combine(static_cast<uint64_t>((*hcm)->codec), (*hcm)->stat_prefix);
+  }
+  const auto* tcp = std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain.terminal);
+  return tcp == nullptr ? 0 : combine(0, (*tcp)->stat_prefix);
+}
+
+void set_hashes(FilterChain& chain, const Node& node) {
+  // Contexts are interned: another one means that a certificate has changed in its file.
+  const uint64_t identity = reinterpret_cast<uintptr_t>(chain.tls.get());
+  const uint64_t tls = combine_hashes(config::hash_value(node["transport_socket"]), identity);
+  // Chains without a name, or with the same one (Istio's), are told apart by what they match.
+  const uint64_t match = config::hash_value(node["filter_chain_match"]);
+  chain.connection_hash = combine_hashes(combine_hashes(tls, terminal_hash(chain)), match);
+  chain.hash = combine_hashes(config::hash_value(node), identity);
+}
+
+}  // namespace
+
+std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node, const ParseContext& context) {
+  auto chain = std::make_shared<FilterChain>();
+  chain->name = node["name"].as_string_or("");
+  chain->match = parse_chain_match(node["filter_chain_match"]);
+  parse_terminal(*chain, node["filters"], context);
+  const bool is_http = std::holds_alternative<std::shared_ptr<const HcmConfig>>(chain->terminal);
+  chain->tls = parse_transport_socket(node["transport_socket"], is_http);
+  chain->transport_socket_connect_timeout = node["transport_socket_connect_timeout"].as_duration_or(Duration{});
+  set_hashes(*chain, node);
+  node.ignore({"metadata"});  // only labels
+  refuse_true(node, {"use_proxy_proto"});
+  node.reject_unknown_keys();
+  return chain;
+}
+
+}  // namespace pillion::core

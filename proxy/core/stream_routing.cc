@@ -1,0 +1,185 @@
+// What a stream does with its route: choosing it, what it changes in the heads, and the counters and
+// log lines that tell of the outcome.
+#include <charconv>
+
+#include "proxy/base/response_flags.h"
+#include "proxy/base/str.h"
+#include "proxy/core/request_headers.h"
+#include "proxy/core/stream.h"
+
+namespace pillion::core {
+namespace {
+
+using http::HeaderId;
+
+// A number as text in the arena.
+std::string_view number_text(Arena& arena, uint64_t number) {
+  char* text = arena.allocate_array<char>(20);
+  return {text, static_cast<size_t>(std::to_chars(text, text + 20, number).ptr - text)};
+}
+
+}  // namespace
+
+// False: the route has answered, or there is none.
+bool Stream::choose_route() {
+  stats::HttpStats& stats = owner_.http_stats();
+  route_ = config_.routes->match(request_, worker_.rng.next(), request_.scheme == "https");
+  if (!route_) {
+    stats.no_route.inc();
+    fail({FailureKind::kNoRoute});
+    return false;
+  }
+  info_.virtual_host = route_.host->name;
+  info_.route_name = route_.route->name;
+  switch (route_.route->kind) {
+    case route::Route::Kind::kRedirect:
+      stats.rq_redirect.inc();
+      send_redirect();
+      return false;
+    case route::Route::Kind::kDirectResponse:
+      stats.rq_direct_response.inc();
+      send_direct_response();
+      return false;
+    case route::Route::Kind::kForward:
+      break;
+  }
+  return use_forward_route(*route_.route->forward);
+}
+
+bool Stream::use_forward_route(const route::ForwardAction& action) {
+  stats::HttpStats& stats = owner_.http_stats();
+  upstream::Cluster* cluster = worker_.clusters.find(route::cluster_name(route_, request_));
+  if (cluster == nullptr) {
+    stats.no_cluster.inc();
+    info_.failure = {FailureKind::kNoCluster};
+    local_reply(action.cluster_not_found_status, {}, info_.failure.row().details);
+    return false;
+  }
+  stats.rq_total.inc();
+  cluster_ = Ref(cluster);
+  info_.upstream.cluster = cluster->config().name;
+  counts_request_ = cluster->begin_request();
+  if (!counts_request_) {
+    fail({FailureKind::kOverflow});
+    return false;
+  }
+  apply_route_limits(action);
+  return true;
+}
+
+void Stream::apply_route_limits(const route::ForwardAction& action) {
+  // Envoy's control fields of a client are never trusted here; prepare_request() removed them.
+  timeouts_ = route::finalize_timeouts(action, request_.headers, {});
+  if (action.retry.tokens != 0) retries_left_ = action.retry.num_retries;
+  if (action.idle_timeout) {
+    idle_timeout_ = *action.idle_timeout;
+    idle_timer_.cancel();
+    touch();
+  }
+  if (action.max_stream_duration && *action.max_stream_duration != Duration{} &&
+      config_.max_stream_duration == Duration{}) {
+    arm_duration(*action.max_stream_duration);
+  }
+}
+
+bool Stream::upgrade_allowed(std::string_view type) const {
+  switch (route::find_upgrade(route_, type)) {
+    case route::UpgradeVerdict::kAllowed:
+      return true;
+    case route::UpgradeVerdict::kForbidden:
+      return false;
+    case route::UpgradeVerdict::kUnsaid:
+      break;
+  }
+  for (const UpgradeConfig& upgrade : config_.upgrades) {
+    if (equals_ignore_case(upgrade.type, type)) return upgrade.enabled;
+  }
+  return false;
+}
+
+bool Stream::route_retries(route::RetryOn token) const {
+  return route_ && route_.route->forward && route_.route->forward->retry.has(token);
+}
+
+void Stream::finalize_request() {
+  route::remove_control_headers(request_.headers);
+  route::finalize_request(route_, request_, &info_, !config_.suppress_envoy_headers);
+  if (request_.expects_continue && config_.proxy_100_continue) {
+    request_.headers.add(HeaderId::kExpect, "100-continue");
+  }
+  if (request_.te_trailers) request_.headers.add(HeaderId::kTe, "trailers");
+}
+
+// Of each attempt anew: less time is left (envoy.md 2.1, rule 6).
+void Stream::announce_timeout() {
+  if (config_.suppress_envoy_headers) return;
+  const Duration elapsed = worker_.loop.now() - info_.times.ds_rx_begin;
+  const auto ms = route::expected_timeout_ms(timeouts_, elapsed);
+  if (ms) request_.headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, number_text(arena_, *ms));
+}
+
+// The client holds its body back until it is told that somebody takes it.  That is known once there is
+// a connection; a request that is refused before costs no upload.
+void Stream::send_continue() {
+  if (!request_.expects_continue || config_.proxy_100_continue || continue_sent_) return;
+  continue_sent_ = true;
+  auto* head = arena_.create<http::ResponseHead>(arena_);
+  head->status = 100;
+  downstream_->send_informational(*head);
+}
+
+void Stream::finalize_response(http::ResponseHead& head) {
+  if (!config_.suppress_envoy_headers) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(info_.times.us_rx_begin -
+                                                                          info_.times.us_tx_begin);
+    head.headers.set(HeaderId::kXEnvoyUpstreamServiceTime,
+                     number_text(arena_, static_cast<uint64_t>(std::max<int64_t>(ms.count(), 0))));
+  }
+  route::finalize_response(route_, head, &info_);
+  prepare_response(head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
+}
+
+void Stream::send_redirect() {
+  http::Headers extra(arena_);
+  extra.add(HeaderId::kLocation, route::redirect_location(route_, request_, arena_));
+  local_reply(route_.route->redirect->status, {}, "direct_response", &extra);
+}
+
+// path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT.
+void Stream::send_path_redirect() {
+  http::Headers extra(arena_);
+  extra.add(HeaderId::kLocation, request_.path);
+  local_reply(307, {}, "path_normalization_failed", &extra);
+}
+
+void Stream::send_direct_response() {
+  const route::DirectResponse& reply = *route_.route->direct_response;
+  local_reply(reply.status, reply.body, "direct_response");
+}
+
+void Stream::count_response(uint16_t status) {
+  stats::HttpStats& stats = owner_.http_stats();
+  stats::ListenerHttpStats& listener = owner_.listener_http_stats();
+  stats.downstream_rq_completed.inc();
+  listener.downstream_rq_completed.inc();
+  stats::count_downstream_class(stats, status);
+  stats::count_downstream_class(listener, status);
+}
+
+void Stream::count_upstream_status(uint16_t status) {
+  stats::ClusterStats& stats = cluster_->stats();
+  stats::count_upstream_response(stats, status);
+  upstream::HostCounters& host = host_->counters();
+  (status >= 500 ? host.rq_error : host.rq_success).inc();
+  if (counts_retry_ && status < 500) stats.upstream_rq_retry_success.inc();
+}
+
+void Stream::log_access() {
+  info_.flags |= flag_bit(info_.failure);
+  if (response_ != nullptr && info_.response_code != 0) info_.response_header_bytes = response_->headers.byte_size();
+  info_.downstream_wire_received = owner_.connection_bytes_received();
+  info_.downstream_wire_sent = owner_.connection_bytes_sent();
+  for (const auto& log : config_.access_logs) log->log(info_);
+}
+
+}  // namespace pillion::core

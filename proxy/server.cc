@@ -1,0 +1,243 @@
+#include "proxy/server.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <random>
+
+#include "proxy/admin/pages.h"
+#include "proxy/admin/server_stats.h"
+#include "proxy/base/crash.h"
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/builder.h"
+#include "proxy/io/cpu_limit.h"
+#include "proxy/io/descriptors.h"
+
+namespace pillion {
+namespace {
+
+constexpr uint32_t kDefaultWorkers = 2;
+constexpr uint32_t kMaxWorkers = 1024;
+// Descriptors that no client may take: logs, admin, DNS, listeners, and the same again for what comes.
+constexpr size_t kReservedDescriptors = 128;
+// While the process drains: how often it is looked whether it is over, and how long nobody may have been
+// connected before it is.
+constexpr Duration kShutdownCheck = std::chrono::milliseconds(100);
+constexpr Duration kQuietTime = std::chrono::milliseconds(300);
+
+uint32_t worker_count(const Options& options) {
+  if (options.concurrency != 0) return std::min(options.concurrency, kMaxWorkers);
+  const uint32_t limit = io::cpu_limit();
+  return limit == 0 ? kDefaultWorkers : std::min(limit, kMaxWorkers);
+}
+
+LogWriterOptions writer_options(const Options& options) {
+  LogWriterOptions out;
+  out.flush_interval = options.file_flush_interval;
+  out.flush_bytes = options.file_flush_bytes;
+  return out;
+}
+
+// A client needs a descriptor, and mostly one upstream.
+int64_t connection_limit(const Options&, const BootstrapConfig& config) {
+  const size_t descriptors = io::raise_descriptor_limit();
+  const size_t rest = descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
+  const auto limit = static_cast<int64_t>(rest / 2);
+  if (config.max_downstream_connections == 0) return limit;
+  return std::min(limit, static_cast<int64_t>(std::min<uint64_t>(config.max_downstream_connections, INT64_MAX)));
+}
+
+// major * 1000000 + minor * 1000 + patch
+uint32_t version_number() {
+  uint32_t parts[3] = {};
+  std::sscanf(PILLION_VERSION, "%u.%u.%u", &parts[0], &parts[1], &parts[2]);
+  return parts[0] * 1'000'000 + parts[1] * 1000 + parts[2];
+}
+
+class RegexFilter final : public stats::NameFilter {
+ public:
+  explicit RegexFilter(std::shared_ptr<const match::Regex> regex) : regex_(std::move(regex)) {}
+  [[nodiscard]] bool matches(std::string_view name) const override { return regex_->matches(name); }
+
+ private:
+  std::shared_ptr<const match::Regex> regex_;
+};
+
+// A page's filter matches anywhere in a name.
+std::shared_ptr<const stats::NameFilter> compile_filter(std::string_view pattern, std::string& error) {
+  Result<std::shared_ptr<const match::Regex>> regex = match::Regex::compile(str("(?s).*(?:", pattern, ").*"));
+  if (regex) return std::make_shared<const RegexFilter>(*regex);
+  error = regex.error();
+  return nullptr;
+}
+
+}  // namespace
+
+Server::Server(const Options& options)
+    : options_(options),
+      concurrency_(worker_count(options)),
+      writer_(writer_options(options)),
+      rng_(std::random_device{}()),
+      discovery_({loop_, resolver_, registry_, rng_}, static_cast<discovery::DiscoveryObserver&>(*this)),
+      stats_(registry_.block<stats::ServerStats>(stats::kControl)),
+      listener_stats_(registry_.block<stats::ListenerManagerStats>(stats::kControl)),
+      cluster_stats_(registry_.block<stats::ClusterManagerStats>(stats::kControl)),
+      started_(MonotonicClock::now()) {
+  writer_.start();
+  log::attach(writer_);
+}
+
+Server::~Server() {
+  if (builder_.joinable()) builder_.join();
+  log::detach();
+}
+
+Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
+  const BootstrapConfig bootstrap = snapshot->bootstrap;
+  budget_.limit = connection_limit(options_, bootstrap);
+  if (Status<> opened = open_admin(bootstrap); !opened) return opened;
+  for (uint16_t i = 0; i < concurrency_; ++i) {
+    workers_.push_back(std::make_unique<Worker>(i, registry_, budget_, options_.drain_time));
+  }
+  registry_.on_scrape([this] { discovery_.refresh_gauges(); });
+  admin::keep_server_stats(registry_, *this, concurrency_, version_number());
+  if (Status<> committed = commit(std::move(snapshot)); !committed) return committed;
+  for (const auto& worker : workers_) worker->start();
+  io::SignalObserver& observer = *this;
+  signals_ = std::make_unique<io::Signals>(
+      loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1}, observer);
+  watch_config();
+  return Ok{};
+}
+
+Status<> Server::open_admin(const BootstrapConfig& config) {
+  admin::add_pages(router_, {*this, *this, registry_, config.stats, compile_filter});
+  if (!config.admin_allowed.empty()) {
+    router_.allow_only([allowed = config.admin_allowed](std::string_view path) {
+      return std::ranges::any_of(allowed, [path](const match::StringMatcher& m) { return m.matches(path); });
+    });
+  }
+  if (!config.admin) return Ok{};
+  Result<std::unique_ptr<AdminListener>> opened = AdminListener::open(loop_, batch_, *config.admin, router_);
+  if (!opened) return Error<std::string>{str("admin: ", opened.error())};
+  admin_ = std::move(*opened);
+  return Ok{};
+}
+
+void Server::watch_config() {
+  if (options_.config_path.empty()) return;
+  io::FileObserver& observer = *this;
+  Result<std::unique_ptr<io::FileWatch>> watch = io::FileWatch::make(loop_, options_.config_path, observer);
+  if (watch) {
+    file_watch_ = std::move(*watch);
+  } else {
+    log::warning(log::kConfig, "changes of the file are not noticed; send SIGHUP", {{"reason", watch.error()}});
+  }
+}
+
+int Server::run() {
+  loop_.run();
+  close_everything();
+  return 0;
+}
+
+// ---- the end ----
+
+void Server::on_signal(int signal) {
+  switch (signal) {
+    case SIGHUP:
+      return reload("SIGHUP");
+    case SIGUSR1:
+      return writer_.reopen();
+    default:
+      if (shutting_down_) return loop_.stop();  // said twice: at once
+      return begin_shutdown(signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  }
+}
+
+// Listeners go on accepting: whoever still sends us new connections does not know yet, and is told by
+// every response.
+void Server::begin_shutdown(std::string_view cause) {
+  if (shutting_down_) return;
+  shutting_down_ = true;
+  log::info(log::kMain, "draining", {{"cause", cause}, {"for_at_most", options_.drain_time}});
+  for (const auto& worker : workers_) worker->post([](Worker& w) { w.announce_drain(); });
+  drain_deadline_ = loop_.now() + options_.drain_time;
+  idle_since_ = {};
+  check_shutdown();
+}
+
+void Server::check_shutdown() {
+  const Instant now = loop_.now();
+  if (budget_.used.load(std::memory_order_relaxed) != 0) {
+    idle_since_ = {};
+  } else if (idle_since_ == Instant{}) {
+    idle_since_ = now;
+  }
+  const bool is_quiet = idle_since_ != Instant{} && now - idle_since_ >= kQuietTime;
+  if (is_quiet || now >= drain_deadline_) return loop_.stop();
+  loop_.arm(shutdown_timer_, kShutdownCheck);
+}
+
+void Server::close_everything() {
+  log::info(log::kMain, "exiting", {{"open_connections", budget_.used.load()}});
+  if (builder_.joinable()) builder_.join();
+  for (const auto& worker : workers_) worker->stop();
+  workers_.clear();
+  if (admin_ != nullptr) admin_->close();
+  retired_timer_.cancel();
+  drain_timer_.cancel();
+  shutdown_timer_.cancel();
+  writer_.flush();
+}
+
+// ---- the process ----
+
+namespace {
+
+// Keys are in memory: no core dump, unless somebody asks for one.
+void set_core_dumps(bool allowed) {
+  rlimit limit{};
+  getrlimit(RLIMIT_CORE, &limit);
+  limit.rlim_cur = allowed ? limit.rlim_max : 0;
+  setrlimit(RLIMIT_CORE, &limit);
+  prctl(PR_SET_DUMPABLE, allowed ? 1 : 0);
+}
+
+Status<> set_up_log(const Options& options) {
+  if (!options.log_format.empty()) log::set_pattern(options.log_format);
+  if (Status<> set = log::set_level("", options.log_level); !set) return set;
+  if (options.component_log_levels.empty()) return Ok{};
+  return log::set_levels(options.component_log_levels);
+}
+
+int complain(std::string_view what) {
+  std::fprintf(stderr, "pillion: %.*s\n", static_cast<int>(what.size()), what.data());
+  return 1;
+}
+
+}  // namespace
+
+int run_server(const Options& options) {
+  if (Status<> log_is_set = set_up_log(options); !log_is_set) return complain(log_is_set.error());
+  std::signal(SIGPIPE, SIG_IGN);
+  set_core_dumps(options.enable_core_dump);
+  Server server(options);
+  config::Errors errors(options.allow_unknown_static_fields ? config::UnknownFields::kWarn
+                                                            : config::UnknownFields::kError);
+  std::shared_ptr<const Snapshot> snapshot = build_snapshot(options, &server.log_writer(), errors);
+  std::fputs(errors.to_string(config::Severity::kWarning).c_str(), stderr);
+  if (snapshot == nullptr) {
+    std::fputs(errors.to_string().c_str(), stderr);
+    return 1;
+  }
+  if (Status<> started = server.start(std::move(snapshot)); !started) return complain(started.error());
+  return server.run();
+}
+
+}  // namespace pillion

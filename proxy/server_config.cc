@@ -1,0 +1,269 @@
+// Changes of configuration: what differs, in which order it takes effect, and what a refusal leaves
+// behind (nothing).
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/builder.h"
+#include "proxy/server.h"
+
+namespace pillion {
+namespace {
+
+// How often it is looked whether superseded configuration may die; only while there is some.
+constexpr Duration kPruneDelay = std::chrono::seconds(10);
+
+template <typename List>
+auto find_named(const List& list, std::string_view name) {
+  return std::ranges::find_if(list, [name](const auto& item) { return item->name == name; });
+}
+
+config::UnknownFields unknown_policy(const Options& options) {
+  return options.allow_unknown_static_fields ? config::UnknownFields::kWarn : config::UnknownFields::kError;
+}
+
+void log_lines(log::Level level, std::string_view text) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    level == log::Level::kError ? log::error(log::kConfig, line) : log::warning(log::kConfig, line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+}  // namespace
+
+// ---- reading ----
+
+void Server::reload(std::string_view cause) {
+  if (shutting_down_) return;
+  if (building_ || pending_ != nullptr || applying_ != 0) {
+    rebuild_wanted_ = true;
+    return;
+  }
+  log::info(log::kConfig, "reading the configuration again", {{"cause", cause}});
+  if (builder_.joinable()) builder_.join();
+  building_ = true;
+  builder_ = std::thread([this] {
+    config::Errors errors(unknown_policy(options_));
+    std::shared_ptr<const Snapshot> snapshot = build_snapshot(options_, &writer_, errors);
+    inbox_.post([this, snapshot = std::move(snapshot), messages = errors.to_string(),
+                 warnings = errors.to_string(config::Severity::kWarning)] {
+      finish_build(snapshot, messages, warnings);
+    });
+  });
+}
+
+void Server::finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages, std::string warnings) {
+  building_ = false;
+  if (shutting_down_) return;
+  log_lines(log::Level::kWarning, warnings);
+  if (snapshot == nullptr) {
+    refuse_reload(std::move(messages));
+  } else if (Status<> committed = commit(std::move(snapshot)); !committed) {
+    refuse_reload(committed.error());
+  }
+  if (std::exchange(rebuild_wanted_, false)) reload("the file changed once more");
+}
+
+// The old configuration stays in force, and everybody who asks is told why.
+void Server::refuse_reload(std::string messages) {
+  stats_->config_reload_failure.inc();
+  log_lines(log::Level::kError, messages);
+  log::error(log::kConfig, "configuration refused; the one before stays in force", {{"path", options_.config_path}});
+  last_failure_ = admin::ConfigFailure{wall_now(), {}, std::move(messages)};
+}
+
+// ---- what differs ----
+
+void Server::keep_unchanged(Snapshot& next) {
+  if (snapshot_ == nullptr) return;
+  const auto keep = [](auto& list, const auto& before) {
+    for (auto& item : list) {
+      const auto it = find_named(before, item->name);
+      if (it != before.end() && (*it)->hash == item->hash) item = *it;
+    }
+  };
+  keep(next.clusters, snapshot_->clusters);
+  keep(next.listeners, snapshot_->listeners);
+}
+
+void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
+  static const std::vector<std::shared_ptr<const upstream::ClusterConfig>> kNone;
+  const auto& former = snapshot_ == nullptr ? kNone : snapshot_->clusters;
+  for (const auto& cluster : next.clusters) {
+    const auto before = find_named(former, cluster->name);
+    if (before != former.end() && *before == cluster) continue;
+    // Requests that run count against the limits, whatever the configuration.
+    if (before != former.end()) upstream::adopt_limits(*cluster, **before);
+    (before == former.end() ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified).inc();
+    update.clusters.push_back({cluster, nullptr});
+  }
+  for (const auto& cluster : former) {
+    if (find_named(next.clusters, cluster->name) != next.clusters.end()) continue;
+    cluster_stats_->cluster_removed.inc();
+    update.removed_clusters.push_back(cluster->name);
+  }
+}
+
+const Server::Bound* Server::find_bound(std::string_view name) const {
+  const auto it = std::ranges::find_if(bound_, [name](const Bound& b) { return b.config->name == name; });
+  return it == bound_.end() ? nullptr : &*it;
+}
+
+void Server::diff_listeners(const Snapshot& next, WorkerUpdate& update) {
+  for (const auto& listener : next.listeners) {
+    const Bound* before = find_bound(listener->name);
+    if (before == nullptr) {
+      listener_stats_->listener_added.inc();
+    } else if (before->config->socket_hash != listener->socket_hash) {
+      listener_stats_->listener_modified.inc();
+      update.removed_listeners.push_back(listener->name);
+    } else {
+      if (before->config == listener) continue;
+      listener_stats_->listener_modified.inc();
+      listener_stats_->listener_in_place_updated.inc();
+      update.changed_listeners.push_back(listener);
+      continue;
+    }
+    update.new_listeners.push_back({listener, {}});
+  }
+  for (const Bound& before : bound_) {
+    if (find_named(next.listeners, before.config->name) != next.listeners.end()) continue;
+    listener_stats_->listener_removed.inc();
+    update.removed_listeners.push_back(before.config->name);
+  }
+}
+
+Status<> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
+  std::vector<ListenSockets> opened;
+  for (WorkerUpdate::NewListener& added : update.new_listeners) {
+    const io::Address& address = added.config->address;
+    const bool is_ours = std::ranges::any_of(bound_, [&](const Bound& b) { return b.address == address; });
+    Result<ListenSockets> sockets = open_listen_sockets(*added.config, concurrency_, is_ours);
+    if (!sockets) {
+      for (const ListenSockets& s : opened) close_listen_sockets(s);
+      return Error<std::string>{sockets.error()};
+    }
+    added.sockets = sockets->sockets;
+    opened.push_back(std::move(*sockets));
+  }
+  std::vector<Bound> bound;
+  for (const auto& listener : next.listeners) {
+    const Bound* before = find_bound(listener->name);
+    Bound now{listener, before != nullptr ? before->address : listener->address};
+    for (size_t i = 0; i < opened.size(); ++i) {
+      if (update.new_listeners[i].config == listener) now.address = opened[i].address;
+    }
+    bound.push_back(std::move(now));
+  }
+  bound_ = std::move(bound);
+  return Ok{};
+}
+
+// ---- taking effect ----
+
+Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
+  auto next = std::make_shared<Snapshot>(*built);
+  keep_unchanged(*next);
+  auto update = std::make_shared<WorkerUpdate>();
+  diff_listeners(*next, *update);
+  if (Status<> opened = open_new_sockets(*next, *update); !opened) return opened;
+  diff_clusters(*next, *update);
+  for (const Bound& b : bound_) update->own_addresses.push_back(b.address);
+  if (admin_ != nullptr) update->own_addresses.push_back(admin_->address());
+  for (const upstream::ClusterResource& cluster : update->clusters) discovery_.add(cluster.config);
+  if (snapshot_ != nullptr) {
+    stats_->config_reload_success.inc();
+    if (snapshot_->bootstrap.admin_hash != next->bootstrap.admin_hash ||
+        snapshot_->bootstrap.node_hash != next->bootstrap.node_hash) {
+      log::warning(log::kConfig, "node and admin take effect at the next start only");
+    }
+    retire_former(*next);
+    log::info(log::kConfig, "configuration taken",
+              {{"listeners_added", update->new_listeners.size()},
+               {"listeners_changed", update->changed_listeners.size()},
+               {"listeners_removed", update->removed_listeners.size()},
+               {"clusters_set", update->clusters.size()},
+               {"clusters_removed", update->removed_clusters.size()}});
+  }
+  snapshot_ = std::move(next);
+  config_time_ = wall_now();
+  last_failure_.reset();
+  cluster_stats_->active_clusters.set(static_cast<int64_t>(snapshot_->clusters.size()));
+  listener_stats_->total_listeners_active.set(static_cast<int64_t>(snapshot_->listeners.size()));
+  pending_ = std::move(update);
+  apply_when_warm();
+  return Ok{};
+}
+
+// New listeners and routes wait until the clusters they use know their endpoints, or gave up.
+void Server::apply_when_warm() {
+  if (pending_ == nullptr || !discovery_.all_warm()) return;
+  auto update = std::make_shared<WorkerUpdate>(*pending_);
+  discovery_.commit();
+  for (upstream::ClusterResource& cluster : update->clusters) cluster.hosts = discovery_.hosts(cluster.config->name);
+  for (const std::string& name : update->removed_clusters) discovery_.remove(name);
+  pending_.reset();
+  applying_ = concurrency_;
+  std::shared_ptr<const WorkerUpdate> shared = std::move(update);
+  for (const auto& worker : workers_) {
+    worker->post([shared, this](Worker& w) {
+      w.apply(shared);
+      inbox_.post([this] { on_applied(); });
+    });
+  }
+}
+
+void Server::on_warm() { apply_when_warm(); }
+
+void Server::on_applied() {
+  if (--applying_ != 0) return;
+  if (!ready_) become_ready();
+  if (rebuild_wanted_ && !building_) {
+    rebuild_wanted_ = false;
+    reload("the file changed once more");
+  }
+}
+
+void Server::become_ready() {
+  ready_ = true;
+  listener_stats_->workers_started.set(1);
+  stats_->initialization_time_ms.record(loop_.now() - started_);
+  log::info(log::kMain, "ready",
+            {{"workers", concurrency_},
+             {"listeners", snapshot_->listeners.size()},
+             {"clusters", snapshot_->clusters.size()},
+             {"after", loop_.now() - started_}});
+}
+
+void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
+  for (const auto& worker : workers_) {
+    worker->post([name = std::string(cluster), hosts](Worker& w) { w.set_hosts(name, hosts); });
+  }
+}
+
+void Server::retire_former(const Snapshot& next) {
+  const auto retire = [](const auto& former, const auto& now, auto& retired) {
+    for (const auto& item : former) {
+      if (std::ranges::find(now, item) == now.end()) retired.push_back(item);
+    }
+  };
+  retire(snapshot_->listeners, next.listeners, retired_listeners_);
+  retire(snapshot_->clusters, next.clusters, retired_clusters_);
+  loop_.arm(retired_timer_, kPruneDelay);
+}
+
+// What only this list holds is not used by any worker any more.
+void Server::prune_retired() {
+  const auto is_free = [](const auto& resource) { return resource == nullptr || resource.use_count() == 1; };
+  std::erase_if(retired_listeners_, [&](const auto& listener) {
+    // Connections pin their chain, not their listener.
+    return is_free(listener) && is_free(listener->default_chain) && std::ranges::all_of(listener->chains, is_free);
+  });
+  std::erase_if(retired_clusters_, is_free);
+  if (!retired_listeners_.empty() || !retired_clusters_.empty()) loop_.arm(retired_timer_, kPruneDelay);
+}
+
+}  // namespace pillion

@@ -1,0 +1,238 @@
+// What the admin pages see of the server, and what they make it do.
+#include <algorithm>
+
+#include "proxy/admin/config_json.h"
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/config/node.h"
+#include "proxy/server.h"
+#include "proxy/tls/x509_info.h"
+
+namespace pillion {
+namespace {
+
+WallTime wall_time(int64_t seconds) {
+  // Years that nanoseconds cannot hold (a certificate may name any) are cut.
+  constexpr int64_t kMost = 9'000'000'000;
+  return WallTime(std::chrono::seconds(std::clamp<int64_t>(seconds, -kMost, kMost)));
+}
+
+std::string_view kind_of(tls::SanType type) {
+  switch (type) {
+    case tls::SanType::kUri:
+      return "uri";
+    case tls::SanType::kDns:
+      return "dns";
+    case tls::SanType::kIp:
+      return "ip_address";
+    case tls::SanType::kEmail:
+      return "email";
+  }
+  return "";
+}
+
+admin::CertificateStatus status_of(const tls::CertificateInfo& info, const std::string& path) {
+  admin::CertificateStatus out;
+  out.path = path;
+  out.serial_number = info.serial;
+  for (const tls::San& san : info.sans) out.subject_alt_names.emplace_back(kind_of(san.type), san.text);
+  out.valid_from = wall_time(info.not_before);
+  out.expiration = wall_time(info.not_after);
+  return out;
+}
+
+// The value below `value` by that key, or null.
+const config::Value* child(const config::Value* value, std::string_view key) {
+  if (value == nullptr || value->kind != config::Kind::kMapping) return nullptr;
+  for (const config::Value* v = value->first_child; v != nullptr; v = v->next) {
+    if (v->key->text == key) return v;
+  }
+  return nullptr;
+}
+
+std::string text_of(const config::Value& value) {
+  if (value.kind == config::Kind::kScalar) return std::string(value.scalar());
+  std::string out;
+  JsonWriter json(out);
+  admin::write_redacted(json, value);
+  return out;
+}
+
+admin::CircuitBreakerStatus breaker_of(const upstream::LimitValues& limits) {
+  return {limits.max_connections, limits.max_pending, limits.max_requests, limits.max_retries};
+}
+
+}  // namespace
+
+admin::ServerState Server::state() const {
+  if (!ready_) return admin::ServerState::kInitializing;
+  const bool is_draining = shutting_down_ || draining_ || health_check_failed_;
+  return is_draining ? admin::ServerState::kDraining : admin::ServerState::kLive;
+}
+
+std::string Server::version() const { return str("pillion/", PILLION_VERSION); }
+
+std::chrono::seconds Server::uptime() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(MonotonicClock::now() - started_);
+}
+
+void Server::write_command_line(JsonWriter& json) const {
+  json.field("config_path", options_.config_path).field("config_yaml", options_.config_yaml);
+  json.field("concurrency", uint64_t{concurrency_});
+  json.field("log_level", options_.log_level).field("component_log_level", options_.component_log_levels);
+  json.field("log_path", options_.log_path);
+  json.field("drain_time", str(options_.drain_time / std::chrono::seconds(1), "s"));
+  const bool is_gradual = options_.drain_strategy == Options::DrainStrategy::kGradual;
+  json.field("drain_strategy", is_gradual ? "Gradual" : "Immediate");
+  json.field("parent_shutdown_time", str(options_.parent_shutdown_time / std::chrono::seconds(1), "s"));
+  json.field("mode", "Serve").field("disable_hot_restart", true);
+  json.field("service_node", options_.service_node).field("service_cluster", options_.service_cluster);
+  json.field("service_zone", options_.service_zone);
+}
+
+void Server::write_node(JsonWriter& json) const {
+  const BootstrapConfig& config = snapshot_->bootstrap;
+  if (config.node != nullptr) return admin::write_redacted_fields(json, *config.node);
+  json.field("id", config.node_id).field("cluster", config.node_cluster);
+}
+
+std::vector<std::string> Server::cluster_names() const {
+  std::vector<std::string> names;
+  for (const auto& cluster : snapshot_->clusters) names.push_back(cluster->name);
+  return names;
+}
+
+bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
+  const auto it = std::ranges::find_if(snapshot_->clusters, [name](const auto& c) { return c->name == name; });
+  if (it == snapshot_->clusters.end()) return false;
+  const upstream::ClusterConfig& config = **it;
+  out.name = config.name;
+  out.observability_name = config.stat_name;
+  out.default_priority = breaker_of(config.pool.limits);
+  const upstream::HostSetPtr hosts = discovery_.hosts(config.name);
+  if (hosts == nullptr) return true;
+  for (const upstream::HostInfoPtr& host : hosts->hosts) {
+    admin::HostStatus status;
+    status.address = host->address;
+    status.hostname = host->hostname;
+    status.weight = host->weight;
+    status.priority = host->priority;
+    const upstream::HostStats::Totals totals = host->stats->sum();
+    status.cx_total = totals.cx_total;
+    status.cx_connect_fail = totals.cx_connect_fail;
+    status.cx_active = static_cast<uint64_t>(std::max<int64_t>(totals.cx_active, 0));
+    status.rq_total = totals.rq_total;
+    status.rq_success = totals.rq_success;
+    status.rq_error = totals.rq_error;
+    status.rq_timeout = totals.rq_timeout;
+    status.rq_active = static_cast<uint64_t>(std::max<int64_t>(totals.rq_active, 0));
+    status.failed_eds_health = !host->is_healthy() && !host->is_degraded();
+    status.eds_degraded = host->is_degraded();
+    if (host->locality != nullptr) {
+      status.region = host->locality->region;
+      status.zone = host->locality->zone;
+      status.sub_zone = host->locality->sub_zone;
+    }
+    out.hosts.push_back(std::move(status));
+  }
+  return true;
+}
+
+std::vector<admin::ListenerStatus> Server::listeners() const {
+  std::vector<admin::ListenerStatus> out;
+  for (const Bound& bound : bound_) out.push_back({bound.config->name, {bound.address}});
+  return out;
+}
+
+std::vector<admin::CertificatesStatus> Server::certificates() const {
+  std::vector<admin::CertificatesStatus> out;
+  for (const auto& context : snapshot_->tls_contexts) {
+    admin::CertificatesStatus status;
+    for (const tls::CertificateInfo& ca : context->verifier().trusted()) {
+      status.ca_cert.push_back(status_of(ca, context->verifier().trusted_source()));
+    }
+    for (const tls::Context::Identity& identity : context->identities()) {
+      for (const tls::CertificateInfo& info : identity.chain) status.cert_chain.push_back(status_of(info, identity.source));
+    }
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+std::vector<admin::ConfigResource> Server::config() const {
+  using Kind = admin::ConfigResource::Kind;
+  std::vector<admin::ConfigResource> out;
+  const config::Value& root = snapshot_->document->root_value();
+  const auto add = [&](Kind kind, const std::string& name, const config::Value* value) {
+    out.push_back({kind, false, name, {}, config_time_, snapshot_->document, value, {}});
+  };
+  add(Kind::kBootstrap, {}, &root);
+  const config::Value* resources = child(&root, "static_resources");
+  const config::Value* value = child(resources, "clusters");
+  value = value == nullptr ? nullptr : value->first_child;
+  for (const auto& cluster : snapshot_->clusters) {
+    add(Kind::kCluster, cluster->name, value);
+    value = value == nullptr ? nullptr : value->next;
+  }
+  value = child(resources, "listeners");
+  value = value == nullptr ? nullptr : value->first_child;
+  for (const auto& listener : snapshot_->listeners) {
+    add(Kind::kListener, listener->name, value);
+    value = value == nullptr ? nullptr : value->next;
+  }
+  return out;
+}
+
+std::optional<admin::ConfigFailure> Server::last_failed_reload() const { return last_failure_; }
+
+std::map<std::string, uint64_t> Server::unknown_fields() const { return snapshot_->unknown_fields; }
+
+// The static layers as configured: the later one wins.  Nothing asks the runtime yet.
+admin::RuntimeStatus Server::runtime() const {
+  admin::RuntimeStatus out;
+  const config::Value* layers = child(snapshot_->bootstrap.layered_runtime, "layers");
+  if (layers == nullptr) return out;
+  for (const config::Value* layer = layers->first_child; layer != nullptr; layer = layer->next) {
+    const config::Value* name = child(layer, "name");
+    out.layers.push_back(name == nullptr ? std::string() : text_of(*name));
+    const config::Value* values = child(layer, "static_layer");
+    if (values == nullptr || values->kind != config::Kind::kMapping) continue;
+    for (const config::Value* v = values->first_child; v != nullptr; v = v->next) {
+      admin::RuntimeEntry& entry = out.entries[std::string(v->key->text)];
+      entry.layer_values.resize(out.layers.size());
+      entry.layer_values.back() = entry.final_value = text_of(*v);
+    }
+  }
+  for (auto& [key, entry] : out.entries) entry.layer_values.resize(out.layers.size());
+  return out;
+}
+
+std::vector<std::pair<std::string, std::string>> Server::loggers() const { return log::levels(); }
+
+// ---- ServerActions ----
+
+bool Server::set_log_level(std::string_view logger, std::string_view level) {
+  return static_cast<bool>(log::set_level(logger, level));
+}
+
+void Server::drain_listeners(const admin::DrainRequest& request) {
+  log::info(log::kMain, "draining listeners",
+            {{"inbound_only", request.inbound_only}, {"graceful", request.graceful}});
+  draining_ = true;
+  const bool inbound_only = request.inbound_only;
+  if (!request.graceful) {
+    for (const auto& worker : workers_) worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
+    return;
+  }
+  for (const auto& worker : workers_) worker->post([](Worker& w) { w.announce_drain(); });
+  if (request.skip_exit) return;
+  drain_inbound_only_ = inbound_only;
+  loop_.arm(drain_timer_, options_.drain_time);
+}
+
+void Server::end_drain() {
+  const bool inbound_only = drain_inbound_only_;
+  for (const auto& worker : workers_) worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
+}
+
+}  // namespace pillion

@@ -1,0 +1,175 @@
+#include "proxy/worker.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <csignal>
+#include <random>
+#include <string>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/str.h"
+
+namespace pillion {
+namespace {
+
+// How often a worker that has paused for want of descriptors looks whether others closed some.
+constexpr Duration kResumeDelay = std::chrono::milliseconds(100);
+
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  // Faults of this thread still reach the crash handler.
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, fault);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
+}  // namespace
+
+Worker::Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budget, Duration drain_time)
+    : index_(index),
+      budget_(budget),
+      clusters_(upstream::ClusterContext{loop_, batch_, registry, index, context_.rng}),
+      context_{loop_, batch_, registry, clusters_, index, Rng(std::random_device{}()), {}, false, drain_time, nullptr},
+      stats_(registry.block<stats::ServerStats>(index)) {}
+
+Worker::~Worker() { DASSERT(!thread_.joinable()); }
+
+void Worker::start() { thread_ = std::thread([this] { run(); }); }
+
+void Worker::run() {
+  block_signals();
+  pthread_setname_np(pthread_self(), str("worker-", index_).c_str());
+  loop_.run();
+  Arena::trim_free_list();
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  post([](Worker& worker) { worker.shut_down(); });
+  thread_.join();
+}
+
+void Worker::shut_down() {
+  resume_timer_.cancel();
+  retired_timer_.cancel();
+  close_connections();
+  for (Slot& slot : listeners_) loop_.delete_later(std::move(slot.listener));
+  listeners_.clear();
+  clusters_.clear();
+  stats_ = {};
+  current_.reset();
+  loop_.stop();
+}
+
+// ---- configuration ----
+
+void Worker::apply(std::shared_ptr<const WorkerUpdate> update) {
+  // Clusters before the listeners whose routes name them, and removed after.
+  for (const upstream::ClusterResource& cluster : update->clusters) clusters_.set(cluster);
+  context_.own_addresses = &update->own_addresses;
+  for (const std::string& name : update->removed_listeners) retire(name);
+  for (const auto& config : update->changed_listeners) {
+    for (Slot& slot : listeners_) {
+      if (!slot.is_old && slot.listener->config().name == config->name) slot.listener->update(config);
+    }
+  }
+  for (const WorkerUpdate::NewListener& added : update->new_listeners) {
+    core::ListenerOwner& owner = *this;
+    listeners_.push_back(
+        {std::make_unique<core::Listener>(context_, owner, added.config, added.sockets[index_]), false});
+    if (accepting_paused_) listeners_.back().listener->pause_accepting();
+  }
+  for (const std::string& name : update->removed_clusters) clusters_.remove(name);
+  current_ = std::move(update);
+}
+
+void Worker::set_hosts(const std::string& cluster, const std::shared_ptr<const upstream::HostSet>& hosts) {
+  clusters_.set_hosts(cluster, hosts);
+}
+
+// The listener takes no further connections; those it has end within the drain time.
+void Worker::retire(const std::string& name) {
+  for (Slot& slot : listeners_) {
+    if (slot.is_old || slot.listener->config().name != name) continue;
+    slot.is_old = true;
+    slot.listener->drain_connections();
+    slot.listener->close_socket();  // may be its end: on_listener_empty() only marks it
+    loop_.arm(retired_timer_, context_.drain_time);
+    return;
+  }
+}
+
+void Worker::on_listener_empty(core::Listener& listener) {
+  const auto it = std::ranges::find_if(listeners_, [&](const Slot& s) { return s.listener.get() == &listener; });
+  if (it == listeners_.end() || !it->is_old) return;
+  loop_.delete_later(std::move(it->listener));
+  listeners_.erase(it);
+}
+
+void Worker::end_retired() {
+  std::vector<core::Listener*> retired;
+  for (const Slot& slot : listeners_) {
+    if (slot.is_old) retired.push_back(slot.listener.get());
+  }
+  for (core::Listener* listener : retired) listener->close_connections();
+}
+
+// ---- draining ----
+
+void Worker::announce_drain() { context_.draining = true; }
+
+void Worker::close_sockets(bool inbound_only) {
+  for (Slot& slot : listeners_) {
+    const bool is_inbound = slot.listener->config().direction == core::ListenerConfig::Direction::kInbound;
+    if (inbound_only && !is_inbound) continue;
+    slot.listener->drain_connections();
+    slot.listener->close_socket();
+  }
+}
+
+void Worker::close_connections() {
+  std::vector<core::Listener*> all;
+  for (const Slot& slot : listeners_) all.push_back(slot.listener.get());
+  for (core::Listener* listener : all) listener->close_connections();
+}
+
+// ---- connections ----
+
+core::Listener* Worker::find_listener(const io::Address& destination) {
+  core::Listener* any = nullptr;
+  for (const Slot& slot : listeners_) {
+    if (slot.is_old) continue;
+    const io::Address& address = slot.listener->config().address;
+    if (address == destination) return slot.listener.get();
+    if (address.is_any() && address.port() == destination.port()) any = slot.listener.get();
+  }
+  return any;
+}
+
+bool Worker::may_accept() { return budget_.used.load(std::memory_order_relaxed) < budget_.limit; }
+
+void Worker::on_connection_count(int change) {
+  const int64_t used = budget_.used.fetch_add(change, std::memory_order_relaxed) + change;
+  if (change > 0 && used >= budget_.limit) return pause_accepting();
+  if (change < 0 && accepting_paused_) try_resume();
+}
+
+// Further clients wait in the kernel's queue; the rest of the descriptors is for upstreams, admin and
+// logs.
+void Worker::pause_accepting() {
+  if (accepting_paused_) return;
+  accepting_paused_ = true;
+  stats_->accept_paused.inc();
+  for (Slot& slot : listeners_) slot.listener->pause_accepting();
+  loop_.arm(resume_timer_, kResumeDelay);
+}
+
+void Worker::try_resume() {
+  if (!may_accept()) return loop_.arm(resume_timer_, kResumeDelay);
+  resume_timer_.cancel();
+  accepting_paused_ = false;
+  for (Slot& slot : listeners_) slot.listener->resume_accepting();
+}
+
+}  // namespace pillion

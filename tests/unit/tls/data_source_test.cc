@@ -1,0 +1,72 @@
+#include "proxy/tls/data_source.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "proxy/config/loader.h"
+
+namespace pillion::tls {
+namespace {
+
+struct Read {
+  explicit Read(const std::string& yaml) {
+    const auto document = config::load_text(yaml, "f.yaml", errors);
+    data = read_data_source(document->root(errors)["d"]);
+    messages = errors.to_string();
+  }
+  config::Errors errors;
+  DataText data;
+  std::string messages;
+};
+
+TEST(DataSource, ReadsEachKind) {
+  const std::string file = ::testing::TempDir() + "data_source_test";
+  std::ofstream(file, std::ios::binary) << std::string("a\0b\n", 4);
+  ::setenv("PILLION_DATA_SOURCE_TEST", "from the environment", 1);
+  struct Case {
+    std::string yaml;
+    std::string text;
+    std::string source;
+  };
+  const Case cases[] = {
+      {"d: { filename: " + file + " }", std::string("a\0b\n", 4), file},
+      {"d: { inline_string: plain }", "plain", "<inline>"},
+      {"d: { inline_bytes: aGVsbG8= }", "hello", "<inline>"},
+      {"d: { environment_variable: PILLION_DATA_SOURCE_TEST }", "from the environment",
+       "$PILLION_DATA_SOURCE_TEST"},
+      {"e: {}", "", ""},
+  };
+  for (const Case& c : cases) {
+    const Read r(c.yaml);
+    EXPECT_EQ(r.data.text, c.text) << c.yaml;
+    EXPECT_EQ(r.data.source, c.source) << c.yaml;
+  }
+}
+
+TEST(DataSource, NamesWhatIsWrong) {
+  struct Case {
+    const char* yaml;
+    const char* message;
+  };
+  const Case cases[] = {
+      {"d: { filename: /nonexistent/a }",
+       "f.yaml:1:16: d.filename: cannot read /nonexistent/a: No such file or directory\n"},
+      {"d: { filename: /tmp }", "f.yaml:1:16: d.filename: cannot read /tmp: not a regular file\n"},
+      {"d: { inline_bytes: '%%%%' }", "f.yaml:1:20: d.inline_bytes: expected base64, got \"%%%%\"\n"},
+      {"d: { environment_variable: PILLION_NO_SUCH_VARIABLE }",
+       "f.yaml:1:28: d.environment_variable: the environment has no variable PILLION_NO_SUCH_VARIABLE\n"},
+  };
+  for (const Case& c : cases) EXPECT_EQ(Read(c.yaml).messages, c.message);
+}
+
+TEST(DataSource, WantsExactlyOneKind) {
+  EXPECT_NE(Read("d: {}").messages, "");
+  EXPECT_NE(Read("d: { inline_string: a, filename: b }").messages, "");
+  EXPECT_NE(Read("d: { inline_string: a, bogus: b }").messages, "");
+  EXPECT_NE(Read("d: { filename: /etc/hostname, watched_directory: { path: /etc } }").messages, "");
+}
+
+}  // namespace
+}  // namespace pillion::tls

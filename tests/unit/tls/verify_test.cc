@@ -1,0 +1,463 @@
+#include "proxy/tls/verify.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/mem.h>
+#include <openssl/pem.h>
+#include <openssl/pool.h>
+#include <openssl/sha2.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <thread>
+
+#include "tests/support/test_ca.h"
+
+namespace pillion::tls {
+namespace {
+
+using ::testing::HasSubstr;
+using Outcome = Verifier::Outcome;
+using pillion::testing::now_seconds;
+using pillion::testing::TestCa;
+
+constexpr const char* kUsers = "spiffe://mesh.local/ns/shop/sa/users";
+
+// A chain as a peer sends it.
+bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> chain_of(const std::string& pem) {
+  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> chain(sk_CRYPTO_BUFFER_new_null());
+  const auto certificates = parse_certificates(pem);
+  for (const X509Ptr& c : *certificates) {
+    uint8_t* der = nullptr;
+    const int size = i2d_X509(c.get(), &der);
+    bssl::PushToStack(chain.get(), bssl::UniquePtr<CRYPTO_BUFFER>(
+                                       CRYPTO_BUFFER_new(der, static_cast<size_t>(size), nullptr)));
+    OPENSSL_free(der);
+  }
+  return chain;
+}
+
+std::unique_ptr<const Verifier> verifier(const std::optional<ValidationConfig>& config,
+                                         Role role = Role::kServer) {
+  auto made = Verifier::make(config, role);
+  EXPECT_TRUE(made) << made.error();
+  return std::move(*made);
+}
+
+Verifier::Verdict judge(const Verifier& v, const std::string& pem, std::string_view name = {},
+                        int64_t now = now_seconds()) {
+  return v.verify(*chain_of(pem), name, now);
+}
+
+SanMatcher uri_prefix(const char* text) {
+  return {SanType::kUri, SanMatcher::Kind::kPrefix, false, text};
+}
+
+// A list by `ca` of the certificates with these serial numbers, valid for a day.
+std::string crl_pem(const TestCa& ca, const std::vector<std::string>& revoked, int64_t next_update) {
+  const auto certificates = parse_certificates(ca.pem());
+  const auto key = parse_private_key(ca.own().key_pem);
+  bssl::UniquePtr<X509_CRL> crl(X509_CRL_new());
+  X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2);
+  X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name((*certificates)[0].get()));
+  bssl::UniquePtr<ASN1_TIME> from(ASN1_TIME_set_posix(nullptr, now_seconds() - 3600));
+  bssl::UniquePtr<ASN1_TIME> until(ASN1_TIME_set_posix(nullptr, next_update));
+  X509_CRL_set1_lastUpdate(crl.get(), from.get());
+  X509_CRL_set1_nextUpdate(crl.get(), until.get());
+  for (const std::string& pem : revoked) {
+    const auto which = parse_certificates(pem);
+    X509_REVOKED* entry = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(entry, X509_get0_serialNumber((*which)[0].get()));
+    X509_REVOKED_set_revocationDate(entry, from.get());
+    X509_CRL_add0_revoked(crl.get(), entry);
+  }
+  X509_CRL_sort(crl.get());
+  EXPECT_NE(X509_CRL_sign(crl.get(), key->get(), EVP_sha256()), 0);
+  bssl::UniquePtr<BIO> out(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509_CRL(out.get(), crl.get());
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+  BIO_mem_contents(out.get(), &data, &size);
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+Sha256 sha256_of(const uint8_t* data, size_t size) {
+  Sha256 digest;
+  SHA256(data, size, digest.data());
+  return digest;
+}
+Sha256 certificate_hash(const std::string& pem) {
+  const auto chain = chain_of(pem);
+  const CRYPTO_BUFFER* leaf = sk_CRYPTO_BUFFER_value(chain.get(), 0);
+  return sha256_of(CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf));
+}
+Sha256 spki_hash(const std::string& pem) {
+  const auto certificates = parse_certificates(pem);
+  uint8_t* der = nullptr;
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY((*certificates)[0].get()), &der);
+  const Sha256 hash = sha256_of(der, static_cast<size_t>(size));
+  OPENSSL_free(der);
+  return hash;
+}
+
+TEST(Verifier, AcceptsAGoodChainAndTellsWhatItSays) {
+  const TestCa ca;
+  const auto v = verifier(ca.validation());
+  const Issued leaf = ca.issue({{SanType::kUri, kUsers}, {SanType::kDns, "users"}},
+                               [](CertificateRequest& r) { r.common_name = "users"; });
+  const auto verdict = judge(*v, leaf.certificate_pem);
+  ASSERT_EQ(verdict.outcome, Outcome::kOk) << verdict.reason;
+  EXPECT_TRUE(verdict.facts->verified);
+  EXPECT_EQ(verdict.facts->uri_san, kUsers);
+  EXPECT_EQ(verdict.facts->dns_san, "users");
+  EXPECT_EQ(verdict.facts->subject, "CN=users");
+  EXPECT_EQ(verdict.facts->sha256.size(), 64u);
+}
+
+TEST(Verifier, RefusesAndNamesTheCause) {
+  const TestCa ca("Good CA");
+  const TestCa other("Other CA");
+  const TestCa leaf_as_ca("Good CA");  // the same name, another key
+  const int64_t now = now_seconds();
+  const auto with = [&](const TestCa::Tweak& tweak) {
+    return ca.issue({{SanType::kUri, kUsers}}, tweak).certificate_pem;
+  };
+  struct Case {
+    std::string pem;
+    const char* reason;
+    int alert;
+  };
+  const Case cases[] = {
+      {other.issue({{SanType::kUri, kUsers}}).certificate_pem,
+       "is not trusted: no trusted CA issued it (issuer CN=Other CA, trusted CN=Good CA)",
+       SSL_AD_UNKNOWN_CA},
+      {other.pem(), "is not trusted: no trusted CA issued it", SSL_AD_UNKNOWN_CA},
+      {leaf_as_ca.issue({{SanType::kUri, kUsers}}).certificate_pem, "is not trusted: ", SSL_AD_UNKNOWN_CA},
+      {with([&](CertificateRequest& r) { r.not_after = now - 10; }), "has expired: it was valid until ",
+       SSL_AD_CERTIFICATE_EXPIRED},
+      {with([&](CertificateRequest& r) { r.not_before = now + 600; }),
+       "(is a clock wrong?)", SSL_AD_CERTIFICATE_EXPIRED},
+      {with([](CertificateRequest& r) { r.for_client = false; }),
+       "may not be used as a TLS client (key usage or extended key usage)", SSL_AD_UNSUPPORTED_CERTIFICATE},
+  };
+  const auto v = verifier(ca.validation());
+  for (const Case& c : cases) {
+    const auto verdict = judge(*v, c.pem);
+    EXPECT_EQ(verdict.outcome, Outcome::kChain) << c.reason;
+    EXPECT_THAT(verdict.reason, HasSubstr(c.reason));
+    EXPECT_EQ(verdict.alert, c.alert) << verdict.reason;
+    EXPECT_EQ(verdict.facts, nullptr);
+  }
+}
+
+TEST(Verifier, AClientWantsACertificateForServers) {
+  const TestCa ca;
+  const auto v = verifier(ca.validation(), Role::kClient);
+  const auto pem = ca.issue({{SanType::kDns, "a"}}, [](CertificateRequest& r) { r.for_server = false; })
+                       .certificate_pem;
+  EXPECT_THAT(judge(*v, pem).reason, HasSubstr("may not be used as a TLS server"));
+  EXPECT_EQ(judge(*v, ca.issue({{SanType::kDns, "a"}}).certificate_pem).outcome, Outcome::kOk);
+}
+
+TEST(Verifier, AnyPurposeWillDoWithoutExtendedKeyUsage) {
+  const TestCa ca;
+  const auto pem = ca.issue({{SanType::kDns, "a"}}, [](CertificateRequest& r) {
+                       r.for_server = r.for_client = false;
+                     }).certificate_pem;
+  EXPECT_EQ(judge(*verifier(ca.validation()), pem).outcome, Outcome::kOk);
+}
+
+TEST(Verifier, HonoursThePathLengthOfAuthorities) {
+  // Of those between leaf and anchor: an anchor is trusted as it is (RFC 5280, 6.1.1).
+  const TestCa root("Root");
+  const TestCa first("First", &root, [](CertificateRequest& r) { r.path_length = 0; });
+  const TestCa second("Second", &first);
+  const auto v = verifier(root.validation());
+  EXPECT_EQ(judge(*v, first.issue({{SanType::kDns, "a"}}).certificate_pem).outcome, Outcome::kOk);
+  const auto verdict = judge(*v, second.issue({{SanType::kDns, "a"}}).certificate_pem);
+  EXPECT_EQ(verdict.outcome, Outcome::kChain);
+  EXPECT_THAT(verdict.reason, HasSubstr("path length"));
+}
+
+// A leaf must not sign certificates (CVE-2002-0862).
+TEST(Verifier, ALeafIsNoAuthority) {
+  const TestCa root("Root");
+  const TestCa leaf("Leaf", &root, [](CertificateRequest& r) { r.is_ca = false; });
+  const auto verdict = judge(*verifier(root.validation()), leaf.issue({{SanType::kDns, "a"}}).certificate_pem);
+  EXPECT_EQ(verdict.outcome, Outcome::kChain);
+  EXPECT_THAT(verdict.reason, HasSubstr("is not trusted: no trusted CA issued it (issuer CN=Leaf"));
+}
+
+TEST(Verifier, LimitsTheDepth) {
+  const TestCa root("Root");
+  const TestCa first("First", &root);
+  const TestCa second("Second", &first);
+  const std::string pem = second.issue({{SanType::kDns, "a"}}).certificate_pem;
+  ValidationConfig config = root.validation();
+  EXPECT_EQ(judge(*verifier(config), pem).outcome, Outcome::kOk);
+  config.max_verify_depth = 1;
+  EXPECT_EQ(judge(*verifier(config), pem).outcome, Outcome::kChain);
+}
+
+TEST(Verifier, AnIntermediateCaCanBeTheAnchor) {
+  const TestCa root("Root");
+  const TestCa middle("Middle", &root);
+  EXPECT_EQ(judge(*verifier(middle.validation()), middle.issue({{SanType::kDns, "a"}}).certificate_pem).outcome,
+            Outcome::kOk);
+}
+
+TEST(Verifier, WantsTheNamesThatAreConfigured) {
+  const TestCa ca;
+  ValidationConfig config = ca.validation();
+  config.sans = {uri_prefix("spiffe://mesh.local/ns/shop/"), uri_prefix("spiffe://mesh.local/ns/web/")};
+  const auto v = verifier(config);
+  EXPECT_EQ(judge(*v, ca.issue({{SanType::kUri, kUsers}}).certificate_pem).outcome, Outcome::kOk);
+  auto verdict = judge(*v, ca.issue({{SanType::kUri, "spiffe://mesh.local/ns/bank"}}).certificate_pem);
+  EXPECT_EQ(verdict.outcome, Outcome::kSan);
+  EXPECT_EQ(verdict.reason,
+            "peer certificate has URI SAN spiffe://mesh.local/ns/bank, expected one of: URI SAN with prefix "
+            "spiffe://mesh.local/ns/shop/, URI SAN with prefix spiffe://mesh.local/ns/web/");
+  verdict = judge(*v, ca.issue({}, [](CertificateRequest& r) { r.common_name = kUsers; }).certificate_pem);
+  EXPECT_EQ(verdict.outcome, Outcome::kSan) << "a common name is no SAN";
+  EXPECT_THAT(verdict.reason, HasSubstr("peer certificate has no SAN, expected "));
+}
+
+TEST(Verifier, TheExpectedNameReplacesTheConfiguredOnes) {
+  const TestCa ca;
+  ValidationConfig config = ca.validation();
+  config.sans = {uri_prefix("spiffe://mesh.local/")};
+  const auto v = verifier(config, Role::kClient);
+  const std::string pem = ca.issue({{SanType::kUri, kUsers},
+                                    {SanType::kDns, "*.users.shop"},
+                                    {SanType::kIp, "10.0.0.1"}}).certificate_pem;
+  for (const char* name : {kUsers, "a.users.shop", "10.0.0.1", ""}) {
+    EXPECT_EQ(judge(*v, pem, name).outcome, Outcome::kOk) << name;
+  }
+  for (const char* name : {"spiffe://mesh.local/ns/shop/sa/user", "users.shop", "a.b.users.shop", "10.0.0.2"}) {
+    const auto verdict = judge(*v, pem, name);
+    EXPECT_EQ(verdict.outcome, Outcome::kSan) << name;
+    EXPECT_THAT(verdict.reason, HasSubstr(name));
+  }
+}
+
+TEST(Verifier, ANameWithANulIsNoName) {
+  const TestCa ca;
+  const std::string pem = ca.issue({{SanType::kDns, std::string("good.shop\0.evil", 15)}}).certificate_pem;
+  const auto verdict = judge(*verifier(ca.validation(), Role::kClient), pem, "good.shop");
+  EXPECT_EQ(verdict.outcome, Outcome::kSan);
+}
+
+TEST(Verifier, LongReasonsAreCut) {
+  const TestCa ca;
+  std::vector<San> sans;
+  for (int i = 0; i < 100; ++i) sans.push_back({SanType::kDns, "name-" + std::to_string(i)});
+  const auto verdict = judge(*verifier(ca.validation(), Role::kClient), ca.issue(sans).certificate_pem, "x");
+  EXPECT_LE(verdict.reason.size(), 603u);
+}
+
+TEST(Verifier, RefusesWhatIsRevoked) {
+  const TestCa ca;
+  const Issued bad = ca.issue({{SanType::kDns, "bad"}});
+  const Issued good = ca.issue({{SanType::kDns, "good"}});
+  ValidationConfig config = ca.validation();
+  config.crl_pem = crl_pem(ca, {bad.certificate_pem}, now_seconds() + 86400);
+  const auto v = verifier(config);
+  EXPECT_EQ(judge(*v, good.certificate_pem).outcome, Outcome::kOk);
+  const auto verdict = judge(*v, bad.certificate_pem);
+  EXPECT_EQ(verdict.outcome, Outcome::kChain);
+  EXPECT_EQ(verdict.alert, SSL_AD_CERTIFICATE_REVOKED);
+  EXPECT_THAT(verdict.reason, HasSubstr("revoked"));
+}
+
+TEST(Verifier, AnOldRevocationListAcceptsNobodyAnyMore) {
+  const TestCa ca;
+  ValidationConfig config = ca.validation();
+  const int64_t end = now_seconds() + 600;
+  config.crl_pem = crl_pem(ca, {}, end);
+  const auto v = verifier(config);
+  const std::string pem = ca.issue({{SanType::kDns, "a"}}).certificate_pem;
+  EXPECT_EQ(judge(*v, pem).outcome, Outcome::kOk);
+  EXPECT_EQ(judge(*v, pem, {}, end + 5).outcome, Outcome::kChain) << "not from the cache either";
+}
+
+TEST(Verifier, AllAuthoritiesNeedListsUnlessOnlyLeavesAreChecked) {
+  const TestCa root("Root");
+  const TestCa middle("Middle", &root);
+  const std::string pem = middle.issue({{SanType::kDns, "a"}}).certificate_pem;
+  ValidationConfig config = root.validation();
+  config.crl_pem = crl_pem(middle, {}, now_seconds() + 86400);
+  EXPECT_EQ(judge(*verifier(config), pem).outcome, Outcome::kChain);
+  config.crl_leaf_only = true;
+  EXPECT_EQ(judge(*verifier(config), pem).outcome, Outcome::kOk);
+}
+
+TEST(Verifier, ExpiredCertificatesCanBeAllowed) {
+  const TestCa ca;
+  ValidationConfig config = ca.validation();
+  config.allow_expired = true;
+  const auto v = verifier(config);
+  const auto expired = ca.issue({{SanType::kDns, "a"}}, [](CertificateRequest& r) {
+    r.not_before = now_seconds() - 7200;
+    r.not_after = now_seconds() - 3600;
+  });
+  EXPECT_EQ(judge(*v, expired.certificate_pem).outcome, Outcome::kOk);
+  EXPECT_EQ(judge(*v, TestCa("Other").issue({{SanType::kDns, "a"}}).certificate_pem).outcome, Outcome::kChain);
+}
+
+TEST(Verifier, UntrustedOnesCanBeAcceptedAndAreToldApart) {
+  const TestCa ca;
+  ValidationConfig config = ca.validation();
+  config.accept_untrusted = true;
+  const auto v = verifier(config);
+  auto verdict = judge(*v, TestCa("Other").issue({{SanType::kUri, kUsers}}).certificate_pem);
+  ASSERT_EQ(verdict.outcome, Outcome::kOk);
+  EXPECT_FALSE(verdict.facts->verified);
+  verdict = judge(*v, ca.issue({{SanType::kUri, kUsers}}).certificate_pem);
+  EXPECT_TRUE(verdict.facts->verified);
+  const auto anybody = verifier(std::nullopt);
+  verdict = judge(*anybody, ca.issue({{SanType::kUri, kUsers}}).certificate_pem);
+  ASSERT_EQ(verdict.outcome, Outcome::kOk);
+  EXPECT_FALSE(verdict.facts->verified);
+}
+
+TEST(Verifier, PinnedCertificatesAndKeys) {
+  const TestCa ca;
+  const std::string pinned = ca.issue({{SanType::kDns, "a"}}).certificate_pem;
+  const std::string other = ca.issue({{SanType::kDns, "a"}}).certificate_pem;
+  for (const bool by_key : {false, true}) {
+    for (const bool with_ca : {false, true}) {
+      ValidationConfig config = with_ca ? ca.validation() : ValidationConfig();
+      if (by_key) {
+        config.spki_hashes = {spki_hash(pinned)};
+      } else {
+        config.certificate_hashes = {certificate_hash(pinned)};
+      }
+      const auto v = verifier(config);
+      auto verdict = judge(*v, pinned);
+      ASSERT_EQ(verdict.outcome, Outcome::kOk) << verdict.reason;
+      EXPECT_TRUE(verdict.facts->verified);
+      verdict = judge(*v, other);
+      EXPECT_EQ(verdict.outcome, Outcome::kHash);
+      EXPECT_THAT(verdict.reason, HasSubstr("is not one of the pinned ones (sha256 "));
+    }
+  }
+}
+
+TEST(Verifier, MalformedCertificatesAreNamed) {
+  const TestCa ca;
+  auto chain = chain_of(ca.issue({{SanType::kDns, "a"}}).certificate_pem);
+  const uint8_t junk[] = {0x30, 0x03, 0x01, 0x01, 0xff};
+  bssl::PushToStack(chain.get(),
+                    bssl::UniquePtr<CRYPTO_BUFFER>(CRYPTO_BUFFER_new(junk, sizeof junk, nullptr)));
+  const auto verdict = verifier(ca.validation())->verify(*chain, {}, now_seconds());
+  EXPECT_EQ(verdict.outcome, Outcome::kChain);
+  EXPECT_EQ(verdict.reason, "certificate 2 of the peer's chain is malformed");
+}
+
+TEST(Verifier, BadAuthoritiesAreAnError) {
+  ValidationConfig config;
+  config.trusted_ca_pem = "nothing";
+  EXPECT_FALSE(Verifier::make(config, Role::kServer));
+  config = TestCa().validation();
+  config.crl_pem = "nothing";
+  EXPECT_THAT(Verifier::make(config, Role::kServer).error(), HasSubstr("no revocation list in it"));
+}
+
+TEST(Verifier, NamesOfAuthoritiesCanBeKeptFromClients) {
+  ValidationConfig config = TestCa().validation();
+  EXPECT_EQ(verifier(config)->ca_names().size(), 1u);
+  config.suppress_client_ca_list = true;
+  EXPECT_TRUE(verifier(config)->ca_names().empty());
+  EXPECT_EQ(verifier(config)->trusted().size(), 1u);
+}
+
+// ---- the cache ----
+
+TEST(VerifyCache, AChainThatPassedIsNotVerifiedAgain) {
+  const TestCa ca;
+  const auto v = verifier(ca.validation());
+  const std::string pem = ca.issue({{SanType::kUri, kUsers}}).certificate_pem;
+  const uint64_t before = Verifier::hits();
+  EXPECT_EQ(judge(*v, pem).outcome, Outcome::kOk);
+  EXPECT_EQ(Verifier::hits(), before);
+  const auto verdict = judge(*v, pem);
+  EXPECT_EQ(Verifier::hits(), before + 1);
+  EXPECT_EQ(verdict.facts->uri_san, kUsers);
+  EXPECT_TRUE(verdict.facts->verified);
+}
+
+TEST(VerifyCache, ARefusalIsNotRemembered) {
+  const TestCa ca;
+  const auto v = verifier(ca.validation());
+  const std::string pem = TestCa("Other").issue({{SanType::kUri, kUsers}}).certificate_pem;
+  const size_t before = Verifier::remembered();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(judge(*v, pem).outcome, Outcome::kChain);
+  EXPECT_EQ(Verifier::remembered(), before);
+}
+
+TEST(VerifyCache, AnEntryEndsWithTheFirstExpiryOfItsChain) {
+  const int64_t now = now_seconds();
+  const TestCa root("Root");
+  const TestCa brief("Brief", &root, [&](CertificateRequest& r) { r.not_after = now + 100; });
+  const auto v = verifier(root.validation());
+  const std::string pem = brief.issue({{SanType::kDns, "a"}}).certificate_pem;
+  EXPECT_EQ(judge(*v, pem, {}, now).outcome, Outcome::kOk);
+  const uint64_t before = Verifier::hits();
+  EXPECT_EQ(judge(*v, pem, {}, now + 50).outcome, Outcome::kOk);
+  EXPECT_EQ(Verifier::hits(), before + 1);
+  EXPECT_EQ(judge(*v, pem, {}, now + 101).outcome, Outcome::kChain);
+  EXPECT_EQ(judge(*v, pem, {}, now - 7200).outcome, Outcome::kChain) << "a clock that was set back";
+}
+
+TEST(VerifyCache, IsNeverSharedBetweenVerifiers) {
+  const TestCa ca;
+  const std::string pem = ca.issue({{SanType::kUri, kUsers}}).certificate_pem;
+  const auto trusting = verifier(ca.validation());
+  EXPECT_EQ(judge(*trusting, pem).outcome, Outcome::kOk);
+  const auto strict = verifier(TestCa("Other").validation());
+  EXPECT_EQ(judge(*strict, pem).outcome, Outcome::kChain);
+  ValidationConfig named = ca.validation();
+  named.sans = {uri_prefix("spiffe://elsewhere/")};
+  EXPECT_EQ(judge(*verifier(named), pem).outcome, Outcome::kSan);
+  EXPECT_EQ(judge(*trusting, pem, "spiffe://elsewhere/a").outcome, Outcome::kSan);
+}
+
+// A new Verifier at the address of an old one is another one: after a reload the policy is new.
+TEST(VerifyCache, DiesWithItsVerifier) {
+  const TestCa ca;
+  const std::string pem = ca.issue({{SanType::kUri, kUsers}}).certificate_pem;
+  for (int i = 0; i < 3; ++i) {
+    const uint64_t before = Verifier::hits();
+    const auto v = verifier(ca.validation());
+    EXPECT_EQ(judge(*v, pem).outcome, Outcome::kOk);
+    EXPECT_EQ(Verifier::hits(), before);
+  }
+}
+
+TEST(VerifyCache, ALeafWithOtherIntermediatesIsAnotherChain) {
+  const TestCa root("Root");
+  const TestCa middle("Middle", &root);
+  const Issued leaf = middle.issue({{SanType::kDns, "a"}});
+  const auto v = verifier(root.validation());
+  EXPECT_EQ(judge(*v, leaf.certificate_pem).outcome, Outcome::kOk);
+  const std::string alone = leaf.certificate_pem.substr(0, leaf.certificate_pem.find("-----BEGIN", 10));
+  EXPECT_EQ(judge(*v, alone).outcome, Outcome::kChain);
+}
+
+TEST(VerifyCache, IsBounded) {
+  std::thread([] {  // a cache of its own
+    const TestCa ca;
+    const auto v = verifier(ca.validation());
+    const std::string pem = ca.issue({{SanType::kDns, "*.shop.org"}}).certificate_pem;
+    for (int i = 0; i < 600; ++i) {
+      EXPECT_EQ(judge(*v, pem, "host" + std::to_string(i) + ".shop.org").outcome, Outcome::kOk);
+    }
+    EXPECT_LE(Verifier::remembered(), 256u);
+    EXPECT_GE(Verifier::remembered(), 128u);
+  }).join();
+}
+
+}  // namespace
+}  // namespace pillion::tls
