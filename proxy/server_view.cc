@@ -117,6 +117,15 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
     status.hostname = host->hostname;
     status.weight = host->weight;
     status.priority = host->priority;
+    const upstream::HostStats::Totals totals = host->stats->sum();
+    status.cx_total = totals.cx_total;
+    status.cx_connect_fail = totals.cx_connect_fail;
+    status.cx_active = static_cast<uint64_t>(std::max<int64_t>(totals.cx_active, 0));
+    status.rq_total = totals.rq_total;
+    status.rq_success = totals.rq_success;
+    status.rq_error = totals.rq_error;
+    status.rq_timeout = totals.rq_timeout;
+    status.rq_active = static_cast<uint64_t>(std::max<int64_t>(totals.rq_active, 0));
     status.failed_eds_health = !host->is_healthy() && !host->is_degraded();
     status.eds_degraded = host->is_degraded();
     if (host->locality != nullptr) {

@@ -166,7 +166,7 @@ void Stream::count_response(uint16_t status) {
 void Stream::count_upstream_status(uint16_t status) {
   stats::ClusterStats& stats = cluster_->stats();
   stats::count_upstream_response(stats, status);
-  upstream::HostCounters& host = host_->counters;
+  upstream::HostCounters& host = host_->counters();
   (status >= 500 ? host.rq_error : host.rq_success).inc();
   if (counts_retry_ && status < 500) stats.upstream_rq_retry_success.inc();
 }

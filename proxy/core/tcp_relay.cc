@@ -1,10 +1,14 @@
 #include "proxy/core/tcp_relay.h"
 
+#include "proxy/io/socket.h"
+
 namespace pillion::core {
 namespace {
 
 // A single read of this size is bulk; below it two copies are cheaper than a pipe's bookkeeping.
 constexpr size_t kSpliceAbove = 64 * 1024;
+// And a direction that brings less than this at a time is no longer bulk.
+constexpr size_t kCopyBelow = 16 * 1024;
 
 }  // namespace
 
@@ -19,6 +23,7 @@ void TcpRelay::start(io::Transport& downstream, io::Transport& upstream, std::st
   if (!early.empty()) {
     down_.writer_.append_copy(early);
     observer_.on_relayed(Side::kDownstream, early.size());
+    if (stopped_) return;
   }
   // What came before is not announced again.
   downstream.read_again();
@@ -53,7 +58,8 @@ void TcpRelay::Direction::connect(io::Transport& from, io::Transport& to) {
 
 void TcpRelay::Direction::on_readable() {
   if (relay_.stopped_ || eof_) return;
-  if (splicing_) return splice();
+  // Without a pipe (no descriptors left) copying goes on as well.
+  if (splicing_ && pipe_.open()) return splice();
   copy();
 }
 
@@ -65,10 +71,11 @@ void TcpRelay::Direction::copy() {
       from_->watch();
       writer_.add({room.data(), r.bytes});
       writer_.flush_batch();
+      if (relay_.stopped_) return;  // the write failed
       relay_.observer_.on_relayed(from_side_, r.bytes);
       if (relay_.stopped_) return;
       if (writer_.backlog() != 0) return from_->pause(io::PauseReason::kPeerFull);
-      if (r.bytes >= kSpliceAbove && from_->raw_fd() >= 0 && to_->raw_fd() >= 0) splicing_ = pipe_.open();
+      splicing_ = r.bytes >= kSpliceAbove && from_->raw_fd() >= 0 && to_->raw_fd() >= 0;
       break;
     case io::IoStatus::kEof:
       return on_eof();
@@ -81,22 +88,35 @@ void TcpRelay::Direction::copy() {
 
 void TcpRelay::Direction::splice() {
   const io::IoResult in = pipe_.fill(from_->raw_fd());
-  if (in.status == io::IoStatus::kEof) return on_eof();
-  if (in.status == io::IoStatus::kError) return relay_.fail(from_side_, {FailureKind::kDownstreamReset, pipe_.error()});
-  if (in.status == io::IoStatus::kAgain) return from_->watch();
-  relay_.observer_.on_relayed(from_side_, in.bytes);
-  if (!relay_.stopped_) resume_splice();
+  switch (in.status) {
+    case io::IoStatus::kOk:
+      if (in.bytes < kCopyBelow) splicing_ = false;
+      relay_.observer_.on_relayed(from_side_, in.bytes);
+      if (relay_.stopped_) return;
+      drain_pipe();
+      if (!relay_.stopped_) from_->watch();
+      return;
+    case io::IoStatus::kEof:
+      pipe_.release();
+      return on_eof();
+    case io::IoStatus::kError:
+      return relay_.fail(from_side_, {io::broken_by(pipe_.error()), pipe_.error()});
+    case io::IoStatus::kAgain:
+      pipe_.release();
+      return from_->watch();
+  }
 }
 
-void TcpRelay::Direction::resume_splice() {
-  const Side to_side = from_side_ == Side::kDownstream ? Side::kUpstream : Side::kDownstream;
+void TcpRelay::Direction::drain_pipe() {
   const io::IoResult out = pipe_.drain(to_->raw_fd());
-  if (out.status == io::IoStatus::kError) return relay_.fail(to_side, {FailureKind::kDownstreamReset, pipe_.error()});
+  if (out.status == io::IoStatus::kError) {
+    return relay_.fail(to_side(), {io::broken_by(pipe_.error()), pipe_.error()});
+  }
   if (pipe_.size() != 0) {
     from_->pause(io::PauseReason::kPeerFull);
     return to_->want_writable();
   }
-  if (eof_) return finish_if_flushed();
+  pipe_.release();
   from_->resume(io::PauseReason::kPeerFull);
 }
 
@@ -104,7 +124,7 @@ void TcpRelay::Direction::resume_splice() {
 void TcpRelay::Direction::on_writable() {
   if (relay_.stopped_) return;
   Direction& incoming = relay_.other(*this);
-  if (incoming.pipe_.size() != 0) return incoming.resume_splice();
+  if (incoming.pipe_.size() != 0) return incoming.drain_pipe();
   incoming.writer_.on_writable();
 }
 
@@ -118,7 +138,8 @@ void TcpRelay::Direction::on_eof() {
   eof_ = true;
   // A level-triggered FIN would be reported for ever.
   from_->pause(io::PauseReason::kBusy);
-  finish_if_flushed();
+  writer_.flush_batch();  // early bytes may be in it
+  if (!relay_.stopped_) finish_if_flushed();
 }
 
 void TcpRelay::Direction::finish_if_flushed() {
@@ -131,7 +152,7 @@ void TcpRelay::Direction::finish_if_flushed() {
 void TcpRelay::Direction::on_closed(Failure failure) { relay_.fail(from_side_, failure); }
 
 void TcpRelay::Direction::on_write_failed() {
-  relay_.fail(from_side_ == Side::kDownstream ? Side::kUpstream : Side::kDownstream, to_->failure());
+  relay_.fail(to_side(), to_->failure());
 }
 
 }  // namespace pillion::core

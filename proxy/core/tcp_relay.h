@@ -4,7 +4,7 @@
 // Owned by its user (TcpProxy), as are the transports, which outlive it.  Small traffic is copied
 // through the loop's scratch; a direction that proves to be bulk goes on by splice when both sides
 // are plain sockets.  A side that does not read stalls the other side, never memory: at most one
-// scratch (copy) or one pipe (splice) is held per direction.
+// scratch (copy) or one pipe (splice) is held per direction, and a pipe only while bytes are in it.
 // A FIN is passed on as a FIN after the bytes before it, a reset as a reset.
 
 #include <cstdint>
@@ -26,6 +26,7 @@ class TcpRelay {
     virtual void on_relayed(Side from, size_t bytes) = 0;
     // It is over: in order (failure kNone), or because `side` broke.  Both transports are the
     // observer's to close; a broken side's partner is to be reset.
+    // The relay is on the stack: it dies later in the turn at the earliest.
     virtual void on_relay_done(Side side, Failure failure) = 0;
 
    protected:
@@ -50,7 +51,7 @@ class TcpRelay {
     void on_write_failed() override;
     void copy();
     void splice();
-    void resume_splice();
+    void drain_pipe();
     void on_eof();
     void finish_if_flushed();
 
@@ -60,6 +61,9 @@ class TcpRelay {
     io::Writer writer_;  // to `to_`
     io::SplicePipe pipe_;
     Side from_side_;
+    [[nodiscard]] Side to_side() const noexcept {
+      return from_side_ == Side::kDownstream ? Side::kUpstream : Side::kDownstream;
+    }
     bool splicing_ = false;
     bool eof_ = false;
     bool done_ = false;  // FIN passed on

@@ -31,15 +31,19 @@ Error<std::string> failed(const char* what, const Address& address, int error) {
   return Error<std::string>{std::move(text)};
 }
 
-// A socket file left by a dead process may be removed; one that answers may not.
+// A socket file left by a dead process may be removed; one that answers, or any other file, may not.
 void remove_stale_unix(const Address& address) {
+  struct stat file{};
+  const std::string path(address.path());
+  if (::lstat(path.c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return;
   sockaddr_storage sa{};
   const socklen_t n = address.to_sockaddr(sa);
-  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  // Non-blocking: a live one with a full queue would keep us waiting.
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return;
   const bool dead = ::connect(probe, reinterpret_cast<sockaddr*>(&sa), n) != 0 && errno == ECONNREFUSED;
   ::close(probe);
-  if (dead) ::unlink(std::string(address.path()).c_str());
+  if (dead) ::unlink(path.c_str());
 }
 
 }  // namespace
@@ -50,6 +54,7 @@ Result<int> open_listener(const Address& address, const ListenOptions& options) 
   if (length == 0) return failed("listen on", address, EINVAL);
   const int fd = ::socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return failed("open a socket for", address, errno);
+  const bool is_abstract = address.path().starts_with('@');
   if (address.is_ip()) {
     set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
     if (options.reuse_port) set_flag(fd, SOL_SOCKET, SO_REUSEPORT);
@@ -61,7 +66,7 @@ Result<int> open_listener(const Address& address, const ListenOptions& options) 
       set_flag(fd, SOL_SOCKET, SO_KEEPALIVE);
       set_flag(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(to_millis(options.user_timeout)));
     }
-  } else {
+  } else if (!is_abstract) {
     remove_stale_unix(address);
   }
   const int backlog = options.backlog > 0 ? options.backlog : 65535;  // the kernel caps it
@@ -76,7 +81,7 @@ Result<int> open_listener(const Address& address, const ListenOptions& options) 
     ::close(fd);
     return failed(step, address, error);
   }
-  if (!address.is_ip() && options.unix_mode != 0) {
+  if (!address.is_ip() && !is_abstract && options.unix_mode != 0) {
     static_cast<void>(::chmod(std::string(address.path()).c_str(), options.unix_mode));
   }
   return fd;
@@ -104,11 +109,17 @@ Acceptor::~Acceptor() {
 }
 
 void Acceptor::pause() {
+  is_paused_ = true;
   if (fd_ >= 0) uv_poll_stop(&state_->poll);
 }
 
 void Acceptor::resume() {
-  if (fd_ < 0) return;
+  is_paused_ = false;
+  arm();
+}
+
+void Acceptor::arm() {
+  if (fd_ < 0 || is_paused_ || retry_timer_.is_armed()) return;
   uv_poll_start(&state_->poll, UV_READABLE, [](uv_poll_t* h, int, int) {
     Acceptor* acceptor = reinterpret_cast<State*>(h)->acceptor;
     if (acceptor != nullptr) acceptor->on_event();
@@ -117,7 +128,7 @@ void Acceptor::resume() {
 
 void Acceptor::on_event() {
   for (uint32_t n = 0; n < max_per_event_; ++n) {
-    if (!accept_one()) return;
+    if (is_paused_ || !accept_one()) return;
   }
 }
 
@@ -131,14 +142,15 @@ bool Acceptor::accept_one() {
     return true;
   }
   switch (errno) {
-    case EINTR: case ECONNABORTED: case EPROTO:
-      return true;  // that one is gone, others may wait
+    case EINTR: case ECONNABORTED: case EPROTO: case ENETDOWN: case ENETUNREACH: case EHOSTDOWN:
+    case EHOSTUNREACH: case ENONET: case ENOPROTOOPT: case EPERM: case ETIMEDOUT:
+      return true;  // that one is gone (accept(2)), others may wait
     case EAGAIN:
       return false;
     default:
       // Level-triggered readiness would spin: stop asking for a moment.
       const int error = errno;
-      pause();
+      uv_poll_stop(&state_->poll);
       loop_.arm(retry_timer_, kRetryDelay);
       observer_.on_accept_error(error);
       return false;

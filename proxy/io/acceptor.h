@@ -28,7 +28,7 @@ Result<int> open_listener(const Address& address, const ListenOptions& options);
 
 class AcceptObserver {
  public:
-  // Takes over `fd`, which is non-blocking.
+  // Takes over `fd`, which is non-blocking.  May pause or drain the acceptor, not destroy it.
   virtual void on_accepted(int fd, const Address& peer) = 0;
   // Accepting failed (out of descriptors ...); the acceptor tries again in 100 ms.
   virtual void on_accept_error(int error) = 0;
@@ -49,7 +49,8 @@ class Acceptor {
   // Stops taking connections (they wait in the kernel's queue) until resume().
   void pause();
   void resume();
-  // Takes all that wait in the kernel's queue, then closes the socket: nobody queued is lost.
+  // Takes all that wait in the kernel's queue, paused or not, then closes the socket: nobody who was
+  // queued is lost, unless descriptors run out.
   void drain_and_close();
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
@@ -58,14 +59,16 @@ class Acceptor {
   void on_event();
   // False when the queue is empty or accepting failed.
   bool accept_one();
-  void retry() { resume(); }
+  // Asks for readiness, unless paused or waiting to try again.
+  void arm();
 
   Loop& loop_;
   AcceptObserver& observer_;
   State* state_;
   int fd_;
   uint32_t max_per_event_;
-  Timer retry_timer_ = Timer::of<&Acceptor::retry>(this);
+  bool is_paused_ = false;
+  Timer retry_timer_ = Timer::of<&Acceptor::arm>(this);
 };
 
 }  // namespace pillion::io

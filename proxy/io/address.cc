@@ -80,12 +80,14 @@ Address Address::internal(std::string_view listener_name) {
 }
 
 Result<Address> Address::parse_ip(std::string_view text, uint16_t port) {
-  std::string bare(text);
+  std::string bare(text.substr(0, text.find('\0')));
+  if (bare.size() != text.size()) return Error{"expected an IP address, got a NUL byte"};
   uint32_t scope = 0;
   if (const size_t percent = bare.find('%'); percent != std::string::npos) {
     const char* begin = bare.data() + percent + 1;
     const char* end = bare.data() + bare.size();
-    if (begin == end || std::from_chars(begin, end, scope).ptr != end) {
+    const auto [stop, error] = std::from_chars(begin, end, scope);
+    if (stop != end || error != std::errc()) {
       return Error{str("expected a numeric scope in \"", text, "\"")};
     }
     bare.resize(percent);
@@ -232,7 +234,8 @@ uint64_t Address::hash() const noexcept {
   uint64_t words[2];
   std::memcpy(words, ip_, 16);
   uint64_t h = words[0] * 0x9e3779b97f4a7c15ULL ^ words[1];
-  h = (h ^ (h >> 32) ^ port_ ^ (uint64_t{extra_} << 16)) * 0xbf58476d1ce4e5b9ULL;
+  h = (h ^ (h >> 32) ^ port_ ^ (uint64_t{extra_} << 16) ^ (uint64_t{static_cast<uint8_t>(kind_)} << 56)) *
+      0xbf58476d1ce4e5b9ULL;
   return h ^ (h >> 29);
 }
 

@@ -31,6 +31,10 @@ FailureKind connect_failure_of(int error) noexcept {
 
 }  // namespace
 
+FailureKind broken_by(int error) noexcept {
+  return error == ETIMEDOUT ? FailureKind::kPeerGone : FailureKind::kDownstreamReset;
+}
+
 void apply_options(int fd, const SocketOptions& o) noexcept {
   if (o.no_delay) set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   if (o.user_timeout != Duration{}) {
@@ -67,6 +71,7 @@ std::unique_ptr<Socket> Socket::connect(Loop& loop, const Address& to, const Add
   const socklen_t length = to.to_sockaddr(sa);
   const int fd = ::socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   std::unique_ptr<Socket> socket(new Socket(loop, fd, true));
+  socket->announce_ = true;  // start() waits instead if there is something to wait for
   if (fd < 0) {
     socket->fail(connect_failure_of(errno), errno);
     return socket;
@@ -85,25 +90,26 @@ std::unique_ptr<Socket> Socket::connect(Loop& loop, const Address& to, const Add
   } else if (errno != EINPROGRESS) {
     socket->fail(connect_failure_of(errno), errno);
   }
-  socket->announce_ = true;  // after a failure or an immediate success; see start()
   return socket;
 }
 
 void Socket::start(TransportObserver& observer) {
   observer_ = &observer;
-  if (failure_ || announce_) {
-    if (connecting_ && !failure_) {
-      announce_ = false;
-      ensure_state();
-      update_interest();
-    } else {
-      loop_.post(*this);
-    }
+  if (announce_ && connecting_ && !failure_) {
+    announce_ = false;
+    ensure_state();
+    update_interest();
+  } else if (failure_ || announce_) {
+    run_again();
+  } else if (state_ == nullptr && !ListNode<ReadyTag>::is_linked()) {
+    loop_.register_soon(*this);  // even if nobody reads for now
   }
 }
 
 void Socket::fail(FailureKind kind, int error) noexcept {
-  if (!failure_) failure_ = {kind, error};
+  if (failure_) return;
+  if (kind == FailureKind::kDownstreamReset) kind = broken_by(error);
+  failure_ = {kind, error};
 }
 
 IoResult Socket::read_unread(char* to, size_t capacity) {
@@ -120,6 +126,7 @@ IoResult Socket::read_unread(char* to, size_t capacity) {
 
 IoResult Socket::read(char* to, size_t capacity) {
   if (unread_ != nullptr) [[unlikely]] return read_unread(to, capacity);
+  if (broken_) return {0, IoStatus::kError};
   ++loop_.counts.reads;
   ssize_t n;
   do {
@@ -133,15 +140,21 @@ IoResult Socket::read(char* to, size_t capacity) {
       } else if (!ListNode<ReadyTag>::is_linked()) {
         loop_.register_soon(*this);
       }
+    } else if (stopped_) {
+      run_again();
     }
     return {static_cast<size_t>(n), IoStatus::kOk};
   }
-  if (n == 0) return {0, IoStatus::kEof};
+  if (n == 0) {
+    eof_ = fin_seen_ = true;
+    return {0, IoStatus::kEof};
+  }
   if (errno == EAGAIN || errno == EWOULDBLOCK) {
     watch();
     return {0, IoStatus::kAgain};
   }
-  fail(errno == ETIMEDOUT ? FailureKind::kPeerGone : FailureKind::kDownstreamReset, errno);
+  broken_ = true;
+  fail(FailureKind::kDownstreamReset, errno);
   return {0, IoStatus::kError};
 }
 
@@ -162,7 +175,7 @@ IoResult Socket::write(const iovec* pieces, int count) {
   } while (n < 0 && errno == EINTR);
   if (n < 0) {
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      fail(errno == ETIMEDOUT ? FailureKind::kPeerGone : FailureKind::kDownstreamReset, errno);
+      fail(FailureKind::kDownstreamReset, errno);
       return {0, IoStatus::kError};
     }
     n = 0;
@@ -205,32 +218,43 @@ void Socket::close(CloseMode mode) {
 void Socket::pause(PauseReason reason) { paused_ |= static_cast<uint8_t>(reason); }
 
 void Socket::resume(PauseReason reason) {
-  if (paused_ == 0) return;
+  if (paused_ == 0 || closed_) return;
   paused_ &= static_cast<uint8_t>(~static_cast<uint8_t>(reason));
-  if (paused_ != 0 || !read_paused_) return;
+  if (paused_ != 0) return;
+  // Outside epoll and on no list: nobody else would ever ask for the next read.
+  if (stopped_ || again_ || eof_ || (state_ == nullptr && !ListNode<ReadyTag>::is_linked())) read_again();
+  if (!read_paused_) return;
   read_paused_ = false;
   update_interest();
-  if (stopped_) read_again();
 }
 
 void Socket::read_again() {
-  if (closed_) return;
+  if (!closed_) run_again();
+}
+
+void Socket::run_again() noexcept {
   // On the list of the unregistered it is moved to the ready queue, whose read decides again.
-  ListNode<ReadyTag>::unlink();
+  if (state_ == nullptr) ListNode<ReadyTag>::unlink();
   loop_.post(*this);
 }
 
 void Socket::run_ready() {
+  if (observer_ == nullptr) return;
   if (announce_) {
     announce_ = false;
     if (failure_) return observer_->on_closed(failure_);
+    watch();  // whoever connects waits for an answer
     return observer_->on_connected();
   }
-  if (paused_ == 0) observer_->on_readable();
+  again_ = paused_ != 0;
+  if (!again_) return observer_->on_readable();
+  if (state_ == nullptr) loop_.register_soon(*this);  // a reset is to be heard
 }
 
 void Socket::watch() {
-  if (state_ != nullptr || closed_) return;
+  if (closed_) return;
+  if (stopped_ && paused_ == 0 && !broken_ && !eof_) run_again();
+  if (state_ != nullptr) return;
   ListNode<ReadyTag>::unlink();
   ensure_state();
   update_interest();
@@ -249,10 +273,12 @@ void Socket::update_interest() {
   if (state_ == nullptr || closed_ || stopped_) return;
   int want = want_write_ || connecting_ ? UV_WRITABLE : 0;
   if (!connecting_) {
-    if (!read_paused_) {
+    if (!read_paused_ && !eof_) {
       want |= UV_READABLE;
     } else if (!fin_seen_) {
       want |= UV_DISCONNECT;
+    } else if (!hup_seen_) {
+      want |= UV_PRIORITIZED;  // nothing of its own, but epoll tells of a reset
     }
   }
   if (want == armed_) return;
@@ -276,12 +302,11 @@ void Socket::on_event(int status, int events) {
     if (closed_ || state_ != before) return;
     update_interest();
   }
-  if ((events & UV_DISCONNECT) != 0 && read_paused_) {
-    fin_seen_ = true;  // repeats every turn while armed
-    update_interest();
-  }
-  if ((events & UV_READABLE) == 0) return;
-  if (paused_ != 0) {
+  // Both repeat every turn while armed.
+  if ((events & UV_DISCONNECT) != 0) fin_seen_ = true;
+  if ((events & UV_PRIORITIZED) != 0) hup_seen_ = true;
+  if ((events & UV_READABLE) == 0) return update_interest();
+  if (paused_ != 0 || eof_) {
     read_paused_ = true;
     return update_interest();
   }
@@ -295,11 +320,12 @@ void Socket::on_stopped() {
     int error = 0;
     socklen_t n = sizeof error;
     ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &n);
-    fail(error == ETIMEDOUT ? FailureKind::kPeerGone : FailureKind::kDownstreamReset, error);
+    fail(FailureKind::kDownstreamReset, error);
     return observer_->on_closed(failure_);
   }
-  // Bytes may have come before the reset: let the reader reach it.
-  loop_.post(*this);
+  // Bytes may have come before the reset: the reader reaches it by reading, which libuv no longer
+  // asks for.
+  run_again();
   observer_->on_readable();
 }
 

@@ -30,6 +30,10 @@ struct SocketOptions {
 };
 void apply_options(int fd, const SocketOptions& options) noexcept;
 
+// How a connection is called that was open and broke: kPeerGone after a time limit of the kernel, else
+// kDownstreamReset, whichever side it is.
+FailureKind broken_by(int error) noexcept;
+
 class Socket final : public Transport, public ReadyTask {
  public:
   // Takes over a connected, non-blocking descriptor (from accept).
@@ -72,6 +76,7 @@ class Socket final : public Transport, public ReadyTask {
   void on_event(int status, int events);
   void on_stopped();
   void finish_connect();
+  void run_again() noexcept;
   void fail(FailureKind kind, int error) noexcept;
 
   Loop& loop_;
@@ -87,6 +92,10 @@ class Socket final : public Transport, public ReadyTask {
   bool announce_ : 1 = false;  // on_connected or on_closed is due in the ready queue
   bool read_paused_ : 1 = false;  // the pause has been carried out
   bool fin_seen_ : 1 = false;
+  bool hup_seen_ : 1 = false;  // both directions have ended
+  bool eof_ : 1 = false;       // fin_seen_, and all before it was read
+  bool again_ : 1 = false;     // a read_again() waits for resume()
+  bool broken_ : 1 = false;    // a read failed: the kernel would call the next one end of stream
   bool stopped_ : 1 = false;   // libuv reported an error and stopped the handle
   bool closed_ : 1 = false;
 };

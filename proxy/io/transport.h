@@ -5,9 +5,10 @@
 // users read and write bytes; only SplicePump and original-destination code ask for raw_fd().
 //
 // Calls match: (start) (read | write | pause | resume | shutdown_write)* close, then nothing.
-// Callbacks on the observer: on_connected once (at start for accepted plain sockets), then
-// on_readable / on_writable any number of times, on_closed at most once.  No callback runs inside
-// start(), read(), write() or close(), and none after close().
+// Callbacks on the observer: on_connected once (not for accepted plain sockets, which are: their user
+// reads at once, or calls read_again), then on_readable / on_writable any number of times, on_closed
+// at most once.  No callback runs inside start(), read(), write() or close(), and none after close().
+// After kEof, on_readable comes only for a read_again or resume.
 
 #include <sys/uio.h>
 
@@ -93,7 +94,8 @@ class Transport : public Deferred {
   virtual void read_again() = 0;
 
   // Makes sure that readiness is reported; a transport may put that off for short exchanges.  Call
-  // when nothing more is expected soon: the connection became idle, or waits for its other side.
+  // when nothing more is expected soon: the connection became idle, or waits for its other side; and
+  // after taking bytes by raw_fd().
   virtual void watch() {}
 
   // For users of raw_fd(), who make their own system calls: on_writable when there is room.

@@ -98,7 +98,9 @@ void Writer::end() {
 }
 
 void Writer::end_if_empty() {
-  if (backlog_.empty() && !failed_ && transport_ != nullptr) transport_->shutdown_write();
+  if (!backlog_.empty() || failed_ || transport_ == nullptr) return;
+  ending_ = false;  // once
+  transport_->shutdown_write();
 }
 
 void Writer::on_writable() {
