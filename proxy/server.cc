@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <random>
 
 #include "proxy/admin/pages.h"
 #include "proxy/admin/server_stats.h"
@@ -81,7 +82,8 @@ Server::Server(const Options& options)
     : options_(options),
       concurrency_(worker_count(options)),
       writer_(writer_options(options)),
-      discovery_(loop_, resolver_, registry_, static_cast<discovery::Observer&>(*this)),
+      rng_(std::random_device{}()),
+      discovery_({loop_, resolver_, registry_, rng_}, static_cast<discovery::DiscoveryObserver&>(*this)),
       stats_(registry_.block<stats::ServerStats>(stats::kControl)),
       listener_stats_(registry_.block<stats::ListenerManagerStats>(stats::kControl)),
       cluster_stats_(registry_.block<stats::ClusterManagerStats>(stats::kControl)),
@@ -102,6 +104,7 @@ Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
   for (uint16_t i = 0; i < concurrency_; ++i) {
     workers_.push_back(std::make_unique<Worker>(i, registry_, budget_, options_.drain_time));
   }
+  registry_.on_scrape([this] { discovery_.refresh_gauges(); });
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
   if (Status<> committed = commit(std::move(snapshot)); !committed) return committed;
   for (const auto& worker : workers_) worker->start();
@@ -163,7 +166,7 @@ void Server::begin_shutdown(std::string_view cause) {
   if (shutting_down_) return;
   shutting_down_ = true;
   log::info(log::kMain, "draining", {{"cause", cause}, {"for_at_most", options_.drain_time}});
-  for (const auto& worker : workers_) worker->post([](Worker& w) { w.announce_drain(); });
+  for (const auto& worker : workers_) worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
   drain_deadline_ = loop_.now() + options_.drain_time;
   idle_since_ = {};
   check_shutdown();

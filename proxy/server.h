@@ -41,7 +41,7 @@ class Server final : public admin::ServerView,
                      public admin::ServerActions,
                      private io::SignalObserver,
                      private io::FileObserver,
-                     private discovery::Observer {
+                     private discovery::DiscoveryObserver {
  public:
   explicit Server(const Options& options);
   ~Server() override;
@@ -85,7 +85,7 @@ class Server final : public admin::ServerView,
 
   void on_signal(int signal) override;
   void on_file_changed() override { reload("the file changed"); }
-  void on_hosts(const std::string& cluster, const upstream::HostSetPtr& hosts) override;
+  void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) override;
   void on_warm() override;
 
   // ---- server_config.cc ----
@@ -113,6 +113,9 @@ class Server final : public admin::ServerView,
   void end_drain();
   void close_everything();
   void watch_config();
+  [[nodiscard]] bool is_drain_gradual() const noexcept {
+    return options_.drain_strategy == Options::DrainStrategy::kGradual;
+  }
 
   const Options options_;
   const uint32_t concurrency_;
@@ -123,6 +126,7 @@ class Server final : public admin::ServerView,
   io::Inbox inbox_{loop_};
   io::Resolver resolver_{loop_};
   ConnectionBudget budget_;
+  Rng rng_;
   discovery::Discovery discovery_;
   admin::Router router_;
   std::unique_ptr<AdminListener> admin_;
@@ -135,7 +139,6 @@ class Server final : public admin::ServerView,
 
   std::shared_ptr<const Snapshot> snapshot_;
   std::vector<Bound> bound_;  // in the order of the configuration
-  std::unordered_map<std::string, upstream::HostSetPtr> hosts_;  // by cluster
   WallTime config_time_{};
   std::optional<admin::ConfigFailure> last_failure_;
   // A committed update that waits for its clusters to warm; further reloads wait for it.

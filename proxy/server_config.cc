@@ -173,13 +173,7 @@ Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
   diff_clusters(*next, *update);
   for (const Bound& b : bound_) update->own_addresses.push_back(b.address);
   if (admin_ != nullptr) update->own_addresses.push_back(admin_->address());
-  for (upstream::ClusterResource& cluster : update->clusters) {
-    cluster.hosts = hosts_[cluster.config->name] = discovery_.add(cluster.config);
-  }
-  for (const std::string& name : update->removed_clusters) {
-    discovery_.remove(name);
-    hosts_.erase(name);
-  }
+  for (const upstream::ClusterResource& cluster : update->clusters) discovery_.add(cluster.config);
   if (snapshot_ != nullptr) {
     stats_->config_reload_success.inc();
     if (snapshot_->bootstrap.admin_hash != next->bootstrap.admin_hash ||
@@ -208,7 +202,9 @@ Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
 void Server::apply_when_warm() {
   if (pending_ == nullptr || !discovery_.all_warm()) return;
   auto update = std::make_shared<WorkerUpdate>(*pending_);
-  for (upstream::ClusterResource& cluster : update->clusters) cluster.hosts = hosts_[cluster.config->name];
+  discovery_.commit();
+  for (upstream::ClusterResource& cluster : update->clusters) cluster.hosts = discovery_.hosts(cluster.config->name);
+  for (const std::string& name : update->removed_clusters) discovery_.remove(name);
   pending_.reset();
   applying_ = concurrency_;
   std::shared_ptr<const WorkerUpdate> shared = std::move(update);
@@ -242,10 +238,9 @@ void Server::become_ready() {
              {"after", loop_.now() - started_}});
 }
 
-void Server::on_hosts(const std::string& cluster, const upstream::HostSetPtr& hosts) {
-  hosts_[cluster] = hosts;
+void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
   for (const auto& worker : workers_) {
-    worker->post([cluster, hosts](Worker& w) { w.set_hosts(cluster, hosts); });
+    worker->post([name = std::string(cluster), hosts](Worker& w) { w.set_hosts(name, hosts); });
   }
 }
 

@@ -109,14 +109,23 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
   out.name = config.name;
   out.observability_name = config.stat_name;
   out.default_priority = breaker_of(config.pool.limits);
-  const auto hosts = hosts_.find(config.name);
-  if (hosts == hosts_.end() || hosts->second == nullptr) return true;
-  for (const upstream::HostInfoPtr& host : hosts->second->hosts) {
+  const upstream::HostSetPtr hosts = discovery_.hosts(config.name);
+  if (hosts == nullptr) return true;
+  for (const upstream::HostInfoPtr& host : hosts->hosts) {
     admin::HostStatus status;
     status.address = host->address;
     status.hostname = host->hostname;
     status.weight = host->weight;
     status.priority = host->priority;
+    const upstream::HostStats::Totals totals = host->stats->sum();
+    status.cx_total = totals.cx_total;
+    status.cx_connect_fail = totals.cx_connect_fail;
+    status.cx_active = static_cast<uint64_t>(std::max<int64_t>(totals.cx_active, 0));
+    status.rq_total = totals.rq_total;
+    status.rq_success = totals.rq_success;
+    status.rq_error = totals.rq_error;
+    status.rq_timeout = totals.rq_timeout;
+    status.rq_active = static_cast<uint64_t>(std::max<int64_t>(totals.rq_active, 0));
     status.failed_eds_health = !host->is_healthy() && !host->is_degraded();
     status.eds_degraded = host->is_degraded();
     if (host->locality != nullptr) {
@@ -215,7 +224,7 @@ void Server::drain_listeners(const admin::DrainRequest& request) {
     for (const auto& worker : workers_) worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
     return;
   }
-  for (const auto& worker : workers_) worker->post([](Worker& w) { w.announce_drain(); });
+  for (const auto& worker : workers_) worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
   if (request.skip_exit) return;
   drain_inbound_only_ = inbound_only;
   loop_.arm(drain_timer_, options_.drain_time);

@@ -23,7 +23,9 @@ int run_command_line(const std::vector<std::string>& arguments) {
   add_run(root, command);
   add_check(root, command);
   add_expand(root, command);
+  add_explain(root, command);
   add_capture(root, command);
+  add_ca(root, command);
   add_version(root, command);
 
   std::vector<std::string> to_parse = arguments;

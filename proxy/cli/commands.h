@@ -21,7 +21,9 @@ struct Command {
 void add_run(CLI::App& root, Command& command);
 void add_check(CLI::App& root, Command& command);
 void add_expand(CLI::App& root, Command& command);
+void add_explain(CLI::App& root, Command& command);
 void add_capture(CLI::App& root, Command& command);
+void add_ca(CLI::App& root, Command& command);
 void add_version(CLI::App& root, Command& command);
 
 }  // namespace pillion::cli

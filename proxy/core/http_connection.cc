@@ -74,7 +74,7 @@ void HttpConnection::on_head_complete(size_t bytes) {
     http_stats().downstream_cx_max_requests_reached.inc();
     server_->drain();
   }
-  if (worker_.draining || draining_) {
+  if (draining_ || worker_.announces_close()) {
     http_stats().downstream_cx_drain_close.inc();
     server_->drain();
   }

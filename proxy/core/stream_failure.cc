@@ -104,7 +104,7 @@ void Stream::on_phase_timeout() {
     return fail({FailureKind::kRequestTimeout});
   }
   cluster_->stats().upstream_rq_timeout.inc();
-  if (host_) host_->counters.rq_timeout.inc();
+  if (host_) host_->counters().rq_timeout.inc();
   fail({FailureKind::kRequestTimeoutUpstream});
 }
 

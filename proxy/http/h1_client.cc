@@ -47,15 +47,18 @@ UpstreamStream& H1ClientConnection::begin(ResponseSink& sink) {
 }
 
 void H1ClientConnection::send_head(const RequestHead& head, bool end) {
+  if (closed_) return;
   method_ = head.method;
+  asked_upgrade_ = !head.upgrade.empty();
   OutgoingFraming framing;
   framing.framing = head.framing;
   framing.content_length = head.content_length;
-  framing.upgrade = !head.upgrade.empty();
+  framing.upgrade = asked_upgrade_;
   // A method that expects a body says that there is none (RFC 9110, 8.6).
   framing.write_length = head.framing == Framing::kNone &&
                          (head.method == Method::kPost || head.method == Method::kPut || head.method == Method::kPatch);
-  request_framing_ = head.framing;
+  const bool empty = head.framing == Framing::kLength && head.content_length == 0;
+  request_framing_ = empty ? Framing::kNone : head.framing;
   const size_t size = request_head_size(head, framing);
   write_request_head(writer_.reserve(size), head, framing);
   writer_.commit(size);
@@ -105,6 +108,7 @@ void H1ClientConnection::resume_response() {
 void H1ClientConnection::close(Failure failure) {
   if (closed_) return;
   closed_ = true;
+  count_bytes(0);
   writer_.detach();
   ResponseSink* sink = std::exchange(sink_, nullptr);
   transport_->close();
@@ -134,11 +138,11 @@ void H1ClientConnection::on_write_failed() {
 
 void H1ClientConnection::on_readable() {
   std::span<char> room = loop_.scratch();
-  if (sink_ != nullptr) room = room.first(std::min(room.size(), sink_->read_limit()));
+  if (sink_ != nullptr) room = room.first(std::clamp<size_t>(sink_->read_limit(), 1, room.size()));
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk:
-      owner_.on_client_bytes(r.bytes, 0);
+      count_bytes(r.bytes);
       process(room.data(), r.bytes);
       break;
     case io::IoStatus::kEof:
@@ -189,7 +193,7 @@ size_t H1ClientConnection::read_head(char* data, size_t size) {
       if (before == 0) stash_.append(data, size, *head_);
       return size;
     case ParseStatus::kFailed:
-      protocol_error(before + size >= limits_->max_bytes ? Event::kTooLarge : Event::kMalformed);
+      protocol_error(parser_.failure() == FailureKind::kUpstreamProtocol ? Event::kMalformed : Event::kTooLarge);
       return size;
     case ParseStatus::kDone:
       break;
@@ -202,7 +206,7 @@ size_t H1ClientConnection::read_head(char* data, size_t size) {
   if (head_->status < 200 && head_->status != 101) {
     take_interim();
   } else {
-    take_head(kept.data(), head_bytes, size - used);
+    take_head(size - used);
   }
   return used;
 }
@@ -214,10 +218,13 @@ void H1ClientConnection::take_interim() {
   sink_->on_informational(*head);
 }
 
-void H1ClientConnection::take_head(const char*, size_t, size_t leftover) {
+void H1ClientConnection::take_head(size_t leftover) {
   keep_alive_ = head_->keep_alive && !write_failed_;
-  const bool tunnel = head_->status == 101 || (method_ == Method::kConnect && head_->status / 100 == 2);
-  if (tunnel) {
+  const bool switched = head_->status == 101;
+  // Not asked for, or in the middle of a body whose rest would then be read as something else.
+  const bool body_is_out = request_done_ || request_framing_ == Framing::kNone;
+  if (switched && !(asked_upgrade_ && body_is_out)) return protocol_error(Event::kMalformed);
+  if (switched || (method_ == Method::kConnect && head_->status / 100 == 2)) {
     state_ = State::kTunnel;
     keep_alive_ = false;
     body_.begin(Framing::kUntilClose, 0);
@@ -284,7 +291,8 @@ size_t H1ClientConnection::read_trailers(char* data, size_t size) {
   ResponseSink* sink = sink_;
   Headers& trailers = *trailers_;
   end_exchange(size - used);
-  sink->on_response_trailers(trailers);
+  // An empty section is an end like that of any body, however it was cut.
+  trailers.count() == 0 ? sink->on_response_body({}, true) : sink->on_response_trailers(trailers);
   return used;
 }
 
@@ -303,21 +311,22 @@ void H1ClientConnection::end_exchange(size_t leftover) {
 
 void H1ClientConnection::on_eof() {
   ended_by_peer_ = true;
+  // The end of a tunnel's server ends the tunnel (RFC 9110, 9.3.6).
   const bool orderly_end = state_ == State::kTunnel || (state_ == State::kBody && body_.framing() == Framing::kUntilClose);
   if (orderly_end) {
     ResponseSink* sink = std::exchange(sink_, nullptr);
-    if (state_ == State::kTunnel) {
-      // Half-close: the other direction may go on; the stream resets us when both are done.
-      sink_ = sink;
-      transport_->pause(io::PauseReason::kBusy);
-      return sink->on_response_body({}, true);
-    }
     close({FailureKind::kNone});
     return sink->on_response_body({}, true);
   }
   const bool in_message = state_ == State::kBody || state_ == State::kTrailers || !stash_.empty();
   if (in_message) owner_.on_client_event(Event::kTruncated);
   close({in_message ? FailureKind::kUpstreamTruncated : FailureKind::kUpstreamClosed});
+}
+
+void H1ClientConnection::count_bytes(size_t received) {
+  const uint64_t sent = writer_.bytes_sent();
+  owner_.on_client_bytes(received, sent - counted_sent_);
+  counted_sent_ = sent;
 }
 
 void H1ClientConnection::protocol_error(Event event) {

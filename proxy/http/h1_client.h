@@ -93,7 +93,7 @@ class H1ClientConnection final : public io::Deferred,
 
   void process(char* data, size_t size);
   size_t read_head(char* data, size_t size);
-  void take_head(const char* head_bytes, size_t size, size_t leftover);
+  void take_head(size_t leftover);
   void take_interim();
   size_t read_body(char* data, size_t size);
   size_t read_trailers(char* data, size_t size);
@@ -101,6 +101,7 @@ class H1ClientConnection final : public io::Deferred,
   // The response is complete; `leftover` bytes follow it.
   void end_exchange(size_t leftover);
   void protocol_error(Event event);
+  void count_bytes(size_t received);
   Failure upstream_view(Failure failure) const noexcept;
 
   io::Loop& loop_;
@@ -116,12 +117,14 @@ class H1ClientConnection final : public io::Deferred,
   H1TrailerParser trailer_parser_;
   H1BodyReader body_;
   uint64_t id_;
+  uint64_t counted_sent_ = 0;
   uint32_t exchanges_ = 0;
   uint8_t interim_ = 0;
   Method method_ = Method::kGet;
   Framing request_framing_ = Framing::kNone;
   State state_ = State::kConnecting;
   bool request_done_ : 1 = false;
+  bool asked_upgrade_ : 1 = false;
   bool keep_alive_ : 1 = true;
   bool write_failed_ : 1 = false;
   bool ended_by_peer_ : 1 = false;

@@ -37,7 +37,10 @@ FailureKind take_transfer_encoding(std::string_view value, H1Framing& framing) n
   return FailureKind::kNone;
 }
 
-// False when more Connection fields name others than anybody sends in good faith.
+// More names in Connection than anybody sends in good faith cost a search each.
+constexpr uint8_t kMaxNominated = 32;
+
+// False when a Connection field names too many others.
 bool take_connection(const char* data, const std::string_view field, H1Framing& framing) noexcept {
   std::string_view value = field;
   std::string_view option;
@@ -51,6 +54,9 @@ bool take_connection(const char* data, const std::string_view field, H1Framing& 
       framing.wants_upgrade = true;
     } else {
       nominates = true;
+      // What proxies in front of us say of the client is not the client's to take away.
+      if (option.size() > 12 && equals_ignore_case(option.substr(0, 12), "x-forwarded-")) framing.hides_client = true;
+      if (++framing.nominated > kMaxNominated) return false;
     }
   }
   if (!nominates) return true;
@@ -67,10 +73,9 @@ void remove_nominated(const char* data, const H1Framing& framing, Headers& heade
     std::string_view list(data + framing.nominating[i].begin, framing.nominating[i].size);
     std::string_view name;
     while (next_list_member(list, name)) {
-      char lower[64];
-      if (name.size() > sizeof lower) continue;
-      for (size_t k = 0; k < name.size(); ++k) lower[k] = to_lower(name[k]);
-      headers.remove(std::string_view(lower, name.size()));
+      for (Field* f = headers.mutable_begin(); f != headers.end(); ++f) {
+        if (equals_ignore_case(f->name, name)) f->id = HeaderId::kRemoved;
+      }
     }
   }
 }
@@ -79,6 +84,22 @@ bool is_host_char(char c) noexcept {
   const auto u = static_cast<uint8_t>(c);
   return (u >= '0' && u <= '9') || (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') ||
          std::string_view("-._~!$&'()*+,;=%").find(c) != std::string_view::npos;
+}
+
+// Framing, routing, identity and what changes how a body is read (RFC 9110, 6.5.1): a receiver that
+// merges trailers into its fields would take these from a place that nobody checked.
+bool is_forbidden_in_trailers(HeaderId id) noexcept {
+  switch (id) {
+    case HeaderId::kAuthorization: case HeaderId::kConnection: case HeaderId::kContentEncoding:
+    case HeaderId::kContentLength: case HeaderId::kContentType: case HeaderId::kCookie: case HeaderId::kExpect:
+    case HeaderId::kHost: case HeaderId::kKeepAlive: case HeaderId::kProxyAuthorization:
+    case HeaderId::kProxyConnection: case HeaderId::kTe: case HeaderId::kTrailer:
+    case HeaderId::kTransferEncoding: case HeaderId::kUpgrade: case HeaderId::kXForwardedClientCert:
+    case HeaderId::kXForwardedFor: case HeaderId::kXForwardedHost: case HeaderId::kXForwardedProto:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool all_digits(std::string_view text) noexcept {
@@ -140,15 +161,17 @@ bool is_valid_authority(std::string_view text) noexcept {
     }
   }
   if (port.empty()) return true;
-  return port.front() == ':' && port.size() <= 6 && all_digits(port.substr(1));
+  if (port.front() != ':' || port.size() > 6 || !all_digits(port.substr(1))) return false;
+  return port.size() < 6 || port.substr(1) <= "65535";
 }
 
-bool H1FieldParser::line_may_be_complete(const char* data, size_t size, const HeadLimits& limits) noexcept {
-  if (size > limits.max_bytes && position_ < limits.max_bytes) size = limits.max_bytes;
+bool H1FieldParser::has_line(const char* data, size_t size, size_t max_bytes) noexcept {
+  if (size > max_bytes) size = max_bytes;
   if (scanned_ < position_) scanned_ = position_;
   if (scanned_ >= size) return false;
   const void* lf = std::memchr(data + scanned_, '\n', size - scanned_);
-  if (lf == nullptr) scanned_ = static_cast<uint32_t>(size);
+  scanned_ = lf == nullptr ? static_cast<uint32_t>(size)
+                           : static_cast<uint32_t>(static_cast<const char*>(lf) - data);
   return lf != nullptr;
 }
 
@@ -189,43 +212,46 @@ ParseStatus H1FieldParser::parse_field(char* data, size_t size, Field& out) noex
 
 ParseStatus H1RequestParser::parse(char* data, size_t size, const HeadLimits& limits, RequestHead& head) {
   while (!in_fields_) {
-    if (!line_may_be_complete(data, size, limits)) {
-      if (size - position_ > limits.max_line || size >= limits.max_bytes) {
-        return fail(FailureKind::kLineTooLong);
-      }
+    const bool complete = has_line(data, size, limits.max_bytes);
+    // The same verdict for a line that came whole and for one that grows; its CR LF does not count.
+    const size_t line = complete ? scanned_ - 1 - position_ : size - position_ - (size != position_);
+    if (scanned_ > position_ && line > limits.max_line) return fail(FailureKind::kLineTooLong);
+    if (!complete) {
+      if (size >= limits.max_bytes) return fail(FailureKind::kLineTooLong);
       // Refuse at once what can never become a method: a TLS hello, an h2 preface is a token.
       if (size > position_ && !is_token(std::string_view(data + position_, 1)) && data[position_] != '\r') {
         return fail(FailureKind::kBadMethod);
       }
       return ParseStatus::kNeedMore;
     }
-    const ParseStatus status = parse_request_line(data, size, limits, head);
+    const ParseStatus status = parse_request_line(data, limits, head);
     if (status == ParseStatus::kFailed) return status;
   }
   while (true) {
-    if (!line_may_be_complete(data, size, limits)) {
+    if (!has_line(data, size, limits.max_bytes)) {
       return size >= limits.max_bytes ? fail(FailureKind::kHeadTooLarge) : ParseStatus::kNeedMore;
     }
     Field field;
     const ParseStatus status = parse_field(data, size, field);
     if (status == ParseStatus::kFailed) return status;
-    if (position_ > limits.max_bytes) return fail(FailureKind::kHeadTooLarge);
     if (status == ParseStatus::kDone) return finish(data, limits, head);
     if (++fields_ > limits.max_fields) return fail(FailureKind::kTooManyFields);
     if (take_field(data, field, head) == ParseStatus::kFailed) return ParseStatus::kFailed;
   }
 }
 
-ParseStatus H1RequestParser::parse_request_line(char* data, size_t size, const HeadLimits& limits,
-                                                RequestHead& head) {
+// The line ends at data[scanned_], a LF.
+ParseStatus H1RequestParser::parse_request_line(char* data, const HeadLimits& limits, RequestHead& head) {
   const char* p = data + position_;
-  const char* const end = data + size;
-  if (*p == '\r' && p[1] == '\n') {
+  const char* const lf = data + scanned_;
+  if (lf == p || lf[-1] != '\r') return fail(FailureKind::kBareCrOrLf);
+  const char* const end = lf - 1;
+  if (p == end) {
     if (++blank_lines_ > limits.max_blank_lines) return fail(FailureKind::kTooManyBlankLines);
     position_ += 2;
     return ParseStatus::kNeedMore;
   }
-  if (*p == '\n' || *p == '\r') return fail(FailureKind::kBareCrOrLf);
+  if (std::memchr(p, '\r', static_cast<size_t>(end - p)) != nullptr) return fail(FailureKind::kBareCrOrLf);
   const char* const method = p;
   while (kTokenLower[static_cast<uint8_t>(*p)] != 0) ++p;
   if (*p != ' ' || p == method || p - method > 32) return fail(FailureKind::kBadMethod);
@@ -233,18 +259,16 @@ ParseStatus H1RequestParser::parse_request_line(char* data, size_t size, const H
   head.method = find_method(head.method_text);
   const char* const target = ++p;
   p = find_target_end(p, end);
-  if (static_cast<size_t>(p - target) > limits.max_line) return fail(FailureKind::kLineTooLong);
+  if (p == end && p != target) return fail(FailureKind::kBadRequestLine);
   if (p == target || *p != ' ') return fail(FailureKind::kBadUrl);
   head.path = {target, static_cast<size_t>(p - target)};
   ++p;
-  if (end - p < 10 || std::memcmp(p, "HTTP/", 5) != 0) return fail(FailureKind::kBadRequestLine);
+  if (end - p != 8 || std::memcmp(p, "HTTP/", 5) != 0) return fail(FailureKind::kBadRequestLine);
   const bool digits = p[5] >= '0' && p[5] <= '9' && p[6] == '.' && p[7] >= '0' && p[7] <= '9';
   if (!digits) return fail(FailureKind::kBadRequestLine);
-  if (p[8] != '\r' || p[9] != '\n') return fail(FailureKind::kBareCrOrLf);
-  if (p[5] != '1') return fail(FailureKind::kBadVersion);
-  if (p[7] != '1' && p[7] != '0') return fail(FailureKind::kBadVersion);
+  if (p[5] != '1' || (p[7] != '1' && p[7] != '0')) return fail(FailureKind::kBadVersion);
   head.protocol = p[7] == '1' ? Protocol::kHttp11 : Protocol::kHttp10;
-  position_ = static_cast<uint32_t>(p + 10 - data);
+  position_ = scanned_ + 1;
   in_fields_ = true;
   return ParseStatus::kDone;
 }
@@ -267,13 +291,19 @@ ParseStatus H1RequestParser::take_field(const char* data, const Field& field, Re
     case HeaderId::kConnection:
     case HeaderId::kProxyConnection:
       if (!take_connection(data, field.value, framing_)) return fail(FailureKind::kTooManyFields);
+      if (framing_.hides_client) return fail(FailureKind::kBadFieldValue);
       break;
     case HeaderId::kUpgrade:
       head.upgrade = head.upgrade.empty() ? field.value : head.upgrade;
       break;
-    case HeaderId::kTe:
-      head.te_trailers = head.te_trailers || equals_ignore_case(field.value, "trailers");
+    case HeaderId::kTe: {
+      std::string_view list = field.value;
+      std::string_view coding;
+      while (next_list_member(list, coding)) {
+        head.te_trailers = head.te_trailers || equals_ignore_case(coding, "trailers");
+      }
       break;
+    }
     case HeaderId::kExpect:
       if (!equals_ignore_case(field.value, "100-continue")) return fail(FailureKind::kBadExpect);
       head.expects_continue = true;
@@ -291,8 +321,11 @@ ParseStatus H1RequestParser::take_field(const char* data, const Field& field, Re
 ParseStatus H1RequestParser::finish_target(const HeadLimits& limits, RequestHead& head) {
   const std::string_view target = head.path;
   if (head.method == Method::kConnect) {
-    const bool same = head.authority.empty() || equals_ignore_case(head.authority, target);
-    if (!is_valid_authority(target) || !same) return fail(FailureKind::kBadUrl);
+    if (!is_valid_authority(target)) return fail(FailureKind::kBadUrl);
+    if (framing_.has_host && !equals_ignore_case(head.authority, target)) return fail(FailureKind::kHostMismatch);
+    // What follows belongs to the tunnel; a length would be a second opinion (RFC 9110, 9.3.6).
+    if (framing_.has_chunked) return fail(FailureKind::kBadTransferEncoding);
+    if (framing_.has_length && framing_.content_length != 0) return fail(FailureKind::kBadContentLength);
     head.authority = target;
     head.path = {};
     return ParseStatus::kDone;
@@ -314,8 +347,18 @@ ParseStatus H1RequestParser::finish_target(const HeadLimits& limits, RequestHead
     return fail(FailureKind::kHostMismatch);
   }
   head.authority = authority;
-  head.path = path_begin == std::string_view::npos ? std::string_view("/") : rest.substr(path_begin);
-  return head.path.front() == '/' ? ParseStatus::kDone : fail(FailureKind::kBadUrl);
+  if (path_begin == std::string_view::npos) {
+    head.path = head.method == Method::kOptions ? "*" : "/";  // RFC 9112, 3.2.4
+    return ParseStatus::kDone;
+  }
+  head.path = rest.substr(path_begin);
+  if (head.path.front() == '#') return fail(FailureKind::kBadUrl);
+  if (head.path.front() == '/') return ParseStatus::kDone;
+  auto* path = head.headers.arena().allocate_array<char>(head.path.size() + 1);
+  path[0] = '/';
+  std::memcpy(path + 1, head.path.data(), head.path.size());
+  head.path = {path, head.path.size() + 1};
+  return ParseStatus::kDone;
 }
 
 ParseStatus H1RequestParser::finish(const char* data, const HeadLimits& limits, RequestHead& head) {
@@ -332,7 +375,10 @@ ParseStatus H1RequestParser::finish(const char* data, const HeadLimits& limits, 
     head.content_length = framing_.content_length;
   }
   head.keep_alive = !framing_.close && (!http10 || framing_.keep_alive);
-  if (!framing_.wants_upgrade || http10) head.upgrade = {};
+  // Nobody goes on in HTTP/2 on a connection of ours; Java's client asks each time.
+  const bool h2c = equals_ignore_case(head.upgrade, "h2c");
+  if (!framing_.wants_upgrade || http10 || h2c) head.upgrade = {};
+  if (h2c) head.headers.remove("http2-settings");
   if (http10) head.expects_continue = false;
   remove_nominated(data, framing_, head.headers);
   return ParseStatus::kDone;
@@ -341,30 +387,31 @@ ParseStatus H1RequestParser::finish(const char* data, const HeadLimits& limits, 
 ParseStatus H1ResponseParser::parse(char* data, size_t size, const HeadLimits& limits,
                                     Method request_method, ResponseHead& head) {
   if (!in_fields_) {
-    if (!line_may_be_complete(data, size, limits)) {
-      if (size >= limits.max_bytes) return fail(FailureKind::kUpstreamProtocol);
+    if (!has_line(data, size, limits.max_bytes)) {
+      if (size >= limits.max_bytes) return fail(FailureKind::kHeadTooLarge);
       const size_t n = size < 5 ? size : 5;
       if (std::memcmp(data, "HTTP/", n) != 0) return fail(FailureKind::kUpstreamProtocol);
       return ParseStatus::kNeedMore;
     }
-    if (parse_status_line(data, size, head) == ParseStatus::kFailed) return ParseStatus::kFailed;
+    if (parse_status_line(data, head) == ParseStatus::kFailed) return ParseStatus::kFailed;
   }
   while (true) {
-    if (!line_may_be_complete(data, size, limits)) {
-      return size >= limits.max_bytes ? fail(FailureKind::kUpstreamProtocol) : ParseStatus::kNeedMore;
+    if (!has_line(data, size, limits.max_bytes)) {
+      return size >= limits.max_bytes ? fail(FailureKind::kHeadTooLarge) : ParseStatus::kNeedMore;
     }
     Field field;
     const ParseStatus status = parse_field(data, size, field);
     if (status == ParseStatus::kFailed) return fail(FailureKind::kUpstreamProtocol);
     if (status == ParseStatus::kDone) return finish(data, request_method, head);
-    if (++fields_ > limits.max_fields) return fail(FailureKind::kUpstreamProtocol);
+    if (++fields_ > limits.max_fields) return fail(FailureKind::kTooManyFields);
     if (take_field(data, field, head) == ParseStatus::kFailed) return ParseStatus::kFailed;
   }
 }
 
-ParseStatus H1ResponseParser::parse_status_line(char* data, size_t size, ResponseHead& head) {
+// The line ends at data[scanned_], a LF.
+ParseStatus H1ResponseParser::parse_status_line(char* data, ResponseHead& head) {
   const char* p = data;
-  const char* const end = data + size;
+  const char* const end = data + scanned_ + 1;
   // "HTTP/1.1 200" and at least CRLF
   if (end - p < 14 || std::memcmp(p, "HTTP/1.", 7) != 0) return fail(FailureKind::kUpstreamProtocol);
   if ((p[7] != '1' && p[7] != '0') || p[8] != ' ') return fail(FailureKind::kUpstreamProtocol);
@@ -384,8 +431,8 @@ ParseStatus H1ResponseParser::parse_status_line(char* data, size_t size, Respons
     while (*p == '\t') p = find_control(p + 1, end);
     head.reason = {reason, static_cast<size_t>(p - reason)};
   }
-  if (*p != '\r' || p[1] != '\n') return fail(FailureKind::kUpstreamProtocol);
-  position_ = static_cast<uint32_t>(p + 2 - data);
+  if (*p != '\r' || p + 2 != end) return fail(FailureKind::kUpstreamProtocol);
+  position_ = scanned_ + 1;
   in_fields_ = true;
   return ParseStatus::kDone;
 }
@@ -423,6 +470,8 @@ ParseStatus H1ResponseParser::finish(const char* data, Method request_method, Re
   head.content_length = framing_.content_length;
   remove_nominated(data, framing_, head.headers);
   if (head.status != 101) head.upgrade = {};
+  // What it switched to must be said (RFC 9110, 15.2.2).
+  if (head.status == 101 && (head.upgrade.empty() || http10)) return fail(FailureKind::kUpstreamProtocol);
   // RFC 9112, 6.3: which responses have no body whatever their fields say.
   const bool bodiless = head.status < 200 || head.status == 204 || head.status == 304 ||
                         request_method == Method::kHead;
@@ -449,23 +498,18 @@ ParseStatus H1ResponseParser::finish(const char* data, Method request_method, Re
 }
 
 ParseStatus H1TrailerParser::parse(char* data, size_t size, const HeadLimits& limits, Headers& trailers) {
+  const size_t max_bytes = limits.max_bytes < kMaxTrailerBytes ? limits.max_bytes : kMaxTrailerBytes;
   while (true) {
-    if (!line_may_be_complete(data, size, limits)) {
-      return size >= kMaxTrailerBytes ? fail(FailureKind::kHeadTooLarge) : ParseStatus::kNeedMore;
+    if (!has_line(data, size, max_bytes)) {
+      return size >= max_bytes ? fail(FailureKind::kHeadTooLarge) : ParseStatus::kNeedMore;
     }
     Field field;
     const ParseStatus status = parse_field(data, size, field);
     if (status == ParseStatus::kFailed) return fail(FailureKind::kBadTrailer);
-    if (position_ > kMaxTrailerBytes) return fail(FailureKind::kHeadTooLarge);
     if (status == ParseStatus::kDone) return status;
     if (++fields_ > limits.max_fields) return fail(FailureKind::kTooManyFields);
-    switch (field.id) {
-      case HeaderId::kContentLength: case HeaderId::kTransferEncoding: case HeaderId::kHost:
-      case HeaderId::kConnection: case HeaderId::kTrailer: case HeaderId::kTe: case HeaderId::kUpgrade:
-        return fail(FailureKind::kBadTrailer);
-      default:
-        trailers.add(field);
-    }
+    if (is_forbidden_in_trailers(field.id)) return fail(FailureKind::kBadTrailer);
+    trailers.add(field);
   }
 }
 

@@ -32,12 +32,14 @@ struct H1Framing {
   };
   Span nominating[2];
   uint8_t nominating_count = 0;
+  uint8_t nominated = 0;           // names in them
   bool has_length : 1 = false;
   bool has_chunked : 1 = false;
   bool close : 1 = false;
   bool keep_alive : 1 = false;
   bool wants_upgrade : 1 = false;
   bool has_host : 1 = false;
+  bool hides_client : 1 = false;   // Connection names x-forwarded-*
 };
 
 // The part that requests, responses and trailers share: lines of fields.
@@ -45,15 +47,19 @@ class H1FieldParser {
  public:
   // Bytes of the head, its last empty line included; valid after kDone.
   [[nodiscard]] uint32_t head_bytes() const noexcept { return position_; }
+  // Of a request: what the client is told.  Of a response: kHeadTooLarge, kTooManyFields or
+  // kUpstreamProtocol, for counters.
   [[nodiscard]] FailureKind failure() const noexcept { return failure_; }
+  // After kFailed: views of the head lie below this offset.
+  [[nodiscard]] uint32_t touched_bytes() const noexcept { return scanned_ > position_ ? scanned_ : position_; }
 
  protected:
   void begin_lines() noexcept {
     position_ = scanned_ = fields_ = 0;
     failure_ = FailureKind::kNone;
   }
-  // False when the current line is known to be incomplete; checks the size limits.
-  bool line_may_be_complete(const char* data, size_t size, const HeadLimits& limits) noexcept;
+  // True when the line at position_ is complete within `max_bytes` of the head; scanned_ is its LF.
+  bool has_line(const char* data, size_t size, size_t max_bytes) noexcept;
   // Parses the line at position_; kDone at the empty line.
   ParseStatus parse_field(char* data, size_t size, Field& out) noexcept;
   ParseStatus fail(FailureKind kind) noexcept {
@@ -62,7 +68,7 @@ class H1FieldParser {
   }
 
   uint32_t position_ = 0;  // where the next line begins
-  uint32_t scanned_ = 0;   // no LF between position_ and here
+  uint32_t scanned_ = 0;   // the LF of the current line; before it is found: none is below
   uint32_t fields_ = 0;
   FailureKind failure_ = FailureKind::kNone;
   bool in_fields_ = false;
@@ -79,7 +85,7 @@ class H1RequestParser : public H1FieldParser {
   ParseStatus parse(char* data, size_t size, const HeadLimits& limits, RequestHead& head);
 
  private:
-  ParseStatus parse_request_line(char* data, size_t size, const HeadLimits& limits, RequestHead& head);
+  ParseStatus parse_request_line(char* data, const HeadLimits& limits, RequestHead& head);
   ParseStatus take_field(const char* data, const Field& field, RequestHead& head);
   ParseStatus finish(const char* data, const HeadLimits& limits, RequestHead& head);
   ParseStatus finish_target(const HeadLimits& limits, RequestHead& head);
@@ -99,7 +105,7 @@ class H1ResponseParser : public H1FieldParser {
                     ResponseHead& head);
 
  private:
-  ParseStatus parse_status_line(char* data, size_t size, ResponseHead& head);
+  ParseStatus parse_status_line(char* data, ResponseHead& head);
   ParseStatus take_field(const char* data, const Field& field, ResponseHead& head);
   ParseStatus finish(const char* data, Method request_method, ResponseHead& head);
   H1Framing framing_;

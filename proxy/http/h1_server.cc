@@ -11,8 +11,12 @@ namespace {
 
 constexpr uint32_t kLingerBytes = 64 * 1024;
 constexpr Duration kLingerTime = std::chrono::seconds(1);
-// Pipelined bytes taken from the socket at most while a request is served.
+// Reading stops while this much waits.
 constexpr size_t kPendingLimit = 16 * 1024;
+// What waits is worked through in pieces of this size.
+constexpr size_t kPendingPiece = 32 * 1024;
+// Bodies up to this size are copied behind their head: one piece to send instead of two or three.
+constexpr size_t kCopyBody = 2 * 1024;
 // Pipelined requests that are answered at once (local replies) in one turn; others get their share.
 constexpr int kRequestsPerTurn = 16;
 // A client that takes nothing of a finished response for this long is given up.
@@ -33,6 +37,7 @@ void H1ServerConnection::start(std::unique_ptr<io::Transport> transport, std::st
   writer_.set_transport(*transport_);
   transport_->start(*this);
   if (!already_read.empty()) {
+    received_ += already_read.size();
     pending_.append(already_read);
     loop_.post(*this);
   }
@@ -53,7 +58,9 @@ void H1ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
 
 void H1ServerConnection::drain() {
   draining_ = true;
-  if (is_idle() && pending_.empty() && !closed_) close({FailureKind::kDraining});
+  if (!is_idle() || closed_) return;
+  if (writer_.backlog() == 0) return close({FailureKind::kDraining});
+  linger();
 }
 
 void H1ServerConnection::begin_tunnel() { tunnel_ = true; }
@@ -62,17 +69,18 @@ void H1ServerConnection::begin_tunnel() { tunnel_ = true; }
 
 void H1ServerConnection::on_readable() {
   if (closed_) return;
-  if (state_ == State::kRequestDone && pending_.size() >= kPendingLimit) {
-    return transport_->pause(io::PauseReason::kBusy);
-  }
+  const bool waits = state_ == State::kRequestDone || !pending_.empty();
+  if (waits && pending_.size() >= kPendingLimit) return settle();
   std::span<char> room = loop_.scratch();
-  if (state_ == State::kRequestDone) room = room.first(kPendingLimit);
+  if (waits) room = room.first(kPendingLimit);
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
-    case io::IoStatus::kOk:
+    case io::IoStatus::kOk: {
       received_ += r.bytes;
-      process(room.data(), r.bytes);
+      const size_t used = waits ? 0 : process(room.data(), r.bytes);
+      if (!closed_ && used < r.bytes) pending_.append({room.data() + used, r.bytes - used});
       break;
+    }
     case io::IoStatus::kEof:
       on_eof();
       break;
@@ -82,50 +90,103 @@ void H1ServerConnection::on_readable() {
     case io::IoStatus::kAgain:
       return;
   }
-  writer_.flush_batch();
+  settle();
 }
 
-void H1ServerConnection::process(char* data, size_t size) {
+void H1ServerConnection::run_ready() {
+  if (closed_) return;
+  if (write_failed_) return lose({FailureKind::kDownstreamReset});
+  if (state_ == State::kLinger) return go_on_lingering();
+  if (!pending_.empty() && state_ != State::kRequestDone) {
+    std::span<char> room = loop_.scratch().first(kPendingPiece);
+    const size_t n = pending_.peek(room.data(), room.size());
+    const size_t used = process(room.data(), n);
+    pending_.consume(std::min(used, pending_.size()));  // a close has cleared it
+  }
+  settle();
+}
+
+// After each round: sends what it made, and decides what becomes of what waits.
+void H1ServerConnection::settle() {
+  writer_.flush_batch();
+  if (closed_ || state_ == State::kLinger) return;
+  const bool full = pending_.size() >= kPendingLimit;
+  if (full != held_) {
+    held_ = full;
+    full ? transport_->pause(io::PauseReason::kBusy) : transport_->resume(io::PauseReason::kBusy);
+  }
+  if (state_ == State::kRequestDone) return;
+  if (pending_.empty()) {
+    if (eof_) on_eof();
+    return;
+  }
+  // on_drained comes back when the client has taken its responses.
+  if (state_ != State::kIdle || writer_.backlog() == 0) loop_.post_next(*this);
+}
+
+size_t H1ServerConnection::process(char* data, size_t size) {
   int budget = kRequestsPerTurn;
-  while (size > 0 && !closed_) {
-    size_t used = 0;
+  size_t used = 0;
+  processing_ = true;
+  while (used < size && !closed_) {
+    char* const at = data + used;
+    const size_t left = size - used;
     switch (state_) {
       case State::kIdle:
-        if (--budget < 0) {
-          loop_.post(*this);
-          return hold(data, size);
+        if (const size_t blank = skip_blank_lines(at, left); blank != 0) {
+          used += blank;
+          continue;
         }
-        state_ = State::kHead;
-        head_sent_ = response_done_ = false;
-        parser_.begin();
-        sink_ = &owner_.new_stream();
+        // A client that does not take its responses gets no further ones made.
+        if (--budget < 0 || writer_.backlog() != 0) break;
+        begin_request();
         continue;
       case State::kHead:
-        used = read_head(data, size);
-        break;
+        used += read_head(at, left);
+        continue;
       case State::kBody:
       case State::kTunnel:
-        used = read_body(data, size);
-        break;
+        used += read_body(at, left);
+        continue;
       case State::kTrailers:
-        used = read_trailers(data, size);
-        break;
+        used += read_trailers(at, left);
+        continue;
       case State::kRequestDone:
-        return hold(data, size);
+        break;
       case State::kLinger:
-        lingered_ += static_cast<uint32_t>(std::min<size_t>(size, kLingerBytes));
-        if (lingered_ >= kLingerBytes) close({FailureKind::kNone});
-        return;
+        quick_close_ = false;
+        if (fin_sent_) lingered_ += static_cast<uint32_t>(left);
+        if (lingered_ >= kLingerBytes) loop_.post(*this);
+        used = size;
+        continue;
     }
-    data += used;
-    size -= used;
+    break;
   }
+  processing_ = false;
+  return used;
 }
 
-// Pipelined bytes: the next request begins only when this exchange is done.
-void H1ServerConnection::hold(const char* data, size_t size) {
-  pending_.append({data, size});
-  if (pending_.size() >= kPendingLimit) transport_->pause(io::PauseReason::kBusy);
+// Between requests, so that a stray CRLF behind a body makes no stream that waits for its head
+// (RFC 9112, 2.2).  The parser counts further ones and refuses.
+size_t H1ServerConnection::skip_blank_lines(const char* data, size_t size) noexcept {
+  size_t used = 0;
+  while (size - used >= 2 && data[used] == '\r' && data[used + 1] == '\n' &&
+         blank_lines_ < limits_->max_blank_lines) {
+    used += 2;
+    ++blank_lines_;
+  }
+  return used;
+}
+
+void H1ServerConnection::begin_request() {
+  state_ = State::kHead;
+  head_sent_ = response_done_ = false;
+  // For an error reply before they are known.
+  method_ = Method::kGet;
+  protocol_ = Protocol::kHttp11;
+  blank_lines_ = 0;
+  parser_.begin();
+  sink_ = &owner_.new_stream();
 }
 
 size_t H1ServerConnection::read_head(char* data, size_t size) {
@@ -137,9 +198,15 @@ size_t H1ServerConnection::read_head(char* data, size_t size) {
     case ParseStatus::kNeedMore:
       if (before == 0) stash_.append(data, size, head);
       return size;
-    case ParseStatus::kFailed:
+    case ParseStatus::kFailed: {
+      // What was understood of it goes into the access log.
+      const uint32_t n = parser_.touched_bytes();
+      rebase_head(head, bytes, n, head.headers.arena().copy({bytes, n}).data());
+      method_ = head.method;
+      protocol_ = head.protocol;
       refuse(parser_.failure());
       return size;
+    }
     case ParseStatus::kDone:
       break;
   }
@@ -171,7 +238,6 @@ size_t H1ServerConnection::read_body(char* data, size_t size) {
     refuse(r.failure);
     return size;
   }
-  if (sink_ == nullptr) return r.consumed;
   if (!r.done) {
     if (!r.data.empty()) sink_->on_request_body(r.data, false);
     return r.consumed;
@@ -186,13 +252,11 @@ size_t H1ServerConnection::read_body(char* data, size_t size) {
       return r.consumed;
     }
   }
-  const size_t used = r.consumed + (body_.framing() == Framing::kChunked ? 2 : 0);
   state_ = State::kRequestDone;
   in_body_read_ = true;
   sink_->on_request_body(r.data, true);
-  in_body_read_ = false;
-  if (!closed_ && response_done_) finish_exchange();
-  return used;
+  end_request();
+  return r.consumed + (body_.framing() == Framing::kChunked ? 2 : 0);
 }
 
 size_t H1ServerConnection::read_trailers(char* data, size_t size) {
@@ -205,6 +269,7 @@ size_t H1ServerConnection::read_trailers(char* data, size_t size) {
       if (before == 0) stash_.append(data, size, *trailers_);
       return size;
     case ParseStatus::kFailed:
+      trailers_->clear();
       refuse(trailer_parser_.failure());
       return size;
     case ParseStatus::kDone:
@@ -216,24 +281,40 @@ size_t H1ServerConnection::read_trailers(char* data, size_t size) {
   stash_.clear();
   state_ = State::kRequestDone;
   in_body_read_ = true;
-  sink_->on_request_trailers();
-  in_body_read_ = false;
-  if (!closed_ && response_done_) finish_exchange();
+  // An empty section is an end like that of any body, however it was cut.
+  trailers_->count() == 0 ? sink_->on_request_body({}, true) : sink_->on_request_trailers();
+  end_request();
   return trailer_bytes - before;
 }
 
+// The sink has the whole request; if it answered meanwhile, the exchange is over.
+void H1ServerConnection::end_request() {
+  in_body_read_ = false;
+  if (!closed_ && response_done_) finish_exchange();
+}
+
 void H1ServerConnection::on_eof() {
+  eof_ = true;
+  transport_->pause(io::PauseReason::kDraining);  // or it would be told again and again
+  // What came before it goes first; settle() comes back.
+  if (!pending_.empty() && state_ != State::kRequestDone && state_ != State::kLinger) return;
   switch (state_) {
     case State::kIdle:
-    case State::kLinger:
+      // The client may still be taking the last response.
+      if (writer_.backlog() != 0) return linger();
       return close({FailureKind::kNone});
+    case State::kLinger:
+      return loop_.post(*this);
     case State::kTunnel:
       // Half-close passes through; the response may go on.
-      transport_->pause(io::PauseReason::kBusy);
       state_ = State::kRequestDone;
       return sink_->on_request_body({}, true);
-    default:
-      return lose({state_ == State::kRequestDone ? FailureKind::kDownstreamClosed : FailureKind::kRequestTruncated});
+    case State::kRequestDone:
+      return lose({FailureKind::kDownstreamClosed});
+    case State::kHead:
+    case State::kBody:
+    case State::kTrailers:
+      return lose({FailureKind::kRequestTruncated});
   }
 }
 
@@ -254,7 +335,9 @@ void H1ServerConnection::refuse(FailureKind kind) {
   if (sink_ != nullptr) sink_->on_request_failed({kind});
 }
 
-void H1ServerConnection::pause_request() { transport_->pause(io::PauseReason::kPeerFull); }
+void H1ServerConnection::pause_request() {
+  if (!closed_) transport_->pause(io::PauseReason::kPeerFull);
+}
 
 void H1ServerConnection::resume_request() {
   if (!closed_) transport_->resume(io::PauseReason::kPeerFull);
@@ -293,20 +376,22 @@ void H1ServerConnection::send_head(const ResponseHead& head, bool end) {
   } else {
     framing.framing = response_framing_ = Framing::kChunked;
   }
-  // A response before the end of the request: the rest of the request may never come.
-  if (state_ != State::kRequestDone && state_ != State::kTunnel && end) keep_alive_ = false;
-  if (draining_) keep_alive_ = false;
-  framing.close = !keep_alive_ && !framing.upgrade;
+  // A response before the end of the request: the rest of the request may never come.  A tunnel that
+  // was refused: its first bytes may be here already, and are no request.
+  if (state_ != State::kRequestDone && state_ != State::kTunnel) keep_alive_ = false;
+  if (draining_ || method_ == Method::kConnect) keep_alive_ = false;
+  framing.close = !keep_alive_ && !tunnel_;
   framing.keep_alive = http10 && keep_alive_;
   const size_t size = response_head_size(head, framing);
   write_response_head(writer_.reserve(size), head, framing);
   writer_.commit(size);
   head_sent_ = true;
-  if (tunnel_) {
-    if (!pending_.empty()) loop_.post(*this);
-    transport_->resume(io::PauseReason::kBusy);
-  }
+  if (tunnel_ && !pending_.empty()) loop_.post(*this);
   if (end) response_done();
+}
+
+void H1ServerConnection::add_body(std::string_view data) {
+  data.size() <= kCopyBody ? writer_.append_copy(data) : writer_.add(data);
 }
 
 void H1ServerConnection::send_body(std::string_view data, bool end) {
@@ -315,13 +400,13 @@ void H1ServerConnection::send_body(std::string_view data, bool end) {
     if (!data.empty()) {
       char* begin = writer_.reserve(kMaxChunkHeader);
       writer_.commit(static_cast<size_t>(write_chunk_header(begin, data.size()) - begin));
-      writer_.add(data);
+      add_body(data);
       writer_.append_copy(end ? std::string_view("\r\n0\r\n\r\n") : kChunkEnd);
     } else if (end) {
       writer_.append_copy(kLastChunk);
     }
   } else if (response_framing_ != Framing::kNone) {
-    writer_.add(data);
+    add_body(data);
   }
   if (end) response_done();
 }
@@ -355,48 +440,37 @@ void H1ServerConnection::finish_exchange() {
   if (closed_) return;
   if (!reusable) return linger();
   state_ = State::kIdle;
-  if (!pending_.empty()) {
-    // Never on this stack: the scratch buffer may hold the response being sent.
-    loop_.post(*this);
-    return;
-  }
+  transport_->resume(io::PauseReason::kPeerFull);
+  if (pending_.empty() && !eof_) return transport_->watch();
+  // Never on this stack: the scratch buffer may hold the response being sent.
+  if (!processing_) loop_.post(*this);
+}
+
+// The last response is made: the connection closes when the client has it.
+void H1ServerConnection::linger() {
+  quick_close_ = (state_ == State::kRequestDone || state_ == State::kIdle) && pending_.empty() && !refused_;
+  state_ = State::kLinger;
+  pending_.clear();
+  loop_.post(*this);
+}
+
+void H1ServerConnection::go_on_lingering() {
+  writer_.flush_batch();
+  if (closed_) return;
+  if (writer_.backlog() != 0) return loop_.arm(linger_timer_, kFlushTime);  // on_drained comes back
+  if (quick_close_ || eof_ || lingered_ >= kLingerBytes) return close({FailureKind::kNone});
+  if (fin_sent_) return;
+  fin_sent_ = true;
+  loop_.arm(linger_timer_, kLingerTime);
+  writer_.end();
   transport_->resume(io::PauseReason::kBusy);
   transport_->resume(io::PauseReason::kPeerFull);
   transport_->watch();
 }
 
-void H1ServerConnection::linger() {
-  const bool clean = state_ == State::kRequestDone && pending_.empty() && !refused_;
-  state_ = State::kLinger;
-  pending_.clear();
-  lingered_ = clean ? kLingerBytes : 0;  // a client that sent nothing more needs no lingering
-  loop_.post(*this);
-}
-
-void H1ServerConnection::run_ready() {
-  if (closed_) return;
-  if (write_failed_) return lose({FailureKind::kDownstreamReset});
-  if (state_ == State::kLinger) {
-    if (writer_.backlog() != 0) return loop_.arm(linger_timer_, kFlushTime);  // on_drained comes back
-    if (lingered_ >= kLingerBytes) return close({FailureKind::kNone});
-    loop_.arm(linger_timer_, kLingerTime);
-    writer_.end();
-    transport_->resume(io::PauseReason::kBusy);
-    transport_->resume(io::PauseReason::kPeerFull);
-    transport_->watch();
-    return;
-  }
-  if (pending_.empty()) return;
-  std::span<char> room = loop_.scratch();
-  const size_t n = pending_.peek(room.data(), room.size());
-  pending_.clear();
-  process(room.data(), n);
-  writer_.flush_batch();
-}
-
 void H1ServerConnection::on_drained() {
-  if (state_ == State::kLinger) return loop_.post(*this);
-  if (sink_ != nullptr) sink_->on_response_drained();
+  if (sink_ != nullptr) return sink_->on_response_drained();
+  if (state_ == State::kLinger || (state_ == State::kIdle && !pending_.empty())) loop_.post(*this);
 }
 
 void H1ServerConnection::on_write_failed() {

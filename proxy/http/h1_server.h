@@ -69,7 +69,7 @@ class H1ServerConnection final : public io::Deferred,
   // The route took an upgrade: after the final head bytes pass unframed both ways.
   void begin_tunnel();
 
-  [[nodiscard]] bool is_idle() const noexcept { return state_ == State::kIdle && stash_.empty(); }
+  [[nodiscard]] bool is_idle() const noexcept { return state_ == State::kIdle && pending_.empty(); }
   [[nodiscard]] bool is_closed() const noexcept { return closed_; }
   [[nodiscard]] bool in_head() const noexcept { return state_ == State::kHead; }
   [[nodiscard]] uint32_t requests() const noexcept { return requests_; }
@@ -99,17 +99,23 @@ class H1ServerConnection final : public io::Deferred,
   void on_write_failed() override;
   void run_ready() override;
 
-  void process(char* data, size_t size);
+  // Works through what came; returns how much of it, less than `size` when the rest must wait.
+  size_t process(char* data, size_t size);
+  size_t skip_blank_lines(const char* data, size_t size) noexcept;
+  void begin_request();
   size_t read_head(char* data, size_t size);
   size_t read_body(char* data, size_t size);
   size_t read_trailers(char* data, size_t size);
-  void hold(const char* data, size_t size);
+  void settle();
   void on_eof();
   void lose(Failure failure);
   void refuse(FailureKind kind);
+  void add_body(std::string_view data);
   void response_done();
   void finish_exchange();
+  void end_request();
   void linger();
+  void go_on_lingering();
   void on_linger_timeout() { close({FailureKind::kNone}); }
 
   io::Loop& loop_;
@@ -120,14 +126,16 @@ class H1ServerConnection final : public io::Deferred,
   RequestSink* sink_ = nullptr;
   Headers* trailers_ = nullptr;
   HeadStash stash_;
-  Buffer pending_;         // pipelined bytes that wait for the running exchange
+  Buffer pending_;         // bytes that wait: for the running exchange, the client to take its
+                           // responses, or the next turn; what is read meanwhile lines up behind
   H1RequestParser parser_;
   H1TrailerParser trailer_parser_;
   H1BodyReader body_;
   io::Timer linger_timer_ = io::Timer::of<&H1ServerConnection::on_linger_timeout>(this);
   uint64_t received_ = 0;
   uint32_t requests_ = 0;
-  uint32_t lingered_ = 0;
+  uint32_t lingered_ = 0;     // bytes dropped since our FIN
+  uint32_t blank_lines_ = 0;  // skipped since the last request
   Method method_ = Method::kGet;
   Protocol protocol_ = Protocol::kHttp11;
   Framing response_framing_ = Framing::kNone;
@@ -136,10 +144,15 @@ class H1ServerConnection final : public io::Deferred,
   bool head_sent_ : 1 = false;
   bool response_done_ : 1 = false;
   bool in_body_read_ : 1 = false;   // a request body is being delivered: finish afterwards
+  bool processing_ : 1 = false;     // settle() follows
   bool draining_ : 1 = false;
   bool tunnel_ : 1 = false;
   bool refused_ : 1 = false;        // by the codec; where the next message begins is unknown
   bool write_failed_ : 1 = false;
+  bool eof_ : 1 = false;            // the client ended its direction
+  bool held_ : 1 = false;           // reading is paused because pending_ is full
+  bool quick_close_ : 1 = false;    // lingering: nothing is left unread, as far as we know
+  bool fin_sent_ : 1 = false;
   bool closed_ : 1 = false;
 };
 

@@ -13,6 +13,8 @@ constexpr std::string_view kChunkedField = "transfer-encoding: chunked\r\n";
 constexpr std::string_view kCloseField = "connection: close\r\n";
 constexpr std::string_view kKeepAliveField = "connection: keep-alive\r\n";
 constexpr std::string_view kUpgradeField = "connection: upgrade\r\nupgrade: ";
+constexpr std::string_view kTeField = "te: trailers\r\nconnection: te\r\n";
+constexpr std::string_view kExpectField = "expect: 100-continue\r\n";
 constexpr std::string_view kCrlf = "\r\n";
 
 inline char* put(char* out, std::string_view text) noexcept {
@@ -82,12 +84,24 @@ char* put_framing(char* out, const OutgoingFraming& f, std::string_view upgrade)
   return put(out, kCrlf);
 }
 
+// TE speaks of one hop, so it is said anew; Connection has one field only.
+bool says_te(const RequestHead& h, const OutgoingFraming& f) noexcept {
+  return h.te_trailers && !f.upgrade && !f.close && !f.keep_alive;
+}
+
+// Without a body there is nothing to wait for.
+bool says_expect(const RequestHead& h, const OutgoingFraming& f) noexcept {
+  return h.expects_continue &&
+         (f.framing == Framing::kChunked || (f.framing == Framing::kLength && f.content_length != 0));
+}
+
 }  // namespace
 
 size_t request_head_size(const RequestHead& h, const OutgoingFraming& f) noexcept {
   const std::string_view target = h.method == Method::kConnect ? h.authority : h.path;
   return h.method_text.size() + 1 + target.size() + kVersionLine.size() + kHostField.size() +
-         h.authority.size() + 2 + fields_size(h.headers) + framing_size(f, h.upgrade);
+         h.authority.size() + 2 + fields_size(h.headers) + (says_te(h, f) ? kTeField.size() : 0) +
+         (says_expect(h, f) ? kExpectField.size() : 0) + framing_size(f, h.upgrade);
 }
 
 char* write_request_head(char* out, const RequestHead& h, const OutgoingFraming& f) noexcept {
@@ -97,6 +111,8 @@ char* write_request_head(char* out, const RequestHead& h, const OutgoingFraming&
   out = put(out, kVersionLine);
   out = put(put(put(out, kHostField), h.authority), kCrlf);
   out = put_fields(out, h.headers);
+  if (says_te(h, f)) out = put(out, kTeField);
+  if (says_expect(h, f)) out = put(out, kExpectField);
   return put_framing(out, f, h.upgrade);
 }
 

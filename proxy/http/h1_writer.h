@@ -22,6 +22,8 @@ struct OutgoingFraming {
   bool upgrade = false;        // "connection: upgrade" and the upgrade field
 };
 
+// Expect and TE: trailers are hop-by-hop and stand in the head as flags: whoever clears them there
+// keeps them from going on.
 size_t request_head_size(const RequestHead& head, const OutgoingFraming& framing) noexcept;
 // Writes exactly request_head_size() bytes; returns the end.
 char* write_request_head(char* out, const RequestHead& head, const OutgoingFraming& framing) noexcept;

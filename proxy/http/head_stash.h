@@ -28,14 +28,12 @@ class HeadStash {
   void append(const char* from, size_t n, Head& head) {
     const char* old = size_ == 0 ? from : bytes_.get();
     const size_t old_size = size_ == 0 ? n : size_;
-    if (size_ + n > capacity_) {
+    if (size_ + n > capacity_) {  // an empty stash has no capacity
       capacity_ = static_cast<uint32_t>(std::max<size_t>((size_ + n) * 2, 2048));
       std::unique_ptr<char[]> larger(new char[capacity_]);
       if (size_ != 0) std::memcpy(larger.get(), bytes_.get(), size_);
       rebase_head(head, old, old_size, larger.get());
       bytes_ = std::move(larger);
-    } else if (size_ == 0) {
-      rebase_head(head, old, old_size, bytes_.get());
     }
     std::memcpy(bytes_.get() + size_, from, n);
     size_ += static_cast<uint32_t>(n);

@@ -63,7 +63,7 @@ EndpointAddress parse_endpoint_address(const config::Node& address) {
   address.reject_unknown_keys();
   EndpointAddress result;
   if (member.key() == "pipe") result.ip = parse_pipe(member, nullptr);
-  if (!member) return result;
+  if (!member || member.key() == "pipe") return result;
   const SocketAddress parsed = parse_socket_address(member);
   const std::string text = parsed.host.as_string_or("");
   result.port = parsed.port;

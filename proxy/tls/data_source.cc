@@ -55,12 +55,15 @@ DataText read_data_source(const config::Node& node) {
   if (source.is_missing()) return out;
   const std::string value = source.as_string();
   if (value.empty()) return out;
+  const auto is = [&source](std::string_view snake, std::string_view camel) {
+    return source.key() == snake || source.key() == camel;
+  };
   Result<std::string> text = Error{std::string()};
   if (source.key() == "filename") {
     out.source = value;
     text = read_file(value);
     if (!text) source.error(str("cannot read ", value, ": ", text.error()));
-  } else if (source.key() == "environment_variable") {
+  } else if (is("environment_variable", "environmentVariable")) {
     out.source = str("$", value);
     if (const char* set = std::getenv(value.c_str())) {
       text = std::string(set);
@@ -69,7 +72,7 @@ DataText read_data_source(const config::Node& node) {
     }
   } else {
     out.source = "<inline>";
-    text = source.key() == "inline_bytes" ? decode_base64(value) : Result<std::string>(value);
+    text = is("inline_bytes", "inlineBytes") ? decode_base64(value) : Result<std::string>(value);
     if (!text) source.expected("base64");
   }
   if (text) out.text = std::move(*text);

@@ -77,6 +77,7 @@ Host* Cluster::pick_original(const PickContext& context, Failure* failure) {
   if (!entry.host) {
     auto info = std::make_shared<HostInfo>();
     info->address = to;
+    info->stats = std::make_shared<HostStats>();
     entry.host = make_host(std::move(info));
     if (!cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
   }
@@ -109,7 +110,7 @@ void Cluster::end_request() noexcept {
 }
 
 Ref<Host> Cluster::make_host(HostInfoPtr info) {
-  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, blocks_, config_});
+  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, blocks_, config_, context_.worker});
 }
 
 void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {

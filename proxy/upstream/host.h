@@ -15,23 +15,14 @@
 
 namespace pillion::upstream {
 
-// Counters of one host and worker; read by /clusters.
-struct HostCounters {
-  stats::Counter cx_connect_fail;
-  stats::Counter rq_total;
-  stats::Counter rq_success;
-  stats::Counter rq_error;
-  stats::Counter rq_timeout;
-  stats::Gauge rq_active;
-};
-
 class Host final : public RefCounted<Host> {
  public:
   Host(HostInfoPtr info, const Pool::Context& context)
       : identity_(info),
+        counters_(identity_->stats->of(context.worker)),
         info_(std::move(info)),
         loop_(context.loop),
-        pool_(new Pool(context, *identity_)) {}
+        pool_(new Pool(context, *identity_, counters_)) {}
   // Nobody uses or awaits a connection any more: each who does holds the host.
   ~Host() {
     pool_->close_all({FailureKind::kHostRemoved});
@@ -50,20 +41,21 @@ class Host final : public RefCounted<Host> {
   // Requests of this worker that run here.
   [[nodiscard]] uint32_t active() const noexcept { return active_; }
 
+  [[nodiscard]] HostCounters& counters() noexcept { return counters_; }
+
   void on_request_start() noexcept {
     ++active_;
-    counters.rq_total.inc();
-    counters.rq_active.inc();
+    counters_.rq_total.inc();
+    counters_.rq_active.inc();
   }
   void on_request_end() noexcept {
     --active_;
-    counters.rq_active.dec();
+    counters_.rq_active.dec();
   }
-  void on_connect_failed() noexcept { counters.cx_connect_fail.inc(); }
-  HostCounters counters;
-
+  void on_connect_failed() noexcept { counters_.cx_connect_fail.inc(); }
  private:
   const HostInfoPtr identity_;
+  HostCounters& counters_;  // of this worker, in identity_
   HostInfoPtr info_;
   io::Loop& loop_;
   Pool* pool_;

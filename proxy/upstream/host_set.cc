@@ -56,6 +56,7 @@ HostSetPtr make_host_set(const std::vector<HostInfo>& endpoints, const HostSetPt
     }
     auto info = std::make_shared<HostInfo>(endpoint);
     info->id = old == known.end() ? next_id() : old->second->id;
+    info->stats = old == known.end() ? std::make_shared<HostStats>() : old->second->stats;
     set->hosts.push_back(std::move(info));
   }
   if (previous != nullptr && previous->hosts == set->hosts) return previous;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/io/address.h"
+#include "proxy/upstream/host_stats.h"
 
 namespace pillion::upstream {
 
@@ -35,6 +36,7 @@ struct HostInfo {
   uint32_t weight = 1;
   uint32_t priority = 0;
   HealthStatus health = HealthStatus::kUnknown;
+  std::shared_ptr<HostStats> stats;  // given by make_host_set(); the same for the same id
 
   [[nodiscard]] bool is_healthy() const noexcept {
     return health == HealthStatus::kUnknown || health == HealthStatus::kHealthy;

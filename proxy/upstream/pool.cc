@@ -9,12 +9,13 @@
 
 namespace pillion::upstream {
 
-Pool::Pool(const Context& context, const HostInfo& host)
+Pool::Pool(const Context& context, const HostInfo& host, HostCounters& counters)
     : loop_(context.loop),
       batch_(context.batch),
       stats_(context.stats),
       config_(context.config),
       host_(host),
+      counters_(counters),
       head_limits_(config_->pool.head_limits) {}
 
 Pool::~Pool() { DASSERT(open_ == 0 && waiters_.empty()); }
@@ -92,6 +93,8 @@ bool Pool::open_connection() {
   traffic().upstream_cx_total.inc();
   traffic().upstream_cx_http1_total.inc();
   traffic().upstream_cx_active.inc();
+  counters_.cx_total.inc();
+  counters_.cx_active.inc();
   std::unique_ptr<io::Transport> transport = make_transport();
   entry->transport = transport.get();
   if (!connect_timer_.is_armed()) loop_.arm(connect_timer_, options().connect_timeout);

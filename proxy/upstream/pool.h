@@ -54,9 +54,10 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
     io::WriteBatch& batch;
     ClusterBlocks& stats;
     std::shared_ptr<const ClusterConfig> config;
+    uint16_t worker;
   };
-  // `host` outlives close_all().
-  Pool(const Context& context, const HostInfo& host);
+  // `host` and its counters outlive close_all().
+  Pool(const Context& context, const HostInfo& host, HostCounters& counters);
   ~Pool() override;  // after close_all()
 
   // An idle connection, or null: then `waiter` is queued, or was refused (`*refused` says why).
@@ -119,6 +120,7 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   ClusterBlocks& stats_;
   std::shared_ptr<const ClusterConfig> config_;
   const HostInfo& host_;
+  HostCounters& counters_;
   http::HeadLimits head_limits_;  // connections refer to it while configurations come and go
   IntrusiveList<PoolWaiter, WaiterTag> waiters_;
   IntrusiveList<Entry, AllTag> connecting_;

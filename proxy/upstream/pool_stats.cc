@@ -25,6 +25,7 @@ std::string reason_of(const io::Transport& transport, Failure failure) {
 void Pool::count_closed(const Entry& entry, Failure failure) {
   stats::ClusterStats& s = traffic();
   s.upstream_cx_active.dec();
+  counters_.cx_active.dec();
   s.upstream_cx_destroy.inc();
   s.upstream_cx_length_ms.record(loop_.now() - entry.began);
   // An exchange that ended in order is no longer a request in progress.

@@ -18,6 +18,8 @@ bool TcpConnection::open() {
   }
   stats.upstream_cx_total.inc();
   stats.upstream_cx_active.inc();
+  host_->counters().cx_total.inc();
+  host_->counters().cx_active.inc();
   host_->on_request_start();
   began_ = loop_.now();
   loop_.arm(timer_, config.pool.connect_timeout);
@@ -61,6 +63,7 @@ void TcpConnection::close(io::Transport::CloseMode mode, bool remote) {
   host_->on_request_end();
   stats::ClusterStats& stats = cluster_->stats();
   stats.upstream_cx_active.dec();
+  host_->counters().cx_active.dec();
   stats.upstream_cx_destroy.inc();
   (remote ? stats.upstream_cx_destroy_remote : stats.upstream_cx_destroy_local).inc();
   if (connected_) stats.upstream_cx_length_ms.record(loop_.now() - began_);

@@ -88,7 +88,7 @@ BANNED = [
      "sleeping: use a timer of the loop"),
     ("banned", ["proxy/*", "filters/*", "xds/*", "certs/*"], r"\bgetaddrinfo\b",
      "getaddrinfo blocks and knows no TTL: use io::Resolver"),
-    ("banned", ["*"], r"\bstd::w?regex\b", "std::regex recurses by input: use match::Regex (RE2)"),
+    ("banned", PRODUCT, r"\bstd::w?regex\b", "std::regex recurses by input: use match::Regex (RE2)"),
     ("banned", PRODUCT, r"\buv_(?:tcp|udp|pipe|stream|read|write)_\w+|\buv_(?:tcp|stream)_t\b",
      "libuv's streams: io owns its system calls"),
     ("banned", PRODUCT, r"\b(?:sprintf|strcpy|strcat|gets)\s*\(", "writes without a bound"),

@@ -113,6 +113,14 @@ TEST_F(ParsedFiles, MakeTheTlsContextOfAChain) {
   EXPECT_EQ(config->chains[0]->tls->alpn_wire(), "\x08http/1.1");
 }
 
+TEST_F(ParsedFiles, RefuseAKeyOfAnotherCertificate) {
+  fs::copy_file("certs/workload.key", "certs/users.key", fs::copy_options::overwrite_existing);
+  const ParsedListener config(with_tls("[]"));
+  EXPECT_NE(config.messages.find("private key does not belong to the certificate"), std::string::npos)
+      << config.messages;
+  EXPECT_EQ(config->chains[0]->tls, nullptr);
+}
+
 // A client that is offered h2 speaks it, and we would not understand.
 TEST_F(ParsedFiles, DoNotOfferHttp2InFrontOfHttp1) {
   const ParsedListener http(with_tls("[ h2, http/1.1 ]"));

@@ -151,6 +151,18 @@ TEST(HcmParsing, ReadsCamelCaseAsJsonWritesIt) {
   EXPECT_TRUE(config->suppress_envoy_headers);
 }
 
+// The name of a oneof's member says what the text is.
+TEST(HcmParsing, ReadsCamelCaseInDataSources) {
+  const ParsedManager config(
+      str("{ statPrefix: a, httpFilters: [ ", kRouter,
+          " ], routeConfig: { virtualHosts: [ { name: v, domains: [ '*' ], routes: [ { match: { prefix: / }, "
+          "directResponse: { status: 200, body: { inlineBytes: aGk= } } } ] } ] } }"));
+  EXPECT_EQ(config.messages, "");
+  const auto match = config->routes->match(route::Request("h/").head, 0, false);
+  ASSERT_TRUE(match);
+  EXPECT_EQ(match.route->direct_response->body, "hi");
+}
+
 // What is legal and changes nothing.
 TEST(HcmParsing, AcceptsWhatHasNoEffect) {
   for (const std::string_view field :

@@ -33,7 +33,8 @@ TEST(Random, NothingIsHandedOutTwiceOnAnyThread) {
 }
 
 TEST(Random, FillsAnySize) {
-  for (const size_t size : {size_t{0}, size_t{1}, size_t{127}, size_t{128}, size_t{129}, size_t{5000}}) {
+  for (const size_t size :
+       {size_t{0}, size_t{1}, size_t{127}, size_t{128}, size_t{129}, size_t{5000}}) {
     std::string a(size + 2, 'x');
     std::string b = a;
     random_bytes({reinterpret_cast<uint8_t*>(a.data()) + 1, size});

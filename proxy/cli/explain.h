@@ -1,0 +1,31 @@
+#pragma once
+// `pillion explain`: what would happen to a request, and why, decided by the code that decides it
+// when the proxy runs.  Nothing is sent and no name is resolved.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/base/result.h"
+#include "proxy/io/address.h"
+#include "proxy/snapshot.h"
+
+namespace pillion::cli {
+
+struct ExplainRequest {
+  std::string method;
+  std::string url;                   // "http://users:8080/x"
+  std::vector<std::string> headers;  // "name: value"
+  std::string listener;              // empty: the outbound one if there is one, else the first
+  io::Address source;                // kNone: loopback (the app) outbound, else a host elsewhere
+  io::Address destination;           // where the client meant to go; kNone: as the URL says
+  bool is_tls = false;               // the connection is TLS, whatever the URL says
+};
+
+// "GET http://users/users/7" or "http://users/users/7" -> method and url.
+Result<ExplainRequest> parse_explain_request(std::string_view text);
+
+// One fact a line, or why the question makes no sense.
+Result<std::vector<std::string>> explain(const Snapshot& snapshot, const ExplainRequest& request);
+
+}  // namespace pillion::cli

@@ -1,0 +1,87 @@
+#include <algorithm>
+
+#include "proxy/base/str.h"
+#include "proxy/cli/explain_parts.h"
+#include "proxy/config/scalars.h"
+
+namespace pillion::cli {
+namespace {
+
+using upstream::ClusterConfig;
+using upstream::DiscoveryType;
+
+std::string seconds(Duration d) { return d == Duration{} ? std::string("none") : config::format_duration(d); }
+
+std::string_view policy_name(upstream::BalancePolicy policy) {
+  switch (policy) {
+    case upstream::BalancePolicy::kRoundRobin:
+      return "round robin";
+    case upstream::BalancePolicy::kLeastRequest:
+      return "least requests";
+    case upstream::BalancePolicy::kRandom:
+      return "random";
+  }
+  return {};
+}
+
+std::string details(const upstream::HostInfo& host) {
+  std::string text;
+  if (host.weight != 1) text += str(", weight ", host.weight);
+  if (host.priority != 0) text += str(", priority ", host.priority);
+  if (!host.is_healthy()) text += host.is_degraded() ? ", degraded" : ", not healthy";
+  return text;
+}
+
+void explain_original_destination(const ClusterConfig& cluster, const core::ConnectionInfo& connection,
+                                  Lines& lines) {
+  io::Address to = connection.local;
+  if (cluster.original_dst_port != 0) to.set_port(cluster.original_dst_port);
+  lines.push_back(str("host: ", to.to_string(), ", where the client meant to go"));
+}
+
+void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& connection, Lines& lines) {
+  switch (cluster.type) {
+    case DiscoveryType::kStatic:
+      for (const auto& host : cluster.static_hosts.hosts) {
+        lines.push_back(str("host: ", host->address.to_string(), details(*host)));
+      }
+      if (cluster.static_hosts.hosts.empty()) lines.push_back("host: none; the answer is 503");
+      return;
+    case DiscoveryType::kStrictDns:
+    case DiscoveryType::kLogicalDns:
+      for (const auto& target : cluster.dns_targets) {
+        lines.push_back(str("host: ", cluster.type == DiscoveryType::kStrictDns ? "each address" : "one address",
+                            " of ", target.name, ", port ", target.port, details(target.like)));
+      }
+      for (const auto& host : cluster.static_hosts.hosts) {
+        lines.push_back(str("host: ", host->address.to_string(), details(*host)));
+      }
+      return;
+    case DiscoveryType::kOriginalDst:
+      return explain_original_destination(cluster, connection, lines);
+  }
+}
+
+}  // namespace
+
+void explain_cluster(const Snapshot& snapshot, std::string_view name, const core::ConnectionInfo& connection,
+                     Lines& lines) {
+  const auto it = std::ranges::find_if(snapshot.clusters, [name](const auto& each) { return each->name == name; });
+  if (it == snapshot.clusters.end()) {
+    lines.push_back(str("cluster: there is none called \"", name, '"'));
+    return;
+  }
+  const ClusterConfig& cluster = **it;
+  lines.push_back(str("cluster: ", name));
+  explain_hosts(cluster, connection, lines);
+  if (cluster.type != DiscoveryType::kOriginalDst) {
+    lines.push_back(str("balancing: ", policy_name(cluster.balancer.group.policy)));
+  }
+  lines.push_back(cluster.pool.tls != nullptr ? "upstream: TLS" : "upstream: plain text");
+  lines.push_back(str("connect timeout: ", seconds(cluster.pool.connect_timeout)));
+  const upstream::LimitValues& limits = cluster.pool.limits;
+  lines.push_back(str("limits: ", limits.max_connections, " connections, ", limits.max_pending, " pending, ",
+                      limits.max_requests, " requests, ", limits.max_retries, " retries"));
+}
+
+}  // namespace pillion::cli

@@ -1,0 +1,79 @@
+// The flags of `pillion explain`; what it does is in explain.h.
+#include <cstdio>
+#include <memory>
+
+#include "proxy/builder.h"
+#include "proxy/cli/commands.h"
+#include "proxy/cli/explain.h"
+#include "proxy/cli/parse.h"
+#include "proxy/config/scalars.h"
+
+namespace pillion::cli {
+namespace {
+
+struct ExplainFlags {
+  std::string file;
+  std::vector<std::string> request;  // one text, or method and URL apart
+  ExplainRequest details;
+  Options options;
+};
+
+int fail(const std::string& why) {
+  fprintf(stderr, "pillion explain: %s\n", why.c_str());
+  return 1;
+}
+
+int run_explain(const ExplainFlags& flags) {
+  std::string text;
+  for (const std::string& word : flags.request) text += (text.empty() ? "" : " ") + word;
+  auto request = parse_explain_request(text);
+  if (!request) return fail(request.error());
+  request->headers = flags.details.headers;
+  request->listener = flags.details.listener;
+  request->source = flags.details.source;
+  request->destination = flags.details.destination;
+  request->is_tls = request->is_tls || flags.details.is_tls;
+
+  config::Errors errors(flags.options.allow_unknown_static_fields ? config::UnknownFields::kWarn
+                                                                  : config::UnknownFields::kError);
+  Options options = flags.options;
+  options.config_path = flags.file;
+  const auto snapshot = build_snapshot(options, nullptr, errors);
+  fputs(errors.to_string().c_str(), stderr);
+  if (snapshot == nullptr) return 1;
+  const auto lines = explain(*snapshot, *request);
+  if (!lines) return fail(lines.error());
+  for (const std::string& line : *lines) fprintf(stdout, "%s\n", line.c_str());
+  return 0;
+}
+
+// "10.0.0.1" or "10.0.0.1:80".
+Result<io::Address> parse_ip(std::string_view text) {
+  if (auto bare = io::Address::parse_ip(text, 0)) return bare;
+  const auto full = config::parse_address(text);
+  if (full && full->kind == config::AddressText::Kind::kIp) return io::Address::parse_ip(full->host, full->port);
+  return Error{"an IP address, with a port or without"};
+}
+
+}  // namespace
+
+void add_explain(CLI::App& root, Command& command) {
+  CLI::App* app = root.add_subcommand("explain", "Says what would happen to a request, and why; nothing is sent.");
+  auto flags = std::make_shared<ExplainFlags>();
+  app->add_option("FILE", flags->file, "the configuration")->required();
+  app->add_option("REQUEST", flags->request, "such as: GET http://users/users/7")->required()->expected(-1);
+  app->add_option("-H,--header", flags->details.headers, "\"name: value\"; may be given more than once")
+      ->type_name("FIELD")
+      ->allow_extra_args(false);
+  app->add_option("--listener", flags->details.listener, "that the client connects to (default: the outbound one)")
+      ->type_name("NAME");
+  add_parsed(*app, "--source", flags->details.source, "address of the client", parse_ip)->type_name("ADDR");
+  add_parsed(*app, "--destination", flags->details.destination, "address that the client meant (SO_ORIGINAL_DST)", parse_ip)
+      ->type_name("ADDR");
+  app->add_flag("--tls", flags->details.is_tls, "the connection is TLS, though the URL says http");
+  app->add_flag("--allow-unknown-static-fields", flags->options.allow_unknown_static_fields,
+                "unknown fields are warnings, not errors");
+  app->callback([&command, flags] { command.action = [flags] { return run_explain(*flags); }; });
+}
+
+}  // namespace pillion::cli

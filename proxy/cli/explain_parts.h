@@ -1,0 +1,27 @@
+#pragma once
+// The parts of an explanation; see explain.h.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/core/listener_config.h"
+#include "proxy/core/stream_info.h"
+#include "proxy/http/message.h"
+#include "proxy/snapshot.h"
+
+namespace pillion::cli {
+
+using Lines = std::vector<std::string>;
+
+// From the connection manager on: path, virtual host, route, cluster.  Changes `head` as it would.
+void explain_http(const Snapshot& snapshot, const core::HcmConfig& config, const core::ConnectionInfo& connection,
+                  http::RequestHead& head, Lines& lines);
+// A chain of bytes.
+void explain_tcp(const Snapshot& snapshot, const core::TcpProxyConfig& config,
+                 const core::ConnectionInfo& connection, Lines& lines);
+// The cluster and where it would send to.
+void explain_cluster(const Snapshot& snapshot, std::string_view name, const core::ConnectionInfo& connection,
+                     Lines& lines);
+
+}  // namespace pillion::cli

@@ -1,0 +1,213 @@
+#include "proxy/cli/explain.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "proxy/builder.h"
+#include "proxy/cli/ca.h"
+
+namespace pillion::cli {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string kGood = PILLION_SOURCE_DIR "/tests/data/config/good/";
+
+std::shared_ptr<const Snapshot> build(const Options& options) {
+  config::Errors errors;
+  auto snapshot = build_snapshot(options, nullptr, errors);
+  EXPECT_NE(snapshot, nullptr) << errors.to_string();
+  return snapshot;
+}
+std::shared_ptr<const Snapshot> from_file(const std::string& name) {
+  Options options;
+  options.config_path = kGood + name;
+  return build(options);
+}
+std::shared_ptr<const Snapshot> from_text(const std::string& yaml) {
+  Options options;
+  options.config_yaml = yaml;
+  return build(options);
+}
+
+ExplainRequest request(std::string_view text, const std::string& listener = {}) {
+  auto parsed = parse_explain_request(text);
+  EXPECT_TRUE(parsed.has_value()) << parsed.error();
+  parsed->listener = listener;
+  return *parsed;
+}
+
+std::vector<std::string> lines_of(const std::shared_ptr<const Snapshot>& snapshot, const ExplainRequest& request) {
+  if (snapshot == nullptr) return {};
+  auto lines = explain(*snapshot, request);
+  EXPECT_TRUE(lines.has_value()) << lines.error();
+  return lines ? *lines : std::vector<std::string>{};
+}
+
+TEST(Explain, AnOutboundCallToAKnownService) {
+  const auto lines = lines_of(from_file("explicit_proxy.yaml"), request("GET http://orders/orders/7"));
+  EXPECT_THAT(lines, Contains("listener: outbound, at 127.0.0.1:15001"));
+  EXPECT_THAT(lines, Contains(HasSubstr("filter chain: ")));
+  EXPECT_THAT(lines, Contains(HasSubstr("virtual host: orders, because its domain \"orders\" fits \"orders\"")));
+  EXPECT_THAT(lines, Contains("action: forwards to cluster orders"));
+  EXPECT_THAT(lines, Contains("cluster: orders"));
+  EXPECT_THAT(lines, Contains("host: 127.0.0.1:25006"));
+  EXPECT_THAT(lines, Contains("upstream: plain text"));
+  EXPECT_THAT(lines, Contains(HasSubstr("timeout: ")));
+  EXPECT_THAT(lines, Contains(HasSubstr("retries: ")));
+}
+
+TEST(Explain, ACapturedCallIsJudgedByThePortOfItsUrl) {
+  const auto snapshot = from_file("outbound_only.yaml");
+  const auto known = lines_of(snapshot, request("GET http://orders:8080/"));
+  EXPECT_THAT(known, Contains("destination: port 8080 of some address of orders"));
+  EXPECT_THAT(known, Contains("host: each address of orders-1.shop, port 8080"));
+  EXPECT_THAT(known, Contains("host: each address of orders-2.shop, port 8080"));
+  EXPECT_THAT(known, Contains("retries: none"));
+  const auto other_port = lines_of(snapshot, request("GET http://orders:9999/"));
+  EXPECT_THAT(other_port, Not(Contains("cluster: orders")));
+}
+
+TEST(Explain, AnInboundCallOverMutualTls) {
+  const std::string dir = testing::TempDir() + "explain_ca";
+  std::filesystem::remove_all(dir);
+  testing::internal::CaptureStdout();
+  ASSERT_EQ(run_ca_init({.dir = dir, .trust_domain = "mesh.local"}), 0);
+  ASSERT_EQ(run_ca_issue({.dir = dir, .spiffe = "spiffe://mesh.local/ns/shop/sa/users", .dns = {}, .ips = {},
+                          .out_cert = dir + "/a.crt", .out_key = dir + "/a.key"}),
+            0);
+  testing::internal::GetCapturedStdout();
+  const auto snapshot = from_text(
+      "workload: { name: users, namespace: shop, trust_domain: mesh.local, certificates: { files: { cert: " + dir +
+      "/a.crt, key: " + dir + "/a.key, ca: " + dir + "/ca.crt } } }\n" +
+      "inbound: { capture: redirect, mtls: strict, app: 127.0.0.1:8080 }\n" +
+      "outbound: { capture: redirect }\n" +
+      "services: { orders: { endpoints: { dns: orders.shop:8080 }, tls: mesh } }\n");
+  ExplainRequest call = request("GET http://users:8080/users/7", "inbound");
+  const auto plain = lines_of(snapshot, call);
+  EXPECT_THAT(plain, Contains(HasSubstr("none fits plain text to port 8080")));
+  EXPECT_THAT(plain, Contains(HasSubstr("TLS would take ")));
+  call.is_tls = true;
+  const auto encrypted = lines_of(snapshot, call);
+  EXPECT_THAT(encrypted, Contains("downstream: TLS ends here"));
+  EXPECT_THAT(encrypted, Contains("host: 127.0.0.1:8080"));
+  EXPECT_THAT(lines_of(snapshot, request("GET http://orders:8080/")), Contains("upstream: TLS"));
+}
+
+// An Envoy bootstrap with most of what can decide a route.
+constexpr const char* kEnvoy = R"(
+static_resources:
+  listeners:
+  - name: edge
+    address: { socket_address: { address: 0.0.0.0, port_value: 8080 } }
+    filter_chains:
+    - name: far
+      filter_chain_match: { source_prefix_ranges: [ { address_prefix: 10.0.0.0, prefix_len: 8 } ] }
+      filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: tcp
+          cluster: users
+    - name: near
+      filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: edge
+          normalize_path: true
+          path_with_escaped_slashes_action: REJECT_REQUEST
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+          route_config:
+            name: main
+            virtual_hosts:
+            - name: users
+              domains: [ users, "*.users" ]
+              routes:
+              - name: beta
+                match: { prefix: /users, headers: [ { name: x-beta, string_match: { exact: "1" } } ] }
+                route: { cluster: beta, timeout: 2s, prefix_rewrite: /v2, host_rewrite_literal: beta.shop }
+              - match: { path: /old }
+                redirect: { path_redirect: /users, response_code: FOUND }
+              - match: { path: /health }
+                direct_response: { status: 200 }
+              - match: { prefix: /users }
+                route: { cluster: users, retry_policy: { retry_on: connect-failure, num_retries: 3 } }
+  clusters:
+  - name: users
+    connect_timeout: 1s
+    type: STATIC
+    load_assignment: { cluster_name: users, endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: 10.1.0.1, port_value: 80 } } } } ] } ] }
+  - name: beta
+    type: STRICT_DNS
+    lb_policy: LEAST_REQUEST
+    load_assignment: { cluster_name: beta, endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: beta.shop, port_value: 81 } } } } ] } ] }
+)";
+
+struct EnvoyCase {
+  const char* request;
+  std::vector<std::string> headers;
+  const char* source;
+  std::vector<const char*> expected;
+};
+
+TEST(Explain, AnEnvoyBootstrap) {
+  const auto snapshot = from_text(kEnvoy);
+  const EnvoyCase cases[] = {
+      {"GET http://users/users/7", {}, nullptr,
+       {"listener: edge, at 0.0.0.0:8080", "filter chain: near", "routes: main", "route 0 (beta): not taken", "x-beta",
+        "route 3: taken", "cluster: users", "host: 10.1.0.1:80", "connect timeout: 1s", "retries: 3 on connect-failure",
+        "timeout: 15s", "balancing: round robin"}},
+      {"GET http://users/users/7?a=b", {"x-beta: 1"}, nullptr,
+       {"route 0 (beta): taken", "cluster: beta", "timeout: 2s", "path sent: /v2/7?a=b", "host sent: beta.shop",
+        "host: each address of beta.shop, port 81", "balancing: least requests"}},
+      {"GET http://a.users:99/x/../old", {}, nullptr,
+       {"path: /x/../old becomes /old", "redirects (302) to http://a.users:99/users"}},
+      {"GET http://users/health", {}, nullptr, {"answers 200 itself"}},
+      {"GET http://users/a%2fb", {}, nullptr, {"path: refused", "400"}},
+      {"GET http://users/nothing", {}, nullptr, {"none of 4 fits; the answer is 404"}},
+      {"GET http://elsewhere/", {}, nullptr, {"virtual host: none has a domain for \"elsewhere\""}},
+      {"GET http://10.0.0.1/users", {"host: users"}, nullptr, {"cluster: users"}},
+      {"GET http://users/", {}, "10.9.9.9", {"filter chain: far", "the bytes pass as they are", "cluster: users"}},
+      {"GET https://users/", {}, nullptr, {"TLS is not HTTP"}},
+  };
+  for (const EnvoyCase& each : cases) {
+    ExplainRequest call = request(each.request);
+    call.headers = each.headers;
+    if (each.source != nullptr) call.source = *io::Address::parse_ip(each.source, 0);
+    std::string text;
+    for (const std::string& line : lines_of(snapshot, call)) text += line + '\n';
+    for (const char* expected : each.expected) EXPECT_THAT(text, HasSubstr(expected)) << each.request;
+  }
+}
+
+TEST(Explain, AQuestionThatMakesNoSenseIsRefused) {
+  const auto snapshot = from_text(kEnvoy);
+  ASSERT_NE(snapshot, nullptr);
+  ExplainRequest bad_header = request("GET http://users/");
+  bad_header.headers = {"no colon here"};
+  const std::pair<ExplainRequest, const char*> cases[] = {
+      {request("GET http://users/", "egde"), "there is no listener \"egde\" (did you mean \"edge\"?)"},
+      {request("GET http:///x"), "expected a host, or host:port"},
+      {request("GET http://users:0x/"), "expected a host, or host:port"},
+      {request("G@T http://users/"), "this request would be refused"},
+      {bad_header, "this request would be refused"},
+  };
+  for (const auto& [call, says] : cases) {
+    const auto lines = explain(*snapshot, call);
+    ASSERT_FALSE(lines.has_value()) << call.url;
+    EXPECT_THAT(lines.error(), HasSubstr(says));
+  }
+  for (const char* text : {"", "users", "GET", "GET users", "GET ftp://users/", "GET http://a /b"}) {
+    EXPECT_FALSE(parse_explain_request(text).has_value()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace pillion::cli
