@@ -75,6 +75,11 @@ bool Stream::prepare(bool) {
   if (request_.authority.empty() && request_.protocol == http::Protocol::kHttp10) {
     request_.authority = config_.default_host_http10;
   }
+  if (const io::Address client = forwarded_client(request_.headers, config_); client.is_ip()) {
+    auto* connection = arena_.create<ConnectionInfo>(*info_.connection);
+    connection->remote = client;
+    info_.connection = connection;
+  }
   prepare_request(request_, config_, *info_.connection, worker_.rng);
   info_.stream_id = request_.headers.get(http::HeaderId::kXRequestId);
   info_.original_path = request_.path;

@@ -182,6 +182,8 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   head->content_length = text.body.size();
   head->has_content_length = true;
   response_state_ = ResponseState::kBody;
+  // The rest of the request is not wanted, and what follows it cannot be found without it.
+  if (request_state_ != RequestState::kDone) owner_.close_after_response();
   info_.times.ds_tx_begin = worker_.loop.now();
   if (route_) route::finalize_response(route_, *head, &info_);
   prepare_response(*head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
