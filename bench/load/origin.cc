@@ -1,6 +1,6 @@
 // The server behind the proxies under test: one thread, epoll, HTTP/1.1 keep-alive.  `GET /b/<n>`
-// gives n bytes; any other request with a Content-Length is read and answered with 1 KB.  It trusts its
-// peers (a benchmark's proxies) and is no server for anything else.
+// gives n bytes; any other request with a Content-Length is read and answered with 1 KB.  It trusts
+// its peers (a benchmark's proxies) and is no server for anything else.
 //
 //   origin PORT
 
@@ -37,7 +37,8 @@ const std::string& pattern() {
 
 uint64_t number_after(std::string_view text, std::string_view name, uint64_t otherwise) {
   const size_t at = text.find(name);
-  return at == std::string_view::npos ? otherwise : std::strtoull(text.data() + at + name.size(), nullptr, 10);
+  return at == std::string_view::npos ? otherwise
+                                      : std::strtoull(text.data() + at + name.size(), nullptr, 10);
 }
 
 // Takes a whole request off `in`; false when there is none.
@@ -45,22 +46,25 @@ bool take_request(Connection& c) {
   const size_t end = c.in.find("\r\n\r\n");
   if (end == std::string::npos) return false;
   std::string head = c.in.substr(0, end + 2);
-  std::transform(head.begin(), head.end(), head.begin(), [](unsigned char ch) { return std::tolower(ch); });
+  std::transform(head.begin(), head.end(), head.begin(),
+                 [](unsigned char ch) { return std::tolower(ch); });
   const uint64_t body = number_after(head, "\r\ncontent-length: ", 0);
   if (c.in.size() < end + 4 + body) return false;
   c.in.erase(0, end + 4 + body);
   c.wants_close = head.find("\r\nconnection: close\r\n") != std::string::npos;
   const std::string_view line = std::string_view(head).substr(0, head.find('\r'));
   c.body_left = number_after(line, " /b/", 1024);
-  c.head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(c.body_left) + "\r\n\r\n";
+  c.head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " +
+           std::to_string(c.body_left) + "\r\n\r\n";
   return true;
 }
 
 // False: the connection is over.
 bool send_response(Connection& c) {
   while (!c.head.empty() || c.body_left != 0) {
-    iovec pieces[2] = {{c.head.data(), c.head.size()},
-                       {const_cast<char*>(pattern().data()), std::min<uint64_t>(c.body_left, kPattern)}};
+    iovec pieces[2] = {
+        {c.head.data(), c.head.size()},
+        {const_cast<char*>(pattern().data()), std::min<uint64_t>(c.body_left, kPattern)}};
     msghdr message{};
     message.msg_iov = pieces;
     message.msg_iovlen = 2;

@@ -42,11 +42,17 @@ void pick_by(benchmark::State& state, BalancePolicy policy, bool weighted) {
 }
 void PickRoundRobin(benchmark::State& state) { pick_by(state, BalancePolicy::kRoundRobin, false); }
 BENCHMARK(PickRoundRobin)->Arg(1)->Arg(10)->Arg(1000);
-void PickRoundRobinWeighted(benchmark::State& state) { pick_by(state, BalancePolicy::kRoundRobin, true); }
+void PickRoundRobinWeighted(benchmark::State& state) {
+  pick_by(state, BalancePolicy::kRoundRobin, true);
+}
 BENCHMARK(PickRoundRobinWeighted)->Arg(10)->Arg(1000);
-void PickLeastRequest(benchmark::State& state) { pick_by(state, BalancePolicy::kLeastRequest, false); }
+void PickLeastRequest(benchmark::State& state) {
+  pick_by(state, BalancePolicy::kLeastRequest, false);
+}
 BENCHMARK(PickLeastRequest)->Arg(10)->Arg(1000);
-void PickLeastRequestWeighted(benchmark::State& state) { pick_by(state, BalancePolicy::kLeastRequest, true); }
+void PickLeastRequestWeighted(benchmark::State& state) {
+  pick_by(state, BalancePolicy::kLeastRequest, true);
+}
 BENCHMARK(PickLeastRequestWeighted)->Arg(10)->Arg(1000);
 void PickRandom(benchmark::State& state) { pick_by(state, BalancePolicy::kRandom, false); }
 BENCHMARK(PickRandom)->Arg(10)->Arg(1000);
