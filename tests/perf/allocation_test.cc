@@ -61,9 +61,15 @@ TEST_P(LoggedAllocation, ALineOfTheAccessLogNeedsNone) {
   writer.start();
   log_writer = &writer;
   const std::string path = str(::testing::TempDir(), "pillion-allocation-", ::getpid(), ".log");
-  expect_none(get_1k(), {.hcm = str("access_log: [ { name: f, typed_config: { ", kExtension,
-                                    "access_loggers.file.v3.FileAccessLog, path: '", path, "' ",
-                                    GetParam(), " } } ]")});
+  set_cluster({backend.address});
+  listen({.hcm = str("access_log: [ { name: f, typed_config: { ", kExtension,
+                     "access_loggers.file.v3.FileAccessLog, path: '", path, "' ", GetParam(),
+                     " } } ]")});
+  // The queue to the writer grows to what a burst needs, and is used again from then on.
+  run(get_1k(), 3 * kMeasured, 0);
+  ASSERT_TRUE(writer.flush());
+  run(get_1k(), 0, kMeasured);
+  EXPECT_EQ(allocations.ours, 0u);
   // The listener holds the log, the log the writer's file.
   client_.reset();
   listener->close_connections();
@@ -120,8 +126,12 @@ TEST_F(Allocation, MutualTlsNeedsNoneOfOurs) {
       client.received.clear();
     }
     RecordProperty("tls_library_allocations", static_cast<int>(allocations.of_tls_library));
-    printf("BoringSSL: %zu allocations in %d requests\n", allocations.of_tls_library, kMeasured);
-    EXPECT_EQ(allocations.ours, 0u);
+    printf("BoringSSL: %zu allocations in %d requests, and %zu past its hooks\n",
+           allocations.of_tls_library, kMeasured, allocations.direct);
+    EXPECT_EQ(allocations.ours, allocations.direct) << "by new";
+    // BoringSSL takes its two record buffers (one to read, one to write) by malloc itself, past its
+    // hooks; that our own direct callers, the free lists, are still is what the tests above show.
+    EXPECT_LE(allocations.direct, 2u * (kMeasured + 1));
     client.destroy();
     client_loop.run_once(false);
   }

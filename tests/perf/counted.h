@@ -8,8 +8,9 @@
 namespace pillion::testing {
 
 struct Allocations {
-  size_t ours = 0;
-  size_t of_tls_library = 0;
+  size_t ours = 0;            // by `new`, and direct
+  size_t direct = 0;          // of ours: malloc and its kin, called without `new`
+  size_t of_tls_library = 0;  // through its hooks
 };
 
 // Nothing is counted where a sanitizer owns malloc: then say so and skip.

@@ -25,9 +25,20 @@ namespace {
 constinit thread_local Allocations* counted = nullptr;
 constinit thread_local bool in_tls_library = false;
 
+[[maybe_unused]] constinit thread_local bool in_new = false;
+
 [[maybe_unused]] void count() noexcept {
-  if (counted != nullptr) ++(in_tls_library ? counted->of_tls_library : counted->ours);
+  if (counted == nullptr) return;
+  if (in_tls_library) {
+    ++counted->of_tls_library;
+    return;
+  }
+  ++counted->ours;
+  if (!in_new) ++counted->direct;
 }
+
+// The compiler must not take an allocation for useless.
+void use(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
 
 }  // namespace
 
@@ -92,6 +103,17 @@ size_t OPENSSL_memory_get_size(void* memory) {
 
 }  // extern "C"
 
+// Not inlined: GCC would take free() for a mismatch with new.
+[[gnu::noinline]] void* operator new(size_t bytes) {
+  pillion::testing::in_new = true;
+  void* memory = malloc(bytes == 0 ? 1 : bytes);
+  pillion::testing::in_new = false;
+  if (memory == nullptr) std::abort();
+  return memory;
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { free(memory); }
+
 #endif
 
 namespace pillion::testing {
@@ -103,13 +125,18 @@ TEST(CountedAllocations, SeeNewAndMallocAndTheTlsLibrary) {
   {
     const Counting counting(allocations);
     const std::unique_ptr<std::string> text = std::make_unique<std::string>(1000, 'x');
-    std::free(std::malloc(text->size()));  // NOLINT: that is the point
+    use(text->data());
+    void* memory = std::malloc(text->size());
+    use(memory);
+    std::free(memory);
     struct alignas(64) Line {
       char bytes[64];
     };
     const auto line = std::make_unique<Line>();
+    use(line.get());
   }
   EXPECT_EQ(allocations.ours, 4u);
+  EXPECT_EQ(allocations.direct, 2u);  // malloc, and aligned_alloc of the over-aligned one
   EXPECT_EQ(allocations.of_tls_library, 0u);
   const TestCa ca;
   {
