@@ -42,10 +42,10 @@ std::vector<match::StringMatcher> parse_patterns(const Node& list) {
 std::shared_ptr<const stats::NameFilter> parse_stats_matcher(const Node& node) {
   const Node kind = node.one_of({"reject_all", "exclusion_list", "inclusion_list"});
   std::shared_ptr<const stats::NameFilter> filter;
-  if (kind.key() == "reject_all") {
+  if (node.has("reject_all")) {
     if (kind.as_bool()) filter = std::make_shared<ListFilter>(std::vector<match::StringMatcher>{}, true);
   } else if (kind.is_present()) {
-    filter = std::make_shared<ListFilter>(parse_patterns(kind), kind.key() == "inclusion_list");
+    filter = std::make_shared<ListFilter>(parse_patterns(kind), node.has("inclusion_list"));
   }
   node.reject_unknown_keys();
   return filter;
@@ -113,8 +113,8 @@ void parse_runtime(BootstrapConfig& out, const Node& node) {
   for (const Node layer : layers.items()) {
     static_cast<void>(layer["name"].as_string());
     const Node kind = layer.one_of({"static_layer", "admin_layer", "disk_layer", "rtds_layer"});
-    if (kind.key() == "disk_layer" || kind.key() == "rtds_layer") layer.unsupported({"disk_layer", "rtds_layer"}, kLater);
-    if (kind.key() == "static_layer") static_cast<void>(kind.entries());
+    layer.unsupported({"disk_layer", "rtds_layer"}, kLater);
+    if (layer.has("static_layer")) static_cast<void>(kind.entries());
     layer.reject_unknown_keys();
   }
   node.reject_unknown_keys();

@@ -166,7 +166,7 @@ void Server::begin_shutdown(std::string_view cause) {
   if (shutting_down_) return;
   shutting_down_ = true;
   log::info(log::kMain, "draining", {{"cause", cause}, {"for_at_most", options_.drain_time}});
-  for (const auto& worker : workers_) worker->post([](Worker& w) { w.announce_drain(); });
+  for (const auto& worker : workers_) worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
   drain_deadline_ = loop_.now() + options_.drain_time;
   idle_since_ = {};
   check_shutdown();

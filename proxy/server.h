@@ -113,6 +113,9 @@ class Server final : public admin::ServerView,
   void end_drain();
   void close_everything();
   void watch_config();
+  [[nodiscard]] bool is_drain_gradual() const noexcept {
+    return options_.drain_strategy == Options::DrainStrategy::kGradual;
+  }
 
   const Options options_;
   const uint32_t concurrency_;

@@ -224,7 +224,7 @@ void Server::drain_listeners(const admin::DrainRequest& request) {
     for (const auto& worker : workers_) worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
     return;
   }
-  for (const auto& worker : workers_) worker->post([](Worker& w) { w.announce_drain(); });
+  for (const auto& worker : workers_) worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
   if (request.skip_exit) return;
   drain_inbound_only_ = inbound_only;
   loop_.arm(drain_timer_, options_.drain_time);

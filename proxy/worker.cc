@@ -30,8 +30,10 @@ Worker::Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budg
     : index_(index),
       budget_(budget),
       clusters_(upstream::ClusterContext{loop_, batch_, registry, index, context_.rng}),
-      context_{loop_, batch_, registry, clusters_, index, Rng(std::random_device{}()), {}, false, drain_time, nullptr},
-      stats_(registry.block<stats::ServerStats>(index)) {}
+      context_{loop_, batch_, registry, clusters_, index, Rng(std::random_device{}()), {}},
+      stats_(registry.block<stats::ServerStats>(index)) {
+  context_.drain_time = drain_time;
+}
 
 Worker::~Worker() { DASSERT(!thread_.joinable()); }
 
@@ -117,7 +119,11 @@ void Worker::end_retired() {
 
 // ---- draining ----
 
-void Worker::announce_drain() { context_.draining = true; }
+void Worker::announce_drain(bool gradual) {
+  context_.draining = true;
+  context_.gradual_drain = gradual;
+  context_.drain_begin = loop_.now();
+}
 
 void Worker::close_sockets(bool inbound_only) {
   for (Slot& slot : listeners_) {

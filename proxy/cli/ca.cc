@@ -117,13 +117,16 @@ Status<> init(const CaInitOptions& options) {
   if (std::string why = days_error(options.days); !why.empty()) return Error{why};
   if (file_exists(key_file(options.dir)) || file_exists(cert_file(options.dir))) {
     auto ca = load_authority(options.dir);
-    if (!ca) return Error{str(ca.error(), " (not overwritten; choose another --dir or remove both files)")};
+    if (!ca)
+      return Error{
+          str(ca.error(), " (not overwritten; choose another --dir or remove both files)")};
     if (ca->trust_domain != options.trust_domain) {
       return Error{str("the CA in ", options.dir, " is for the trust domain ", ca->trust_domain,
                        ": choose another --dir for ", options.trust_domain)};
     }
-    printf("the CA in %s is complete already: trust domain %s, valid until %s\n", options.dir.c_str(),
-           ca->trust_domain.c_str(), tls::utc_text(ca->info.not_after).c_str());
+    printf("the CA in %s is complete already: trust domain %s, valid until %s\n",
+           options.dir.c_str(), ca->trust_domain.c_str(),
+           tls::utc_text(ca->info.not_after).c_str());
     return Ok{};
   }
   tls::CertificateRequest request;
@@ -151,7 +154,8 @@ Status<> issue_files(const CaIssueOptions& options) {
   if (options.out_cert.empty() || options.out_key.empty()) {
     return Error{"--out-cert and --out-key: expected a file each"};
   }
-  if (options.out_cert == options.out_key) return Error{"--out-cert and --out-key are the same file"};
+  if (options.out_cert == options.out_key)
+    return Error{"--out-cert and --out-key are the same file"};
   if (std::string why = days_error(options.days); !why.empty()) return Error{why};
   if (!file_exists(key_file(options.dir)) && !file_exists(cert_file(options.dir))) {
     return Error{str("no CA in ", options.dir, ": run `pillion ca init --dir ", options.dir,
@@ -184,10 +188,12 @@ int finish(const char* command, const Status<>& done) {
 }  // namespace
 
 std::string trust_domain_error(std::string_view name) {
-  constexpr const char* kExpected = "expected lower-case letters, digits, '.', '-', '_', such as mesh.local";
+  constexpr const char* kExpected =
+      "expected lower-case letters, digits, '.', '-', '_', such as mesh.local";
   if (name.empty() || name.size() > 255) return "expected a name of 1 to 255 characters";
   for (const char c : name) {
-    const bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    const bool good =
+        (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
     if (!good) return kExpected;
   }
   return {};
@@ -200,8 +206,10 @@ Result<std::string> trust_domain_of(std::string_view spiffe) {
   const std::string_view rest = spiffe.substr(kScheme.size());
   const size_t slash = rest.find('/');
   const std::string_view domain = rest.substr(0, slash);
-  if (std::string why = trust_domain_error(domain); !why.empty()) return Error{"trust domain: " + why};
-  if (slash == rest.npos) return Error{"no path: that is the id of the trust domain, not of a workload"};
+  if (std::string why = trust_domain_error(domain); !why.empty())
+    return Error{"trust domain: " + why};
+  if (slash == rest.npos)
+    return Error{"no path: that is the id of the trust domain, not of a workload"};
   std::string_view path = rest.substr(slash);
   while (!path.empty()) {
     path.remove_prefix(1);
@@ -211,8 +219,8 @@ Result<std::string> trust_domain_of(std::string_view spiffe) {
       return Error{"the path has a segment that is empty, '.' or '..'"};
     }
     const bool good = std::all_of(segment.begin(), segment.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-             c == '-' || c == '_';
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '.' || c == '-' || c == '_';
     });
     if (!good) return Error{"the path may have letters, digits, '.', '-', '_' and '/' only"};
   }

@@ -28,7 +28,7 @@ struct CaIssueOptions {
   std::string spiffe{};  // "spiffe://mesh.local/ns/shop/sa/users"
   std::vector<std::string> dns{};
   std::vector<std::string> ips{};
-  uint32_t days = 90;    // cut to the CA's own end
+  uint32_t days = 90;      // cut to the CA's own end
   std::string out_cert{};  // the chain, which is the leaf alone; replaced if there
   std::string out_key{};   // mode 0600; replaced if there
 };

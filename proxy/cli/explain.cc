@@ -123,9 +123,8 @@ const FilterChain* choose_chain(const ListenerConfig& listener, const core::Conn
   }
   const bool is_default = chain == &listener.default_chain;
   lines.push_back(str("filter chain: ", chain_name(**chain),
-                      is_default ? ", the default, because no other fits " : ", of all that fit ", spoken,
-                      " to port ", connection.local.port(), " from ", connection.remote.ip_string(),
-                      is_default ? "" : " the most specific"));
+                      is_default ? ", the default, because no other fits " : ", the most specific one for ", spoken,
+                      " to port ", connection.local.port(), " from ", connection.remote.ip_string()));
   if ((*chain)->tls != nullptr) lines.push_back("downstream: TLS ends here");
   return chain->get();
 }

@@ -70,6 +70,8 @@ void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extr
       out.extension("envoy.filters.network.http_connection_manager", kManager, [&] {
         out.text("stat_prefix", stat_prefix);
         out.flag("normalize_path", true);
+        // Old clients and health checkers; Envoy answers them with 426.
+        out.message("http_protocol_options", [&] { out.flag("accept_http_10", true); });
         out.word("server_header_transformation", "PASS_THROUGH");
         extras();
         out.message("route_config", [&] {

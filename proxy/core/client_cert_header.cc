@@ -1,48 +1,68 @@
 #include "proxy/core/client_cert_header.h"
 
-#include <string>
-
-#include "proxy/base/str.h"
+#include <cstring>
 
 namespace pillion::core {
 namespace {
 
-// A value with a separator in it is quoted, quotes inside are escaped (Envoy's XFCC grammar).
-void append_value(std::string& out, std::string_view value) {
-  if (value.find_first_of(",;=\"") == std::string_view::npos) {
-    out += value;
-    return;
+// Text that grows in the arena; `room` is the most it can become.
+class ArenaText {
+ public:
+  ArenaText(Arena& arena, size_t room) : begin_(arena.allocate_array<char>(room)), end_(begin_) {}
+  ArenaText& operator<<(std::string_view text) {
+    if (!text.empty()) std::memcpy(end_, text.data(), text.size());
+    end_ += text.size();
+    return *this;
   }
-  out += '"';
-  for (char c : value) {
-    if (c == '"') out += '\\';
-    out += c;
-  }
-  out += '"';
-}
-
-void append_pair(std::string& out, std::string_view name, std::string_view value) {
-  if (!out.empty()) out += ';';
-  out += name;
-  out += '=';
-  append_value(out, value);
-}
-
-std::string make_element(const io::PeerIdentity& peer, const ClientCertDetails& details) {
-  std::string out;
-  if (!peer.local_uri_san.empty()) append_pair(out, "By", peer.local_uri_san);
-  append_pair(out, "Hash", peer.sha256);
-  if (details.subject) {
-    out += ";Subject=\"";
-    for (char c : peer.subject) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
+  // Quotes and backslashes escaped.
+  void quoted(std::string_view text) {
+    *end_++ = '"';
+    for (const char c : text) {
+      if (c == '"' || c == '\\') *end_++ = '\\';
+      *end_++ = c;
     }
-    out += '"';
+    *end_++ = '"';
   }
-  if (details.uri) append_pair(out, "URI", peer.uri_san);
-  if (details.dns && !peer.dns_san.empty()) append_pair(out, "DNS", peer.dns_san);
-  return out;
+  // A value with a separator in it is quoted (Envoy's XFCC grammar).
+  void value(std::string_view text) {
+    if (text.find_first_of(",;=\"") == std::string_view::npos) {
+      *this << text;
+    } else {
+      quoted(text);
+    }
+  }
+  [[nodiscard]] std::string_view view() const { return {begin_, static_cast<size_t>(end_ - begin_)}; }
+
+ private:
+  char* begin_;
+  char* end_;
+};
+
+void write_element(ArenaText& out, const io::PeerIdentity& peer, const ClientCertDetails& details) {
+  if (!peer.local_uri_san.empty()) {
+    out << "By=";
+    out.value(peer.local_uri_san);
+    out << ";";
+  }
+  out << "Hash=" << peer.sha256;
+  if (details.subject) {
+    out << ";Subject=";
+    out.quoted(peer.subject);
+  }
+  if (details.uri) {
+    out << ";URI=";
+    out.value(peer.uri_san);
+  }
+  if (details.dns && !peer.dns_san.empty()) {
+    out << ";DNS=";
+    out.value(peer.dns_san);
+  }
+}
+
+size_t most_bytes(const io::PeerIdentity& peer) {
+  constexpr size_t kNames = 64;  // all "By=" and ";Subject=" with their quotes
+  return kNames + peer.sha256.size() +
+         2 * (peer.local_uri_san.size() + peer.subject.size() + peer.uri_san.size() + peer.dns_san.size());
 }
 
 }  // namespace
@@ -60,10 +80,13 @@ void set_client_cert_header(http::Headers& headers, const HcmConfig& config, con
   const bool set = config.forward_client_cert == ForwardClientCert::kSanitizeSet ||
                    config.forward_client_cert == ForwardClientCert::kAppendForward;
   if (!set) return;
-  const std::string element = make_element(*peer, config.client_cert_details);
-  const std::string_view before = headers.get(HeaderId::kXForwardedClientCert);
-  headers.set(HeaderId::kXForwardedClientCert,
-              headers.arena().copy(before.empty() ? element : str(before, ",", element)));
+  constexpr std::string_view kName = "x-forwarded-client-cert";
+  size_t room = most_bytes(*peer);
+  headers.for_each_of(kName, [&room](const http::Field& f) { room += f.value.size() + 1; });
+  ArenaText text(headers.arena(), room);
+  headers.for_each_of(kName, [&text](const http::Field& f) { text << f.value << ","; });
+  write_element(text, *peer, config.client_cert_details);
+  headers.set(HeaderId::kXForwardedClientCert, text.view());
 }
 
 }  // namespace pillion::core

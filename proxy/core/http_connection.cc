@@ -74,7 +74,7 @@ void HttpConnection::on_head_complete(size_t bytes) {
     http_stats().downstream_cx_max_requests_reached.inc();
     server_->drain();
   }
-  if (worker_.draining || draining_) {
+  if (draining_ || worker_.announces_close()) {
     http_stats().downstream_cx_drain_close.inc();
     server_->drain();
   }
@@ -148,6 +148,7 @@ void HttpConnection::on_server_closed(Failure failure) {
   if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
   http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
+  info_.transport_failure = server_->transport().failure_reason();
   owner_.on_connection_closed(*this, failure);
   worker_.loop.delete_later(std::move(server_));
 }

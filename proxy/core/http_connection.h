@@ -38,8 +38,10 @@ class HttpConnection final : public Connection, public http::H1ServerConnection:
   const ConnectionInfo& connection_info() const override { return info_; }
   stats::HttpStats& http_stats() override { return *state_->http; }
   stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
+  stats::Http1Stats& codec_stats() override { return *state_->http1; }
   uint64_t connection_bytes_received() const override { return server_->bytes_received(); }
   uint64_t connection_bytes_sent() const override { return server_->bytes_sent(); }
+  void close_after_response() override { server_->drain(); }
   void begin_tunnel() override { server_->begin_tunnel(); }
 
   [[nodiscard]] const HcmConfig& config() const noexcept { return *config_; }

@@ -114,7 +114,7 @@ void Listener::close_connections() {
 void Listener::on_accepted(int fd, const io::Address& peer) {
   std::unique_ptr<io::Socket> socket = io::Socket::adopt(worker_.loop, fd);
   stats_->downstream_cx_total.inc();
-  if (!owner_.may_accept()) {
+  if (!config_->ignore_global_conn_limit && !owner_.may_accept()) {
     stats_->downstream_cx_overflow.inc();
     socket->close();
     worker_.loop.delete_later(std::move(socket));
@@ -196,6 +196,7 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, co
   if (state.chain->tls) {
     tls::TlsTransport::Options options;
     options.listener_stats = tls_stats_.get();
+    options.peer = info.direct_remote;
     transport = std::make_unique<tls::TlsTransport>(worker_.loop, std::move(transport), state.chain->tls, options);
   }
   ConnectionOwner& owner = *this;

@@ -1,7 +1,11 @@
 #include "proxy/core/request_headers.h"
 
+#include <array>
+#include <charconv>
+
 #include "proxy/base/str.h"
 #include "proxy/core/client_cert_header.h"
+#include "proxy/route/rewrite.h"
 
 namespace pillion::core {
 namespace {
@@ -64,14 +68,16 @@ void normalize_host(http::RequestHead& head, const HcmConfig& config, const Conn
   if (config.strip_any_host_port || config.strip_matching_host_port) {
     std::string_view port;
     const std::string_view host = without_port(head.authority, &port);
-    if (config.strip_any_host_port || (!port.empty() && port == str(connection.local.port()))) head.authority = host;
+    char local[8];
+    const std::string_view local_port(local, static_cast<size_t>(std::to_chars(local, local + sizeof local, connection.local.port()).ptr - local));
+    if (config.strip_any_host_port || port == local_port) head.authority = host;
   }
   if (config.strip_trailing_host_dot) {
     std::string_view port;
     const std::string_view host = without_port(head.authority, &port);
     if (!host.empty() && host.back() == '.') {
       const std::string_view bare = host.substr(0, host.size() - 1);
-      head.authority = port.empty() ? bare : head.headers.arena().copy(str(bare, ":", port));
+      head.authority = port.empty() ? bare : route::join(head.headers.arena(), {bare, ":", port});
     }
   }
 }
@@ -85,7 +91,7 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config, const Conne
       const std::string_view address(text, connection.direct_remote.format(text, false));
       const std::string_view before = headers.get(HeaderId::kXForwardedFor);
       headers.set(HeaderId::kXForwardedFor,
-                  headers.arena().copy(before.empty() ? std::string(address) : str(before, ",", address)));
+                  route::join(headers.arena(), {before, before.empty() ? "" : ",", address}));
     }
     // Without trusted hops in front, what the client says of its protocol is a claim.
     if (config.xff_num_trusted_hops == 0) headers.remove(HeaderId::kXForwardedProto);
@@ -94,14 +100,16 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config, const Conne
   if (forwarded != "http" && forwarded != "https") headers.set(HeaderId::kXForwardedProto, scheme);
   head.scheme = headers.get(HeaderId::kXForwardedProto);
   if (config.append_x_forwarded_port && !headers.has(HeaderId::kXForwardedPort)) {
-    headers.add(HeaderId::kXForwardedPort, headers.arena().copy(str(connection.local.port())));
+    char* port = headers.arena().allocate_array<char>(8);
+    const char* end = std::to_chars(port, port + 8, connection.local.port()).ptr;
+    headers.add(HeaderId::kXForwardedPort, {port, static_cast<size_t>(end - port)});
   }
 }
 
 void add_via(http::Headers& headers, std::string_view via) {
   if (via.empty()) return;
   const std::string_view before = headers.get(HeaderId::kVia);
-  headers.set(HeaderId::kVia, before.empty() ? via : headers.arena().copy(str(before, ", ", via)));
+  headers.set(HeaderId::kVia, before.empty() ? via : route::join(headers.arena(), {before, ", ", via}));
 }
 
 void set_request_id(http::RequestHead& head, const HcmConfig& config, Rng& rng) {
@@ -135,6 +143,38 @@ void prepare_request(http::RequestHead& head, const HcmConfig& config, const Con
   set_request_id(head, config, rng);
   set_client_cert_header(head.headers, config, connection);
   add_via(head.headers, config.via);
+}
+
+io::Address forwarded_client(const http::Headers& headers, const HcmConfig& config) {
+  if (config.use_remote_address && config.xff_num_trusted_hops == 0) return {};
+  std::string_view list = headers.get(HeaderId::kXForwardedFor);
+  // Counted from the right: the nearest proxy wrote last.
+  const uint32_t skipped = config.use_remote_address ? config.xff_num_trusted_hops - 1 : config.xff_num_trusted_hops;
+  for (uint32_t i = 0; i < skipped; ++i) {
+    const size_t comma = list.rfind(',');
+    if (comma == std::string_view::npos) return {};
+    list = list.substr(0, comma);
+  }
+  const size_t comma = list.rfind(',');
+  const std::string_view text = trim(comma == std::string_view::npos ? list : list.substr(comma + 1));
+  if (text.empty()) return {};
+  const Result<io::Address> address = io::Address::parse_ip(text, 0);
+  return address ? *address : io::Address{};
+}
+
+bool apply_underscores(http::Headers& headers, Underscores action, stats::Http1Stats& stats) {
+  if (action == Underscores::kAllow) return true;
+  for (http::Field* f = headers.mutable_begin(); f != headers.end(); ++f) {
+    // Known names have none.
+    if (f->id != HeaderId::kUnknown || f->name.find('_') == std::string_view::npos) continue;
+    if (action == Underscores::kReject) {
+      stats.requests_rejected_with_underscores_in_headers.inc();
+      return false;
+    }
+    stats.dropped_headers_with_underscores.inc();
+    f->id = HeaderId::kRemoved;
+  }
+  return true;
 }
 
 void prepare_response(http::ResponseHead& head, const HcmConfig& config, std::string_view request_id,

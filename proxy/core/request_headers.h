@@ -8,6 +8,7 @@
 #include "proxy/core/hcm_config.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/http/message.h"
+#include "proxy/stats/blocks.h"
 
 namespace pillion::core {
 
@@ -15,6 +16,14 @@ namespace pillion::core {
 // every caller as external (Envoy's default since 1.33); then host port stripping, forwarded
 // address and protocol, request id, via and the client's certificate.
 void prepare_request(http::RequestHead& head, const HcmConfig& config, const ConnectionInfo& connection, Rng& rng);
+
+// Who the client is by the fields of proxies that config trusts (x-forwarded-for with
+// xff_num_trusted_hops), as Envoy finds its downstream remote address; kNone: the peer itself.  Before
+// prepare_request(), which adds to the field.
+io::Address forwarded_client(const http::Headers& headers, const HcmConfig& config);
+
+// headers_with_underscores_action.  False: the request is to be refused.
+bool apply_underscores(http::Headers& headers, Underscores action, stats::Http1Stats& stats);
 
 // server, via, date and the request id, as configured.  `date` is the IMF-fixdate of this second.
 void prepare_response(http::ResponseHead& head, const HcmConfig& config, std::string_view request_id,

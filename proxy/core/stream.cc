@@ -68,6 +68,18 @@ void Stream::on_request_head(bool end) {
 }
 
 bool Stream::prepare(bool) {
+  if (!apply_underscores(request_.headers, config_.underscores, owner_.codec_stats())) {
+    fail({FailureKind::kUnderscoreField});
+    return false;
+  }
+  if (request_.authority.empty() && request_.protocol == http::Protocol::kHttp10) {
+    request_.authority = config_.default_host_http10;
+  }
+  if (const io::Address client = forwarded_client(request_.headers, config_); client.is_ip()) {
+    auto* connection = arena_.create<ConnectionInfo>(*info_.connection);
+    connection->remote = client;
+    info_.connection = connection;
+  }
   prepare_request(request_, config_, *info_.connection, worker_.rng);
   info_.stream_id = request_.headers.get(http::HeaderId::kXRequestId);
   info_.original_path = request_.path;

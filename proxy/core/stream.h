@@ -38,8 +38,11 @@ class StreamOwner {
   virtual const ConnectionInfo& connection_info() const = 0;
   virtual stats::HttpStats& http_stats() = 0;
   virtual stats::ListenerHttpStats& listener_http_stats() = 0;
+  virtual stats::Http1Stats& codec_stats() = 0;
   virtual uint64_t connection_bytes_received() const = 0;
   virtual uint64_t connection_bytes_sent() const = 0;
+  // The next response head announces the end of the connection.
+  virtual void close_after_response() = 0;
   // The client's connection goes over to raw bytes after the next head.
   virtual void begin_tunnel() = 0;
 

@@ -15,7 +15,7 @@ constexpr uint8_t kMaxConnectTries = 8;
 
 void Stream::on_pool_failure(Failure failure) {
   if (ended_) return;
-  info_.upstream.transport_failure = arena_.copy(host_->pool().last_failure_reason());
+  info_.upstream.transport_failure = arena_.copy(cluster_->pool(*host_).last_failure_reason());
   if (!try_again(failure)) fail(failure);
 }
 
@@ -181,6 +181,8 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   head->content_length = text.body.size();
   head->has_content_length = true;
   response_state_ = ResponseState::kBody;
+  // The rest of the request is not wanted, and what follows it cannot be found without it.
+  if (request_state_ != RequestState::kDone) owner_.close_after_response();
   info_.times.ds_tx_begin = worker_.loop.now();
   if (route_) route::finalize_response(route_, *head, &info_);
   prepare_response(*head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));

@@ -104,10 +104,6 @@ bool Stream::route_retries(route::RetryOn token) const {
 void Stream::finalize_request() {
   route::remove_control_headers(request_.headers);
   route::finalize_request(route_, request_, &info_, !config_.suppress_envoy_headers);
-  if (request_.expects_continue && config_.proxy_100_continue) {
-    request_.headers.add(HeaderId::kExpect, "100-continue");
-  }
-  if (request_.te_trailers) request_.headers.add(HeaderId::kTe, "trailers");
 }
 
 // Of each attempt anew: less time is left (envoy.md 2.1, rule 6).
@@ -123,6 +119,7 @@ void Stream::announce_timeout() {
 void Stream::send_continue() {
   if (!request_.expects_continue || config_.proxy_100_continue || continue_sent_) return;
   continue_sent_ = true;
+  request_.expects_continue = false;  // the upstream is not asked again
   auto* head = arena_.create<http::ResponseHead>(arena_);
   head->status = 100;
   downstream_->send_informational(*head);

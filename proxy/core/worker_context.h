@@ -42,10 +42,19 @@ struct WorkerContext {
   uint16_t index;
   Rng rng;
   DateText date;
-  // A drain is on: responses announce "connection: close".
+  // A drain is on: responses announce "connection: close", all of them or (gradual) a share that grows
+  // with the time.
   bool draining = false;
+  bool gradual_drain = false;
+  Instant drain_begin{};
   // How long drained connections may go on.
   Duration drain_time = std::chrono::seconds(5);
+  [[nodiscard]] bool announces_close() {
+    if (!draining) [[likely]] return false;
+    if (!gradual_drain) return true;
+    const auto passed = static_cast<uint64_t>((loop.now() - drain_begin).count());
+    return rng.below(static_cast<uint64_t>(drain_time.count())) < passed;
+  }
   // Addresses of our own listeners, to recognise a loop through an original destination.
   const std::vector<io::Address>* own_addresses = nullptr;
 };

@@ -291,7 +291,8 @@ size_t H1ClientConnection::read_trailers(char* data, size_t size) {
   ResponseSink* sink = sink_;
   Headers& trailers = *trailers_;
   end_exchange(size - used);
-  sink->on_response_trailers(trailers);
+  // An empty section is an end like that of any body, however it was cut.
+  trailers.count() == 0 ? sink->on_response_body({}, true) : sink->on_response_trailers(trailers);
   return used;
 }
 

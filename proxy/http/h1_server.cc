@@ -52,8 +52,8 @@ void H1ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
   writer_.detach();
   pending_.clear();
   transport_->close(mode);
+  owner_.on_server_closed(failure);  // may still ask the transport for its reason
   loop_.delete_later(std::move(transport_));
-  owner_.on_server_closed(failure);
 }
 
 void H1ServerConnection::drain() {
@@ -281,7 +281,8 @@ size_t H1ServerConnection::read_trailers(char* data, size_t size) {
   stash_.clear();
   state_ = State::kRequestDone;
   in_body_read_ = true;
-  sink_->on_request_trailers();
+  // An empty section is an end like that of any body, however it was cut.
+  trailers_->count() == 0 ? sink_->on_request_body({}, true) : sink_->on_request_trailers();
   end_request();
   return trailer_bytes - before;
 }

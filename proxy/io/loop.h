@@ -46,8 +46,13 @@ class Loop {
 
   // The time of this turn; the clock is read at most once a turn.
   Instant now() noexcept {
-    if (now_ == Instant{}) now_ = MonotonicClock::now();
+    if (now_ == Instant{}) now_ = MonotonicClock::now() + skipped_;
     return now_;
+  }
+  // For tests: so much time passes at once, and what is due by then fires.
+  void skip(Duration time) {
+    skipped_ += time;
+    on_wheel();
   }
   // Bytes are read here and parsed and forwarded from here; content lives until the next read.
   [[nodiscard]] std::span<char> scratch() noexcept { return {scratch_.get(), kScratchBytes}; }
@@ -99,6 +104,7 @@ class Loop {
   std::unique_ptr<Impl> impl_;
   std::unique_ptr<char[]> scratch_;
   Instant now_{};
+  Duration skipped_{};
   TimerWheel wheel_;
   IntrusiveList<ReadyTask, ReadyTag> ready_;
   IntrusiveList<ReadyTask, ReadyTag> next_;  // becomes ready_ at the end of the turn

@@ -147,6 +147,8 @@ IoResult Socket::read(char* to, size_t capacity) {
   }
   if (n == 0) {
     eof_ = fin_seen_ = true;
+    // A reset may follow.
+    if (state_ == nullptr && !ListNode<ReadyTag>::is_linked()) loop_.register_soon(*this);
     return {0, IoStatus::kEof};
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) {

@@ -42,6 +42,7 @@ std::string_view join(Arena& arena, std::initializer_list<std::string_view> part
 
 std::string_view rewrite_path(const RouteMatch& match, std::string_view path, PathRewrite rewrite,
                               Arena& arena) {
+  if (path == "*") return path;  // OPTIONS *: there is no path
   const std::string_view plain = match::without_query(path);
   const std::string_view query = path.substr(plain.size());
   if (!rewrite.prefix.empty()) {

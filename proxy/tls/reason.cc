@@ -30,7 +30,7 @@ std::string_view explain(int reason, Role role) {
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
       return "the client sent no certificate, and one is required";
     case SSL_R_NO_RENEGOTIATION:
-      return "the client asked for renegotiation";
+      return "the peer asked for renegotiation, which is never done";
     case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:
       return "a record was damaged on its way";
     case SSL_R_KEY_USAGE_BIT_INCORRECT:

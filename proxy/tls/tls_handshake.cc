@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "proxy/base/log.h"
 #include "proxy/tls/reason.h"
 #include "proxy/tls/tls_transport.h"
 
@@ -119,6 +120,7 @@ void TlsTransport::fail_handshake() {
   if (lost) error.text = "the connection broke during the TLS handshake";
   set_failure(kind, lost ? lower_->failure().detail : error.peer_alert, std::move(error.text));
   count_handshake_failure(error.no_certificate);
+  log_handshake_failure();
   handshake_.reset();
   if (!lost) {
     fin_wanted_ = true;
@@ -126,6 +128,14 @@ void TlsTransport::fail_handshake() {
     if (!eof) discard_input(*lower_);
   }
   observer_->on_closed(failure_);
+}
+
+// Of a client: an upstream's is told by its pool.
+void TlsTransport::log_handshake_failure() const {
+  if (handshake_->peer.kind() == io::Address::Kind::kNone) return;
+  static log::Limit limit{std::chrono::seconds(1)};
+  log::warning(limit, log::kTls, "handshake with a client failed",
+               {{"peer", handshake_->peer}, {"sni", handshake_->sni}, {"reason", failure_reason()}});
 }
 
 void TlsTransport::count_handshake_failure(bool no_certificate) {

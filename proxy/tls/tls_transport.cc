@@ -27,6 +27,7 @@ TlsTransport::TlsTransport(io::Loop& loop, std::unique_ptr<io::Transport> lower,
   SSL_set0_rbio(ssl_, channel.bio_ref());
   SSL_set0_wbio(ssl_, channel.bio_ref());
   SSL_set_shed_handshake_config(ssl_, 1);
+  handshake_->peer = options.peer;
   if (is_server()) {
     SSL_set_accept_state(ssl_);
   } else {

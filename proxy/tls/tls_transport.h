@@ -11,6 +11,9 @@
 //   auto t = std::make_unique<TlsTransport>(loop, std::move(lower), context, options);
 //   t->start(observer);
 //
+// During the handshake the owner may already call anything: pause() holds back only data, write()
+// takes nothing until on_writable, which follows on_connected, and shutdown_write() happens then.
+//
 // End of stream: only close_notify is kEof.  A bare FIN is kError (truncation), so that a body that
 // ends with its connection is not taken for a complete one (RFC 9112, 9.8).
 //
@@ -40,6 +43,7 @@ class TlsTransport final : public io::Transport, private io::TransportObserver, 
     std::string_view expected_name{};  // clients: the URI, DNS or IP SAN the server must have; empty: the
                                      // context's matchers
     std::string_view alpn_wire{};      // clients: replaces the context's (Context::to_alpn_wire)
+    io::Address peer = {};  // of a client that was accepted, for the log line of a failed handshake
     // Where it is counted: one of them, or none.  They outlive the transport.
     stats::ListenerTlsStats* listener_stats = nullptr;
     stats::ClusterTlsStats* cluster_stats = nullptr;
@@ -75,6 +79,7 @@ class TlsTransport final : public io::Transport, private io::TransportObserver, 
   struct Handshake {
     std::string expected_name;
     std::string sni;
+    io::Address peer;
     Verifier::Outcome outcome = Verifier::Outcome::kOk;
     std::string reason;                         // of a refusal by our own callbacks
     const Context::Identity* local = nullptr;   // the certificate that was chosen
@@ -94,6 +99,7 @@ class TlsTransport final : public io::Transport, private io::TransportObserver, 
   void announce_open(bool all_read);
   void fail_handshake();
   void count_handshake_failure(bool no_certificate);
+  void log_handshake_failure() const;
   // Remembers how reading ended; `result` is SSL_read's.  kAgain if it did not end.
   io::IoStatus classify_read_end(int result);
   io::IoStatus fail_read(FailureKind kind, int detail, std::string reason);

@@ -64,8 +64,8 @@ void check(const TlsPeer& peer, bool was_open) {
 }
 
 // Alone with the bytes, from the first one on.
-void run_fresh(io::Loop& loop, const std::shared_ptr<const tls::Context>& context, std::string_view bytes,
-               unsigned how) {
+void run_fresh(io::Loop& loop, const std::shared_ptr<const tls::Context>& context,
+               std::string_view bytes, unsigned how) {
   auto ends = FakeTransport::make_pair(loop);
   std::unique_ptr<FakeTransport> own = std::move((how & 1) != 0 ? ends.first : ends.second);
   FakeTransport& end = *own;
@@ -77,7 +77,8 @@ void run_fresh(io::Loop& loop, const std::shared_ptr<const tls::Context>& contex
 
 // Behind a whole handshake of two honest sides.
 void run_open(io::Loop& loop, const std::shared_ptr<const tls::Context>& client,
-              const std::shared_ptr<const tls::Context>& server, std::string_view bytes, unsigned how) {
+              const std::shared_ptr<const tls::Context>& server, std::string_view bytes,
+              unsigned how) {
   TlsPair pair(loop, client, server);
   require(pair.shake_hands(loop) && pair.client.connected == 1 && pair.server.connected == 1);
   TlsPeer& victim = (how & 1) != 0 ? pair.client : pair.server;

@@ -134,7 +134,7 @@ ReadBody read_body(std::string_view bytes, http::Framing framing, uint64_t lengt
   http::H1BodyReader reader;
   reader.begin(framing, length);
   while (!bytes.empty() && !out.done && out.failure == FailureKind::kNone) {
-    const size_t n = std::clamp<size_t>(next(bytes.size()), 1, bytes.size());
+    const size_t n = std::clamp<size_t>(static_cast<size_t>(next(bytes.size())), 1, bytes.size());
     std::string piece(bytes.substr(0, n));
     size_t used = 0;
     while (used < n && !out.done && out.failure == FailureKind::kNone) {

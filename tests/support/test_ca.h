@@ -31,7 +31,8 @@ class TestCa {
     request.common_name = std::move(name);
     request.is_ca = true;
     own_ = make(std::move(request), tweak, parent);
-    if (parent != nullptr && !parent->upper_.empty()) upper_ = own_.certificate_pem + parent->upper_;
+    if (parent != nullptr && !parent->upper_.empty())
+      upper_ = own_.certificate_pem + parent->upper_;
     if (parent != nullptr && parent->upper_.empty()) upper_ = own_.certificate_pem;
   }
 

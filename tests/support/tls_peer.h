@@ -1,6 +1,6 @@
 #pragma once
-// TlsPeer: one end of a TLS connection in a test; records all that it is told, sends what it is given.
-// TlsPair: a client and a server end over a FakeTransport pair.
+// TlsPeer: one end of a TLS connection in a test; records all that it is told, sends what it is
+// given. TlsPair: a client and a server end over a FakeTransport pair.
 
 #include <functional>
 #include <memory>
@@ -18,7 +18,8 @@ namespace pillion::testing {
 class TlsPeer final : private io::TransportObserver {
  public:
   TlsPeer(io::Loop& loop, std::unique_ptr<io::Transport> lower,
-          std::shared_ptr<const tls::Context> context, const tls::TlsTransport::Options& options = {})
+          std::shared_ptr<const tls::Context> context,
+          const tls::TlsTransport::Options& options = {})
       : loop_(loop),
         transport(std::make_unique<tls::TlsTransport>(loop, std::move(lower), std::move(context),
                                                       options)) {}
@@ -133,7 +134,8 @@ struct TlsPair {
   bool shake_hands(io::Loop& loop) {
     start();
     return run_until(loop, [this] {
-      return client.is_over() || server.is_over() || (client.connected != 0 && server.connected != 0);
+      return client.is_over() || server.is_over() ||
+             (client.connected != 0 && server.connected != 0);
     });
   }
 
@@ -143,7 +145,8 @@ struct TlsPair {
   TlsPeer server;
 
  private:
-  TlsPair(io::Loop& loop, FakeTransport::Pair ends, std::shared_ptr<const tls::Context> client_context,
+  TlsPair(io::Loop& loop, FakeTransport::Pair ends,
+          std::shared_ptr<const tls::Context> client_context,
           std::shared_ptr<const tls::Context> server_context,
           const tls::TlsTransport::Options& client_options,
           const tls::TlsTransport::Options& server_options)

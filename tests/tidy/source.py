@@ -66,8 +66,8 @@ class Source:
     def size_of(self, first, last):
         """Lines of a body.  Rows of tables and raw strings are data that happens to stand in a function:
         tables are the way to write tests here."""
-        rows = sum(1 for i in range(first, last - 1)
-                   if i in self.raw_lines or re.fullmatch(r"\s*\{.*\},?\s*", self.code_lines[i]))
+        row = re.compile(r'\s*\{.*\},?\s*|(?=.*")[\s{},"]*')  # a whole row, or one of its lines of text alone
+        rows = sum(1 for i in range(first, last - 1) if i in self.raw_lines or row.fullmatch(self.code_lines[i]))
         return last - first + 1 - rows
 
 

@@ -31,7 +31,7 @@ SAMPLES = [
     ("function-length", "proxy/base/a.cc", "\nvoid f(int x) {\n" + "  g();\n" * 69 + "}\n", 2,
      "\nvoid f(int x) {\n" + "  g();\n" * 68 + "}\n"),
     ("function-length", "tests/unit/base/a_test.cc", "void f() {\n" + "  g();\n" * 80 + "}\n", 1,
-     "void f() {\n" + "  {1, 2},\n" * 80 + "}\n"),
+     "void f() {\n" + "  {1, 2},\n" * 80 + '  {"a: "\n   "b",\n   "c"},\n' * 80 + "}\n"),
     ("function-length", "proxy/base/a.cc", "A::A()\n    : a_{1}, b_{2} {\n" + "  g();\n" * 80 + "}\n", 2,
      "namespace a {\nclass B {\n" + "  int g() { return 1; }\n" * 80 + "};\n}\n"),
     ("file-name", "proxy/base/BadName.cc", "", 1, None),

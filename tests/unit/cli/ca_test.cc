@@ -136,7 +136,8 @@ TEST_F(CaTest, ALongTrustDomainFits) {
 
 TEST_F(CaTest, IssueMakesACertificateForAWorkload) {
   ASSERT_EQ(init(), 0);
-  ASSERT_EQ(issue({.dns = {"users", "*.users.shop"}, .ips = {"10.0.0.1", "0:0::1"}, .days = 7}), 0) << err_;
+  ASSERT_EQ(issue({.dns = {"users", "*.users.shop"}, .ips = {"10.0.0.1", "0:0::1"}, .days = 7}), 0)
+      << err_;
   EXPECT_EQ(mode_of(root_ + "/workload.key"), 0600u);
   const auto info = tls::describe_pem(text_of(root_ + "/workload.crt")).value();
   ASSERT_EQ(info.size(), 1u);
@@ -145,7 +146,8 @@ TEST_F(CaTest, IssueMakesACertificateForAWorkload) {
   ASSERT_EQ(info[0].sans.size(), 5u);
   const char* expected[] = {kUsers, "users", "*.users.shop", "10.0.0.1", "::1"};
   for (size_t i = 0; i < 5; ++i) EXPECT_EQ(info[0].sans[i].text, expected[i]);
-  EXPECT_TRUE(tls::check_key_matches(text_of(root_ + "/workload.crt"), text_of(root_ + "/workload.key")));
+  EXPECT_TRUE(
+      tls::check_key_matches(text_of(root_ + "/workload.crt"), text_of(root_ + "/workload.key")));
 }
 
 TEST_F(CaTest, IssueReplacesOldFilesAndTheirModes) {
@@ -230,13 +232,16 @@ TEST_F(CaTest, OpensslVerifiesTheChain) {
   ASSERT_EQ(issue({.dns = {"users"}, .ips = {"::1"}}), 0);
   const std::string leaf = root_ + "/workload.crt";
   for (const char* purpose : {"sslserver", "sslclient"}) {
-    EXPECT_EQ(openssl({"verify", "-x509_strict", "-purpose", purpose, "-CAfile", dir_ + "/ca.crt", leaf}),
-              leaf + ": OK\n");
+    EXPECT_EQ(
+        openssl({"verify", "-x509_strict", "-purpose", purpose, "-CAfile", dir_ + "/ca.crt", leaf}),
+        leaf + ": OK\n");
   }
   EXPECT_EQ(openssl({"verify", "-x509_strict", "-CAfile", dir_ + "/ca.crt", dir_ + "/ca.crt"}),
             dir_ + "/ca.crt: OK\n");
   const std::string text = openssl({"x509", "-noout", "-text", "-in", leaf});
-  EXPECT_THAT(text, HasSubstr("URI:spiffe://mesh.local/ns/shop/sa/users, DNS:users, IP Address:0:0:0:0:0:0:0:1"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("URI:spiffe://mesh.local/ns/shop/sa/users, DNS:users, IP Address:0:0:0:0:0:0:0:1"));
   EXPECT_THAT(text, HasSubstr("ASN1 OID: prime256v1"));
   EXPECT_THAT(text, HasSubstr("CA:FALSE"));
 }
@@ -255,7 +260,8 @@ TEST_F(CaTest, TwoWorkloadsTrustEachOther) {
     return tls::Context::make(c).value();
   };
   io::Loop loop;
-  testing::TlsPair pair(loop, config(tls::Role::kClient, "customer"), config(tls::Role::kServer, "users"),
+  testing::TlsPair pair(loop, config(tls::Role::kClient, "customer"),
+                        config(tls::Role::kServer, "users"),
                         {.expected_name = "spiffe://mesh.local/users"});
   ASSERT_TRUE(pair.shake_hands(loop));
   ASSERT_EQ(pair.server.connected, 1) << pair.server.reason << pair.client.reason;

@@ -10,11 +10,13 @@
 namespace pillion::tls {
 namespace {
 
-using ::testing::HasSubstr;
 using pillion::testing::now_seconds;
 using pillion::testing::TestCa;
+using ::testing::HasSubstr;
 
-CertificateInfo info_of(const Issued& issued) { return describe_pem(issued.certificate_pem).value().front(); }
+CertificateInfo info_of(const Issued& issued) {
+  return describe_pem(issued.certificate_pem).value().front();
+}
 
 TEST(Issue, MakesWhatItWasAskedFor) {
   const TestCa ca("Root");
@@ -94,8 +96,8 @@ TEST(Pem, ReadsAChainInOrderAndIgnoresTextAround) {
   const TestCa root("Root");
   const TestCa middle("Middle", &root);
   const Issued leaf = middle.issue({{SanType::kDns, "a"}});
-  const auto infos =
-      describe_pem("comment\n" + leaf.key_pem + leaf.certificate_pem + "between\n" + root.pem() + "after\n");
+  const auto infos = describe_pem("comment\n" + leaf.key_pem + leaf.certificate_pem + "between\n" +
+                                  root.pem() + "after\n");
   ASSERT_TRUE(infos) << infos.error();
   ASSERT_EQ(infos->size(), 3u);
   EXPECT_EQ((*infos)[0].issuer, "CN=Middle");
@@ -117,7 +119,8 @@ TEST(Pem, NamesWhatIsWrongWithCertificates) {
       {damaged, "certificate 1 cannot be read: "},
       {good + damaged, "certificate 2 cannot be read: "},
       {good.substr(0, good.size() / 2), "certificate 1 cannot be read: "},
-      {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 cannot be read: "},
+      {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+       "certificate 1 cannot be read: "},
   };
   for (const Case& c : cases) {
     const auto parsed = parse_certificates(c.text);
@@ -133,8 +136,9 @@ TEST(Pem, NamesWhatIsWrongWithKeys) {
   EXPECT_THAT(parse_private_key(a.certificate_pem).error(), HasSubstr("no private key in it"));
   EXPECT_THAT(parse_private_key("-----BEGIN ENCRYPTED PRIVATE KEY-----\n").error(),
               HasSubstr("encrypted, which is not supported"));
-  EXPECT_THAT(parse_private_key("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").error(),
-              HasSubstr("cannot be read: "));
+  EXPECT_THAT(
+      parse_private_key("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").error(),
+      HasSubstr("cannot be read: "));
   EXPECT_THAT(check_key_matches(a.certificate_pem, b.key_pem).error(),
               HasSubstr("the private key does not belong to the certificate"));
   EXPECT_TRUE(check_key_matches(a.certificate_pem, a.key_pem));
@@ -159,7 +163,8 @@ AkvnrkY8/UIaAys=
 -----END PRIVATE KEY-----)";
 
 TEST(Pem, RefusesWeakRsaKeys) {
-  EXPECT_EQ(parse_private_key(kWeakKey).error(), "an RSA key of 1024 bits, at least 2048 are needed");
+  EXPECT_EQ(parse_private_key(kWeakKey).error(),
+            "an RSA key of 1024 bits, at least 2048 are needed");
 }
 
 }  // namespace

@@ -30,7 +30,9 @@ class ContextConfigTest : public ::testing::Test {
     write("JUNK", "junk\n");
   }
   static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
-  static void write(const char* name, const std::string& text) { std::ofstream(folder_ + name) << text; }
+  static void write(const char* name, const std::string& text) {
+    std::ofstream(folder_ + name) << text;
+  }
 
   // "@CA" in `text` becomes the file's name; in messages the folder becomes "@" again.
   static std::string with_files(std::string text) {
@@ -45,7 +47,8 @@ class ContextConfigTest : public ::testing::Test {
     ContextConfig out;
     if (document != nullptr) {
       const config::Node root = document->root(errors);
-      out = role == Role::kServer ? parse_downstream_tls_context(root) : parse_upstream_tls_context(root);
+      out = role == Role::kServer ? parse_downstream_tls_context(root)
+                                  : parse_upstream_tls_context(root);
     }
     messages_ = errors.to_string() + errors.to_string(config::Severity::kWarning);
     for (size_t at = messages_.find(folder_); at != messages_.npos; at = messages_.find(folder_)) {
@@ -56,7 +59,9 @@ class ContextConfigTest : public ::testing::Test {
   // The common part of a server that is good but for `more`.
   static std::string server_with(const std::string& more) {
     return "common_tls_context:\n"
-           "  tls_certificates: [ { certificate_chain: { filename: @CERT }, private_key: { filename: @KEY } } ]\n" +
+           "  tls_certificates: [ { certificate_chain: { filename: @CERT }, private_key: { "
+           "filename: @KEY } "
+           "} ]\n" +
            more;
   }
   static std::string folder_;
@@ -147,7 +152,9 @@ common_tls_context:
 
 TEST_F(ContextConfigTest, AServerNeedsACertificate) {
   (void)parse(Role::kServer, "common_tls_context: {}\n");
-  EXPECT_EQ(messages_, "f.yaml:1:21: common_tls_context: tls_certificates: expected at least one certificate\n");
+  EXPECT_EQ(
+      messages_,
+      "f.yaml:1:21: common_tls_context: tls_certificates: expected at least one certificate\n");
   (void)parse(Role::kServer, "require_sni: true\n");
   EXPECT_THAT(messages_, ::testing::HasSubstr("common_tls_context"));
 }
@@ -155,7 +162,8 @@ TEST_F(ContextConfigTest, AServerNeedsACertificate) {
 TEST_F(ContextConfigTest, AClientCertificateThatNobodyVerifiesIsAWarning) {
   (void)parse(Role::kServer, server_with("require_client_certificate: true\n"));
   EXPECT_EQ(messages_,
-            "f.yaml:3:29: require_client_certificate: warning: client certificates are asked for, but not verified "
+            "f.yaml:3:29: require_client_certificate: warning: client certificates are asked for, "
+            "but not verified "
             "(common_tls_context.validation_context is missing)\n");
 }
 
@@ -167,46 +175,68 @@ TEST_F(ContextConfigTest, NamesPlaceAndFaultOfBadServers) {
   const Case cases[] = {
       {"  bogus: 1\n", "f.yaml:3:3: common_tls_context.bogus: unknown field"},
       {"bogus: 1\n", "f.yaml:3:1: bogus: unknown field"},
-      {"  custom_handshaker: {}\n", "f.yaml:3:3: common_tls_context.custom_handshaker: known to Envoy v3 but not supported"},
+      {"  custom_handshaker: {}\n",
+       "f.yaml:3:3: common_tls_context.custom_handshaker: known to Envoy v3 but not supported"},
       {"  key_log: { path: /tmp/x }\n", "common_tls_context.key_log: "},
       {"  tls_certificate_sds_secret_configs: [ { name: a } ]\n",
        "common_tls_context.tls_certificate_sds_secret_configs: "},
-      {"session_ticket_keys: {}\n", "f.yaml:3:1: session_ticket_keys: known to Envoy v3 but not supported"},
+      {"session_ticket_keys: {}\n",
+       "f.yaml:3:1: session_ticket_keys: known to Envoy v3 but not supported"},
       {"ocsp_staple_policy: MUST_STAPLE\n", "f.yaml:3:21: ocsp_staple_policy: "},
       {"prefer_client_ciphers: true\n",
        "f.yaml:3:24: prefer_client_ciphers: the server's order of cipher suites is always used\n"},
-      {"  tls_params: { tls_minimum_protocol_version: TLSv1_0 }\n", "TLS 1.0 is broken; TLSv1_2 is the least"},
-      {"  tls_params: { tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_2 }\n",
+      {"  tls_params: { tls_minimum_protocol_version: TLSv1_0 }\n",
+       "TLS 1.0 is broken; TLSv1_2 is the least"},
+      {"  tls_params: { tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: "
+       "TLSv1_2 }\n",
        "f.yaml:3:47: common_tls_context.tls_params.tls_minimum_protocol_version: above "
        "tls_maximum_protocol_version\n"},
       {"  tls_params: { cipher_suites: [ ECDHE-ECDSA-AES128-GCM-SHA256, NO-SUCH ] }\n",
-       "f.yaml:3:65: common_tls_context.tls_params.cipher_suites[1]: expected a name that BoringSSL knows, got "
+       "f.yaml:3:65: common_tls_context.tls_params.cipher_suites[1]: expected a name that "
+       "BoringSSL knows, "
+       "got "
        "NO-SUCH\n"},
-      {"  tls_params: { ecdh_curves: [ P-257 ] }\n", "common_tls_context.tls_params.ecdh_curves[0]: expected a name"},
-      {"  tls_params: { signature_algorithms: [ rot13 ] }\n", "tls_params.signature_algorithms[0]: expected a name"},
+      {"  tls_params: { ecdh_curves: [ P-257 ] }\n",
+       "common_tls_context.tls_params.ecdh_curves[0]: expected a name"},
+      {"  tls_params: { signature_algorithms: [ rot13 ] }\n",
+       "tls_params.signature_algorithms[0]: expected a name"},
       {"  validation_context: { trusted_ca: { filename: @NONE } }\n",
-       "f.yaml:3:49: common_tls_context.validation_context.trusted_ca.filename: cannot read @NONE: No such file"},
+       "f.yaml:3:49: common_tls_context.validation_context.trusted_ca.filename: cannot read @NONE: "
+       "No such "
+       "file"},
       {"  validation_context: { trusted_ca: { filename: @JUNK } }\n",
-       "f.yaml:3:37: common_tls_context.validation_context.trusted_ca: @JUNK: no certificate in it"},
-      {"  validation_context: { match_typed_subject_alt_names: [ { san_type: URI, matcher: { exact: a } } ] }\n",
-       "common_tls_context.validation_context: matching subject alternative names needs trusted_ca"},
+       "f.yaml:3:37: common_tls_context.validation_context.trusted_ca: @JUNK: no certificate in "
+       "it"},
+      {"  validation_context: { match_typed_subject_alt_names: [ { san_type: URI, matcher: { "
+       "exact: a } } ] "
+       "}\n",
+       "common_tls_context.validation_context: matching subject alternative names needs "
+       "trusted_ca"},
       {"  validation_context: { trusted_ca: { filename: @CA }, crl: { filename: @CA } }\n",
        "common_tls_context.validation_context.crl: no revocation list in it"},
       {"  validation_context: { crl: { filename: @CA } }\n",
        "common_tls_context.validation_context.crl: a revocation list needs trusted_ca"},
-      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { san_type: URI, "
+      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { "
+       "san_type: "
+       "URI, "
        "matcher: { prefix: '' } } ] }\n",
        "match_typed_subject_alt_names[0].matcher.prefix: expected a string that is not empty"},
-      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { san_type: URI, "
+      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { "
+       "san_type: "
+       "URI, "
        "matcher: { safe_regex: { regex: a } } } ] }\n",
        "match_typed_subject_alt_names[0].matcher.safe_regex: "},
-      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { san_type: "
+      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { "
+       "san_type: "
        "IP_ADDRESS, matcher: { exact: 10.0 } } ] }\n",
        "match_typed_subject_alt_names[0].matcher.exact: expected an IP address, got 10.0"},
-      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { matcher: { exact: "
+      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { "
+       "matcher: { "
+       "exact: "
        "a } } ] }\n",
        "match_typed_subject_alt_names[0]"},
-      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { san_type: "
+      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { "
+       "san_type: "
        "OTHER_NAME, matcher: { exact: a } } ] }\n",
        "san_type: "},
       {"  validation_context: { verify_certificate_hash: [ abc ] }\n",
@@ -215,8 +245,10 @@ TEST_F(ContextConfigTest, NamesPlaceAndFaultOfBadServers) {
        "verify_certificate_spki[0]: expected a SHA-256 in base64, got abc"},
       {"  validation_context: { trusted_ca: { filename: @CA }, max_verify_depth: 101 }\n",
        "max_verify_depth: expected 0-100, got 101"},
-      {"  validation_context: { system_root_certs: {} }\n", "validation_context.system_root_certs: "},
-      {"  alpn_protocols: [ '' ]\n", "common_tls_context.alpn_protocols[0]: expected a string that is not empty"},
+      {"  validation_context: { system_root_certs: {} }\n",
+       "validation_context.system_root_certs: "},
+      {"  alpn_protocols: [ '' ]\n",
+       "common_tls_context.alpn_protocols[0]: expected a string that is not empty"},
   };
   for (const Case& c : cases) {
     (void)parse(Role::kServer, server_with(c.more));
@@ -234,26 +266,31 @@ TEST_F(ContextConfigTest, NamesWhatIsWrongWithCertificates) {
       {"certificate_chain: { filename: @CERT }", "private_key"},
       {"private_key: { filename: @KEY }", "certificate_chain"},
       {"certificate_chain: { filename: @JUNK }, private_key: { filename: @KEY }",
-       "f.yaml:2:44: common_tls_context.tls_certificates[0].certificate_chain: @JUNK: no certificate in it"},
+       "f.yaml:2:44: common_tls_context.tls_certificates[0].certificate_chain: @JUNK: no "
+       "certificate in it"},
       {"certificate_chain: { filename: @CERT }, private_key: { filename: @JUNK }",
        "tls_certificates[0].private_key: @JUNK: no private key in it"},
       {"certificate_chain: { filename: @CERT }, private_key: { filename: @OTHERKEY }",
        "private_key: @OTHERKEY: the private key does not belong to the certificate (@CERT)"},
-      {"certificate_chain: { filename: @CERT }, private_key: { filename: @KEY }, password: { inline_string: a }",
+      {"certificate_chain: { filename: @CERT }, private_key: { filename: @KEY }, password: { "
+       "inline_string: "
+       "a }",
        "tls_certificates[0].password: "},
-      {"certificate_chain: { filename: @CERT }, private_key: { filename: @KEY }, pkcs12: { filename: a }",
+      {"certificate_chain: { filename: @CERT }, private_key: { filename: @KEY }, pkcs12: { "
+       "filename: a }",
        "tls_certificates[0].pkcs12: "},
   };
   for (const Case& c : cases) {
-    (void)parse(Role::kServer,
-                std::string("common_tls_context:\n  tls_certificates: [ { ") + c.certificate + " } ]\n");
+    (void)parse(Role::kServer, std::string("common_tls_context:\n  tls_certificates: [ { ") +
+                                   c.certificate + " } ]\n");
     EXPECT_THAT(messages_, ::testing::HasSubstr(c.message)) << c.certificate;
   }
 }
 
 TEST_F(ContextConfigTest, NamesWhatIsWrongWithClients) {
   (void)parse(Role::kClient, "common_tls_context: {}\nsni: " + std::string(256, 'a') + "\n");
-  EXPECT_THAT(messages_, ::testing::StartsWith("f.yaml:2:6: sni: expected a host name of at most 255 bytes"));
+  EXPECT_THAT(messages_,
+              ::testing::StartsWith("f.yaml:2:6: sni: expected a host name of at most 255 bytes"));
   (void)parse(Role::kClient, "common_tls_context: {}\nallow_renegotiation: true\n");
   EXPECT_EQ(messages_, "f.yaml:2:22: allow_renegotiation: renegotiation is never accepted\n");
 }

@@ -32,16 +32,26 @@ TEST(Context, EveryParameterTellsContextsApart) {
       [](ContextConfig& c) { c.groups = {"P-256"}; },
       [](ContextConfig& c) { c.signature_algorithms = {"ecdsa_secp256r1_sha256"}; },
       [](ContextConfig& c) { c.alpn = {"h2"}; },
-      [](ContextConfig& c) { c.alpn = {"h", "2"}; },
+      [](ContextConfig& c) {
+        c.alpn = {"h", "2"};
+      },
       [](ContextConfig& c) { c.certificates = {mesh_ca().certificate("spiffe://mesh.local/x")}; },
       [](ContextConfig& c) { c.certificates.push_back(c.certificates[0]); },
       [](ContextConfig& c) { c.certificates[0].source = "elsewhere"; },
       [](ContextConfig& c) { c.validation.reset(); },
       [](ContextConfig& c) { c.validation = other_ca().validation(); },
-      [](ContextConfig& c) { c.validation->sans = {{SanType::kUri, SanMatcher::Kind::kExact, false, "a"}}; },
-      [](ContextConfig& c) { c.validation->sans = {{SanType::kDns, SanMatcher::Kind::kExact, false, "a"}}; },
-      [](ContextConfig& c) { c.validation->sans = {{SanType::kUri, SanMatcher::Kind::kPrefix, false, "a"}}; },
-      [](ContextConfig& c) { c.validation->sans = {{SanType::kUri, SanMatcher::Kind::kExact, true, "a"}}; },
+      [](ContextConfig& c) {
+        c.validation->sans = {{SanType::kUri, SanMatcher::Kind::kExact, false, "a"}};
+      },
+      [](ContextConfig& c) {
+        c.validation->sans = {{SanType::kDns, SanMatcher::Kind::kExact, false, "a"}};
+      },
+      [](ContextConfig& c) {
+        c.validation->sans = {{SanType::kUri, SanMatcher::Kind::kPrefix, false, "a"}};
+      },
+      [](ContextConfig& c) {
+        c.validation->sans = {{SanType::kUri, SanMatcher::Kind::kExact, true, "a"}};
+      },
       [](ContextConfig& c) { c.validation->certificate_hashes = {Sha256{}}; },
       [](ContextConfig& c) { c.validation->spki_hashes = {Sha256{}}; },
       [](ContextConfig& c) { c.validation->max_verify_depth = 3; },
@@ -71,10 +81,12 @@ TEST(Context, NamesWhatCannotBeUsed) {
     const auto made = Context::make(config);
     return made ? std::string("none") : made.error();
   };
-  EXPECT_EQ(error([](ContextConfig& c) { c.certificates.clear(); }), "a server needs a certificate");
+  EXPECT_EQ(error([](ContextConfig& c) { c.certificates.clear(); }),
+            "a server needs a certificate");
   EXPECT_THAT(error([](ContextConfig& c) { c.certificates[0].key_pem = other_ca().own().key_pem; }),
               HasSubstr("<test>: the private key does not belong to the certificate"));
-  EXPECT_THAT(error([](ContextConfig& c) { c.cipher_suites = {"NO-SUCH"}; }), HasSubstr("cipher_suites: "));
+  EXPECT_THAT(error([](ContextConfig& c) { c.cipher_suites = {"NO-SUCH"}; }),
+              HasSubstr("cipher_suites: "));
   EXPECT_THAT(error([](ContextConfig& c) { c.groups = {"NO-SUCH"}; }), HasSubstr("ecdh_curves: "));
   EXPECT_THAT(error([](ContextConfig& c) { c.signature_algorithms = {"NO-SUCH"}; }),
               HasSubstr("signature_algorithms: "));

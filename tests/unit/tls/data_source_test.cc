@@ -54,9 +54,11 @@ TEST(DataSource, NamesWhatIsWrong) {
       {"d: { filename: /nonexistent/a }",
        "f.yaml:1:16: d.filename: cannot read /nonexistent/a: No such file or directory\n"},
       {"d: { filename: /tmp }", "f.yaml:1:16: d.filename: cannot read /tmp: not a regular file\n"},
-      {"d: { inline_bytes: '%%%%' }", "f.yaml:1:20: d.inline_bytes: expected base64, got \"%%%%\"\n"},
+      {"d: { inline_bytes: '%%%%' }",
+       "f.yaml:1:20: d.inline_bytes: expected base64, got \"%%%%\"\n"},
       {"d: { environment_variable: PILLION_NO_SUCH_VARIABLE }",
-       "f.yaml:1:28: d.environment_variable: the environment has no variable PILLION_NO_SUCH_VARIABLE\n"},
+       "f.yaml:1:28: d.environment_variable: the environment has no variable "
+       "PILLION_NO_SUCH_VARIABLE\n"},
   };
   for (const Case& c : cases) EXPECT_EQ(Read(c.yaml).messages, c.message);
 }

@@ -95,7 +95,8 @@ TEST(HandshakeStorm, AllAreServedAFewStepsATurn) {
   for (auto& pair : pairs) pair->start();
   const auto connected = [&] {
     size_t n = 0;
-    for (auto& pair : pairs) n += static_cast<size_t>(pair->client.connected + pair->server.connected);
+    for (auto& pair : pairs)
+      n += static_cast<size_t>(pair->client.connected + pair->server.connected);
     return n;
   };
   size_t before = 0;

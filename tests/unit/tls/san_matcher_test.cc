@@ -85,8 +85,10 @@ TEST(SanMatcher, MatchesByKind) {
 
 TEST(SanMatcher, DescribesItself) {
   EXPECT_EQ((SanMatcher{SanType::kUri, Kind::kExact, false, "a"}).describe(), "URI SAN a");
-  EXPECT_EQ((SanMatcher{SanType::kDns, Kind::kPrefix, false, "a"}).describe(), "DNS SAN with prefix a");
-  EXPECT_EQ((SanMatcher{SanType::kIp, Kind::kSuffix, false, "a"}).describe(), "IP SAN with suffix a");
+  EXPECT_EQ((SanMatcher{SanType::kDns, Kind::kPrefix, false, "a"}).describe(),
+            "DNS SAN with prefix a");
+  EXPECT_EQ((SanMatcher{SanType::kIp, Kind::kSuffix, false, "a"}).describe(),
+            "IP SAN with suffix a");
   EXPECT_EQ((SanMatcher{SanType::kEmail, Kind::kContains, false, "a"}).describe(),
             "EMAIL SAN that contains a");
 }

@@ -28,17 +28,20 @@ class SocketTest : public ::testing::Test {
   int accept() { return ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
   void connect(const ContextConfig& client_side = client_config(),
                const ContextConfig& server_side = server_config()) {
-    client_ = std::make_unique<TlsPeer>(loop_, io::Socket::connect(loop_, address_, {}, {}), context(client_side),
+    client_ = std::make_unique<TlsPeer>(loop_, io::Socket::connect(loop_, address_, {}, {}),
+                                        context(client_side),
                                         TlsTransport::Options{.expected_name = kUsers});
     client_->start();
-    server_ = std::make_unique<TlsPeer>(loop_, io::Socket::adopt(loop_, accept()), context(server_side));
+    server_ =
+        std::make_unique<TlsPeer>(loop_, io::Socket::adopt(loop_, accept()), context(server_side));
     server_->start();
   }
   template <typename Condition>
   ::testing::AssertionResult until(Condition&& condition) {
     if (run_until(loop_, condition)) return ::testing::AssertionSuccess();
-    return ::testing::AssertionFailure() << "client: " << client_->received.size() << " bytes, " << client_->reason
-                                         << "; server: " << server_->received.size() << " bytes, " << server_->reason;
+    return ::testing::AssertionFailure()
+           << "client: " << client_->received.size() << " bytes, " << client_->reason
+           << "; server: " << server_->received.size() << " bytes, " << server_->reason;
   }
   io::Loop loop_;
   io::Address address_;
@@ -55,7 +58,9 @@ TEST_F(SocketTest, CarriesMuchBothWaysAndEndsInOrder) {
   const std::string down = pattern(7'000'000);
   client_->send(up);
   server_->send(down);
-  ASSERT_TRUE(until([&] { return server_->received.size() == up.size() && client_->received.size() == down.size(); }));
+  ASSERT_TRUE(until([&] {
+    return server_->received.size() == up.size() && client_->received.size() == down.size();
+  }));
   EXPECT_TRUE(server_->received == up);
   EXPECT_TRUE(client_->received == down);
   client_->transport->shutdown_write();
@@ -67,7 +72,8 @@ TEST_F(SocketTest, CarriesMuchBothWaysAndEndsInOrder) {
   EXPECT_TRUE(client_->received.ends_with("after your end"));
 }
 
-// The client has sent its request before it learns of the refusal: the alert must not drown in a reset.
+// The client has sent its request before it learns of the refusal: the alert must not drown in a
+// reset.
 TEST_F(SocketTest, ARefusedClientLearnsWhy) {
   for (int i = 0; i < 20; ++i) {
     ContextConfig anonymous = client_config();
@@ -85,7 +91,8 @@ TEST_F(SocketTest, ARefusedClientLearnsWhy) {
 TEST_F(SocketTest, ARefusedConnectIsReportedOnce) {
   ::close(listener_);
   listener_ = -1;
-  client_ = std::make_unique<TlsPeer>(loop_, io::Socket::connect(loop_, address_, {}, {}), context(client_config()));
+  client_ = std::make_unique<TlsPeer>(loop_, io::Socket::connect(loop_, address_, {}, {}),
+                                      context(client_config()));
   client_->start();
   client_->transport->read_again();  // must not touch the unconnected socket
   ASSERT_TRUE(run_until(loop_, [&] { return client_->is_over(); }));

@@ -1,6 +1,4 @@
 // An open TlsTransport as an io::Transport: flow control, ends, failures, its owner's calls.
-#include <malloc.h>
-
 #include "tests/unit/tls/transport_fixture.h"
 
 namespace pillion::tls {
@@ -30,12 +28,15 @@ TEST_F(TransportTest, PiecesBecomeOneRecord) {
   settle();
   const uint64_t before = pair->client_end->bytes_written;
   const std::string a = "GET / HTTP/1.1\r\n", b = "", c = "Host: a\r\n", d = "\r\n";
-  const iovec pieces[] = {{const_cast<char*>(a.data()), a.size()}, {nullptr, 0},
-                          {const_cast<char*>(c.data()), c.size()}, {const_cast<char*>(d.data()), d.size()}};
+  const iovec pieces[] = {{const_cast<char*>(a.data()), a.size()},
+                          {nullptr, 0},
+                          {const_cast<char*>(c.data()), c.size()},
+                          {const_cast<char*>(d.data()), d.size()}};
   const io::IoResult r = client().transport->write(pieces, 4);
   EXPECT_EQ(r.bytes, a.size() + c.size() + d.size());
   ASSERT_TRUE(until([&] { return server().received == a + c + d; }));
-  EXPECT_EQ(pair->client_end->bytes_written - before, a.size() + c.size() + d.size() + 22) << "one record's overhead";
+  EXPECT_EQ(pair->client_end->bytes_written - before, a.size() + c.size() + d.size() + 22)
+      << "one record's overhead";
 }
 
 TEST_F(TransportTest, PiecesOfAnySizesArriveInOrder) {
@@ -64,14 +65,19 @@ TEST_F(TransportTest, LargeTransfersArriveWholeWhateverTheSizes) {
     size_t bytes;
   };
   const Case cases[] = {
-      {1 << 20, SIZE_MAX, 256 * 1024, 3'000'000}, {1 << 20, SIZE_MAX, 100, 100'000},
-      {1000, SIZE_MAX, 64 * 1024, 300'000},       {100, 50, 16 * 1024, 100'000},
-      {50'000, 16'406, 16'384, 500'000},          {1 << 20, 5, 1, 20'000},
-      {40'000, 4096, 16'383, 500'000},            {1 << 20, 128 * 1024, 128 * 1024, 2'000'000},
+      {1 << 20, SIZE_MAX, 256 * 1024, 3'000'000},
+      {1 << 20, SIZE_MAX, 100, 100'000},
+      {1000, SIZE_MAX, 64 * 1024, 300'000},
+      {100, 50, 16 * 1024, 100'000},
+      {50'000, 16'406, 16'384, 500'000},
+      {1 << 20, 5, 1, 20'000},
+      {40'000, 4096, 16'383, 500'000},
+      {1 << 20, 128 * 1024, 128 * 1024, 2'000'000},
       {17'000, 17'000, 1 << 20, 500'000},
   };
   for (const Case& c : cases) {
-    SCOPED_TRACE(::testing::Message() << "window " << c.window << " max_read " << c.max_read << " read " << c.read_size);
+    SCOPED_TRACE(::testing::Message()
+                 << "window " << c.window << " max_read " << c.max_read << " read " << c.read_size);
     make();
     for (auto* end : {pair->client_end, pair->server_end}) {
       end->window = c.window;
@@ -83,7 +89,9 @@ TEST_F(TransportTest, LargeTransfersArriveWholeWhateverTheSizes) {
     const std::string down(up.rbegin(), up.rend());
     client().send(up);
     server().send(down);
-    ASSERT_TRUE(until([&] { return server().received.size() >= c.bytes && client().received.size() >= c.bytes; }));
+    ASSERT_TRUE(until([&] {
+      return server().received.size() >= c.bytes && client().received.size() >= c.bytes;
+    }));
     EXPECT_TRUE(server().received == up);
     EXPECT_TRUE(client().received == down);
     EXPECT_EQ(client().transport->pending_write(), 0u);
@@ -260,7 +268,9 @@ TEST_F(TransportTest, AResetIsAnError) {
 TEST_F(TransportTest, ADamagedRecordIsAnErrorWithAnAlert) {
   connect();
   settle();
-  pair->client_end->on_write = [](std::string& bytes) { bytes.back() = static_cast<char>(bytes.back() ^ 1); };
+  pair->client_end->on_write = [](std::string& bytes) {
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  };
   client().send("soon damaged");
   ASSERT_TRUE(until([&] { return server().broken && client().broken; }));
   EXPECT_EQ(server().received, "");
@@ -335,72 +345,13 @@ TEST_F(TransportTest, CanBeDestroyedInsideEachCallback) {
   };
   for (const bool at_client : {false, true}) {
     run(&TlsPeer::when_connected, at_client, [] {});
-    run(&TlsPeer::when_readable, at_client, [this] {
-      server().when_connected = [this] { server().send("x"); };
-    });
+    run(&TlsPeer::when_readable, at_client,
+        [this] { server().when_connected = [this] { server().send("x"); }; });
   }
   run(&TlsPeer::when_writable, true, [] {});
   run(&TlsPeer::when_closed, false, [this] { pair->server_end->inject("GET / HTTP/1.1\r\n\r\n"); });
   run(&TlsPeer::when_closed, true, [this] { pair->client_end->inject_reset(); });
 }
-
-// ---- what an idle connection costs ----
-
-class IdleCost : public TransportTest {
- protected:
-  static size_t heap_in_use() {
-    Slab::trim_free_list(0);
-    return mallinfo2().uordblks;
-  }
-  // Bytes per end, of `count` idle connections, with the FakeTransports taken off.
-  void measure(Version version, size_t limit, const char* name) {
-    ContextConfig server_side = server_config();
-    ContextConfig client_side = client_config();
-    server_side.min_version = client_side.min_version = client_side.max_version = version;
-    const auto server_context = context(server_side);
-    const auto client_context = context(client_side);
-    constexpr size_t kCount = 100;
-    std::vector<std::unique_ptr<TlsPeer>> servers;
-    std::vector<std::unique_ptr<TlsPeer>> clients;
-    servers.reserve(kCount + 1);
-    clients.reserve(kCount + 1);
-    size_t servers_cost = 0;
-    for (size_t i = 0; i <= kCount; ++i) {
-      auto ends = pillion::testing::FakeTransport::make_pair(loop);
-      servers.push_back(std::make_unique<TlsPeer>(loop, std::move(ends.second), server_context));
-      clients.push_back(std::make_unique<TlsPeer>(loop, std::move(ends.first), client_context));
-      servers.back()->start();
-      clients.back()->start();
-      ASSERT_TRUE(until_done(*servers.back(), *clients.back()));
-      clients.back()->send("GET / HTTP/1.1\r\n\r\n");
-      ASSERT_TRUE(run_until(loop, [&] { return !servers.back()->received.empty(); }));
-      servers.back()->send("HTTP/1.1 200 OK\r\n\r\n");
-      ASSERT_TRUE(run_until(loop, [&] { return !clients.back()->received.empty(); }));
-    }
-    const size_t with_all = heap_in_use();
-    // The difference that destroying the transports makes, one side at a time.
-    std::vector<std::unique_ptr<io::Transport>> kept;
-    for (size_t i = 1; i <= kCount; ++i) servers[i]->transport->close(io::Transport::CloseMode::kReset);
-    const size_t closed = heap_in_use();
-    for (size_t i = 1; i <= kCount; ++i) servers[i]->transport.reset();
-    servers_cost = (with_all - heap_in_use()) / kCount;
-    (void)closed;
-    size_t lower = sizeof(pillion::testing::FakeTransport) + 16;
-    RecordProperty(name, static_cast<int>(servers_cost - lower));
-    printf("idle %s server connection: %zu bytes (TlsTransport %zu, limit %zu)\n", name,
-           servers_cost - lower, sizeof(TlsTransport), limit);
-    EXPECT_LE(servers_cost - lower, limit);
-    EXPECT_EQ(Slab::live(), 0) << "an idle connection holds no slab";
-  }
-  bool until_done(TlsPeer& a, TlsPeer& b) {
-    return run_until(loop, [&] { return a.connected && b.connected; });
-  }
-};
-
-#if !defined(__SANITIZE_ADDRESS__)
-TEST_F(IdleCost, OfTls13) { measure(Version::kTls13, 8192, "TLS 1.3"); }
-TEST_F(IdleCost, OfTls12) { measure(Version::kTls12, 8192, "TLS 1.2"); }
-#endif
 
 }  // namespace
 }  // namespace pillion::tls

@@ -13,11 +13,11 @@
 
 namespace pillion::tls {
 
-using ::testing::HasSubstr;
 using pillion::testing::run_until;
 using pillion::testing::TestCa;
 using pillion::testing::TlsPair;
 using pillion::testing::TlsPeer;
+using ::testing::HasSubstr;
 
 inline constexpr const char* kCustomer = "spiffe://mesh.local/ns/shop/sa/customer";
 inline constexpr const char* kUsers = "spiffe://mesh.local/ns/shop/sa/users";
@@ -64,7 +64,8 @@ inline std::string pattern(size_t size) {
 class TransportTest : public ::testing::Test {
  protected:
   // Each test gets its own loop; whatever a test leaves is closed before the loop ends.
-  void make(const ContextConfig& client = client_config(), const ContextConfig& server = server_config(),
+  void make(const ContextConfig& client = client_config(),
+            const ContextConfig& server = server_config(),
             TlsTransport::Options client_options = {}) {
     client_options.cluster_stats = &cluster_stats;
     pair = std::make_unique<TlsPair>(loop, context(client), context(server), client_options,

@@ -1,5 +1,3 @@
-#include "proxy/tls/verify.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/bio.h>
@@ -11,52 +9,14 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include <thread>
-
-#include "tests/support/test_ca.h"
+#include "tests/unit/tls/verify_fixture.h"
 
 namespace pillion::tls {
 namespace {
 
-using ::testing::HasSubstr;
-using Outcome = Verifier::Outcome;
-using pillion::testing::now_seconds;
-using pillion::testing::TestCa;
-
-constexpr const char* kUsers = "spiffe://mesh.local/ns/shop/sa/users";
-
-// A chain as a peer sends it.
-bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> chain_of(const std::string& pem) {
-  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> chain(sk_CRYPTO_BUFFER_new_null());
-  const auto certificates = parse_certificates(pem);
-  for (const X509Ptr& c : *certificates) {
-    uint8_t* der = nullptr;
-    const int size = i2d_X509(c.get(), &der);
-    bssl::PushToStack(chain.get(), bssl::UniquePtr<CRYPTO_BUFFER>(
-                                       CRYPTO_BUFFER_new(der, static_cast<size_t>(size), nullptr)));
-    OPENSSL_free(der);
-  }
-  return chain;
-}
-
-std::unique_ptr<const Verifier> verifier(const std::optional<ValidationConfig>& config,
-                                         Role role = Role::kServer) {
-  auto made = Verifier::make(config, role);
-  EXPECT_TRUE(made) << made.error();
-  return std::move(*made);
-}
-
-Verifier::Verdict judge(const Verifier& v, const std::string& pem, std::string_view name = {},
-                        int64_t now = now_seconds()) {
-  return v.verify(*chain_of(pem), name, now);
-}
-
-SanMatcher uri_prefix(const char* text) {
-  return {SanType::kUri, SanMatcher::Kind::kPrefix, false, text};
-}
-
 // A list by `ca` of the certificates with these serial numbers, valid for a day.
-std::string crl_pem(const TestCa& ca, const std::vector<std::string>& revoked, int64_t next_update) {
+std::string crl_pem(const TestCa& ca, const std::vector<std::string>& revoked,
+                    int64_t next_update) {
   const auto certificates = parse_certificates(ca.pem());
   const auto key = parse_private_key(ca.own().key_pem);
   bssl::UniquePtr<X509_CRL> crl(X509_CRL_new());
@@ -134,13 +94,15 @@ TEST(Verifier, RefusesAndNamesTheCause) {
        "is not trusted: no trusted CA issued it (issuer CN=Other CA, trusted CN=Good CA)",
        SSL_AD_UNKNOWN_CA},
       {other.pem(), "is not trusted: no trusted CA issued it", SSL_AD_UNKNOWN_CA},
-      {leaf_as_ca.issue({{SanType::kUri, kUsers}}).certificate_pem, "is not trusted: ", SSL_AD_UNKNOWN_CA},
-      {with([&](CertificateRequest& r) { r.not_after = now - 10; }), "has expired: it was valid until ",
+      {leaf_as_ca.issue({{SanType::kUri, kUsers}}).certificate_pem,
+       "is not trusted: ", SSL_AD_UNKNOWN_CA},
+      {with([&](CertificateRequest& r) { r.not_after = now - 10; }),
+       "has expired: it was valid until ", SSL_AD_CERTIFICATE_EXPIRED},
+      {with([&](CertificateRequest& r) { r.not_before = now + 600; }), "(is a clock wrong?)",
        SSL_AD_CERTIFICATE_EXPIRED},
-      {with([&](CertificateRequest& r) { r.not_before = now + 600; }),
-       "(is a clock wrong?)", SSL_AD_CERTIFICATE_EXPIRED},
       {with([](CertificateRequest& r) { r.for_client = false; }),
-       "may not be used as a TLS client (key usage or extended key usage)", SSL_AD_UNSUPPORTED_CERTIFICATE},
+       "may not be used as a TLS client (key usage or extended key usage)",
+       SSL_AD_UNSUPPORTED_CERTIFICATE},
   };
   const auto v = verifier(ca.validation());
   for (const Case& c : cases) {
@@ -155,8 +117,9 @@ TEST(Verifier, RefusesAndNamesTheCause) {
 TEST(Verifier, AClientWantsACertificateForServers) {
   const TestCa ca;
   const auto v = verifier(ca.validation(), Role::kClient);
-  const auto pem = ca.issue({{SanType::kDns, "a"}}, [](CertificateRequest& r) { r.for_server = false; })
-                       .certificate_pem;
+  const auto pem = ca.issue({{SanType::kDns, "a"}}, [](CertificateRequest& r) {
+                       r.for_server = false;
+                     }).certificate_pem;
   EXPECT_THAT(judge(*v, pem).reason, HasSubstr("may not be used as a TLS server"));
   EXPECT_EQ(judge(*v, ca.issue({{SanType::kDns, "a"}}).certificate_pem).outcome, Outcome::kOk);
 }
@@ -185,7 +148,8 @@ TEST(Verifier, HonoursThePathLengthOfAuthorities) {
 TEST(Verifier, ALeafIsNoAuthority) {
   const TestCa root("Root");
   const TestCa leaf("Leaf", &root, [](CertificateRequest& r) { r.is_ca = false; });
-  const auto verdict = judge(*verifier(root.validation()), leaf.issue({{SanType::kDns, "a"}}).certificate_pem);
+  const auto verdict =
+      judge(*verifier(root.validation()), leaf.issue({{SanType::kDns, "a"}}).certificate_pem);
   EXPECT_EQ(verdict.outcome, Outcome::kChain);
   EXPECT_THAT(verdict.reason, HasSubstr("is not trusted: no trusted CA issued it (issuer CN=Leaf"));
 }
@@ -204,22 +168,28 @@ TEST(Verifier, LimitsTheDepth) {
 TEST(Verifier, AnIntermediateCaCanBeTheAnchor) {
   const TestCa root("Root");
   const TestCa middle("Middle", &root);
-  EXPECT_EQ(judge(*verifier(middle.validation()), middle.issue({{SanType::kDns, "a"}}).certificate_pem).outcome,
-            Outcome::kOk);
+  EXPECT_EQ(
+      judge(*verifier(middle.validation()), middle.issue({{SanType::kDns, "a"}}).certificate_pem)
+          .outcome,
+      Outcome::kOk);
 }
 
 TEST(Verifier, WantsTheNamesThatAreConfigured) {
   const TestCa ca;
   ValidationConfig config = ca.validation();
-  config.sans = {uri_prefix("spiffe://mesh.local/ns/shop/"), uri_prefix("spiffe://mesh.local/ns/web/")};
+  config.sans = {uri_prefix("spiffe://mesh.local/ns/shop/"),
+                 uri_prefix("spiffe://mesh.local/ns/web/")};
   const auto v = verifier(config);
   EXPECT_EQ(judge(*v, ca.issue({{SanType::kUri, kUsers}}).certificate_pem).outcome, Outcome::kOk);
-  auto verdict = judge(*v, ca.issue({{SanType::kUri, "spiffe://mesh.local/ns/bank"}}).certificate_pem);
+  auto verdict =
+      judge(*v, ca.issue({{SanType::kUri, "spiffe://mesh.local/ns/bank"}}).certificate_pem);
   EXPECT_EQ(verdict.outcome, Outcome::kSan);
   EXPECT_EQ(verdict.reason,
-            "peer certificate has URI SAN spiffe://mesh.local/ns/bank, expected one of: URI SAN with prefix "
+            "peer certificate has URI SAN spiffe://mesh.local/ns/bank, expected one of: URI SAN "
+            "with prefix "
             "spiffe://mesh.local/ns/shop/, URI SAN with prefix spiffe://mesh.local/ns/web/");
-  verdict = judge(*v, ca.issue({}, [](CertificateRequest& r) { r.common_name = kUsers; }).certificate_pem);
+  verdict = judge(
+      *v, ca.issue({}, [](CertificateRequest& r) { r.common_name = kUsers; }).certificate_pem);
   EXPECT_EQ(verdict.outcome, Outcome::kSan) << "a common name is no SAN";
   EXPECT_THAT(verdict.reason, HasSubstr("peer certificate has no SAN, expected "));
 }
@@ -229,13 +199,15 @@ TEST(Verifier, TheExpectedNameReplacesTheConfiguredOnes) {
   ValidationConfig config = ca.validation();
   config.sans = {uri_prefix("spiffe://mesh.local/")};
   const auto v = verifier(config, Role::kClient);
-  const std::string pem = ca.issue({{SanType::kUri, kUsers},
-                                    {SanType::kDns, "*.users.shop"},
-                                    {SanType::kIp, "10.0.0.1"}}).certificate_pem;
+  const std::string pem =
+      ca.issue(
+            {{SanType::kUri, kUsers}, {SanType::kDns, "*.users.shop"}, {SanType::kIp, "10.0.0.1"}})
+          .certificate_pem;
   for (const char* name : {kUsers, "a.users.shop", "10.0.0.1", ""}) {
     EXPECT_EQ(judge(*v, pem, name).outcome, Outcome::kOk) << name;
   }
-  for (const char* name : {"spiffe://mesh.local/ns/shop/sa/user", "users.shop", "a.b.users.shop", "10.0.0.2"}) {
+  for (const char* name :
+       {"spiffe://mesh.local/ns/shop/sa/user", "users.shop", "a.b.users.shop", "10.0.0.2"}) {
     const auto verdict = judge(*v, pem, name);
     EXPECT_EQ(verdict.outcome, Outcome::kSan) << name;
     EXPECT_THAT(verdict.reason, HasSubstr(name));
@@ -244,7 +216,8 @@ TEST(Verifier, TheExpectedNameReplacesTheConfiguredOnes) {
 
 TEST(Verifier, ANameWithANulIsNoName) {
   const TestCa ca;
-  const std::string pem = ca.issue({{SanType::kDns, std::string("good.shop\0.evil", 15)}}).certificate_pem;
+  const std::string pem =
+      ca.issue({{SanType::kDns, std::string("good.shop\0.evil", 15)}}).certificate_pem;
   const auto verdict = judge(*verifier(ca.validation(), Role::kClient), pem, "good.shop");
   EXPECT_EQ(verdict.outcome, Outcome::kSan);
 }
@@ -253,7 +226,8 @@ TEST(Verifier, LongReasonsAreCut) {
   const TestCa ca;
   std::vector<San> sans;
   for (int i = 0; i < 100; ++i) sans.push_back({SanType::kDns, "name-" + std::to_string(i)});
-  const auto verdict = judge(*verifier(ca.validation(), Role::kClient), ca.issue(sans).certificate_pem, "x");
+  const auto verdict =
+      judge(*verifier(ca.validation(), Role::kClient), ca.issue(sans).certificate_pem, "x");
   EXPECT_LE(verdict.reason.size(), 603u);
 }
 
@@ -303,7 +277,8 @@ TEST(Verifier, ExpiredCertificatesCanBeAllowed) {
     r.not_after = now_seconds() - 3600;
   });
   EXPECT_EQ(judge(*v, expired.certificate_pem).outcome, Outcome::kOk);
-  EXPECT_EQ(judge(*v, TestCa("Other").issue({{SanType::kDns, "a"}}).certificate_pem).outcome, Outcome::kChain);
+  EXPECT_EQ(judge(*v, TestCa("Other").issue({{SanType::kDns, "a"}}).certificate_pem).outcome,
+            Outcome::kChain);
 }
 
 TEST(Verifier, UntrustedOnesCanBeAcceptedAndAreToldApart) {
@@ -371,92 +346,6 @@ TEST(Verifier, NamesOfAuthoritiesCanBeKeptFromClients) {
   config.suppress_client_ca_list = true;
   EXPECT_TRUE(verifier(config)->ca_names().empty());
   EXPECT_EQ(verifier(config)->trusted().size(), 1u);
-}
-
-// ---- the cache ----
-
-TEST(VerifyCache, AChainThatPassedIsNotVerifiedAgain) {
-  const TestCa ca;
-  const auto v = verifier(ca.validation());
-  const std::string pem = ca.issue({{SanType::kUri, kUsers}}).certificate_pem;
-  const uint64_t before = Verifier::hits();
-  EXPECT_EQ(judge(*v, pem).outcome, Outcome::kOk);
-  EXPECT_EQ(Verifier::hits(), before);
-  const auto verdict = judge(*v, pem);
-  EXPECT_EQ(Verifier::hits(), before + 1);
-  EXPECT_EQ(verdict.facts->uri_san, kUsers);
-  EXPECT_TRUE(verdict.facts->verified);
-}
-
-TEST(VerifyCache, ARefusalIsNotRemembered) {
-  const TestCa ca;
-  const auto v = verifier(ca.validation());
-  const std::string pem = TestCa("Other").issue({{SanType::kUri, kUsers}}).certificate_pem;
-  const size_t before = Verifier::remembered();
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(judge(*v, pem).outcome, Outcome::kChain);
-  EXPECT_EQ(Verifier::remembered(), before);
-}
-
-TEST(VerifyCache, AnEntryEndsWithTheFirstExpiryOfItsChain) {
-  const int64_t now = now_seconds();
-  const TestCa root("Root");
-  const TestCa brief("Brief", &root, [&](CertificateRequest& r) { r.not_after = now + 100; });
-  const auto v = verifier(root.validation());
-  const std::string pem = brief.issue({{SanType::kDns, "a"}}).certificate_pem;
-  EXPECT_EQ(judge(*v, pem, {}, now).outcome, Outcome::kOk);
-  const uint64_t before = Verifier::hits();
-  EXPECT_EQ(judge(*v, pem, {}, now + 50).outcome, Outcome::kOk);
-  EXPECT_EQ(Verifier::hits(), before + 1);
-  EXPECT_EQ(judge(*v, pem, {}, now + 101).outcome, Outcome::kChain);
-  EXPECT_EQ(judge(*v, pem, {}, now - 7200).outcome, Outcome::kChain) << "a clock that was set back";
-}
-
-TEST(VerifyCache, IsNeverSharedBetweenVerifiers) {
-  const TestCa ca;
-  const std::string pem = ca.issue({{SanType::kUri, kUsers}}).certificate_pem;
-  const auto trusting = verifier(ca.validation());
-  EXPECT_EQ(judge(*trusting, pem).outcome, Outcome::kOk);
-  const auto strict = verifier(TestCa("Other").validation());
-  EXPECT_EQ(judge(*strict, pem).outcome, Outcome::kChain);
-  ValidationConfig named = ca.validation();
-  named.sans = {uri_prefix("spiffe://elsewhere/")};
-  EXPECT_EQ(judge(*verifier(named), pem).outcome, Outcome::kSan);
-  EXPECT_EQ(judge(*trusting, pem, "spiffe://elsewhere/a").outcome, Outcome::kSan);
-}
-
-// A new Verifier at the address of an old one is another one: after a reload the policy is new.
-TEST(VerifyCache, DiesWithItsVerifier) {
-  const TestCa ca;
-  const std::string pem = ca.issue({{SanType::kUri, kUsers}}).certificate_pem;
-  for (int i = 0; i < 3; ++i) {
-    const uint64_t before = Verifier::hits();
-    const auto v = verifier(ca.validation());
-    EXPECT_EQ(judge(*v, pem).outcome, Outcome::kOk);
-    EXPECT_EQ(Verifier::hits(), before);
-  }
-}
-
-TEST(VerifyCache, ALeafWithOtherIntermediatesIsAnotherChain) {
-  const TestCa root("Root");
-  const TestCa middle("Middle", &root);
-  const Issued leaf = middle.issue({{SanType::kDns, "a"}});
-  const auto v = verifier(root.validation());
-  EXPECT_EQ(judge(*v, leaf.certificate_pem).outcome, Outcome::kOk);
-  const std::string alone = leaf.certificate_pem.substr(0, leaf.certificate_pem.find("-----BEGIN", 10));
-  EXPECT_EQ(judge(*v, alone).outcome, Outcome::kChain);
-}
-
-TEST(VerifyCache, IsBounded) {
-  std::thread([] {  // a cache of its own
-    const TestCa ca;
-    const auto v = verifier(ca.validation());
-    const std::string pem = ca.issue({{SanType::kDns, "*.shop.org"}}).certificate_pem;
-    for (int i = 0; i < 600; ++i) {
-      EXPECT_EQ(judge(*v, pem, "host" + std::to_string(i) + ".shop.org").outcome, Outcome::kOk);
-    }
-    EXPECT_LE(Verifier::remembered(), 256u);
-    EXPECT_GE(Verifier::remembered(), 128u);
-  }).join();
 }
 
 }  // namespace
