@@ -100,7 +100,8 @@ class Responses(unittest.TestCase):
 
     def test_the_same_cut_at_every_byte(self):
         Responses.pacer = connect(self, self.port)
-        short = [row for row in rows("REFUSED", "BROKEN", "CUT", "WHOLE", "POISONED") if len(row[2]) < 300]
+        # Not POISONED: what comes after the next request was sent cannot be told from its answer.
+        short = [row for row in rows("REFUSED", "BROKEN", "CUT", "WHOLE") if len(row[2]) < 300]
         for number, row in enumerate(short[::CUT_EVERY]):
             for cut in range(1, len(row[2])):
                 with self.subTest(row[1], table=row[0], cut=cut):
