@@ -148,6 +148,7 @@ void HttpConnection::on_server_closed(Failure failure) {
   if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
   http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
+  info_.transport_failure = server_->transport().failure_reason();
   owner_.on_connection_closed(*this, failure);
   worker_.loop.delete_later(std::move(server_));
 }

@@ -134,6 +134,7 @@ void TcpProxy::end(Failure failure, CloseMode mode) {
   if (relay_) relay_->stop();
   const bool by_upstream = failure.kind == FailureKind::kUpstreamReset || !failure;
   if (upstream_) upstream_->close(mode, by_upstream);
+  info_.transport_failure = downstream_->failure_reason();
   log();
   owner_.on_connection_closed(*this, failure);
   downstream_->close(mode);

@@ -52,8 +52,8 @@ void H1ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
   writer_.detach();
   pending_.clear();
   transport_->close(mode);
+  owner_.on_server_closed(failure);  // may still ask the transport for its reason
   loop_.delete_later(std::move(transport_));
-  owner_.on_server_closed(failure);
 }
 
 void H1ServerConnection::drain() {

@@ -99,9 +99,10 @@ void Loop::rearm() noexcept {
     return;
   }
   // libuv counts in whole milliseconds of the same clock, rounded down: aimed at the deadline
-  // itself it never fires early, which would cost a second wake-up.  Slots begin at whole ones.
+  // itself it never fires early, which would cost a second wake-up.
   uv_update_time(&impl_->loop);
-  const auto due = static_cast<uint64_t>(to_millis(next.time_since_epoch()));
+  const Duration real = next.time_since_epoch() - skipped_ + std::chrono::milliseconds(1) - Duration(1);
+  const auto due = static_cast<uint64_t>(to_millis(real));
   const uint64_t uv_now_ms = uv_now(&impl_->loop);
   const uint64_t ms = due > uv_now_ms ? due - uv_now_ms : 0;
   uv_timer_start(
