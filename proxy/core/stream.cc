@@ -15,7 +15,8 @@ constexpr size_t kHeldBodyLimit = 64 * 1024;
 constexpr size_t kCautiousRead = 48 * 1024;
 constexpr size_t kTrustAfter = 1024 * 1024;
 
-thread_local FreeList free_streams{1024, 512};
+// More run at a time only in bursts, which malloc may serve: what is kept is never given back.
+thread_local FreeList free_streams{1024, 64};
 
 }  // namespace
 
@@ -77,6 +78,9 @@ bool Stream::prepare(bool) {
   }
   if (const io::Address client = forwarded_client(request_.headers, config_); client.is_ip()) {
     auto* connection = arena_.create<ConnectionInfo>(*info_.connection);
+    if (connection->direct == nullptr) {
+      connection->direct = arena_.create<ConnectionInfo::Direct>(connection->remote, connection->local);
+    }
     connection->remote = client;
     info_.connection = connection;
   }

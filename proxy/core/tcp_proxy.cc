@@ -31,10 +31,6 @@ void TcpProxy::start(std::unique_ptr<io::Transport> transport) {
 
 void TcpProxy::on_connected() {
   info_.identity = downstream_->identity();
-  if (info_.identity != nullptr) {
-    info_.sni = info_.identity->sni;
-    info_.alpn = info_.identity->alpn;
-  }
   timer_.cancel();
   begin();
 }
@@ -165,6 +161,7 @@ void TcpProxy::describe(StreamInfo& info) const {
   info.flags = flag_bit(failure_);
   info.bytes_received = info.downstream_wire_received = received_;
   info.bytes_sent = info.downstream_wire_sent = sent_;
+  info.downstream_transport_failure = downstream_->failure_reason();
   info.upstream_wire_sent = received_;
   info.upstream_wire_received = sent_;
   info.upstream.attempts = attempts_;
