@@ -175,7 +175,6 @@ Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
   if (admin_ != nullptr) update->own_addresses.push_back(admin_->address());
   for (const upstream::ClusterResource& cluster : update->clusters) discovery_.add(cluster.config);
   if (snapshot_ != nullptr) {
-    stats_->config_reload_success.inc();
     if (snapshot_->bootstrap.admin_hash != next->bootstrap.admin_hash ||
         snapshot_->bootstrap.node_hash != next->bootstrap.node_hash) {
       log::warning(log::kConfig, "node and admin take effect at the next start only");
@@ -220,7 +219,13 @@ void Server::on_warm() { apply_when_warm(); }
 
 void Server::on_applied() {
   if (--applying_ != 0) return;
-  if (!ready_) become_ready();
+  if (!ready_) {
+    become_ready();
+  } else {
+    // Not before: whoever waits for the counter or the line may rely on the new configuration.
+    stats_->config_reload_success.inc();
+    log::info(log::kConfig, "configuration in force");
+  }
   if (rebuild_wanted_ && !building_) {
     rebuild_wanted_ = false;
     reload("the file changed once more");

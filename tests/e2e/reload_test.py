@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""A changed configuration: it takes effect, loses nothing, and a bad one changes nothing."""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import envoy_config as envoy
+import sidecar
+from peers import Upstream, connect, echo, get, reply
+
+
+class Load:
+    """Clients that call on keep-alive connections, one request after another, until stopped."""
+
+    def __init__(self, test, port, clients=8):
+        self.times, self.failures, self.count = [], [], 0
+        self.stopped = threading.Event()
+        self.threads = [threading.Thread(target=self._run, args=(test, port)) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, test, port):
+        client = None
+        while not self.stopped.is_set():
+            began = time.monotonic()
+            try:
+                client = client or connect(test, port)
+                answer = client.exchange(get())
+                if answer.status != 200:
+                    self.failures.append(answer.raw)
+                if answer.get("connection") == "close":
+                    client.close()
+                    client = None
+            except (OSError, EOFError) as error:
+                self.failures.append(repr(error))
+                client = None
+            self.times.append(time.monotonic() - began)
+        if client:
+            client.close()
+
+    def stop(self):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+    def percentile(self, share):
+        return sorted(self.times)[int(len(self.times) * share)]
+
+
+class Reload(unittest.TestCase):
+    def setUp(self):
+        self.upstream = Upstream(self)
+        self.port = sidecar.free_port()
+        self.reloads = 0
+
+    def start(self, config=None, **options):
+        self.proxy = sidecar.start(self, config or self.config(), **options)
+        return self.proxy
+
+    def config(self, routes=None, listeners=None, upstream=None):
+        return envoy.bootstrap(listeners or [envoy.http("in", self.port, routes)],
+                               [envoy.cluster(ports=[(upstream or self.upstream).port])])
+
+    def reload(self, config, how=None):
+        before = self.successes()
+        (how or self.proxy.write)(config)
+        sidecar.until(lambda: f"a reload; log:\n{self.proxy.log_tail()}", lambda: self.successes() > before)
+
+    def successes(self):
+        return self.proxy.log_text().count("configuration in force")
+
+    def text(self, text):
+        """A configuration whose one route answers with `text`."""
+        return self.config([{"match": {"prefix": "/"}, "direct_response": {
+            "status": 200, "body": {"inline_string": text}}}])
+
+    def test_200_reloads_under_load_fail_no_request(self):
+        rounds = 30 if sidecar.sanitized() else 200
+        self.start()
+        load = Load(self, self.port)
+        try:
+            for n in range(rounds):
+                # Each changes something: the route's timeout, and in turn the cluster or the listener.
+                config = self.config([envoy.route(timeout=f"{n + 10}s")])
+                if n % 3 == 1:
+                    config["static_resources"]["clusters"][0]["connect_timeout"] = f"{n + 1}s"
+                if n % 3 == 2:
+                    config["static_resources"]["listeners"][0]["per_connection_buffer_limit_bytes"] = 100000 + n
+                self.reload(config)
+        finally:
+            load.stop()
+        print(f"{len(load.times)} requests over {rounds} reloads: p50 {load.percentile(.5) * 1000:.1f} ms, "
+              f"p99 {load.percentile(.99) * 1000:.1f} ms, longest {max(load.times) * 1000:.1f} ms", file=sys.stderr)
+        self.assertEqual(load.failures[:5], [])
+        self.assertGreater(len(load.times), rounds)
+
+    def test_a_request_that_runs_survives_with_its_route(self):
+        go_on = threading.Event()
+
+        def slow(peer):
+            peer.read_request()
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nfour")
+            go_on.wait(sidecar.DEADLINE)
+            peer.send(b"more")
+            peer.hang()
+        self.upstream = Upstream(self, slow)
+        self.start()
+        client = connect(self, self.port)
+        client.send(get()).read_until(b"four")
+        self.reload(self.text("new"))
+        go_on.set()
+        self.assertEqual(client.read(4), b"more")
+        self.assertEqual(client.exchange(get()).body, b"new")
+
+    def test_a_new_route_takes_effect_on_a_live_connection(self):
+        self.start(self.text("old"))
+        client = connect(self, self.port)
+        self.assertEqual(client.exchange(get()).body, b"old")
+        self.reload(self.text("new"))
+        self.assertEqual(client.exchange(get()).body, b"new")
+
+    def test_a_bad_file_changes_nothing_and_is_told_everywhere(self):
+        self.start(self.text("good"))
+        client = connect(self, self.port)
+        bad = self.text("bad")
+        bad["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = 70000
+        self.proxy.write(bad)
+        self.proxy.wait_log("port_value: expected")
+        self.assertIn("70000", self.proxy.log_text())
+        self.assertEqual(client.exchange(get()).body, b"good")
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"good")
+        rejected = [n for n, v in self.proxy.stats().items() if "reject" in n or "fail" in n if v == 1]
+        self.assertTrue([n for n in rejected if "update_rejected" in n or "reload" in n], rejected)
+        self.assertIn("port_value", self.proxy.get("/server_info")[1])
+        self.assertIn("port_value", self.proxy.get("/config_dump")[1])
+        self.reload(self.text("better"))
+        self.assertEqual(client.exchange(get()).body, b"better")
+        self.assertNotIn("70000", self.proxy.get("/server_info")[1])
+
+    def test_a_file_that_is_written_in_place_or_touched_by_sighup_is_read(self):
+        self.start(self.text("old"))
+
+        def in_place(config):
+            with open(self.proxy.path, "w") as out:
+                out.write(self.proxy.text_of(config))
+        self.reload(self.text("in place"), in_place)
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"in place")
+        self.reload(None, lambda _: self.proxy.signal(signal.SIGHUP))
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"in place")
+
+    def test_a_configmaps_symlink_swap_is_seen(self):
+        # As kubelet does: proxy.yaml -> ..data/proxy.yaml, ..data -> ..version_n, and ..data is renamed over.
+        folder = tempfile.mkdtemp(prefix="pillion-configmap-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        self.admin = sidecar.address(sidecar.free_port())
+
+        def publish(version, config):
+            os.mkdir(os.path.join(folder, f"..v{version}"))
+            with open(os.path.join(folder, f"..v{version}", "proxy.yaml"), "w") as out:
+                out.write(sidecar.json.dumps({"admin": {"address": self.admin}} | config))
+            os.symlink(f"..v{version}", os.path.join(folder, "..data_tmp"))
+            os.rename(os.path.join(folder, "..data_tmp"), os.path.join(folder, "..data"))
+        publish(1, self.text("v1"))
+        os.symlink("..data/proxy.yaml", os.path.join(folder, "proxy.yaml"))
+        self.proxy = sidecar.Sidecar(None, directory=folder)
+        self.addCleanup(self.proxy.stop)
+        self.proxy.admin_port = self.admin["socket_address"]["port_value"]
+        self.proxy.wait_ready()
+        for version in (2, 3):
+            self.reload(self.text(f"v{version}"), lambda config: publish(version, config))
+            self.assertEqual(connect(self, self.port).exchange(get()).body, f"v{version}".encode())
+
+    def test_listeners_come_move_and_go(self):
+        self.start()
+        second, third = sidecar.free_port(), sidecar.free_port()
+        first = envoy.http("in", self.port)
+        self.reload(self.config(listeners=[first, envoy.http("more", second)]))
+        client = connect(self, second)
+        self.assertEqual(client.exchange(get()).status, 200)
+        self.reload(self.config(listeners=[first, envoy.http("more", third)]))
+        self.assertEqual(connect(self, third).exchange(get()).status, 200)
+        # The connection that is there hears of the end with its next response, and only then closes.
+        answer = client.exchange(get())
+        self.assertEqual((answer.status, answer.get("connection")), (200, "close"))
+        self.assertTrue(client.is_closed())
+        with self.assertRaises(ConnectionRefusedError):
+            connect(self, second)
+        self.reload(self.config(listeners=[first]))
+        sidecar.until("the port is closed", lambda: self.is_refused(third))
+        self.assertEqual(connect(self, self.port).exchange(get()).status, 200)
+
+    def is_refused(self, port):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) != 0
+
+    def test_an_address_in_use_refuses_the_reload_whole(self):
+        self.start(self.text("old"))
+        taken = Upstream(self).port
+        config = self.text("new")
+        config["static_resources"]["listeners"].append(envoy.http("more", taken))
+        self.proxy.write(config)
+        self.proxy.wait_log("in use")
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"old")
+
+    def test_a_cluster_that_moves_takes_its_requests_along(self):
+        other = Upstream(self, lambda peer: [peer.send(reply(b"other")) for _ in iter(peer.read_request, None)])
+        self.start()
+        client = connect(self, self.port)
+        self.assertEqual(client.exchange(get()).json()["connection"], 1)
+        self.reload(self.config(upstream=other))
+        self.assertEqual(client.exchange(get()).body, b"other")
+        sidecar.until("the old upstream's connection is closed",
+                      lambda: "cluster.app.upstream_cx_active" and self.proxy.stats()[
+                          "cluster.app.upstream_cx_active"] == 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
