@@ -78,7 +78,7 @@ class H1ServerConnection final : public io::Deferred,
   [[nodiscard]] uint64_t bytes_received() const noexcept { return received_; }
   [[nodiscard]] uint64_t bytes_sent() const noexcept;
   [[nodiscard]] size_t backlog() const noexcept;
-  [[nodiscard]] io::Transport& transport() noexcept { return *transport_; }
+  [[nodiscard]] io::Transport& transport() const noexcept { return *transport_; }
 
   // DownstreamStream
   void send_informational(const ResponseHead& head) override;
