@@ -23,7 +23,8 @@ void TcpProxy::start(std::unique_ptr<io::Transport> transport) {
   const bool plain = !state_->chain->tls;
   downstream_->start(*this);
   if (config_.max_connection_duration != Duration{}) {
-    worker_.loop.arm(duration_timer_, config_.max_connection_duration);
+    duration_timer_ = std::make_unique<io::Timer>(io::Timer::call<&TcpProxy::on_duration, TcpProxy>(), this);
+    worker_.loop.arm(*duration_timer_, config_.max_connection_duration);
   }
   if (plain) return begin();
   worker_.loop.arm(timer_, handshake_limit());
@@ -125,7 +126,7 @@ void TcpProxy::end(Failure failure, CloseMode mode) {
   ended_ = true;
   failure_ = failure;
   timer_.cancel();
-  duration_timer_.cancel();
+  duration_timer_.reset();
   if (failure.kind == FailureKind::kDraining) state_->tcp->downstream_cx_drain_close.inc();
   if (relay_) relay_->stop();
   const bool by_upstream = failure.kind == FailureKind::kUpstreamReset || !failure;

@@ -63,7 +63,7 @@ class TcpProxy final : public Connection,
   uint32_t attempts_ = 0;
   // The handshake's limit, then the idle timeout.
   io::Timer timer_ = io::Timer::of<&TcpProxy::on_timer>(this);
-  io::Timer duration_timer_ = io::Timer::of<&TcpProxy::on_duration>(this);
+  std::unique_ptr<io::Timer> duration_timer_;  // of max_connection_duration, which is rarely set
   bool connected_ = false;     // the client's TLS handshake is done
   bool ended_ = false;
 };

@@ -105,7 +105,7 @@ class Loop {
   bool stopping_ = false;
   IntrusiveList<ReadyTask, ReadyTag> ready_;
   IntrusiveList<ReadyTask, ReadyTag> next_;  // becomes ready_ at the end of the turn
-  IntrusiveList<Deferred, DeferredTag> dead_;
+  DeadQueue dead_;
   IntrusiveList<Socket, ReadyTag> unregistered_;
   Timer register_timer_ = Timer::of<&Loop::register_waiting>(this);
 };
