@@ -29,6 +29,7 @@ Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owne
                http::DownstreamStream& downstream)
     : worker_(worker), config_(config), owner_(owner), downstream_(&downstream), request_(arena_),
       read_limit_(io::Loop::kScratchBytes) {
+  worker.memory.stream_began();
   info_.connection = &owner.connection_info();
   info_.request = &request_;
   info_.times.ds_rx_begin = worker.loop.now();
@@ -47,7 +48,10 @@ void Stream::arm_duration(Duration limit) {
   worker_.loop.arm(*timer, limit);
 }
 
-Stream::~Stream() { DASSERT(ended_ && upstream_ == nullptr); }
+Stream::~Stream() {
+  DASSERT(ended_ && upstream_ == nullptr);
+  worker_.memory.stream_ended();
+}
 
 http::Headers& Stream::new_request_trailers() {
   request_trailers_ = arena_.create<http::Headers>(arena_);
