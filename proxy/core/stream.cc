@@ -141,6 +141,7 @@ void Stream::start_attempt() {
   response_ = nullptr;
   info_.upstream.remote = host->address();
   info_.upstream.host_name = host->hostname();
+  info_.upstream.transport_failure = {};
   info_.times.us_cx_begin = worker_.loop.now();
   route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1, !config_.suppress_envoy_headers);
   announce_timeout();

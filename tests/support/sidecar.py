@@ -57,6 +57,11 @@ def until(what, condition, seconds=DEADLINE):
         time.sleep(0.01)
 
 
+def read(path):
+    with open(path, errors="replace") as file:
+        return file.read()
+
+
 def free_port():
     """Below the ephemeral range, so that no client's port collides with it."""
     while True:
@@ -158,8 +163,7 @@ class Sidecar:
             raise AssertionError(f"the proxy ended badly (exit {died}, {self.process.returncode}):\n{log[-6000:]}")
 
     def log_text(self):
-        with open(os.path.join(self.dir, "log"), errors="replace") as log:
-            return log.read()
+        return read(os.path.join(self.dir, "log"))
 
     def log_tail(self):
         return self.log_text()[-4000:]
@@ -217,9 +221,7 @@ class Sidecar:
         path = os.path.join(self.dir, "access.log")
         if not os.path.exists(path):
             return []
-        with open(path, errors="replace") as lines:
-            complete = [line for line in lines.read().split("\n")[:-1]]
-        return [json.loads(line) if line.startswith("{") else line for line in complete]
+        return [json.loads(line) if line.startswith("{") else line for line in read(path).split("\n")[:-1]]
 
     def wait_access_log(self, count):
         until(lambda: f"{count} access log lines, have {self.access_log()}", lambda: len(self.access_log()) >= count)

@@ -111,7 +111,7 @@ inline bool has_input(int fd) {
 }
 
 // Records; reads all there is on each on_readable unless told otherwise.
-struct RecordingObserver : io::TransportObserver {
+struct RecordingObserver final : io::TransportObserver {
   void on_connected() override {
     log += "connected ";
     if (then) then();

@@ -321,7 +321,8 @@ TEST_F(ClientTest, AResponseIsReadEvenIfWritingTheRequestFailed) {
 TEST_F(ClientTest, BackPressureWorksBothWays) {
   origin->window = 100;
   begin_upload(Framing::kLength, 5000);
-  upstream->send_body(std::string(5000, 'x'), true);
+  const std::string large(5000, 'x');
+  upstream->send_body(large, true);
   batch.flush();
   EXPECT_TRUE(upstream->is_backed_up());
   size_t got = 0;
