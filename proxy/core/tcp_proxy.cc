@@ -9,6 +9,9 @@ namespace pillion::core {
 
 using CloseMode = io::Transport::CloseMode;
 
+// Idle ones are many (tests/perf/connection_memory_test.cc).
+static_assert(sizeof(TcpProxy) <= 344);
+
 TcpProxy::TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state, const ConnectionInfo& info)
     : Connection(owner, std::move(state), info),
       worker_(worker),

@@ -50,6 +50,9 @@ void apply_options(int fd, const SocketOptions& o) noexcept {
   if (o.transparent) set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
 }
 
+// Every idle connection has one (tests/perf/connection_memory_test.cc).
+static_assert(sizeof(Socket) <= 80);
+
 Socket::Socket(Loop& loop, int fd, bool connecting) noexcept
     : loop_(loop), fd_(fd), connecting_(connecting) {}
 
