@@ -30,43 +30,70 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
  protected:
   static constexpr size_t kConnections = 400;
 
-  ConnectionMemory() {
-    const std::string manager = str("{ stat_prefix: web, ", kRoutes, ", http_filters: [ ", kRouter, " ] }");
-    config_ = std::make_unique<ParsedListener>(listener({}, chain({}, filter(kManagerType, manager))));
-    EXPECT_EQ(config_->messages, "");
+  void listen(std::string_view filter) {
+    config_ = std::make_unique<ParsedListener>(listener({}, chain({}, filter)));
+    ASSERT_EQ(config_->messages, "");
     testing::Fd fd = testing::loopback_listener();
     address_ = testing::local_address_of(fd.get());
     ListenerOwner& owner = *this;
     listener_ = std::make_unique<Listener>(context_, owner, config_->value, fd.release());
   }
   ~ConnectionMemory() override {
+    if (listener_ == nullptr) return;
     listener_->close_connections();
     loop_.delete_later(std::move(listener_));
     loop_.run_once(false);
   }
 
   // Connects and makes one request; idle afterwards.
-  testing::Fd open_idle() {
+  testing::Fd open_http() {
     testing::Fd client = testing::connect_to(address_);
     testing::send_all(client.get(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(client.get()); }));
     EXPECT_EQ(testing::receive(client.get()).substr(0, 15), "HTTP/1.1 200 OK");
     return client;
   }
+  // Connects through to origin_ and says something both ways.
+  testing::Fd open_tcp() {
+    testing::Fd client = testing::connect_to(address_);
+    testing::send_all(client.get(), "hello");
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(origin_.get()); }));
+    testing::Fd server(::accept4(origin_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(server.get()); }));
+    EXPECT_EQ(testing::receive(server.get()), "hello");
+    testing::send_all(server.get(), "you too");
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(client.get()); }));
+    EXPECT_EQ(testing::receive(client.get()), "you too");
+    servers_.push_back(std::move(server));
+    return client;
+  }
+  void add_origin() {
+    origin_ = testing::loopback_listener();
+    std::vector<upstream::HostInfo> hosts(1);
+    hosts[0].address = testing::local_address_of(origin_.get());
+    auto cluster = std::make_shared<upstream::ClusterConfig>();
+    cluster->name = cluster->stat_name = "db";
+    clusters_.set({cluster, upstream::make_host_set(hosts, nullptr)});
+  }
   // Every one has entered epoll, and nothing waits for the end of a turn.
   void settle() { testing::run_for(loop_, std::chrono::milliseconds(30)); }
 
-  [[nodiscard]] size_t bytes_each() {
+  template <typename Open>
+  [[nodiscard]] size_t bytes_each(Open&& open) {
     std::vector<testing::Fd> clients;
     clients.reserve(kConnections);
+    servers_.reserve(kConnections + 3);
     // Free lists, stats blocks and the chain's state are not a connection's.
-    for (int i = 0; i < 3; ++i) open_idle();
+    for (int i = 0; i < 3; ++i) open();
+    servers_.clear();
     settle();
     const size_t before = bytes_in_use();
-    for (size_t i = 0; i < kConnections; ++i) clients.push_back(open_idle());
+    for (size_t i = 0; i < kConnections; ++i) clients.push_back(open());
     settle();
     EXPECT_EQ(listener_->connection_count(), kConnections);
-    return (bytes_in_use() - before) / kConnections;
+    const size_t each = (bytes_in_use() - before) / kConnections;
+    RecordProperty("bytes_each", static_cast<int>(each));
+    return each;
   }
 
  private:
@@ -84,11 +111,21 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
   std::unique_ptr<ParsedListener> config_;
   io::Address address_;
   std::unique_ptr<Listener> listener_;
+  testing::Fd origin_;
+  std::vector<testing::Fd> servers_;
 };
 
 TEST_F(ConnectionMemory, OfAnIdleHttp1ConnectionIsAtMost512Bytes) {
+  listen(filter(kManagerType, str("{ stat_prefix: web, ", kRoutes, ", http_filters: [ ", kRouter, " ] }")));
   // The connection with its codec, and its socket: two allocations.
-  EXPECT_LE(bytes_each(), 512u);
+  EXPECT_LE(bytes_each([this] { return open_http(); }), 512u);
+}
+
+TEST_F(ConnectionMemory, OfAnIdlePairOfTcpConnectionsIsAtMost800Bytes) {
+  add_origin();
+  listen(filter(kTcpProxyType, tcp_proxy()));
+  // Proxy, relay, upstream connection and two sockets: five allocations.
+  EXPECT_LE(bytes_each([this] { return open_tcp(); }), 800u);
 }
 
 }  // namespace
