@@ -10,7 +10,7 @@ namespace pillion::core {
 using CloseMode = io::Transport::CloseMode;
 
 // Idle ones are many (tests/perf/connection_memory_test.cc).
-static_assert(sizeof(TcpProxy) <= 344);
+static_assert(sizeof(TcpProxy) <= 320);
 
 TcpProxy::TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state, const ConnectionInfo& info)
     : Connection(owner, std::move(state), info),
@@ -76,7 +76,6 @@ void TcpProxy::connect() {
   upstream::Host* host = cluster_->pick(context, &failure);
   if (host == nullptr) return end(failure, CloseMode::kOrderly);
   ++attempts_;
-  upstream_address_ = host->address();
   if (upstream_) worker_.loop.delete_later(std::move(upstream_));
   upstream_ = std::make_unique<upstream::TcpConnection>(worker_.loop, *cluster_, *host,
                                                         static_cast<upstream::TcpConnection::Owner&>(*this));
@@ -92,7 +91,7 @@ void TcpProxy::on_tcp_failed(Failure failure) {
 
 void TcpProxy::on_tcp_connected() {
   connected_at_ = worker_.loop.now();
-  relay_ = std::make_unique<TcpRelay>(worker_.loop, worker_.batch, static_cast<TcpRelay::Observer&>(*this));
+  relay_ = std::make_unique<TcpRelay>(worker_.batch, static_cast<TcpRelay::Observer&>(*this));
   touch();
   relay_->start(*downstream_, upstream_->transport(), {});
   if (!ended_) downstream_->resume(io::PauseReason::kBusy);
@@ -169,9 +168,11 @@ void TcpProxy::describe(StreamInfo& info) const {
   info.upstream_wire_sent = received_;
   info.upstream_wire_received = sent_;
   info.upstream.attempts = attempts_;
-  info.upstream.remote = upstream_address_;
   if (cluster_) info.upstream.cluster = cluster_->config().name;
-  if (upstream_) info.upstream.host_name = upstream_->host().hostname();
+  if (upstream_) {
+    info.upstream.remote = upstream_->host().address();
+    info.upstream.host_name = upstream_->host().hostname();
+  }
   info.times.ds_rx_begin = info_.begin;
   info.times.us_cx_end = connected_at_;
   info.times.end = worker_.loop.now();

@@ -31,11 +31,11 @@ struct TcpRelay::Outgoing {
 };
 thread_local FreeList TcpRelay::Outgoing::free_blocks{kBlockBytes, 64};
 
-TcpRelay::TcpRelay(io::Loop& loop, io::WriteBatch& batch, Observer& observer)
-    : loop_(loop), batch_(batch), observer_(observer), down_(*this, Side::kDownstream), up_(*this, Side::kUpstream) {
+TcpRelay::TcpRelay(io::WriteBatch& batch, Observer& observer)
+    : batch_(batch), observer_(observer), down_(*this, Side::kDownstream), up_(*this, Side::kUpstream) {
   static_assert(sizeof(Outgoing) <= Outgoing::kBlockBytes);
   // Idle relays are many (databases, queues); tests/perf/connection_memory_test.cc.
-  static_assert(sizeof(TcpRelay) <= 144);
+  static_assert(sizeof(TcpRelay) <= 136);
 }
 
 void TcpRelay::start(io::Transport& downstream, io::Transport& upstream, std::string_view early) {
@@ -103,7 +103,7 @@ void TcpRelay::Direction::on_readable() {
 }
 
 void TcpRelay::Direction::copy() {
-  const std::span<char> room = relay_.loop_.scratch();
+  const std::span<char> room = relay_.batch_.loop().scratch();
   const io::IoResult r = from_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk:

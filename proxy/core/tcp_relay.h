@@ -32,7 +32,7 @@ class TcpRelay {
     ~Observer() = default;
   };
 
-  TcpRelay(io::Loop& loop, io::WriteBatch& batch, Observer& observer);
+  TcpRelay(io::WriteBatch& batch, Observer& observer);
   // Takes over the observation of both transports.  `early` are bytes already read from downstream.
   void start(io::Transport& downstream, io::Transport& upstream, std::string_view early);
   // Silences both; call before the transports are closed.
@@ -75,7 +75,6 @@ class TcpRelay {
   void fail(Side side, Failure failure);
   void direction_done();
 
-  io::Loop& loop_;
   io::WriteBatch& batch_;
   Observer& observer_;
   Direction down_;  // from downstream

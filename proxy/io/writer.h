@@ -35,6 +35,7 @@ class WriteBatch final : private ReadyTask {
   WriteBatch& operator=(const WriteBatch&) = delete;
   // Sends what the current Writer gathered.
   void flush();
+  [[nodiscard]] Loop& loop() noexcept { return loop_; }
 
  private:
   friend class Writer;

@@ -121,11 +121,11 @@ TEST_F(ConnectionMemory, OfAnIdleHttp1ConnectionIsAtMost512Bytes) {
   EXPECT_LE(bytes_each([this] { return open_http(); }), 512u);
 }
 
-TEST_F(ConnectionMemory, OfAnIdlePairOfTcpConnectionsIsAtMost800Bytes) {
+TEST_F(ConnectionMemory, OfAnIdlePairOfTcpConnectionsIsAtMost768Bytes) {
   add_origin();
   listen(filter(kTcpProxyType, tcp_proxy()));
   // Proxy, relay, upstream connection and two sockets: five allocations.
-  EXPECT_LE(bytes_each([this] { return open_tcp(); }), 800u);
+  EXPECT_LE(bytes_each([this] { return open_tcp(); }), 768u);
 }
 
 }  // namespace
