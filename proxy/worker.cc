@@ -1,6 +1,5 @@
 #include "proxy/worker.h"
 
-#include <malloc.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -8,21 +7,14 @@
 #include <random>
 #include <string>
 
-#include "proxy/base/arena.h"
 #include "proxy/base/assert.h"
-#include "proxy/base/buffer.h"
 #include "proxy/base/str.h"
-#include "proxy/core/stream.h"
 
 namespace pillion {
 namespace {
 
 // How often a worker that has paused for want of descriptors looks whether others closed some.
 constexpr Duration kResumeDelay = std::chrono::milliseconds(100);
-// When this many connections are gone their memory is given back, after a pause in which others may
-// come: it is worth some milliseconds once, not at every ebb.
-constexpr int64_t kManyGone = 512;
-constexpr Duration kTrimDelay = std::chrono::seconds(10);
 
 void block_signals() {
   sigset_t all;
@@ -62,7 +54,6 @@ void Worker::stop() {
 
 void Worker::shut_down() {
   resume_timer_.cancel();
-  trim_timer_.cancel();
   retired_timer_.cancel();
   close_connections();
   for (Slot& slot : listeners_) loop_.delete_later(std::move(slot.listener));
@@ -162,26 +153,9 @@ core::Listener* Worker::find_listener(const io::Address& destination) {
   return any;
 }
 
-void Worker::count_connection(int change) {
-  connections_ += change;
-  peak_connections_ = std::max(peak_connections_, connections_);
-  if (peak_connections_ - connections_ < kManyGone || trim_timer_.is_armed()) return;
-  loop_.arm(trim_timer_, kTrimDelay);
-}
-
-// malloc keeps what was freed below something that lives, which after a crowd is nearly all of it.
-void Worker::trim_memory() {
-  peak_connections_ = connections_;
-  Arena::trim_free_list();
-  Slab::trim_free_list(0);
-  core::Stream::trim_free_list();
-  ::malloc_trim(0);
-}
-
 bool Worker::may_accept() { return budget_.used.load(std::memory_order_relaxed) < budget_.limit; }
 
 void Worker::on_connection_count(int change) {
-  count_connection(change);
   const int64_t used = budget_.used.fetch_add(change, std::memory_order_relaxed) + change;
   if (change > 0 && used >= budget_.limit) return pause_accepting();
   if (change < 0 && accepting_paused_) try_resume();

@@ -87,8 +87,6 @@ class Worker final : private core::ListenerOwner {
   void pause_accepting();
   void try_resume();
   void shut_down();
-  void count_connection(int change);
-  void trim_memory();
 
   const uint16_t index_;
   ConnectionBudget& budget_;
@@ -102,10 +100,6 @@ class Worker final : private core::ListenerOwner {
   stats::BlockRef<stats::ServerStats> stats_;
   io::Timer resume_timer_ = io::Timer::of<&Worker::try_resume>(this);
   io::Timer retired_timer_ = io::Timer::of<&Worker::end_retired>(this);
-  io::Timer trim_timer_ = io::Timer::of<&Worker::trim_memory>(this);
-  // Downstream connections, and the most there were since memory was last given back.
-  int64_t connections_ = 0;
-  int64_t peak_connections_ = 0;
   bool accepting_paused_ = false;
   std::thread thread_;
 };

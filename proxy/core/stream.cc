@@ -24,7 +24,6 @@ static_assert(sizeof(Stream) <= 1024, "a stream is one free-list block (design s
 
 void* Stream::operator new(size_t) { return free_streams.take(); }
 void Stream::operator delete(void* memory) noexcept { free_streams.give(memory); }
-void Stream::trim_free_list() noexcept { free_streams.trim(0); }
 
 Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner,
                http::DownstreamStream& downstream)

@@ -61,8 +61,6 @@ class Stream final : public io::Deferred,
   ~Stream() override;
   static void* operator new(size_t size);
   static void operator delete(void* memory) noexcept;
-  // Gives back the memory that this thread keeps for streams to come.
-  static void trim_free_list() noexcept;
 
   http::RequestHead& request_head() noexcept { return request_; }
   http::Headers& new_request_trailers();
