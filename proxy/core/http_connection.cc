@@ -90,6 +90,12 @@ void HttpConnection::end_stream() {
   Stream* stream = std::exchange(stream_, nullptr);
   stream->close();
   worker_.loop.delete_later(stream);
+  count_bytes();
+  added_before_ = server_->bytes_added();
+}
+
+// What the last response left in the writer is known only at the end of the connection.
+void HttpConnection::count_bytes() {
   http_stats().downstream_cx_rx_bytes_total.add(server_->bytes_received() - counted_received_);
   http_stats().downstream_cx_tx_bytes_total.add(server_->bytes_sent() - counted_sent_);
   counted_received_ = server_->bytes_received();
@@ -143,10 +149,14 @@ void HttpConnection::on_server_closed(Failure failure) {
   duration_timer_.cancel();
   if (stream_ != nullptr) http_stats().downstream_cx_destroy_active_rq.inc();
   end_stream();
+  count_bytes();
   http_stats().downstream_cx_active.dec();
   http_stats().downstream_cx_http1_active.dec();
   if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
+  const bool by_client = failure.kind == FailureKind::kDownstreamClosed || failure.kind == FailureKind::kDownstreamReset ||
+                         failure.kind == FailureKind::kRequestTruncated;
+  (by_client ? http_stats().downstream_cx_destroy_remote : http_stats().downstream_cx_destroy_local).inc();
   http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
   info_.transport_failure = server_->transport().failure_reason();
   owner_.on_connection_closed(*this, failure);

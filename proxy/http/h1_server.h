@@ -75,6 +75,7 @@ class H1ServerConnection final : public io::Deferred,
   [[nodiscard]] uint32_t requests() const noexcept { return requests_; }
   [[nodiscard]] uint64_t bytes_received() const noexcept { return received_; }
   [[nodiscard]] uint64_t bytes_sent() const noexcept { return writer_.bytes_sent(); }
+  [[nodiscard]] uint64_t bytes_added() const noexcept { return writer_.bytes_added(); }
   [[nodiscard]] size_t backlog() const noexcept { return writer_.backlog(); }
   [[nodiscard]] io::Transport& transport() noexcept { return *transport_; }
 
