@@ -148,6 +148,9 @@ void HttpConnection::on_server_closed(Failure failure) {
   http_stats().downstream_cx_http1_active.dec();
   if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
+  const bool by_client = failure.kind == FailureKind::kDownstreamClosed || failure.kind == FailureKind::kDownstreamReset ||
+                         failure.kind == FailureKind::kRequestTruncated;
+  (by_client ? http_stats().downstream_cx_destroy_remote : http_stats().downstream_cx_destroy_local).inc();
   http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
   owner_.on_connection_closed(*this, failure);
 }

@@ -93,6 +93,12 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config, const Conne
       headers.set(HeaderId::kXForwardedFor,
                   route::join(headers.arena(), {before, before.empty() ? "" : ",", address}));
     }
+    // We are the first of our network that the client meets: who it is, for those behind us.
+    if (connection.remote.is_ip()) {
+      char text[io::Address::kMaxText];
+      headers.set(HeaderId::kXEnvoyExternalAddress,
+                  headers.arena().copy({text, connection.remote.format(text, false)}));
+    }
     // Without trusted hops in front, what the client says of its protocol is a claim.
     if (config.xff_num_trusted_hops == 0) headers.remove(HeaderId::kXForwardedProto);
   }

@@ -79,6 +79,10 @@ bool Stream::prepare(bool) {
   }
   if (request_.authority.empty() && request_.protocol == http::Protocol::kHttp10) {
     request_.authority = config_.default_host_http10;
+    if (request_.authority.empty()) {
+      fail({FailureKind::kMissingHost});
+      return false;
+    }
   }
   if (const io::Address client = forwarded_client(request_.headers, config_); client.is_ip()) {
     auto* connection = arena_.create<ConnectionInfo>(*info_.connection);
@@ -279,9 +283,9 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   body_.clear();
   keep_body_ = false;
   count_upstream_status(head.status);
-  finalize_response(head);
   info_.response = &head;
-  info_.response_code = head.status;
+  info_.response_code = head.status;  // fields that are added may name it
+  finalize_response(head);
   info_.response_details = "via_upstream";
   info_.times.ds_tx_begin = worker_.loop.now();
   // A large body is read in small pieces until the client proved to take them.

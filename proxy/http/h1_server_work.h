@@ -35,6 +35,7 @@ struct H1ServerConnection::Work {
   io::Timer linger_timer;
   uint64_t counted_received;  // by count_traffic(), of all of the connection's
   uint64_t counted_sent = 0;  // of writer's
+  uint64_t added_before = 0;  // to the writer, by the exchanges that ended
   uint32_t lingered = 0;      // bytes dropped since our FIN
   Method method = Method::kGet;
   Protocol protocol = Protocol::kHttp11;

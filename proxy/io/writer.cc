@@ -130,6 +130,13 @@ void Writer::fail() {
   observer_.on_write_failed();
 }
 
+uint64_t Writer::bytes_added() const noexcept {
+  uint64_t bytes = sent_ + backlog_.size();
+  if (batch_.owner_ != this) return bytes;
+  for (int i = 0; i < batch_.count_; ++i) bytes += batch_.pieces_[i].iov_len;
+  return bytes;
+}
+
 size_t Writer::backlog() const noexcept {
   return backlog_.size() + (transport_ == nullptr ? 0 : transport_->pending_write());
 }

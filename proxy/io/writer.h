@@ -94,6 +94,8 @@ class Writer {
   void flush_batch() { batch_.flush(); }
   [[nodiscard]] bool has_failed() const noexcept { return failed_; }
   [[nodiscard]] uint64_t bytes_sent() const noexcept { return sent_; }
+  // Those, and what still waits for the batch's flush or for the peer.
+  [[nodiscard]] uint64_t bytes_added() const noexcept;
   // Forgets everything; the transport is about to close.
   void detach() noexcept;
 

@@ -18,7 +18,8 @@ import programs
 import sidecar
 from peers import Upstream, reply
 
-CASES = ["get", "post with a length", "post in chunks", "trailers", "expect", "head", "large", "keep-alive", "concurrent"]
+CASES = ["get", "post with a length", "post in chunks", "trailers", "expect", "head", "large", "keep-alive",
+         "concurrent"]
 LARGE = 8 << 20
 
 
@@ -33,8 +34,8 @@ def origin(peer):
         if path.startswith("/bytes/"):
             body = b"x" * int(path[7:])
         if path == "/trailers":
-            peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n%x\r\n%s\r\n0\r\nX-End: yes\r\n\r\n"
-                      % (len(body), body))
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n"
+            peer.send(head, b"%x\r\n%s\r\n0\r\nX-End: yes\r\n\r\n" % (len(body), body))
             continue
         head = reply(body, "Content-Type: application/json")
         peer.send(head[:len(head) - len(body)] if method == "HEAD" else head)
@@ -45,7 +46,8 @@ class Clients(unittest.TestCase):
     def setUpClass(cls):
         cls.upstream = Upstream(cls, origin)
         cls.port = sidecar.free_port()
-        routes = [{"match": {"path": "/direct"}, "direct_response": {"status": 200, "body": {"inline_string": "direct"}}},
+        routes = [{"match": {"path": "/direct"},
+                   "direct_response": {"status": 200, "body": {"inline_string": "direct"}}},
                   envoy.route()]
         cls.proxy = sidecar.start(cls, envoy.bootstrap(
             [envoy.http("in", cls.port, routes)], [envoy.cluster(ports=[cls.upstream.port], circuit_breakers={
@@ -87,7 +89,8 @@ class Curl(Clients):
     def test_post_in_chunks(self):
         data = os.urandom(100_000)
         seen = self.echoed("-H", "Transfer-Encoding: chunked", "--data-binary", "@-", self.base + "/post", data=data)
-        self.assertEqual((seen["length"], seen["chunked"], seen["digest"]), (100_000, True, hashlib.sha256(data).hexdigest()))
+        self.assertEqual((seen["length"], seen["chunked"], seen["digest"]),
+                         (100_000, True, hashlib.sha256(data).hexdigest()))
 
     def test_chunks_with_trailers(self):
         # Its --data cannot send trailers; it reads them, and prints them with -i after the body.
@@ -110,7 +113,8 @@ class Curl(Clients):
 
     def test_large(self):
         data = os.urandom(LARGE)
-        seen = self.echoed("-T", "-", "-H", f"Content-Length: {LARGE}", "-H", "Transfer-Encoding:", self.base + "/put", data=data)
+        seen = self.echoed("-T", "-", "-H", f"Content-Length: {LARGE}", "-H", "Transfer-Encoding:",
+                           self.base + "/put", data=data)
         self.assertEqual((seen["method"], seen["digest"]), ("PUT", hashlib.sha256(data).hexdigest()))
         self.assertEqual(len(self.curl(f"{self.base}/bytes/{LARGE}")[0]), LARGE)
 

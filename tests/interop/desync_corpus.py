@@ -67,7 +67,8 @@ CHUNK_STARTS = (
     b"0x5\r\nhello\r\n", b"0X5\r\nhello\r\n", b"+5\r\nhello\r\n", b"-5\r\nhello\r\n", b" 5\r\nhello\r\n",
     b"\t5\r\nhello\r\n", b"5\nhello\r\n", b"5\rhello\r\n", b"5\r\r\nhello\r\n", b"5\n\r\nhello\r\n",
     b"5\r\nhello\n", b"5\r\nhello\r", b"5\r\nhello", b"5\r\nhello\n\r\n", b"5\r\nhelloXX", b"5\r\nhell\r\n",
-    b"5\r\nhello!\r\n", b"g\r\nhello\r\n", b"\r\nhello\r\n", b";x\r\nhello\r\n", b"5 6\r\nhello\r\n", b"5,\r\nhello\r\n",
+    b"5\r\nhello!\r\n", b"g\r\nhello\r\n", b"\r\nhello\r\n", b";x\r\nhello\r\n", b"5 6\r\nhello\r\n",
+    b"5,\r\nhello\r\n",
     b"5.0\r\nhello\r\n", b"5h\r\nhello\r\n", b"\x005\r\nhello\r\n", b"5\x00\r\nhello\r\n", b"5\x0b\r\nhello\r\n",
     b"5;\x00\r\nhello\r\n", b"5;a\nb\r\nhello\r\n", b"5;a\rb\r\nhello\r\n", b"5;a=\"\n\"\r\nhello\r\n",
     b"10000000000000005\r\nhello\r\n", b"ffffffffffffffff\r\nhello\r\n", b"fffffffffffffffffffff\r\nhello\r\n",
@@ -77,17 +78,23 @@ CHUNK_STARTS = (
 # What stands where the end of a chunked body should be.
 CHUNK_ENDS = (
     b"0\n\r\n", b"0\r\n\n", b"0\r\r\n", b"0\n\n", b"0\r\nX: 1\n\r\n", b"0\r\nX : 1\r\n\r\n", b"0\r\n X: 1\r\n\r\n",
-    b"0\r\nX: 1\r\n 2\r\n\r\n", b"0\r\nX\r\n\r\n", b"0\r\n: 1\r\n\r\n", b"0\r\nX: \x00\r\n\r\n", b"0\r\nX: 1\r2\r\n\r\n",
+    b"0\r\nX: 1\r\n 2\r\n\r\n", b"0\r\nX\r\n\r\n", b"0\r\n: 1\r\n\r\n", b"0\r\nX: \x00\r\n\r\n",
+    b"0\r\nX: 1\r2\r\n\r\n",
     b"0\r\nContent-Length: 5\r\n\r\n", b"0\r\nTransfer-Encoding: chunked\r\n\r\n", b"0\r\nHost: b\r\n\r\n",
     b"0\r\n" + HIDDEN, b"0x0\r\n\r\n", b"-0\r\n\r\n", b"0;\x00\r\n\r\n", b"\r\n\r\n",
 )
 
 START_LINES = (
-    b"GET  /@ HTTP/1.1", b"GET /@  HTTP/1.1", b" GET /@ HTTP/1.1", b"GET\t/@ HTTP/1.1", b"GET /@\tHTTP/1.1", b"GET /@ HTTP/1.1 ",
-    b"GET /@ HTTP/1.1\t", b"GET /@\x0bHTTP/1.1", b"GET /@\xa0HTTP/1.1", b"GET /@ a HTTP/1.1", b"GET /@", b"GET /@ ", b"/@ HTTP/1.1",
-    b"GET  HTTP/1.1", b"GET HTTP/1.1", b"GET /@ http/1.1", b"GET /@ HTTP/1.10", b"GET /@ HTTP/01.1", b"GET /@ HTTP/1", b"GET /@ HTTP/1.",
-    b"GET /@ HTTP/.1", b"GET /@ HTTP/1.1.1", b"GET /@ HTTP/ 1.1", b"GET /@ HTTP /1.1", b"GET /@ HTTP/1.2", b"GET /@ HTTP/0.9",
-    b"GET /@ HTTP/2.0", b"GET /@ HTTP/3", b"GET /@ HTCPCP/1.1", b"GET /@ SHTTP/1.1", b"G\x00T /@ HTTP/1.1", b"G(T /@ HTTP/1.1",
+    b"GET  /@ HTTP/1.1", b"GET /@  HTTP/1.1", b" GET /@ HTTP/1.1", b"GET\t/@ HTTP/1.1", b"GET /@\tHTTP/1.1",
+    b"GET /@ HTTP/1.1 ",
+    b"GET /@ HTTP/1.1\t", b"GET /@\x0bHTTP/1.1", b"GET /@\xa0HTTP/1.1", b"GET /@ a HTTP/1.1", b"GET /@", b"GET /@ ",
+    b"/@ HTTP/1.1",
+    b"GET  HTTP/1.1", b"GET HTTP/1.1", b"GET /@ http/1.1", b"GET /@ HTTP/1.10", b"GET /@ HTTP/01.1",
+    b"GET /@ HTTP/1", b"GET /@ HTTP/1.",
+    b"GET /@ HTTP/.1", b"GET /@ HTTP/1.1.1", b"GET /@ HTTP/ 1.1", b"GET /@ HTTP /1.1", b"GET /@ HTTP/1.2",
+    b"GET /@ HTTP/0.9",
+    b"GET /@ HTTP/2.0", b"GET /@ HTTP/3", b"GET /@ HTCPCP/1.1", b"GET /@ SHTTP/1.1", b"G\x00T /@ HTTP/1.1",
+    b"G(T /@ HTTP/1.1",
     b"GET: /@ HTTP/1.1", b"G\xc9T /@ HTTP/1.1", b"GET /@\x00 HTTP/1.1", b"GET /@\x7f HTTP/1.1", b"GET /@\x01 HTTP/1.1",
     b"GET /@\r HTTP/1.1", b"GET /@\n HTTP/1.1", b"GET \\/@ HTTP/1.1", b"GET a HTTP/1.1", b"GET * HTTP/1.1",
     b"GET http://b/@ HTTP/1.1", b"GET http://a:81/@ HTTP/1.1", b"GET http:// HTTP/1.1", b"GET http:/@ HTTP/1.1",
@@ -95,16 +102,21 @@ START_LINES = (
 )
 
 HOSTS = (
-    b"", b"Host: a\r\nHost: a\r\n", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nhost: b\r\n", b"Host : a\r\n", b"Host: a b\r\n",
-    b"Host: a, b\r\n", b"Host: a@b\r\n", b"Host: a/b\r\n", b"Host: a?b\r\n", b"Host: a#b\r\n", b"Host: a\\b\r\n", b"Host: a:b\r\n",
-    b"Host: a:80:80\r\n", b"Host: a\x00b\r\n", b"Host: [::1\r\n", b"Host: ::1\r\n", b" Host: a\r\n", b"Host: a\r\n Host: b\r\n",
+    b"", b"Host: a\r\nHost: a\r\n", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nhost: b\r\n", b"Host : a\r\n",
+    b"Host: a b\r\n",
+    b"Host: a, b\r\n", b"Host: a@b\r\n", b"Host: a/b\r\n", b"Host: a?b\r\n", b"Host: a#b\r\n", b"Host: a\\b\r\n",
+    b"Host: a:b\r\n",
+    b"Host: a:80:80\r\n", b"Host: a\x00b\r\n", b"Host: [::1\r\n", b"Host: ::1\r\n", b" Host: a\r\n",
+    b"Host: a\r\n Host: b\r\n",
     b"Host\x00: a\r\n", b"Host: a:65536x\r\n",
 )
 
 # Whole fields that are no fields.
 BAD_FIELDS = (
-    b"X : 1", b"X\t: 1", b": 1", b" : 1", b"X", b"", b"X@Y: 1", b"X(: 1", b"X\x00: 1", b"X\x7f: 1", b"X\xe9: 1", b"X Y: 1", b"\"X\": 1",
-    b"X: \x00", b"X: \x01", b"X: \x7f", b"X: 1\r2", b"X: 1\n2", b"X: 1\r\n 2", b"X: 1\r\n\t2", b"X: 1\r\r", b"X: 1\n", b"[X]: 1", b"X{}: 1",
+    b"X : 1", b"X\t: 1", b": 1", b" : 1", b"X", b"", b"X@Y: 1", b"X(: 1", b"X\x00: 1", b"X\x7f: 1", b"X\xe9: 1",
+    b"X Y: 1", b"\"X\": 1",
+    b"X: \x00", b"X: \x01", b"X: \x7f", b"X: 1\r2", b"X: 1\n2", b"X: 1\r\n 2", b"X: 1\r\n\t2", b"X: 1\r\r",
+    b"X: 1\n", b"[X]: 1", b"X{}: 1",
 )
 
 REFUSED = (

@@ -18,11 +18,16 @@ EMPTY = b"Content-Length: 0\r\n\r\n"
 POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 
 STATUS_LINES = (
-    b"HTTP/1.1 2000 OK", b"HTTP/1.1 20 OK", b"HTTP/1.1 OK", b"HTTP/1.1  200 OK", b" HTTP/1.1 200 OK", b"HTTP/1.1\t200 OK",
-    b"HTTP/1.1 2x0 OK", b"HTTP/1.1 -20 OK", b"HTTP/1.1 000 OK", b"HTTP/1.1 099 OK", b"HTTP/1.1 200OK", b"http/1.1 200 OK",
-    b"HTTP/2.0 200 OK", b"HTTP/1.10 200 OK", b"HTTP/1 200 OK", b"HTTP/0.9 200 OK", b"HTTP/1.1.1 200 OK", b"HTTP 200 OK", b"200 OK",
-    b"ICY 200 OK", b"HTTP/1.1 200 O\x00K", b"HTTP/1.1 200 O\rK", b"HTTP/1.1 \xef\xbc\x92\xef\xbc\x90\xef\xbc\x90 OK", b"\x00",
-    b"<html>", b"GET / HTTP/1.1", b"220 smtp.example ESMTP", b"\x16\x03\x01\x02\x00\x01", b"HTTP/1.1 101 Switching Protocols",
+    b"HTTP/1.1 2000 OK", b"HTTP/1.1 20 OK", b"HTTP/1.1 OK", b"HTTP/1.1  200 OK", b" HTTP/1.1 200 OK",
+    b"HTTP/1.1\t200 OK",
+    b"HTTP/1.1 2x0 OK", b"HTTP/1.1 -20 OK", b"HTTP/1.1 000 OK", b"HTTP/1.1 099 OK", b"HTTP/1.1 200OK",
+    b"http/1.1 200 OK",
+    b"HTTP/2.0 200 OK", b"HTTP/1.10 200 OK", b"HTTP/1 200 OK", b"HTTP/0.9 200 OK", b"HTTP/1.1.1 200 OK",
+    b"HTTP 200 OK", b"200 OK",
+    b"ICY 200 OK", b"HTTP/1.1 200 O\x00K", b"HTTP/1.1 200 O\rK",
+    b"HTTP/1.1 \xef\xbc\x92\xef\xbc\x90\xef\xbc\x90 OK", b"\x00",
+    b"<html>", b"GET / HTTP/1.1", b"220 smtp.example ESMTP", b"\x16\x03\x01\x02\x00\x01",
+    b"HTTP/1.1 101 Switching Protocols",
 )
 
 REFUSED = (
@@ -46,7 +51,8 @@ REFUSED = (
 
 BROKEN = (
     [(b"chunk " + start, OK + TE + b"\r\n" + start + corpus.END + POISON) for start in corpus.CHUNK_STARTS] +
-    [(b"end of chunks " + end.replace(b"/#", b"/x"), OK + TE + b"\r\n5\r\nhello\r\n" + end.replace(b"/#", b"/x") + POISON)
+    [(b"end of chunks " + end.replace(b"/#", b"/x"),
+      OK + TE + b"\r\n5\r\nhello\r\n" + end.replace(b"/#", b"/x") + POISON)
      for end in corpus.CHUNK_ENDS] +
     [(b"an extension without end", OK + TE + b"\r\n5;" + b"x" * 70000 + b"\r\nhello\r\n0\r\n\r\n")]
 )
@@ -55,7 +61,8 @@ CUT = (
     (b"half a head", OK + b"Content-Le"), (b"nothing", b""), (b"a head without its end", OK + b"Content-Length: 5\r\n"),
     (b"no body", OK + b"Content-Length: 5\r\n\r\n"), (b"half a body", OK + b"Content-Length: 5\r\n\r\nhel"),
     (b"a body of almost 64 bits", OK + b"Content-Length: 9223372036854775807\r\n\r\nhello" + POISON),
-    (b"no chunk", OK + TE + b"\r\n"), (b"half a chunk", OK + TE + b"\r\n5\r\nhe"), (b"half a chunk size", OK + TE + b"\r\n5"),
+    (b"no chunk", OK + TE + b"\r\n"), (b"half a chunk", OK + TE + b"\r\n5\r\nhe"),
+    (b"half a chunk size", OK + TE + b"\r\n5"),
     (b"no last chunk", OK + TE + b"\r\n5\r\nhello\r\n"), (b"half a last chunk", OK + TE + b"\r\n5\r\nhello\r\n0\r\n"),
     (b"trailers without end", OK + TE + b"\r\n5\r\nhello\r\n0\r\nX: 1\r\n"),
     (b"only an interim response", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
@@ -72,7 +79,8 @@ WHOLE = (
     (b"304 with a length", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b""),
     (b"304 with chunks", b"HTTP/1.1 304 Not Modified\r\n" + TE + b"\r\n", b""),
     (b"an interim response first", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK + EMPTY, b""),
-    (b"Connection names content-length", OK + b"Connection: content-length\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
+    (b"Connection names content-length", OK + b"Connection: content-length\r\nContent-Length: 5\r\n\r\nhello",
+     b"hello"),
     (b"a response as its body", OK + b"Content-Length: %d\r\n\r\n" % len(POISON) + POISON, POISON),
     (b"1.0 that keeps alive", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
     (b"8-bit bytes", OK + b"X: \xe9\xff\r\nContent-Length: 0\r\n\r\n", b""),

