@@ -125,6 +125,12 @@ void Stream::on_idle_timeout() {
   fail({request_state_ == RequestState::kDone ? FailureKind::kStreamIdleResponse : FailureKind::kStreamIdleRequest});
 }
 
+void Stream::on_duration_timeout() {
+  if (ended_) return;
+  owner_.http_stats().downstream_rq_max_duration_reached.inc();
+  fail({FailureKind::kMaxStreamDuration});
+}
+
 // The one place where a stream fails.
 void Stream::fail(Failure failure) {
   if (ended_) return;
