@@ -49,9 +49,7 @@ class LogFiles(unittest.TestCase):
         proxy = sidecar.start(self, f"{{ outbound: {{ listen: 127.0.0.1:{port}, capture: off }}, "
                                     "telemetry: { access_log: { path: /dev/full } }, "
                                     "admin: { listen: 127.0.0.1:ADMIN_PORT } }")
-        client = connect(self, port)
-        client.send(get())
-        self.assertEqual(client.response().status, 502)
+        self.assertEqual(connect(self, port).exchange(get()).status, 502)
         sidecar.until("a lost line", lambda: proxy.stats()["filesystem.write_lost"] >= 1)
         self.assertGreaterEqual(proxy.stats()["filesystem.write_failed"], 1)
         self.assertEqual(proxy.stats()["filesystem.write_dropped"], 0)
