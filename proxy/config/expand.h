@@ -38,7 +38,7 @@ bool is_short_form(const Document& document);
 DocumentPtr expand(const DocumentPtr& short_form, Errors& errors);
 
 // The Envoy v3 bootstrap that `-c path` and `--config-yaml overlay` stand for together; either may
-// be empty.  nullptr if there is none; see loader.h.
+// be empty.  nullptr if there is none (see loader.h), or if a short text has errors.
 DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Errors& errors);
 
 }  // namespace pillion::config

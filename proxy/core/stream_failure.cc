@@ -16,7 +16,6 @@ constexpr uint8_t kMaxConnectTries = 8;
 
 void Stream::on_pool_failure(Failure failure) {
   if (ended_) return;
-  host_->on_connect_failed();
   info_.upstream.transport_failure = arena_.copy(cluster_->pool(*host_).last_failure_reason());
   if (!try_again(failure)) fail(failure);
 }

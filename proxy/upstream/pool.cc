@@ -218,6 +218,7 @@ void Pool::on_client_closed(http::H1ClientConnection& connection, Failure failur
   if (entry->connected) return open_for_waiters();
   --connecting_count_;
   traffic().upstream_cx_connect_fail.inc();
+  counters_.cx_connect_fail.inc();
   if (closed_) return;
   note_failure(*entry, failure);
   fail_stranded(failure);
