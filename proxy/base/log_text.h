@@ -10,7 +10,7 @@ namespace pillion {
 // Which bytes append_escaped leaves alone.
 enum class Escape : uint8_t {
   kLine,      // log lines: printable ASCII and well-formed UTF-8 above the C1 controls
-  kControls,  // header values and bodies: everything but C0 controls and DEL; other bytes pass
+  kControls,  // header values: everything but C0 controls and DEL; other bytes pass
   kNone,      // everything: somebody else will escape it
 };
 

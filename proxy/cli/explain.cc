@@ -16,9 +16,8 @@ using core::FilterChain;
 using core::ListenerConfig;
 using Direction = core::ListenerConfig::Direction;
 
-// Addresses for documentation (RFC 5737): they stand for what nobody told us.
+// For documentation (RFC 5737): stands for what nobody told us.
 constexpr const char* kSomeClient = "198.51.100.1";
-constexpr const char* kSomeServer = "192.0.2.1";
 
 // A head, and the bytes that it points into.
 struct ParsedHead {
@@ -80,8 +79,6 @@ core::ConnectionInfo make_connection(const ListenerConfig& listener, const Expla
   info.remote = request.source.kind() != io::Address::Kind::kNone
                     ? request.source
                     : *io::Address::parse_ip(is_outbound ? "127.0.0.1" : kSomeClient, 0);
-  info.direct_remote = info.remote;
-  info.direct_local = listener.address;
   info.local = listener.address;
   if (request.destination.kind() != io::Address::Kind::kNone) {
     info.local = request.destination;

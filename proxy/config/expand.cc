@@ -56,6 +56,17 @@ DocumentPtr expand(const DocumentPtr& short_form, Errors& errors) {
   return tree.finish();
 }
 
+namespace {
+
+// A short text that is wrong stands for nothing: what it would expand to could only complain of fields
+// that nobody wrote.
+DocumentPtr expand_if_good(const DocumentPtr& short_form, Errors& errors) {
+  DocumentPtr expanded = expand(short_form, errors);
+  return errors.ok() ? expanded : nullptr;
+}
+
+}  // namespace
+
 DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Errors& errors) {
   DocumentPtr base = path.empty() ? nullptr : load_file(path, errors);
   DocumentPtr over = overlay.empty() ? nullptr : load_text(overlay, "--config-yaml", errors);
@@ -66,10 +77,10 @@ DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Er
   const bool over_is_short = over != nullptr && is_short_form(*over);
   // Two short texts are one short file; otherwise both must speak Envoy before they can merge.
   const bool merges_short = over_is_short && (base == nullptr || base_is_short);
-  if (!merges_short && base_is_short) base = expand(base, errors);
-  if (!merges_short && over_is_short) over = expand(over, errors);
+  if (!merges_short && base_is_short) base = expand_if_good(base, errors);
+  if (!merges_short && over_is_short) over = expand_if_good(over, errors);
   DocumentPtr merged = merge(base, over);
-  return merges_short ? expand(merged, errors) : merged;
+  return merges_short ? expand_if_good(merged, errors) : merged;
 }
 
 }  // namespace pillion::config

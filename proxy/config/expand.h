@@ -3,9 +3,8 @@
 //
 // Listeners
 //   inbound   tls_inspector (mtls: strict) and original_dst (capture: redirect).  Strict:
-//   connections
-//             that do not begin with TLS match no filter chain and are closed; clients need a
-//             certificate of the workload's CA with a spiffe://TRUST_DOMAIN/ URI.  Captured
+//             connections that do not begin with TLS match no filter chain and are closed; clients
+//             need a certificate of the workload's CA with a spiffe://TRUST_DOMAIN/ URI.  Captured
 //             connections to the app's port are HTTP for `inbound|app`; those to other ports go,
 //             under the same TLS rules, to where they were meant to go, as TCP.
 //             x-forwarded-client-cert is made anew (SANITIZE_SET): the app sees the identity of
@@ -39,7 +38,7 @@ bool is_short_form(const Document& document);
 DocumentPtr expand(const DocumentPtr& short_form, Errors& errors);
 
 // The Envoy v3 bootstrap that `-c path` and `--config-yaml overlay` stand for together; either may
-// be empty.  nullptr if there is none; see loader.h.
+// be empty.  nullptr if there is none (see loader.h), or if a short text has errors.
 DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Errors& errors);
 
 }  // namespace pillion::config

@@ -86,12 +86,18 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config, const Conne
   http::Headers& headers = head.headers;
   const std::string_view scheme = connection.identity != nullptr ? "https" : "http";
   if (config.use_remote_address) {
-    if (!config.skip_xff_append && connection.direct_remote.is_ip()) {
+    if (!config.skip_xff_append && connection.direct_remote().is_ip()) {
       char text[io::Address::kMaxText];
-      const std::string_view address(text, connection.direct_remote.format(text, false));
+      const std::string_view address(text, connection.direct_remote().format(text, false));
       const std::string_view before = headers.get(HeaderId::kXForwardedFor);
       headers.set(HeaderId::kXForwardedFor,
                   route::join(headers.arena(), {before, before.empty() ? "" : ",", address}));
+    }
+    // We are the first of our network that the client meets: who it is, for those behind us.
+    if (connection.remote.is_ip()) {
+      char text[io::Address::kMaxText];
+      headers.set(HeaderId::kXEnvoyExternalAddress,
+                  headers.arena().copy({text, connection.remote.format(text, false)}));
     }
     // Without trusted hops in front, what the client says of its protocol is a claim.
     if (config.xff_num_trusted_hops == 0) headers.remove(HeaderId::kXForwardedProto);

@@ -39,8 +39,9 @@ class StreamOwner {
   virtual stats::HttpStats& http_stats() = 0;
   virtual stats::ListenerHttpStats& listener_http_stats() = 0;
   virtual stats::Http1Stats& codec_stats() = 0;
-  virtual uint64_t connection_bytes_received() const = 0;
-  virtual uint64_t connection_bytes_sent() const = 0;
+  // Of the stream, framing included.  Received: a pipelined request that came with it is counted here.
+  virtual uint64_t wire_bytes_received() const = 0;
+  virtual uint64_t wire_bytes_sent() const = 0;
   // The next response head announces the end of the connection.
   virtual void close_after_response() = 0;
   // The client's connection goes over to raw bytes after the next head.

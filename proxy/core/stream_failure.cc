@@ -8,14 +8,26 @@
 namespace pillion::core {
 namespace {
 
-// Hosts that refuse to connect are passed over as long as others are there, but not without end.
+// Hosts that refuse to connect are passed over as long as others are there, but not without end; more
+// tries are the retry policy's.
 constexpr uint8_t kMaxConnectTries = 8;
+
+// %RESPONSE_CODE_DETAILS% of a connect failure ends with what the transport said, as Envoy's does:
+// "...{remote_connection_failure|delayed_connect_error:_Connection_refused}".
+std::string_view with_transport_failure(std::string_view details, std::string_view reason, Arena& arena) {
+  if (reason.empty() || details.empty() || details.back() != '}') return details;
+  char* out = arena.allocate_array<char>(details.size() + reason.size() + 1);
+  char* at = std::copy(details.begin(), details.end() - 1, out);
+  *at++ = '|';
+  at = std::transform(reason.begin(), reason.end(), at, [](char c) { return c == ' ' ? '_' : c; });
+  *at++ = '}';
+  return {out, static_cast<size_t>(at - out)};
+}
 
 }  // namespace
 
 void Stream::on_pool_failure(Failure failure) {
   if (ended_) return;
-  host_->on_connect_failed();
   info_.upstream.transport_failure = arena_.copy(cluster_->pool(*host_).last_failure_reason());
   if (!try_again(failure)) fail(failure);
 }
@@ -39,10 +51,10 @@ bool Stream::try_again(Failure failure) {
   const RetryClass retry = failure.row().retry;
   if (retry == RetryClass::never || response_state_ == ResponseState::kBody) return false;
   if (retry == RetryClass::connect) {
-    const bool other_host = cluster_->host_count() > 1 && connect_tries_ + 1u < cluster_->host_count();
+    const bool other_host = connect_tries_ + 1u < std::min<size_t>(cluster_->host_count(), kMaxConnectTries);
     if (sent_any_ && !keep_body_) return false;
     if (!other_host && !use_policy_retry(route::RetryOn::kConnectFailure)) return false;
-    if (++connect_tries_ >= kMaxConnectTries) return false;
+    if (connect_tries_ < kMaxConnectTries) ++connect_tries_;
   } else {
     const bool repeatable = keep_body_ && http::is_idempotent(request_.method);
     const bool stale_connection = connection_reused_ && repeatable && !reused_retry_done_;
@@ -126,6 +138,9 @@ void Stream::fail(Failure failure) {
   const FailureRow& row = failure.row();
   info_.failure = failure;
   info_.response_details = row.details;
+  if (failure.kind == FailureKind::kConnectFailed || failure.kind == FailureKind::kTlsFailed) {
+    info_.response_details = with_transport_failure(row.details, info_.upstream.transport_failure, arena_);
+  }
   const bool head_sent = response_state_ == ResponseState::kBody;
   drop_attempt();
   if (failure.kind == FailureKind::kDownstreamClosed || failure.kind == FailureKind::kDownstreamReset ||
@@ -140,12 +155,14 @@ void Stream::fail(Failure failure) {
     // The client must not take what it has for the whole response.
     return downstream->reset(failure);
   }
+  // To the dashboards a cluster that gives no answer gives a bad one.
+  if (cluster_ && row.side == FailureSide::upstream) stats::count_upstream_response(cluster_->stats(), row.status);
   if (failure.kind == FailureKind::kOverflow) {
     http::Headers extra(arena_);
     extra.add(http::HeaderId::kXEnvoyOverloaded, "true");
     return local_reply(row.status, row.body, row.details, &extra);
   }
-  local_reply(row.status, row.body, row.details);
+  local_reply(row.status, row.body, info_.response_details);
 }
 
 void Stream::drop_attempt() {

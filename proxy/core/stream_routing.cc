@@ -23,6 +23,7 @@ std::string_view number_text(Arena& arena, uint64_t number) {
 // False: the route has answered, or there is none.
 bool Stream::choose_route() {
   stats::HttpStats& stats = owner_.http_stats();
+  stats.rq_total.inc();
   route_ = config_.routes->match(request_, worker_.rng.next(), request_.scheme == "https");
   if (!route_) {
     stats.no_route.inc();
@@ -34,6 +35,7 @@ bool Stream::choose_route() {
   switch (route_.route->kind) {
     case route::Route::Kind::kRedirect:
       stats.rq_redirect.inc();
+      stats.rq_direct_response.inc();  // Envoy counts both there
       send_redirect();
       return false;
     case route::Route::Kind::kDirectResponse:
@@ -55,7 +57,6 @@ bool Stream::use_forward_route(const route::ForwardAction& action) {
     local_reply(action.cluster_not_found_status, {}, info_.failure.row().details);
     return false;
   }
-  stats.rq_total.inc();
   cluster_ = Ref(cluster);
   info_.upstream.cluster = cluster->config().name;
   counts_request_ = cluster->begin_request();
@@ -174,8 +175,8 @@ void Stream::count_upstream_status(uint16_t status) {
 void Stream::log_access() {
   info_.flags |= flag_bit(info_.failure);
   if (response_ != nullptr && info_.response_code != 0) info_.response_header_bytes = response_->headers.byte_size();
-  info_.downstream_wire_received = owner_.connection_bytes_received();
-  info_.downstream_wire_sent = owner_.connection_bytes_sent();
+  info_.downstream_wire_received = owner_.wire_bytes_received();
+  info_.downstream_wire_sent = owner_.wire_bytes_sent();
   for (const auto& log : config_.access_logs) log->log(info_);
 }
 

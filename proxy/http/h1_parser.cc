@@ -244,6 +244,8 @@ ParseStatus H1RequestParser::parse(char* data, size_t size, const HeadLimits& li
 ParseStatus H1RequestParser::parse_request_line(char* data, const HeadLimits& limits, RequestHead& head) {
   const char* p = data + position_;
   const char* const lf = data + scanned_;
+  // First, as for a line that is not complete yet: one verdict however the bytes were cut.
+  if (kTokenLower[static_cast<uint8_t>(*p)] == 0 && *p != '\r' && *p != '\n') return fail(FailureKind::kBadMethod);
   if (lf == p || lf[-1] != '\r') return fail(FailureKind::kBareCrOrLf);
   const char* const end = lf - 1;
   if (p == end) {

@@ -30,17 +30,20 @@ class WriteBatch final : private ReadyTask {
   static constexpr size_t kTextBytes = 64 * 1024;
   static constexpr int kPieces = 64;
 
-  explicit WriteBatch(Loop& loop) : loop_(loop), text_(new char[kTextBytes]) {}
+  explicit WriteBatch(Loop& loop) : loop_(loop), text_(new char[kTextBytes]) { loop_.set_flusher(this); }
+  ~WriteBatch() { loop_.set_flusher(nullptr); }
   WriteBatch(const WriteBatch&) = delete;
   WriteBatch& operator=(const WriteBatch&) = delete;
   // Sends what the current Writer gathered.
   void flush();
+  [[nodiscard]] Loop& loop() noexcept { return loop_; }
 
  private:
   friend class Writer;
   void run_ready() override { flush(); }
   Loop& loop_;
   std::unique_ptr<char[]> text_;
+  std::unique_ptr<char[]> large_;  // reserved by owner_ and not committed yet: more than text_ holds
   size_t used_ = 0;
   int count_ = 0;
   Writer* owner_ = nullptr;
@@ -91,6 +94,8 @@ class Writer {
   void flush_batch() { batch_.flush(); }
   [[nodiscard]] bool has_failed() const noexcept { return failed_; }
   [[nodiscard]] uint64_t bytes_sent() const noexcept { return sent_; }
+  // Those, and what still waits for the batch's flush or for the peer.
+  [[nodiscard]] uint64_t bytes_added() const noexcept;
   // Forgets everything; the transport is about to close.
   void detach() noexcept;
 
@@ -110,7 +115,6 @@ class Writer {
   uint64_t sent_ = 0;
   bool failed_ = false;
   bool ending_ = false;
-  std::unique_ptr<char[]> large_;
 };
 
 }  // namespace pillion::io

@@ -73,8 +73,6 @@ std::string_view RouteTable::matched_authority(const http::RequestHead& head) co
 }
 
 std::string_view RouteTable::matched_path(const http::RequestHead& head) const {
-  // OPTIONS * is about the server as a whole: it goes where the root goes, and stays what it is.
-  if (head.path == "*") return "/";
   const std::string_view path = match::without_query(head.path);
   if (!parts_.ignore_path_parameters) return path;
   return match::without_path_parameters(path, head.headers.arena());

@@ -15,6 +15,9 @@ namespace {
 
 using config::Node;
 
+// A body is no line: its breaks stay, those of %LOCAL_REPLY_BODY% first of all.
+constexpr Escape kBodyEscape = Escape::kNone;
+
 // ResponseMapper.
 struct Mapper {
   std::unique_ptr<const AccessLogFilter> filter;
@@ -60,7 +63,7 @@ Mapper parse_mapper(const Node& node) {
   mapper.status = static_cast<uint16_t>(node["status_code"].as_u32_or(0, 200, 599));
   if (node.has("body")) mapper.body = tls::read_data_source(node["body"]).text;
   if (node.has("body_format_override"))
-    mapper.format = LineFormat::parse(node["body_format_override"], Escape::kControls);
+    mapper.format = LineFormat::parse(node["body_format_override"], kBodyEscape);
   mapper.headers = route::HeaderMutations(node["headers_to_add"], {}, &formats);
   node.reject_unknown_keys();
   return mapper;
@@ -74,7 +77,7 @@ std::shared_ptr<const core::LocalReplies> parse_local_replies(const Node& node) 
   for (const Node mapper : node["mappers"].items())
     replies->mappers_.push_back(parse_mapper(mapper));
   if (node.has("body_format"))
-    replies->format_ = LineFormat::parse(node["body_format"], Escape::kControls);
+    replies->format_ = LineFormat::parse(node["body_format"], kBodyEscape);
   node.reject_unknown_keys();
   return replies;
 }

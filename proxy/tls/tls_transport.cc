@@ -176,7 +176,8 @@ bool TlsTransport::seal(const iovec* pieces, int count, size_t& taken) {
       from = channel.staging();
       while (size < Channel::kStagingBytes && ++i < count) {
         offset = std::min(pieces[i].iov_len, Channel::kStagingBytes - size);
-        std::memcpy(channel.staging() + size, pieces[i].iov_base, offset);
+        // An empty piece may have no address.
+        if (offset != 0) std::memcpy(channel.staging() + size, pieces[i].iov_base, offset);
         size += offset;
       }
       if (i == count) offset = 0;

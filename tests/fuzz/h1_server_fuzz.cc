@@ -19,15 +19,15 @@ class Session final : public http::H1ServerConnection::Owner {
   Session(std::string_view bytes, uint32_t seed) : seed_(seed) {
     auto [a, b] = testing::FakeTransport::make_pair(loop_);
     client_ = std::move(a);
-    testing::FakeTransport* server_end = b.get();
-    if (seed != 0) server_end->next_max_read = [this] { return 1 + (random() & 63); };
+    server_end_ = b.get();
+    if (seed != 0) server_end_->next_max_read = [this] { return 1 + (random() & 63); };
     server_ = std::make_unique<http::H1ServerConnection>(loop_, batch_, limits_, *this);
     server_->start(std::move(b), {});
-    server_end->inject(bytes);
-    run(bytes.size());
+    server_end_->inject(bytes);
+    run();
     if (server_ != nullptr) {
-      server_end->inject_fin();
-      run(100);
+      server_end_->inject_fin();
+      run();
     }
     if (server_ != nullptr) server_->close({FailureKind::kNone});
     loop_.run_once(false);
@@ -64,11 +64,17 @@ class Session final : public http::H1ServerConnection::Owner {
   };
 
   uint32_t random() { return (seed_ = seed_ * 1103515245 + 12345) >> 16; }
-  void run(size_t bytes) {
-    for (size_t i = 0; i < bytes + 50 && server_ != nullptr; ++i) {
+  // Until nothing has happened for some turns.
+  void run() {
+    for (int quiet = 0; quiet < 4 && server_ != nullptr; ++quiet) {
+      const uint64_t reads = server_end_->reads;
       loop_.run_once(false);
+      if (server_ != nullptr && server_end_->reads != reads) quiet = 0;
       char room[4096];
-      while (const size_t n = client_->read(room, sizeof room).bytes) received.append(room, n);
+      while (const size_t n = client_->read(room, sizeof room).bytes) {
+        received.append(room, n);
+        quiet = 0;
+      }
     }
   }
   void reply(uint16_t status, std::string_view text) {
@@ -102,6 +108,7 @@ class Session final : public http::H1ServerConnection::Owner {
   io::WriteBatch batch_{loop_};
   http::HeadLimits limits_;
   std::unique_ptr<testing::FakeTransport> client_;
+  testing::FakeTransport* server_end_ = nullptr;
   std::unique_ptr<http::H1ServerConnection> server_;
   Stream* stream_ = nullptr;
 };

@@ -184,7 +184,7 @@ def connect(test, port, receive_buffer=None):
     client.settimeout(DEADLINE)
     client.connect(("127.0.0.1", port))
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    test.addCleanup(client.close)
+    (test.addClassCleanup if isinstance(test, type) else test.addCleanup)(client.close)
     return Peer(client)
 
 

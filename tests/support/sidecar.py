@@ -57,6 +57,11 @@ def until(what, condition, seconds=DEADLINE):
         time.sleep(0.01)
 
 
+def read(path):
+    with open(path, errors="replace") as file:
+        return file.read()
+
+
 def free_port():
     """Below the ephemeral range, so that no client's port collides with it."""
     while True:
@@ -70,21 +75,20 @@ def free_port():
 
 
 class Sidecar:
-    """A process; `files` are written beside its configuration, which may name them relatively."""
+    """A process; `flags` go behind `pillion run -c FILE`, `prefix` is a command that runs it (setpriv ...)."""
 
-    def __init__(self, config, flags=(), files=None, nofile=None, name="proxy.yaml", directory=None):
+    def __init__(self, config, flags=(), nofile=None, name="proxy.yaml", directory=None, prefix=(), uid=None):
         self.admin_port = free_port()
         self.dir = directory or tempfile.mkdtemp(prefix="pillion-test-")
         self.own_dir = directory is None
         self.path = os.path.join(self.dir, name)
         self.exit_code = None
-        for file, content in (files or {}).items():
-            with open(os.path.join(self.dir, file), "w") as out:
-                out.write(content)
+        if uid is not None:
+            os.chown(self.dir, uid, -1)
         if config is not None:
             self.write(config)
         log = open(os.path.join(self.dir, "log"), "ab")
-        command = [PILLION, "run", "-c", self.path, "--file-flush-interval-msec", "20", *flags]
+        command = [*prefix, PILLION, "run", "-c", self.path, "--file-flush-interval-msec", "20", *flags]
         self.process = subprocess.Popen(command, stderr=log, stdout=log, stdin=subprocess.DEVNULL, cwd=self.dir,
                                         preexec_fn=lambda: self._prepare_child(nofile))
         log.close()
@@ -158,8 +162,7 @@ class Sidecar:
             raise AssertionError(f"the proxy ended badly (exit {died}, {self.process.returncode}):\n{log[-6000:]}")
 
     def log_text(self):
-        with open(os.path.join(self.dir, "log"), errors="replace") as log:
-            return log.read()
+        return read(os.path.join(self.dir, "log"))
 
     def log_tail(self):
         return self.log_text()[-4000:]
@@ -217,9 +220,7 @@ class Sidecar:
         path = os.path.join(self.dir, "access.log")
         if not os.path.exists(path):
             return []
-        with open(path, errors="replace") as lines:
-            complete = [line for line in lines.read().split("\n")[:-1]]
-        return [json.loads(line) if line.startswith("{") else line for line in complete]
+        return [json.loads(line) if line.startswith("{") else line for line in read(path).split("\n")[:-1]]
 
     def wait_access_log(self, count):
         until(lambda: f"{count} access log lines, have {self.access_log()}", lambda: len(self.access_log()) >= count)

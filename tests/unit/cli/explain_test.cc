@@ -1,4 +1,7 @@
+#include "proxy/base/str.h"
 #include "proxy/cli/explain.h"
+
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -73,7 +76,7 @@ TEST(Explain, ACapturedCallIsJudgedByThePortOfItsUrl) {
 }
 
 TEST(Explain, AnInboundCallOverMutualTls) {
-  const std::string dir = testing::TempDir() + "explain_ca";
+  const std::string dir = str(testing::TempDir(), "explain_ca_", ::getpid());
   std::filesystem::remove_all(dir);
   testing::internal::CaptureStdout();
   ASSERT_EQ(run_ca_init({.dir = dir, .trust_domain = "mesh.local"}), 0);

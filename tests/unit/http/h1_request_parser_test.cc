@@ -166,6 +166,7 @@ std::vector<Refused> refused_requests() {
       {"G\xc3\x89T / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
       {std::string(33, 'M') + " / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
       {"\x16\x03\x01\x02", K::kBadMethod, 400},
+      {"(\ra / HTTP/1.1\r\n\r\n", K::kBadMethod, 400},
       {"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadUrl, 400},
       {"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadRequestLine, 400},
       {"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadUrl, 400},

@@ -11,6 +11,7 @@ const std::string kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 const std::string kOkA = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n/a";
 const std::string kPost = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n";
 const std::string kChunked = "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+const std::string kLarge(5000, 'x');
 const std::string kUpgrade = "GET /u HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
 
 TEST_F(ServerTest, AnswersOneRequestAfterAnother) {
@@ -37,7 +38,7 @@ TEST_F(ServerTest, MeansTheSameByteByByte) {
   EXPECT_TRUE(closed);
   EXPECT_EQ(whole_body, "helloabc");
   EXPECT_NE(whole_log.find("trailers x-t: 1"), std::string::npos) << whole_log;
-  for (size_t cut : {1, 2, 3, 7, 64}) {
+  for (const size_t cut : {1u, 2u, 3u, 7u, 64u}) {
     open();
     for (size_t i = 0; i < all.size(); i += cut) send(std::string_view(all).substr(i, cut));
     turn(20);
@@ -312,7 +313,8 @@ TEST_F(ServerTest, ASlowReaderIsToldOfAndHeardAgain) {
   client->window = 1000;
   send(kGet);
   server->send_head(*response(200), false);
-  server->send_body(std::string(5000, 'x'), false);
+  const std::string large(5000, 'x');
+  server->send_body(large, false);
   batch.flush();
   EXPECT_TRUE(server->is_backed_up());
   size_t got = 0;
@@ -340,7 +342,7 @@ TEST_F(ServerTest, DrainAnnouncesAndClosesIdleConnectionsWithTheirLastResponse) 
   noted();
   client->window = 1000;
   send(kGet);
-  reply(200, std::string(5000, 'x'));
+  reply(200, kLarge);
   turn();
   EXPECT_TRUE(server->is_idle());
   server->drain();  // idle, but the client is still taking the response
@@ -397,7 +399,7 @@ TEST_F(ServerTest, AClientThatEndedItsDirectionStillGetsTheWholeLastResponse) {
   client->window = 1000;
   answer = false;
   send(kGet);
-  reply(200, std::string(5000, 'x'));
+  reply(200, kLarge);
   end_of_server->inject_fin();
   turn();
   size_t got = 0;

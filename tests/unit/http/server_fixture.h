@@ -47,6 +47,9 @@ class ServerTest : public ::testing::Test, public H1ServerConnection::Owner {
 
   void SetUp() override { open(); }
   void open(std::string_view already_read = {}, const HeadLimits* limits = nullptr) {
+    if (server != nullptr) server->close({FailureKind::kNone});
+    turn();
+    log.clear();
     auto [a, b] = testing::FakeTransport::make_pair(loop);
     client = std::move(a);
     end_of_server = b.get();

@@ -1,4 +1,7 @@
+#include "proxy/base/str.h"
 #include "proxy/io/search_list.h"
+
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -51,7 +54,7 @@ TEST(Localhost, IsTheNameAndAllBelowIt) {
 }
 
 TEST(HostsFile, GivesAllAddressesOfANameOnce) {
-  const auto path = std::filesystem::path(::testing::TempDir()) / "pillion_hosts_test";
+  const auto path = std::filesystem::path(::testing::TempDir()) / str("pillion_hosts_test_", ::getpid());
   std::ofstream(path) << "# comment\n"
                          "127.0.0.1\tlocalhost\n"
                          "10.0.0.1   orders.shop orders # the first\n"

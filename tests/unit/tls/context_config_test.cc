@@ -1,4 +1,7 @@
+#include "proxy/base/str.h"
 #include "proxy/tls/context_config.h"
+
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,7 +22,7 @@ using pillion::testing::TestCa;
 class ContextConfigTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder_ = ::testing::TempDir() + "context_config_test/";
+    folder_ = str(::testing::TempDir(), "context_config_test_", ::getpid(), "/");
     std::filesystem::create_directories(folder_);
     const TestCa ca;
     const Issued leaf = ca.issue({{SanType::kUri, "spiffe://mesh.local/users"}});

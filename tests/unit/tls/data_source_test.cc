@@ -1,4 +1,7 @@
+#include "proxy/base/str.h"
 #include "proxy/tls/data_source.h"
+
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -22,7 +25,7 @@ struct Read {
 };
 
 TEST(DataSource, ReadsEachKind) {
-  const std::string file = ::testing::TempDir() + "data_source_test";
+  const std::string file = str(::testing::TempDir(), "data_source_test_", ::getpid());
   std::ofstream(file, std::ios::binary) << std::string("a\0b\n", 4);
   ::setenv("PILLION_DATA_SOURCE_TEST", "from the environment", 1);
   struct Case {

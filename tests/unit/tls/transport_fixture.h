@@ -79,15 +79,9 @@ class TransportTest : public ::testing::Test {
     ASSERT_EQ(pair->client.connected, 1) << pair->client.reason;
     ASSERT_EQ(pair->server.connected, 1) << pair->server.reason;
   }
-  // Until nothing moves any more.
+  // More turns than anything here takes: what has not happened then does not happen.
   void settle() {
-    uint64_t before;
-    do {
-      before = pair->client_end->reads + pair->server_end->reads + pair->client_end->bytes_written +
-               pair->server_end->bytes_written;
-      for (int i = 0; i < 4; ++i) loop.run_once(false);
-    } while (before != pair->client_end->reads + pair->server_end->reads +
-                           pair->client_end->bytes_written + pair->server_end->bytes_written);
+    for (int i = 0; i < 500; ++i) loop.run_once(false);
   }
   template <typename Condition>
   ::testing::AssertionResult until(Condition&& condition) {

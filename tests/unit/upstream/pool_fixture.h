@@ -67,7 +67,9 @@ class Backend {
     sockaddr_storage storage{};
     socklen_t length = io::Address::ipv4(INADDR_LOOPBACK, 0).to_sockaddr(storage);
     EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
-    if (backlog >= 0) EXPECT_EQ(::listen(fd_, backlog), 0);
+    if (backlog >= 0) {
+      EXPECT_EQ(::listen(fd_, backlog), 0);
+    }
     EXPECT_EQ(::getsockname(fd_, reinterpret_cast<sockaddr*>(&storage), &length), 0);
     address = io::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
   }

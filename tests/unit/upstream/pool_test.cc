@@ -155,7 +155,9 @@ TEST_F(PoolTest, MayBeAskedAgainByAWaiterThatFailed) {
     void on_pool_ready(http::H1ClientConnection&) override {}
     void on_pool_failure(Failure) override {
       Failure refused;
-      if (++failures < 3) EXPECT_EQ(pool.acquire(*this, &refused), nullptr);
+      if (++failures < 3) {
+        EXPECT_EQ(pool.acquire(*this, &refused), nullptr);
+      }
     }
     Pool& pool;
     int failures = 0;
@@ -179,10 +181,9 @@ TEST_F(PoolTest, GivesUpConnectsThatTakeTooLong) {
   sockaddr_storage storage{};
   const socklen_t length = backend.address.to_sockaddr(storage);
   for (int i = 0; i < 2; ++i) {
-    fillers.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    const int fd = fillers.back().release();
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     (void)::connect(fd, reinterpret_cast<sockaddr*>(&storage), length);
-    fillers.back() = Conn(fd);
+    fillers.emplace_back(fd);
   }
   run_for(loop, milliseconds(20));
   Pool& pool = pool_at(backend.address);

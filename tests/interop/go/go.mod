@@ -1,0 +1,3 @@
+module pillion.test/interop
+
+go 1.22

