@@ -79,11 +79,13 @@ void ReadChunks(benchmark::State& state) {
     body.append(header, write_chunk_header(header, size));
     body += str(std::string(size, 'x'), kChunkEnd);
   }
+  std::string copy(body);  // the reader closes the gaps between chunks in place
   for (auto _ : state) {
+    body.copy(copy.data(), copy.size());
     H1BodyReader reader;
     reader.begin(Framing::kChunked, 0);
-    for (size_t at = 0; at < body.size();) {
-      const H1BodyReader::Result r = reader.feed(body.data() + at, body.size() - at);
+    for (size_t at = 0; at < copy.size();) {
+      const H1BodyReader::Result r = reader.feed(copy.data() + at, copy.size() - at);
       if (r.failure != FailureKind::kNone) return state.SkipWithError("refused");
       at += r.consumed;
     }

@@ -46,7 +46,9 @@ TEST_F(Retries, ALoneHostThatRefusesToConnectIsTheClientsError) {
   begin({nobody()}, "");
   Peer client = request();
   EXPECT_EQ(status_of(client.message()), 503);
-  EXPECT_EQ(logged(), "503 UF upstream_reset_before_response_started{remote_connection_failure}");
+  EXPECT_EQ(logged(),
+            "503 UF upstream_reset_before_response_started{remote_connection_failure|"
+            "delayed_connect_error:_Connection_refused}");
   EXPECT_EQ(app->upstream_cx_connect_fail.value(), 1);
   EXPECT_FALSE(client.is_over());
 }
@@ -58,7 +60,8 @@ TEST_F(Retries, ConnectFailureIsTriedAgainAsOftenAsThePolicySays) {
   for (int i = 0; i < 3; ++i) pass(milliseconds(300));
   EXPECT_EQ(status_of(client.message()), 503);
   EXPECT_EQ(logged(),
-            "503 URX,UF upstream_reset_before_response_started{remote_connection_failure}");
+            "503 URX,UF upstream_reset_before_response_started{remote_connection_failure|"
+            "delayed_connect_error:_Connection_refused}");
   EXPECT_EQ(app->upstream_rq_retry.value(), 3);
   EXPECT_EQ(app->upstream_rq_retry_limit_exceeded.value(), 1);
   EXPECT_EQ(app->upstream_cx_total.value(), 4);
@@ -188,7 +191,8 @@ TEST_F(Retries, NoMoreRetriesAreUnderWayThanMaxRetries) {
   Peer c = request();
   EXPECT_EQ(status_of(c.message()), 503);
   EXPECT_EQ(logged(),
-            "503 UO,UF upstream_reset_before_response_started{remote_connection_failure}");
+            "503 UO,UF upstream_reset_before_response_started{remote_connection_failure|"
+            "delayed_connect_error:_Connection_refused}");
   EXPECT_EQ(app->upstream_rq_retry_overflow.value(), 1);
   pass(seconds(61));
   EXPECT_EQ(status_of(a.message()), 503);
