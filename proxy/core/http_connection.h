@@ -48,7 +48,6 @@ class HttpConnection final : public Connection, public http::H1ServerConnection:
   [[nodiscard]] const HcmConfig& config() const noexcept { return *config_; }
   void take_successor();
   void end_stream();
-  void count_bytes();
   void arm_idle();
   void on_timer();
   void on_duration();
