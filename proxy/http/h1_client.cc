@@ -122,7 +122,15 @@ Failure H1ClientConnection::upstream_view(Failure failure) const noexcept {
   if (failure.kind == FailureKind::kDownstreamReset || failure.kind == FailureKind::kPeerGone) {
     return {FailureKind::kUpstreamReset, failure.detail};
   }
+  // TLS without its farewell (a peer that was killed): nothing is truncated where nothing has come.
+  if (failure.kind == FailureKind::kUpstreamTruncated && !in_message()) {
+    return {FailureKind::kUpstreamClosed, failure.detail};
+  }
   return failure;
+}
+
+bool H1ClientConnection::in_message() const noexcept {
+  return state_ == State::kBody || state_ == State::kTrailers || state_ == State::kTunnel || !stash_.empty();
 }
 
 void H1ClientConnection::on_drained() {
@@ -318,9 +326,9 @@ void H1ClientConnection::on_eof() {
     close({FailureKind::kNone});
     return sink->on_response_body({}, true);
   }
-  const bool in_message = state_ == State::kBody || state_ == State::kTrailers || !stash_.empty();
-  if (in_message) owner_.on_client_event(Event::kTruncated);
-  close({in_message ? FailureKind::kUpstreamTruncated : FailureKind::kUpstreamClosed});
+  const bool is_cut = in_message();
+  if (is_cut) owner_.on_client_event(Event::kTruncated);
+  close({is_cut ? FailureKind::kUpstreamTruncated : FailureKind::kUpstreamClosed});
 }
 
 void H1ClientConnection::count_bytes(size_t received) {

@@ -103,6 +103,8 @@ class H1ClientConnection final : public io::Deferred,
   void protocol_error(Event event);
   void count_bytes(size_t received);
   Failure upstream_view(Failure failure) const noexcept;
+  // Has a part of a response come that is not complete?  (A tunnel's end is handled before.)
+  [[nodiscard]] bool in_message() const noexcept;
 
   io::Loop& loop_;
   Owner& owner_;
