@@ -80,8 +80,6 @@ core::ConnectionInfo make_connection(const ListenerConfig& listener, const Expla
   info.remote = request.source.kind() != io::Address::Kind::kNone
                     ? request.source
                     : *io::Address::parse_ip(is_outbound ? "127.0.0.1" : kSomeClient, 0);
-  info.direct_remote = info.remote;
-  info.direct_local = listener.address;
   info.local = listener.address;
   if (request.destination.kind() != io::Address::Kind::kNone) {
     info.local = request.destination;

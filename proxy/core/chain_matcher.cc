@@ -82,7 +82,7 @@ const std::shared_ptr<const FilterChain>* match_chain(const ListenerConfig& list
     return (m.transport_protocol == "tls") == sniffed.is_tls ? 2 : 0;
   });
   keep_best(left, [&](const FilterChainMatch& m) { return alpn_rank(m.application_protocols, sniffed.alpn); });
-  keep_best(left, [&](const FilterChainMatch& m) { return prefix_rank(m.direct_source, connection.direct_remote); });
+  keep_best(left, [&](const FilterChainMatch& m) { return prefix_rank(m.direct_source, connection.direct_remote()); });
   keep_best(left, [&](const FilterChainMatch& m) { return source_type_rank(m.source_type, connection); });
   keep_best(left, [&](const FilterChainMatch& m) { return prefix_rank(m.source, connection.remote); });
   keep_best(left, [&](const FilterChainMatch& m) { return source_port_rank(m.source_ports, connection.remote.port()); });

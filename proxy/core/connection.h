@@ -68,7 +68,7 @@ class Connection : public io::Deferred, public ListNode<ConnectionTag> {
 
   ConnectionOwner& owner_;
   Ref<ChainState> state_;
-  ConnectionInfo info_;
+  KeptConnectionInfo info_;
   bool draining_ = false;
 };
 

@@ -34,34 +34,31 @@ class HttpConnection final : public Connection, public http::H1ServerConnection:
   void on_server_closed(Failure failure) override;
   void on_malformed(FailureKind kind) override;
   void on_head_complete(size_t bytes) override;
+  void on_traffic(uint64_t received, uint64_t sent) override;
   // StreamOwner
   const ConnectionInfo& connection_info() const override { return info_; }
   stats::HttpStats& http_stats() override { return *state_->http; }
   stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
   stats::Http1Stats& codec_stats() override { return *state_->http1; }
-  uint64_t wire_bytes_received() const override { return server_->bytes_received() - counted_received_; }
-  uint64_t wire_bytes_sent() const override { return server_->bytes_added() - added_before_; }
-  void close_after_response() override { server_->drain(); }
-  void begin_tunnel() override { server_->begin_tunnel(); }
+  uint64_t wire_bytes_received() const override { return server_.exchange_bytes_received(); }
+  uint64_t wire_bytes_sent() const override { return server_.exchange_bytes_sent(); }
+  void close_after_response() override { server_.drain(); }
+  void begin_tunnel() override { server_.begin_tunnel(); }
 
   [[nodiscard]] const HcmConfig& config() const noexcept { return *config_; }
   void take_successor();
   void end_stream();
-  void count_bytes();
   void arm_idle();
   void on_timer();
   void on_duration();
 
   WorkerContext& worker_;
   const HcmConfig* config_;  // of state_
-  std::unique_ptr<http::H1ServerConnection> server_;
+  http::H1ServerConnection server_;
   Stream* stream_ = nullptr;  // owned; destroyed by delete_later
   // The idle timeout between requests, the headers timeout within one.
   io::Timer timer_ = io::Timer::of<&HttpConnection::on_timer>(this);
-  io::Timer duration_timer_ = io::Timer::of<&HttpConnection::on_duration>(this);
-  uint64_t counted_received_ = 0;
-  uint64_t counted_sent_ = 0;
-  uint64_t added_before_ = 0;  // to the writer, by the streams that ended
+  std::unique_ptr<io::Timer> duration_timer_;  // of max_connection_duration, which is rarely set
   bool connected_ = false;
 };
 

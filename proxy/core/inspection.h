@@ -30,7 +30,7 @@ class Inspection final : public io::Deferred, public ListNode<>, private io::Tra
   Listener& listener_;
   WorkerContext& worker_;
   std::unique_ptr<io::Socket> socket_;
-  ConnectionInfo info_;
+  KeptConnectionInfo info_;
   std::vector<char> bytes_;
   std::vector<char> scratch_;
   std::string server_name_;

@@ -125,14 +125,17 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
   owner_.on_connection_count(1);
   ConnectionInfo info;
   info.id = next_connection_id(worker_.index);
-  info.remote = info.direct_remote = peer;
+  info.remote = peer;
   info.begin = worker_.loop.now();
   // A listener on one address knows it; others ask the kernel.
   info.local = config_->address.is_any() || !config_->address.is_ip() ? socket->local_address() : config_->address;
-  info.direct_local = info.local;
+  const ConnectionInfo::Direct direct{info.remote, info.local};
   if (config_->use_original_dst || config_->original_dst_filter) {
     const io::Address original = io::original_destination(fd);
-    if (original.is_ip()) info.local = original;
+    if (original.is_ip() && original != info.local) {
+      info.direct = &direct;
+      info.local = original;
+    }
   }
   if (config_->use_original_dst) {
     Listener* target = owner_.find_listener(info.local);
@@ -191,12 +194,12 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, co
     return count_closed();
   }
   ChainState& state = state_of(*found);
-  info.filter_chain_name = state.chain->name;
+  info.filter_chain = &state.chain->name;
   std::unique_ptr<io::Transport> transport = std::move(socket);
   if (state.chain->tls) {
     tls::TlsTransport::Options options;
     options.listener_stats = tls_stats_.get();
-    options.peer = info.direct_remote;
+    options.peer = info.direct_remote();
     transport = std::make_unique<tls::TlsTransport>(worker_.loop, std::move(transport), state.chain->tls, options);
   }
   ConnectionOwner& owner = *this;

@@ -86,9 +86,9 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config, const Conne
   http::Headers& headers = head.headers;
   const std::string_view scheme = connection.identity != nullptr ? "https" : "http";
   if (config.use_remote_address) {
-    if (!config.skip_xff_append && connection.direct_remote.is_ip()) {
+    if (!config.skip_xff_append && connection.direct_remote().is_ip()) {
       char text[io::Address::kMaxText];
-      const std::string_view address(text, connection.direct_remote.format(text, false));
+      const std::string_view address(text, connection.direct_remote().format(text, false));
       const std::string_view before = headers.get(HeaderId::kXForwardedFor);
       headers.set(HeaderId::kXForwardedFor,
                   route::join(headers.arena(), {before, before.empty() ? "" : ",", address}));

@@ -15,7 +15,8 @@ constexpr size_t kHeldBodyLimit = 64 * 1024;
 constexpr size_t kCautiousRead = 48 * 1024;
 constexpr size_t kTrustAfter = 1024 * 1024;
 
-thread_local FreeList free_streams{1024, 512};
+// More run at a time only in bursts, which malloc may serve: what is kept is never given back.
+thread_local FreeList free_streams{1024, 64};
 
 }  // namespace
 
@@ -28,6 +29,7 @@ Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owne
                http::DownstreamStream& downstream)
     : worker_(worker), config_(config), owner_(owner), downstream_(&downstream), request_(arena_),
       read_limit_(io::Loop::kScratchBytes) {
+  worker.memory.stream_began();
   info_.connection = &owner.connection_info();
   info_.request = &request_;
   info_.times.ds_rx_begin = worker.loop.now();
@@ -46,7 +48,10 @@ void Stream::arm_duration(Duration limit) {
   worker_.loop.arm(*timer, limit);
 }
 
-Stream::~Stream() { DASSERT(ended_ && upstream_ == nullptr); }
+Stream::~Stream() {
+  DASSERT(ended_ && upstream_ == nullptr);
+  worker_.memory.stream_ended();
+}
 
 http::Headers& Stream::new_request_trailers() {
   request_trailers_ = arena_.create<http::Headers>(arena_);
@@ -81,6 +86,9 @@ bool Stream::prepare(bool) {
   }
   if (const io::Address client = forwarded_client(request_.headers, config_); client.is_ip()) {
     auto* connection = arena_.create<ConnectionInfo>(*info_.connection);
+    if (connection->direct == nullptr) {
+      connection->direct = arena_.create<ConnectionInfo::Direct>(connection->remote, connection->local);
+    }
     connection->remote = client;
     info_.connection = connection;
   }

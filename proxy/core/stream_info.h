@@ -4,6 +4,7 @@
 // into the stream's arena, the connection or the configuration, and are valid during log().
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "proxy/base/clock.h"
@@ -14,20 +15,39 @@
 
 namespace pillion::core {
 
-// Of a downstream connection; fixed once its filter chain is chosen.
+// Of a downstream connection; fixed once its filter chain is chosen.  Every idle connection has one, so
+// what can be had elsewhere is not in it.
 struct ConnectionInfo {
   uint64_t id = 0;
-  io::Address remote;         // as trusted (PROXY protocol may change it)
+  io::Address remote;         // as trusted (PROXY protocol and x-forwarded-for may change it)
   io::Address local;          // where the client meant to go: original destination when captured
-  io::Address direct_remote;  // the peer of the socket
-  io::Address direct_local;
-  std::string_view sni;
-  std::string_view alpn;
-  std::string_view filter_chain_name;
-  std::string_view transport_failure;             // of the downstream transport, empty if none
-  const io::PeerIdentity* identity = nullptr;     // null without TLS
+  // The two ends of the socket; null when they are remote and local.  Whoever made this info owns it.
+  struct Direct {
+    io::Address remote;
+    io::Address local;
+  };
+  const Direct* direct = nullptr;
+  const io::PeerIdentity* identity = nullptr;  // null without TLS; the transport's
+  const std::string* filter_chain = nullptr;   // its name; the chain's
   Instant begin{};
-  WallTime wall_begin{};
+
+  [[nodiscard]] const io::Address& direct_remote() const noexcept { return direct ? direct->remote : remote; }
+  [[nodiscard]] const io::Address& direct_local() const noexcept { return direct ? direct->local : local; }
+  [[nodiscard]] std::string_view sni() const noexcept { return identity ? identity->sni : std::string_view(); }
+  [[nodiscard]] std::string_view filter_chain_name() const noexcept {
+    return filter_chain ? std::string_view(*filter_chain) : std::string_view();
+  }
+};
+static_assert(sizeof(ConnectionInfo) <= 88);
+
+// One that lives as long as its connection, with all that it points to but identity and filter chain.
+struct KeptConnectionInfo : ConnectionInfo {
+  explicit KeptConnectionInfo(const ConnectionInfo& info) : ConnectionInfo(info) {
+    if (direct != nullptr) direct = new Direct(*direct);
+  }
+  ~KeptConnectionInfo() { delete direct; }
+  KeptConnectionInfo(const KeptConnectionInfo&) = delete;
+  KeptConnectionInfo& operator=(const KeptConnectionInfo&) = delete;
 };
 
 // Moments of the exchange; the epoch means "did not happen".
@@ -69,6 +89,7 @@ struct StreamInfo {
   std::string_view response_details;   // %RESPONSE_CODE_DETAILS%
   std::string_view local_reply_body;
   std::string_view termination_details;
+  std::string_view downstream_transport_failure;
   std::string_view stream_id;          // x-request-id or own id
   UpstreamInfo upstream;
   StreamTimes times;

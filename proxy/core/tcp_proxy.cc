@@ -9,6 +9,9 @@ namespace pillion::core {
 
 using CloseMode = io::Transport::CloseMode;
 
+// Idle ones are many (tests/perf/connection_memory_test.cc).
+static_assert(sizeof(TcpProxy) <= 320);
+
 TcpProxy::TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state, const ConnectionInfo& info)
     : Connection(owner, std::move(state), info),
       worker_(worker),
@@ -23,7 +26,8 @@ void TcpProxy::start(std::unique_ptr<io::Transport> transport) {
   const bool plain = !state_->chain->tls;
   downstream_->start(*this);
   if (config_.max_connection_duration != Duration{}) {
-    worker_.loop.arm(duration_timer_, config_.max_connection_duration);
+    duration_timer_ = std::make_unique<io::Timer>(io::Timer::call<&TcpProxy::on_duration, TcpProxy>(), this);
+    worker_.loop.arm(*duration_timer_, config_.max_connection_duration);
   }
   if (plain) return begin();
   worker_.loop.arm(timer_, handshake_limit());
@@ -31,10 +35,6 @@ void TcpProxy::start(std::unique_ptr<io::Transport> transport) {
 
 void TcpProxy::on_connected() {
   info_.identity = downstream_->identity();
-  if (info_.identity != nullptr) {
-    info_.sni = info_.identity->sni;
-    info_.alpn = info_.identity->alpn;
-  }
   timer_.cancel();
   begin();
 }
@@ -76,7 +76,6 @@ void TcpProxy::connect() {
   upstream::Host* host = cluster_->pick(context, &failure);
   if (host == nullptr) return end(failure, CloseMode::kOrderly);
   ++attempts_;
-  upstream_address_ = host->address();
   if (upstream_) worker_.loop.delete_later(std::move(upstream_));
   upstream_ = std::make_unique<upstream::TcpConnection>(worker_.loop, *cluster_, *host,
                                                         static_cast<upstream::TcpConnection::Owner&>(*this));
@@ -92,7 +91,7 @@ void TcpProxy::on_tcp_failed(Failure failure) {
 
 void TcpProxy::on_tcp_connected() {
   connected_at_ = worker_.loop.now();
-  relay_ = std::make_unique<TcpRelay>(worker_.loop, worker_.batch, static_cast<TcpRelay::Observer&>(*this));
+  relay_ = std::make_unique<TcpRelay>(worker_.batch, static_cast<TcpRelay::Observer&>(*this));
   touch();
   relay_->start(*downstream_, upstream_->transport(), {});
   if (!ended_) downstream_->resume(io::PauseReason::kBusy);
@@ -129,12 +128,11 @@ void TcpProxy::end(Failure failure, CloseMode mode) {
   ended_ = true;
   failure_ = failure;
   timer_.cancel();
-  duration_timer_.cancel();
+  duration_timer_.reset();
   if (failure.kind == FailureKind::kDraining) state_->tcp->downstream_cx_drain_close.inc();
   if (relay_) relay_->stop();
   const bool by_upstream = failure.kind == FailureKind::kUpstreamReset || !failure;
   if (upstream_) upstream_->close(mode, by_upstream);
-  info_.transport_failure = downstream_->failure_reason();
   log();
   owner_.on_connection_closed(*this, failure);
   downstream_->close(mode);
@@ -166,12 +164,15 @@ void TcpProxy::describe(StreamInfo& info) const {
   info.flags = flag_bit(failure_);
   info.bytes_received = info.downstream_wire_received = received_;
   info.bytes_sent = info.downstream_wire_sent = sent_;
+  info.downstream_transport_failure = downstream_->failure_reason();
   info.upstream_wire_sent = received_;
   info.upstream_wire_received = sent_;
   info.upstream.attempts = attempts_;
-  info.upstream.remote = upstream_address_;
   if (cluster_) info.upstream.cluster = cluster_->config().name;
-  if (upstream_) info.upstream.host_name = upstream_->host().hostname();
+  if (upstream_) {
+    info.upstream.remote = upstream_->host().address();
+    info.upstream.host_name = upstream_->host().hostname();
+  }
   info.times.ds_rx_begin = info_.begin;
   info.times.us_cx_end = connected_at_;
   info.times.end = worker_.loop.now();

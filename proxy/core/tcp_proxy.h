@@ -59,11 +59,10 @@ class TcpProxy final : public Connection,
   uint64_t received_ = 0;      // from the client
   uint64_t sent_ = 0;
   Instant connected_at_{};
-  io::Address upstream_address_;
   uint32_t attempts_ = 0;
   // The handshake's limit, then the idle timeout.
   io::Timer timer_ = io::Timer::of<&TcpProxy::on_timer>(this);
-  io::Timer duration_timer_ = io::Timer::of<&TcpProxy::on_duration>(this);
+  std::unique_ptr<io::Timer> duration_timer_;  // of max_connection_duration, which is rarely set
   bool connected_ = false;     // the client's TLS handshake is done
   bool ended_ = false;
 };

@@ -1,6 +1,10 @@
 #include "proxy/core/tcp_relay.h"
 
+#include <utility>
+
+#include "proxy/base/free_list.h"
 #include "proxy/io/socket.h"
+#include "proxy/io/splice_pipe.h"
 
 namespace pillion::core {
 namespace {
@@ -12,16 +16,35 @@ constexpr size_t kCopyBelow = 16 * 1024;
 
 }  // namespace
 
-TcpRelay::TcpRelay(io::Loop& loop, io::WriteBatch& batch, Observer& observer)
-    : loop_(loop), observer_(observer), down_(*this, Side::kDownstream, batch), up_(*this, Side::kUpstream, batch) {}
+struct TcpRelay::Outgoing {
+  Outgoing(io::WriteBatch& batch, Direction& direction, io::Transport& to) : writer(batch, direction) {
+    writer.set_transport(to);
+  }
+  static void* operator new(size_t) { return free_blocks.take(); }
+  static void operator delete(void* memory) noexcept { free_blocks.give(memory); }
+
+  io::Writer writer;
+  io::SplicePipe pipe;
+
+  static constexpr size_t kBlockBytes = 96;
+  static thread_local FreeList free_blocks;
+};
+thread_local FreeList TcpRelay::Outgoing::free_blocks{kBlockBytes, 64};
+
+TcpRelay::TcpRelay(io::WriteBatch& batch, Observer& observer)
+    : batch_(batch), observer_(observer), down_(*this, Side::kDownstream), up_(*this, Side::kUpstream) {
+  static_assert(sizeof(Outgoing) <= Outgoing::kBlockBytes);
+  // Idle relays are many (databases, queues); tests/perf/connection_memory_test.cc.
+  static_assert(sizeof(TcpRelay) <= 136);
+}
 
 void TcpRelay::start(io::Transport& downstream, io::Transport& upstream, std::string_view early) {
-  down_.connect(downstream, upstream);
-  up_.connect(upstream, downstream);
+  down_.from_ = up_.to_ = &downstream;
+  down_.to_ = up_.from_ = &upstream;
   downstream.start(down_);
   upstream.start(up_);
   if (!early.empty()) {
-    down_.writer_.append_copy(early);
+    down_.outgoing().writer.append_copy(early);
     observer_.on_relayed(Side::kDownstream, early.size());
     if (stopped_) return;
   }
@@ -32,10 +55,8 @@ void TcpRelay::start(io::Transport& downstream, io::Transport& upstream, std::st
 
 void TcpRelay::stop() {
   stopped_ = true;
-  down_.writer_.detach();
-  up_.writer_.detach();
-  down_.pipe_.release();
-  up_.pipe_.release();
+  down_.stop();
+  up_.stop();
 }
 
 void TcpRelay::fail(Side side, Failure failure) {
@@ -50,31 +71,50 @@ void TcpRelay::direction_done() {
   observer_.on_relay_done(Side::kDownstream, {});
 }
 
-void TcpRelay::Direction::connect(io::Transport& from, io::Transport& to) {
-  from_ = &from;
-  to_ = &to;
-  writer_.set_transport(to);
+TcpRelay::Direction::~Direction() { delete outgoing_; }
+
+TcpRelay::Outgoing& TcpRelay::Direction::outgoing() {
+  if (outgoing_ == nullptr) outgoing_ = new Outgoing(relay_.batch_, *this, *to_);
+  return *outgoing_;
+}
+
+// Bytes on their way that our transport's peer has not got, as far as we know.
+size_t TcpRelay::Direction::held() const noexcept {
+  return outgoing_ == nullptr ? to_->pending_write() : outgoing_->writer.backlog() + outgoing_->pipe.size();
+}
+
+// After what was read has been sent: nothing of it is left in the batch.
+void TcpRelay::Direction::rest() {
+  if (!relay_.stopped_ && held() == 0) delete std::exchange(outgoing_, nullptr);
+}
+
+// It may be on the stack, so what it has dies with the relay.
+void TcpRelay::Direction::stop() {
+  if (outgoing_ == nullptr) return;
+  outgoing_->writer.detach();
+  outgoing_->pipe.release();
 }
 
 void TcpRelay::Direction::on_readable() {
   if (relay_.stopped_ || eof_) return;
   // Without a pipe (no descriptors left) copying goes on as well.
-  if (splicing_ && pipe_.open()) return splice();
+  if (splicing_ && outgoing().pipe.open()) return splice();
   copy();
 }
 
 void TcpRelay::Direction::copy() {
-  const std::span<char> room = relay_.loop_.scratch();
+  const std::span<char> room = relay_.batch_.loop().scratch();
   const io::IoResult r = from_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk:
       from_->watch();
-      writer_.add({room.data(), r.bytes});
-      writer_.flush_batch();
+      outgoing().writer.add({room.data(), r.bytes});
+      relay_.batch_.flush();
       if (relay_.stopped_) return;  // the write failed
       relay_.observer_.on_relayed(from_side_, r.bytes);
       if (relay_.stopped_) return;
-      if (writer_.backlog() != 0) return from_->pause(io::PauseReason::kPeerFull);
+      if (held() != 0) return from_->pause(io::PauseReason::kPeerFull);
+      rest();
       splicing_ = r.bytes >= kSpliceAbove && from_->raw_fd() >= 0 && to_->raw_fd() >= 0;
       break;
     case io::IoStatus::kEof:
@@ -87,7 +127,8 @@ void TcpRelay::Direction::copy() {
 }
 
 void TcpRelay::Direction::splice() {
-  const io::IoResult in = pipe_.fill(from_->raw_fd());
+  io::SplicePipe& pipe = outgoing_->pipe;
+  const io::IoResult in = pipe.fill(from_->raw_fd());
   switch (in.status) {
     case io::IoStatus::kOk:
       if (in.bytes < kCopyBelow) splicing_ = false;
@@ -97,26 +138,29 @@ void TcpRelay::Direction::splice() {
       if (!relay_.stopped_) from_->watch();
       return;
     case io::IoStatus::kEof:
-      pipe_.release();
+      pipe.release();
       return on_eof();
     case io::IoStatus::kError:
-      return relay_.fail(from_side_, {io::broken_by(pipe_.error()), pipe_.error()});
+      return relay_.fail(from_side_, {io::broken_by(pipe.error()), pipe.error()});
     case io::IoStatus::kAgain:
-      pipe_.release();
+      pipe.release();
+      rest();
       return from_->watch();
   }
 }
 
 void TcpRelay::Direction::drain_pipe() {
-  const io::IoResult out = pipe_.drain(to_->raw_fd());
+  io::SplicePipe& pipe = outgoing_->pipe;
+  const io::IoResult out = pipe.drain(to_->raw_fd());
   if (out.status == io::IoStatus::kError) {
-    return relay_.fail(to_side(), {io::broken_by(pipe_.error()), pipe_.error()});
+    return relay_.fail(to_side(), {io::broken_by(pipe.error()), pipe.error()});
   }
-  if (pipe_.size() != 0) {
+  if (pipe.size() != 0) {
     from_->pause(io::PauseReason::kPeerFull);
     return to_->want_writable();
   }
-  pipe_.release();
+  pipe.release();
+  rest();
   from_->resume(io::PauseReason::kPeerFull);
 }
 
@@ -124,8 +168,13 @@ void TcpRelay::Direction::drain_pipe() {
 void TcpRelay::Direction::on_writable() {
   if (relay_.stopped_) return;
   Direction& incoming = relay_.other(*this);
-  if (incoming.pipe_.size() != 0) return incoming.drain_pipe();
-  incoming.writer_.on_writable();
+  if (incoming.outgoing_ == nullptr) {
+    if (incoming.eof_) incoming.finish_if_flushed();
+    return;
+  }
+  if (incoming.outgoing_->pipe.size() != 0) return incoming.drain_pipe();
+  incoming.outgoing_->writer.on_writable();
+  incoming.rest();
 }
 
 void TcpRelay::Direction::on_drained() {
@@ -138,12 +187,12 @@ void TcpRelay::Direction::on_eof() {
   eof_ = true;
   // A level-triggered FIN would be reported for ever.
   from_->pause(io::PauseReason::kBusy);
-  writer_.flush_batch();  // early bytes may be in it
+  relay_.batch_.flush();  // early bytes may be in it
   if (!relay_.stopped_) finish_if_flushed();
 }
 
 void TcpRelay::Direction::finish_if_flushed() {
-  if (done_ || pipe_.size() != 0 || writer_.backlog() != 0) return;
+  if (done_ || held() != 0) return;
   done_ = true;
   to_->shutdown_write();
   relay_.direction_done();

@@ -11,7 +11,6 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/io/loop.h"
-#include "proxy/io/splice_pipe.h"
 #include "proxy/io/transport.h"
 #include "proxy/io/writer.h"
 
@@ -33,17 +32,22 @@ class TcpRelay {
     ~Observer() = default;
   };
 
-  TcpRelay(io::Loop& loop, io::WriteBatch& batch, Observer& observer);
+  TcpRelay(io::WriteBatch& batch, Observer& observer);
   // Takes over the observation of both transports.  `early` are bytes already read from downstream.
   void start(io::Transport& downstream, io::Transport& upstream, std::string_view early);
   // Silences both; call before the transports are closed.
   void stop();
 
  private:
+  // What holds bytes of a direction; there only while it does.
+  struct Outgoing;
   struct Direction final : io::TransportObserver, io::WriterObserver {
-    Direction(TcpRelay& relay, Side from, io::WriteBatch& batch)
-        : relay_(relay), writer_(batch, *this), from_side_(from) {}
-    void connect(io::Transport& from, io::Transport& to);
+    Direction(TcpRelay& relay, Side from) : relay_(relay), from_side_(from) {}
+    ~Direction();
+    Outgoing& outgoing();
+    [[nodiscard]] size_t held() const noexcept;
+    void rest();
+    void stop();
     void on_readable() override;
     void on_writable() override;  // room in *our* transport: the other direction continues
     void on_closed(Failure failure) override;
@@ -58,8 +62,7 @@ class TcpRelay {
     TcpRelay& relay_;
     io::Transport* from_ = nullptr;
     io::Transport* to_ = nullptr;
-    io::Writer writer_;  // to `to_`
-    io::SplicePipe pipe_;
+    Outgoing* outgoing_ = nullptr;  // owned
     Side from_side_;
     [[nodiscard]] Side to_side() const noexcept {
       return from_side_ == Side::kDownstream ? Side::kUpstream : Side::kDownstream;
@@ -72,7 +75,7 @@ class TcpRelay {
   void fail(Side side, Failure failure);
   void direction_done();
 
-  io::Loop& loop_;
+  io::WriteBatch& batch_;
   Observer& observer_;
   Direction down_;  // from downstream
   Direction up_;    // from upstream

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "proxy/base/rng.h"
+#include "proxy/core/memory_trim.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/writer.h"
 #include "proxy/stats/registry.h"
@@ -42,6 +43,7 @@ struct WorkerContext {
   uint16_t index;
   Rng rng;
   DateText date;
+  MemoryTrim memory{loop};
   // A drain is on: responses announce "connection: close", all of them or (gradual) a share that grows
   // with the time.
   bool draining = false;

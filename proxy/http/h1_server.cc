@@ -4,41 +4,79 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
-#include "proxy/http/h1_writer.h"
+#include "proxy/http/h1_server_work.h"
 
 namespace pillion::http {
 namespace {
 
-constexpr uint32_t kLingerBytes = 64 * 1024;
-constexpr Duration kLingerTime = std::chrono::seconds(1);
 // Reading stops while this much waits.
 constexpr size_t kPendingLimit = 16 * 1024;
 // What waits is worked through in pieces of this size.
 constexpr size_t kPendingPiece = 32 * 1024;
-// Bodies up to this size are copied behind their head: one piece to send instead of two or three.
-constexpr size_t kCopyBody = 2 * 1024;
 // Pipelined requests that are answered at once (local replies) in one turn; others get their share.
 constexpr int kRequestsPerTurn = 16;
-// A client that takes nothing of a finished response for this long is given up.
-constexpr Duration kFlushTime = std::chrono::minutes(5);
 
 }  // namespace
 
+thread_local FreeList H1ServerConnection::Work::free_works{kBlockBytes, kKept};
+
+// An idle connection's memory is this, its transport and its owner (tests/perf/connection_memory_test.cc).
+static_assert(sizeof(H1ServerConnection) <= 152);
+
 H1ServerConnection::H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits,
                                        Owner& owner)
-    : loop_(loop), owner_(owner), limits_(&limits), writer_(batch, *this) {
-  parser_.begin();
+    : loop_(loop), batch_(batch), owner_(owner), limits_(&limits) {
+  static_assert(sizeof(Work) <= Work::kBlockBytes);
 }
 
-H1ServerConnection::~H1ServerConnection() { DASSERT(closed_); }
+H1ServerConnection::~H1ServerConnection() {
+  DASSERT(closed_);
+  delete work_;
+}
+
+void H1ServerConnection::need_work() {
+  if (work_ == nullptr) work_ = new Work(*this);
+}
+
+// Gives the Work back if nothing is left to do.
+void H1ServerConnection::rest() {
+  if (work_ == nullptr || state_ != State::kIdle || backlog() != 0 || waiting() != 0) return;
+  count_traffic();
+  sent_ += work_->writer.bytes_sent();
+  delete std::exchange(work_, nullptr);
+}
+
+bool H1ServerConnection::is_idle() const noexcept { return state_ == State::kIdle && waiting() == 0; }
+
+size_t H1ServerConnection::waiting() const noexcept { return work_ == nullptr ? 0 : work_->pending.size(); }
+
+uint64_t H1ServerConnection::bytes_sent() const noexcept {
+  return sent_ + (work_ == nullptr ? 0 : work_->writer.bytes_sent());
+}
+
+uint64_t H1ServerConnection::exchange_bytes_received() const noexcept {
+  return work_ == nullptr ? 0 : received_ - work_->received_before;
+}
+
+uint64_t H1ServerConnection::exchange_bytes_sent() const noexcept {
+  return work_ == nullptr ? 0 : work_->writer.bytes_added() - work_->added_before;
+}
+
+size_t H1ServerConnection::backlog() const noexcept { return work_ == nullptr ? 0 : work_->writer.backlog(); }
+
+void H1ServerConnection::count_traffic() {
+  const uint64_t sent = work_->writer.bytes_sent();
+  owner_.on_traffic(received_ - std::exchange(work_->counted_received, received_),
+                    sent - std::exchange(work_->counted_sent, sent));
+}
 
 void H1ServerConnection::start(std::unique_ptr<io::Transport> transport, std::string_view already_read) {
   transport_ = std::move(transport);
-  writer_.set_transport(*transport_);
   transport_->start(*this);
   if (!already_read.empty()) {
+    need_work();
     received_ += already_read.size();
-    pending_.append(already_read);
+    work_->pending.append(already_read);
     loop_.post(*this);
   }
 }
@@ -47,19 +85,22 @@ void H1ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
   if (closed_) return;
   closed_ = true;
   ListNode<io::ReadyTag>::unlink();
-  linger_timer_.cancel();
-  sink_ = nullptr;
-  writer_.detach();
-  pending_.clear();
-  transport_->close(mode);
-  owner_.on_server_closed(failure);  // may still ask the transport for its reason
-  loop_.delete_later(std::move(transport_));
+  // It may be on the stack, so it dies with the connection.
+  if (work_ != nullptr) {
+    count_traffic();
+    work_->linger_timer.cancel();
+    work_->sink = nullptr;
+    work_->writer.detach();
+    work_->pending.clear();
+  }
+  transport_->close(mode);  // it dies with the connection: an access log may ask why it failed
+  owner_.on_server_closed(failure);
 }
 
 void H1ServerConnection::drain() {
   draining_ = true;
   if (!is_idle() || closed_) return;
-  if (writer_.backlog() == 0) return close({FailureKind::kDraining});
+  if (backlog() == 0) return close({FailureKind::kDraining});
   linger();
 }
 
@@ -69,16 +110,17 @@ void H1ServerConnection::begin_tunnel() { tunnel_ = true; }
 
 void H1ServerConnection::on_readable() {
   if (closed_) return;
-  const bool waits = state_ == State::kRequestDone || !pending_.empty();
-  if (waits && pending_.size() >= kPendingLimit) return settle();
+  const bool waits = state_ == State::kRequestDone || waiting() != 0;
+  if (waits && waiting() >= kPendingLimit) return settle();
   std::span<char> room = loop_.scratch();
   if (waits) room = room.first(kPendingLimit);
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk: {
+      need_work();
       received_ += r.bytes;
       const size_t used = waits ? 0 : process(room.data(), r.bytes);
-      if (!closed_ && used < r.bytes) pending_.append({room.data() + used, r.bytes - used});
+      if (!closed_ && used < r.bytes) work_->pending.append({room.data() + used, r.bytes - used});
       break;
     }
     case io::IoStatus::kEof:
@@ -97,31 +139,35 @@ void H1ServerConnection::run_ready() {
   if (closed_) return;
   if (write_failed_) return lose({FailureKind::kDownstreamReset});
   if (state_ == State::kLinger) return go_on_lingering();
-  if (!pending_.empty() && state_ != State::kRequestDone) {
+  if (waiting() != 0 && state_ != State::kRequestDone) {
     std::span<char> room = loop_.scratch().first(kPendingPiece);
-    const size_t n = pending_.peek(room.data(), room.size());
+    const size_t n = work_->pending.peek(room.data(), room.size());
     const size_t used = process(room.data(), n);
-    pending_.consume(std::min(used, pending_.size()));  // a close has cleared it
+    work_->pending.consume(std::min(used, work_->pending.size()));  // a close has cleared it
   }
   settle();
 }
 
+void H1ServerConnection::on_writable() {
+  if (work_ != nullptr) work_->writer.on_writable();
+}
+
 // After each round: sends what it made, and decides what becomes of what waits.
 void H1ServerConnection::settle() {
-  writer_.flush_batch();
+  batch_.flush();
   if (closed_ || state_ == State::kLinger) return;
-  const bool full = pending_.size() >= kPendingLimit;
+  const bool full = waiting() >= kPendingLimit;
   if (full != held_) {
     held_ = full;
     full ? transport_->pause(io::PauseReason::kBusy) : transport_->resume(io::PauseReason::kBusy);
   }
   if (state_ == State::kRequestDone) return;
-  if (pending_.empty()) {
-    if (eof_) on_eof();
-    return;
+  if (waiting() == 0) {
+    if (eof_) return on_eof();
+    return rest();
   }
   // on_drained comes back when the client has taken its responses.
-  if (state_ != State::kIdle || writer_.backlog() == 0) loop_.post_next(*this);
+  if (state_ != State::kIdle || backlog() == 0) loop_.post_next(*this);
 }
 
 size_t H1ServerConnection::process(char* data, size_t size) {
@@ -138,7 +184,7 @@ size_t H1ServerConnection::process(char* data, size_t size) {
           continue;
         }
         // A client that does not take its responses gets no further ones made.
-        if (--budget < 0 || writer_.backlog() != 0) break;
+        if (--budget < 0 || work_->writer.backlog() != 0) break;
         begin_request();
         continue;
       case State::kHead:
@@ -155,8 +201,8 @@ size_t H1ServerConnection::process(char* data, size_t size) {
         break;
       case State::kLinger:
         quick_close_ = false;
-        if (fin_sent_) lingered_ += static_cast<uint32_t>(left);
-        if (lingered_ >= kLingerBytes) loop_.post(*this);
+        if (fin_sent_) work_->lingered += static_cast<uint32_t>(left);
+        if (work_->lingered >= kLingerBytes) loop_.post(*this);
         used = size;
         continue;
     }
@@ -182,107 +228,107 @@ void H1ServerConnection::begin_request() {
   state_ = State::kHead;
   head_sent_ = response_done_ = false;
   // For an error reply before they are known.
-  method_ = Method::kGet;
-  protocol_ = Protocol::kHttp11;
+  work_->method = Method::kGet;
+  work_->protocol = Protocol::kHttp11;
   blank_lines_ = 0;
-  parser_.begin();
-  sink_ = &owner_.new_stream();
+  work_->parser.begin();
+  work_->sink = &owner_.new_stream();
 }
 
 size_t H1ServerConnection::read_head(char* data, size_t size) {
   RequestHead& head = owner_.request_head();
-  const size_t before = stash_.size();
-  if (before != 0) stash_.append(data, size, head);
-  char* const bytes = before != 0 ? stash_.data() : data;
-  switch (parser_.parse(bytes, before + size, *limits_, head)) {
+  const size_t before = work_->stash.size();
+  if (before != 0) work_->stash.append(data, size, head);
+  char* const bytes = before != 0 ? work_->stash.data() : data;
+  switch (work_->parser.parse(bytes, before + size, *limits_, head)) {
     case ParseStatus::kNeedMore:
-      if (before == 0) stash_.append(data, size, head);
+      if (before == 0) work_->stash.append(data, size, head);
       return size;
     case ParseStatus::kFailed: {
       // What was understood of it goes into the access log.
-      const uint32_t n = parser_.touched_bytes();
+      const uint32_t n = work_->parser.touched_bytes();
       rebase_head(head, bytes, n, head.headers.arena().copy({bytes, n}).data());
-      method_ = head.method;
-      protocol_ = head.protocol;
-      refuse(parser_.failure());
+      work_->method = head.method;
+      work_->protocol = head.protocol;
+      refuse(work_->parser.failure());
       return size;
     }
     case ParseStatus::kDone:
       break;
   }
-  const size_t head_bytes = parser_.head_bytes();
+  const size_t head_bytes = work_->parser.head_bytes();
   owner_.on_head_complete(head_bytes);
   const std::string_view kept = head.headers.arena().copy({bytes, head_bytes});
   rebase_head(head, bytes, head_bytes, kept.data());
-  stash_.clear();
+  work_->stash.clear();
   ++requests_;
-  method_ = head.method;
-  protocol_ = head.protocol;
+  work_->method = head.method;
+  work_->protocol = head.protocol;
   keep_alive_ = head.keep_alive && !draining_;
-  body_.begin(head.framing, head.content_length);
+  work_->body.begin(head.framing, head.content_length);
   const bool has_body = head.framing == Framing::kChunked || head.content_length != 0;
   const bool tunnel_wanted = !head.upgrade.empty() || head.method == Method::kConnect;
   // Bytes behind the head of an upgrade wait until the upstream has switched (CVE-2025-64763).
   state_ = has_body ? State::kBody : State::kRequestDone;
-  sink_->on_request_head(!has_body && !tunnel_wanted);
+  work_->sink->on_request_head(!has_body && !tunnel_wanted);
   return head_bytes - before;
 }
 
 size_t H1ServerConnection::read_body(char* data, size_t size) {
   if (state_ == State::kTunnel) {
-    sink_->on_request_body({data, size}, false);
+    work_->sink->on_request_body({data, size}, false);
     return size;
   }
-  const H1BodyReader::Result r = body_.feed(data, size);
+  const H1BodyReader::Result r = work_->body.feed(data, size);
   if (r.failure != FailureKind::kNone) {
     refuse(r.failure);
     return size;
   }
   if (!r.done) {
-    if (!r.data.empty()) sink_->on_request_body(r.data, false);
+    if (!r.data.empty()) work_->sink->on_request_body(r.data, false);
     return r.consumed;
   }
-  if (body_.framing() == Framing::kChunked) {
+  if (work_->body.framing() == Framing::kChunked) {
     state_ = State::kTrailers;
-    trailers_ = nullptr;
-    trailer_parser_.begin();
+    work_->trailers = nullptr;
+    work_->trailer_parser.begin();
     const bool empty_line = size - r.consumed >= 2 && data[r.consumed] == '\r' && data[r.consumed + 1] == '\n';
     if (!empty_line) {
-      if (!r.data.empty()) sink_->on_request_body(r.data, false);
+      if (!r.data.empty()) work_->sink->on_request_body(r.data, false);
       return r.consumed;
     }
   }
   state_ = State::kRequestDone;
   in_body_read_ = true;
-  sink_->on_request_body(r.data, true);
+  work_->sink->on_request_body(r.data, true);
   end_request();
-  return r.consumed + (body_.framing() == Framing::kChunked ? 2 : 0);
+  return r.consumed + (work_->body.framing() == Framing::kChunked ? 2 : 0);
 }
 
 size_t H1ServerConnection::read_trailers(char* data, size_t size) {
-  if (trailers_ == nullptr) trailers_ = &owner_.new_request_trailers();
-  const size_t before = stash_.size();
-  if (before != 0) stash_.append(data, size, *trailers_);
-  char* const bytes = before != 0 ? stash_.data() : data;
-  switch (trailer_parser_.parse(bytes, before + size, *limits_, *trailers_)) {
+  if (work_->trailers == nullptr) work_->trailers = &owner_.new_request_trailers();
+  const size_t before = work_->stash.size();
+  if (before != 0) work_->stash.append(data, size, *work_->trailers);
+  char* const bytes = before != 0 ? work_->stash.data() : data;
+  switch (work_->trailer_parser.parse(bytes, before + size, *limits_, *work_->trailers)) {
     case ParseStatus::kNeedMore:
-      if (before == 0) stash_.append(data, size, *trailers_);
+      if (before == 0) work_->stash.append(data, size, *work_->trailers);
       return size;
     case ParseStatus::kFailed:
-      trailers_->clear();
-      refuse(trailer_parser_.failure());
+      work_->trailers->clear();
+      refuse(work_->trailer_parser.failure());
       return size;
     case ParseStatus::kDone:
       break;
   }
-  const size_t trailer_bytes = trailer_parser_.head_bytes();
-  const std::string_view kept = trailers_->arena().copy({bytes, trailer_bytes});
-  trailers_->rebase(bytes, kept.data());
-  stash_.clear();
+  const size_t trailer_bytes = work_->trailer_parser.head_bytes();
+  const std::string_view kept = work_->trailers->arena().copy({bytes, trailer_bytes});
+  work_->trailers->rebase(bytes, kept.data());
+  work_->stash.clear();
   state_ = State::kRequestDone;
   in_body_read_ = true;
   // An empty section is an end like that of any body, however it was cut.
-  trailers_->count() == 0 ? sink_->on_request_body({}, true) : sink_->on_request_trailers();
+  work_->trailers->count() == 0 ? work_->sink->on_request_body({}, true) : work_->sink->on_request_trailers();
   end_request();
   return trailer_bytes - before;
 }
@@ -297,18 +343,18 @@ void H1ServerConnection::on_eof() {
   eof_ = true;
   transport_->pause(io::PauseReason::kDraining);  // or it would be told again and again
   // What came before it goes first; settle() comes back.
-  if (!pending_.empty() && state_ != State::kRequestDone && state_ != State::kLinger) return;
+  if (waiting() != 0 && state_ != State::kRequestDone && state_ != State::kLinger) return;
   switch (state_) {
     case State::kIdle:
       // The client may still be taking the last response.
-      if (writer_.backlog() != 0) return linger();
+      if (backlog() != 0) return linger();
       return close({FailureKind::kNone});
     case State::kLinger:
       return loop_.post(*this);
     case State::kTunnel:
       // Half-close passes through; the response may go on.
       state_ = State::kRequestDone;
-      return sink_->on_request_body({}, true);
+      return work_->sink->on_request_body({}, true);
     case State::kRequestDone:
       return lose({FailureKind::kDownstreamClosed});
     case State::kHead:
@@ -320,7 +366,7 @@ void H1ServerConnection::on_eof() {
 
 // The client is gone: whoever works for it stops.
 void H1ServerConnection::lose(Failure failure) {
-  RequestSink* sink = std::exchange(sink_, nullptr);
+  RequestSink* sink = work_ == nullptr ? nullptr : std::exchange(work_->sink, nullptr);
   if (sink != nullptr && !response_done_) sink->on_request_failed(failure);
   close(failure);
 }
@@ -331,8 +377,8 @@ void H1ServerConnection::refuse(FailureKind kind) {
   refused_ = true;
   owner_.on_malformed(kind);
   state_ = State::kRequestDone;
-  stash_.clear();
-  if (sink_ != nullptr) sink_->on_request_failed({kind});
+  work_->stash.clear();
+  if (work_->sink != nullptr) work_->sink->on_request_failed({kind});
 }
 
 void H1ServerConnection::pause_request() {
@@ -341,141 +387,6 @@ void H1ServerConnection::pause_request() {
 
 void H1ServerConnection::resume_request() {
   if (!closed_) transport_->resume(io::PauseReason::kPeerFull);
-}
-
-// ---- response side ----
-
-void H1ServerConnection::send_informational(const ResponseHead& head) {
-  if (closed_ || protocol_ == Protocol::kHttp10) return;
-  const OutgoingFraming framing;
-  const size_t size = response_head_size(head, framing);
-  write_response_head(writer_.reserve(size), head, framing);
-  writer_.commit(size);
-}
-
-void H1ServerConnection::send_head(const ResponseHead& head, bool end) {
-  if (closed_) return;
-  OutgoingFraming framing;
-  const bool http10 = protocol_ == Protocol::kHttp10;
-  const bool bodiless = head.status == 204 || head.status == 304 || method_ == Method::kHead || head.status < 200;
-  framing.content_length = head.content_length;
-  if (tunnel_) {
-    framing.upgrade = head.status == 101;
-    response_framing_ = Framing::kUntilClose;
-    keep_alive_ = false;
-    state_ = State::kTunnel;
-  } else if (bodiless || end) {
-    response_framing_ = Framing::kNone;
-    framing.write_length = head.status >= 200 && head.status != 204 && (head.has_content_length || !bodiless);
-    if (end && !bodiless) framing.content_length = 0;
-  } else if (head.framing == Framing::kLength) {
-    framing.framing = response_framing_ = Framing::kLength;
-  } else if (http10) {
-    response_framing_ = Framing::kUntilClose;
-    keep_alive_ = false;
-  } else {
-    framing.framing = response_framing_ = Framing::kChunked;
-  }
-  // A response before the end of the request: the rest of the request may never come.  A tunnel that
-  // was refused: its first bytes may be here already, and are no request.
-  if (state_ != State::kRequestDone && state_ != State::kTunnel) keep_alive_ = false;
-  if (draining_ || method_ == Method::kConnect) keep_alive_ = false;
-  framing.close = !keep_alive_ && !tunnel_;
-  framing.keep_alive = http10 && keep_alive_;
-  const size_t size = response_head_size(head, framing);
-  write_response_head(writer_.reserve(size), head, framing);
-  writer_.commit(size);
-  head_sent_ = true;
-  if (tunnel_ && !pending_.empty()) loop_.post(*this);
-  if (end) response_done();
-}
-
-void H1ServerConnection::add_body(std::string_view data) {
-  data.size() <= kCopyBody ? writer_.append_copy(data) : writer_.add(data);
-}
-
-void H1ServerConnection::send_body(std::string_view data, bool end) {
-  if (closed_) return;
-  if (response_framing_ == Framing::kChunked) {
-    if (!data.empty()) {
-      char* begin = writer_.reserve(kMaxChunkHeader);
-      writer_.commit(static_cast<size_t>(write_chunk_header(begin, data.size()) - begin));
-      add_body(data);
-      writer_.append_copy(end ? std::string_view("\r\n0\r\n\r\n") : kChunkEnd);
-    } else if (end) {
-      writer_.append_copy(kLastChunk);
-    }
-  } else if (response_framing_ != Framing::kNone) {
-    add_body(data);
-  }
-  if (end) response_done();
-}
-
-void H1ServerConnection::send_trailers(const Headers& trailers) {
-  if (closed_) return;
-  if (response_framing_ == Framing::kChunked) {
-    const size_t size = trailers_size(trailers);
-    write_trailers(writer_.reserve(size), trailers);
-    writer_.commit(size);
-  }
-  response_done();
-}
-
-void H1ServerConnection::reset(Failure failure) {
-  sink_ = nullptr;
-  // The end of a response framed by the connection's end must not look orderly.
-  close(failure, head_sent_ ? io::Transport::CloseMode::kReset : io::Transport::CloseMode::kOrderly);
-}
-
-void H1ServerConnection::response_done() {
-  response_done_ = true;
-  if (!in_body_read_) finish_exchange();
-}
-
-void H1ServerConnection::finish_exchange() {
-  sink_ = nullptr;
-  const bool request_done = state_ == State::kRequestDone;
-  const bool reusable = keep_alive_ && request_done && !tunnel_;
-  owner_.on_exchange_done(reusable);
-  if (closed_) return;
-  if (!reusable) return linger();
-  state_ = State::kIdle;
-  transport_->resume(io::PauseReason::kPeerFull);
-  if (pending_.empty() && !eof_) return transport_->watch();
-  // Never on this stack: the scratch buffer may hold the response being sent.
-  if (!processing_) loop_.post(*this);
-}
-
-// The last response is made: the connection closes when the client has it.
-void H1ServerConnection::linger() {
-  quick_close_ = (state_ == State::kRequestDone || state_ == State::kIdle) && pending_.empty() && !refused_;
-  state_ = State::kLinger;
-  pending_.clear();
-  loop_.post(*this);
-}
-
-void H1ServerConnection::go_on_lingering() {
-  writer_.flush_batch();
-  if (closed_) return;
-  if (writer_.backlog() != 0) return loop_.arm(linger_timer_, kFlushTime);  // on_drained comes back
-  if (quick_close_ || eof_ || lingered_ >= kLingerBytes) return close({FailureKind::kNone});
-  if (fin_sent_) return;
-  fin_sent_ = true;
-  loop_.arm(linger_timer_, kLingerTime);
-  writer_.end();
-  transport_->resume(io::PauseReason::kBusy);
-  transport_->resume(io::PauseReason::kPeerFull);
-  transport_->watch();
-}
-
-void H1ServerConnection::on_drained() {
-  if (sink_ != nullptr) return sink_->on_response_drained();
-  if (state_ == State::kLinger || (state_ == State::kIdle && !pending_.empty())) loop_.post(*this);
-}
-
-void H1ServerConnection::on_write_failed() {
-  write_failed_ = true;
-  loop_.post(*this);
 }
 
 }  // namespace pillion::http

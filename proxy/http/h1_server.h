@@ -5,6 +5,9 @@
 // what happens between requests.  Pipelined requests wait in a bounded buffer, and reading pauses
 // while they do.
 //
+// An idle connection is small: what only a running exchange needs is its Work, taken from the thread's
+// free list with the first byte of a request and given back when the response is with the transport.
+//
 // Calls match: start (new_stream exchange on_exchange_done)* on_server_closed.
 // After an error reply or an early response the connection lingers: our FIN goes out, and what the
 // client still sends is read and dropped (64 KiB or 1 s), or a reset would destroy the reply.
@@ -12,11 +15,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "proxy/base/buffer.h"
 #include "proxy/http/codec.h"
-#include "proxy/http/h1_body.h"
-#include "proxy/http/h1_parser.h"
-#include "proxy/http/head_stash.h"
+#include "proxy/http/limits.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/transport.h"
 #include "proxy/io/writer.h"
@@ -46,6 +46,8 @@ class H1ServerConnection final : public io::Deferred,
     virtual void on_malformed(FailureKind kind) = 0;
     // A head of that many bytes was parsed; on_request_head of the sink follows.
     virtual void on_head_complete(size_t bytes) = 0;
+    // Bytes of the wire since the last call: after each exchange, when idle, and at the end.
+    virtual void on_traffic(uint64_t received, uint64_t sent) { static_cast<void>(received + sent); }
 
    protected:
     ~Owner() = default;
@@ -69,15 +71,17 @@ class H1ServerConnection final : public io::Deferred,
   // The route took an upgrade: after the final head bytes pass unframed both ways.
   void begin_tunnel();
 
-  [[nodiscard]] bool is_idle() const noexcept { return state_ == State::kIdle && pending_.empty(); }
+  [[nodiscard]] bool is_idle() const noexcept;
   [[nodiscard]] bool is_closed() const noexcept { return closed_; }
   [[nodiscard]] bool in_head() const noexcept { return state_ == State::kHead; }
   [[nodiscard]] uint32_t requests() const noexcept { return requests_; }
   [[nodiscard]] uint64_t bytes_received() const noexcept { return received_; }
-  [[nodiscard]] uint64_t bytes_sent() const noexcept { return writer_.bytes_sent(); }
-  [[nodiscard]] uint64_t bytes_added() const noexcept { return writer_.bytes_added(); }
-  [[nodiscard]] size_t backlog() const noexcept { return writer_.backlog(); }
-  [[nodiscard]] io::Transport& transport() noexcept { return *transport_; }
+  [[nodiscard]] uint64_t bytes_sent() const noexcept;
+  // Since the last exchange; what waits to be sent counts.
+  [[nodiscard]] uint64_t exchange_bytes_received() const noexcept;
+  [[nodiscard]] uint64_t exchange_bytes_sent() const noexcept;
+  [[nodiscard]] size_t backlog() const noexcept;
+  [[nodiscard]] io::Transport& transport() const noexcept { return *transport_; }
 
   // DownstreamStream
   void send_informational(const ResponseHead& head) override;
@@ -87,18 +91,24 @@ class H1ServerConnection final : public io::Deferred,
   void reset(Failure failure) override;
   void pause_request() override;
   void resume_request() override;
-  [[nodiscard]] bool is_backed_up() const noexcept override { return writer_.backlog() != 0; }
+  [[nodiscard]] bool is_backed_up() const noexcept override { return backlog() != 0; }
 
  private:
   enum class State : uint8_t { kIdle, kHead, kBody, kTrailers, kRequestDone, kTunnel, kLinger };
+  struct Work;
 
   void on_connected() override { owner_.on_server_connected(); }
   void on_readable() override;
-  void on_writable() override { writer_.on_writable(); }
+  void on_writable() override;
   void on_closed(Failure failure) override { lose(failure); }
   void on_drained() override;
   void on_write_failed() override;
   void run_ready() override;
+
+  [[nodiscard]] size_t waiting() const noexcept;
+  void count_traffic();
+  void need_work();
+  void rest();
 
   // Works through what came; returns how much of it, less than `size` when the rest must wait.
   size_t process(char* data, size_t size);
@@ -120,26 +130,15 @@ class H1ServerConnection final : public io::Deferred,
   void on_linger_timeout() { close({FailureKind::kNone}); }
 
   io::Loop& loop_;
+  io::WriteBatch& batch_;
   Owner& owner_;
   const HeadLimits* limits_;
-  io::Writer writer_;
   std::unique_ptr<io::Transport> transport_;
-  RequestSink* sink_ = nullptr;
-  Headers* trailers_ = nullptr;
-  HeadStash stash_;
-  Buffer pending_;         // bytes that wait: for the running exchange, the client to take its
-                           // responses, or the next turn; what is read meanwhile lines up behind
-  H1RequestParser parser_;
-  H1TrailerParser trailer_parser_;
-  H1BodyReader body_;
-  io::Timer linger_timer_ = io::Timer::of<&H1ServerConnection::on_linger_timeout>(this);
+  Work* work_ = nullptr;  // owned; there while anything but kIdle, or while something waits
   uint64_t received_ = 0;
+  uint64_t sent_ = 0;     // but for what work_ sent
   uint32_t requests_ = 0;
-  uint32_t lingered_ = 0;     // bytes dropped since our FIN
-  uint32_t blank_lines_ = 0;  // skipped since the last request
-  Method method_ = Method::kGet;
-  Protocol protocol_ = Protocol::kHttp11;
-  Framing response_framing_ = Framing::kNone;
+  uint16_t blank_lines_ = 0;  // skipped since the last request
   State state_ = State::kIdle;
   bool keep_alive_ : 1 = true;
   bool head_sent_ : 1 = false;
@@ -151,7 +150,7 @@ class H1ServerConnection final : public io::Deferred,
   bool refused_ : 1 = false;        // by the codec; where the next message begins is unknown
   bool write_failed_ : 1 = false;
   bool eof_ : 1 = false;            // the client ended its direction
-  bool held_ : 1 = false;           // reading is paused because pending_ is full
+  bool held_ : 1 = false;           // reading is paused because what waits is too much
   bool quick_close_ : 1 = false;    // lingering: nothing is left unread, as far as we know
   bool fin_sent_ : 1 = false;
   bool closed_ : 1 = false;

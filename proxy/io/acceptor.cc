@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <cerrno>
 #include <cstring>
@@ -87,30 +86,24 @@ Result<int> open_listener(const Address& address, const ListenOptions& options) 
   return fd;
 }
 
-struct Acceptor::State {
-  uv_poll_t poll;
-  Acceptor* acceptor;
-};
-
 Acceptor::Acceptor(Loop& loop, int listen_fd, AcceptObserver& observer, uint32_t max_per_event)
-    : loop_(loop), observer_(observer), state_(new State), fd_(listen_fd), max_per_event_(max_per_event) {
-  state_->acceptor = this;
-  const int rc = uv_poll_init(static_cast<uv_loop_t*>(loop.native()), &state_->poll, fd_);
-  ASSERT(rc == 0);
+    : loop_(loop), observer_(observer), fd_(listen_fd), max_per_event_(max_per_event) {
   resume();
 }
 
-Acceptor::~Acceptor() {
+Acceptor::~Acceptor() { close(); }
+
+void Acceptor::close() noexcept {
   if (fd_ < 0) return;
-  state_->acceptor = nullptr;
-  uv_close(reinterpret_cast<uv_handle_t*>(&state_->poll),
-           [](uv_handle_t* h) { delete reinterpret_cast<State*>(h); });
+  retry_timer_.cancel();
+  disarm();
   ::close(fd_);
+  fd_ = -1;
 }
 
 void Acceptor::pause() {
   is_paused_ = true;
-  if (fd_ >= 0) uv_poll_stop(&state_->poll);
+  disarm();
 }
 
 void Acceptor::resume() {
@@ -119,14 +112,18 @@ void Acceptor::resume() {
 }
 
 void Acceptor::arm() {
-  if (fd_ < 0 || is_paused_ || retry_timer_.is_armed()) return;
-  uv_poll_start(&state_->poll, UV_READABLE, [](uv_poll_t* h, int, int) {
-    Acceptor* acceptor = reinterpret_cast<State*>(h)->acceptor;
-    if (acceptor != nullptr) acceptor->on_event();
-  });
+  if (fd_ < 0 || is_armed_ || is_paused_ || retry_timer_.is_armed()) return;
+  is_armed_ = true;
+  loop_.poller().add(*this, fd_, EPOLLIN);
 }
 
-void Acceptor::on_event() {
+void Acceptor::disarm() noexcept {
+  if (!is_armed_) return;
+  is_armed_ = false;
+  loop_.poller().remove(*this, fd_);
+}
+
+void Acceptor::on_poll(uint32_t) {
   for (uint32_t n = 0; n < max_per_event_; ++n) {
     if (is_paused_ || !accept_one()) return;
   }
@@ -150,7 +147,7 @@ bool Acceptor::accept_one() {
     default:
       // Level-triggered readiness would spin: stop asking for a moment.
       const int error = errno;
-      uv_poll_stop(&state_->poll);
+      disarm();
       loop_.arm(retry_timer_, kRetryDelay);
       observer_.on_accept_error(error);
       return false;
@@ -162,12 +159,7 @@ void Acceptor::drain_and_close() {
   // Connections that finished their handshake would be reset by close().
   while (accept_one()) {
   }
-  retry_timer_.cancel();
-  state_->acceptor = nullptr;
-  uv_close(reinterpret_cast<uv_handle_t*>(&state_->poll),
-           [](uv_handle_t* h) { delete reinterpret_cast<State*>(h); });
-  ::close(fd_);
-  fd_ = -1;
+  close();
 }
 
 }  // namespace pillion::io

@@ -37,7 +37,7 @@ class AcceptObserver {
   ~AcceptObserver() = default;
 };
 
-class Acceptor {
+class Acceptor final : private Pollable {
  public:
   // Takes over `listen_fd`.  At most `max_per_event` connections are taken per readiness event, so
   // that a burst of connections does not starve those that run.
@@ -55,19 +55,21 @@ class Acceptor {
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
  private:
-  struct State;
-  void on_event();
+  void on_poll(uint32_t events) override;
+  void run_ready() override {}
   // False when the queue is empty or accepting failed.
   bool accept_one();
   // Asks for readiness, unless paused or waiting to try again.
   void arm();
+  void disarm() noexcept;
+  void close() noexcept;
 
   Loop& loop_;
   AcceptObserver& observer_;
-  State* state_;
   int fd_;
   uint32_t max_per_event_;
   bool is_paused_ = false;
+  bool is_armed_ = false;
   Timer retry_timer_ = Timer::of<&Acceptor::arm>(this);
 };
 

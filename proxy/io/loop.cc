@@ -2,6 +2,7 @@
 
 #include <uv.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "proxy/base/assert.h"
@@ -15,18 +16,10 @@ constexpr int kReadyBudget = 1024;
 // How long a drained socket may stay outside epoll (Socket::watch).
 constexpr Duration kRegisterDelay = std::chrono::milliseconds(10);
 
-void close_handle(uv_handle_t* handle) {
-  if (!uv_is_closing(handle)) uv_close(handle, nullptr);
-}
-
 }  // namespace
 
 struct Loop::Impl {
   uv_loop_t loop;
-  uv_prepare_t prepare;
-  uv_check_t check;
-  uv_idle_t again;  // active while ready tasks are left: keeps the loop from sleeping
-  uv_timer_t timer;
   uv_async_t stopper;
 };
 
@@ -37,29 +30,17 @@ Loop::Loop()
   Impl& i = *impl_;
   ASSERT(uv_loop_init(&i.loop) == 0);
   i.loop.data = this;
-  uv_prepare_init(&i.loop, &i.prepare);
-  uv_check_init(&i.loop, &i.check);
-  uv_idle_init(&i.loop, &i.again);
-  uv_timer_init(&i.loop, &i.timer);
-  ASSERT(uv_async_init(&i.loop, &i.stopper, [](uv_async_t* a) { uv_stop(a->loop); }) == 0);
-  // Work is left at both ends: timers run before prepare, readiness before check.
-  uv_prepare_start(&i.prepare, [](uv_prepare_t* h) { static_cast<Loop*>(h->loop->data)->end_of_turn(); });
-  uv_check_start(&i.check, [](uv_check_t* h) { static_cast<Loop*>(h->loop->data)->end_of_turn(); });
-  uv_handle_t* const quiet[] = {
-      reinterpret_cast<uv_handle_t*>(&i.prepare), reinterpret_cast<uv_handle_t*>(&i.check),
-      reinterpret_cast<uv_handle_t*>(&i.timer), reinterpret_cast<uv_handle_t*>(&i.again)};
-  for (uv_handle_t* h : quiet) uv_unref(h);
+  ASSERT(uv_async_init(&i.loop, &i.stopper, [](uv_async_t* a) {
+           static_cast<Loop*>(a->loop->data)->stopping_ = true;
+         }) == 0);
+  poller_.add_foreign(uv_backend_fd(&i.loop));
 }
 
 Loop::~Loop() {
   end_of_turn();
   Impl& i = *impl_;
   register_timer_.cancel();
-  close_handle(reinterpret_cast<uv_handle_t*>(&i.prepare));
-  close_handle(reinterpret_cast<uv_handle_t*>(&i.check));
-  close_handle(reinterpret_cast<uv_handle_t*>(&i.again));
-  close_handle(reinterpret_cast<uv_handle_t*>(&i.timer));
-  close_handle(reinterpret_cast<uv_handle_t*>(&i.stopper));
+  uv_close(reinterpret_cast<uv_handle_t*>(&i.stopper), nullptr);
   // Only what is closing is waited for: a handle left open is an error, not a reason to hang.
   constexpr int kMostTurns = 100;
   for (int turn = 0; turn < kMostTurns && uv_loop_alive(&i.loop) != 0; ++turn) {
@@ -70,11 +51,32 @@ Loop::~Loop() {
 
 void* Loop::native() noexcept { return &impl_->loop; }
 
-void Loop::run() { uv_run(&impl_->loop, UV_RUN_DEFAULT); }
+void Loop::run() {
+  while (!stopping_) run_once(true);
+  stopping_ = false;
+}
 
-void Loop::run_once(bool wait) { uv_run(&impl_->loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT); }
+void Loop::run_once(bool wait) {
+  const bool uv_ready = poller_.poll(wait ? wait_limit() : 0);
+  // libuv also wants to run for what no descriptor tells: handles to close, watchers to register.
+  if (uv_ready || uv_backend_timeout(&impl_->loop) == 0) uv_run(&impl_->loop, UV_RUN_NOWAIT);
+  if (due_ != Instant{} && now() >= due_) on_wheel();
+  end_of_turn();
+}
 
 void Loop::stop() noexcept { uv_async_send(&impl_->stopper); }
+
+// Milliseconds, -1 for without end.
+int Loop::wait_limit() noexcept {
+  if (!ready_.empty() || !dead_.empty() || uv_backend_timeout(&impl_->loop) == 0) return 0;
+  if (due_ == Instant{}) return -1;
+  const Duration left = due_ - now();
+  now_ = {};  // it will be later
+  if (left <= Duration{}) return 0;
+  // Rounded up: too early would cost a second wake-up.
+  constexpr Duration kLongest = std::chrono::hours(1);
+  return static_cast<int>(to_millis(std::min(left, kLongest) + std::chrono::milliseconds(1) - Duration(1)));
+}
 
 void Loop::end_of_turn() {
   ++counts.turns;
@@ -84,29 +86,7 @@ void Loop::end_of_turn() {
   // Destructors may close more; those die in the same pass.
   while (Deferred* object = dead_.pop_front()) delete object;
   ready_.splice(next_);
-  if (ready_.empty()) {
-    uv_idle_stop(&impl_->again);
-  } else {
-    uv_idle_start(&impl_->again, [](uv_idle_t*) {});
-  }
   now_ = {};
-}
-
-void Loop::rearm() noexcept {
-  const Instant next = wheel_.next_wakeup();
-  if (next == Instant{}) {
-    uv_timer_stop(&impl_->timer);
-    return;
-  }
-  // libuv counts in whole milliseconds of the same clock, rounded down: aimed at the deadline
-  // itself it never fires early, which would cost a second wake-up.
-  uv_update_time(&impl_->loop);
-  const Duration real = next.time_since_epoch() - skipped_ + std::chrono::milliseconds(1) - Duration(1);
-  const auto due = static_cast<uint64_t>(to_millis(real));
-  const uint64_t uv_now_ms = uv_now(&impl_->loop);
-  const uint64_t ms = due > uv_now_ms ? due - uv_now_ms : 0;
-  uv_timer_start(
-      &impl_->timer, [](uv_timer_t* t) { static_cast<Loop*>(t->loop->data)->on_wheel(); }, ms, 0);
 }
 
 void Loop::on_wheel() {

@@ -1,8 +1,9 @@
 #pragma once
-// Loop: one thread's event loop (libuv) and the rules of a turn (design section 5).
+// Loop: one thread's event loop and the rules of a turn (design section 5).
 //
-// A turn: libuv delivers timers and readiness; then the ready queue runs until it is empty or its
-// budget is spent; then closed objects are destroyed.  Everything below belongs to the loop's
+// A turn: readiness (Poller), then what libuv has (wake-ups, signals, file watching, DNS), then timers
+// are delivered; then the ready queue runs until it is empty or its budget is spent; then closed objects
+// are destroyed.  Everything below belongs to the loop's
 // thread, except stop() and Inbox::post().  The loop outlives all that uses it.
 
 #include <cstdint>
@@ -12,20 +13,11 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/intrusive_list.h"
 #include "proxy/io/deferred.h"
+#include "proxy/io/poller.h"
+#include "proxy/io/ready_task.h"
 #include "proxy/io/timer_wheel.h"
 
 namespace pillion::io {
-
-struct ReadyTag {};
-
-// Work that waits for the end of the deliver phase.  Unlinks itself when destroyed.
-class ReadyTask : public ListNode<ReadyTag> {
- public:
-  virtual void run_ready() = 0;
-
- protected:
-  ~ReadyTask() = default;
-};
 
 class Socket;
 
@@ -78,8 +70,9 @@ class Loop {
     delete_later(std::unique_ptr<Deferred>(object));
   }
 
-  // The uv_loop_t, for .cc files of io/ only.
+  // The uv_loop_t and the loop's own epoll, for .cc files of io/ only.
   [[nodiscard]] void* native() noexcept;
+  [[nodiscard]] Poller& poller() noexcept { return poller_; }
 
   // Counted by io/ and asserted by tests/perf: system calls of the data path.
   struct Counts {
@@ -93,8 +86,9 @@ class Loop {
  private:
   friend class Socket;
   struct Impl;
+  [[nodiscard]] int wait_limit() noexcept;
   void end_of_turn();
-  void rearm() noexcept;
+  void rearm() noexcept { due_ = wheel_.next_wakeup(); }
   void on_wheel();
   // Sockets that read all there was but have not entered epoll: they do at the next tick, unless
   // they are closed or idle (and so registered) before it.
@@ -103,12 +97,15 @@ class Loop {
 
   std::unique_ptr<Impl> impl_;
   std::unique_ptr<char[]> scratch_;
+  Poller poller_;
   Instant now_{};
   Duration skipped_{};
   TimerWheel wheel_;
+  Instant due_{};  // when the wheel has work; the epoch: never
+  bool stopping_ = false;
   IntrusiveList<ReadyTask, ReadyTag> ready_;
   IntrusiveList<ReadyTask, ReadyTag> next_;  // becomes ready_ at the end of the turn
-  IntrusiveList<Deferred, DeferredTag> dead_;
+  DeadQueue dead_;
   IntrusiveList<Socket, ReadyTag> unregistered_;
   Timer register_timer_ = Timer::of<&Loop::register_waiting>(this);
 };

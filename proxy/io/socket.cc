@@ -4,9 +4,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "proxy/base/assert.h"
 
@@ -50,11 +50,8 @@ void apply_options(int fd, const SocketOptions& o) noexcept {
   if (o.transparent) set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
 }
 
-// What libuv knows of a socket: outlives it until close_cb.
-struct Socket::State {
-  uv_poll_t poll;
-  Socket* socket;
-};
+// Every idle connection has one (tests/perf/connection_memory_test.cc).
+static_assert(sizeof(Socket) <= 80);
 
 Socket::Socket(Loop& loop, int fd, bool connecting) noexcept
     : loop_(loop), fd_(fd), connecting_(connecting) {}
@@ -97,11 +94,11 @@ void Socket::start(TransportObserver& observer) {
   observer_ = &observer;
   if (announce_ && connecting_ && !failure_) {
     announce_ = false;
-    ensure_state();
+    watched_ = true;
     update_interest();
   } else if (failure_ || announce_) {
     run_again();
-  } else if (state_ == nullptr && !ListNode<ReadyTag>::is_linked()) {
+  } else if (!watched_ && !ListNode<ReadyTag>::is_linked()) {
     loop_.register_soon(*this);  // even if nobody reads for now
   }
 }
@@ -134,7 +131,7 @@ IoResult Socket::read(char* to, size_t capacity) {
   } while (n < 0 && errno == EINTR);
   if (n > 0) {
     // A short read means drained: epoll will tell of more, once the socket is in it.
-    if (state_ == nullptr) {
+    if (!watched_) {
       if (static_cast<size_t>(n) == capacity) {
         watch();
       } else if (!ListNode<ReadyTag>::is_linked()) {
@@ -148,7 +145,7 @@ IoResult Socket::read(char* to, size_t capacity) {
   if (n == 0) {
     eof_ = fin_seen_ = true;
     // A reset may follow.
-    if (state_ == nullptr && !ListNode<ReadyTag>::is_linked()) loop_.register_soon(*this);
+    if (!watched_ && !ListNode<ReadyTag>::is_linked()) loop_.register_soon(*this);
     return {0, IoStatus::kEof};
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -188,7 +185,7 @@ IoResult Socket::write(const iovec* pieces, int count) {
 
 void Socket::want_writable() {
   want_write_ = true;
-  ensure_state();
+  watched_ = true;
   update_interest();
 }
 
@@ -201,13 +198,7 @@ void Socket::close(CloseMode mode) {
   closed_ = true;
   observer_ = nullptr;
   ListNode<ReadyTag>::unlink();
-  if (state_ != nullptr) {
-    state_->socket = nullptr;
-    // Before close(fd): libuv must forget the descriptor while it is still ours.
-    uv_close(reinterpret_cast<uv_handle_t*>(&state_->poll),
-             [](uv_handle_t* h) { delete reinterpret_cast<State*>(h); });
-    state_ = nullptr;
-  }
+  set_interest(0);
   if (fd_ < 0) return;
   if (mode == CloseMode::kReset) {
     const linger hard{1, 0};
@@ -224,7 +215,7 @@ void Socket::resume(PauseReason reason) {
   paused_ &= static_cast<uint8_t>(~static_cast<uint8_t>(reason));
   if (paused_ != 0) return;
   // Outside epoll and on no list: nobody else would ever ask for the next read.
-  if (stopped_ || again_ || eof_ || (state_ == nullptr && !ListNode<ReadyTag>::is_linked())) read_again();
+  if (stopped_ || again_ || eof_ || (!watched_ && !ListNode<ReadyTag>::is_linked())) read_again();
   if (!read_paused_) return;
   read_paused_ = false;
   update_interest();
@@ -236,7 +227,7 @@ void Socket::read_again() {
 
 void Socket::run_again() noexcept {
   // On the list of the unregistered it is moved to the ready queue, whose read decides again.
-  if (state_ == nullptr) ListNode<ReadyTag>::unlink();
+  if (!watched_) ListNode<ReadyTag>::unlink();
   loop_.post(*this);
 }
 
@@ -250,64 +241,59 @@ void Socket::run_ready() {
   }
   again_ = paused_ != 0;
   if (!again_) return observer_->on_readable();
-  if (state_ == nullptr) loop_.register_soon(*this);  // a reset is to be heard
+  if (!watched_) loop_.register_soon(*this);  // a reset is to be heard
 }
 
 void Socket::watch() {
   if (closed_) return;
   if (stopped_ && paused_ == 0 && !broken_ && !eof_) run_again();
-  if (state_ != nullptr) return;
+  if (watched_) return;
   ListNode<ReadyTag>::unlink();
-  ensure_state();
+  watched_ = true;
   update_interest();
 }
 
-void Socket::ensure_state() {
-  if (state_ != nullptr) return;
-  state_ = new State;
-  state_->socket = this;
-  auto* loop = static_cast<uv_loop_t*>(loop_.native());
-  const int rc = uv_poll_init(loop, &state_->poll, fd_);
-  ASSERT(rc == 0);
-}
-
 void Socket::update_interest() {
-  if (state_ == nullptr || closed_ || stopped_) return;
-  int want = want_write_ || connecting_ ? UV_WRITABLE : 0;
+  if (!watched_ || closed_ || stopped_) return;
+  int want = want_write_ || connecting_ ? kWritable : 0;
   if (!connecting_) {
     if (!read_paused_ && !eof_) {
-      want |= UV_READABLE;
+      want |= kReadable;
     } else if (!fin_seen_) {
-      want |= UV_DISCONNECT;
+      want |= kFin;
     } else if (!hup_seen_) {
-      want |= UV_PRIORITIZED;  // nothing of its own, but epoll tells of a reset
+      want |= kReset;  // nothing of its own, but epoll tells of a reset
     }
   }
-  if (want == armed_) return;
-  armed_ = static_cast<uint8_t>(want);
-  ++loop_.counts.poll_changes;
-  const auto on_poll = [](uv_poll_t* h, int status, int events) {
-    Socket* socket = reinterpret_cast<State*>(h)->socket;
-    if (socket != nullptr) socket->on_event(status, events);
-  };
-  uv_poll_start(&state_->poll, want, on_poll);
+  set_interest(static_cast<uint8_t>(want));
 }
 
-void Socket::on_event(int status, int events) {
+void Socket::set_interest(uint8_t want) {
+  if (want == armed_) return;
+  const uint8_t before = std::exchange(armed_, want);
+  if (want == 0) return loop_.poller().remove(*this, fd_);
+  ++loop_.counts.poll_changes;
+  uint32_t events = 0;
+  if ((want & kReadable) != 0) events |= EPOLLIN;
+  if ((want & kWritable) != 0) events |= EPOLLOUT;
+  if ((want & kFin) != 0) events |= EPOLLRDHUP;
+  before == 0 ? loop_.poller().add(*this, fd_, events) : loop_.poller().change(*this, fd_, events);
+}
+
+void Socket::on_poll(uint32_t events) {
   if (connecting_) return finish_connect();
-  if (status < 0) return on_stopped();
-  if ((events & UV_WRITABLE) != 0 && want_write_) {
+  if ((events & EPOLLERR) != 0) return on_error();
+  if ((events & EPOLLOUT) != 0 && want_write_) {
     want_write_ = false;
-    State* before = state_;
     observer_->on_writable();
     // Closed, or the writer filled the socket again; otherwise stop asking.
-    if (closed_ || state_ != before) return;
+    if (closed_) return;
     update_interest();
   }
-  // Both repeat every turn while armed.
-  if ((events & UV_DISCONNECT) != 0) fin_seen_ = true;
-  if ((events & UV_PRIORITIZED) != 0) hup_seen_ = true;
-  if ((events & UV_READABLE) == 0) return update_interest();
+  // All of them repeat every turn while armed.
+  if ((events & EPOLLRDHUP) != 0) fin_seen_ = true;
+  if ((events & EPOLLHUP) != 0) hup_seen_ = true;
+  if ((events & EPOLLIN) == 0) return update_interest();
   if (paused_ != 0 || eof_) {
     read_paused_ = true;
     return update_interest();
@@ -315,9 +301,9 @@ void Socket::on_event(int status, int events) {
   observer_->on_readable();
 }
 
-void Socket::on_stopped() {
+void Socket::on_error() {
   stopped_ = true;
-  armed_ = 0;
+  set_interest(0);
   if (paused_ != 0) {
     int error = 0;
     socklen_t n = sizeof error;
@@ -325,8 +311,8 @@ void Socket::on_stopped() {
     fail(FailureKind::kDownstreamReset, error);
     return observer_->on_closed(failure_);
   }
-  // Bytes may have come before the reset: the reader reaches it by reading, which libuv no longer
-  // asks for.
+  // Bytes may have come before the reset: the reader reaches it by reading, for which it is no longer
+  // called.
   run_again();
   observer_->on_readable();
 }

@@ -1,13 +1,11 @@
 #pragma once
 // Socket: a stream socket of ours as a Transport (TCP or Unix).
 //
-// Reads and writes are direct system calls; libuv only tells of readiness.  A socket enters epoll
+// Reads and writes are direct system calls; the loop's Poller tells of readiness.  A socket enters epoll
 // on its first EAGAIN, when watch() is called, or at the latest 10 ms after it was drained, so a
 // short connection never does.  READABLE stays armed from then on; a pause takes effect when the
 // next event arrives, so that pausing and resuming within a turn costs nothing; WRITABLE is armed
 // only after a short write (shared/reference/io.md).
-//
-// libuv holds only a State with a back pointer that close() nulls; the State frees itself.
 
 #include <memory>
 #include <string>
@@ -34,7 +32,7 @@ void apply_options(int fd, const SocketOptions& options) noexcept;
 // kDownstreamReset, whichever side it is.
 FailureKind broken_by(int error) noexcept;
 
-class Socket final : public Transport, public ReadyTask {
+class Socket final : public Transport, public Pollable {
  public:
   // Takes over a connected, non-blocking descriptor (from accept).
   static std::unique_ptr<Socket> adopt(Loop& loop, int fd);
@@ -67,14 +65,15 @@ class Socket final : public Transport, public ReadyTask {
   [[nodiscard]] Address peer_address() const noexcept;
 
  private:
-  struct State;
+  // What is asked of epoll; 0: not in it.
+  enum Interest : uint8_t { kReadable = 1, kWritable = 2, kFin = 4, kReset = 8 };
   Socket(Loop& loop, int fd, bool connecting) noexcept;
   void run_ready() override;
   IoResult read_unread(char* to, size_t capacity);
-  void ensure_state();
+  void on_poll(uint32_t events) override;
   void update_interest();
-  void on_event(int status, int events);
-  void on_stopped();
+  void set_interest(uint8_t want);
+  void on_error();
   void finish_connect();
   void run_again() noexcept;
   void fail(FailureKind kind, int error) noexcept;
@@ -82,11 +81,11 @@ class Socket final : public Transport, public ReadyTask {
   Loop& loop_;
   TransportObserver* observer_ = nullptr;
   std::unique_ptr<std::string> unread_;
-  State* state_ = nullptr;  // null until the socket enters epoll
   Failure failure_;
   int fd_;
   uint8_t paused_ = 0;      // PauseReason bits
-  uint8_t armed_ = 0;       // what libuv watches now (UV_READABLE ...)
+  uint8_t armed_ = 0;       // Interest bits
+  bool watched_ : 1 = false;   // has entered epoll, once
   bool want_write_ : 1 = false;
   bool connecting_ : 1;
   bool announce_ : 1 = false;  // on_connected or on_closed is due in the ready queue
@@ -96,7 +95,7 @@ class Socket final : public Transport, public ReadyTask {
   bool eof_ : 1 = false;       // fin_seen_, and all before it was read
   bool again_ : 1 = false;     // a read_again() waits for resume()
   bool broken_ : 1 = false;    // a read failed: the kernel would call the next one end of stream
-  bool stopped_ : 1 = false;   // libuv reported an error and stopped the handle
+  bool stopped_ : 1 = false;   // epoll reported an error, which it would do for ever: it is asked no more
   bool closed_ : 1 = false;
 };
 

@@ -31,8 +31,8 @@ void Writer::take_batch() {
 char* Writer::reserve(size_t size) {
   own_batch();
   if (size > WriteBatch::kTextBytes) {
-    large_ = std::make_unique<char[]>(size);
-    return large_.get();
+    batch_.large_ = std::make_unique<char[]>(size);
+    return batch_.large_.get();
   }
   if (batch_.used_ + size > WriteBatch::kTextBytes || batch_.count_ == WriteBatch::kPieces) {
     batch_.flush();
@@ -43,10 +43,10 @@ char* Writer::reserve(size_t size) {
 
 void Writer::commit(size_t size) {
   DASSERT(batch_.owner_ == this);
-  if (large_ != nullptr) {
-    add({large_.get(), size});
+  if (batch_.large_ != nullptr) {
+    add({batch_.large_.get(), size});
     batch_.flush();
-    large_.reset();
+    batch_.large_.reset();
     return;
   }
   char* begin = batch_.text_.get() + batch_.used_;

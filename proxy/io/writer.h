@@ -35,12 +35,14 @@ class WriteBatch final : private ReadyTask {
   WriteBatch& operator=(const WriteBatch&) = delete;
   // Sends what the current Writer gathered.
   void flush();
+  [[nodiscard]] Loop& loop() noexcept { return loop_; }
 
  private:
   friend class Writer;
   void run_ready() override { flush(); }
   Loop& loop_;
   std::unique_ptr<char[]> text_;
+  std::unique_ptr<char[]> large_;  // reserved by owner_ and not committed yet: more than text_ holds
   size_t used_ = 0;
   int count_ = 0;
   Writer* owner_ = nullptr;
@@ -112,7 +114,6 @@ class Writer {
   uint64_t sent_ = 0;
   bool failed_ = false;
   bool ending_ = false;
-  std::unique_ptr<char[]> large_;
 };
 
 }  // namespace pillion::io

@@ -23,6 +23,10 @@ template <Address ConnectionInfo::*kMember>
 const Address* downstream(const StreamInfo& info) {
   return info.connection == nullptr ? nullptr : &(info.connection->*kMember);
 }
+template <const Address& (ConnectionInfo::*kGet)() const noexcept>
+const Address* downstream(const StreamInfo& info) {
+  return info.connection == nullptr ? nullptr : &(info.connection->*kGet)();
+}
 template <Address core::UpstreamInfo::*kMember>
 const Address* upstream(const StreamInfo& info) {
   return &(info.upstream.*kMember);
@@ -132,7 +136,7 @@ Value upstream_connection_id(const Operation&, const StreamInfo& info, Scratch&)
 }
 Value filter_chain(const Operation&, const StreamInfo& info, Scratch&) {
   return info.connection == nullptr ? Value()
-                                    : Value::text_or_none(info.connection->filter_chain_name);
+                                    : Value::text_or_none(info.connection->filter_chain_name());
 }
 
 // Texts that stand in a line of words: blanks become '_', as in Envoy.
@@ -144,8 +148,7 @@ Value one_word(std::string_view text, Scratch& scratch) {
   return std::string_view(scratch.bytes, size);
 }
 Value downstream_failure(const Operation&, const StreamInfo& info, Scratch& scratch) {
-  return info.connection == nullptr ? Value()
-                                    : one_word(info.connection->transport_failure, scratch);
+  return one_word(info.downstream_transport_failure, scratch);
 }
 Value upstream_failure(const Operation&, const StreamInfo& info, Scratch& scratch) {
   return one_word(info.upstream.transport_failure, scratch);
@@ -196,7 +199,7 @@ std::string_view requested_host(const Operation& op, const StreamInfo& info) {
 
 Value server_name(const Operation& op, const StreamInfo& info, Scratch&) {
   const std::string_view sni =
-      info.connection == nullptr ? std::string_view() : info.connection->sni;
+      info.connection == nullptr ? std::string_view() : info.connection->sni();
   switch (op.mode & kSources) {
     case kSniFirst:
       return Value::text_or_none(sni.empty() ? requested_host(op, info) : sni);

@@ -25,11 +25,11 @@ Instant begin_of(const StreamInfo& info) {
   return info.connection == nullptr ? Instant{} : info.connection->begin;
 }
 
-// When the stream began, for people.  Streams need not ask the clock: the connection did.
+// When the stream began, for people.  Streams need not ask the wall clock: it is known how long ago it was.
 WallTime wall_begin_of(const StreamInfo& info) {
   if (info.wall_begin != WallTime{}) return info.wall_begin;
-  if (info.connection == nullptr || info.connection->wall_begin == WallTime{}) return wall_now();
-  return info.connection->wall_begin + (begin_of(info) - info.connection->begin);
+  const Instant begin = begin_of(info);
+  return begin == Instant{} ? wall_now() : wall_now() - (MonotonicClock::now() - begin);
 }
 
 template <bool kLocal>

@@ -22,7 +22,8 @@ bool TcpConnection::open() {
   host_->counters().cx_active.inc();
   host_->on_request_start();
   began_ = loop_.now();
-  loop_.arm(timer_, config.pool.connect_timeout);
+  timer_ = std::make_unique<io::Timer>(io::Timer::call<&TcpConnection::on_connect_timeout, TcpConnection>(), this);
+  loop_.arm(*timer_, config.pool.connect_timeout);
   transport_ = host_->pool().make_transport();
   transport_->start(*this);
   return true;
@@ -30,7 +31,7 @@ bool TcpConnection::open() {
 
 void TcpConnection::on_connected() {
   connected_ = true;
-  timer_.cancel();
+  timer_.reset();
   cluster_->stats().upstream_cx_connect_ms.record(loop_.now() - began_);
   owner_.on_tcp_connected();
 }
@@ -56,7 +57,7 @@ void TcpConnection::count_bytes(uint64_t received, uint64_t sent) {
 
 void TcpConnection::close(io::Transport::CloseMode mode, bool remote) {
   if (transport_ == nullptr) return;
-  timer_.cancel();
+  timer_.reset();
   transport_->close(mode);
   loop_.delete_later(std::move(transport_));
   cluster_->config().limits->connections.release();

@@ -52,7 +52,7 @@ class TcpConnection final : public io::Deferred, private io::TransportObserver {
   Ref<Host> host_;
   Owner& owner_;
   std::unique_ptr<io::Transport> transport_;
-  io::Timer timer_ = io::Timer::of<&TcpConnection::on_connect_timeout>(this);
+  std::unique_ptr<io::Timer> timer_;  // while it connects
   Instant began_{};
   bool connected_ = false;
 };

@@ -62,6 +62,17 @@ class Failures(unittest.TestCase):
         self.assert_fails(client, 503, "no healthy upstream", "UH", "no_healthy_upstream")
         self.assertEqual(self.sidecar.stats()["cluster.app.upstream_cx_none_healthy"], 1)
 
+    def test_an_original_destination_that_is_the_proxy_itself(self):
+        # Without capture the original destination of a direct connection is the listener: it would loop.
+        cluster = {"name": "app", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "1s"}
+        client = self.proxy([cluster], listener={"use_original_dst": True})
+        answer = self.assert_fails(
+            client, 503, "original destination is this proxy itself: the capture rules do not exclude the sidecar's "
+            "own traffic", "UH", "original_destination_is_self")
+        self.assertTrue(answer.complete)
+        self.sidecar.wait_log("refused to connect to one of our own listeners")
+        self.assertEqual(self.sidecar.stats()["cluster.app.original_dst_is_self"], 1)
+
     def test_connection_refused(self):
         client = self.proxy([envoy.cluster(ports=[sidecar.free_port()])])
         answer = client.exchange(get())

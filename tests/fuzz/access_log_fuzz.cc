@@ -26,10 +26,12 @@ struct Stream {
       headers->add("grpc-status", text);
     }
     identity = {text, text, text, text, text, text, text, text, text, text, text, true, true};
-    connection.sni = connection.transport_failure = connection.filter_chain_name = text;
+    chain = text;
+    connection.filter_chain = &chain;
+    info.downstream_transport_failure = text;
     connection.identity = info.upstream.identity = &identity;
     connection.remote = io::Address::ipv4(0x7f000001, 80);
-    connection.wall_begin = WallTime(Duration(1795528800'123456789));
+    info.wall_begin = WallTime(Duration(1795528800'123456789));
     info.connection = &connection;
     info.request = &request;
     info.response = &response;
@@ -46,6 +48,7 @@ struct Stream {
   http::ResponseHead response;
   http::Headers trailers;
   io::PeerIdentity identity;
+  std::string chain;
   core::ConnectionInfo connection;
   core::StreamInfo info;
 };

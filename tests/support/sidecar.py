@@ -75,21 +75,20 @@ def free_port():
 
 
 class Sidecar:
-    """A process; `files` are written beside its configuration, which may name them relatively."""
+    """A process; `flags` go behind `pillion run -c FILE`, `prefix` is a command that runs it (setpriv ...)."""
 
-    def __init__(self, config, flags=(), files=None, nofile=None, name="proxy.yaml", directory=None):
+    def __init__(self, config, flags=(), nofile=None, name="proxy.yaml", directory=None, prefix=(), uid=None):
         self.admin_port = free_port()
         self.dir = directory or tempfile.mkdtemp(prefix="pillion-test-")
         self.own_dir = directory is None
         self.path = os.path.join(self.dir, name)
         self.exit_code = None
-        for file, content in (files or {}).items():
-            with open(os.path.join(self.dir, file), "w") as out:
-                out.write(content)
+        if uid is not None:
+            os.chown(self.dir, uid, -1)
         if config is not None:
             self.write(config)
         log = open(os.path.join(self.dir, "log"), "ab")
-        command = [PILLION, "run", "-c", self.path, "--file-flush-interval-msec", "20", *flags]
+        command = [*prefix, PILLION, "run", "-c", self.path, "--file-flush-interval-msec", "20", *flags]
         self.process = subprocess.Popen(command, stderr=log, stdout=log, stdin=subprocess.DEVNULL, cwd=self.dir,
                                         preexec_fn=lambda: self._prepare_child(nofile))
         log.close()

@@ -109,6 +109,7 @@ kill_replica_under_load() {
   start_service users-2 users
   start_sidecar users-2 users
   must_be_ready users-2
+  wait_until 10 service_answers users-2 || failed "the service of users-2 does not answer"
   say "users-2 is back."
 }
 

@@ -80,7 +80,7 @@ struct FakeRelay {
   io::WriteBatch batch{loop};
   Outcome outcome;
   std::unique_ptr<FakeTransport> client, downstream, upstream, server;
-  TcpRelay relay{loop, batch, outcome};
+  TcpRelay relay{batch, outcome};
 };
 
 TEST(TcpRelay, PassesBytesBothWaysAndEarlyOnesFirst) {
@@ -237,7 +237,7 @@ struct SocketRelay {
   Outcome outcome;
   TcpPair clients, servers;
   std::unique_ptr<io::Socket> downstream, upstream;
-  TcpRelay relay{loop, batch, outcome};
+  TcpRelay relay{batch, outcome};
 };
 
 // Repeats the noise up to `size` bytes; both sides walk through it.

@@ -50,6 +50,16 @@ TEST_F(FormatTest, WritesTheDefaultLineOfATcpConnection) {
             "\"10.1.2.5:8080\"\n");
 }
 
+TEST_F(FormatTest, KnowsWhenAStreamBeganByHowLongAgoThatWas) {
+  const int64_t before = wall_now().time_since_epoch() / 1s;
+  sample.info.wall_begin = {};
+  sample.info.times.ds_rx_begin = MonotonicClock::now() - 100s;
+  const int64_t began = std::stoll(text("%START_TIME(%s)%"));
+  const int64_t after = wall_now().time_since_epoch() / 1s;
+  EXPECT_GE(began, before - 101);
+  EXPECT_LE(began, after - 99);
+}
+
 TEST_F(FormatTest, ReadsHeaders) {
   EXPECT_EQ(text("%REQ(:METHOD)% %REQ(:scheme)% %REQ(Host)% %REQ(USER-AGENT)%"),
             "GET http users:8080 curl/8.5");
@@ -177,7 +187,7 @@ TEST_F(FormatTest, KnowsGrpcStatus) {
 TEST_F(FormatTest, KnowsTheRequestedName) {
   EXPECT_EQ(text("%REQUESTED_SERVER_NAME% %REQUESTED_SERVER_NAME(HOST_FIRST)%"),
             "users.shop users:8080");
-  sample.connection.sni = "";
+  sample.identity.sni = "";
   EXPECT_EQ(text("%REQUESTED_SERVER_NAME% %REQUESTED_SERVER_NAME(SNI_FIRST)%"), "- users:8080");
 }
 

@@ -37,6 +37,7 @@ struct Sample {
     info.response = nullptr;
     info.response_code = 0;
     info.times.ds_rx_begin = {};
+    info.wall_begin -= 500ms;
   }
 
   Arena arena;
@@ -44,6 +45,7 @@ struct Sample {
   http::ResponseHead response;
   http::Headers trailers;
   io::PeerIdentity identity;
+  const std::string filter_chain = "inbound";
   core::ConnectionInfo connection;
   core::StreamInfo info;
 
@@ -59,16 +61,14 @@ struct Sample {
     connection.id = 42;
     connection.remote = io::Address::ipv4(0x0a010203, 40000);
     connection.local = io::Address::ipv4(0x0a010204, 15006);
-    connection.direct_remote = connection.remote;
-    connection.direct_local = connection.local;
-    connection.sni = "users.shop";
-    connection.filter_chain_name = "inbound";
+    identity.sni = "users.shop";
+    connection.filter_chain = &filter_chain;
     connection.identity = &identity;
     connection.begin = Instant(1000ms);
-    connection.wall_begin = WallTime(Duration(kSampleTimeNs) - 500ms);
   }
   void set_info() {
     info.connection = &connection;
+    info.wall_begin = WallTime(Duration(kSampleTimeNs));
     info.request = &request;
     info.response = &response;
     info.response_trailers = &trailers;

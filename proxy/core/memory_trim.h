@@ -1,0 +1,43 @@
+#pragma once
+// MemoryTrim: gives memory back to the system after a burst of streams.
+//
+// What a burst leaves is free but stays ours: malloc returns only what lies at the end of its heap, and
+// the free lists keep their share.  Ten seconds after the streams of a burst began to end, once, both are
+// trimmed.  That takes milliseconds where tens of MiB were used, so it is done after bursts only.
+//
+// A member of WorkerContext.
+
+#include <cstddef>
+
+#include "proxy/io/loop.h"
+
+namespace pillion::core {
+
+class MemoryTrim {
+ public:
+  // So many streams fewer than at the peak make a burst that is over: 5 MiB at least.
+  static constexpr size_t kBurst = 1000;
+  static constexpr Duration kDelay = std::chrono::seconds(10);
+
+  explicit MemoryTrim(io::Loop& loop) noexcept : loop_(loop) {}
+
+  void stream_began() noexcept {
+    if (++live_ > peak_) peak_ = live_;
+  }
+  void stream_ended() noexcept {
+    --live_;
+    if (peak_ - live_ >= kBurst && !timer_.is_armed()) [[unlikely]] loop_.arm(timer_, kDelay);
+  }
+  [[nodiscard]] size_t trims() const noexcept { return trims_; }
+
+ private:
+  void trim();
+
+  io::Loop& loop_;
+  size_t live_ = 0;
+  size_t peak_ = 0;  // since the last trim
+  size_t trims_ = 0;
+  io::Timer timer_ = io::Timer::of<&MemoryTrim::trim>(this);
+};
+
+}  // namespace pillion::core

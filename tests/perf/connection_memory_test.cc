@@ -1,0 +1,132 @@
+// What an idle client connection costs in memory (issue 3, section 10).  Real loopback connections to a
+// real Listener; the allocator is asked before and after.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <vector>
+
+#include "proxy/base/free_list.h"
+#include "proxy/core/listener.h"
+#include "tests/support/run_until.h"
+#include "tests/support/sockets.h"
+#include "tests/unit/core/parse_fixture.h"
+
+namespace pillion::core {
+namespace {
+
+#ifdef PILLION_ASAN
+extern "C" size_t __sanitizer_get_current_allocated_bytes();
+size_t bytes_in_use() { return __sanitizer_get_current_allocated_bytes(); }
+#else
+// With what malloc adds to each block.
+size_t bytes_in_use() { return ::mallinfo2().uordblks; }
+#endif
+
+constexpr std::string_view kRoutes =
+    "route_config: { virtual_hosts: [ { name: v, domains: ['*'], routes: [ { match: { prefix: / }, "
+    "direct_response: { status: 200, body: { inline_string: hi } } } ] } ] }";
+
+class ConnectionMemory : public ::testing::Test, private ListenerOwner {
+ protected:
+  static constexpr size_t kConnections = 400;
+
+  void listen(std::string_view filter) {
+    config_ = std::make_unique<ParsedListener>(listener({}, chain({}, filter)));
+    ASSERT_EQ(config_->messages, "");
+    testing::Fd fd = testing::loopback_listener();
+    address_ = testing::local_address_of(fd.get());
+    ListenerOwner& owner = *this;
+    listener_ = std::make_unique<Listener>(context_, owner, config_->value, fd.release());
+  }
+  ~ConnectionMemory() override {
+    if (listener_ == nullptr) return;
+    listener_->close_connections();
+    loop_.delete_later(std::move(listener_));
+    loop_.run_once(false);
+  }
+
+  // Connects and makes one request; idle afterwards.
+  testing::Fd open_http() {
+    testing::Fd client = testing::connect_to(address_);
+    testing::send_all(client.get(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(client.get()); }));
+    EXPECT_EQ(testing::receive(client.get()).substr(0, 15), "HTTP/1.1 200 OK");
+    return client;
+  }
+  // Connects through to origin_ and says something both ways.
+  testing::Fd open_tcp() {
+    testing::Fd client = testing::connect_to(address_);
+    testing::send_all(client.get(), "hello");
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(origin_.get()); }));
+    testing::Fd server(::accept4(origin_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(server.get()); }));
+    EXPECT_EQ(testing::receive(server.get()), "hello");
+    testing::send_all(server.get(), "you too");
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(client.get()); }));
+    EXPECT_EQ(testing::receive(client.get()), "you too");
+    servers_.push_back(std::move(server));
+    return client;
+  }
+  void add_origin() {
+    origin_ = testing::loopback_listener();
+    std::vector<upstream::HostInfo> hosts(1);
+    hosts[0].address = testing::local_address_of(origin_.get());
+    auto cluster = std::make_shared<upstream::ClusterConfig>();
+    cluster->name = cluster->stat_name = "db";
+    clusters_.set({cluster, upstream::make_host_set(hosts, nullptr)});
+  }
+  // Every one has entered epoll, and nothing waits for the end of a turn.
+  void settle() { testing::run_for(loop_, std::chrono::milliseconds(30)); }
+
+  template <typename Open>
+  [[nodiscard]] size_t bytes_each(Open&& open) {
+    std::vector<testing::Fd> clients;
+    clients.reserve(kConnections);
+    servers_.reserve(kConnections + 3);
+    // Free lists, stats blocks and the chain's state are not a connection's.
+    for (int i = 0; i < 3; ++i) open();
+    servers_.clear();
+    settle();
+    const size_t before = bytes_in_use();
+    for (size_t i = 0; i < kConnections; ++i) clients.push_back(open());
+    settle();
+    EXPECT_EQ(listener_->connection_count(), kConnections);
+    const size_t each = (bytes_in_use() - before) / kConnections;
+    RecordProperty("bytes_each", static_cast<int>(each));
+    return each;
+  }
+
+ private:
+  Listener* find_listener(const io::Address&) override { return nullptr; }
+  void on_listener_empty(Listener&) override {}
+  bool may_accept() override { return true; }
+  void on_connection_count(int) override {}
+
+  stats::Registry registry_;
+  io::Loop loop_;
+  io::WriteBatch batch_{loop_};
+  Rng rng_{1};
+  upstream::ClusterMap clusters_{upstream::ClusterContext{loop_, batch_, registry_, 0, rng_}};
+  WorkerContext context_{loop_, batch_, registry_, clusters_, 0, Rng(2), {}};
+  std::unique_ptr<ParsedListener> config_;
+  io::Address address_;
+  std::unique_ptr<Listener> listener_;
+  testing::Fd origin_;
+  std::vector<testing::Fd> servers_;
+};
+
+TEST_F(ConnectionMemory, OfAnIdleHttp1ConnectionIsAtMost512Bytes) {
+  listen(filter(kManagerType, str("{ stat_prefix: web, ", kRoutes, ", http_filters: [ ", kRouter, " ] }")));
+  // The connection with its codec, and its socket: two allocations.
+  EXPECT_LE(bytes_each([this] { return open_http(); }), 512u);
+}
+
+TEST_F(ConnectionMemory, OfAnIdlePairOfTcpConnectionsIsAtMost768Bytes) {
+  add_origin();
+  listen(filter(kTcpProxyType, tcp_proxy()));
+  // Proxy, relay, upstream connection and two sockets: five allocations.
+  EXPECT_LE(bytes_each([this] { return open_tcp(); }), 768u);
+}
+
+}  // namespace
+}  // namespace pillion::core
