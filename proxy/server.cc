@@ -1,12 +1,15 @@
 #include "proxy/server.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <random>
 
 #include "proxy/admin/pages.h"
@@ -105,6 +108,7 @@ Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
     workers_.push_back(std::make_unique<Worker>(i, registry_, budget_, options_.drain_time));
   }
   registry_.on_scrape([this] { discovery_.refresh_gauges(); });
+  keep_log_stats();
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
   if (Status<> committed = commit(std::move(snapshot)); !committed) return committed;
   for (const auto& worker : workers_) worker->start();
@@ -127,6 +131,22 @@ Status<> Server::open_admin(const BootstrapConfig& config) {
   if (!opened) return Error<std::string>{str("admin: ", opened.error())};
   admin_ = std::move(*opened);
   return Ok{};
+}
+
+// The writer's thread has no block of its own: what it counted since the last scrape is added.
+void Server::keep_log_stats() {
+  auto block = std::make_shared<stats::BlockRef<stats::LogFileStats>>(registry_.block<stats::LogFileStats>(stats::kControl));
+  registry_.on_scrape([this, block, before = LogWriterStats{}]() mutable {
+    const LogWriterStats now = writer_.stats();
+    stats::LogFileStats& out = **block;
+    out.write_failed.add(now.write_failed - before.write_failed);
+    out.reopen_failed.add(now.reopen_failed - before.reopen_failed);
+    out.flushed_by_timer.add(now.flushed_by_timer - before.flushed_by_timer);
+    out.write_dropped.add(now.dropped - before.dropped);
+    out.write_lost.add(now.lost - before.lost);
+    out.written_bytes.add(now.written_bytes - before.written_bytes);
+    before = now;
+  });
 }
 
 void Server::watch_config() {
@@ -209,7 +229,18 @@ void set_core_dumps(bool allowed) {
   prctl(PR_SET_DUMPABLE, allowed ? 1 : 0);
 }
 
+// The file stays open as long as the process lives.
+Status<> open_log(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) return Error<std::string>{str("--log-path ", path, ": ", std::strerror(errno))};
+  log::set_output(fd);
+  return Ok{};
+}
+
 Status<> set_up_log(const Options& options) {
+  if (!options.log_path.empty()) {
+    if (Status<> opened = open_log(options.log_path); !opened) return opened;
+  }
   if (!options.log_format.empty()) log::set_pattern(options.log_format);
   if (Status<> set = log::set_level("", options.log_level); !set) return set;
   if (options.component_log_levels.empty()) return Ok{};

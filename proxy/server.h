@@ -113,6 +113,7 @@ class Server final : public admin::ServerView,
   void end_drain();
   void close_everything();
   void watch_config();
+  void keep_log_stats();
   [[nodiscard]] bool is_drain_gradual() const noexcept {
     return options_.drain_strategy == Options::DrainStrategy::kGradual;
   }

@@ -26,7 +26,7 @@ int run_expand(const std::string& file) {
 void add_expand(CLI::App& root, Command& command) {
   CLI::App* app = root.add_subcommand("expand", "Prints the Envoy v3 configuration that a short file stands for.");
   auto file = std::make_shared<std::string>();
-  app->add_option("FILE", *file, "short mesh YAML")->required();
+  app->add_option("FILE", *file, "short mesh YAML")->type_name("")->required();
   app->callback([&command, file] { command.action = [file] { return run_expand(*file); }; });
 }
 

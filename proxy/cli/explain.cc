@@ -16,9 +16,8 @@ using core::FilterChain;
 using core::ListenerConfig;
 using Direction = core::ListenerConfig::Direction;
 
-// Addresses for documentation (RFC 5737): they stand for what nobody told us.
+// For documentation (RFC 5737): stands for what nobody told us.
 constexpr const char* kSomeClient = "198.51.100.1";
-constexpr const char* kSomeServer = "192.0.2.1";
 
 // A head, and the bytes that it points into.
 struct ParsedHead {

@@ -36,7 +36,8 @@ void explain_original_destination(const ClusterConfig& cluster, const core::Conn
                                   Lines& lines) {
   io::Address to = connection.local;
   if (cluster.original_dst_port != 0) to.set_port(cluster.original_dst_port);
-  lines.push_back(str("host: ", to.to_string(), ", where the client meant to go"));
+  const bool is_told = to.ip_string() != kSomeServer;
+  lines.push_back(str("host: ", is_told ? to.to_string() : str("port ", to.port()), ", where the client meant to go"));
 }
 
 void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& connection, Lines& lines) {

@@ -60,8 +60,8 @@ Result<io::Address> parse_ip(std::string_view text) {
 void add_explain(CLI::App& root, Command& command) {
   CLI::App* app = root.add_subcommand("explain", "Says what would happen to a request, and why; nothing is sent.");
   auto flags = std::make_shared<ExplainFlags>();
-  app->add_option("FILE", flags->file, "the configuration")->required();
-  app->add_option("REQUEST", flags->request, "such as: GET http://users/users/7")->required()->expected(-1);
+  app->add_option("FILE", flags->file, "the configuration")->type_name("")->required();
+  app->add_option("REQUEST", flags->request, "such as: GET http://users/users/7")->type_name("")->required()->expected(-1);
   app->add_option("-H,--header", flags->details.headers, "\"name: value\"; may be given more than once")
       ->type_name("FIELD")
       ->allow_extra_args(false);

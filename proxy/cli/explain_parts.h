@@ -14,6 +14,9 @@ namespace pillion::cli {
 
 using Lines = std::vector<std::string>;
 
+// Stands for the address of a server that the question did not tell (RFC 5737: it is nobody's).
+constexpr const char* kSomeServer = "192.0.2.1";
+
 // From the connection manager on: path, virtual host, route, cluster.  Changes `head` as it would.
 void explain_http(const Snapshot& snapshot, const core::HcmConfig& config, const core::ConnectionInfo& connection,
                   http::RequestHead& head, Lines& lines);

@@ -51,11 +51,6 @@ void add_configuration(CLI::App& app, Options& options) {
       ->type_name("serve|validate");
   app.add_flag("--allow-unknown-static-fields", options.allow_unknown_static_fields,
                "unknown fields of the configuration are warnings, not errors");
-  app.add_flag("--reject-unknown-dynamic-fields", options.reject_unknown_dynamic_fields,
-               "unknown fields of resources from a control plane are errors, not warnings");
-  add_parsed(app, "--local-address-ip-version", options.local_address_v6, "of the proxy's own address",
-             choice("v4", "v6"))
-      ->type_name("v4|v6");
 }
 
 void add_logging(CLI::App& app, Options& options) {
@@ -70,7 +65,7 @@ void add_logging(CLI::App& app, Options& options) {
              components)
       ->type_name("LIST")->group("Log");
   app.add_option("--log-format", options.log_format, "spdlog's pattern")->type_name("PATTERN")->group("Log");
-  app.add_option("--log-path", options.log_path, "a file instead of stderr")->type_name("FILE")->group("Log");
+  app.add_option("--log-path", options.log_path, "a file instead of stderr; SIGUSR1 does not open it anew")->type_name("FILE")->group("Log");
   add_time<milliseconds>(app, "--file-flush-interval-msec", options.file_flush_interval,
                          "how long access log lines may wait (default: 10000)")->group("Log");
   auto kilobytes = [](std::string_view text) -> Result<uint64_t> {
@@ -83,16 +78,14 @@ void add_logging(CLI::App& app, Options& options) {
 }
 
 void add_ending(CLI::App& app, Options& options) {
-  add_time<seconds>(app, "--drain-time-s", options.drain_time, "how long a listener drains (default: 600)")->group("Drain");
+  add_time<seconds>(app, "--drain-time-s", options.drain_time, "how long a drain may take (default: 5)")->group("Drain");
   auto strategy = [](std::string_view text) -> Result<Options::DrainStrategy> {
     if (text == "gradual") return Options::DrainStrategy::kGradual;
     if (text == "immediate") return Options::DrainStrategy::kImmediate;
     return Error{"gradual or immediate"};
   };
-  add_parsed(app, "--drain-strategy", options.drain_strategy, "ask connections to end over the drain time, or at once", strategy)
+  add_parsed(app, "--drain-strategy", options.drain_strategy, "tell a growing share of connections to end, or all at once (default)", strategy)
       ->type_name("gradual|immediate")->group("Drain");
-  add_time<seconds>(app, "--parent-shutdown-time-s", options.parent_shutdown_time,
-                    "until the process ends whatever still runs (default: 900)")->group("Drain");
 }
 
 void add_identity(CLI::App& app, Options& options) {
@@ -105,6 +98,12 @@ void add_identity(CLI::App& app, Options& options) {
 void add_tolerated(CLI::App& app, Options& options) {
   constexpr const char* kGroup = "For Envoy's sake";
   add_number(app, "--base-id", options.base_id, "shown in /server_info")->group(kGroup);
+  add_time<seconds>(app, "--parent-shutdown-time-s", options.parent_shutdown_time, "shown in /server_info")->group(kGroup);
+  add_parsed(app, "--local-address-ip-version", options.local_address_v6, "no effect", choice("v4", "v6"))
+      ->type_name("v4|v6")->group(kGroup);
+  app.add_flag("--reject-unknown-dynamic-fields", options.reject_unknown_dynamic_fields,
+               "no effect: there is no control plane yet")
+      ->group(kGroup);
   app.add_flag("--disable-hot-restart")->description("there is none: files are reloaded in place")->group(kGroup);
   app.add_flag("--skip-deprecated-logs")->description("no effect")->group(kGroup);
   app.add_flag("--enable-core-dump", options.enable_core_dump, "core dumps even if the process changed its user")

@@ -3,9 +3,8 @@
 //
 // Listeners
 //   inbound   tls_inspector (mtls: strict) and original_dst (capture: redirect).  Strict:
-//   connections
-//             that do not begin with TLS match no filter chain and are closed; clients need a
-//             certificate of the workload's CA with a spiffe://TRUST_DOMAIN/ URI.  Captured
+//             connections that do not begin with TLS match no filter chain and are closed; clients
+//             need a certificate of the workload's CA with a spiffe://TRUST_DOMAIN/ URI.  Captured
 //             connections to the app's port are HTTP for `inbound|app`; those to other ports go,
 //             under the same TLS rules, to where they were meant to go, as TCP.
 //             x-forwarded-client-cert is made anew (SANITIZE_SET): the app sees the identity of

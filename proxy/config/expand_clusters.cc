@@ -74,7 +74,7 @@ void write_service(EnvoyWriter& out, const Mesh& mesh, const Service& service) {
       });
     });
     write_idle_timeout(out);
-    if (service.uses_mesh_tls) write_upstream_tls(out, mesh, service);
+    if (service.uses_mesh_tls && !mesh.lacks_identity) write_upstream_tls(out, mesh, service);
   });
 }
 

@@ -130,7 +130,7 @@ void write_inbound_chain(EnvoyWriter& out, const Mesh& mesh, std::string_view na
       });
     }
     filter();
-    if (!is_strict) return;
+    if (!is_strict || mesh.lacks_identity) return;
     out.message("transport_socket", [&] {
       out.extension("envoy.transport_sockets.tls", kDownstreamTls, [&] {
         out.flag("require_client_certificate", true);

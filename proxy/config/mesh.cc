@@ -320,6 +320,7 @@ Mesh parse_mesh(const Node& root) {
   root.reject_unknown_keys();
   check_identity(mesh);
   check_hosts(mesh);
+  mesh.lacks_identity = !mesh.workload.certificates && root.errors()->error_count() != 0;
   return mesh;
 }
 

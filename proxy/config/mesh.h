@@ -95,6 +95,9 @@ struct Mesh {
   AddressText admin;
   Node admin_node;
   Node root;
+  // No certificates, and the file is refused already.  What is expanded has no TLS then, so that its
+  // parsers do not complain of the same once more.
+  bool lacks_identity = false;
 };
 
 // Records what is wrong with it.  The result can always be expanded; where a value is wrong a

@@ -76,7 +76,6 @@ struct HcmConfig {
   bool proxy_100_continue = false;
   bool suppress_envoy_headers = false;   // of the router filter, as the next
   bool respect_expected_rq_timeout = false;  // route::TimeoutRules::respect_expected
-  bool merge_trailers = true;            // trailers are forwarded (Envoy's enable_trailers; on here)
 
   std::vector<UpgradeConfig> upgrades;
   std::shared_ptr<const route::RouteTable> routes;

@@ -40,14 +40,15 @@ class HttpConnection final : public Connection, public http::H1ServerConnection:
   stats::HttpStats& http_stats() override { return *state_->http; }
   stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
   stats::Http1Stats& codec_stats() override { return *state_->http1; }
-  uint64_t wire_bytes_received() const override { return server_.exchange_bytes_received(); }
-  uint64_t wire_bytes_sent() const override { return server_.exchange_bytes_sent(); }
+  uint64_t wire_bytes_received() const override { return server_.exchange_received(); }
+  uint64_t wire_bytes_sent() const override { return server_.exchange_sent(); }
   void close_after_response() override { server_.drain(); }
   void begin_tunnel() override { server_.begin_tunnel(); }
 
   [[nodiscard]] const HcmConfig& config() const noexcept { return *config_; }
   void take_successor();
   void end_stream();
+  void count_bytes();
   void arm_idle();
   void on_timer();
   void on_duration();

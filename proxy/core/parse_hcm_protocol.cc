@@ -29,8 +29,9 @@ void parse_http1(HcmConfig& out, const Node& node) {
   out.head_limits.allow_absolute_url = node["allow_absolute_url"].as_bool_or(true);
   out.head_limits.accept_http10 = node["accept_http_10"].as_bool_or(false);
   out.default_host_http10 = header_text(node["default_host_for_http_10"], "");
-  // Envoy drops trailers unless told otherwise.
-  out.merge_trailers = node["enable_trailers"].as_bool_or(out.merge_trailers);
+  // Envoy drops trailers unless told otherwise; a message without them is another message.
+  const Node trailers = node["enable_trailers"];
+  if (!trailers.as_bool_or(true)) trailers.warn("has no effect: trailers are always forwarded");
   if (node["allow_chunked_length"].as_bool_or(false)) {
     node["allow_chunked_length"].error(
         "a message with Content-Length and Transfer-Encoding is always refused: two opinions on where it ends are how "

@@ -141,7 +141,7 @@ class Stream final : public io::Deferred,
   // One timer for two phases: request_timeout until the request is complete, the route's after.
   void on_phase_timeout();
   void on_idle_timeout();
-  void on_duration_timeout() { fail({FailureKind::kMaxStreamDuration}); }
+  void on_duration_timeout();
   void touch();
   void arm_duration(Duration limit);
 

@@ -8,7 +8,8 @@
 namespace pillion::core {
 namespace {
 
-// Hosts that refuse to connect are passed over as long as others are there, but not without end.
+// Hosts that refuse to connect are passed over as long as others are there, but not without end; more
+// tries are the retry policy's.
 constexpr uint8_t kMaxConnectTries = 8;
 
 // %RESPONSE_CODE_DETAILS% of a connect failure ends with what the transport said, as Envoy's does:
@@ -50,10 +51,10 @@ bool Stream::try_again(Failure failure) {
   const RetryClass retry = failure.row().retry;
   if (retry == RetryClass::never || response_state_ == ResponseState::kBody) return false;
   if (retry == RetryClass::connect) {
-    const bool other_host = cluster_->host_count() > 1 && connect_tries_ + 1u < cluster_->host_count();
+    const bool other_host = connect_tries_ + 1u < std::min<size_t>(cluster_->host_count(), kMaxConnectTries);
     if (sent_any_ && !keep_body_) return false;
     if (!other_host && !use_policy_retry(route::RetryOn::kConnectFailure)) return false;
-    if (++connect_tries_ >= kMaxConnectTries) return false;
+    if (connect_tries_ < kMaxConnectTries) ++connect_tries_;
   } else {
     const bool repeatable = keep_body_ && http::is_idempotent(request_.method);
     const bool stale_connection = connection_reused_ && repeatable && !reused_retry_done_;
@@ -123,6 +124,12 @@ void Stream::on_phase_timeout() {
 void Stream::on_idle_timeout() {
   owner_.http_stats().downstream_rq_idle_timeout.inc();
   fail({request_state_ == RequestState::kDone ? FailureKind::kStreamIdleResponse : FailureKind::kStreamIdleRequest});
+}
+
+void Stream::on_duration_timeout() {
+  if (ended_) return;
+  owner_.http_stats().downstream_rq_max_duration_reached.inc();
+  fail({FailureKind::kMaxStreamDuration});
 }
 
 // The one place where a stream fails.

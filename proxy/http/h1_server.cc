@@ -54,17 +54,18 @@ uint64_t H1ServerConnection::bytes_sent() const noexcept {
   return sent_ + (work_ == nullptr ? 0 : work_->writer.bytes_sent());
 }
 
-uint64_t H1ServerConnection::exchange_bytes_received() const noexcept {
-  return work_ == nullptr ? 0 : received_ - work_->received_before;
+size_t H1ServerConnection::backlog() const noexcept { return work_ == nullptr ? 0 : work_->writer.backlog(); }
+
+uint64_t H1ServerConnection::exchange_received() const noexcept {
+  return work_ == nullptr ? 0 : received_ - work_->counted_received;
 }
 
-uint64_t H1ServerConnection::exchange_bytes_sent() const noexcept {
+uint64_t H1ServerConnection::exchange_sent() const noexcept {
   return work_ == nullptr ? 0 : work_->writer.bytes_added() - work_->added_before;
 }
 
-size_t H1ServerConnection::backlog() const noexcept { return work_ == nullptr ? 0 : work_->writer.backlog(); }
-
 void H1ServerConnection::count_traffic() {
+  work_->added_before = work_->writer.bytes_added();
   const uint64_t sent = work_->writer.bytes_sent();
   owner_.on_traffic(received_ - std::exchange(work_->counted_received, received_),
                     sent - std::exchange(work_->counted_sent, sent));

@@ -77,9 +77,9 @@ class H1ServerConnection final : public io::Deferred,
   [[nodiscard]] uint32_t requests() const noexcept { return requests_; }
   [[nodiscard]] uint64_t bytes_received() const noexcept { return received_; }
   [[nodiscard]] uint64_t bytes_sent() const noexcept;
-  // Since the last exchange; what waits to be sent counts.
-  [[nodiscard]] uint64_t exchange_bytes_received() const noexcept;
-  [[nodiscard]] uint64_t exchange_bytes_sent() const noexcept;
+  // Of the exchange that runs: read from the wire, and given to the writer.
+  [[nodiscard]] uint64_t exchange_received() const noexcept;
+  [[nodiscard]] uint64_t exchange_sent() const noexcept;
   [[nodiscard]] size_t backlog() const noexcept;
   [[nodiscard]] io::Transport& transport() const noexcept { return *transport_; }
 

@@ -106,11 +106,9 @@ void H1ServerConnection::finish_exchange() {
   work_->sink = nullptr;
   const bool request_done = state_ == State::kRequestDone;
   const bool reusable = keep_alive_ && request_done && !tunnel_;
-  count_traffic();
-  owner_.on_exchange_done(reusable);
+  owner_.on_exchange_done(reusable);  // logs what the exchange cost on the wire
   if (closed_) return;
-  work_->received_before = received_;
-  work_->added_before = work_->writer.bytes_added();
+  count_traffic();
   if (!reusable) return linger();
   state_ = State::kIdle;
   transport_->resume(io::PauseReason::kPeerFull);

@@ -17,8 +17,7 @@ struct H1ServerConnection::Work {
   explicit Work(H1ServerConnection& connection) noexcept
       : writer(connection.batch_, connection),
         linger_timer(io::Timer::of<&H1ServerConnection::on_linger_timeout>(&connection)),
-        counted_received(connection.received_),
-        received_before(connection.received_) {
+        counted_received(connection.received_) {
     writer.set_transport(*connection.transport_);
   }
   static void* operator new(size_t) { return free_works.take(); }
@@ -36,8 +35,7 @@ struct H1ServerConnection::Work {
   io::Timer linger_timer;
   uint64_t counted_received;  // by count_traffic(), of all of the connection's
   uint64_t counted_sent = 0;  // of writer's
-  uint64_t received_before;   // by the exchanges that are done, of all of the connection's
-  uint64_t added_before = 0;  // to the writer
+  uint64_t added_before = 0;  // to the writer, by the exchanges that ended
   uint32_t lingered = 0;      // bytes dropped since our FIN
   Method method = Method::kGet;
   Protocol protocol = Protocol::kHttp11;

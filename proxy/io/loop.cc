@@ -83,6 +83,10 @@ void Loop::end_of_turn() {
   for (int budget = kReadyBudget; budget > 0 && !ready_.empty(); --budget) {
     ready_.pop_front()->run_ready();
   }
+  if (flusher_ != nullptr && flusher_->is_linked()) {
+    flusher_->unlink();
+    flusher_->run_ready();
+  }
   // Destructors may close more; those die in the same pass.
   while (Deferred* object = dead_.pop_front()) delete object;
   ready_.splice(next_);

@@ -63,6 +63,9 @@ class Loop {
   void post_next(ReadyTask& task) noexcept {
     if (!task.is_linked()) next_.push_back(task);
   }
+  // The task that writes out what was gathered: it always runs before the dead are buried, whatever else
+  // is left for the next turn, because what it gathered may lie in them.  One per loop; null for none.
+  void set_flusher(ReadyTask* task) noexcept { flusher_ = task; }
   // Takes over a closed object and destroys it at the end of the turn.
   void delete_later(std::unique_ptr<Deferred> object) noexcept { dead_.push_back(*object.release()); }
   template <typename T>
@@ -98,6 +101,7 @@ class Loop {
   std::unique_ptr<Impl> impl_;
   std::unique_ptr<char[]> scratch_;
   Poller poller_;
+  ReadyTask* flusher_ = nullptr;
   Instant now_{};
   Duration skipped_{};
   TimerWheel wheel_;

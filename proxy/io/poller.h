@@ -36,6 +36,13 @@ class Poller {
   void add(Pollable& pollable, int fd, uint32_t events);
   void change(Pollable& pollable, int fd, uint32_t events);
   void remove(Pollable& pollable, int fd) noexcept;
+  // Does the current batch have an event of it that was not delivered yet?
+  [[nodiscard]] bool is_pending(const Pollable& pollable) const noexcept {
+    for (int i = next_; i < count_; ++i) {
+      if (batch_[i].data.ptr == &pollable) return true;
+    }
+    return false;
+  }
   // The one descriptor whose readiness poll() returns instead of delivering it.
   void add_foreign(int fd);
 

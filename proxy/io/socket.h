@@ -59,6 +59,7 @@ class Socket final : public Transport, public Pollable {
   void watch() override;
   [[nodiscard]] int raw_fd() const noexcept override { return unread_ == nullptr ? fd_ : -1; }
   [[nodiscard]] Failure failure() const noexcept override { return failure_; }
+  [[nodiscard]] bool has_news() const noexcept override { return loop_.poller().is_pending(*this); }
 
   void want_writable() override;
   [[nodiscard]] Address local_address() const noexcept;

@@ -93,6 +93,10 @@ class Transport : public Deferred {
   // bytes were left unread on purpose).
   virtual void read_again() = 0;
 
+  // Something happened that on_readable will tell later in this turn.  For who is about to write and must
+  // not take what came before for the answer.
+  [[nodiscard]] virtual bool has_news() const noexcept { return false; }
+
   // Makes sure that readiness is reported; a transport may put that off for short exchanges.  Call
   // when nothing more is expected soon: the connection became idle, or waits for its other side; and
   // after taking bytes by raw_fd().

@@ -30,7 +30,8 @@ class WriteBatch final : private ReadyTask {
   static constexpr size_t kTextBytes = 64 * 1024;
   static constexpr int kPieces = 64;
 
-  explicit WriteBatch(Loop& loop) : loop_(loop), text_(new char[kTextBytes]) {}
+  explicit WriteBatch(Loop& loop) : loop_(loop), text_(new char[kTextBytes]) { loop_.set_flusher(this); }
+  ~WriteBatch() { loop_.set_flusher(nullptr); }
   WriteBatch(const WriteBatch&) = delete;
   WriteBatch& operator=(const WriteBatch&) = delete;
   // Sends what the current Writer gathered.

@@ -64,6 +64,7 @@ class TlsTransport final : public io::Transport, private io::TransportObserver, 
   void resume(io::PauseReason reason) override;
   void read_again() override;
   void watch() override;
+  [[nodiscard]] bool has_news() const noexcept override { return lower_->has_news(); }
   [[nodiscard]] const io::PeerIdentity* identity() const noexcept override { return identity_.get(); }
   [[nodiscard]] std::string_view failure_reason() const noexcept override;
   [[nodiscard]] Failure failure() const noexcept override { return failure_; }

@@ -27,7 +27,12 @@ http::H1ClientConnection* Pool::acquire(PoolWaiter& waiter, Failure* refused) {
     *refused = {FailureKind::kHostRemoved};
     return nullptr;
   }
-  while (Entry* entry = idle_.pop_front()) {
+  for (Entry* next = idle_.front(); next != nullptr;) {
+    Entry* const entry = next;
+    next = idle_.next(*entry);
+    // Its peer closed it, or said something unasked; which of both is known later in this turn.
+    if (entry->transport->has_news()) continue;
+    entry->ListNode<IdleTag>::unlink();
     // A timer comes up to a slot late.
     if (is_past(entry->connection->idle_since, options().idle_timeout)) {
       traffic().upstream_cx_idle_timeout.inc();

@@ -13,7 +13,8 @@ class Http1(unittest.TestCase):
         self.upstream = Upstream(self, *scripts)
         self.port = sidecar.free_port()
         self.sidecar = sidecar.start(self, envoy.bootstrap(
-            [envoy.http("in", self.port, **hcm)], [envoy.cluster(ports=[self.upstream.port])]))
+            [envoy.http("in", self.port, **hcm)], [envoy.cluster(ports=[self.upstream.port])]),
+            flags=["--concurrency", "1"])  # each worker has upstream connections of its own
         return connect(self, self.port)
 
     def test_every_method_arrives_as_it_was_sent(self):

@@ -44,7 +44,6 @@ constexpr FieldCase<C> kFields[] = {
     {"http_protocol_options: { accept_http_10: true }", [](const C& c) { return c.head_limits.accept_http10; }},
     {"http_protocol_options: { accept_http_10: true, default_host_for_http_10: a.b }",
      [](const C& c) { return c.default_host_http10 == "a.b"; }},
-    {"http_protocol_options: { enable_trailers: false }", [](const C& c) { return !c.merge_trailers; }},
     {"use_remote_address: true", [](const C& c) { return c.use_remote_address; }},
     {"xff_num_trusted_hops: 2", [](const C& c) { return c.xff_num_trusted_hops == 2; }},
     {"skip_xff_append: true", [](const C& c) { return c.skip_xff_append; }},
@@ -112,7 +111,6 @@ TEST(HcmParsing, HasEnvoysDefaults) {
   EXPECT_EQ(config->server_name, "envoy");
   EXPECT_EQ(config->server_header, ServerHeader::kOverwrite);
   EXPECT_EQ(config->local_replies, nullptr);
-  EXPECT_TRUE(config->merge_trailers);  // where Envoy drops them
   ASSERT_NE(config->routes, nullptr);
 }
 
@@ -181,6 +179,14 @@ TEST(HcmParsing, WarnsOfTheOptionsOfCodecsToCome) {
   EXPECT_TRUE(config.errors.ok());
   EXPECT_EQ(config.messages,
             "l:1:63: http2_protocol_options: warning: has no effect: HTTP/2 comes with a later version\n");
+}
+
+TEST(HcmParsing, WarnsThatTrailersCannotBeDropped) {
+  const ParsedManager config(manager("http_protocol_options: { enable_trailers: false }"));
+  EXPECT_TRUE(config.errors.ok());
+  EXPECT_NE(config.messages.find("enable_trailers: warning: has no effect: trailers are always forwarded"),
+            std::string::npos)
+      << config.messages;
 }
 
 }  // namespace

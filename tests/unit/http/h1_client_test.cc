@@ -18,12 +18,12 @@ class ClientTest : public ::testing::Test, public H1ClientConnection::Owner {
     explicit Sink(ClientTest& t) : test(t) {}
     ResponseHead& new_response_head() override { return *arena.create<ResponseHead>(arena); }
     Headers& new_response_trailers() override { return *arena.create<Headers>(arena); }
-    void on_informational(ResponseHead& head) override {
-      test.log += str("info ", head.status, "; ");
+    void on_informational(ResponseHead& response) override {
+      test.log += str("info ", response.status, "; ");
       if (test.reset_on_informational) test.connection->reset();
     }
-    void on_response_head(ResponseHead& head, bool end) override {
-      test.log += str("head ", head.status, end ? " end; " : "; ");
+    void on_response_head(ResponseHead& response, bool end) override {
+      test.log += str("head ", response.status, end ? " end; " : "; ");
     }
     void on_response_body(std::string_view data, bool end) override {
       body += data;

@@ -38,7 +38,7 @@ TEST_F(ServerTest, MeansTheSameByteByByte) {
   EXPECT_TRUE(closed);
   EXPECT_EQ(whole_body, "helloabc");
   EXPECT_NE(whole_log.find("trailers x-t: 1"), std::string::npos) << whole_log;
-  for (size_t cut : {1, 2, 3, 7, 64}) {
+  for (const size_t cut : {1u, 2u, 3u, 7u, 64u}) {
     open();
     for (size_t i = 0; i < all.size(); i += cut) send(std::string_view(all).substr(i, cut));
     turn(20);

@@ -47,6 +47,26 @@ TEST(Loop, RunsReadyTasksOnceAndInOrder) {
   EXPECT_EQ(order, "aba") << "a task that dies unlinks itself";
 }
 
+struct Bell {
+  void ring() { ++rung; }
+  int rung = 0;
+};
+
+TEST(Loop, SkippedTimePassesAtOnceAndLaterDeadlinesKeepTheirDistance) {
+  Loop loop;
+  Bell bell;
+  Timer timer = Timer::of<&Bell::ring>(&bell);
+  loop.arm(timer, 60s);
+  loop.skip(59s);
+  EXPECT_EQ(bell.rung, 0);
+  loop.skip(2s);
+  EXPECT_EQ(bell.rung, 1);
+  loop.arm(timer, 20ms);
+  const Instant begin = MonotonicClock::now();
+  EXPECT_TRUE(testing::run_until(loop, [&] { return bell.rung == 2; }));
+  EXPECT_LT(MonotonicClock::now() - begin, 5s);
+}
+
 TEST(Loop, StarvesNobodyByATaskThatPostsItself) {
   Loop loop;
   int runs = 0;

@@ -1,0 +1,101 @@
+"""Instructions per request by callgrind: the same on a busy machine as on an idle one.
+
+A scenario runs twice, with few and with many requests; the difference is free of what starting and
+ending cost.  One request at a time on one connection, so no request profits from another's wake-up.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+
+import bench
+import machine
+import proxies
+
+FEW, MANY = 300, 1300
+
+LOGGED = ("          access_log: [ { name: f, typed_config: { '@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog,"
+          " path: /dev/null } } ]\n")
+
+# Name, what it is, mode of the proxy, request, connections: one, or one a request; access log.
+SCENARIOS = [
+    ("small", "GET, 1 KB back", "http", "GET /b/1024 HTTP/1.1\r\nHost: a\r\n\r\n", False, False),
+    ("small, access log", "the same with the default line to a file", "http", "GET /b/1024 HTTP/1.1\r\nHost: a\r\n\r\n", False, True),
+    ("post", "POST of 4 KB, 1 KB back", "http", f"POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 4096\r\n\r\n{'p' * 4096}", False, False),
+    ("large", "GET, 100 KB back", "http", "GET /b/102400 HTTP/1.1\r\nHost: a\r\n\r\n", False, False),
+    ("connect", "a connection for each GET of 1 KB", "http", "GET /b/1024 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", True, False),
+    ("mtls", "GET, 1 KB back, mutual TLS towards the upstream", "mtls", "GET /b/1024 HTTP/1.1\r\nHost: a\r\n\r\n", False, False),
+]
+
+
+def receive_message(peer):
+    text = b""
+    while (end := text.find(b"\r\n\r\n")) < 0:
+        text += receive(peer)
+    size = end + 4 + int(re.search(rb"content-length: (\d+)", text[:end], re.I).group(1))
+    while len(text) < size:
+        text += receive(peer)
+    if not text.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"answered {text[:80]!r}")
+
+
+def receive(peer):
+    data = peer.recv(1 << 18)
+    if not data:
+        raise RuntimeError("the proxy closed the connection")
+    return data
+
+
+def exchange(port, request, count, connect_each):
+    peer = None
+    for _ in range(count):
+        if peer is None:
+            peer = socket.create_connection(("127.0.0.1", port))
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer.sendall(request)
+        receive_message(peer)
+        if connect_each:
+            peer.close()
+            peer = None
+    if peer:
+        peer.close()
+
+
+def total_of(world, scenario, count):
+    """All instructions of a process that served so many requests."""
+    _, _, mode, request, connect_each, logged = scenario
+    port = machine.free_port()
+    ports = bench.Ports(port, world.tls_upstream() if mode == "mtls" else world.origin_port)
+    config = proxies.envoy_yaml(mode, ports, world.certificates)
+    if logged:
+        config = config.replace("          codec_type: HTTP1\n", "          codec_type: HTTP1\n" + LOGGED)
+    path = proxies.write(world.dir, "instructions.yaml", config)
+    out = os.path.join(world.dir, "callgrind.out")
+    process = machine.Process(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", world.pillion, "run", "-c", path,
+                               "--concurrency", "1", "-l", "warning"], world.dir)
+    world.processes.append(process)
+    process.wait_port(port, 120)
+    exchange(port, request.encode(), count, connect_each)
+    process.stop(120)
+    with open(out) as file:
+        return int(re.search(r"^(?:totals|summary): (\d+)", file.read(), re.M).group(1))
+
+
+def run(world, directory):
+    if not shutil.which("valgrind"):
+        raise SystemExit("bench/run --instructions needs valgrind")
+    version = subprocess.run([world.pillion, "--version"], capture_output=True, text=True).stdout.strip().splitlines()[0]
+    lines = []
+    for scenario in SCENARIOS:
+        few, many = (total_of(world, scenario, count) for count in (FEW, MANY))
+        lines.append((scenario[0], scenario[1], (many - few) / (MANY - FEW)))
+        print(f"{scenario[0]:20} {lines[-1][2]:>10.0f} instructions per request", flush=True)
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "instructions.md"), "w") as file:
+        file.write("# Instructions per request\n\nWritten by `bench/run --instructions`: user-space instructions of the whole process as\n"
+                   "callgrind counts them, from two runs whose number of requests differs.  They only go down.\n\n"
+                   f"Of: {version}\n\n| scenario | what | instructions |\n| --- | --- | ---: |\n")
+        for name, what, count in lines:
+            file.write(f"| {name} | {what} | {count:.0f} |\n")

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Log files: the operational log's own, and what is counted when a file refuses its lines."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import sidecar
+from peers import connect, get
+
+
+class LogFiles(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="pillion-log-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    @staticmethod
+    def read(path):
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+
+    def test_the_operational_log_goes_to_the_file_of_log_path(self):
+        log = os.path.join(self.dir, "pillion.log")
+        process = subprocess.Popen(
+            [sidecar.PILLION, "run", "--log-path", log, "--config-yaml",
+             f"{{ outbound: {{ listen: 127.0.0.1:{sidecar.free_port()}, capture: off }}, "
+             f"admin: {{ listen: 127.0.0.1:{sidecar.free_port()} }} }}"], stderr=subprocess.PIPE, text=True)
+        try:
+            sidecar.until("ready", lambda: "ready: workers=" in self.read(log))
+            process.terminate()
+            self.assertEqual(process.communicate(timeout=30)[1], "")
+        finally:
+            process.kill()
+            process.wait()
+
+    def test_a_log_path_that_cannot_be_opened_ends_the_start(self):
+        result = subprocess.run(
+            [sidecar.PILLION, "run", "--log-path", "no/such/folder", "--config-yaml", "{ outbound: {} }"],
+            cwd=self.dir, capture_output=True, text=True, timeout=60)
+        self.assertEqual((result.returncode, result.stderr),
+                         (1, "pillion: --log-path no/such/folder: No such file or directory\n"))
+
+    def test_lines_that_a_full_device_refuses_are_counted(self):
+        port = sidecar.free_port()
+        proxy = sidecar.start(self, f"{{ outbound: {{ listen: 127.0.0.1:{port}, capture: off }}, "
+                                    "telemetry: { access_log: { path: /dev/full } }, "
+                                    "admin: { listen: 127.0.0.1:ADMIN_PORT } }")
+        self.assertEqual(connect(self, port).exchange(get()).status, 502)
+        sidecar.until("a lost line", lambda: proxy.stats()["filesystem.write_lost"] >= 1)
+        self.assertGreaterEqual(proxy.stats()["filesystem.write_failed"], 1)
+        self.assertEqual(proxy.stats()["filesystem.write_dropped"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,131 @@
+// A keep-alive request costs no heap allocation (design, section 14): through the whole data path
+// of a worker, from the listener's socket to the upstream's and back.
+
+#include <filesystem>
+
+#include "proxy/tls/context_config.h"
+#include "tests/perf/steady_state.h"
+
+namespace pillion::testing {
+namespace {
+
+constexpr int kWarmUp = 100;
+constexpr int kMeasured = 1000;
+
+class Allocation : public SteadyState {
+ protected:
+  void expect_none(const Exchange& exchange, const ListenerYaml& yaml = {}) {
+    if (!can_count_allocations()) GTEST_SKIP() << "a sanitizer owns malloc";
+    set_cluster({backend.address});
+    listen(yaml);
+    run(exchange, kWarmUp, kMeasured);
+    EXPECT_EQ(allocations.ours, 0u) << "in " << kMeasured << " requests";
+    EXPECT_EQ(allocations.of_tls_library, 0u);
+    EXPECT_EQ(app->upstream_cx_total.value(), 1);
+  }
+};
+
+TEST_F(Allocation, AGetOf1KbNeedsNone) { expect_none(get_1k()); }
+TEST_F(Allocation, APostOf4KbNeedsNone) { expect_none(post_4k()); }
+TEST_F(Allocation, ChunkedBodiesNeedNone) { expect_none(chunked()); }
+
+TEST_F(Allocation, MatchingAndMutatingHeadersNeedsNone) {
+  expect_none(
+      get_1k(),
+      {.hcm = "use_remote_address: true, via: pillion, normalize_path: true, merge_slashes: true",
+       .routes = "{ match: { prefix: /users, headers: [ { name: user-agent, string_match: { "
+                 "prefix: test } } ] }, "
+                 "route: { cluster: app, prefix_rewrite: /v2, host_rewrite_literal: other }, "
+                 "request_headers_to_add: [ { header: { key: x-a, value: "
+                 "'%DOWNSTREAM_REMOTE_ADDRESS%' } } ], "
+                 "response_headers_to_add: [ { header: { key: x-b, value: y } } ] }"});
+}
+
+TEST_F(Allocation, TimeoutsAndRetriesThatDoNotHappenNeedNone) {
+  expect_none(
+      get_1k(),
+      {.hcm = "request_timeout: 10s, request_headers_timeout: 5s, "
+              "common_http_protocol_options: { max_stream_duration: 60s, idle_timeout: 60s }",
+       .routes = "{ match: { prefix: / }, route: { cluster: app, timeout: 5s, idle_timeout: 2s, "
+                 "retry_policy: { retry_on: 'connect-failure,reset', num_retries: 3 } } }"});
+}
+
+// With an access log to a file: the worker formats and hands over; the writer thread may do what it
+// likes.
+class LoggedAllocation : public Allocation,
+                         public ::testing::WithParamInterface<std::string_view> {};
+
+TEST_P(LoggedAllocation, ALineOfTheAccessLogNeedsNone) {
+  if (!can_count_allocations()) GTEST_SKIP() << "a sanitizer owns malloc";
+  LogWriter writer;
+  writer.start();
+  log_writer = &writer;
+  const std::string path = str(::testing::TempDir(), "pillion-allocation-", ::getpid(), ".log");
+  expect_none(get_1k(), {.hcm = str("access_log: [ { name: f, typed_config: { ", kExtension,
+                                    "access_loggers.file.v3.FileAccessLog, path: '", path, "' ",
+                                    GetParam(), " } } ]")});
+  // The listener holds the log, the log the writer's file.
+  client_.reset();
+  listener->close_connections();
+  loop.delete_later(std::move(listener));
+  settle();
+  writer.stop();
+  EXPECT_GT(std::filesystem::file_size(path), size_t{100} * kMeasured);
+  std::filesystem::remove(path);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Formats, LoggedAllocation,
+    ::testing::Values("",
+                      ", log_format: { json_format: { t: '%START_TIME%', m: '%REQ(:METHOD)%', "
+                      "p: '%REQ(:PATH)%', s: '%RESPONSE_CODE%', f: '%RESPONSE_FLAGS%', "
+                      "d: '%DURATION%', u: '%UPSTREAM_HOST%' } }"));
+
+// Mutual TLS towards the client, who lives on a loop of his own, so that only the worker is
+// counted.
+TEST_F(Allocation, MutualTlsNeedsNoneOfOurs) {
+  if (!can_count_allocations()) GTEST_SKIP() << "a sanitizer owns malloc";
+  const TestCa ca;
+  set_cluster({backend.address});
+  listen({.chain = server_tls(ca)});
+  tls::ContextConfig config;
+  config.role = tls::Role::kClient;
+  config.certificates = {ca.certificate("spiffe://mesh.local/ns/shop/sa/customer")};
+  config.validation = ca.validation();
+  auto context = tls::Context::make(config);
+  ASSERT_TRUE(context) << context.error();
+  io::Loop client_loop;
+  {
+    TlsPeer client(client_loop, io::Socket::connect(client_loop, address, {}, {}), *context);
+    client.start();
+    const Exchange exchange = get_1k();
+    client.send(exchange.request);
+    const auto answered = [&] { return message_size(client.received).has_value(); };
+    for (int i = 0; i <= kWarmUp + kMeasured; ++i) {
+      if (i == kWarmUp) begin_measurement();
+      if (i > 0) client.send(exchange.request);
+      for (int n = 0;
+           n < kMostTurns && !backend.is_called() && (!server_ || server_->received().empty());
+           ++n) {
+        client_loop.run_once(false);
+        turn();
+      }
+      if (!server_) server_.emplace(backend.accept());
+      ASSERT_TRUE(take_message(*server_)) << client.reason;
+      server_->send(exchange.response);
+      for (int n = 0; n < kMostTurns && !answered(); ++n) {
+        turn();
+        client_loop.run_once(false);
+      }
+      ASSERT_TRUE(answered());
+      client.received.clear();
+    }
+    RecordProperty("tls_library_allocations", static_cast<int>(allocations.of_tls_library));
+    printf("BoringSSL: %zu allocations in %d requests\n", allocations.of_tls_library, kMeasured);
+    EXPECT_EQ(allocations.ours, 0u);
+    client.destroy();
+    client_loop.run_once(false);
+  }
+}
+
+}  // namespace
+}  // namespace pillion::testing
