@@ -44,13 +44,11 @@ struct HcmConfig {
   // Timeouts; zero is off.
   Duration idle_timeout = std::chrono::hours(1);          // connection without a request
   Duration stream_idle_timeout = std::chrono::minutes(5);
-  Duration stream_flush_timeout = std::chrono::minutes(5);  // the rest of a response; default: stream_idle_timeout
   Duration request_timeout{};                             // until the request is complete
   Duration request_headers_timeout{};
   Duration max_connection_duration{};
   Duration max_stream_duration{};
   Duration drain_timeout = std::chrono::seconds(5);         // from the announcement of an end to the end
-  Duration delayed_close_timeout = std::chrono::seconds(1);  // of a lingering close
   uint32_t max_requests_per_connection = 0;                 // 0: any number
 
   // Where a request comes from, and what it may claim.

@@ -115,8 +115,13 @@ void HttpConnection::on_timer() {
 }
 
 void HttpConnection::on_duration() {
-  http_stats().downstream_cx_max_duration_reached.inc();
-  // An idle one closes at once, as in Envoy after its drain timeout.
+  // Twice: the response of a request that runs tells first; after the drain timeout the connection closes
+  // as soon as it is idle.
+  if (!std::exchange(draining_, true)) {
+    http_stats().downstream_cx_max_duration_reached.inc();
+    if (stream_ != nullptr) server_.drain();
+    return worker_.loop.arm(*duration_timer_, config().drain_timeout);
+  }
   server_.drain();
 }
 

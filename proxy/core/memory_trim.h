@@ -17,6 +17,8 @@ class MemoryTrim {
  public:
   // So many streams fewer than at the peak make a burst that is over: 5 MiB at least.
   static constexpr size_t kBurst = 1000;
+  // What is left of a burst when it is trimmed ends later; a quarter is worth another time.
+  static constexpr size_t kRest = kBurst / 4;
   static constexpr Duration kDelay = std::chrono::seconds(10);
 
   explicit MemoryTrim(io::Loop& loop) noexcept : loop_(loop) {}
@@ -26,7 +28,8 @@ class MemoryTrim {
   }
   void stream_ended() noexcept {
     --live_;
-    if (peak_ - live_ >= kBurst && !timer_.is_armed()) [[unlikely]] loop_.arm(timer_, kDelay);
+    const bool is_over = peak_ - live_ >= kBurst || (live_ == 0 && peak_ >= kRest);
+    if (is_over && !timer_.is_armed()) [[unlikely]] loop_.arm(timer_, kDelay);
   }
   [[nodiscard]] size_t trims() const noexcept { return trims_; }
 

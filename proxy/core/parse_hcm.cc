@@ -26,11 +26,11 @@ std::shared_ptr<const route::RouteTable> parse_routes(const Node& node, const Pa
 
 void parse_times(HcmConfig& out, const Node& node) {
   out.stream_idle_timeout = node["stream_idle_timeout"].as_duration_or(out.stream_idle_timeout);
-  out.stream_flush_timeout = node["stream_flush_timeout"].as_duration_or(out.stream_idle_timeout);
+  out.head_limits.flush_time = node["stream_flush_timeout"].as_duration_or(out.stream_idle_timeout);
   out.request_timeout = node["request_timeout"].as_duration_or(out.request_timeout);
   out.request_headers_timeout = node["request_headers_timeout"].as_duration_or(out.request_headers_timeout);
   out.drain_timeout = node["drain_timeout"].as_duration_or(out.drain_timeout);
-  out.delayed_close_timeout = node["delayed_close_timeout"].as_duration_or(out.delayed_close_timeout);
+  out.head_limits.linger_time = node["delayed_close_timeout"].as_duration_or(out.head_limits.linger_time);
   node.unsupported({"drain_timeout_jitter"}, kLater);
 }
 

@@ -24,6 +24,7 @@ void parse_socket(ListenerConfig& out, const Node& node) {
   // The older field is a plain bool; Envoy takes the newer one where both are given.
   const bool reuse_port = node["reuse_port"].as_bool_or(true);
   options.reuse_port = node["enable_reuse_port"].as_bool_or(reuse_port);
+  options.user_timeout = io::kUserTimeout;
   options.transparent = node["transparent"].as_bool_or(false);
   options.freebind = node["freebind"].as_bool_or(false);
   out.bind_to_port = node["bind_to_port"].as_bool_or(true);

@@ -7,11 +7,8 @@
 namespace pillion::http {
 namespace {
 
-constexpr Duration kLingerTime = std::chrono::seconds(1);
 // Bodies up to this size are copied behind their head: one piece to send instead of two or three.
 constexpr size_t kCopyBody = 2 * 1024;
-// A client that takes nothing of a finished response for this long is given up.
-constexpr Duration kFlushTime = std::chrono::minutes(5);
 
 }  // namespace
 
@@ -128,11 +125,15 @@ void H1ServerConnection::linger() {
 void H1ServerConnection::go_on_lingering() {
   batch_.flush();
   if (closed_) return;
-  if (work_->writer.backlog() != 0) return loop_.arm(work_->linger_timer, kFlushTime);  // on_drained comes back
-  if (quick_close_ || eof_ || work_->lingered >= kLingerBytes) return close({FailureKind::kNone});
+  if (work_->writer.backlog() != 0) {
+    if (limits_->flush_time != Duration{}) loop_.arm(work_->linger_timer, limits_->flush_time);
+    return;  // on_drained comes back
+  }
+  const bool may_linger = limits_->linger_time != Duration{} && work_->lingered < kLingerBytes;
+  if (quick_close_ || eof_ || !may_linger) return close({FailureKind::kNone});
   if (fin_sent_) return;
   fin_sent_ = true;
-  loop_.arm(work_->linger_timer, kLingerTime);
+  loop_.arm(work_->linger_timer, limits_->linger_time);
   work_->writer.end();
   transport_->resume(io::PauseReason::kBusy);
   transport_->resume(io::PauseReason::kPeerFull);

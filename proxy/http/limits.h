@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "proxy/base/clock.h"
+
 namespace pillion::http {
 
 struct HeadLimits {
@@ -12,6 +14,10 @@ struct HeadLimits {
   uint32_t max_blank_lines = 4;     // CRLFs before a request (RFC 9112, 2.2 asks for one)
   bool accept_http10 = true;
   bool allow_absolute_url = true;
+  // How long a closing connection may take: reading on after our FIN (HCM delayed_close_timeout; 0: not
+  // at all), and a client that takes nothing of a finished response (HCM stream_flush_timeout; 0: any).
+  Duration linger_time = std::chrono::seconds(1);
+  Duration flush_time = std::chrono::minutes(5);
 };
 
 // A chunked body may carry this many bytes of chunk extensions beyond one per byte of data.  Small

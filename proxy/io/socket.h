@@ -16,6 +16,10 @@
 
 namespace pillion::io {
 
+// A peer that acknowledges nothing for this long is given up (TCP_USER_TIMEOUT), in both directions: the
+// kernel's own patience is a quarter of an hour.
+inline constexpr Duration kUserTimeout = std::chrono::seconds(30);
+
 struct SocketOptions {
   bool no_delay = true;
   bool transparent = false;

@@ -71,17 +71,21 @@ io::Address parse_source(const Node& node) {
   return {};
 }
 
+void parse_connection_options(const Node& options, io::SocketOptions& out) {
+  out = io::parse_tcp_keepalive(options["tcp_keepalive"]);
+  // The name of an interface in access logs; choices between addresses that endpoints do not have.
+  options.ignore({"set_local_interface_name_on_upstream_connections", "happy_eyeballs_config"});
+  options.reject_unknown_keys();
+}
+
 }  // namespace
 
 void parse_transport(const Node& cluster, ClusterConfig& out) {
   out.pool.tls = parse_socket(cluster["transport_socket"]);
   out.pool.source = parse_source(cluster["upstream_bind_config"]);
   const Node options = cluster["upstream_connection_options"];
-  if (options.is_missing()) return;
-  out.pool.socket = io::parse_tcp_keepalive(options["tcp_keepalive"]);
-  // The name of an interface in access logs; choices between addresses that endpoints do not have.
-  options.ignore({"set_local_interface_name_on_upstream_connections", "happy_eyeballs_config"});
-  options.reject_unknown_keys();
+  if (options.is_present()) parse_connection_options(options, out.pool.socket);
+  out.pool.socket.user_timeout = io::kUserTimeout;
 }
 
 }  // namespace pillion::upstream

@@ -68,11 +68,13 @@ TEST_F(ConnectionTimeouts, ARunningRequestIsNotIdle) {
   EXPECT_EQ(status_of(client.message()), 200);
 }
 
-TEST_F(ConnectionTimeouts, AnOldConnectionClosesWhenItIsIdle) {
-  begin({.hcm = "common_http_protocol_options: { max_connection_duration: 60s }"});
+TEST_F(ConnectionTimeouts, AnOldIdleConnectionClosesAfterTheDrainTimeout) {
+  begin({.hcm = "drain_timeout: 3s, common_http_protocol_options: { max_connection_duration: 60s }"});
   Peer client = connect();
   pass(seconds(59));
   EXPECT_FALSE(client.is_over());
+  pass(seconds(3));
+  EXPECT_FALSE(client.is_over());  // a request may be on its way, and is told of the end
   pass(seconds(2));
   EXPECT_TRUE(client.is_over());
   EXPECT_EQ(http->downstream_cx_max_duration_reached.value(), 1);

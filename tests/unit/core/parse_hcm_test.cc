@@ -20,12 +20,12 @@ constexpr FieldCase<C> kFields[] = {
     {"max_request_headers_kb: 8", [](const C& c) { return c.head_limits.max_bytes == 8192; }},
     {"max_request_headers_kb: 8192", [](const C& c) { return c.head_limits.max_line == 8192 * 1024; }},
     {"stream_idle_timeout: 7s", [](const C& c) { return c.stream_idle_timeout == 7s; }},
-    {"stream_idle_timeout: 7s", [](const C& c) { return c.stream_flush_timeout == 7s; }},
-    {"stream_flush_timeout: 8s", [](const C& c) { return c.stream_flush_timeout == 8s; }},
+    {"stream_idle_timeout: 7s", [](const C& c) { return c.head_limits.flush_time == 7s; }},
+    {"stream_flush_timeout: 8s", [](const C& c) { return c.head_limits.flush_time == 8s; }},
     {"request_timeout: 9s", [](const C& c) { return c.request_timeout == 9s; }},
     {"request_headers_timeout: 250ms", [](const C& c) { return c.request_headers_timeout == 250ms; }},
     {"drain_timeout: 11s", [](const C& c) { return c.drain_timeout == 11s; }},
-    {"delayed_close_timeout: 0s", [](const C& c) { return c.delayed_close_timeout == 0s; }},
+    {"delayed_close_timeout: 0s", [](const C& c) { return c.head_limits.linger_time == 0s; }},
     {"common_http_protocol_options: { idle_timeout: 12s }", [](const C& c) { return c.idle_timeout == 12s; }},
     {"common_http_protocol_options: { max_connection_duration: 13s }",
      [](const C& c) { return c.max_connection_duration == 13s; }},
@@ -101,11 +101,11 @@ TEST(HcmParsing, HasEnvoysDefaults) {
   EXPECT_TRUE(config->head_limits.allow_absolute_url);
   EXPECT_EQ(config->idle_timeout, 1h);
   EXPECT_EQ(config->stream_idle_timeout, 5min);
-  EXPECT_EQ(config->stream_flush_timeout, 5min);
+  EXPECT_EQ(config->head_limits.flush_time, 5min);
   EXPECT_EQ(config->request_timeout, 0s);
   EXPECT_EQ(config->max_stream_duration, 0s);
   EXPECT_EQ(config->drain_timeout, 5s);
-  EXPECT_EQ(config->delayed_close_timeout, 1s);
+  EXPECT_EQ(config->head_limits.linger_time, 1s);
   EXPECT_TRUE(config->generate_request_id);
   EXPECT_EQ(config->forward_client_cert, ForwardClientCert::kSanitize);
   EXPECT_EQ(config->server_name, "envoy");
