@@ -14,7 +14,8 @@ constexpr http::HeadLimits kHeadLimits;
 AdminConnection::AdminConnection(AdminListener& listener)
     : listener_(listener),
       server_(std::make_unique<http::H1ServerConnection>(
-          listener.loop_, listener.batch_, kHeadLimits, static_cast<http::H1ServerConnection::Owner&>(*this))) {}
+          listener.loop_, listener.batch_, kHeadLimits,
+          static_cast<http::H1ServerConnection::Owner&>(*this))) {}
 
 void AdminConnection::start(std::unique_ptr<io::Transport> transport) {
   server_->start(std::move(transport), {});
@@ -32,7 +33,8 @@ http::RequestSink& AdminConnection::new_stream() {
 }
 
 void AdminConnection::on_timer() {
-  if (exchange_ != nullptr && !exchange_->is_answering()) return exchange_->fail({FailureKind::kRequestTimeout});
+  if (exchange_ != nullptr && !exchange_->is_answering())
+    return exchange_->fail({FailureKind::kRequestTimeout});
   close({FailureKind::kIdleTimeout});
 }
 
@@ -63,7 +65,8 @@ void AdminExchange::detach() noexcept {
 }
 
 void AdminExchange::on_request_head(bool end) {
-  const bool is_bodiless = request_.framing != http::Framing::kChunked && request_.content_length == 0;
+  const bool is_bodiless =
+      request_.framing != http::Framing::kChunked && request_.content_length == 0;
   if (end || is_bodiless) return answer();  // an upgrade is not taken: the request is complete, too
   if (request_.content_length > kMaxBodyBytes) return fail({FailureKind::kPayloadTooLarge});
   if (!request_.expects_continue) return;
@@ -92,8 +95,9 @@ void AdminExchange::fail(Failure failure) {
 
 void AdminExchange::answer() {
   if (answering_) return;
-  admin::Request request = admin::Request::parse(request_.method_text, request_.path,
-                                                 request_.headers.get(http::HeaderId::kContentType), body_);
+  admin::Request request =
+      admin::Request::parse(request_.method_text, request_.path,
+                            request_.headers.get(http::HeaderId::kContentType), body_);
   request.host = request_.authority;
   if (const http::Field* origin = request_.headers.find("origin")) request.origin = origin->value;
   connection_->listener_.router_.handle(request, response_);

@@ -1,7 +1,7 @@
 #pragma once
 // AdminConnection, AdminExchange: one client of the admin interface, and one request of it.
-// Parts of AdminListener, which owns the connections; a connection owns its exchange.  Closed objects
-// are buried by the loop.
+// Parts of AdminListener, which owns the connections; a connection owns its exchange.  Closed
+// objects are buried by the loop.
 
 #include <memory>
 #include <string>
@@ -25,7 +25,9 @@ class AdminExchange final : public io::Deferred, public http::RequestSink, priva
   explicit AdminExchange(AdminConnection& connection) : connection_(&connection) {}
 
   [[nodiscard]] http::RequestHead& request_head() noexcept { return request_; }
-  [[nodiscard]] http::Headers& new_request_trailers() { return *arena_.create<http::Headers>(arena_); }
+  [[nodiscard]] http::Headers& new_request_trailers() {
+    return *arena_.create<http::Headers>(arena_);
+  }
   [[nodiscard]] bool is_answering() const noexcept { return answering_; }
   // Answers with that error, then the connection closes.
   void fail(Failure failure);

@@ -21,26 +21,29 @@ Result<std::unique_ptr<AdminListener>> AdminListener::open(io::Loop& loop, io::W
   return std::unique_ptr<AdminListener>(new AdminListener(loop, batch, *fd, router, limits));
 }
 
-AdminListener::AdminListener(io::Loop& loop, io::WriteBatch& batch, int fd, const admin::Router& router,
-                             const AdminLimits& limits)
+AdminListener::AdminListener(io::Loop& loop, io::WriteBatch& batch, int fd,
+                             const admin::Router& router, const AdminLimits& limits)
     : loop_(loop),
       batch_(batch),
       router_(router),
       limits_(limits),
-      acceptor_(std::make_unique<io::Acceptor>(loop, fd, static_cast<io::AcceptObserver&>(*this))) {}
+      acceptor_(std::make_unique<io::Acceptor>(loop, fd, static_cast<io::AcceptObserver&>(*this))) {
+}
 
 AdminListener::~AdminListener() { close(); }
 
 io::Address AdminListener::address() const {
   sockaddr_storage sa{};
   socklen_t length = sizeof sa;
-  if (!acceptor_ || ::getsockname(acceptor_->fd(), reinterpret_cast<sockaddr*>(&sa), &length) != 0) return {};
+  if (!acceptor_ || ::getsockname(acceptor_->fd(), reinterpret_cast<sockaddr*>(&sa), &length) != 0)
+    return {};
   return io::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), length);
 }
 
 void AdminListener::close() {
   acceptor_.reset();
-  while (AdminConnection* connection = connections_.front()) connection->close({FailureKind::kDraining});
+  while (AdminConnection* connection = connections_.front())
+    connection->close({FailureKind::kDraining});
 }
 
 void AdminListener::on_accepted(int fd, const io::Address& peer) {
@@ -57,10 +60,11 @@ void AdminListener::on_accepted(int fd, const io::Address& peer) {
   connection->start(io::Socket::adopt(loop_, fd));
 }
 
-// The connection that has been there longest without asking for anything makes room, or a client that
-// only opens connections would keep probes and people out.
+// The connection that has been there longest without asking for anything makes room, or a client
+// that only opens connections would keep probes and people out.
 bool AdminListener::make_room() {
-  for (AdminConnection* each = connections_.front(); each != nullptr; each = connections_.next(*each)) {
+  for (AdminConnection* each = connections_.front(); each != nullptr;
+       each = connections_.next(*each)) {
     if (each->is_busy()) continue;
     each->close({FailureKind::kIdleTimeout});
     return true;

@@ -24,7 +24,8 @@ class AdminConnection;
 struct AdminConnectionTag {};
 
 struct AdminLimits {
-  Duration idle_timeout = std::chrono::seconds(60);     // between requests, and of a reader that stalls
+  Duration idle_timeout =
+      std::chrono::seconds(60);  // between requests, and of a reader that stalls
   Duration request_timeout = std::chrono::seconds(10);  // from a request's first byte to its last
   size_t max_connections = 100;
 };

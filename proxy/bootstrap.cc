@@ -43,7 +43,8 @@ std::shared_ptr<const stats::NameFilter> parse_stats_matcher(const Node& node) {
   const Node kind = node.one_of({"reject_all", "exclusion_list", "inclusion_list"});
   std::shared_ptr<const stats::NameFilter> filter;
   if (node.has("reject_all")) {
-    if (kind.as_bool()) filter = std::make_shared<ListFilter>(std::vector<match::StringMatcher>{}, true);
+    if (kind.as_bool())
+      filter = std::make_shared<ListFilter>(std::vector<match::StringMatcher>{}, true);
   } else if (kind.is_present()) {
     filter = std::make_shared<ListFilter>(parse_patterns(kind), node.has("inclusion_list"));
   }
@@ -57,13 +58,15 @@ stats::ExpositionOptions parse_stats_config(const Node& node) {
   const Node tags = node["stats_tags"];
   for (const Node tag : tags.items()) {
     stats::Tag fixed{tag["tag_name"].as_string(), {}};
-    tag.unsupported({"regex"}, "only fixed_value tags are there: the usual labels come of themselves");
+    tag.unsupported({"regex"},
+                    "only fixed_value tags are there: the usual labels come of themselves");
     fixed.value = tag.required("fixed_value").as_string_or("");
     tag.reject_unknown_keys();
     out.fixed_tags.push_back(std::move(fixed));
   }
   // Names are kept in parts, so the default tags cost nothing and cannot be switched off.
-  if (!node["use_all_default_tags"].as_bool_or(true)) node["use_all_default_tags"].error("false is not supported");
+  if (!node["use_all_default_tags"].as_bool_or(true))
+    node["use_all_default_tags"].error("false is not supported");
   const Node matcher = node["stats_matcher"];
   if (matcher.is_present()) out.matcher = parse_stats_matcher(matcher);
   node.unsupported({"histogram_bucket_settings"}, kLater);
@@ -77,7 +80,8 @@ void parse_admin(BootstrapConfig& out, const Node& node) {
   const Node address = node["address"];
   if (address.is_present()) out.admin = io::parse_address(address);
   const Node allowed = node["allow_paths"];
-  for (const Node item : allowed.items()) out.admin_allowed.push_back(match::parse_string_matcher(item));
+  for (const Node item : allowed.items())
+    out.admin_allowed.push_back(match::parse_string_matcher(item));
   // /cpuprofiler is not there; the admin interface has connection limits of its own.
   node.ignore({"profile_path", "ignore_global_conn_limit"});
   node.unsupported({"access_log", "access_log_path", "socket_options"}, kLater);
@@ -126,7 +130,9 @@ void parse_overload(BootstrapConfig& out, const Node& node) {
   for (const Node monitor : node["resource_monitors"].items()) {
     static_cast<void>(monitor["name"].as_view_or());
     const config::TypedConfig typed = monitor["typed_config"].typed_config();
-    if (typed.type != "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig") {
+    if (typed.type !=
+        "envoy.extensions.resource_monitors.downstream_connections.v3."
+        "DownstreamConnectionsConfig") {
       if (!typed.type.empty()) typed.node.error("this resource monitor " + std::string(kLater));
       continue;
     }
@@ -150,15 +156,33 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
   parse_overload(out, root["overload_manager"]);
   // Nothing is flushed: metrics are read when somebody asks.  Watchdogs guard threads that Envoy's
   // filters may block; ours may not.
-  root.ignore({"stats_flush_interval", "stats_flush_on_admin", "watchdog", "watchdogs", "flags_path",
-               "enable_dispatcher_stats", "header_prefix", "default_socket_interface"});
-  root.unsupported({"dynamic_resources", "cluster_manager", "hds_config", "stats_sinks", "tracing", "runtime",
-                    "bootstrap_extensions", "fatal_actions", "config_sources", "default_config_source",
-                    "certificate_provider_instances", "inline_headers", "perf_tracing_file_path",
-                    "default_regex_engine", "xds_delegate_extension", "xds_config_tracker_extension",
-                    "listener_manager", "application_log_config", "grpc_async_client_manager_config",
-                    "memory_allocator_manager", "use_tcp_for_dns_lookups", "dns_resolution_config",
-                    "typed_dns_resolver_config", "deferred_stat_options"},
+  root.ignore({"stats_flush_interval", "stats_flush_on_admin", "watchdog", "watchdogs",
+               "flags_path", "enable_dispatcher_stats", "header_prefix",
+               "default_socket_interface"});
+  root.unsupported({"dynamic_resources",
+                    "cluster_manager",
+                    "hds_config",
+                    "stats_sinks",
+                    "tracing",
+                    "runtime",
+                    "bootstrap_extensions",
+                    "fatal_actions",
+                    "config_sources",
+                    "default_config_source",
+                    "certificate_provider_instances",
+                    "inline_headers",
+                    "perf_tracing_file_path",
+                    "default_regex_engine",
+                    "xds_delegate_extension",
+                    "xds_config_tracker_extension",
+                    "listener_manager",
+                    "application_log_config",
+                    "grpc_async_client_manager_config",
+                    "memory_allocator_manager",
+                    "use_tcp_for_dns_lookups",
+                    "dns_resolution_config",
+                    "typed_dns_resolver_config",
+                    "deferred_stat_options"},
                    kLater);
   root.reject_unknown_keys();
   return out;

@@ -7,8 +7,8 @@
 
 namespace pillion {
 
-// Reads all fields of the bootstrap but static_resources, which stays for the builder, and closes the
-// mapping.  Values of --service-node and its kin stand over those of the file.
+// Reads all fields of the bootstrap but static_resources, which stays for the builder, and closes
+// the mapping.  Values of --service-node and its kin stand over those of the file.
 BootstrapConfig parse_bootstrap(const config::Node& root, const Options& options);
 
 }  // namespace pillion

@@ -41,7 +41,8 @@ void parse_clusters(Snapshot& out, const Node& list) {
   for (const Node node : list.items()) {
     std::shared_ptr<const upstream::ClusterConfig> cluster = upstream::parse_cluster(node);
     if (!cluster->name.empty() && !names.insert(cluster->name).second) {
-      node["name"].error(str("another cluster is called \"", config::printable(cluster->name), "\" already"));
+      node["name"].error(
+          str("another cluster is called \"", config::printable(cluster->name), "\" already"));
     }
     out.clusters.push_back(std::move(cluster));
   }
@@ -51,10 +52,12 @@ void parse_clusters(Snapshot& out, const Node& list) {
 void refuse_same_address(const core::ListenerConfig& listener, const Node& node,
                          std::unordered_map<std::string, std::string>& used) {
   if (!listener.bind_to_port || listener.address.kind() == io::Address::Kind::kNone) return;
-  if (listener.address.is_ip() && listener.address.port() == 0) return;  // each gets a port of its own
+  if (listener.address.is_ip() && listener.address.port() == 0)
+    return;  // each gets a port of its own
   const auto [it, is_new] = used.emplace(listener.address.to_string(), listener.name);
   if (is_new) return;
-  node["address"].error(str("listener \"", config::printable(it->second), "\" listens on ", it->first, " already"));
+  node["address"].error(
+      str("listener \"", config::printable(it->second), "\" listens on ", it->first, " already"));
 }
 
 void parse_listeners(Snapshot& out, const Node& list, const core::ParseContext& context) {
@@ -64,19 +67,22 @@ void parse_listeners(Snapshot& out, const Node& list, const core::ParseContext& 
   for (const Node node : list.items()) {
     std::shared_ptr<const core::ListenerConfig> listener = core::parse_listener(node, context);
     if (!names.insert(listener->name).second) {
-      node["name"].error(str("another listener is called \"", config::printable(listener->name), "\" already"));
+      node["name"].error(
+          str("another listener is called \"", config::printable(listener->name), "\" already"));
     }
     refuse_same_address(*listener, node, used);
     out.listeners.push_back(std::move(listener));
   }
 }
 
-void refuse_unknown_clusters(const Snapshot& snapshot, const std::vector<Located<std::string>>& used,
+void refuse_unknown_clusters(const Snapshot& snapshot,
+                             const std::vector<Located<std::string>>& used,
                              config::Errors& errors) {
   std::vector<std::string_view> names;
   for (const auto& cluster : snapshot.clusters) names.push_back(cluster->name);
   for (const Located<std::string>& name : used) {
-    if (name.value.empty() || std::find(names.begin(), names.end(), name.value) != names.end()) continue;
+    if (name.value.empty() || std::find(names.begin(), names.end(), name.value) != names.end())
+      continue;
     errors.error(name.where, str("unknown cluster \"", config::printable(name.value), '"',
                                  config::did_you_mean(name.value, names)));
   }
@@ -84,7 +90,8 @@ void refuse_unknown_clusters(const Snapshot& snapshot, const std::vector<Located
 
 void collect_contexts(Snapshot& out) {
   const auto add = [&out](const std::shared_ptr<const tls::Context>& context) {
-    if (context != nullptr && std::ranges::find(out.tls_contexts, context) == out.tls_contexts.end()) {
+    if (context != nullptr &&
+        std::ranges::find(out.tls_contexts, context) == out.tls_contexts.end()) {
       out.tls_contexts.push_back(context);
     }
   };
@@ -108,7 +115,8 @@ void parse_resources(Snapshot& out, const Node& node, LogWriter* writer, config:
 
 }  // namespace
 
-std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter* writer, config::Errors& errors) {
+std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter* writer,
+                                               config::Errors& errors) {
   auto out = std::make_shared<Snapshot>();
   out->document = config::load_bootstrap(options.config_path, options.config_yaml, errors);
   if (out->document == nullptr) return nullptr;

@@ -16,7 +16,8 @@ namespace {
 io::Address bound_address(int fd, const io::Address& asked) {
   sockaddr_storage sa{};
   socklen_t length = sizeof sa;
-  if (!asked.is_ip() || ::getsockname(fd, reinterpret_cast<sockaddr*>(&sa), &length) != 0) return asked;
+  if (!asked.is_ip() || ::getsockname(fd, reinterpret_cast<sockaddr*>(&sa), &length) != 0)
+    return asked;
   return io::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), length);
 }
 
@@ -30,7 +31,8 @@ Status<> probe(const io::Address& address, io::ListenOptions options) {
 
 }  // namespace
 
-Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, uint32_t workers, bool is_ours) {
+Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, uint32_t workers,
+                                          bool is_ours) {
   ListenSockets out{listener.address, {}};
   if (!listener.bind_to_port) {
     out.sockets.assign(workers, -1);
@@ -42,7 +44,8 @@ Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, 
   };
   const bool has_own_each = listener.options.reuse_port && listener.address.is_ip();
   if (has_own_each && !is_ours && listener.address.port() != 0) {
-    if (const Status<> free = probe(listener.address, listener.options); !free) return fail(free.error());
+    if (const Status<> free = probe(listener.address, listener.options); !free)
+      return fail(free.error());
   }
   while (out.sockets.size() < workers) {
     if (!out.sockets.empty() && !has_own_each) {

@@ -17,9 +17,10 @@ struct ListenSockets {
   std::vector<int> sockets;  // -1 each for a listener that does not bind
 };
 
-// `is_ours`: an older listener of this process has the address; without it the address is first tried
-// without SO_REUSEPORT, or two processes would share it in silence.
-Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, uint32_t workers, bool is_ours);
+// `is_ours`: an older listener of this process has the address; without it the address is first
+// tried without SO_REUSEPORT, or two processes would share it in silence.
+Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, uint32_t workers,
+                                          bool is_ours);
 void close_listen_sockets(const ListenSockets& sockets) noexcept;
 
 }  // namespace pillion

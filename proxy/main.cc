@@ -10,8 +10,8 @@
 
 int main(int argc, char** argv) {
   pillion::crash::install("pillion " PILLION_VERSION);
-  // A block of this size (io's slabs are 17 KiB) is mapped on its own, so that it goes back to the system
-  // when it is freed, wherever it lies: what slow clients cost must not stay.
+  // A block of this size (io's slabs are 17 KiB) is mapped on its own, so that it goes back to the
+  // system when it is freed, wherever it lies: what slow clients cost must not stay.
   mallopt(M_MMAP_THRESHOLD, 16 * 1024);
   try {
     return pillion::cli::run_command_line(std::vector<std::string>(argv + 1, argv + argc));

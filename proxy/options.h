@@ -11,23 +11,27 @@
 namespace pillion {
 
 struct Options {
-  std::string config_path;  // -c
-  std::string config_yaml;  // --config-yaml, merged over the file
+  std::string config_path;   // -c
+  std::string config_yaml;   // --config-yaml, merged over the file
   uint32_t concurrency = 0;  // workers; 0: the CPU limit of the cgroup rounded up, else 2
   std::string log_level = "info";
   std::string component_log_levels;  // "upstream:debug,io:trace"
   std::string log_path;              // empty: stderr
   std::string log_format;            // spdlog's pattern; empty: key=value lines
 
-  // Envoy's default is 600 s; here it bounds how long a process that was told to end may wait for silent
-  // keep-alive connections, and a pod has 30 s in all.
+  // Envoy's default is 600 s; here it bounds how long a process that was told to end may wait for
+  // silent keep-alive connections, and a pod has 30 s in all.
   Duration drain_time = std::chrono::seconds(5);
-  // Who is told to go: every response from the start of the drain, or (gradual) a growing share of them.
-  enum class DrainStrategy : uint8_t { kGradual, kImmediate } drain_strategy = DrainStrategy::kImmediate;
+  // Who is told to go: every response from the start of the drain, or (gradual) a growing share of
+  // them.
+  enum class DrainStrategy : uint8_t {
+    kGradual,
+    kImmediate
+  } drain_strategy = DrainStrategy::kImmediate;
   Duration parent_shutdown_time = std::chrono::seconds(900);
   Duration file_flush_interval = std::chrono::seconds(10);
   uint64_t file_flush_bytes = 64 * 1024;
-  bool local_address_v6 = false;           // --local-address-ip-version
+  bool local_address_v6 = false;  // --local-address-ip-version
   bool allow_unknown_static_fields = false;
   bool reject_unknown_dynamic_fields = false;
   bool enable_core_dump = false;

@@ -26,10 +26,11 @@ namespace {
 
 constexpr uint32_t kDefaultWorkers = 2;
 constexpr uint32_t kMaxWorkers = 1024;
-// Descriptors that no client may take: logs, admin, DNS, listeners, and the same again for what comes.
+// Descriptors that no client may take: logs, admin, DNS, listeners, and the same again for what
+// comes.
 constexpr size_t kReservedDescriptors = 128;
-// While the process drains: how often it is looked whether it is over, and how long nobody may have been
-// connected before it is.
+// While the process drains: how often it is looked whether it is over, and how long nobody may have
+// been connected before it is.
 constexpr Duration kShutdownCheck = std::chrono::milliseconds(100);
 constexpr Duration kQuietTime = std::chrono::milliseconds(300);
 
@@ -49,10 +50,12 @@ LogWriterOptions writer_options(const Options& options) {
 // A client needs a descriptor, and mostly one upstream.
 int64_t connection_limit(const Options&, const BootstrapConfig& config) {
   const size_t descriptors = io::raise_descriptor_limit();
-  const size_t rest = descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
+  const size_t rest =
+      descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
   const auto limit = static_cast<int64_t>(rest / 2);
   if (config.max_downstream_connections == 0) return limit;
-  return std::min(limit, static_cast<int64_t>(std::min<uint64_t>(config.max_downstream_connections, INT64_MAX)));
+  return std::min(limit, static_cast<int64_t>(
+                             std::min<uint64_t>(config.max_downstream_connections, INT64_MAX)));
 }
 
 // major * 1000000 + minor * 1000 + patch
@@ -72,8 +75,10 @@ class RegexFilter final : public stats::NameFilter {
 };
 
 // A page's filter matches anywhere in a name.
-std::shared_ptr<const stats::NameFilter> compile_filter(std::string_view pattern, std::string& error) {
-  Result<std::shared_ptr<const match::Regex>> regex = match::Regex::compile(str("(?s).*(?:", pattern, ").*"));
+std::shared_ptr<const stats::NameFilter> compile_filter(std::string_view pattern,
+                                                        std::string& error) {
+  Result<std::shared_ptr<const match::Regex>> regex =
+      match::Regex::compile(str("(?s).*(?:", pattern, ").*"));
   if (regex) return std::make_shared<const RegexFilter>(*regex);
   error = regex.error();
   return nullptr;
@@ -86,7 +91,8 @@ Server::Server(const Options& options)
       concurrency_(worker_count(options)),
       writer_(writer_options(options)),
       rng_(std::random_device{}()),
-      discovery_({loop_, resolver_, registry_, rng_}, static_cast<discovery::DiscoveryObserver&>(*this)),
+      discovery_({loop_, resolver_, registry_, rng_},
+                 static_cast<discovery::DiscoveryObserver&>(*this)),
       stats_(registry_.block<stats::ServerStats>(stats::kControl)),
       listener_stats_(registry_.block<stats::ListenerManagerStats>(stats::kControl)),
       cluster_stats_(registry_.block<stats::ClusterManagerStats>(stats::kControl)),
@@ -123,11 +129,13 @@ Status<> Server::open_admin(const BootstrapConfig& config) {
   admin::add_pages(router_, {*this, *this, registry_, config.stats, compile_filter});
   if (!config.admin_allowed.empty()) {
     router_.allow_only([allowed = config.admin_allowed](std::string_view path) {
-      return std::ranges::any_of(allowed, [path](const match::StringMatcher& m) { return m.matches(path); });
+      return std::ranges::any_of(allowed,
+                                 [path](const match::StringMatcher& m) { return m.matches(path); });
     });
   }
   if (!config.admin) return Ok{};
-  Result<std::unique_ptr<AdminListener>> opened = AdminListener::open(loop_, batch_, *config.admin, router_);
+  Result<std::unique_ptr<AdminListener>> opened =
+      AdminListener::open(loop_, batch_, *config.admin, router_);
   if (!opened) return Error<std::string>{str("admin: ", opened.error())};
   admin_ = std::move(*opened);
   return Ok{};
@@ -135,7 +143,8 @@ Status<> Server::open_admin(const BootstrapConfig& config) {
 
 // The writer's thread has no block of its own: what it counted since the last scrape is added.
 void Server::keep_log_stats() {
-  auto block = std::make_shared<stats::BlockRef<stats::LogFileStats>>(registry_.block<stats::LogFileStats>(stats::kControl));
+  auto block = std::make_shared<stats::BlockRef<stats::LogFileStats>>(
+      registry_.block<stats::LogFileStats>(stats::kControl));
   registry_.on_scrape([this, block, before = LogWriterStats{}]() mutable {
     const LogWriterStats now = writer_.stats();
     stats::LogFileStats& out = **block;
@@ -152,11 +161,13 @@ void Server::keep_log_stats() {
 void Server::watch_config() {
   if (options_.config_path.empty()) return;
   io::FileObserver& observer = *this;
-  Result<std::unique_ptr<io::FileWatch>> watch = io::FileWatch::make(loop_, options_.config_path, observer);
+  Result<std::unique_ptr<io::FileWatch>> watch =
+      io::FileWatch::make(loop_, options_.config_path, observer);
   if (watch) {
     file_watch_ = std::move(*watch);
   } else {
-    log::warning(log::kConfig, "changes of the file are not noticed; send SIGHUP", {{"reason", watch.error()}});
+    log::warning(log::kConfig, "changes of the file are not noticed; send SIGHUP",
+                 {{"reason", watch.error()}});
   }
 }
 
@@ -180,13 +191,14 @@ void Server::on_signal(int signal) {
   }
 }
 
-// Listeners go on accepting: whoever still sends us new connections does not know yet, and is told by
-// every response.
+// Listeners go on accepting: whoever still sends us new connections does not know yet, and is told
+// by every response.
 void Server::begin_shutdown(std::string_view cause) {
   if (shutting_down_) return;
   shutting_down_ = true;
   log::info(log::kMain, "draining", {{"cause", cause}, {"for_at_most", options_.drain_time}});
-  for (const auto& worker : workers_) worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
+  for (const auto& worker : workers_)
+    worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
   drain_deadline_ = loop_.now() + options_.drain_time;
   idle_since_ = {};
   check_shutdown();
@@ -267,7 +279,8 @@ int run_server(const Options& options) {
     std::fputs(errors.to_string().c_str(), stderr);
     return 1;
   }
-  if (Status<> started = server.start(std::move(snapshot)); !started) return complain(started.error());
+  if (Status<> started = server.start(std::move(snapshot)); !started)
+    return complain(started.error());
   return server.run();
 }
 

@@ -2,14 +2,15 @@
 // Server: the process.  Owns the control thread's loop (the calling thread's), the workers, the log
 // writer and the registry, and lives from the first configuration to the last drained connection.
 //
-// By file: server.cc birth and death, server_config.cc changes of configuration, server_view.cc what the
-// admin pages see and do.
+// By file: server.cc birth and death, server_config.cc changes of configuration, server_view.cc
+// what the admin pages see and do.
 //
 //   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
 //   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
 //   SIGTERM: not ready, responses announce the end ─▶ no connection left, or the deadline ─▶ exit
 //
-// Single-threaded but for the builder thread, which only runs build_snapshot() and posts its result.
+// Single-threaded but for the builder thread, which only runs build_snapshot() and posts its
+// result.
 
 #include <memory>
 #include <optional>
@@ -46,8 +47,8 @@ class Server final : public admin::ServerView,
   explicit Server(const Options& options);
   ~Server() override;
 
-  // Takes the first configuration and opens every socket.  An error is for a person, and nothing listens
-  // then.
+  // Takes the first configuration and opens every socket.  An error is for a person, and nothing
+  // listens then.
   Status<> start(std::shared_ptr<const Snapshot> snapshot);
   // Until the end of the process; the exit code.
   int run();
@@ -90,7 +91,8 @@ class Server final : public admin::ServerView,
 
   // ---- server_config.cc ----
   void reload(std::string_view cause);
-  void finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages, std::string warnings);
+  void finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
+                    std::string warnings);
   void refuse_reload(std::string messages);
   // Opens what is new; a sentence if an address cannot be had, and nothing has changed then.
   Status<> open_new_sockets(const Snapshot& next, WorkerUpdate& update);
@@ -165,9 +167,9 @@ class Server final : public admin::ServerView,
   io::Timer shutdown_timer_ = io::Timer::of<&Server::check_shutdown>(this);
 };
 
-// Builds the configuration, runs a Server until SIGTERM, SIGINT or /quitquitquit and returns the exit
-// code: 0 after an orderly end, 1 if the configuration is wrong or an address cannot be had (said on
-// stderr before anything listens).
+// Builds the configuration, runs a Server until SIGTERM, SIGINT or /quitquitquit and returns the
+// exit code: 0 after an orderly end, 1 if the configuration is wrong or an address cannot be had
+// (said on stderr before anything listens).
 int run_server(const Options& options);
 
 }  // namespace pillion

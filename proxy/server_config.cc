@@ -20,7 +20,8 @@ auto find_named(const List& list, std::string_view name) {
 }
 
 config::UnknownFields unknown_policy(const Options& options) {
-  return options.allow_unknown_static_fields ? config::UnknownFields::kWarn : config::UnknownFields::kError;
+  return options.allow_unknown_static_fields ? config::UnknownFields::kWarn
+                                             : config::UnknownFields::kError;
 }
 
 void log_lines(log::Level level, std::string_view text) {
@@ -55,7 +56,8 @@ void Server::reload(std::string_view cause) {
   });
 }
 
-void Server::finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages, std::string warnings) {
+void Server::finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
+                          std::string warnings) {
   building_ = false;
   if (shutting_down_) return;
   log_lines(log::Level::kWarning, warnings);
@@ -71,7 +73,8 @@ void Server::finish_build(std::shared_ptr<const Snapshot> snapshot, std::string 
 void Server::refuse_reload(std::string messages) {
   stats_->config_reload_failure.inc();
   log_lines(log::Level::kError, messages);
-  log::error(log::kConfig, "configuration refused; the one before stays in force", {{"path", options_.config_path}});
+  log::error(log::kConfig, "configuration refused; the one before stays in force",
+             {{"path", options_.config_path}});
   last_failure_ = admin::ConfigFailure{wall_now(), {}, std::move(messages)};
 }
 
@@ -97,7 +100,8 @@ void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
     if (before != former.end() && *before == cluster) continue;
     // Requests that run count against the limits, whatever the configuration.
     if (before != former.end()) upstream::adopt_limits(*cluster, **before);
-    (before == former.end() ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified).inc();
+    (before == former.end() ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified)
+        .inc();
     update.clusters.push_back({cluster, nullptr});
   }
   for (const auto& cluster : former) {
@@ -108,7 +112,8 @@ void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
 }
 
 const Server::Bound* Server::find_bound(std::string_view name) const {
-  const auto it = std::ranges::find_if(bound_, [name](const Bound& b) { return b.config->name == name; });
+  const auto it =
+      std::ranges::find_if(bound_, [name](const Bound& b) { return b.config->name == name; });
   return it == bound_.end() ? nullptr : &*it;
 }
 
@@ -140,7 +145,8 @@ Status<> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
   std::vector<ListenSockets> opened;
   for (WorkerUpdate::NewListener& added : update.new_listeners) {
     const io::Address& address = added.config->address;
-    const bool is_ours = std::ranges::any_of(bound_, [&](const Bound& b) { return b.address == address; });
+    const bool is_ours =
+        std::ranges::any_of(bound_, [&](const Bound& b) { return b.address == address; });
     Result<ListenSockets> sockets = open_listen_sockets(*added.config, concurrency_, is_ours);
     if (!sockets) {
       for (const ListenSockets& s : opened) close_listen_sockets(s);
@@ -202,7 +208,8 @@ void Server::apply_when_warm() {
   if (pending_ == nullptr || !discovery_.all_warm()) return;
   auto update = std::make_shared<WorkerUpdate>(*pending_);
   discovery_.commit();
-  for (upstream::ClusterResource& cluster : update->clusters) cluster.hosts = discovery_.hosts(cluster.config->name);
+  for (upstream::ClusterResource& cluster : update->clusters)
+    cluster.hosts = discovery_.hosts(cluster.config->name);
   for (const std::string& name : update->removed_clusters) discovery_.remove(name);
   pending_.reset();
   applying_ = concurrency_;
@@ -262,13 +269,17 @@ void Server::retire_former(const Snapshot& next) {
 
 // What only this list holds is not used by any worker any more.
 void Server::prune_retired() {
-  const auto is_free = [](const auto& resource) { return resource == nullptr || resource.use_count() == 1; };
+  const auto is_free = [](const auto& resource) {
+    return resource == nullptr || resource.use_count() == 1;
+  };
   std::erase_if(retired_listeners_, [&](const auto& listener) {
     // Connections pin their chain, not their listener.
-    return is_free(listener) && is_free(listener->default_chain) && std::ranges::all_of(listener->chains, is_free);
+    return is_free(listener) && is_free(listener->default_chain) &&
+           std::ranges::all_of(listener->chains, is_free);
   });
   std::erase_if(retired_clusters_, is_free);
-  if (!retired_listeners_.empty() || !retired_clusters_.empty()) loop_.arm(retired_timer_, kPruneDelay);
+  if (!retired_listeners_.empty() || !retired_clusters_.empty())
+    loop_.arm(retired_timer_, kPruneDelay);
 }
 
 }  // namespace pillion

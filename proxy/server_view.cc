@@ -35,7 +35,8 @@ admin::CertificateStatus status_of(const tls::CertificateInfo& info, const std::
   admin::CertificateStatus out;
   out.path = path;
   out.serial_number = info.serial;
-  for (const tls::San& san : info.sans) out.subject_alt_names.emplace_back(kind_of(san.type), san.text);
+  for (const tls::San& san : info.sans)
+    out.subject_alt_names.emplace_back(kind_of(san.type), san.text);
   out.valid_from = wall_time(info.not_before);
   out.expiration = wall_time(info.not_after);
   return out;
@@ -79,14 +80,17 @@ std::chrono::seconds Server::uptime() const {
 void Server::write_command_line(JsonWriter& json) const {
   json.field("config_path", options_.config_path).field("config_yaml", options_.config_yaml);
   json.field("concurrency", uint64_t{concurrency_});
-  json.field("log_level", options_.log_level).field("component_log_level", options_.component_log_levels);
+  json.field("log_level", options_.log_level)
+      .field("component_log_level", options_.component_log_levels);
   json.field("log_path", options_.log_path);
   json.field("drain_time", str(options_.drain_time / std::chrono::seconds(1), "s"));
   const bool is_gradual = options_.drain_strategy == Options::DrainStrategy::kGradual;
   json.field("drain_strategy", is_gradual ? "Gradual" : "Immediate");
-  json.field("parent_shutdown_time", str(options_.parent_shutdown_time / std::chrono::seconds(1), "s"));
+  json.field("parent_shutdown_time",
+             str(options_.parent_shutdown_time / std::chrono::seconds(1), "s"));
   json.field("mode", "Serve").field("disable_hot_restart", true);
-  json.field("service_node", options_.service_node).field("service_cluster", options_.service_cluster);
+  json.field("service_node", options_.service_node)
+      .field("service_cluster", options_.service_cluster);
   json.field("service_zone", options_.service_zone);
 }
 
@@ -103,7 +107,8 @@ std::vector<std::string> Server::cluster_names() const {
 }
 
 bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
-  const auto it = std::ranges::find_if(snapshot_->clusters, [name](const auto& c) { return c->name == name; });
+  const auto it =
+      std::ranges::find_if(snapshot_->clusters, [name](const auto& c) { return c->name == name; });
   if (it == snapshot_->clusters.end()) return false;
   const upstream::ClusterConfig& config = **it;
   out.name = config.name;
@@ -152,7 +157,8 @@ std::vector<admin::CertificatesStatus> Server::certificates() const {
       status.ca_cert.push_back(status_of(ca, context->verifier().trusted_source()));
     }
     for (const tls::Context::Identity& identity : context->identities()) {
-      for (const tls::CertificateInfo& info : identity.chain) status.cert_chain.push_back(status_of(info, identity.source));
+      for (const tls::CertificateInfo& info : identity.chain)
+        status.cert_chain.push_back(status_of(info, identity.source));
     }
     out.push_back(std::move(status));
   }
@@ -221,10 +227,12 @@ void Server::drain_listeners(const admin::DrainRequest& request) {
   draining_ = true;
   const bool inbound_only = request.inbound_only;
   if (!request.graceful) {
-    for (const auto& worker : workers_) worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
+    for (const auto& worker : workers_)
+      worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
     return;
   }
-  for (const auto& worker : workers_) worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
+  for (const auto& worker : workers_)
+    worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
   if (request.skip_exit) return;
   drain_inbound_only_ = inbound_only;
   loop_.arm(drain_timer_, options_.drain_time);
@@ -232,7 +240,8 @@ void Server::drain_listeners(const admin::DrainRequest& request) {
 
 void Server::end_drain() {
   const bool inbound_only = drain_inbound_only_;
-  for (const auto& worker : workers_) worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
+  for (const auto& worker : workers_)
+    worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
 }
 
 }  // namespace pillion

@@ -25,14 +25,14 @@ struct BootstrapConfig {
   std::string node_id;
   std::string node_cluster;
   std::string node_zone;
-  const config::Value* node = nullptr;           // in the document
-  std::optional<io::Address> admin;              // none: no admin listener
-  stats::ExpositionOptions stats;                // stats_config: matcher and fixed tags
+  const config::Value* node = nullptr;  // in the document
+  std::optional<io::Address> admin;     // none: no admin listener
+  stats::ExpositionOptions stats;       // stats_config: matcher and fixed tags
   const config::Value* layered_runtime = nullptr;
   uint64_t admin_hash = 0;
   uint64_t node_hash = 0;
   std::vector<match::StringMatcher> admin_allowed;  // allow_paths; empty: all pages
-  uint64_t max_downstream_connections = 0;       // overload_manager; 0: as descriptors allow
+  uint64_t max_downstream_connections = 0;          // overload_manager; 0: as descriptors allow
 };
 
 struct Snapshot {

@@ -26,7 +26,8 @@ void block_signals() {
 
 }  // namespace
 
-Worker::Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budget, Duration drain_time)
+Worker::Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budget,
+               Duration drain_time)
     : index_(index),
       budget_(budget),
       clusters_(upstream::ClusterContext{loop_, batch_, registry, index, context_.rng}),
@@ -37,7 +38,9 @@ Worker::Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budg
 
 Worker::~Worker() { DASSERT(!thread_.joinable()); }
 
-void Worker::start() { thread_ = std::thread([this] { run(); }); }
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
+}
 
 void Worker::run() {
   block_signals();
@@ -73,20 +76,23 @@ void Worker::apply(std::shared_ptr<const WorkerUpdate> update) {
   for (const std::string& name : update->removed_listeners) retire(name);
   for (const auto& config : update->changed_listeners) {
     for (Slot& slot : listeners_) {
-      if (!slot.is_old && slot.listener->config().name == config->name) slot.listener->update(config);
+      if (!slot.is_old && slot.listener->config().name == config->name)
+        slot.listener->update(config);
     }
   }
   for (const WorkerUpdate::NewListener& added : update->new_listeners) {
     core::ListenerOwner& owner = *this;
     listeners_.push_back(
-        {std::make_unique<core::Listener>(context_, owner, added.config, added.sockets[index_]), false});
+        {std::make_unique<core::Listener>(context_, owner, added.config, added.sockets[index_]),
+         false});
     if (accepting_paused_) listeners_.back().listener->pause_accepting();
   }
   for (const std::string& name : update->removed_clusters) clusters_.remove(name);
   current_ = std::move(update);
 }
 
-void Worker::set_hosts(const std::string& cluster, const std::shared_ptr<const upstream::HostSet>& hosts) {
+void Worker::set_hosts(const std::string& cluster,
+                       const std::shared_ptr<const upstream::HostSet>& hosts) {
   clusters_.set_hosts(cluster, hosts);
 }
 
@@ -103,7 +109,8 @@ void Worker::retire(const std::string& name) {
 }
 
 void Worker::on_listener_empty(core::Listener& listener) {
-  const auto it = std::ranges::find_if(listeners_, [&](const Slot& s) { return s.listener.get() == &listener; });
+  const auto it = std::ranges::find_if(
+      listeners_, [&](const Slot& s) { return s.listener.get() == &listener; });
   if (it == listeners_.end() || !it->is_old) return;
   loop_.delete_later(std::move(it->listener));
   listeners_.erase(it);
@@ -127,7 +134,8 @@ void Worker::announce_drain(bool gradual) {
 
 void Worker::close_sockets(bool inbound_only) {
   for (Slot& slot : listeners_) {
-    const bool is_inbound = slot.listener->config().direction == core::ListenerConfig::Direction::kInbound;
+    const bool is_inbound =
+        slot.listener->config().direction == core::ListenerConfig::Direction::kInbound;
     if (inbound_only && !is_inbound) continue;
     slot.listener->drain_connections();
     slot.listener->close_socket();
@@ -161,8 +169,8 @@ void Worker::on_connection_count(int change) {
   if (change < 0 && accepting_paused_) try_resume();
 }
 
-// Further clients wait in the kernel's queue; the rest of the descriptors is for upstreams, admin and
-// logs.
+// Further clients wait in the kernel's queue; the rest of the descriptors is for upstreams, admin
+// and logs.
 void Worker::pause_accepting() {
   if (accepting_paused_) return;
   accepting_paused_ = true;

@@ -1,7 +1,7 @@
 # Language, warnings, hardening and sanitizers.
 option(PILLION_TESTS "build the tests" ON)
 option(PILLION_BENCH "build the micro-benchmarks" ON)
-option(PILLION_FORMAT "test that clang-format would change nothing" OFF)
+option(PILLION_FORMAT "test that clang-format would change nothing" ON)
 option(PILLION_FUZZ "build libFuzzer targets (clang)" OFF)
 set(PILLION_SANITIZE "" CACHE STRING "value of -fsanitize=")
 

@@ -7,7 +7,8 @@
 namespace pillion {
 namespace {
 
-// 64 chunks (256 KiB) a thread for requests in flight without malloc; what is kept is never given back.
+// 64 chunks (256 KiB) a thread for requests in flight without malloc; what is kept is never given
+// back.
 thread_local FreeList free_chunks{Arena::kChunkBytes, 64};
 
 }  // namespace

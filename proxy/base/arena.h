@@ -57,7 +57,8 @@ class Arena {
   void clear() noexcept;
   [[nodiscard]] size_t bytes_reserved() const noexcept { return reserved_; }
 
-  // Frees the chunks that this thread keeps for reuse (a worker does so after a burst, and at exit).
+  // Frees the chunks that this thread keeps for reuse (a worker does so after a burst, and at
+  // exit).
   static void trim_free_list() noexcept;
 
  private:

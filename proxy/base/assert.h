@@ -12,9 +12,9 @@ namespace pillion {
 
 }  // namespace pillion
 
-#define ASSERT(condition)                                             \
-  (__builtin_expect(static_cast<bool>(condition), 1)                  \
-       ? static_cast<void>(0)                                         \
+#define ASSERT(condition)                            \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::pillion::assert_failed(#condition, __FILE__, __LINE__))
 #ifdef NDEBUG
 #define DASSERT(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))

@@ -235,7 +235,7 @@ int add_module(dl_phdr_info* info, size_t, void*) {
 void map_executable() {
   const int fd = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) == 0 && status.st_size > 0) {
     const auto size = static_cast<size_t>(status.st_size);
     void* image = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -274,7 +274,7 @@ void install(std::string_view banner) {
   prepared.banner = banner;
   map_executable();
   ::dl_iterate_phdr(add_module, nullptr);
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_sigaction = handle;
   // NODEFER: a crash of the handler must reach it again, to end the process.
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;

@@ -28,7 +28,8 @@ class FreeList {
   FreeList& operator=(const FreeList&) = delete;
 
   void* take() {
-    if (head_ == nullptr) [[unlikely]] return fresh();
+    if (head_ == nullptr) [[unlikely]]
+      return fresh();
     Block* block = head_;
     unpoison(block);
     head_ = block->next;

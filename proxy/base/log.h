@@ -59,8 +59,9 @@ class Field {
   Field(std::string_view key, std::chrono::duration<Rep, Period> v) noexcept
       : Field(key, std::chrono::duration_cast<Duration>(v)) {}
   template <typename T>
-  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) Field(std::string_view key, T v)
-  noexcept : key_(key), kind_(std::is_signed_v<T> ? Kind::kSigned : Kind::kUnsigned) {
+    requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
+  Field(std::string_view key, T v) noexcept
+      : key_(key), kind_(std::is_signed_v<T> ? Kind::kSigned : Kind::kUnsigned) {
     if constexpr (std::is_signed_v<T>) {
       signed_ = v;
     } else {
@@ -69,12 +70,12 @@ class Field {
   }
   // Anything with to_string(), such as io::Address; called only if the line is made.
   template <typename T>
-  requires requires(const T& t) { std::string(t.to_string()); }
+    requires requires(const T& t) { std::string(t.to_string()); }
   Field(std::string_view key, const T& object) noexcept
-      : key_(key), kind_(Kind::kObject), object_{&object, [](const void* o) {
-                                                   return std::string(
-                                                       static_cast<const T*>(o)->to_string());
-                                                 }} {}
+      : key_(key),
+        kind_(Kind::kObject),
+        object_{&object,
+                [](const void* o) { return std::string(static_cast<const T*>(o)->to_string()); }} {}
 
   // Appends " key=value".
   void append_to(std::string& out) const;

@@ -45,7 +45,7 @@ LogOutput::LogOutput(int fd, std::string path) : path_(std::move(path)), fd_(fd)
 LogOutput::~LogOutput() { ::close(fd_); }
 
 void LogOutput::look_at_descriptor() noexcept {
-  struct stat status {};
+  struct stat status{};
   may_block_ = ::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode);
 }
 

@@ -10,7 +10,8 @@
 namespace pillion {
 
 std::string_view spdlog_version() noexcept {
-  return PILLION_TEXT(SPDLOG_VER_MAJOR) "." PILLION_TEXT(SPDLOG_VER_MINOR) "." PILLION_TEXT(SPDLOG_VER_PATCH);
+  return PILLION_TEXT(SPDLOG_VER_MAJOR) "." PILLION_TEXT(SPDLOG_VER_MINOR) "." PILLION_TEXT(
+      SPDLOG_VER_PATCH);
 }
 
 std::string_view nlohmann_json_version() noexcept {

@@ -11,29 +11,46 @@ namespace {
 constexpr uint64_t kMaxDays = 36500;
 
 void add_init(CLI::App& ca, Command& command) {
-  CLI::App* app = ca.add_subcommand("init", "Makes a certificate authority: DIR/ca.crt and DIR/ca.key.");
+  CLI::App* app =
+      ca.add_subcommand("init", "Makes a certificate authority: DIR/ca.crt and DIR/ca.key.");
   auto options = std::make_shared<CaInitOptions>();
-  app->add_option("--dir", options->dir, "where it lives; made if it is not there")->type_name("DIR")->required();
-  app->add_option("--trust-domain", options->trust_domain, "of the identities it signs, such as mesh.local")
+  app->add_option("--dir", options->dir, "where it lives; made if it is not there")
+      ->type_name("DIR")
+      ->required();
+  app->add_option("--trust-domain", options->trust_domain,
+                  "of the identities it signs, such as mesh.local")
       ->type_name("NAME")
       ->required();
   add_number(*app, "--days", options->days, "until it expires (default: 3650)", 1, kMaxDays);
-  app->callback([&command, options] { command.action = [options] { return run_ca_init(*options); }; });
+  app->callback(
+      [&command, options] { command.action = [options] { return run_ca_init(*options); }; });
 }
 
 void add_issue(CLI::App& ca, Command& command) {
   CLI::App* app = ca.add_subcommand("issue", "Makes the certificate and key of one workload.");
   auto options = std::make_shared<CaIssueOptions>();
-  app->add_option("--dir", options->dir, "of the authority (see init)")->type_name("DIR")->required();
-  app->add_option("--spiffe", options->spiffe, "identity, such as spiffe://mesh.local/ns/shop/sa/users")
+  app->add_option("--dir", options->dir, "of the authority (see init)")
+      ->type_name("DIR")
+      ->required();
+  app->add_option("--spiffe", options->spiffe,
+                  "identity, such as spiffe://mesh.local/ns/shop/sa/users")
       ->type_name("URI")
       ->required();
-  app->add_option("--dns", options->dns, "further name; may be given more than once")->type_name("NAME")->allow_extra_args(false);
-  app->add_option("--ip", options->ips, "further address; may be given more than once")->type_name("ADDR")->allow_extra_args(false);
+  app->add_option("--dns", options->dns, "further name; may be given more than once")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  app->add_option("--ip", options->ips, "further address; may be given more than once")
+      ->type_name("ADDR")
+      ->allow_extra_args(false);
   add_number(*app, "--days", options->days, "until it expires (default: 90)", 1, kMaxDays);
-  app->add_option("--out-cert", options->out_cert, "where the certificate goes")->type_name("FILE")->required();
-  app->add_option("--out-key", options->out_key, "where the key goes")->type_name("FILE")->required();
-  app->callback([&command, options] { command.action = [options] { return run_ca_issue(*options); }; });
+  app->add_option("--out-cert", options->out_cert, "where the certificate goes")
+      ->type_name("FILE")
+      ->required();
+  app->add_option("--out-key", options->out_key, "where the key goes")
+      ->type_name("FILE")
+      ->required();
+  app->callback(
+      [&command, options] { command.action = [options] { return run_ca_issue(*options); }; });
 }
 
 }  // namespace

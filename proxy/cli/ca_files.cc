@@ -34,7 +34,7 @@ int write_all(int fd, std::string_view text) {
 }  // namespace
 
 bool file_exists(const std::string& name) {
-  struct stat info {};
+  struct stat info{};
   return ::lstat(name.c_str(), &info) == 0;
 }
 

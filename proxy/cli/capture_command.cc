@@ -41,19 +41,26 @@ constexpr Verb kVerbs[] = {
 }  // namespace
 
 void add_capture(CLI::App& root, Command& command) {
-  CLI::App* capture = root.add_subcommand("capture", "Sends a pod's TCP through its sidecar, in the network namespace it runs in.");
+  CLI::App* capture = root.add_subcommand(
+      "capture", "Sends a pod's TCP through its sidecar, in the network namespace it runs in.");
   capture->require_subcommand(1);
   auto options = std::make_shared<CaptureOptions>();
   for (const Verb& each : kVerbs) {
     CLI::App* app = capture->add_subcommand(each.name, each.help);
-    add_parsed(*app, "--tool", options->tool, "what sets the rules (default: nft if it is installed, else iptables)", parse_tool)
+    add_parsed(*app, "--tool", options->tool,
+               "what sets the rules (default: nft if it is installed, else iptables)", parse_tool)
         ->type_name("auto|nft|iptables");
     if (each.verb != CaptureVerb::kRemove) {
-      add_number(*app, "--uid", options->uid, "whom the sidecar runs as; left alone (default: 1337)");
-      add_number(*app, "--inbound-port", options->inbound_port, "where connections from outside go (default: 15006)", 1, 65535);
-      add_number(*app, "--outbound-port", options->outbound_port, "where connections of the app go (default: 15001)", 1, 65535);
+      add_number(*app, "--uid", options->uid,
+                 "whom the sidecar runs as; left alone (default: 1337)");
+      add_number(*app, "--inbound-port", options->inbound_port,
+                 "where connections from outside go (default: 15006)", 1, 65535);
+      add_number(*app, "--outbound-port", options->outbound_port,
+                 "where connections of the app go (default: 15001)", 1, 65535);
       add_parsed(*app, "--own-ports", options->own_ports,
-                 "never redirected when called from outside (default: 15000,15001,15006,15020,15021,15090)", parse_ports)
+                 "never redirected when called from outside (default: "
+                 "15000,15001,15006,15020,15021,15090)",
+                 parse_ports)
           ->type_name("LIST");
     }
     app->callback([&command, options, verb = each.verb] {

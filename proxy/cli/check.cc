@@ -56,9 +56,12 @@ int print_check(const std::vector<CheckReport>& reports) {
 }
 
 void add_check(CLI::App& root, Command& command) {
-  CLI::App* app = root.add_subcommand("check", "Says all that is wrong with configuration files; exits 1 if anything is.");
+  CLI::App* app = root.add_subcommand(
+      "check", "Says all that is wrong with configuration files; exits 1 if anything is.");
   auto flags = std::make_shared<CheckFlags>();
-  app->add_option("FILE", flags->files, "short mesh YAML, or Envoy's YAML or JSON")->type_name("")->required();
+  app->add_option("FILE", flags->files, "short mesh YAML, or Envoy's YAML or JSON")
+      ->type_name("")
+      ->required();
   app->add_flag("--allow-unknown-static-fields", flags->options.allow_unknown_static_fields,
                 "unknown fields are warnings, not errors");
   app->callback([&command, flags] { command.action = [flags] { return run_check(*flags); }; });

@@ -11,7 +11,7 @@ namespace pillion::cli {
 
 struct CheckReport {
   bool is_good = false;
-  std::string summary;   // for stdout: "mesh.yaml: OK (2 listeners, 3 clusters)"; empty if it is not
+  std::string summary;  // for stdout: "mesh.yaml: OK (2 listeners, 3 clusters)"; empty if it is not
   std::string problems;  // for stderr: errors, then warnings, one a line
 };
 

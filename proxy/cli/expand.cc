@@ -1,10 +1,11 @@
 // `pillion expand`: the Envoy v3 configuration that a short file stands for.
+#include "proxy/config/expand.h"
+
 #include <cstdio>
 #include <memory>
 
 #include "proxy/cli/commands.h"
 #include "proxy/cli/parse.h"
-#include "proxy/config/expand.h"
 #include "proxy/config/yaml_print.h"
 
 namespace pillion::cli {
@@ -24,7 +25,8 @@ int run_expand(const std::string& file) {
 }  // namespace
 
 void add_expand(CLI::App& root, Command& command) {
-  CLI::App* app = root.add_subcommand("expand", "Prints the Envoy v3 configuration that a short file stands for.");
+  CLI::App* app = root.add_subcommand(
+      "expand", "Prints the Envoy v3 configuration that a short file stands for.");
   auto file = std::make_shared<std::string>();
   app->add_option("FILE", *file, "short mesh YAML")->type_name("")->required();
   app->callback([&command, file] { command.action = [file] { return run_expand(*file); }; });

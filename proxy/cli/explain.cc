@@ -42,7 +42,9 @@ Status<> parse_head(const ExplainRequest& request, ParsedHead& out) {
   const http::HeadLimits limits;
   http::H1RequestParser parser;
   parser.begin();
-  if (parser.parse(out.bytes.data(), out.bytes.size(), limits, out.head) == http::ParseStatus::kDone) return Ok{};
+  if (parser.parse(out.bytes.data(), out.bytes.size(), limits, out.head) ==
+      http::ParseStatus::kDone)
+    return Ok{};
   const std::string_view why = failure_row(parser.failure()).body;
   return Error{str("this request would be refused: ", trim(why.substr(0, why.find('\n'))))};
 }
@@ -51,14 +53,16 @@ Result<const ListenerConfig*> find_listener(const Snapshot& snapshot, const std:
   const auto& all = snapshot.listeners;
   if (all.empty()) return Error{"the configuration has no listener"};
   if (name.empty()) {
-    const auto outbound = std::ranges::find(all, Direction::kOutbound, [](const auto& l) { return l->direction; });
+    const auto outbound =
+        std::ranges::find(all, Direction::kOutbound, [](const auto& l) { return l->direction; });
     return outbound != all.end() ? outbound->get() : all.front().get();
   }
   const auto it = std::ranges::find(all, name, [](const auto& l) { return l->name; });
   if (it != all.end()) return it->get();
   std::vector<std::string_view> names;
   for (const auto& each : all) names.push_back(each->name);
-  return Error{str("there is no listener \"", config::printable(name), '"', config::did_you_mean(name, names))};
+  return Error{str("there is no listener \"", config::printable(name), '"',
+                   config::did_you_mean(name, names))};
 }
 
 // host and port of "http://users:8080/x".
@@ -66,9 +70,11 @@ Result<config::AddressText> authority_of(std::string_view url) {
   const size_t begin = url.find("://") + 3;
   const std::string authority(url.substr(begin, url.find_first_of("/?", begin) - begin));
   if (auto given = config::parse_address(authority)) return given;
-  auto with_default = config::parse_address(authority + (url.starts_with("https:") ? ":443" : ":80"));
+  auto with_default =
+      config::parse_address(authority + (url.starts_with("https:") ? ":443" : ":80"));
   if (with_default) return with_default;
-  return Error{str("expected a host, or host:port, in the URL, got \"", config::printable(authority), '"')};
+  return Error{
+      str("expected a host, or host:port, in the URL, got \"", config::printable(authority), '"')};
 }
 
 // Who connects, and where it meant to go.
@@ -85,7 +91,8 @@ core::ConnectionInfo make_connection(const ListenerConfig& listener, const Expla
   } else if (listener.original_dst_filter) {
     const bool is_ip = to.kind == config::AddressText::Kind::kIp;
     info.local = *io::Address::parse_ip(is_ip ? std::string_view(to.host) : kSomeServer, to.port);
-    if (!is_ip) lines.push_back(str("destination: port ", to.port, " of some address of ", to.host));
+    if (!is_ip)
+      lines.push_back(str("destination: port ", to.port, " of some address of ", to.host));
   }
   return info;
 }
@@ -105,23 +112,26 @@ core::Sniffed sniff(const ListenerConfig& listener, bool is_tls, std::string_vie
 }
 
 // Which chain, and what decided it.  Null: the connection is closed.
-const FilterChain* choose_chain(const ListenerConfig& listener, const core::ConnectionInfo& connection,
-                                bool is_tls, std::string_view host, Lines& lines) {
+const FilterChain* choose_chain(const ListenerConfig& listener,
+                                const core::ConnectionInfo& connection, bool is_tls,
+                                std::string_view host, Lines& lines) {
   const auto* chain = core::match_chain(listener, connection, sniff(listener, is_tls, host));
   const std::string_view spoken = is_tls ? "TLS" : "plain text";
   if (chain == nullptr) {
-    lines.push_back(str("filter chain: none fits ", spoken, " to port ", connection.local.port(), " from ",
-                        connection.remote.ip_string(), "; the connection is closed"));
+    lines.push_back(str("filter chain: none fits ", spoken, " to port ", connection.local.port(),
+                        " from ", connection.remote.ip_string(), "; the connection is closed"));
     const auto* other = core::match_chain(listener, connection, sniff(listener, !is_tls, host));
     if (other != nullptr) {
-      lines.push_back(str(is_tls ? "plain text" : "TLS", " would take ", chain_name(**other), is_tls ? "" : " (--tls)"));
+      lines.push_back(str(is_tls ? "plain text" : "TLS", " would take ", chain_name(**other),
+                          is_tls ? "" : " (--tls)"));
     }
     return nullptr;
   }
   const bool is_default = chain == &listener.default_chain;
-  lines.push_back(str("filter chain: ", chain_name(**chain),
-                      is_default ? ", the default, because no other fits " : ", the most specific one for ", spoken,
-                      " to port ", connection.local.port(), " from ", connection.remote.ip_string()));
+  lines.push_back(
+      str("filter chain: ", chain_name(**chain),
+          is_default ? ", the default, because no other fits " : ", the most specific one for ",
+          spoken, " to port ", connection.local.port(), " from ", connection.remote.ip_string()));
   if ((*chain)->tls != nullptr) lines.push_back("downstream: TLS ends here");
   return chain->get();
 }
@@ -136,7 +146,8 @@ Result<ExplainRequest> parse_explain_request(std::string_view text) {
   request.url = trim(space == std::string_view::npos ? all : all.substr(space));
   const bool has_scheme = request.url.starts_with("http://") || request.url.starts_with("https://");
   if (!has_scheme || request.url.find(' ') != std::string::npos) {
-    return Error{str("expected METHOD URL, such as GET http://users/users/7, got \"", config::printable(text), '"')};
+    return Error{str("expected METHOD URL, such as GET http://users/users/7, got \"",
+                     config::printable(text), '"')};
   }
   request.is_tls = request.url.starts_with("https://");
   return request;
@@ -161,7 +172,8 @@ Result<std::vector<std::string>> explain(const Snapshot& snapshot, const Explain
       return lines;
     }
     explain_http(snapshot, **http, connection, parsed.head, lines);
-  } else if (const auto* tcp = std::get_if<std::shared_ptr<const core::TcpProxyConfig>>(&chain->terminal)) {
+  } else if (const auto* tcp =
+                 std::get_if<std::shared_ptr<const core::TcpProxyConfig>>(&chain->terminal)) {
     explain_tcp(snapshot, **tcp, connection, lines);
   } else {
     lines.push_back("the chain has no filter that does anything: the connection is closed");

@@ -10,7 +10,9 @@ namespace {
 using upstream::ClusterConfig;
 using upstream::DiscoveryType;
 
-std::string seconds(Duration d) { return d == Duration{} ? std::string("none") : config::format_duration(d); }
+std::string seconds(Duration d) {
+  return d == Duration{} ? std::string("none") : config::format_duration(d);
+}
 
 std::string_view policy_name(upstream::BalancePolicy policy) {
   switch (policy) {
@@ -32,15 +34,17 @@ std::string details(const upstream::HostInfo& host) {
   return text;
 }
 
-void explain_original_destination(const ClusterConfig& cluster, const core::ConnectionInfo& connection,
-                                  Lines& lines) {
+void explain_original_destination(const ClusterConfig& cluster,
+                                  const core::ConnectionInfo& connection, Lines& lines) {
   io::Address to = connection.local;
   if (cluster.original_dst_port != 0) to.set_port(cluster.original_dst_port);
   const bool is_told = to.ip_string() != kSomeServer;
-  lines.push_back(str("host: ", is_told ? to.to_string() : str("port ", to.port()), ", where the client meant to go"));
+  lines.push_back(str("host: ", is_told ? to.to_string() : str("port ", to.port()),
+                      ", where the client meant to go"));
 }
 
-void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& connection, Lines& lines) {
+void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& connection,
+                   Lines& lines) {
   switch (cluster.type) {
     case DiscoveryType::kStatic:
       for (const auto& host : cluster.static_hosts.hosts) {
@@ -51,8 +55,9 @@ void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& con
     case DiscoveryType::kStrictDns:
     case DiscoveryType::kLogicalDns:
       for (const auto& target : cluster.dns_targets) {
-        lines.push_back(str("host: ", cluster.type == DiscoveryType::kStrictDns ? "each address" : "one address",
-                            " of ", target.name, ", port ", target.port, details(target.like)));
+        lines.push_back(str(
+            "host: ", cluster.type == DiscoveryType::kStrictDns ? "each address" : "one address",
+            " of ", target.name, ", port ", target.port, details(target.like)));
       }
       for (const auto& host : cluster.static_hosts.hosts) {
         lines.push_back(str("host: ", host->address.to_string(), details(*host)));
@@ -65,9 +70,10 @@ void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& con
 
 }  // namespace
 
-void explain_cluster(const Snapshot& snapshot, std::string_view name, const core::ConnectionInfo& connection,
-                     Lines& lines) {
-  const auto it = std::ranges::find_if(snapshot.clusters, [name](const auto& each) { return each->name == name; });
+void explain_cluster(const Snapshot& snapshot, std::string_view name,
+                     const core::ConnectionInfo& connection, Lines& lines) {
+  const auto it = std::ranges::find_if(snapshot.clusters,
+                                       [name](const auto& each) { return each->name == name; });
   if (it == snapshot.clusters.end()) {
     lines.push_back(str("cluster: there is none called \"", name, '"'));
     return;
@@ -81,8 +87,9 @@ void explain_cluster(const Snapshot& snapshot, std::string_view name, const core
   lines.push_back(cluster.pool.tls != nullptr ? "upstream: TLS" : "upstream: plain text");
   lines.push_back(str("connect timeout: ", seconds(cluster.pool.connect_timeout)));
   const upstream::LimitValues& limits = cluster.pool.limits;
-  lines.push_back(str("limits: ", limits.max_connections, " connections, ", limits.max_pending, " pending, ",
-                      limits.max_requests, " requests, ", limits.max_retries, " retries"));
+  lines.push_back(str("limits: ", limits.max_connections, " connections, ", limits.max_pending,
+                      " pending, ", limits.max_requests, " requests, ", limits.max_retries,
+                      " retries"));
 }
 
 }  // namespace pillion::cli

@@ -51,24 +51,33 @@ int run_explain(const ExplainFlags& flags) {
 Result<io::Address> parse_ip(std::string_view text) {
   if (auto bare = io::Address::parse_ip(text, 0)) return bare;
   const auto full = config::parse_address(text);
-  if (full && full->kind == config::AddressText::Kind::kIp) return io::Address::parse_ip(full->host, full->port);
+  if (full && full->kind == config::AddressText::Kind::kIp)
+    return io::Address::parse_ip(full->host, full->port);
   return Error{"an IP address, with a port or without"};
 }
 
 }  // namespace
 
 void add_explain(CLI::App& root, Command& command) {
-  CLI::App* app = root.add_subcommand("explain", "Says what would happen to a request, and why; nothing is sent.");
+  CLI::App* app = root.add_subcommand(
+      "explain", "Says what would happen to a request, and why; nothing is sent.");
   auto flags = std::make_shared<ExplainFlags>();
   app->add_option("FILE", flags->file, "the configuration")->type_name("")->required();
-  app->add_option("REQUEST", flags->request, "such as: GET http://users/users/7")->type_name("")->required()->expected(-1);
-  app->add_option("-H,--header", flags->details.headers, "\"name: value\"; may be given more than once")
+  app->add_option("REQUEST", flags->request, "such as: GET http://users/users/7")
+      ->type_name("")
+      ->required()
+      ->expected(-1);
+  app->add_option("-H,--header", flags->details.headers,
+                  "\"name: value\"; may be given more than once")
       ->type_name("FIELD")
       ->allow_extra_args(false);
-  app->add_option("--listener", flags->details.listener, "that the client connects to (default: the outbound one)")
+  app->add_option("--listener", flags->details.listener,
+                  "that the client connects to (default: the outbound one)")
       ->type_name("NAME");
-  add_parsed(*app, "--source", flags->details.source, "address of the client", parse_ip)->type_name("ADDR");
-  add_parsed(*app, "--destination", flags->details.destination, "address that the client meant (SO_ORIGINAL_DST)", parse_ip)
+  add_parsed(*app, "--source", flags->details.source, "address of the client", parse_ip)
+      ->type_name("ADDR");
+  add_parsed(*app, "--destination", flags->details.destination,
+             "address that the client meant (SO_ORIGINAL_DST)", parse_ip)
       ->type_name("ADDR");
   app->add_flag("--tls", flags->details.is_tls, "the connection is TLS, though the URL says http");
   app->add_flag("--allow-unknown-static-fields", flags->options.allow_unknown_static_fields,

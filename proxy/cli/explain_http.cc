@@ -15,7 +15,8 @@ constexpr uint64_t kRandom = 0x9e3779b97f4a7c15;
 bool explain_path(const core::HcmConfig& config, http::RequestHead& head, Lines& lines) {
   if (head.path.empty() || head.path == "*") return true;
   const std::string_view before = head.path;
-  const match::PathResult result = match::canonicalize(head.path, config.path, head.headers.arena());
+  const match::PathResult result =
+      match::canonicalize(head.path, config.path, head.headers.arena());
   if (result.verdict == match::PathVerdict::kReject) {
     lines.push_back("path: refused (a fragment, a NUL or an escaped slash); the answer is 400");
     return false;
@@ -29,8 +30,8 @@ bool explain_path(const core::HcmConfig& config, http::RequestHead& head, Lines&
   return true;
 }
 
-void explain_rewrite(const route::RouteMatch& match, const core::HcmConfig& config, http::RequestHead& head,
-                     Lines& lines) {
+void explain_rewrite(const route::RouteMatch& match, const core::HcmConfig& config,
+                     http::RequestHead& head, Lines& lines) {
   const std::string path(head.path);
   const std::string authority(head.authority);
   const core::StreamInfo info;
@@ -41,14 +42,15 @@ void explain_rewrite(const route::RouteMatch& match, const core::HcmConfig& conf
 
 }  // namespace
 
-void explain_http(const Snapshot& snapshot, const core::HcmConfig& config, const core::ConnectionInfo& connection,
-                  http::RequestHead& head, Lines& lines) {
+void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
+                  const core::ConnectionInfo& connection, http::RequestHead& head, Lines& lines) {
   Rng rng(kRandom);
   core::prepare_request(head, config, connection, rng);
   if (!explain_path(config, head, lines)) return;
   const bool is_https = head.scheme == "https";
   if (!config.routes->name().empty()) lines.push_back(str("routes: ", config.routes->name()));
-  for (std::string& line : config.routes->explain(head, kRandom, is_https)) lines.push_back(std::move(line));
+  for (std::string& line : config.routes->explain(head, kRandom, is_https))
+    lines.push_back(std::move(line));
   const route::RouteMatch match = config.routes->match(head, kRandom, is_https);
   if (!match || match.route->kind != route::Route::Kind::kForward) return;
   const std::string cluster(route::cluster_name(match, head));
@@ -60,7 +62,8 @@ void explain_tcp(const Snapshot& snapshot, const core::TcpProxyConfig& config,
                  const core::ConnectionInfo& connection, Lines& lines) {
   lines.push_back("the bytes pass as they are, whatever the request is");
   for (const core::WeightedTarget& target : config.targets) {
-    if (config.targets.size() > 1) lines.push_back(str("share: ", target.weight, " of ", config.total_weight));
+    if (config.targets.size() > 1)
+      lines.push_back(str("share: ", target.weight, " of ", config.total_weight));
     explain_cluster(snapshot, target.cluster, connection, lines);
   }
 }

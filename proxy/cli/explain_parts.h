@@ -18,13 +18,13 @@ using Lines = std::vector<std::string>;
 constexpr const char* kSomeServer = "192.0.2.1";
 
 // From the connection manager on: path, virtual host, route, cluster.  Changes `head` as it would.
-void explain_http(const Snapshot& snapshot, const core::HcmConfig& config, const core::ConnectionInfo& connection,
-                  http::RequestHead& head, Lines& lines);
+void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
+                  const core::ConnectionInfo& connection, http::RequestHead& head, Lines& lines);
 // A chain of bytes.
 void explain_tcp(const Snapshot& snapshot, const core::TcpProxyConfig& config,
                  const core::ConnectionInfo& connection, Lines& lines);
 // The cluster and where it would send to.
-void explain_cluster(const Snapshot& snapshot, std::string_view name, const core::ConnectionInfo& connection,
-                     Lines& lines);
+void explain_cluster(const Snapshot& snapshot, std::string_view name,
+                     const core::ConnectionInfo& connection, Lines& lines);
 
 }  // namespace pillion::cli

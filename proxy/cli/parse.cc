@@ -41,7 +41,9 @@ std::string explain_extra(const CLI::App& app, const std::string& extra) {
   const bool is_flag = extra.size() > 1 && extra[0] == '-';
   const std::vector<std::string> known = is_flag ? flags_of(app) : subcommands_of(app);
   const std::string name = is_flag ? extra.substr(0, extra.find('=')) : extra;
-  const char* kind = is_flag ? "unknown flag" : known.empty() ? "unexpected argument" : "unknown subcommand";
+  const char* kind = is_flag         ? "unknown flag"
+                     : known.empty() ? "unexpected argument"
+                                     : "unknown subcommand";
   const std::vector<std::string_view> candidates(known.begin(), known.end());
   return str(kind, " \"", config::printable(name), '"', config::did_you_mean(name, candidates));
 }
@@ -52,7 +54,7 @@ Result<uint64_t> parse_number(std::string_view text, uint64_t least, uint64_t mo
   const auto number = config::parse_unsigned(text);
   if (number && *number >= least && *number <= most) return *number;
   return Error{most == UINT32_MAX && least == 0 ? std::string("a whole number")
-                                               : str("a whole number from ", least, " to ", most)};
+                                                : str("a whole number from ", least, " to ", most)};
 }
 
 std::optional<Ending> parse(CLI::App& app, const std::vector<std::string>& arguments) {

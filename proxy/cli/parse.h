@@ -27,7 +27,8 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& names, T& target, cons
                         Parse parse_text) {
   auto check = [parse_text](const std::string& text) {
     const auto value = parse_text(text);
-    return value ? std::string() : str("expected ", value.error(), ", got \"", config::printable(text), '"');
+    return value ? std::string()
+                 : str("expected ", value.error(), ", got \"", config::printable(text), '"');
   };
   auto store = [parse_text, &target](const std::string& text) { target = *parse_text(text); };
   return app.add_option_function<std::string>(names, store, help)->check(check);

@@ -16,7 +16,10 @@ int run(const RunFlags& flags) {
   if (flags.wants_version) return fputs(version_text().c_str(), stdout), 0;
   const Options& options = flags.options;
   if (options.config_path.empty() && options.config_yaml.empty()) {
-    fputs("pillion run: no configuration: give a file with -c, or text with --config-yaml; see pillion run --help\n", stderr);
+    fputs(
+        "pillion run: no configuration: give a file with -c, or text with --config-yaml; see "
+        "pillion run --help\n",
+        stderr);
     return 2;
   }
   return options.validate_only ? print_check({check(options)}) : run_server(options);

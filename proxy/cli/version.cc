@@ -44,10 +44,10 @@ std::string version_text() {
 }
 
 void add_version(CLI::App& root, Command& command) {
-  CLI::App* app = root.add_subcommand("version", "Prints the versions of Pillion and of the libraries in it.");
-  app->callback([&command] {
-    command.action = [] { return fputs(version_text().c_str(), stdout), 0; };
-  });
+  CLI::App* app =
+      root.add_subcommand("version", "Prints the versions of Pillion and of the libraries in it.");
+  app->callback(
+      [&command] { command.action = [] { return fputs(version_text().c_str(), stdout), 0; }; });
 }
 
 }  // namespace pillion::cli

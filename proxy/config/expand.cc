@@ -58,8 +58,8 @@ DocumentPtr expand(const DocumentPtr& short_form, Errors& errors) {
 
 namespace {
 
-// A short text that is wrong stands for nothing: what it would expand to could only complain of fields
-// that nobody wrote.
+// A short text that is wrong stands for nothing: what it would expand to could only complain of
+// fields that nobody wrote.
 DocumentPtr expand_if_good(const DocumentPtr& short_form, Errors& errors) {
   DocumentPtr expanded = expand(short_form, errors);
   return errors.ok() ? expanded : nullptr;

@@ -21,7 +21,8 @@ uint64_t hash_value(const Value& value) {
       h = combine_hashes(h, std::hash<std::string_view>{}(value.scalar()));
       break;
     case Kind::kSequence:
-      for (const Value* v = value.first_child; v != nullptr; v = v->next) h = combine_hashes(h, hash_value(*v));
+      for (const Value* v = value.first_child; v != nullptr; v = v->next)
+        h = combine_hashes(h, hash_value(*v));
       break;
     case Kind::kMapping: {
       uint64_t sum = 0;  // the order of keys says nothing

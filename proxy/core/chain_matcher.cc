@@ -33,14 +33,16 @@ int server_name_rank(const std::vector<std::string>& names, std::string_view sni
   int best = 0;
   for (const std::string& name : names) {
     if (name == sni && !sni.empty()) return 1 << 20;
-    if (name.starts_with("*.") && sni.size() > name.size() - 1 && sni.ends_with(std::string_view(name).substr(1))) {
+    if (name.starts_with("*.") && sni.size() > name.size() - 1 &&
+        sni.ends_with(std::string_view(name).substr(1))) {
       best = std::max(best, 1 + static_cast<int>(name.size()));
     }
   }
   return best;
 }
 
-int alpn_rank(const std::vector<std::string>& wanted, const std::vector<std::string_view>& offered) {
+int alpn_rank(const std::vector<std::string>& wanted,
+              const std::vector<std::string_view>& offered) {
   if (wanted.empty()) return 1;
   for (const std::string& name : wanted) {
     if (std::find(offered.begin(), offered.end(), name) != offered.end()) return 2;
@@ -66,26 +68,42 @@ int source_port_rank(const std::vector<uint16_t>& ports, uint16_t port) {
 
 }  // namespace
 
-const std::shared_ptr<const FilterChain>* match_chain(const ListenerConfig& listener, const ConnectionInfo& connection,
+const std::shared_ptr<const FilterChain>* match_chain(const ListenerConfig& listener,
+                                                      const ConnectionInfo& connection,
                                                       const Sniffed& sniffed) {
   // The common listener: one chain that takes everything.
-  if (listener.chains.size() == 1 && listener.chains.front()->match.matches_everything) return &listener.chains.front();
+  if (listener.chains.size() == 1 && listener.chains.front()->match.matches_everything)
+    return &listener.chains.front();
   Candidates left;
   left.reserve(listener.chains.size());
   for (const auto& chain : listener.chains) left.push_back(&chain);
   const uint16_t port = connection.local.port();
-  keep_best(left, [&](const FilterChainMatch& m) { return m.destination_port == 0 ? 1 : m.destination_port == port ? 2 : 0; });
-  keep_best(left, [&](const FilterChainMatch& m) { return prefix_rank(m.destination, connection.local); });
-  keep_best(left, [&](const FilterChainMatch& m) { return server_name_rank(m.server_names, sniffed.server_name); });
+  keep_best(left, [&](const FilterChainMatch& m) {
+    return m.destination_port == 0 ? 1 : m.destination_port == port ? 2 : 0;
+  });
+  keep_best(left, [&](const FilterChainMatch& m) {
+    return prefix_rank(m.destination, connection.local);
+  });
+  keep_best(left, [&](const FilterChainMatch& m) {
+    return server_name_rank(m.server_names, sniffed.server_name);
+  });
   keep_best(left, [&](const FilterChainMatch& m) {
     if (m.transport_protocol.empty()) return 1;
     return (m.transport_protocol == "tls") == sniffed.is_tls ? 2 : 0;
   });
-  keep_best(left, [&](const FilterChainMatch& m) { return alpn_rank(m.application_protocols, sniffed.alpn); });
-  keep_best(left, [&](const FilterChainMatch& m) { return prefix_rank(m.direct_source, connection.direct_remote()); });
-  keep_best(left, [&](const FilterChainMatch& m) { return source_type_rank(m.source_type, connection); });
-  keep_best(left, [&](const FilterChainMatch& m) { return prefix_rank(m.source, connection.remote); });
-  keep_best(left, [&](const FilterChainMatch& m) { return source_port_rank(m.source_ports, connection.remote.port()); });
+  keep_best(left, [&](const FilterChainMatch& m) {
+    return alpn_rank(m.application_protocols, sniffed.alpn);
+  });
+  keep_best(left, [&](const FilterChainMatch& m) {
+    return prefix_rank(m.direct_source, connection.direct_remote());
+  });
+  keep_best(left,
+            [&](const FilterChainMatch& m) { return source_type_rank(m.source_type, connection); });
+  keep_best(left,
+            [&](const FilterChainMatch& m) { return prefix_rank(m.source, connection.remote); });
+  keep_best(left, [&](const FilterChainMatch& m) {
+    return source_port_rank(m.source_ports, connection.remote.port());
+  });
   if (!left.empty()) return left.front();
   return listener.default_chain ? &listener.default_chain : nullptr;
 }
@@ -94,7 +112,8 @@ bool needs_sniffing(const ListenerConfig& listener) {
   if (!listener.tls_inspector && !listener.http_inspector) return false;
   return std::any_of(listener.chains.begin(), listener.chains.end(), [](const auto& chain) {
     const FilterChainMatch& m = chain->match;
-    return !m.server_names.empty() || !m.transport_protocol.empty() || !m.application_protocols.empty();
+    return !m.server_names.empty() || !m.transport_protocol.empty() ||
+           !m.application_protocols.empty();
   });
 }
 

@@ -31,7 +31,9 @@ class ArenaText {
       quoted(text);
     }
   }
-  [[nodiscard]] std::string_view view() const { return {begin_, static_cast<size_t>(end_ - begin_)}; }
+  [[nodiscard]] std::string_view view() const {
+    return {begin_, static_cast<size_t>(end_ - begin_)};
+  }
 
  private:
   char* begin_;
@@ -62,12 +64,14 @@ void write_element(ArenaText& out, const io::PeerIdentity& peer, const ClientCer
 size_t most_bytes(const io::PeerIdentity& peer) {
   constexpr size_t kNames = 64;  // all "By=" and ";Subject=" with their quotes
   return kNames + peer.sha256.size() +
-         2 * (peer.local_uri_san.size() + peer.subject.size() + peer.uri_san.size() + peer.dns_san.size());
+         2 * (peer.local_uri_san.size() + peer.subject.size() + peer.uri_san.size() +
+              peer.dns_san.size());
 }
 
 }  // namespace
 
-void set_client_cert_header(http::Headers& headers, const HcmConfig& config, const ConnectionInfo& connection) {
+void set_client_cert_header(http::Headers& headers, const HcmConfig& config,
+                            const ConnectionInfo& connection) {
   using http::HeaderId;
   if (config.forward_client_cert == ForwardClientCert::kAlwaysForwardOnly) return;
   const io::PeerIdentity* peer = connection.identity;

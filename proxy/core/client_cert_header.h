@@ -10,6 +10,7 @@
 namespace pillion::core {
 
 // Removes, keeps, extends or replaces the field as config.forward_client_cert says.
-void set_client_cert_header(http::Headers& headers, const HcmConfig& config, const ConnectionInfo& connection);
+void set_client_cert_header(http::Headers& headers, const HcmConfig& config,
+                            const ConnectionInfo& connection);
 
 }  // namespace pillion::core

@@ -56,11 +56,11 @@ void read_extension(uint32_t type, std::string_view body, ClientHello& hello) {
 
 bool read_hello(std::string_view body, ClientHello& hello) {
   Reader reader(body);
-  reader.number(2);     // legacy_version
-  reader.piece(32);     // random
-  reader.prefixed(1);   // session id
-  reader.prefixed(2);   // cipher suites
-  reader.prefixed(1);   // compression methods
+  reader.number(2);                          // legacy_version
+  reader.piece(32);                          // random
+  reader.prefixed(1);                        // session id
+  reader.prefixed(2);                        // cipher suites
+  reader.prefixed(1);                        // compression methods
   if (reader.empty()) return !reader.bad();  // TLS 1.2 may have no extensions
   Reader extensions(reader.prefixed(2));
   while (!extensions.empty() && !extensions.bad()) {
@@ -81,7 +81,8 @@ Sniff sniff_tls(std::string_view bytes, std::vector<char>& scratch, ClientHello&
     if (!rest.empty() && rest[0] != 22) return Sniff::kOther;
     if (rest.size() > 1 && rest[1] != 3) return Sniff::kOther;
     if (rest.size() < 5) return Sniff::kNeedMore;
-    const size_t length = static_cast<size_t>(static_cast<uint8_t>(rest[3])) << 8 | static_cast<uint8_t>(rest[4]);
+    const size_t length =
+        static_cast<size_t>(static_cast<uint8_t>(rest[3])) << 8 | static_cast<uint8_t>(rest[4]);
     if (length == 0 || length > 16384 + 256) return Sniff::kOther;
     const std::string_view fragment = rest.substr(5, length);
     scratch.insert(scratch.end(), fragment.begin(), fragment.end());
@@ -96,7 +97,8 @@ Sniff sniff_tls(std::string_view bytes, std::vector<char>& scratch, ClientHello&
         return read_hello(message.substr(4, size), hello) ? Sniff::kTls : Sniff::kOther;
       }
     }
-    if (fragment.size() < length) return bytes.size() > kMaxClientHello * 2 ? Sniff::kOther : Sniff::kNeedMore;
+    if (fragment.size() < length)
+      return bytes.size() > kMaxClientHello * 2 ? Sniff::kOther : Sniff::kNeedMore;
     rest.remove_prefix(5 + length);
   }
 }
@@ -104,14 +106,18 @@ Sniff sniff_tls(std::string_view bytes, std::vector<char>& scratch, ClientHello&
 Sniff sniff_http(std::string_view bytes) {
   constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   const size_t n = std::min(bytes.size(), kPreface.size());
-  if (bytes.substr(0, n) == kPreface.substr(0, n)) return n == kPreface.size() ? Sniff::kHttp2 : Sniff::kNeedMore;
+  if (bytes.substr(0, n) == kPreface.substr(0, n))
+    return n == kPreface.size() ? Sniff::kHttp2 : Sniff::kNeedMore;
   const size_t space = bytes.find(' ');
   const std::string_view method = bytes.substr(0, space);
   if (!http::is_token(method) || method.size() > 32) return Sniff::kOther;
   if (space == std::string_view::npos) return Sniff::kNeedMore;
   const size_t line_end = bytes.find('\n', space);
-  if (line_end == std::string_view::npos) return bytes.size() > 8192 ? Sniff::kHttp1 : Sniff::kNeedMore;
-  return bytes.substr(space, line_end - space).find(" HTTP/1.") != std::string_view::npos ? Sniff::kHttp1 : Sniff::kOther;
+  if (line_end == std::string_view::npos)
+    return bytes.size() > 8192 ? Sniff::kHttp1 : Sniff::kNeedMore;
+  return bytes.substr(space, line_end - space).find(" HTTP/1.") != std::string_view::npos
+             ? Sniff::kHttp1
+             : Sniff::kOther;
 }
 
 }  // namespace pillion::core

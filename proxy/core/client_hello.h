@@ -11,7 +11,7 @@ namespace pillion::core {
 enum class Sniff { kNeedMore, kTls, kHttp1, kHttp2, kOther };
 
 struct ClientHello {
-  std::string_view server_name;            // as sent; empty without SNI
+  std::string_view server_name;  // as sent; empty without SNI
   std::vector<std::string_view> alpn;
 };
 

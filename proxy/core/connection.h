@@ -1,8 +1,8 @@
 #pragma once
 // Connection: a downstream connection of any kind, as its listener sees it.
 //
-// Owned by the listener of its worker, on one intrusive list per filter chain.  Ends exactly once by
-// ConnectionOwner::on_connection_closed, whoever closed it.
+// Owned by the listener of its worker, on one intrusive list per filter chain.  Ends exactly once
+// by ConnectionOwner::on_connection_closed, whoever closed it.
 
 #include <memory>
 
@@ -18,9 +18,9 @@ namespace pillion::core {
 class Connection;
 struct ConnectionTag {};
 
-// A filter chain on one worker: its configuration and the counters its connections write.  Shared by
-// them, counted.  An update of the listener that keeps the connections gives the old state a successor,
-// which they take with their next request.
+// A filter chain on one worker: its configuration and the counters its connections write.  Shared
+// by them, counted.  An update of the listener that keeps the connections gives the old state a
+// successor, which they take with their next request.
 struct ChainState final : RefCounted<ChainState> {
   std::shared_ptr<const FilterChain> chain;
   stats::BlockRef<stats::HttpStats> http;
@@ -48,8 +48,8 @@ class Connection : public io::Deferred, public ListNode<ConnectionTag> {
       : owner_(owner), state_(std::move(state)), info_(info) {}
 
   virtual void start(std::unique_ptr<io::Transport> transport) = 0;
-  // The next response announces the end.  A connection without a request stays open until it sends one
-  // or the drain's deadline closes it: closing it now could lose a request that is on its way.
+  // The next response announces the end.  A connection without a request stays open until it sends
+  // one or the drain's deadline closes it: closing it now could lose a request that is on its way.
   virtual void drain() { draining_ = true; }
   virtual void close(Failure failure) = 0;
   // What an access log of the listener tells of it beyond info().

@@ -18,11 +18,17 @@ namespace pillion::core {
 
 enum class CodecType : uint8_t { kAuto, kHttp1, kHttp2 };
 enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
-enum class ForwardClientCert : uint8_t { kSanitize, kForwardOnly, kAppendForward, kSanitizeSet, kAlwaysForwardOnly };
+enum class ForwardClientCert : uint8_t {
+  kSanitize,
+  kForwardOnly,
+  kAppendForward,
+  kSanitizeSet,
+  kAlwaysForwardOnly
+};
 enum class Underscores : uint8_t { kAllow, kReject, kDrop };
 
-// set_current_client_cert_details: what our own XFCC element says besides By and Hash.  The PEM of the
-// certificate and its chain (cert, chain) are refused by the parser.
+// set_current_client_cert_details: what our own XFCC element says besides By and Hash.  The PEM of
+// the certificate and its chain (cert, chain) are refused by the parser.
 struct ClientCertDetails {
   bool subject = false;
   bool dns = false;
@@ -38,18 +44,18 @@ struct HcmConfig {
   std::string stat_prefix;
   CodecType codec = CodecType::kAuto;
   http::HeadLimits head_limits;
-  std::string default_host_http10;   // default_host_for_http_10: of HTTP/1.0 requests without Host
+  std::string default_host_http10;  // default_host_for_http_10: of HTTP/1.0 requests without Host
   Underscores underscores = Underscores::kAllow;
 
   // Timeouts; zero is off.
-  Duration idle_timeout = std::chrono::hours(1);          // connection without a request
+  Duration idle_timeout = std::chrono::hours(1);  // connection without a request
   Duration stream_idle_timeout = std::chrono::minutes(5);
-  Duration request_timeout{};                             // until the request is complete
+  Duration request_timeout{};  // until the request is complete
   Duration request_headers_timeout{};
   Duration max_connection_duration{};
   Duration max_stream_duration{};
-  Duration drain_timeout = std::chrono::seconds(5);         // from the announcement of an end to the end
-  uint32_t max_requests_per_connection = 0;                 // 0: any number
+  Duration drain_timeout = std::chrono::seconds(5);  // from the announcement of an end to the end
+  uint32_t max_requests_per_connection = 0;          // 0: any number
 
   // Where a request comes from, and what it may claim.
   bool use_remote_address = false;
@@ -72,12 +78,12 @@ struct HcmConfig {
   ServerHeader server_header = ServerHeader::kOverwrite;
   std::string server_name = "envoy";
   bool proxy_100_continue = false;
-  bool suppress_envoy_headers = false;   // of the router filter, as the next
+  bool suppress_envoy_headers = false;       // of the router filter, as the next
   bool respect_expected_rq_timeout = false;  // route::TimeoutRules::respect_expected
 
   std::vector<UpgradeConfig> upgrades;
   std::shared_ptr<const route::RouteTable> routes;
-  std::shared_ptr<const LocalReplies> local_replies;     // null: the built-in texts
+  std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   uint64_t hash = 0;
 };

@@ -6,7 +6,8 @@
 
 namespace pillion::core {
 
-// With its socket, all that an idle connection costs: 500 bytes (tests/perf/connection_memory_test.cc).
+// With its socket, all that an idle connection costs: 500 bytes
+// (tests/perf/connection_memory_test.cc).
 static_assert(sizeof(HttpConnection) <= 392);
 
 HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
@@ -31,7 +32,8 @@ void HttpConnection::start(std::unique_ptr<io::Transport> transport) {
   const bool plain = !state_->chain->tls;
   server_.start(std::move(transport), {});
   if (config_->max_connection_duration != Duration{}) {
-    duration_timer_ = std::make_unique<io::Timer>(io::Timer::call<&HttpConnection::on_duration, HttpConnection>(), this);
+    duration_timer_ = std::make_unique<io::Timer>(
+        io::Timer::call<&HttpConnection::on_duration, HttpConnection>(), this);
     worker_.loop.arm(*duration_timer_, config_->max_connection_duration);
   }
   if (!plain) return worker_.loop.arm(timer_, handshake_limit());
@@ -57,7 +59,8 @@ void HttpConnection::take_successor() {
 }
 
 http::RequestSink& HttpConnection::new_stream() {
-  if (state_->successor) [[unlikely]] take_successor();
+  if (state_->successor) [[unlikely]]
+    take_successor();
   stream_ = new Stream(worker_, *config_, *this, server_);
   if (config_->request_headers_timeout != Duration{}) {
     timer_.cancel();
@@ -69,7 +72,8 @@ http::RequestSink& HttpConnection::new_stream() {
 void HttpConnection::on_head_complete(size_t bytes) {
   stream_->count_header_bytes(bytes);
   timer_.cancel();
-  if (config_->max_requests_per_connection != 0 && server_.requests() + 1 >= config_->max_requests_per_connection) {
+  if (config_->max_requests_per_connection != 0 &&
+      server_.requests() + 1 >= config_->max_requests_per_connection) {
     http_stats().downstream_cx_max_requests_reached.inc();
     server_.drain();
   }
@@ -115,8 +119,8 @@ void HttpConnection::on_timer() {
 }
 
 void HttpConnection::on_duration() {
-  // Twice: the response of a request that runs tells first; after the drain timeout the connection closes
-  // as soon as it is idle.
+  // Twice: the response of a request that runs tells first; after the drain timeout the connection
+  // closes as soon as it is idle.
   if (!std::exchange(draining_, true)) {
     http_stats().downstream_cx_max_duration_reached.inc();
     if (stream_ != nullptr) server_.drain();
@@ -153,9 +157,11 @@ void HttpConnection::on_server_closed(Failure failure) {
   http_stats().downstream_cx_http1_active.dec();
   if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
-  const bool by_client = failure.kind == FailureKind::kDownstreamClosed || failure.kind == FailureKind::kDownstreamReset ||
+  const bool by_client = failure.kind == FailureKind::kDownstreamClosed ||
+                         failure.kind == FailureKind::kDownstreamReset ||
                          failure.kind == FailureKind::kRequestTruncated;
-  (by_client ? http_stats().downstream_cx_destroy_remote : http_stats().downstream_cx_destroy_local).inc();
+  (by_client ? http_stats().downstream_cx_destroy_remote : http_stats().downstream_cx_destroy_local)
+      .inc();
   http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
   owner_.on_connection_closed(*this, failure);
 }

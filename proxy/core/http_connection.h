@@ -13,7 +13,9 @@
 
 namespace pillion::core {
 
-class HttpConnection final : public Connection, public http::H1ServerConnection::Owner, public StreamOwner {
+class HttpConnection final : public Connection,
+                             public http::H1ServerConnection::Owner,
+                             public StreamOwner {
  public:
   HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
                  const ConnectionInfo& info);

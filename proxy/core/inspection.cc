@@ -6,8 +6,8 @@
 
 namespace pillion::core {
 
-Inspection::Inspection(Listener& listener, WorkerContext& worker, std::unique_ptr<io::Socket> socket,
-                       const ConnectionInfo& info)
+Inspection::Inspection(Listener& listener, WorkerContext& worker,
+                       std::unique_ptr<io::Socket> socket, const ConnectionInfo& info)
     : listener_(listener), worker_(worker), socket_(std::move(socket)), info_(info) {}
 
 void Inspection::start() {

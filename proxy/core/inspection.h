@@ -14,7 +14,8 @@ namespace pillion::core {
 
 class Inspection final : public io::Deferred, public ListNode<>, private io::TransportObserver {
  public:
-  Inspection(Listener& listener, WorkerContext& worker, std::unique_ptr<io::Socket> socket, const ConnectionInfo& info);
+  Inspection(Listener& listener, WorkerContext& worker, std::unique_ptr<io::Socket> socket,
+             const ConnectionInfo& info);
   void start();
   void close();
 

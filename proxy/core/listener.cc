@@ -24,8 +24,8 @@ struct Listener::InspectionList {
   IntrusiveList<Inspection> list;
 };
 
-Listener::Listener(WorkerContext& worker, ListenerOwner& owner, std::shared_ptr<const ListenerConfig> config,
-                   int listen_fd)
+Listener::Listener(WorkerContext& worker, ListenerOwner& owner,
+                   std::shared_ptr<const ListenerConfig> config, int listen_fd)
     : worker_(worker),
       owner_(owner),
       config_(std::move(config)),
@@ -33,7 +33,8 @@ Listener::Listener(WorkerContext& worker, ListenerOwner& owner, std::shared_ptr<
       tls_stats_(worker.registry.block<stats::ListenerTlsStats>(worker.index, config_->stat_name)),
       inspections_(std::make_unique<InspectionList>()) {
   if (listen_fd >= 0) {
-    acceptor_ = std::make_unique<io::Acceptor>(worker.loop, listen_fd, static_cast<io::AcceptObserver&>(*this),
+    acceptor_ = std::make_unique<io::Acceptor>(worker.loop, listen_fd,
+                                               static_cast<io::AcceptObserver&>(*this),
                                                config_->max_accepts_per_event);
   }
 }
@@ -128,7 +129,8 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
   info.remote = peer;
   info.begin = worker_.loop.now();
   // A listener on one address knows it; others ask the kernel.
-  info.local = config_->address.is_any() || !config_->address.is_ip() ? socket->local_address() : config_->address;
+  info.local = config_->address.is_any() || !config_->address.is_ip() ? socket->local_address()
+                                                                      : config_->address;
   const ConnectionInfo::Direct direct{info.remote, info.local};
   if (config_->use_original_dst || config_->original_dst_filter) {
     const io::Address original = io::original_destination(fd);
@@ -175,16 +177,18 @@ ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) 
   if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain->terminal)) {
     state->http = worker_.registry.block<stats::HttpStats>(worker_.index, (*hcm)->stat_prefix);
     state->http1 = worker_.registry.block<stats::Http1Stats>(worker_.index);
-    state->listener_http =
-        worker_.registry.block<stats::ListenerHttpStats>(worker_.index, config_->stat_name, (*hcm)->stat_prefix);
-  } else if (const auto* tcp = std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain->terminal)) {
+    state->listener_http = worker_.registry.block<stats::ListenerHttpStats>(
+        worker_.index, config_->stat_name, (*hcm)->stat_prefix);
+  } else if (const auto* tcp =
+                 std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain->terminal)) {
     state->tcp = worker_.registry.block<stats::TcpStats>(worker_.index, (*tcp)->stat_prefix);
   }
   chains_.push_back(std::move(state));
   return *chains_.back();
 }
 
-void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed) {
+void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
+                     const Sniffed& sniffed) {
   const std::shared_ptr<const FilterChain>* found = match_chain(*config_, info, sniffed);
   if (found == nullptr || std::holds_alternative<std::monostate>((*found)->terminal)) {
     stats_->no_filter_chain_match.inc();
@@ -200,7 +204,8 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, co
     tls::TlsTransport::Options options;
     options.listener_stats = tls_stats_.get();
     options.peer = info.direct_remote();
-    transport = std::make_unique<tls::TlsTransport>(worker_.loop, std::move(transport), state.chain->tls, options);
+    transport = std::make_unique<tls::TlsTransport>(worker_.loop, std::move(transport),
+                                                    state.chain->tls, options);
   }
   ConnectionOwner& owner = *this;
   Connection* connection;
@@ -214,7 +219,8 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, co
 }
 
 // The listener's own access logs: a line for each connection, also for those that no chain took.
-void Listener::log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const {
+void Listener::log_end(const ConnectionInfo& info, const Connection* connection,
+                       Failure failure) const {
   if (config_->access_logs.empty()) return;
   StreamInfo stream;
   stream.connection = &info;

@@ -3,8 +3,8 @@
 // came through it, and what they share.
 //
 // Owned by the Worker.  An update of the configuration that leaves the socket alone replaces the
-// ListenerConfig in place; connections keep the chain they began with, and those whose chain is gone
-// are drained.  After close_socket() the Listener lives on until its last connection ended.
+// ListenerConfig in place; connections keep the chain they began with, and those whose chain is
+// gone are drained.  After close_socket() the Listener lives on until its last connection ended.
 
 #include <memory>
 #include <vector>
@@ -36,7 +36,8 @@ class ListenerOwner {
 class Listener final : public io::Deferred, private io::AcceptObserver, private ConnectionOwner {
  public:
   // Takes over `listen_fd`; -1 for a listener that does not bind.
-  Listener(WorkerContext& worker, ListenerOwner& owner, std::shared_ptr<const ListenerConfig> config, int listen_fd);
+  Listener(WorkerContext& worker, ListenerOwner& owner,
+           std::shared_ptr<const ListenerConfig> config, int listen_fd);
   ~Listener() override;
 
   [[nodiscard]] const ListenerConfig& config() const noexcept { return *config_; }
@@ -60,10 +61,13 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed);
   void end_inspection(class Inspection& inspection);
   ChainState& state_of(const std::shared_ptr<const FilterChain>& chain);
-  // The chain of the current configuration that connections of an older one may go on under, or null.
+  // The chain of the current configuration that connections of an older one may go on under, or
+  // null.
   const std::shared_ptr<const FilterChain>* heir_of(const FilterChain& old) const;
   const ListenerConfig& listener_config() const override { return *config_; }
-  void on_handshake_timeout() override { stats_->downstream_cx_transport_socket_connect_timeout.inc(); }
+  void on_handshake_timeout() override {
+    stats_->downstream_cx_transport_socket_connect_timeout.inc();
+  }
   void log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const;
   void close_draining();
   void count_closed();

@@ -26,7 +26,11 @@ struct FilterChainMatch {
   std::string transport_protocol;         // "", "raw_buffer", "tls"
   std::vector<std::string> application_protocols;
   std::vector<match::Cidr> direct_source;
-  enum class SourceType : uint8_t { kAny, kSameIpOrLoopback, kExternal } source_type = SourceType::kAny;
+  enum class SourceType : uint8_t {
+    kAny,
+    kSameIpOrLoopback,
+    kExternal
+  } source_type = SourceType::kAny;
   std::vector<match::Cidr> source;
   std::vector<uint16_t> source_ports;
   bool matches_everything = false;  // no step restricts it; set by the parser
@@ -35,23 +39,26 @@ struct FilterChainMatch {
 struct FilterChain {
   std::string name;
   FilterChainMatch match;
-  std::shared_ptr<const tls::Context> tls;  // null: plain text
-  Duration transport_socket_connect_timeout{};    // TLS handshake; 0: the server's default of 10 s
-  std::variant<std::monostate, std::shared_ptr<const HcmConfig>, std::shared_ptr<const TcpProxyConfig>> terminal;
-  // Of what a live connection depends on (match, TLS; kind, codec, stat_prefix of the terminal): while it is equal an
-  // update of the listener keeps the connections, and their next requests take the new chain.
+  std::shared_ptr<const tls::Context> tls;      // null: plain text
+  Duration transport_socket_connect_timeout{};  // TLS handshake; 0: the server's default of 10 s
+  std::variant<std::monostate, std::shared_ptr<const HcmConfig>,
+               std::shared_ptr<const TcpProxyConfig>>
+      terminal;
+  // Of what a live connection depends on (match, TLS; kind, codec, stat_prefix of the terminal):
+  // while it is equal an update of the listener keeps the connections, and their next requests take
+  // the new chain.
   uint64_t connection_hash = 0;
   uint64_t hash = 0;  // of everything
 };
 
 struct ListenerConfig {
   std::string name;
-  std::string stat_name;     // listener.<this>.: stat_prefix, or the address with ':' -> '_'
+  std::string stat_name;  // listener.<this>.: stat_prefix, or the address with ':' -> '_'
   io::Address address;
   io::ListenOptions options;
   std::vector<std::shared_ptr<const FilterChain>> chains;
   std::shared_ptr<const FilterChain> default_chain;
-  bool use_original_dst = false;     // hand over to the listener that owns the original destination
+  bool use_original_dst = false;  // hand over to the listener that owns the original destination
   bool bind_to_port = true;
   bool original_dst_filter = false;  // listener_filters: original_dst
   bool tls_inspector = false;        // listener_filters: tls_inspector
@@ -59,9 +66,14 @@ struct ListenerConfig {
   Duration listener_filters_timeout = std::chrono::seconds(15);
   bool continue_on_listener_filters_timeout = false;
   uint32_t per_connection_buffer_limit = 1024 * 1024;
-  uint32_t max_accepts_per_event = 64;   // max_connections_to_accept_per_socket_event
-  bool ignore_global_conn_limit = false;  // its connections are not counted against the process's budget
-  enum class Direction : uint8_t { kUnspecified, kInbound, kOutbound } direction = Direction::kUnspecified;
+  uint32_t max_accepts_per_event = 64;  // max_connections_to_accept_per_socket_event
+  bool ignore_global_conn_limit =
+      false;  // its connections are not counted against the process's budget
+  enum class Direction : uint8_t {
+    kUnspecified,
+    kInbound,
+    kOutbound
+  } direction = Direction::kUnspecified;
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   uint64_t socket_hash = 0;  // of what the listening socket depends on
   uint64_t hash = 0;

@@ -20,7 +20,8 @@ class LocalReplies {
   virtual ~LocalReplies() = default;
   // Rewrites `reply` by the first mapper whose filter matches and by the body format; texts are put
   // into `arena`; headers_to_add of the mapper go to `headers`.
-  virtual void apply(const StreamInfo& info, Arena& arena, http::Headers& headers, LocalReplyText& reply) const = 0;
+  virtual void apply(const StreamInfo& info, Arena& arena, http::Headers& headers,
+                     LocalReplyText& reply) const = 0;
 };
 
 }  // namespace pillion::core

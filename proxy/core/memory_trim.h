@@ -1,9 +1,10 @@
 #pragma once
 // MemoryTrim: gives memory back to the system after a burst of streams.
 //
-// What a burst leaves is free but stays ours: malloc returns only what lies at the end of its heap, and
-// the free lists keep their share.  Ten seconds after the streams of a burst began to end, once, both are
-// trimmed.  That takes milliseconds where tens of MiB were used, so it is done after bursts only.
+// What a burst leaves is free but stays ours: malloc returns only what lies at the end of its heap,
+// and the free lists keep their share.  Ten seconds after the streams of a burst began to end,
+// once, both are trimmed.  That takes milliseconds where tens of MiB were used, so it is done after
+// bursts only.
 //
 // A member of WorkerContext.
 
@@ -29,7 +30,8 @@ class MemoryTrim {
   void stream_ended() noexcept {
     --live_;
     const bool is_over = peak_ - live_ >= kBurst || (live_ == 0 && peak_ >= kRest);
-    if (is_over && !timer_.is_armed()) [[unlikely]] loop_.arm(timer_, kDelay);
+    if (is_over && !timer_.is_armed()) [[unlikely]]
+      loop_.arm(timer_, kDelay);
   }
   [[nodiscard]] size_t trims() const noexcept { return trims_; }
 

@@ -16,7 +16,8 @@ class ParseServices {
  public:
   virtual ~ParseServices() = default;
   // A list of config.accesslog.v3.AccessLog; missing: none.
-  virtual std::vector<std::shared_ptr<const AccessLogger>> access_logs(const config::Node& list) = 0;
+  virtual std::vector<std::shared_ptr<const AccessLogger>> access_logs(
+      const config::Node& list) = 0;
   // LocalReplyConfig; null if missing.
   virtual std::shared_ptr<const LocalReplies> local_replies(const config::Node& node) = 0;
   virtual const route::FormatFactory& header_formats() = 0;
@@ -24,16 +25,18 @@ class ParseServices {
 
 struct ParseContext {
   ParseServices& services;
-  // Receives each cluster named anywhere in a listener, so that the builder, who knows the clusters,
-  // reports dangling names where they were written.
+  // Receives each cluster named anywhere in a listener, so that the builder, who knows the
+  // clusters, reports dangling names where they were written.
   std::vector<config::Located<std::string>>& clusters;
 };
 
 // Errors go to the node's list; what comes back is then good for further checks only.  Never null.
-std::shared_ptr<const ListenerConfig> parse_listener(const config::Node& node, const ParseContext& context);
+std::shared_ptr<const ListenerConfig> parse_listener(const config::Node& node,
+                                                     const ParseContext& context);
 
 // HttpConnectionManager and TcpProxy, from the fields of their typed_config.  Never null.
 std::shared_ptr<const HcmConfig> parse_hcm(const config::Node& node, const ParseContext& context);
-std::shared_ptr<const TcpProxyConfig> parse_tcp_proxy(const config::Node& node, const ParseContext& context);
+std::shared_ptr<const TcpProxyConfig> parse_tcp_proxy(const config::Node& node,
+                                                      const ParseContext& context);
 
 }  // namespace pillion::core

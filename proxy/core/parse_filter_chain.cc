@@ -16,13 +16,15 @@ constexpr std::string_view kManager =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 constexpr std::string_view kTcpProxy = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 constexpr std::string_view kTls = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
-constexpr std::string_view kRawBuffer = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+constexpr std::string_view kRawBuffer =
+    "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 
 void parse_terminal(FilterChain& chain, const Node& list, const ParseContext& context) {
   bool is_ended = false;
   for (const Node item : list.items()) {
     if (is_ended) item.error("comes after the filter that ends the chain");
-    const auto [type, node] = parse_extension(item, ExtensionPoint::kNetworkFilter, {kManager, kTcpProxy});
+    const auto [type, node] =
+        parse_extension(item, ExtensionPoint::kNetworkFilter, {kManager, kTcpProxy});
     item.reject_unknown_keys();
     if (is_ended || type.empty()) continue;
     is_ended = true;
@@ -40,7 +42,8 @@ void parse_terminal(FilterChain& chain, const Node& list, const ParseContext& co
 // Offering h2 to clients would make them speak it.
 void withhold_http2(tls::ContextConfig& config, const Node& context) {
   if (std::erase(config.alpn, "h2") == 0) return;
-  context["common_tls_context"]["alpn_protocols"].warn(str("h2 is not offered to clients: ", kHttp2Later));
+  context["common_tls_context"]["alpn_protocols"].warn(
+      str("h2 is not offered to clients: ", kHttp2Later));
 }
 
 std::shared_ptr<const tls::Context> make_tls(const Node& node, bool is_http) {
@@ -56,7 +59,8 @@ std::shared_ptr<const tls::Context> make_tls(const Node& node, bool is_http) {
 
 std::shared_ptr<const tls::Context> parse_transport_socket(const Node& item, bool is_http) {
   if (item.is_missing()) return nullptr;
-  const auto [type, node] = parse_extension(item, ExtensionPoint::kTransportSocket, {kTls, kRawBuffer});
+  const auto [type, node] =
+      parse_extension(item, ExtensionPoint::kTransportSocket, {kTls, kRawBuffer});
   item.reject_unknown_keys();
   if (type == kTls) return make_tls(node, is_http);
   if (type == kRawBuffer) node.reject_unknown_keys();
@@ -67,7 +71,8 @@ std::shared_ptr<const tls::Context> parse_transport_socket(const Node& item, boo
 // included, may change between two requests.
 uint64_t terminal_hash(const FilterChain& chain) {
   const auto combine = [&chain](uint64_t codec, const std::string& stat_prefix) {
-    return combine_hashes(chain.terminal.index(), combine_hashes(codec, std::hash<std::string>{}(stat_prefix)));
+    return combine_hashes(chain.terminal.index(),
+                          combine_hashes(codec, std::hash<std::string>{}(stat_prefix)));
   };
   if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain.terminal)) {
     return combine(static_cast<uint64_t>((*hcm)->codec), (*hcm)->stat_prefix);
@@ -88,14 +93,16 @@ void set_hashes(FilterChain& chain, const Node& node) {
 
 }  // namespace
 
-std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node, const ParseContext& context) {
+std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node,
+                                                      const ParseContext& context) {
   auto chain = std::make_shared<FilterChain>();
   chain->name = node["name"].as_string_or("");
   chain->match = parse_chain_match(node["filter_chain_match"]);
   parse_terminal(*chain, node["filters"], context);
   const bool is_http = std::holds_alternative<std::shared_ptr<const HcmConfig>>(chain->terminal);
   chain->tls = parse_transport_socket(node["transport_socket"], is_http);
-  chain->transport_socket_connect_timeout = node["transport_socket_connect_timeout"].as_duration_or(Duration{});
+  chain->transport_socket_connect_timeout =
+      node["transport_socket_connect_timeout"].as_duration_or(Duration{});
   set_hashes(*chain, node);
   node.ignore({"metadata"});  // only labels
   refuse_true(node, {"use_proxy_proto"});

@@ -13,24 +13,31 @@ using config::EnumRow;
 using config::Node;
 using config::Unknown;
 
-constexpr EnumRow kCodecs[] = {
-    {"AUTO", 0}, {"HTTP1", 1}, {"HTTP2", 2, kHttp2Later}, {"HTTP3", 3, "HTTP/3 comes with a later version"}};
-constexpr EnumRow kServerHeaders[] = {{"OVERWRITE", 0}, {"APPEND_IF_ABSENT", 1}, {"PASS_THROUGH", 2}};
+constexpr EnumRow kCodecs[] = {{"AUTO", 0},
+                               {"HTTP1", 1},
+                               {"HTTP2", 2, kHttp2Later},
+                               {"HTTP3", 3, "HTTP/3 comes with a later version"}};
+constexpr EnumRow kServerHeaders[] = {
+    {"OVERWRITE", 0}, {"APPEND_IF_ABSENT", 1}, {"PASS_THROUGH", 2}};
 
 // rds and scoped_routes leave an empty table behind their error.
-std::shared_ptr<const route::RouteTable> parse_routes(const Node& node, const ParseContext& context) {
+std::shared_ptr<const route::RouteTable> parse_routes(const Node& node,
+                                                      const ParseContext& context) {
   (void)node.one_of({"route_config", "rds", "scoped_routes"});
   node.unsupported({"rds", "scoped_routes"}, kLater, Unknown::kAlwaysError);
-  return route::parse_route_table(node["route_config"], {&context.services.header_formats(), &context.clusters});
+  return route::parse_route_table(node["route_config"],
+                                  {&context.services.header_formats(), &context.clusters});
 }
 
 void parse_times(HcmConfig& out, const Node& node) {
   out.stream_idle_timeout = node["stream_idle_timeout"].as_duration_or(out.stream_idle_timeout);
   out.head_limits.flush_time = node["stream_flush_timeout"].as_duration_or(out.stream_idle_timeout);
   out.request_timeout = node["request_timeout"].as_duration_or(out.request_timeout);
-  out.request_headers_timeout = node["request_headers_timeout"].as_duration_or(out.request_headers_timeout);
+  out.request_headers_timeout =
+      node["request_headers_timeout"].as_duration_or(out.request_headers_timeout);
   out.drain_timeout = node["drain_timeout"].as_duration_or(out.drain_timeout);
-  out.head_limits.linger_time = node["delayed_close_timeout"].as_duration_or(out.head_limits.linger_time);
+  out.head_limits.linger_time =
+      node["delayed_close_timeout"].as_duration_or(out.head_limits.linger_time);
   node.unsupported({"drain_timeout_jitter"}, kLater);
 }
 
@@ -50,7 +57,8 @@ void parse_upgrades(HcmConfig& out, const Node& list) {
 }
 
 void parse_responses(HcmConfig& out, const Node& node, const ParseContext& context) {
-  out.server_header = node["server_header_transformation"].as_enum_or(out.server_header, kServerHeaders);
+  out.server_header =
+      node["server_header_transformation"].as_enum_or(out.server_header, kServerHeaders);
   out.server_name = header_text(node["server_name"], out.server_name);
   out.via = header_text(node["via"], "");
   out.proxy_100_continue = node["proxy_100_continue"].as_bool_or(false);
@@ -63,7 +71,8 @@ void parse_logs(HcmConfig& out, const Node& node, const ParseContext& context) {
   out.access_logs = context.services.access_logs(node["access_log"]);
   const Node options = node["access_log_options"];
   options.unsupported({"access_log_flush_interval"}, kLater);
-  refuse_true(options, {"flush_access_log_on_new_request", "flush_log_on_tunnel_successfully_established"});
+  refuse_true(options,
+              {"flush_access_log_on_new_request", "flush_log_on_tunnel_successfully_established"});
   options.reject_unknown_keys();
   node.unsupported({"access_log_flush_interval"}, kLater);
   refuse_true(node, {"flush_access_log_on_new_request"});
@@ -85,7 +94,8 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   parse_http_filters(*out, node["http_filters"]);
   parse_logs(*out, node, context);
   out->hash = config::hash_value(node);
-  node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater, Unknown::kAlwaysError);
+  node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,
+                   Unknown::kAlwaysError);
   node.unsupported({"tracing"}, kLater);
   node.reject_unknown_keys();
   return out;

@@ -15,7 +15,8 @@ void parse_router(HcmConfig& out, const Node& node) {
   // there are none of.
   node.ignore({"dynamic_stats", "start_child_span", "suppress_grpc_request_failure_code_stats"});
   refuse_true(node, {"reject_connect_request_early_data"});
-  node.unsupported({"strict_check_headers", "upstream_http_filters"}, kLater, config::Unknown::kAlwaysError);
+  node.unsupported({"strict_check_headers", "upstream_http_filters"}, kLater,
+                   config::Unknown::kAlwaysError);
   node.unsupported({"upstream_log", "upstream_log_options"}, kLater);
   node.reject_unknown_keys();
 }
@@ -30,7 +31,8 @@ void parse_http_filters(HcmConfig& out, const Node& list) {
     if (type == kRouter) {
       parse_router(out, node);
       has_router = true;
-      if (item["disabled"].as_bool_or(false)) item["disabled"].error("the router cannot be disabled");
+      if (item["disabled"].as_bool_or(false))
+        item["disabled"].error("the router cannot be disabled");
     }
     // A filter that we lack was refused, optional or not: it may guard something.
     item.ignore({"disabled", "is_optional"});

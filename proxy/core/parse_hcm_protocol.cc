@@ -1,4 +1,5 @@
-// The codec's part of an HttpConnectionManager: limits and liberties of HTTP/1, times of connections.
+// The codec's part of an HttpConnectionManager: limits and liberties of HTTP/1, times of
+// connections.
 #include "proxy/base/str.h"
 #include "proxy/core/parse_parts.h"
 
@@ -14,11 +15,13 @@ constexpr EnumRow kUnderscores[] = {{"ALLOW", 0}, {"REJECT_REQUEST", 1}, {"DROP_
 // common_http_protocol_options (HttpProtocolOptions).
 void parse_common(HcmConfig& out, const Node& node) {
   out.idle_timeout = node["idle_timeout"].as_duration_or(out.idle_timeout);
-  out.max_connection_duration = node["max_connection_duration"].as_duration_or(out.max_connection_duration);
+  out.max_connection_duration =
+      node["max_connection_duration"].as_duration_or(out.max_connection_duration);
   out.max_stream_duration = node["max_stream_duration"].as_duration_or(out.max_stream_duration);
   out.max_requests_per_connection = node["max_requests_per_connection"].as_u32_or(0);
   out.head_limits.max_fields = node["max_headers_count"].as_u32_or(out.head_limits.max_fields, 1);
-  out.underscores = node["headers_with_underscores_action"].as_enum_or(Underscores::kAllow, kUnderscores);
+  out.underscores =
+      node["headers_with_underscores_action"].as_enum_or(Underscores::kAllow, kUnderscores);
   node.ignore({"max_response_headers_kb"});  // of upstreams: it counts in a cluster's options
   node.unsupported({"max_connection_duration_jitter"}, kLater);
   node.reject_unknown_keys();
@@ -34,12 +37,14 @@ void parse_http1(HcmConfig& out, const Node& node) {
   if (!trailers.as_bool_or(true)) trailers.warn("has no effect: trailers are always forwarded");
   if (node["allow_chunked_length"].as_bool_or(false)) {
     node["allow_chunked_length"].error(
-        "a message with Content-Length and Transfer-Encoding is always refused: two opinions on where it ends are how "
+        "a message with Content-Length and Transfer-Encoding is always refused: two opinions on "
+        "where it ends are how "
         "requests are smuggled");
   }
   // Of requests that we send, and of the choice between Envoy's two parsers; ours takes any method.
   node.ignore({"send_fully_qualified_url", "use_balsa_parser", "allow_custom_methods"});
-  refuse_true(node, {"override_stream_error_on_invalid_http_message"}, "the connection always ends then");
+  refuse_true(node, {"override_stream_error_on_invalid_http_message"},
+              "the connection always ends then");
   node.unsupported({"header_key_format"}, "names of header fields are sent in lower case");
   node.unsupported({"ignore_http_11_upgrade"}, kLater, Unknown::kAlwaysError);
   node.reject_unknown_keys();
@@ -61,7 +66,8 @@ void parse_protocol_options(HcmConfig& out, const Node& hcm) {
   warn_of_newer_codecs(hcm);
   out.head_limits.max_bytes = 1024 * hcm["max_request_headers_kb"].as_u32_or(60, 1, 8192);
   out.head_limits.max_line = out.head_limits.max_bytes;
-  hcm.ignore({"http1_safe_max_connection_duration"});  // connections always end between two requests
+  hcm.ignore(
+      {"http1_safe_max_connection_duration"});  // connections always end between two requests
   refuse_true(hcm, {"stream_error_on_invalid_http_message"}, "the connection always ends then");
 }
 

@@ -31,7 +31,8 @@ void parse_client_cert(HcmConfig& out, const Node& hcm) {
 void parse_request_id(HcmConfig& out, const Node& hcm) {
   out.generate_request_id = hcm["generate_request_id"].as_bool_or(true);
   out.preserve_external_request_id = hcm["preserve_external_request_id"].as_bool_or(false);
-  out.always_set_request_id_in_response = hcm["always_set_request_id_in_response"].as_bool_or(false);
+  out.always_set_request_id_in_response =
+      hcm["always_set_request_id_in_response"].as_bool_or(false);
   const Node extension = hcm["request_id_extension"];
   if (extension.is_missing()) return;
   const auto [type, node] = extension["typed_config"].typed_config();
@@ -49,7 +50,8 @@ void parse_host(HcmConfig& out, const Node& hcm) {
   out.strip_any_host_port = hcm["strip_any_host_port"].as_bool_or(false);
   out.strip_trailing_host_dot = hcm["strip_trailing_host_dot"].as_bool_or(false);
   if (out.strip_any_host_port && out.strip_matching_host_port) {
-    hcm["strip_any_host_port"].error("only one of strip_matching_host_port and strip_any_host_port may be true");
+    hcm["strip_any_host_port"].error(
+        "only one of strip_matching_host_port and strip_any_host_port may be true");
   }
 }
 
@@ -65,9 +67,10 @@ void parse_request_headers(HcmConfig& out, const Node& hcm) {
   parse_host(out, hcm);
   hcm.ignore({"add_proxy_protocol_connection_state"});  // there is none
   refuse_true(hcm, {"add_user_agent", "represent_ipv4_remote_address_as_ipv4_mapped_ipv6"});
-  hcm.unsupported({"internal_address_config", "original_ip_detection_extensions", "early_header_mutation_extensions",
-                   "scheme_header_transformation", "forward_proto_config"},
-                  kLater, Unknown::kAlwaysError);
+  hcm.unsupported(
+      {"internal_address_config", "original_ip_detection_extensions",
+       "early_header_mutation_extensions", "scheme_header_transformation", "forward_proto_config"},
+      kLater, Unknown::kAlwaysError);
 }
 
 }  // namespace pillion::core

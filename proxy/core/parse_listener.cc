@@ -1,8 +1,7 @@
-#include "proxy/core/parse.h"
-
 #include <algorithm>
 
 #include "proxy/config/value_hash.h"
+#include "proxy/core/parse.h"
 #include "proxy/core/parse_parts.h"
 #include "proxy/io/parse_address.h"
 
@@ -28,17 +27,20 @@ void parse_socket(ListenerConfig& out, const Node& node) {
   options.transparent = node["transparent"].as_bool_or(false);
   options.freebind = node["freebind"].as_bool_or(false);
   out.bind_to_port = node["bind_to_port"].as_bool_or(true);
-  if (node["tcp_fast_open_queue_length"].as_u32_or(0) != 0) node.unsupported({"tcp_fast_open_queue_length"}, kLater);
+  if (node["tcp_fast_open_queue_length"].as_u32_or(0) != 0)
+    node.unsupported({"tcp_fast_open_queue_length"}, kLater);
   refuse_true(node, {"enable_mptcp"});
-  node.unsupported({"additional_addresses", "socket_options", "tcp_keepalive", "udp_listener_config", "api_listener",
-                    "internal_listener", "deprecated_v1", "connection_balance_config"},
-                   kLater);
+  node.unsupported(
+      {"additional_addresses", "socket_options", "tcp_keepalive", "udp_listener_config",
+       "api_listener", "internal_listener", "deprecated_v1", "connection_balance_config"},
+      kLater);
 }
 
 // Names in counters cannot have the ':' of an address.
 std::string stat_name_of(const ListenerConfig& listener, const Node& node) {
   std::string name = node["stat_prefix"].as_string_or("");
-  if (name.empty() && listener.address.kind() == io::Address::Kind::kUnix) name = listener.address.path();
+  if (name.empty() && listener.address.kind() == io::Address::Kind::kUnix)
+    name = listener.address.path();
   if (name.empty()) name = listener.address.to_string();
   std::replace(name.begin(), name.end(), ':', '_');
   return name;
@@ -60,15 +62,17 @@ void parse_chains(ListenerConfig& out, const Node& node, const ParseContext& con
   const bool is_missing = list.is_missing() || (list.is_sequence() && list.size() == 0);
   if (is_missing && !out.default_chain) list.error("expected at least one filter chain");
   // As Envoy does: without it these chains would never be chosen.
-  out.tls_inspector |= std::any_of(out.chains.begin(), out.chains.end(),
-                                   [](const auto& chain) { return needs_tls_inspector(chain->match); });
+  out.tls_inspector |= std::any_of(out.chains.begin(), out.chains.end(), [](const auto& chain) {
+    return needs_tls_inspector(chain->match);
+  });
 }
 
 void set_hashes(ListenerConfig& out, const Node& node) {
   const io::ListenOptions& options = out.options;
   out.socket_hash = out.address.hash();
-  for (const uint64_t value : {uint64_t(options.backlog), uint64_t{options.reuse_port}, uint64_t{options.transparent},
-                               uint64_t{options.freebind}, uint64_t{options.unix_mode}, uint64_t{out.bind_to_port}}) {
+  for (const uint64_t value :
+       {uint64_t(options.backlog), uint64_t{options.reuse_port}, uint64_t{options.transparent},
+        uint64_t{options.freebind}, uint64_t{options.unix_mode}, uint64_t{out.bind_to_port}}) {
     out.socket_hash = combine_hashes(out.socket_hash, value);
   }
   out.hash = config::hash_value(node);
@@ -79,7 +83,8 @@ void set_hashes(ListenerConfig& out, const Node& node) {
 
 }  // namespace
 
-std::shared_ptr<const ListenerConfig> parse_listener(const Node& node, const ParseContext& context) {
+std::shared_ptr<const ListenerConfig> parse_listener(const Node& node,
+                                                     const ParseContext& context) {
   auto out = std::make_shared<ListenerConfig>();
   using Direction = ListenerConfig::Direction;
   parse_socket(*out, node);
@@ -89,8 +94,10 @@ std::shared_ptr<const ListenerConfig> parse_listener(const Node& node, const Par
   parse_listener_filters(*out, node["listener_filters"]);
   parse_chains(*out, node, context);
   out->use_original_dst = node["use_original_dst"].as_bool_or(false);
-  out->listener_filters_timeout = node["listener_filters_timeout"].as_duration_or(out->listener_filters_timeout);
-  out->continue_on_listener_filters_timeout = node["continue_on_listener_filters_timeout"].as_bool_or(false);
+  out->listener_filters_timeout =
+      node["listener_filters_timeout"].as_duration_or(out->listener_filters_timeout);
+  out->continue_on_listener_filters_timeout =
+      node["continue_on_listener_filters_timeout"].as_bool_or(false);
   out->per_connection_buffer_limit =
       node["per_connection_buffer_limit_bytes"].as_u32_or(out->per_connection_buffer_limit);
   out->max_accepts_per_event =

@@ -19,16 +19,31 @@ struct Point {
   Names of_envoy;           // the names that follow it in Envoy v3
 };
 
-constexpr std::string_view kListenerFilters[] = {"dynamic_modules", "http_inspector", "local_ratelimit", "original_dst",
-                                                 "original_src",    "proxy_protocol", "tls_inspector"};
+constexpr std::string_view kListenerFilters[] = {
+    "dynamic_modules", "http_inspector", "local_ratelimit", "original_dst",
+    "original_src",    "proxy_protocol", "tls_inspector"};
 
-constexpr std::string_view kNetworkFilters[] = {
-    "connection_limit", "direct_response", "dubbo_proxy",     "dynamic_modules",
-    "echo",             "ext_authz",       "ext_proc",        "generic_proxy",
-    "geoip",            "local_ratelimit", "mongo_proxy",     "ratelimit",
-    "rbac",             "redis_proxy",     "reverse_tunnel",  "set_filter_state",
-    "sni_cluster",      "thrift_proxy",    "zookeeper_proxy", "sni_dynamic_forward_proxy",
-    "wasm"};
+constexpr std::string_view kNetworkFilters[] = {"connection_limit",
+                                                "direct_response",
+                                                "dubbo_proxy",
+                                                "dynamic_modules",
+                                                "echo",
+                                                "ext_authz",
+                                                "ext_proc",
+                                                "generic_proxy",
+                                                "geoip",
+                                                "local_ratelimit",
+                                                "mongo_proxy",
+                                                "ratelimit",
+                                                "rbac",
+                                                "redis_proxy",
+                                                "reverse_tunnel",
+                                                "set_filter_state",
+                                                "sni_cluster",
+                                                "thrift_proxy",
+                                                "zookeeper_proxy",
+                                                "sni_dynamic_forward_proxy",
+                                                "wasm"};
 
 constexpr std::string_view kHttpFilters[] = {"adaptive_concurrency",
                                              "admission_control",
@@ -94,8 +109,9 @@ constexpr std::string_view kHttpFilters[] = {"adaptive_concurrency",
                                              "upstream_codec",
                                              "wasm"};
 
-constexpr std::string_view kTransportSockets[] = {"alts", "http_11_proxy", "internal_upstream", "proxy_protocol", "quic",
-                                                  "s2a",  "starttls",      "tap",               "tcp_stats"};
+constexpr std::string_view kTransportSockets[] = {
+    "alts",     "http_11_proxy", "internal_upstream", "proxy_protocol", "quic", "s2a",
+    "starttls", "tap",           "tcp_stats"};
 
 // In the order of ExtensionPoint.
 constexpr Point kPoints[] = {
@@ -125,7 +141,8 @@ config::TypedConfig parse_extension(const Node& item, ExtensionPoint point,
   if (std::find(supported.begin(), supported.end(), config.type) != supported.end()) return config;
   const Point& p = kPoints[static_cast<size_t>(point)];
   if (is_of_envoy(config.type, p)) {
-    any.error(str(p.what, " \"", config.type, "\" is known to Envoy v3 but not supported by Pillion yet (", kLater, ')'));
+    any.error(str(p.what, " \"", config.type,
+                  "\" is known to Envoy v3 but not supported by Pillion yet (", kLater, ')'));
   } else {
     any.error(str("unknown ", p.what, " \"", config::printable(config.type), '"',
                   config::did_you_mean(config.type, Names(supported.begin(), supported.size()))));
@@ -133,7 +150,8 @@ config::TypedConfig parse_extension(const Node& item, ExtensionPoint point,
   return {};
 }
 
-void refuse_true(const Node& node, std::initializer_list<std::string_view> keys, std::string_view reason) {
+void refuse_true(const Node& node, std::initializer_list<std::string_view> keys,
+                 std::string_view reason) {
   for (const std::string_view key : keys) {
     if (node[key].as_bool_or(false)) node.unsupported({key}, reason);
   }
@@ -147,8 +165,11 @@ std::string lower_text(const Node& node) {
 
 std::string header_text(const Node& node, std::string_view fallback) {
   std::string text = node.as_string_or("");
-  const auto is_bad = [](char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f; };
-  if (std::any_of(text.begin(), text.end(), is_bad)) node.expected("a text without control characters");
+  const auto is_bad = [](char c) {
+    return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;
+  };
+  if (std::any_of(text.begin(), text.end(), is_bad))
+    node.expected("a text without control characters");
   return text.empty() ? std::string(fallback) : text;
 }
 

@@ -15,11 +15,16 @@ inline constexpr std::string_view kLater = "comes with a later version";
 inline constexpr std::string_view kHttp2Later = "HTTP/2 comes with a later version";
 
 // Where Envoy takes extensions: what their types begin with, and what messages call them.
-enum class ExtensionPoint : uint8_t { kListenerFilter, kNetworkFilter, kHttpFilter, kTransportSocket };
+enum class ExtensionPoint : uint8_t {
+  kListenerFilter,
+  kNetworkFilter,
+  kHttpFilter,
+  kTransportSocket
+};
 
-// `{ name, typed_config }`.  A type that is not one of `supported` is refused, by name if Envoy has it,
-// and the result's type is then empty.  Skipping a filter may open a door, so this is always an error.
-// The caller closes `item`.
+// `{ name, typed_config }`.  A type that is not one of `supported` is refused, by name if Envoy has
+// it, and the result's type is then empty.  Skipping a filter may open a door, so this is always an
+// error. The caller closes `item`.
 config::TypedConfig parse_extension(const config::Node& item, ExtensionPoint point,
                                     std::initializer_list<std::string_view> supported);
 
@@ -32,12 +37,14 @@ std::string lower_text(const config::Node& node);
 std::string header_text(const config::Node& node, std::string_view fallback);
 
 FilterChainMatch parse_chain_match(const config::Node& node);
-// An error on each of `chains` (in the order of the list `nodes`) that could match the same connection,
-// equally well, as one before it.
-void refuse_equal_matches(const std::vector<std::shared_ptr<const FilterChain>>& chains, const config::Node& nodes);
+// An error on each of `chains` (in the order of the list `nodes`) that could match the same
+// connection, equally well, as one before it.
+void refuse_equal_matches(const std::vector<std::shared_ptr<const FilterChain>>& chains,
+                          const config::Node& nodes);
 void parse_listener_filters(ListenerConfig& out, const config::Node& list);
 // FilterChain.  Never null.
-std::shared_ptr<const FilterChain> parse_filter_chain(const config::Node& node, const ParseContext& context);
+std::shared_ptr<const FilterChain> parse_filter_chain(const config::Node& node,
+                                                      const ParseContext& context);
 
 // Parts of an HttpConnectionManager.
 void parse_http_filters(HcmConfig& out, const config::Node& list);

@@ -14,19 +14,28 @@ using http::HeaderId;
 
 // Fields that steer the proxy and only its own mesh may send (envoy.md 2.1, rule 10).
 constexpr HeaderId kInternalOnly[] = {
-    HeaderId::kXEnvoyRetriableStatusCodes,      HeaderId::kXEnvoyRetriableHeaderNames,
-    HeaderId::kXEnvoyRetryOn,                   HeaderId::kXEnvoyRetryGrpcOn,
-    HeaderId::kXEnvoyMaxRetries,                HeaderId::kXEnvoyUpstreamAltStatName,
-    HeaderId::kXEnvoyUpstreamRqTimeoutMs,       HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
-    HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse, HeaderId::kXEnvoyExpectedRqTimeoutMs,
-    HeaderId::kXEnvoyForceTrace,                HeaderId::kXEnvoyIpTags,
-    HeaderId::kXEnvoyOriginalUrl,               HeaderId::kXEnvoyOriginalPath,
-    HeaderId::kXEnvoyOriginalHost,              HeaderId::kXEnvoyHedgeOnPerTryTimeout,
+    HeaderId::kXEnvoyRetriableStatusCodes,
+    HeaderId::kXEnvoyRetriableHeaderNames,
+    HeaderId::kXEnvoyRetryOn,
+    HeaderId::kXEnvoyRetryGrpcOn,
+    HeaderId::kXEnvoyMaxRetries,
+    HeaderId::kXEnvoyUpstreamAltStatName,
+    HeaderId::kXEnvoyUpstreamRqTimeoutMs,
+    HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
+    HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse,
+    HeaderId::kXEnvoyExpectedRqTimeoutMs,
+    HeaderId::kXEnvoyForceTrace,
+    HeaderId::kXEnvoyIpTags,
+    HeaderId::kXEnvoyOriginalUrl,
+    HeaderId::kXEnvoyOriginalPath,
+    HeaderId::kXEnvoyOriginalHost,
+    HeaderId::kXEnvoyHedgeOnPerTryTimeout,
     HeaderId::kXEnvoyInternal,
 };
 // With use_remote_address the peer is the outside world, which may not name services either.
-constexpr HeaderId kEdgeOnly[] = {HeaderId::kXEnvoyDecoratorOperation, HeaderId::kXEnvoyDownstreamServiceCluster,
-                                  HeaderId::kXEnvoyDownstreamServiceNode, HeaderId::kXEnvoyExternalAddress};
+constexpr HeaderId kEdgeOnly[] = {
+    HeaderId::kXEnvoyDecoratorOperation, HeaderId::kXEnvoyDownstreamServiceCluster,
+    HeaderId::kXEnvoyDownstreamServiceNode, HeaderId::kXEnvoyExternalAddress};
 
 constexpr bool is_envoy_control(HeaderId id, bool edge) {
   for (HeaderId other : kInternalOnly) {
@@ -43,7 +52,8 @@ constexpr size_t kIds = static_cast<size_t>(HeaderId::kCount);
 template <bool kEdge>
 constexpr auto kStripTable = [] {
   std::array<bool, 256> table{};
-  for (size_t id = 0; id < kIds; ++id) table[id] = is_envoy_control(static_cast<HeaderId>(id), kEdge);
+  for (size_t id = 0; id < kIds; ++id)
+    table[id] = is_envoy_control(static_cast<HeaderId>(id), kEdge);
   return table;
 }();
 
@@ -59,17 +69,22 @@ void strip_control_fields(http::Headers& headers, bool edge) {
 std::string_view without_port(std::string_view authority, std::string_view* port) {
   const size_t bracket = authority.rfind(']');
   const size_t colon = authority.rfind(':');
-  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket)) return authority;
+  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket))
+    return authority;
   *port = authority.substr(colon + 1);
   return authority.substr(0, colon);
 }
 
-void normalize_host(http::RequestHead& head, const HcmConfig& config, const ConnectionInfo& connection) {
+void normalize_host(http::RequestHead& head, const HcmConfig& config,
+                    const ConnectionInfo& connection) {
   if (config.strip_any_host_port || config.strip_matching_host_port) {
     std::string_view port;
     const std::string_view host = without_port(head.authority, &port);
     char local[8];
-    const std::string_view local_port(local, static_cast<size_t>(std::to_chars(local, local + sizeof local, connection.local.port()).ptr - local));
+    const std::string_view local_port(
+        local,
+        static_cast<size_t>(
+            std::to_chars(local, local + sizeof local, connection.local.port()).ptr - local));
     if (config.strip_any_host_port || port == local_port) head.authority = host;
   }
   if (config.strip_trailing_host_dot) {
@@ -82,7 +97,8 @@ void normalize_host(http::RequestHead& head, const HcmConfig& config, const Conn
   }
 }
 
-void add_forwarded(http::RequestHead& head, const HcmConfig& config, const ConnectionInfo& connection) {
+void add_forwarded(http::RequestHead& head, const HcmConfig& config,
+                   const ConnectionInfo& connection) {
   http::Headers& headers = head.headers;
   const std::string_view scheme = connection.identity != nullptr ? "https" : "http";
   if (config.use_remote_address) {
@@ -115,7 +131,8 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config, const Conne
 void add_via(http::Headers& headers, std::string_view via) {
   if (via.empty()) return;
   const std::string_view before = headers.get(HeaderId::kVia);
-  headers.set(HeaderId::kVia, before.empty() ? via : route::join(headers.arena(), {before, ", ", via}));
+  headers.set(HeaderId::kVia,
+              before.empty() ? via : route::join(headers.arena(), {before, ", ", via}));
 }
 
 void set_request_id(http::RequestHead& head, const HcmConfig& config, Rng& rng) {
@@ -133,8 +150,8 @@ void set_request_id(http::RequestHead& head, const HcmConfig& config, Rng& rng) 
 void write_uuid(char* out, Rng& rng) noexcept {
   constexpr char kHex[] = "0123456789abcdef";
   uint64_t words[2] = {rng.next(), rng.next()};
-  words[0] = (words[0] & ~uint64_t{0xf000}) | 0x4000;                    // version 4
-  words[1] = (words[1] & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);    // variant
+  words[0] = (words[0] & ~uint64_t{0xf000}) | 0x4000;                  // version 4
+  words[1] = (words[1] & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);  // variant
   int at = 0;
   for (int i = 0; i < 32; ++i) {
     if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
@@ -142,7 +159,8 @@ void write_uuid(char* out, Rng& rng) noexcept {
   }
 }
 
-void prepare_request(http::RequestHead& head, const HcmConfig& config, const ConnectionInfo& connection, Rng& rng) {
+void prepare_request(http::RequestHead& head, const HcmConfig& config,
+                     const ConnectionInfo& connection, Rng& rng) {
   strip_control_fields(head.headers, config.use_remote_address);
   normalize_host(head, config, connection);
   add_forwarded(head, config, connection);
@@ -155,14 +173,16 @@ io::Address forwarded_client(const http::Headers& headers, const HcmConfig& conf
   if (config.use_remote_address && config.xff_num_trusted_hops == 0) return {};
   std::string_view list = headers.get(HeaderId::kXForwardedFor);
   // Counted from the right: the nearest proxy wrote last.
-  const uint32_t skipped = config.use_remote_address ? config.xff_num_trusted_hops - 1 : config.xff_num_trusted_hops;
+  const uint32_t skipped =
+      config.use_remote_address ? config.xff_num_trusted_hops - 1 : config.xff_num_trusted_hops;
   for (uint32_t i = 0; i < skipped; ++i) {
     const size_t comma = list.rfind(',');
     if (comma == std::string_view::npos) return {};
     list = list.substr(0, comma);
   }
   const size_t comma = list.rfind(',');
-  const std::string_view text = trim(comma == std::string_view::npos ? list : list.substr(comma + 1));
+  const std::string_view text =
+      trim(comma == std::string_view::npos ? list : list.substr(comma + 1));
   if (text.empty()) return {};
   const Result<io::Address> address = io::Address::parse_ip(text, 0);
   return address ? *address : io::Address{};
@@ -183,8 +203,8 @@ bool apply_underscores(http::Headers& headers, Underscores action, stats::Http1S
   return true;
 }
 
-void prepare_response(http::ResponseHead& head, const HcmConfig& config, std::string_view request_id,
-                      std::string_view date) {
+void prepare_response(http::ResponseHead& head, const HcmConfig& config,
+                      std::string_view request_id, std::string_view date) {
   http::Headers& headers = head.headers;
   switch (config.server_header) {
     case ServerHeader::kOverwrite:

@@ -27,7 +27,11 @@ void Stream::operator delete(void* memory) noexcept { free_streams.give(memory);
 
 Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner,
                http::DownstreamStream& downstream)
-    : worker_(worker), config_(config), owner_(owner), downstream_(&downstream), request_(arena_),
+    : worker_(worker),
+      config_(config),
+      owner_(owner),
+      downstream_(&downstream),
+      request_(arena_),
       read_limit_(io::Loop::kScratchBytes) {
   worker.memory.stream_began();
   info_.connection = &owner.connection_info();
@@ -44,7 +48,8 @@ Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owne
 }
 
 void Stream::arm_duration(Duration limit) {
-  auto* timer = arena_.create<io::Timer>(io::Timer::call<&Stream::on_duration_timeout, Stream>(), this);
+  auto* timer =
+      arena_.create<io::Timer>(io::Timer::call<&Stream::on_duration_timeout, Stream>(), this);
   worker_.loop.arm(*timer, limit);
 }
 
@@ -87,7 +92,8 @@ bool Stream::prepare(bool) {
   if (const io::Address client = forwarded_client(request_.headers, config_); client.is_ip()) {
     auto* connection = arena_.create<ConnectionInfo>(*info_.connection);
     if (connection->direct == nullptr) {
-      connection->direct = arena_.create<ConnectionInfo::Direct>(connection->remote, connection->local);
+      connection->direct =
+          arena_.create<ConnectionInfo::Direct>(connection->remote, connection->local);
     }
     connection->remote = client;
     info_.connection = connection;
@@ -147,7 +153,8 @@ void Stream::start_attempt() {
   info_.upstream.host_name = host->hostname();
   info_.upstream.transport_failure = {};
   info_.times.us_cx_begin = worker_.loop.now();
-  route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1, !config_.suppress_envoy_headers);
+  route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1,
+                      !config_.suppress_envoy_headers);
   announce_timeout();
   response_state_ = ResponseState::kWaiting;
   http::H1ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
@@ -164,7 +171,8 @@ void Stream::on_pool_ready(http::H1ClientConnection& connection) {
   upstream_ = &connection.begin(*this);
   host_->on_request_start();
   send_continue();
-  const bool end = request_state_ == RequestState::kDone && body_.empty() && request_trailers_ == nullptr;
+  const bool end =
+      request_state_ == RequestState::kDone && body_.empty() && request_trailers_ == nullptr;
   sent_any_ = true;
   info_.times.us_tx_begin = info_.times.us_ready;
   upstream_->send_head(request_, end);
@@ -182,7 +190,8 @@ void Stream::send_held_body() {
   if (keep_body_) {
     const int count = body_.iovecs(pieces, 8);
     for (int i = 0; i < count; ++i) {
-      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len}, false);
+      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len},
+                           false);
     }
     worker_.batch.flush();
     return;
@@ -191,7 +200,8 @@ void Stream::send_held_body() {
     const int count = body_.iovecs(pieces, 8);
     size_t n = 0;
     for (int i = 0; i < count; ++i) {
-      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len}, false);
+      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len},
+                           false);
       n += pieces[i].iov_len;
     }
     worker_.batch.flush();  // the slabs go away
@@ -292,7 +302,9 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   if (head.framing != http::Framing::kLength || head.content_length > io::Loop::kScratchBytes) {
     read_limit_ = kCautiousRead;
   }
-  const bool switched = tunnel_ && (head.status == 101 || (request_.method == http::Method::kConnect && head.status / 100 == 2));
+  const bool switched =
+      tunnel_ &&
+      (head.status == 101 || (request_.method == http::Method::kConnect && head.status / 100 == 2));
   if (switched) {
     owner_.begin_tunnel();
     phase_timer_.cancel();

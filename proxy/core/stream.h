@@ -1,9 +1,9 @@
 #pragma once
 // Stream: one HTTP exchange, from the first byte of the request to the end of both directions.
 //
-// Owned by its HttpConnection, which passes it to Loop::delete_later when on_stream_done was called.
-// Talks to the client through a DownstreamStream and to each attempt through an UpstreamStream;
-// knows no codec and no socket.
+// Owned by its HttpConnection, which passes it to Loop::delete_later when on_stream_done was
+// called. Talks to the client through a DownstreamStream and to each attempt through an
+// UpstreamStream; knows no codec and no socket.
 //
 // The life of a request, one function a phase, in the order of stream.cc:
 //
@@ -39,7 +39,8 @@ class StreamOwner {
   virtual stats::HttpStats& http_stats() = 0;
   virtual stats::ListenerHttpStats& listener_http_stats() = 0;
   virtual stats::Http1Stats& codec_stats() = 0;
-  // Of the stream, framing included.  Received: a pipelined request that came with it is counted here.
+  // Of the stream, framing included.  Received: a pipelined request that came with it is counted
+  // here.
   virtual uint64_t wire_bytes_received() const = 0;
   virtual uint64_t wire_bytes_sent() const = 0;
   // The next response head announces the end of the connection.
@@ -58,7 +59,8 @@ class Stream final : public io::Deferred,
                      private io::ReadyTask {
  public:
   // All references outlive the stream; `config` is pinned by the owner's filter chain.
-  Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner, http::DownstreamStream& downstream);
+  Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner,
+         http::DownstreamStream& downstream);
   ~Stream() override;
   static void* operator new(size_t size);
   static void operator delete(void* memory) noexcept;
@@ -68,7 +70,9 @@ class Stream final : public io::Deferred,
   void count_header_bytes(size_t n) noexcept { info_.request_header_bytes += n; }
   // Both directions ended; nothing of the stream is used any more.
   void close();
-  [[nodiscard]] bool is_waiting_for_head() const noexcept { return request_state_ == RequestState::kHead; }
+  [[nodiscard]] bool is_waiting_for_head() const noexcept {
+    return request_state_ == RequestState::kHead;
+  }
 
   // RequestSink
   void on_request_head(bool end) override;
@@ -148,39 +152,39 @@ class Stream final : public io::Deferred,
   WorkerContext& worker_;
   const HcmConfig& config_;
   StreamOwner& owner_;
-  http::DownstreamStream* downstream_;       // null after the end
+  http::DownstreamStream* downstream_;  // null after the end
   Arena arena_;
   http::RequestHead request_;
-  http::ResponseHead* response_ = nullptr;   // the one being received or made
+  http::ResponseHead* response_ = nullptr;  // the one being received or made
   http::Headers* request_trailers_ = nullptr;
   route::RouteMatch route_;
   Ref<upstream::Cluster> cluster_;
   Ref<upstream::Host> host_;
   http::H1ClientConnection* connection_ = nullptr;  // of the current attempt, while it runs
   http::UpstreamStream* upstream_ = nullptr;
-  Buffer body_;                 // of the request: not sent yet, or kept for another attempt
+  Buffer body_;  // of the request: not sent yet, or kept for another attempt
   StreamInfo info_;
   io::Timer phase_timer_ = io::Timer::of<&Stream::on_phase_timeout>(this);
   io::Timer idle_timer_ = io::Timer::of<&Stream::on_idle_timeout>(this);
   Duration idle_timeout_{};
   route::TimeoutPlan timeouts_;
-  uint64_t delivered_ = 0;      // response bytes since the client last stalled
+  uint64_t delivered_ = 0;  // response bytes since the client last stalled
   size_t read_limit_;
   uint32_t retries_left_ = 0;
   uint8_t connect_tries_ = 0;
   RequestState request_state_ = RequestState::kHead;
   ResponseState response_state_ = ResponseState::kNone;
-  bool keep_body_ : 1 = false;       // body_ holds all of the request so far
-  bool sent_any_ : 1 = false;        // the current attempt got our head
+  bool keep_body_ : 1 = false;  // body_ holds all of the request so far
+  bool sent_any_ : 1 = false;   // the current attempt got our head
   bool connection_reused_ : 1 = false;
   bool counts_request_ : 1 = false;  // a slot of the cluster's request breaker is ours
   bool tunnel_ : 1 = false;
   bool continue_sent_ : 1 = false;
   bool reused_retry_done_ : 1 = false;
   bool ended_ : 1 = false;
-  bool holds_client_ : 1 = false;    // the client is paused because body_ is full
+  bool holds_client_ : 1 = false;  // the client is paused because body_ is full
   bool retry_timer_is_armed_ : 1 = false;
-  bool counts_retry_ : 1 = false;    // a slot of the cluster's retry breaker is ours
+  bool counts_retry_ : 1 = false;  // a slot of the cluster's retry breaker is ours
 };
 
 }  // namespace pillion::core

@@ -8,13 +8,14 @@
 namespace pillion::core {
 namespace {
 
-// Hosts that refuse to connect are passed over as long as others are there, but not without end; more
-// tries are the retry policy's.
+// Hosts that refuse to connect are passed over as long as others are there, but not without end;
+// more tries are the retry policy's.
 constexpr uint8_t kMaxConnectTries = 8;
 
 // %RESPONSE_CODE_DETAILS% of a connect failure ends with what the transport said, as Envoy's does:
 // "...{remote_connection_failure|delayed_connect_error:_Connection_refused}".
-std::string_view with_transport_failure(std::string_view details, std::string_view reason, Arena& arena) {
+std::string_view with_transport_failure(std::string_view details, std::string_view reason,
+                                        Arena& arena) {
   if (reason.empty() || details.empty() || details.back() != '}') return details;
   char* out = arena.allocate_array<char>(details.size() + reason.size() + 1);
   char* at = std::copy(details.begin(), details.end() - 1, out);
@@ -33,7 +34,8 @@ void Stream::on_pool_failure(Failure failure) {
 }
 
 void Stream::on_upstream_reset(Failure failure) {
-  const bool answered = response_state_ == ResponseState::kBody || (response_ != nullptr && response_->status >= 200);
+  const bool answered =
+      response_state_ == ResponseState::kBody || (response_ != nullptr && response_->status >= 200);
   cluster_->stats().upstream_rq_rx_reset.inc();
   release_upstream();
   if (ended_) return;
@@ -51,7 +53,8 @@ bool Stream::try_again(Failure failure) {
   const RetryClass retry = failure.row().retry;
   if (retry == RetryClass::never || response_state_ == ResponseState::kBody) return false;
   if (retry == RetryClass::connect) {
-    const bool other_host = connect_tries_ + 1u < std::min<size_t>(cluster_->host_count(), kMaxConnectTries);
+    const bool other_host =
+        connect_tries_ + 1u < std::min<size_t>(cluster_->host_count(), kMaxConnectTries);
     if (sent_any_ && !keep_body_) return false;
     if (!other_host && !use_policy_retry(route::RetryOn::kConnectFailure)) return false;
     if (connect_tries_ < kMaxConnectTries) ++connect_tries_;
@@ -70,8 +73,8 @@ bool Stream::try_again(Failure failure) {
   return true;
 }
 
-// A retry that the route's policy grants: it costs one of num_retries and a slot of the retry breaker,
-// and waits (full jitter: envoy.md 2.2).
+// A retry that the route's policy grants: it costs one of num_retries and a slot of the retry
+// breaker, and waits (full jitter: envoy.md 2.2).
 bool Stream::use_policy_retry(route::RetryOn token) {
   if (!route_retries(token)) return false;
   stats::ClusterStats& stats = cluster_->stats();
@@ -93,9 +96,12 @@ bool Stream::use_policy_retry(route::RetryOn token) {
   stats.upstream_rq_retry_backoff_exponential.inc();
   const route::RetryPolicy& policy = route_.route->forward->retry;
   const uint32_t n = policy.num_retries - retries_left_ - 1;
-  const Duration span = std::min(policy.base_interval * (1 << std::min(n, 16u)), policy.max_interval);
+  const Duration span =
+      std::min(policy.base_interval * (1 << std::min(n, 16u)), policy.max_interval);
   auto* timer = arena_.create<io::Timer>(io::Timer::call<&Stream::on_retry_timer, Stream>(), this);
-  worker_.loop.arm(*timer, Duration(static_cast<int64_t>(worker_.rng.below(static_cast<uint64_t>(span.count()) + 1))));
+  worker_.loop.arm(
+      *timer,
+      Duration(static_cast<int64_t>(worker_.rng.below(static_cast<uint64_t>(span.count()) + 1))));
   retry_timer_is_armed_ = true;
   return true;
 }
@@ -123,7 +129,8 @@ void Stream::on_phase_timeout() {
 
 void Stream::on_idle_timeout() {
   owner_.http_stats().downstream_rq_idle_timeout.inc();
-  fail({request_state_ == RequestState::kDone ? FailureKind::kStreamIdleResponse : FailureKind::kStreamIdleRequest});
+  fail({request_state_ == RequestState::kDone ? FailureKind::kStreamIdleResponse
+                                              : FailureKind::kStreamIdleRequest});
 }
 
 void Stream::on_duration_timeout() {
@@ -139,11 +146,13 @@ void Stream::fail(Failure failure) {
   info_.failure = failure;
   info_.response_details = row.details;
   if (failure.kind == FailureKind::kConnectFailed || failure.kind == FailureKind::kTlsFailed) {
-    info_.response_details = with_transport_failure(row.details, info_.upstream.transport_failure, arena_);
+    info_.response_details =
+        with_transport_failure(row.details, info_.upstream.transport_failure, arena_);
   }
   const bool head_sent = response_state_ == ResponseState::kBody;
   drop_attempt();
-  if (failure.kind == FailureKind::kDownstreamClosed || failure.kind == FailureKind::kDownstreamReset ||
+  if (failure.kind == FailureKind::kDownstreamClosed ||
+      failure.kind == FailureKind::kDownstreamReset ||
       failure.kind == FailureKind::kRequestTruncated) {
     owner_.http_stats().downstream_rq_rx_reset.inc();
     return finish();
@@ -156,7 +165,8 @@ void Stream::fail(Failure failure) {
     return downstream->reset(failure);
   }
   // To the dashboards a cluster that gives no answer gives a bad one.
-  if (cluster_ && row.side == FailureSide::upstream) stats::count_upstream_response(cluster_->stats(), row.status);
+  if (cluster_ && row.side == FailureSide::upstream)
+    stats::count_upstream_response(cluster_->stats(), row.status);
   if (failure.kind == FailureKind::kOverflow) {
     http::Headers extra(arena_);
     extra.add(http::HeaderId::kXEnvoyOverloaded, "true");

@@ -1,5 +1,5 @@
-// What a stream does with its route: choosing it, what it changes in the heads, and the counters and
-// log lines that tell of the outcome.
+// What a stream does with its route: choosing it, what it changes in the heads, and the counters
+// and log lines that tell of the outcome.
 #include <charconv>
 
 #include "proxy/base/response_flags.h"
@@ -115,8 +115,8 @@ void Stream::announce_timeout() {
   if (ms) request_.headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, number_text(arena_, *ms));
 }
 
-// The client holds its body back until it is told that somebody takes it.  That is known once there is
-// a connection; a request that is refused before costs no upload.
+// The client holds its body back until it is told that somebody takes it.  That is known once there
+// is a connection; a request that is refused before costs no upload.
 void Stream::send_continue() {
   if (!request_.expects_continue || config_.proxy_100_continue || continue_sent_) return;
   continue_sent_ = true;
@@ -174,7 +174,8 @@ void Stream::count_upstream_status(uint16_t status) {
 
 void Stream::log_access() {
   info_.flags |= flag_bit(info_.failure);
-  if (response_ != nullptr && info_.response_code != 0) info_.response_header_bytes = response_->headers.byte_size();
+  if (response_ != nullptr && info_.response_code != 0)
+    info_.response_header_bytes = response_->headers.byte_size();
   info_.downstream_wire_received = owner_.wire_bytes_received();
   info_.downstream_wire_sent = owner_.wire_bytes_sent();
   for (const auto& log : config_.access_logs) log->log(info_);

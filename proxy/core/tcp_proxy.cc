@@ -12,7 +12,8 @@ using CloseMode = io::Transport::CloseMode;
 // Idle ones are many (tests/perf/connection_memory_test.cc).
 static_assert(sizeof(TcpProxy) <= 320);
 
-TcpProxy::TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state, const ConnectionInfo& info)
+TcpProxy::TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+                   const ConnectionInfo& info)
     : Connection(owner, std::move(state), info),
       worker_(worker),
       config_(*std::get<std::shared_ptr<const TcpProxyConfig>>(state_->chain->terminal)) {
@@ -26,7 +27,8 @@ void TcpProxy::start(std::unique_ptr<io::Transport> transport) {
   const bool plain = !state_->chain->tls;
   downstream_->start(*this);
   if (config_.max_connection_duration != Duration{}) {
-    duration_timer_ = std::make_unique<io::Timer>(io::Timer::call<&TcpProxy::on_duration, TcpProxy>(), this);
+    duration_timer_ =
+        std::make_unique<io::Timer>(io::Timer::call<&TcpProxy::on_duration, TcpProxy>(), this);
     worker_.loop.arm(*duration_timer_, config_.max_connection_duration);
   }
   if (plain) return begin();
@@ -77,8 +79,8 @@ void TcpProxy::connect() {
   if (host == nullptr) return end(failure, CloseMode::kOrderly);
   ++attempts_;
   if (upstream_) worker_.loop.delete_later(std::move(upstream_));
-  upstream_ = std::make_unique<upstream::TcpConnection>(worker_.loop, *cluster_, *host,
-                                                        static_cast<upstream::TcpConnection::Owner&>(*this));
+  upstream_ = std::make_unique<upstream::TcpConnection>(
+      worker_.loop, *cluster_, *host, static_cast<upstream::TcpConnection::Owner&>(*this));
   if (!upstream_->open()) end({FailureKind::kOverflow}, CloseMode::kOrderly);
 }
 
@@ -115,7 +117,8 @@ void TcpProxy::on_relayed(TcpRelay::Side from, size_t bytes) {
 void TcpProxy::on_relay_done(TcpRelay::Side side, Failure failure) {
   if (!failure) return end({}, CloseMode::kOrderly);
   if (side == TcpRelay::Side::kUpstream) {
-    failure.kind = failure.kind == FailureKind::kPeerGone ? FailureKind::kPeerGone : FailureKind::kUpstreamReset;
+    failure.kind = failure.kind == FailureKind::kPeerGone ? FailureKind::kPeerGone
+                                                          : FailureKind::kUpstreamReset;
   }
   end(failure, CloseMode::kReset);
 }

@@ -20,7 +20,8 @@ class TcpProxy final : public Connection,
                        private TcpRelay::Observer,
                        private upstream::TcpConnection::Owner {
  public:
-  TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state, const ConnectionInfo& info);
+  TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+           const ConnectionInfo& info);
   ~TcpProxy() override;
 
   void start(std::unique_ptr<io::Transport> transport) override;
@@ -56,14 +57,14 @@ class TcpProxy final : public Connection,
   std::unique_ptr<upstream::TcpConnection> upstream_;
   std::unique_ptr<TcpRelay> relay_;
   Failure failure_;
-  uint64_t received_ = 0;      // from the client
+  uint64_t received_ = 0;  // from the client
   uint64_t sent_ = 0;
   Instant connected_at_{};
   uint32_t attempts_ = 0;
   // The handshake's limit, then the idle timeout.
   io::Timer timer_ = io::Timer::of<&TcpProxy::on_timer>(this);
   std::unique_ptr<io::Timer> duration_timer_;  // of max_connection_duration, which is rarely set
-  bool connected_ = false;     // the client's TLS handshake is done
+  bool connected_ = false;                     // the client's TLS handshake is done
   bool ended_ = false;
 };
 

@@ -17,7 +17,8 @@ constexpr size_t kCopyBelow = 16 * 1024;
 }  // namespace
 
 struct TcpRelay::Outgoing {
-  Outgoing(io::WriteBatch& batch, Direction& direction, io::Transport& to) : writer(batch, direction) {
+  Outgoing(io::WriteBatch& batch, Direction& direction, io::Transport& to)
+      : writer(batch, direction) {
     writer.set_transport(to);
   }
   static void* operator new(size_t) { return free_blocks.take(); }
@@ -32,7 +33,10 @@ struct TcpRelay::Outgoing {
 thread_local FreeList TcpRelay::Outgoing::free_blocks{kBlockBytes, 64};
 
 TcpRelay::TcpRelay(io::WriteBatch& batch, Observer& observer)
-    : batch_(batch), observer_(observer), down_(*this, Side::kDownstream), up_(*this, Side::kUpstream) {
+    : batch_(batch),
+      observer_(observer),
+      down_(*this, Side::kDownstream),
+      up_(*this, Side::kUpstream) {
   static_assert(sizeof(Outgoing) <= Outgoing::kBlockBytes);
   // Idle relays are many (databases, queues); tests/perf/connection_memory_test.cc.
   static_assert(sizeof(TcpRelay) <= 136);
@@ -80,7 +84,8 @@ TcpRelay::Outgoing& TcpRelay::Direction::outgoing() {
 
 // Bytes on their way that our transport's peer has not got, as far as we know.
 size_t TcpRelay::Direction::held() const noexcept {
-  return outgoing_ == nullptr ? to_->pending_write() : outgoing_->writer.backlog() + outgoing_->pipe.size();
+  return outgoing_ == nullptr ? to_->pending_write()
+                              : outgoing_->writer.backlog() + outgoing_->pipe.size();
 }
 
 // After what was read has been sent: nothing of it is left in the batch.
@@ -200,8 +205,6 @@ void TcpRelay::Direction::finish_if_flushed() {
 
 void TcpRelay::Direction::on_closed(Failure failure) { relay_.fail(from_side_, failure); }
 
-void TcpRelay::Direction::on_write_failed() {
-  relay_.fail(to_side(), to_->failure());
-}
+void TcpRelay::Direction::on_write_failed() { relay_.fail(to_side(), to_->failure()); }
 
 }  // namespace pillion::core

@@ -1,6 +1,6 @@
 #pragma once
-// WorkerContext: what everything on one worker shares: its loop, batch, clusters and small services.
-// Owned by Worker, outlives every connection; never crosses threads.
+// WorkerContext: what everything on one worker shares: its loop, batch, clusters and small
+// services. Owned by Worker, outlives every connection; never crosses threads.
 
 #include <cstdint>
 #include <ctime>
@@ -44,15 +44,16 @@ struct WorkerContext {
   Rng rng;
   DateText date;
   MemoryTrim memory{loop};
-  // A drain is on: responses announce "connection: close", all of them or (gradual) a share that grows
-  // with the time.
+  // A drain is on: responses announce "connection: close", all of them or (gradual) a share that
+  // grows with the time.
   bool draining = false;
   bool gradual_drain = false;
   Instant drain_begin{};
   // How long drained connections may go on.
   Duration drain_time = std::chrono::seconds(5);
   [[nodiscard]] bool announces_close() {
-    if (!draining) [[likely]] return false;
+    if (!draining) [[likely]]
+      return false;
     if (!gradual_drain) return true;
     const auto passed = static_cast<uint64_t>((loop.now() - drain_begin).count());
     return rng.below(static_cast<uint64_t>(drain_time.count())) < passed;

@@ -31,7 +31,8 @@ HostSetPtr Discovery::add(std::shared_ptr<const ClusterConfig> config) {
   Entry& entry = entries_[config->name];
   // A new stat_name is a new scope.
   if (!entry.latest().config || entry.latest().config->stat_name != config->stat_name) {
-    entry.stats = context_.registry.block<stats::ClusterInfoStats>(stats::kControl, config->stat_name);
+    entry.stats =
+        context_.registry.block<stats::ClusterInfoStats>(stats::kControl, config->stat_name);
   }
   entry.next.source = source_for(entry.latest(), *config);
   entry.next.config = std::move(config);

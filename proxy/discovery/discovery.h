@@ -9,13 +9,13 @@
 //
 //   for (cluster of the new snapshot) discovery.add(cluster);   // old sources go on reporting
 //   when all_warm(), at once or at on_warm():
-//     discovery.commit();                                       // the added ones report from now on
-//     hand the snapshot with hosts(name) to the workers
-//     for (cluster that is gone) discovery.remove(name);
+//     discovery.commit();                                       // the added ones report from now
+//     on hand the snapshot with hosts(name) to the workers for (cluster that is gone)
+//     discovery.remove(name);
 //   or abandon(), and nothing has happened.
 //
-// Writes the blocks of what it knows: membership_*, update_*, warming_state, and on refresh_gauges()
-// the circuit breakers.
+// Writes the blocks of what it knows: membership_*, update_*, warming_state, and on
+// refresh_gauges() the circuit breakers.
 
 #include <functional>
 #include <memory>
@@ -60,8 +60,8 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
   Discovery(const Discovery&) = delete;
   Discovery& operator=(const Discovery&) = delete;
 
-  // Starts looking for the hosts of a cluster that is new or changed.  Returns what is known by now;
-  // null for ORIGINAL_DST.
+  // Starts looking for the hosts of a cluster that is new or changed.  Returns what is known by
+  // now; null for ORIGINAL_DST.
   upstream::HostSetPtr add(std::shared_ptr<const upstream::ClusterConfig> config);
   void commit();
   void abandon();
@@ -87,7 +87,9 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
   };
   struct Hash {
     using is_transparent = void;
-    size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
+    size_t operator()(std::string_view s) const noexcept {
+      return std::hash<std::string_view>{}(s);
+    }
   };
 
   void on_attempt(Source& source) override;

@@ -49,7 +49,8 @@ Duration shortest_ttl(const io::DnsAnswer& answer) noexcept {
   for (const auto* family : {&answer.v4, &answer.v6}) {
     for (const io::DnsRecord& record : family->records) {
       if (record.ttl == Duration{}) continue;
-      shortest = shortest == Duration{} ? Duration(record.ttl) : std::min<Duration>(shortest, record.ttl);
+      shortest =
+          shortest == Duration{} ? Duration(record.ttl) : std::min<Duration>(shortest, record.ttl);
     }
   }
   return shortest;
@@ -57,7 +58,8 @@ Duration shortest_ttl(const io::DnsAnswer& answer) noexcept {
 
 void keep_places(std::vector<io::Address>& current, std::vector<io::Address> next, uint16_t port) {
   for (io::Address& address : next) address.set_port(port);
-  std::erase_if(current, [&next](const io::Address& a) { return std::ranges::find(next, a) == next.end(); });
+  std::erase_if(current,
+                [&next](const io::Address& a) { return std::ranges::find(next, a) == next.end(); });
   for (const io::Address& address : next) {
     if (std::ranges::find(current, address) == current.end()) current.push_back(address);
   }

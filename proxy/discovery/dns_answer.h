@@ -28,7 +28,8 @@ class KnownAddresses {
 // Of all records found; 0 if none has one.
 Duration shortest_ttl(const io::DnsAnswer& answer) noexcept;
 
-// Makes `current` the addresses of `next`, with `port`; those in both keep their places before new ones.
+// Makes `current` the addresses of `next`, with `port`; those in both keep their places before new
+// ones.
 void keep_places(std::vector<io::Address>& current, std::vector<io::Address> next, uint16_t port);
 
 }  // namespace pillion::discovery

@@ -23,7 +23,8 @@ class DnsSource::Target final : private io::DnsObserver {
     }
     // Until DNS answers, and if it does not, this is as good as the last answer.
     for (const upstream::HostInfoPtr& host : previous.hosts) {
-      const bool is_ours = host->hostname == what.like.hostname && host->address.port() == what.port;
+      const bool is_ours =
+          host->hostname == what.like.hostname && host->address.port() == what.port;
       if (is_ours && host->address.is_ip()) addresses_.push_back(host->address);
     }
   }
@@ -62,8 +63,9 @@ void DnsSource::Target::on_dns_answer(io::DnsAnswer answer) {
   if (has_failed) {
     wait = source_.failure_wait(failures_++);
     static log::Limit limit{std::chrono::seconds(5)};
-    log::warning(limit, log::kDns, "lookup failed, the last answer stays",
-                 {{"name", what_.name}, {"reason", answer.reason}, {"addresses", addresses_.size()}});
+    log::warning(
+        limit, log::kDns, "lookup failed, the last answer stays",
+        {{"name", what_.name}, {"reason", answer.reason}, {"addresses", addresses_.size()}});
   } else {
     failures_ = 0;
     const Duration ttl = shortest_ttl(answer);
@@ -128,16 +130,18 @@ Duration DnsSource::failure_wait(uint32_t failures) const {
 
 std::string DnsSource::key_of(const upstream::ClusterConfig& config) {
   const DnsOptions& o = config.dns;
-  std::string key = str(static_cast<int>(config.type), ' ', static_cast<int>(o.family), ' ', o.refresh_rate.count(),
-                        ' ', o.failure_base.count(), ' ', o.failure_max.count(), ' ', o.min_ttl.count(), ' ',
-                        o.jitter.count(), ' ', o.respect_ttl ? 1 : 0);
+  std::string key =
+      str(static_cast<int>(config.type), ' ', static_cast<int>(o.family), ' ',
+          o.refresh_rate.count(), ' ', o.failure_base.count(), ' ', o.failure_max.count(), ' ',
+          o.min_ttl.count(), ' ', o.jitter.count(), ' ', o.respect_ttl ? 1 : 0);
   for (const DnsTarget& target : config.dns_targets) {
     const upstream::HostInfo& like = target.like;
     // Host names and localities are free text: their lengths keep them apart.
     key += str('\n', target.name, ' ', target.port, ' ', like.weight, ' ', like.priority, ' ',
                static_cast<int>(like.health), ' ', like.hostname.size(), ' ', like.hostname);
     if (like.locality == nullptr) continue;
-    for (const std::string& part : {like.locality->region, like.locality->zone, like.locality->sub_zone}) {
+    for (const std::string& part :
+         {like.locality->region, like.locality->zone, like.locality->sub_zone}) {
       key += str(' ', part.size(), ' ', part);
     }
   }

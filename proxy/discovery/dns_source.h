@@ -1,7 +1,7 @@
 #pragma once
-// DnsSource: hosts by DNS names.  STRICT_DNS: each address of each name is a host.  LOGICAL_DNS: the
-// one name stands for a service behind changing addresses; one of them is the host, and stays it as
-// long as answers name it, so that rotated answers do not move connections.
+// DnsSource: hosts by DNS names.  STRICT_DNS: each address of each name is a host.  LOGICAL_DNS:
+// the one name stands for a service behind changing addresses; one of them is the host, and stays
+// it as long as answers name it, so that rotated answers do not move connections.
 //
 // Each name is asked for again when its answer expires (respect_dns_ttl, at least min_ttl) or after
 // dns_refresh_rate; after a failure with exponential back-off and full jitter.  Families fail
@@ -30,7 +30,8 @@ class DnsSource final : public Source {
   };
   // `config` is of one of the two types.  `previous` (may be null) is what an earlier source found:
   // its hosts of the same names and ports stay until DNS has answered, and keep their identity.
-  DnsSource(const Context& context, const upstream::ClusterConfig& config, upstream::HostSetPtr previous);
+  DnsSource(const Context& context, const upstream::ClusterConfig& config,
+            upstream::HostSetPtr previous);
   ~DnsSource() override;
 
   void start() override;

@@ -3,7 +3,8 @@
 namespace pillion::discovery {
 namespace {
 
-upstream::HostSetPtr with_identity(const upstream::HostSet& endpoints, const upstream::HostSetPtr& previous) {
+upstream::HostSetPtr with_identity(const upstream::HostSet& endpoints,
+                                   const upstream::HostSetPtr& previous) {
   std::vector<upstream::HostInfo> infos;
   infos.reserve(endpoints.hosts.size());
   for (const upstream::HostInfoPtr& host : endpoints.hosts) infos.push_back(*host);

@@ -41,7 +41,7 @@ class RequestSink {
  public:
   virtual void on_request_head(bool end) = 0;  // the head was parsed into request_head()
   virtual void on_request_body(std::string_view data, bool end) = 0;
-  virtual void on_request_trailers() = 0;      // parsed into request_trailers()
+  virtual void on_request_trailers() = 0;  // parsed into request_trailers()
   // The client is gone, or sent what cannot be parsed.  Nothing follows.
   virtual void on_request_failed(Failure failure) = 0;
   virtual void on_response_drained() = 0;

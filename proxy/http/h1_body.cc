@@ -103,7 +103,8 @@ H1BodyReader::Result H1BodyReader::feed_chunked(char* input, size_t size) noexce
       }
       continue;
     }
-    const auto n = static_cast<size_t>(std::min<uint64_t>(static_cast<uint64_t>(end - p), remaining_));
+    const auto n =
+        static_cast<size_t>(std::min<uint64_t>(static_cast<uint64_t>(end - p), remaining_));
     if (result.data.empty()) {
       result.data = {p, n};
     } else if (n > kMoveLimit) {

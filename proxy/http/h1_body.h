@@ -17,9 +17,9 @@ namespace pillion::http {
 class H1BodyReader {
  public:
   struct Result {
-    std::string_view data;      // body bytes, in the caller's buffer; may be empty
-    size_t consumed = 0;        // of the input
-    bool done = false;          // the body is complete; for chunked, trailers follow in the input
+    std::string_view data;  // body bytes, in the caller's buffer; may be empty
+    size_t consumed = 0;    // of the input
+    bool done = false;      // the body is complete; for chunked, trailers follow in the input
     FailureKind failure = FailureKind::kNone;
   };
 
@@ -44,8 +44,8 @@ class H1BodyReader {
   // One byte of framing; kNone while all is well.
   FailureKind step(char c) noexcept;
 
-  uint64_t remaining_ = 0;   // of the body, or of the current chunk
-  uint32_t overhead_ = 0;    // bytes of extensions beyond one per byte of data
+  uint64_t remaining_ = 0;  // of the body, or of the current chunk
+  uint32_t overhead_ = 0;   // bytes of extensions beyond one per byte of data
   uint16_t extension_ = 0;
   uint8_t digits_ = 0;
   State state_ = State::kSize;

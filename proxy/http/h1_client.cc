@@ -16,8 +16,8 @@ uint64_t next_id() noexcept {
 
 }  // namespace
 
-H1ClientConnection::H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits,
-                                       Owner& owner)
+H1ClientConnection::H1ClientConnection(io::Loop& loop, io::WriteBatch& batch,
+                                       const HeadLimits& limits, Owner& owner)
     : loop_(loop), owner_(owner), limits_(&limits), writer_(batch, *this), id_(next_id()) {}
 
 H1ClientConnection::~H1ClientConnection() { DASSERT(closed_ && sink_ == nullptr); }
@@ -56,7 +56,8 @@ void H1ClientConnection::send_head(const RequestHead& head, bool end) {
   framing.upgrade = asked_upgrade_;
   // A method that expects a body says that there is none (RFC 9110, 8.6).
   framing.write_length = head.framing == Framing::kNone &&
-                         (head.method == Method::kPost || head.method == Method::kPut || head.method == Method::kPatch);
+                         (head.method == Method::kPost || head.method == Method::kPut ||
+                          head.method == Method::kPatch);
   const bool empty = head.framing == Framing::kLength && head.content_length == 0;
   request_framing_ = empty ? Framing::kNone : head.framing;
   const size_t size = request_head_size(head, framing);
@@ -130,7 +131,8 @@ Failure H1ClientConnection::upstream_view(Failure failure) const noexcept {
 }
 
 bool H1ClientConnection::in_message() const noexcept {
-  return state_ == State::kBody || state_ == State::kTrailers || state_ == State::kTunnel || !stash_.empty();
+  return state_ == State::kBody || state_ == State::kTrailers || state_ == State::kTunnel ||
+         !stash_.empty();
 }
 
 void H1ClientConnection::on_drained() {
@@ -201,7 +203,8 @@ size_t H1ClientConnection::read_head(char* data, size_t size) {
       if (before == 0) stash_.append(data, size, *head_);
       return size;
     case ParseStatus::kFailed:
-      protocol_error(parser_.failure() == FailureKind::kUpstreamProtocol ? Event::kMalformed : Event::kTooLarge);
+      protocol_error(parser_.failure() == FailureKind::kUpstreamProtocol ? Event::kMalformed
+                                                                         : Event::kTooLarge);
       return size;
     case ParseStatus::kDone:
       break;
@@ -320,7 +323,8 @@ void H1ClientConnection::end_exchange(size_t leftover) {
 void H1ClientConnection::on_eof() {
   ended_by_peer_ = true;
   // The end of a tunnel's server ends the tunnel (RFC 9110, 9.3.6).
-  const bool orderly_end = state_ == State::kTunnel || (state_ == State::kBody && body_.framing() == Framing::kUntilClose);
+  const bool orderly_end = state_ == State::kTunnel ||
+                           (state_ == State::kBody && body_.framing() == Framing::kUntilClose);
   if (orderly_end) {
     ResponseSink* sink = std::exchange(sink_, nullptr);
     close({FailureKind::kNone});

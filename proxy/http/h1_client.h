@@ -112,7 +112,7 @@ class H1ClientConnection final : public io::Deferred,
   io::Writer writer_;
   std::unique_ptr<io::Transport> transport_;
   ResponseSink* sink_ = nullptr;
-  ResponseHead* head_ = nullptr;      // in the sink's arena
+  ResponseHead* head_ = nullptr;  // in the sink's arena
   Headers* trailers_ = nullptr;
   HeadStash stash_;
   H1ResponseParser parser_;

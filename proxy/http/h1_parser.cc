@@ -55,7 +55,8 @@ bool take_connection(const char* data, const std::string_view field, H1Framing& 
     } else {
       nominates = true;
       // What proxies in front of us say of the client is not the client's to take away.
-      if (option.size() > 12 && equals_ignore_case(option.substr(0, 12), "x-forwarded-")) framing.hides_client = true;
+      if (option.size() > 12 && equals_ignore_case(option.substr(0, 12), "x-forwarded-"))
+        framing.hides_client = true;
       if (++framing.nominated > kMaxNominated) return false;
     }
   }
@@ -90,12 +91,25 @@ bool is_host_char(char c) noexcept {
 // merges trailers into its fields would take these from a place that nobody checked.
 bool is_forbidden_in_trailers(HeaderId id) noexcept {
   switch (id) {
-    case HeaderId::kAuthorization: case HeaderId::kConnection: case HeaderId::kContentEncoding:
-    case HeaderId::kContentLength: case HeaderId::kContentType: case HeaderId::kCookie: case HeaderId::kExpect:
-    case HeaderId::kHost: case HeaderId::kKeepAlive: case HeaderId::kProxyAuthorization:
-    case HeaderId::kProxyConnection: case HeaderId::kTe: case HeaderId::kTrailer:
-    case HeaderId::kTransferEncoding: case HeaderId::kUpgrade: case HeaderId::kXForwardedClientCert:
-    case HeaderId::kXForwardedFor: case HeaderId::kXForwardedHost: case HeaderId::kXForwardedProto:
+    case HeaderId::kAuthorization:
+    case HeaderId::kConnection:
+    case HeaderId::kContentEncoding:
+    case HeaderId::kContentLength:
+    case HeaderId::kContentType:
+    case HeaderId::kCookie:
+    case HeaderId::kExpect:
+    case HeaderId::kHost:
+    case HeaderId::kKeepAlive:
+    case HeaderId::kProxyAuthorization:
+    case HeaderId::kProxyConnection:
+    case HeaderId::kTe:
+    case HeaderId::kTrailer:
+    case HeaderId::kTransferEncoding:
+    case HeaderId::kUpgrade:
+    case HeaderId::kXForwardedClientCert:
+    case HeaderId::kXForwardedFor:
+    case HeaderId::kXForwardedHost:
+    case HeaderId::kXForwardedProto:
       return true;
     default:
       return false;
@@ -199,7 +213,8 @@ ParseStatus H1FieldParser::parse_field(char* data, size_t size, Field& out) noex
   const char* value = p;
   const char* stop = find_control(value, end);
   while (*stop == '\t') stop = find_control(stop + 1, end);
-  if (*stop != '\r') return fail(*stop == '\n' ? FailureKind::kBareCrOrLf : FailureKind::kBadFieldValue);
+  if (*stop != '\r')
+    return fail(*stop == '\n' ? FailureKind::kBareCrOrLf : FailureKind::kBadFieldValue);
   if (stop[1] != '\n') return fail(FailureKind::kBareCrOrLf);
   const char* last = stop;
   while (last != value && (last[-1] == ' ' || last[-1] == '\t')) --last;
@@ -210,16 +225,19 @@ ParseStatus H1FieldParser::parse_field(char* data, size_t size, Field& out) noex
   return ParseStatus::kNeedMore;
 }
 
-ParseStatus H1RequestParser::parse(char* data, size_t size, const HeadLimits& limits, RequestHead& head) {
+ParseStatus H1RequestParser::parse(char* data, size_t size, const HeadLimits& limits,
+                                   RequestHead& head) {
   while (!in_fields_) {
     const bool complete = has_line(data, size, limits.max_bytes);
     // The same verdict for a line that came whole and for one that grows; its CR LF does not count.
-    const size_t line = complete ? scanned_ - 1 - position_ : size - position_ - (size != position_);
+    const size_t line =
+        complete ? scanned_ - 1 - position_ : size - position_ - (size != position_);
     if (scanned_ > position_ && line > limits.max_line) return fail(FailureKind::kLineTooLong);
     if (!complete) {
       if (size >= limits.max_bytes) return fail(FailureKind::kLineTooLong);
       // Refuse at once what can never become a method: a TLS hello, an h2 preface is a token.
-      if (size > position_ && !is_token(std::string_view(data + position_, 1)) && data[position_] != '\r') {
+      if (size > position_ && !is_token(std::string_view(data + position_, 1)) &&
+          data[position_] != '\r') {
         return fail(FailureKind::kBadMethod);
       }
       return ParseStatus::kNeedMore;
@@ -241,11 +259,13 @@ ParseStatus H1RequestParser::parse(char* data, size_t size, const HeadLimits& li
 }
 
 // The line ends at data[scanned_], a LF.
-ParseStatus H1RequestParser::parse_request_line(char* data, const HeadLimits& limits, RequestHead& head) {
+ParseStatus H1RequestParser::parse_request_line(char* data, const HeadLimits& limits,
+                                                RequestHead& head) {
   const char* p = data + position_;
   const char* const lf = data + scanned_;
   // First, as for a line that is not complete yet: one verdict however the bytes were cut.
-  if (kTokenLower[static_cast<uint8_t>(*p)] == 0 && *p != '\r' && *p != '\n') return fail(FailureKind::kBadMethod);
+  if (kTokenLower[static_cast<uint8_t>(*p)] == 0 && *p != '\r' && *p != '\n')
+    return fail(FailureKind::kBadMethod);
   if (lf == p || lf[-1] != '\r') return fail(FailureKind::kBareCrOrLf);
   const char* const end = lf - 1;
   if (p == end) {
@@ -253,7 +273,8 @@ ParseStatus H1RequestParser::parse_request_line(char* data, const HeadLimits& li
     position_ += 2;
     return ParseStatus::kNeedMore;
   }
-  if (std::memchr(p, '\r', static_cast<size_t>(end - p)) != nullptr) return fail(FailureKind::kBareCrOrLf);
+  if (std::memchr(p, '\r', static_cast<size_t>(end - p)) != nullptr)
+    return fail(FailureKind::kBareCrOrLf);
   const char* const method = p;
   while (kTokenLower[static_cast<uint8_t>(*p)] != 0) ++p;
   if (*p != ' ' || p == method || p - method > 32) return fail(FailureKind::kBadMethod);
@@ -281,7 +302,8 @@ ParseStatus H1RequestParser::take_field(const char* data, const Field& field, Re
     case HeaderId::kHost:
       if (framing_.has_host) return fail(FailureKind::kBadHost);
       framing_.has_host = true;
-      if (!field.value.empty() && !is_valid_authority(field.value)) return fail(FailureKind::kBadHost);
+      if (!field.value.empty() && !is_valid_authority(field.value))
+        return fail(FailureKind::kBadHost);
       head.authority = field.value;
       return ParseStatus::kNeedMore;
     case HeaderId::kContentLength:
@@ -324,10 +346,12 @@ ParseStatus H1RequestParser::finish_target(const HeadLimits& limits, RequestHead
   const std::string_view target = head.path;
   if (head.method == Method::kConnect) {
     if (!is_valid_authority(target)) return fail(FailureKind::kBadUrl);
-    if (framing_.has_host && !equals_ignore_case(head.authority, target)) return fail(FailureKind::kHostMismatch);
+    if (framing_.has_host && !equals_ignore_case(head.authority, target))
+      return fail(FailureKind::kHostMismatch);
     // What follows belongs to the tunnel; a length would be a second opinion (RFC 9110, 9.3.6).
     if (framing_.has_chunked) return fail(FailureKind::kBadTransferEncoding);
-    if (framing_.has_length && framing_.content_length != 0) return fail(FailureKind::kBadContentLength);
+    if (framing_.has_length && framing_.content_length != 0)
+      return fail(FailureKind::kBadContentLength);
     head.authority = target;
     head.path = {};
     return ParseStatus::kDone;
@@ -335,7 +359,8 @@ ParseStatus H1RequestParser::finish_target(const HeadLimits& limits, RequestHead
   if (target.front() == '/') return ParseStatus::kDone;
   if (target == "*" && head.method == Method::kOptions) return ParseStatus::kDone;
   const size_t scheme_end = target.find("://");
-  if (scheme_end == std::string_view::npos || !limits.allow_absolute_url) return fail(FailureKind::kBadUrl);
+  if (scheme_end == std::string_view::npos || !limits.allow_absolute_url)
+    return fail(FailureKind::kBadUrl);
   const std::string_view scheme = target.substr(0, scheme_end);
   if (!equals_ignore_case(scheme, "http") && !equals_ignore_case(scheme, "https")) {
     return fail(FailureKind::kBadUrl);
@@ -367,7 +392,8 @@ ParseStatus H1RequestParser::finish(const char* data, const HeadLimits& limits, 
   const bool http10 = head.protocol == Protocol::kHttp10;
   if (http10 && !limits.accept_http10) return fail(FailureKind::kHttp10Refused);
   if (!framing_.has_host && !http10) return fail(FailureKind::kBadHost);
-  if (framing_.has_chunked && (framing_.has_length || http10)) return fail(FailureKind::kLengthAndChunked);
+  if (framing_.has_chunked && (framing_.has_length || http10))
+    return fail(FailureKind::kLengthAndChunked);
 
   if (finish_target(limits, head) == ParseStatus::kFailed) return ParseStatus::kFailed;
   if (framing_.has_chunked) {
@@ -415,7 +441,8 @@ ParseStatus H1ResponseParser::parse_status_line(char* data, ResponseHead& head) 
   const char* p = data;
   const char* const end = data + scanned_ + 1;
   // "HTTP/1.1 200" and at least CRLF
-  if (end - p < 14 || std::memcmp(p, "HTTP/1.", 7) != 0) return fail(FailureKind::kUpstreamProtocol);
+  if (end - p < 14 || std::memcmp(p, "HTTP/1.", 7) != 0)
+    return fail(FailureKind::kUpstreamProtocol);
   if ((p[7] != '1' && p[7] != '0') || p[8] != ' ') return fail(FailureKind::kUpstreamProtocol);
   head.protocol = p[7] == '1' ? Protocol::kHttp11 : Protocol::kHttp10;
   uint16_t status = 0;
@@ -450,7 +477,8 @@ ParseStatus H1ResponseParser::take_field(const char* data, const Field& field, R
       break;
     case HeaderId::kConnection:
     case HeaderId::kProxyConnection:
-      if (!take_connection(data, field.value, framing_)) return fail(FailureKind::kUpstreamProtocol);
+      if (!take_connection(data, field.value, framing_))
+        return fail(FailureKind::kUpstreamProtocol);
       break;
     case HeaderId::kUpgrade:
       head.upgrade = field.value;
@@ -461,19 +489,22 @@ ParseStatus H1ResponseParser::take_field(const char* data, const Field& field, R
       head.headers.add(field);
       return ParseStatus::kNeedMore;
   }
-  return problem == FailureKind::kNone ? ParseStatus::kNeedMore : fail(FailureKind::kUpstreamProtocol);
+  return problem == FailureKind::kNone ? ParseStatus::kNeedMore
+                                       : fail(FailureKind::kUpstreamProtocol);
 }
 
 ParseStatus H1ResponseParser::finish(const char* data, Method request_method, ResponseHead& head) {
   const bool http10 = head.protocol == Protocol::kHttp10;
-  if (framing_.has_chunked && (framing_.has_length || http10)) return fail(FailureKind::kUpstreamProtocol);
+  if (framing_.has_chunked && (framing_.has_length || http10))
+    return fail(FailureKind::kUpstreamProtocol);
   head.keep_alive = !framing_.close && (!http10 || framing_.keep_alive);
   head.has_content_length = framing_.has_length;
   head.content_length = framing_.content_length;
   remove_nominated(data, framing_, head.headers);
   if (head.status != 101) head.upgrade = {};
   // What it switched to must be said (RFC 9110, 15.2.2).
-  if (head.status == 101 && (head.upgrade.empty() || http10)) return fail(FailureKind::kUpstreamProtocol);
+  if (head.status == 101 && (head.upgrade.empty() || http10))
+    return fail(FailureKind::kUpstreamProtocol);
   // RFC 9112, 6.3: which responses have no body whatever their fields say.
   const bool bodiless = head.status < 200 || head.status == 204 || head.status == 304 ||
                         request_method == Method::kHead;
@@ -499,8 +530,10 @@ ParseStatus H1ResponseParser::finish(const char* data, Method request_method, Re
   return ParseStatus::kDone;
 }
 
-ParseStatus H1TrailerParser::parse(char* data, size_t size, const HeadLimits& limits, Headers& trailers) {
-  const size_t max_bytes = limits.max_bytes < kMaxTrailerBytes ? limits.max_bytes : kMaxTrailerBytes;
+ParseStatus H1TrailerParser::parse(char* data, size_t size, const HeadLimits& limits,
+                                   Headers& trailers) {
+  const size_t max_bytes =
+      limits.max_bytes < kMaxTrailerBytes ? limits.max_bytes : kMaxTrailerBytes;
   while (true) {
     if (!has_line(data, size, max_bytes)) {
       return size >= max_bytes ? fail(FailureKind::kHeadTooLarge) : ParseStatus::kNeedMore;

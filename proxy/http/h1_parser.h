@@ -32,14 +32,14 @@ struct H1Framing {
   };
   Span nominating[2];
   uint8_t nominating_count = 0;
-  uint8_t nominated = 0;           // names in them
+  uint8_t nominated = 0;  // names in them
   bool has_length : 1 = false;
   bool has_chunked : 1 = false;
   bool close : 1 = false;
   bool keep_alive : 1 = false;
   bool wants_upgrade : 1 = false;
   bool has_host : 1 = false;
-  bool hides_client : 1 = false;   // Connection names x-forwarded-*
+  bool hides_client : 1 = false;  // Connection names x-forwarded-*
 };
 
 // The part that requests, responses and trailers share: lines of fields.
@@ -51,7 +51,9 @@ class H1FieldParser {
   // kUpstreamProtocol, for counters.
   [[nodiscard]] FailureKind failure() const noexcept { return failure_; }
   // After kFailed: views of the head lie below this offset.
-  [[nodiscard]] uint32_t touched_bytes() const noexcept { return scanned_ > position_ ? scanned_ : position_; }
+  [[nodiscard]] uint32_t touched_bytes() const noexcept {
+    return scanned_ > position_ ? scanned_ : position_;
+  }
 
  protected:
   void begin_lines() noexcept {

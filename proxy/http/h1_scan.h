@@ -65,8 +65,8 @@ inline const char* find_target_end(const char* p, const char* end) noexcept {
   const __m128i high_limit = _mm_set1_epi8(0x7f);
   while (end - p >= 16) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, low_limit), bytes);     // <= 0x20
-    const __m128i high = _mm_cmpeq_epi8(_mm_max_epu8(bytes, high_limit), bytes);   // >= 0x7f
+    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, low_limit), bytes);    // <= 0x20
+    const __m128i high = _mm_cmpeq_epi8(_mm_max_epu8(bytes, high_limit), bytes);  // >= 0x7f
     const int mask = _mm_movemask_epi8(_mm_or_si128(low, high));
     if (mask != 0) return p + __builtin_ctz(static_cast<unsigned>(mask));
     p += 16;

@@ -20,11 +20,12 @@ constexpr int kRequestsPerTurn = 16;
 
 thread_local FreeList H1ServerConnection::Work::free_works{kBlockBytes, kKept};
 
-// An idle connection's memory is this, its transport and its owner (tests/perf/connection_memory_test.cc).
+// An idle connection's memory is this, its transport and its owner
+// (tests/perf/connection_memory_test.cc).
 static_assert(sizeof(H1ServerConnection) <= 152);
 
-H1ServerConnection::H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits,
-                                       Owner& owner)
+H1ServerConnection::H1ServerConnection(io::Loop& loop, io::WriteBatch& batch,
+                                       const HeadLimits& limits, Owner& owner)
     : loop_(loop), batch_(batch), owner_(owner), limits_(&limits) {
   static_assert(sizeof(Work) <= Work::kBlockBytes);
 }
@@ -46,15 +47,21 @@ void H1ServerConnection::rest() {
   delete std::exchange(work_, nullptr);
 }
 
-bool H1ServerConnection::is_idle() const noexcept { return state_ == State::kIdle && waiting() == 0; }
+bool H1ServerConnection::is_idle() const noexcept {
+  return state_ == State::kIdle && waiting() == 0;
+}
 
-size_t H1ServerConnection::waiting() const noexcept { return work_ == nullptr ? 0 : work_->pending.size(); }
+size_t H1ServerConnection::waiting() const noexcept {
+  return work_ == nullptr ? 0 : work_->pending.size();
+}
 
 uint64_t H1ServerConnection::bytes_sent() const noexcept {
   return sent_ + (work_ == nullptr ? 0 : work_->writer.bytes_sent());
 }
 
-size_t H1ServerConnection::backlog() const noexcept { return work_ == nullptr ? 0 : work_->writer.backlog(); }
+size_t H1ServerConnection::backlog() const noexcept {
+  return work_ == nullptr ? 0 : work_->writer.backlog();
+}
 
 uint64_t H1ServerConnection::exchange_received() const noexcept {
   return work_ == nullptr ? 0 : received_ - work_->counted_received;
@@ -71,7 +78,8 @@ void H1ServerConnection::count_traffic() {
                     sent - std::exchange(work_->counted_sent, sent));
 }
 
-void H1ServerConnection::start(std::unique_ptr<io::Transport> transport, std::string_view already_read) {
+void H1ServerConnection::start(std::unique_ptr<io::Transport> transport,
+                               std::string_view already_read) {
   transport_ = std::move(transport);
   transport_->start(*this);
   if (!already_read.empty()) {
@@ -293,7 +301,8 @@ size_t H1ServerConnection::read_body(char* data, size_t size) {
     state_ = State::kTrailers;
     work_->trailers = nullptr;
     work_->trailer_parser.begin();
-    const bool empty_line = size - r.consumed >= 2 && data[r.consumed] == '\r' && data[r.consumed + 1] == '\n';
+    const bool empty_line =
+        size - r.consumed >= 2 && data[r.consumed] == '\r' && data[r.consumed + 1] == '\n';
     if (!empty_line) {
       if (!r.data.empty()) work_->sink->on_request_body(r.data, false);
       return r.consumed;
@@ -329,7 +338,8 @@ size_t H1ServerConnection::read_trailers(char* data, size_t size) {
   state_ = State::kRequestDone;
   in_body_read_ = true;
   // An empty section is an end like that of any body, however it was cut.
-  work_->trailers->count() == 0 ? work_->sink->on_request_body({}, true) : work_->sink->on_request_trailers();
+  work_->trailers->count() == 0 ? work_->sink->on_request_body({}, true)
+                                : work_->sink->on_request_trailers();
   end_request();
   return trailer_bytes - before;
 }

@@ -5,8 +5,9 @@
 // what happens between requests.  Pipelined requests wait in a bounded buffer, and reading pauses
 // while they do.
 //
-// An idle connection is small: what only a running exchange needs is its Work, taken from the thread's
-// free list with the first byte of a request and given back when the response is with the transport.
+// An idle connection is small: what only a running exchange needs is its Work, taken from the
+// thread's free list with the first byte of a request and given back when the response is with the
+// transport.
 //
 // Calls match: start (new_stream exchange on_exchange_done)* on_server_closed.
 // After an error reply or an early response the connection lingers: our FIN goes out, and what the
@@ -47,7 +48,9 @@ class H1ServerConnection final : public io::Deferred,
     // A head of that many bytes was parsed; on_request_head of the sink follows.
     virtual void on_head_complete(size_t bytes) = 0;
     // Bytes of the wire since the last call: after each exchange, when idle, and at the end.
-    virtual void on_traffic(uint64_t received, uint64_t sent) { static_cast<void>(received + sent); }
+    virtual void on_traffic(uint64_t received, uint64_t sent) {
+      static_cast<void>(received + sent);
+    }
 
    protected:
     ~Owner() = default;
@@ -136,22 +139,22 @@ class H1ServerConnection final : public io::Deferred,
   std::unique_ptr<io::Transport> transport_;
   Work* work_ = nullptr;  // owned; there while anything but kIdle, or while something waits
   uint64_t received_ = 0;
-  uint64_t sent_ = 0;     // but for what work_ sent
+  uint64_t sent_ = 0;  // but for what work_ sent
   uint32_t requests_ = 0;
   uint16_t blank_lines_ = 0;  // skipped since the last request
   State state_ = State::kIdle;
   bool keep_alive_ : 1 = true;
   bool head_sent_ : 1 = false;
   bool response_done_ : 1 = false;
-  bool in_body_read_ : 1 = false;   // a request body is being delivered: finish afterwards
-  bool processing_ : 1 = false;     // settle() follows
+  bool in_body_read_ : 1 = false;  // a request body is being delivered: finish afterwards
+  bool processing_ : 1 = false;    // settle() follows
   bool draining_ : 1 = false;
   bool tunnel_ : 1 = false;
-  bool refused_ : 1 = false;        // by the codec; where the next message begins is unknown
+  bool refused_ : 1 = false;  // by the codec; where the next message begins is unknown
   bool write_failed_ : 1 = false;
-  bool eof_ : 1 = false;            // the client ended its direction
-  bool held_ : 1 = false;           // reading is paused because what waits is too much
-  bool quick_close_ : 1 = false;    // lingering: nothing is left unread, as far as we know
+  bool eof_ : 1 = false;          // the client ended its direction
+  bool held_ : 1 = false;         // reading is paused because what waits is too much
+  bool quick_close_ : 1 = false;  // lingering: nothing is left unread, as far as we know
   bool fin_sent_ : 1 = false;
   bool closed_ : 1 = false;
 };

@@ -1,5 +1,5 @@
-// H1ServerConnection, the half that sends: heads and bodies of responses, the end of an exchange and of the
-// connection.
+// H1ServerConnection, the half that sends: heads and bodies of responses, the end of an exchange
+// and of the connection.
 #include "proxy/http/h1_server.h"
 #include "proxy/http/h1_server_work.h"
 #include "proxy/http/h1_writer.h"
@@ -24,7 +24,8 @@ void H1ServerConnection::send_head(const ResponseHead& head, bool end) {
   if (closed_) return;
   OutgoingFraming framing;
   const bool http10 = work_->protocol == Protocol::kHttp10;
-  const bool bodiless = head.status == 204 || head.status == 304 || work_->method == Method::kHead || head.status < 200;
+  const bool bodiless = head.status == 204 || head.status == 304 ||
+                        work_->method == Method::kHead || head.status < 200;
   framing.content_length = head.content_length;
   if (tunnel_) {
     framing.upgrade = head.status == 101;
@@ -33,7 +34,8 @@ void H1ServerConnection::send_head(const ResponseHead& head, bool end) {
     state_ = State::kTunnel;
   } else if (bodiless || end) {
     work_->response_framing = Framing::kNone;
-    framing.write_length = head.status >= 200 && head.status != 204 && (head.has_content_length || !bodiless);
+    framing.write_length =
+        head.status >= 200 && head.status != 204 && (head.has_content_length || !bodiless);
     if (end && !bodiless) framing.content_length = 0;
   } else if (head.framing == Framing::kLength) {
     framing.framing = work_->response_framing = Framing::kLength;
@@ -43,8 +45,8 @@ void H1ServerConnection::send_head(const ResponseHead& head, bool end) {
   } else {
     framing.framing = work_->response_framing = Framing::kChunked;
   }
-  // A response before the end of the request: the rest of the request may never come.  A tunnel that
-  // was refused: its first bytes may be here already, and are no request.
+  // A response before the end of the request: the rest of the request may never come.  A tunnel
+  // that was refused: its first bytes may be here already, and are no request.
   if (state_ != State::kRequestDone && state_ != State::kTunnel) keep_alive_ = false;
   if (draining_ || work_->method == Method::kConnect) keep_alive_ = false;
   framing.close = !keep_alive_ && !tunnel_;
@@ -91,7 +93,8 @@ void H1ServerConnection::send_trailers(const Headers& trailers) {
 void H1ServerConnection::reset(Failure failure) {
   if (work_ != nullptr) work_->sink = nullptr;
   // The end of a response framed by the connection's end must not look orderly.
-  close(failure, head_sent_ ? io::Transport::CloseMode::kReset : io::Transport::CloseMode::kOrderly);
+  close(failure,
+        head_sent_ ? io::Transport::CloseMode::kReset : io::Transport::CloseMode::kOrderly);
 }
 
 void H1ServerConnection::response_done() {
@@ -110,13 +113,15 @@ void H1ServerConnection::finish_exchange() {
   state_ = State::kIdle;
   transport_->resume(io::PauseReason::kPeerFull);
   if (work_->pending.empty() && !eof_) transport_->watch();
-  // What waits, or to rest.  Never on this stack: the scratch buffer may hold the response being sent.
+  // What waits, or to rest.  Never on this stack: the scratch buffer may hold the response being
+  // sent.
   if (!processing_) loop_.post(*this);
 }
 
 // The last response is made: the connection closes when the client has it.
 void H1ServerConnection::linger() {
-  quick_close_ = (state_ == State::kRequestDone || state_ == State::kIdle) && work_->pending.empty() && !refused_;
+  quick_close_ = (state_ == State::kRequestDone || state_ == State::kIdle) &&
+                 work_->pending.empty() && !refused_;
   state_ = State::kLinger;
   work_->pending.clear();
   loop_.post(*this);

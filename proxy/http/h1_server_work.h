@@ -27,8 +27,8 @@ struct H1ServerConnection::Work {
   RequestSink* sink = nullptr;
   Headers* trailers = nullptr;
   HeadStash stash;
-  Buffer pending;           // bytes that wait: for the running exchange, the client to take its
-                            // responses, or the next turn; what is read meanwhile lines up behind
+  Buffer pending;  // bytes that wait: for the running exchange, the client to take its
+                   // responses, or the next turn; what is read meanwhile lines up behind
   H1RequestParser parser;
   H1TrailerParser trailer_parser;
   H1BodyReader body;

@@ -16,20 +16,22 @@ namespace pillion::http {
 struct OutgoingFraming {
   Framing framing = Framing::kNone;
   uint64_t content_length = 0;
-  bool write_length = false;   // Content-Length although no body follows (HEAD, 304, POST of 0)
-  bool close = false;          // "connection: close"
-  bool keep_alive = false;     // "connection: keep-alive", for an HTTP/1.0 client
-  bool upgrade = false;        // "connection: upgrade" and the upgrade field
+  bool write_length = false;  // Content-Length although no body follows (HEAD, 304, POST of 0)
+  bool close = false;         // "connection: close"
+  bool keep_alive = false;    // "connection: keep-alive", for an HTTP/1.0 client
+  bool upgrade = false;       // "connection: upgrade" and the upgrade field
 };
 
 // Expect and TE: trailers are hop-by-hop and stand in the head as flags: whoever clears them there
 // keeps them from going on.
 size_t request_head_size(const RequestHead& head, const OutgoingFraming& framing) noexcept;
 // Writes exactly request_head_size() bytes; returns the end.
-char* write_request_head(char* out, const RequestHead& head, const OutgoingFraming& framing) noexcept;
+char* write_request_head(char* out, const RequestHead& head,
+                         const OutgoingFraming& framing) noexcept;
 
 size_t response_head_size(const ResponseHead& head, const OutgoingFraming& framing) noexcept;
-char* write_response_head(char* out, const ResponseHead& head, const OutgoingFraming& framing) noexcept;
+char* write_response_head(char* out, const ResponseHead& head,
+                          const OutgoingFraming& framing) noexcept;
 
 // "1a\r\n"; at most kMaxChunkHeader bytes.
 inline constexpr size_t kMaxChunkHeader = 18;

@@ -3,8 +3,9 @@
 //
 // A field is {id, name, value}; known names (header_names.inc) are compared as integers.  Names are
 // lower case, as parsers deliver them and filters must write them.  Names and values are views:
-// the text belongs to the arena, or is a string that outlives the message (a literal, route config).
-// Removal marks the field (id kRemoved) and iteration skips it, so views and order stay stable.
+// the text belongs to the arena, or is a string that outlives the message (a literal, route
+// config). Removal marks the field (id kRemoved) and iteration skips it, so views and order stay
+// stable.
 
 #include <cstdint>
 #include <string_view>
@@ -44,7 +45,8 @@ class Headers {
     add(Field{lower_name, value, find_header_id(lower_name)});
   }
   void add(const Field& field) {
-    if (size_ == capacity_) [[unlikely]] grow();
+    if (size_ == capacity_) [[unlikely]]
+      grow();
     fields_[size_++] = field;
   }
   // As add, after copying name (lower-cased) and value into the arena.

@@ -8,14 +8,15 @@
 namespace pillion::http {
 
 struct HeadLimits {
-  uint32_t max_bytes = 60 * 1024;   // of a whole head; HCM max_request_headers_kb
-  uint32_t max_fields = 100;        // common_http_protocol_options.max_headers_count
-  uint32_t max_line = 60 * 1024;    // request line (414)
-  uint32_t max_blank_lines = 4;     // CRLFs before a request (RFC 9112, 2.2 asks for one)
+  uint32_t max_bytes = 60 * 1024;  // of a whole head; HCM max_request_headers_kb
+  uint32_t max_fields = 100;       // common_http_protocol_options.max_headers_count
+  uint32_t max_line = 60 * 1024;   // request line (414)
+  uint32_t max_blank_lines = 4;    // CRLFs before a request (RFC 9112, 2.2 asks for one)
   bool accept_http10 = true;
   bool allow_absolute_url = true;
-  // How long a closing connection may take: reading on after our FIN (HCM delayed_close_timeout; 0: not
-  // at all), and a client that takes nothing of a finished response (HCM stream_flush_timeout; 0: any).
+  // How long a closing connection may take: reading on after our FIN (HCM delayed_close_timeout; 0:
+  // not at all), and a client that takes nothing of a finished response (HCM stream_flush_timeout;
+  // 0: any).
   Duration linger_time = std::chrono::seconds(1);
   Duration flush_time = std::chrono::minutes(5);
 };

@@ -4,9 +4,12 @@ namespace pillion::http {
 
 std::string_view protocol_name(Protocol protocol) noexcept {
   switch (protocol) {
-    case Protocol::kHttp10: return "HTTP/1.0";
-    case Protocol::kHttp11: return "HTTP/1.1";
-    case Protocol::kHttp2: return "HTTP/2";
+    case Protocol::kHttp10:
+      return "HTTP/1.0";
+    case Protocol::kHttp11:
+      return "HTTP/1.1";
+    case Protocol::kHttp2:
+      return "HTTP/2";
   }
   return "HTTP/1.1";
 }

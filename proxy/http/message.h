@@ -13,7 +13,18 @@ namespace pillion::http {
 enum class Protocol : uint8_t { kHttp10, kHttp11, kHttp2 };
 std::string_view protocol_name(Protocol protocol) noexcept;  // "HTTP/1.1"
 
-enum class Method : uint8_t { kGet, kHead, kPost, kPut, kDelete, kConnect, kOptions, kTrace, kPatch, kOther };
+enum class Method : uint8_t {
+  kGet,
+  kHead,
+  kPost,
+  kPut,
+  kDelete,
+  kConnect,
+  kOptions,
+  kTrace,
+  kPatch,
+  kOther
+};
 // Case-sensitive (RFC 9110, 9.1); kOther for every extension method.
 Method find_method(std::string_view text) noexcept;
 // RFC 9110, 9.2.2: repeating the request has the effect of sending it once.
@@ -27,33 +38,34 @@ enum class Framing : uint8_t { kNone, kLength, kChunked, kUntilClose };
 struct RequestHead {
   explicit RequestHead(Arena& arena) noexcept : headers(arena) {}
 
-  Headers headers;                 // without Host, Connection and other framing fields
+  Headers headers;  // without Host, Connection and other framing fields
   std::string_view method_text;
-  std::string_view path;           // origin form with query: "/a?b"; "*" for OPTIONS *; empty for CONNECT
-  std::string_view authority;      // Host, or the authority of an absolute target; may be empty (HTTP/1.0)
-  std::string_view scheme;         // "http" or "https"
-  std::string_view upgrade;        // token of a requested upgrade ("websocket"), else empty
-  uint64_t content_length = 0;     // if framing is kLength
+  std::string_view path;  // origin form with query: "/a?b"; "*" for OPTIONS *; empty for CONNECT
+  std::string_view
+      authority;            // Host, or the authority of an absolute target; may be empty (HTTP/1.0)
+  std::string_view scheme;  // "http" or "https"
+  std::string_view upgrade;     // token of a requested upgrade ("websocket"), else empty
+  uint64_t content_length = 0;  // if framing is kLength
   Method method = Method::kGet;
   Protocol protocol = Protocol::kHttp11;
   Framing framing = Framing::kNone;
-  bool keep_alive = true;          // the client will take another response
-  bool expects_continue = false;   // Expect: 100-continue
-  bool te_trailers = false;        // TE: trailers
+  bool keep_alive = true;         // the client will take another response
+  bool expects_continue = false;  // Expect: 100-continue
+  bool te_trailers = false;       // TE: trailers
 };
 
 struct ResponseHead {
   explicit ResponseHead(Arena& arena) noexcept : headers(arena) {}
 
-  Headers headers;                 // without Connection and other framing fields
-  std::string_view reason;         // as received; may be empty
-  std::string_view upgrade;        // of a 101
-  uint64_t content_length = 0;     // if framing is kLength; for HEAD and 304 what the field said
+  Headers headers;              // without Connection and other framing fields
+  std::string_view reason;      // as received; may be empty
+  std::string_view upgrade;     // of a 101
+  uint64_t content_length = 0;  // if framing is kLength; for HEAD and 304 what the field said
   uint16_t status = 0;
   Protocol protocol = Protocol::kHttp11;
   Framing framing = Framing::kNone;
   bool has_content_length = false;
-  bool keep_alive = true;          // the upstream connection can be used again
+  bool keep_alive = true;  // the upstream connection can be used again
 };
 
 }  // namespace pillion::http

@@ -30,7 +30,8 @@ Error<std::string> failed(const char* what, const Address& address, int error) {
   return Error<std::string>{std::move(text)};
 }
 
-// A socket file left by a dead process may be removed; one that answers, or any other file, may not.
+// A socket file left by a dead process may be removed; one that answers, or any other file, may
+// not.
 void remove_stale_unix(const Address& address) {
   struct stat file{};
   const std::string path(address.path());
@@ -40,7 +41,8 @@ void remove_stale_unix(const Address& address) {
   // Non-blocking: a live one with a full queue would keep us waiting.
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return;
-  const bool dead = ::connect(probe, reinterpret_cast<sockaddr*>(&sa), n) != 0 && errno == ECONNREFUSED;
+  const bool dead =
+      ::connect(probe, reinterpret_cast<sockaddr*>(&sa), n) != 0 && errno == ECONNREFUSED;
   ::close(probe);
   if (dead) ::unlink(path.c_str());
 }
@@ -63,7 +65,8 @@ Result<int> open_listener(const Address& address, const ListenOptions& options) 
     if (options.freebind) set_flag(fd, IPPROTO_IP, IP_FREEBIND);
     if (options.user_timeout != Duration{}) {
       set_flag(fd, SOL_SOCKET, SO_KEEPALIVE);
-      set_flag(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(to_millis(options.user_timeout)));
+      set_flag(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+               static_cast<int>(to_millis(options.user_timeout)));
     }
   } else if (!is_abstract) {
     remove_stale_unix(address);
@@ -133,14 +136,24 @@ bool Acceptor::accept_one() {
   if (fd_ < 0) return false;
   sockaddr_storage sa;
   socklen_t length = sizeof sa;
-  const int fd = ::accept4(fd_, reinterpret_cast<sockaddr*>(&sa), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int fd =
+      ::accept4(fd_, reinterpret_cast<sockaddr*>(&sa), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd >= 0) {
     observer_.on_accepted(fd, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), length));
     return true;
   }
   switch (errno) {
-    case EINTR: case ECONNABORTED: case EPROTO: case ENETDOWN: case ENETUNREACH: case EHOSTDOWN:
-    case EHOSTUNREACH: case ENONET: case ENOPROTOOPT: case EPERM: case ETIMEDOUT:
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EPERM:
+    case ETIMEDOUT:
       return true;  // that one is gone (accept(2)), others may wait
     case EAGAIN:
       return false;

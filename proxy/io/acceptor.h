@@ -49,8 +49,8 @@ class Acceptor final : private Pollable {
   // Stops taking connections (they wait in the kernel's queue) until resume().
   void pause();
   void resume();
-  // Takes all that wait in the kernel's queue, paused or not, then closes the socket: nobody who was
-  // queued is lost, unless descriptors run out.
+  // Takes all that wait in the kernel's queue, paused or not, then closes the socket: nobody who
+  // was queued is lost, unless descriptors run out.
   void drain_and_close();
   [[nodiscard]] int fd() const noexcept { return fd_; }
 

@@ -93,7 +93,8 @@ Result<Address> Address::parse_ip(std::string_view text, uint16_t port) {
     bare.resize(percent);
   }
   in_addr v4{};
-  if (bare.size() == text.size() && ::inet_pton(AF_INET, bare.c_str(), &v4) == 1) return ipv4(ntohl(v4.s_addr), port);
+  if (bare.size() == text.size() && ::inet_pton(AF_INET, bare.c_str(), &v4) == 1)
+    return ipv4(ntohl(v4.s_addr), port);
   in6_addr v6{};
   if (::inet_pton(AF_INET6, bare.c_str(), &v6) == 1) return ipv6(v6.s6_addr, port, scope);
   return Error{str("expected an IP address, got \"", text, "\"")};
@@ -152,7 +153,8 @@ socklen_t Address::to_sockaddr(sockaddr_storage& out) const noexcept {
       std::memcpy(un.sun_path, name.data(), name.size());
       if (name.front() == '@') un.sun_path[0] = '\0';  // abstract, as Envoy writes it
       std::memcpy(&out, &un, sizeof un);
-      return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size() + (name.front() == '@' ? 0 : 1));
+      return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size() +
+                                    (name.front() == '@' ? 0 : 1));
     }
     default:
       return 0;
@@ -227,14 +229,16 @@ std::string Address::ip_string() const {
 }
 
 bool operator==(const Address& a, const Address& b) noexcept {
-  return a.kind_ == b.kind_ && a.port_ == b.port_ && a.extra_ == b.extra_ && std::memcmp(a.ip_, b.ip_, 16) == 0;
+  return a.kind_ == b.kind_ && a.port_ == b.port_ && a.extra_ == b.extra_ &&
+         std::memcmp(a.ip_, b.ip_, 16) == 0;
 }
 
 uint64_t Address::hash() const noexcept {
   uint64_t words[2];
   std::memcpy(words, ip_, 16);
   uint64_t h = words[0] * 0x9e3779b97f4a7c15ULL ^ words[1];
-  h = (h ^ (h >> 32) ^ port_ ^ (uint64_t{extra_} << 16) ^ (uint64_t{static_cast<uint8_t>(kind_)} << 56)) *
+  h = (h ^ (h >> 32) ^ port_ ^ (uint64_t{extra_} << 16) ^
+       (uint64_t{static_cast<uint8_t>(kind_)} << 56)) *
       0xbf58476d1ce4e5b9ULL;
   return h ^ (h >> 29);
 }

@@ -31,7 +31,7 @@ class Address {
   [[nodiscard]] bool is_ip() const noexcept { return kind_ == Kind::kIpv4 || kind_ == Kind::kIpv6; }
   [[nodiscard]] uint16_t port() const noexcept { return port_; }
   void set_port(uint16_t port) noexcept { port_ = port; }
-  [[nodiscard]] bool is_any() const noexcept;       // 0.0.0.0 or ::
+  [[nodiscard]] bool is_any() const noexcept;  // 0.0.0.0 or ::
   [[nodiscard]] bool is_loopback() const noexcept;
   [[nodiscard]] const uint8_t* ip_bytes() const noexcept { return ip_; }  // 4 or 16, network order
   [[nodiscard]] std::string_view path() const noexcept;

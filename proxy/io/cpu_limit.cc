@@ -31,7 +31,8 @@ std::optional<std::string> path_in_hierarchy(const std::string& root, bool is_v2
     const size_t first = line.find(':');
     const size_t second = first == line.npos ? line.npos : line.find(':', first + 1);
     if (second == line.npos) continue;
-    const std::string_view controllers = std::string_view(line).substr(first + 1, second - first - 1);
+    const std::string_view controllers =
+        std::string_view(line).substr(first + 1, second - first - 1);
     const bool matches = is_v2 ? line.starts_with("0::") : has_item(controllers, "cpu");
     if (matches) return line.substr(second + 1);
   }
@@ -55,7 +56,8 @@ std::optional<Cgroup> find_cgroup(const std::string& root, bool is_v2) {
     if (type != (is_v2 ? "cgroup2" : "cgroup") || (!is_v2 && !has_item(options, "cpu"))) continue;
     // A container without a cgroup namespace sees its own cgroup as the root of the mount.
     Cgroup group{root + mount_point, *path, is_v2};
-    if (mount_root != "/" && group.path.starts_with(mount_root)) group.path.erase(0, mount_root.size());
+    if (mount_root != "/" && group.path.starts_with(mount_root))
+      group.path.erase(0, mount_root.size());
     if (group.path == "/") group.path.clear();
     return group;
   }

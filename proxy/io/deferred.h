@@ -20,8 +20,8 @@ class Deferred {
   Deferred* next_ = nullptr;  // while it waits: the one after it, of the last the first
 };
 
-// Objects that wait for their destruction, first in, first out; owned.  One pointer an object, for every
-// connection and socket is one.
+// Objects that wait for their destruction, first in, first out; owned.  One pointer an object, for
+// every connection and socket is one.
 class DeadQueue {
  public:
   [[nodiscard]] bool empty() const noexcept { return last_ == nullptr; }

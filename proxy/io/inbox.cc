@@ -14,10 +14,11 @@ struct Inbox::State {
 
 Inbox::Inbox(Loop& loop) : state_(new State) {
   state_->inbox = this;
-  const int rc = uv_async_init(static_cast<uv_loop_t*>(loop.native()), &state_->async, [](uv_async_t* a) {
-    Inbox* inbox = reinterpret_cast<State*>(a)->inbox;
-    if (inbox != nullptr) inbox->drain();
-  });
+  const int rc =
+      uv_async_init(static_cast<uv_loop_t*>(loop.native()), &state_->async, [](uv_async_t* a) {
+        Inbox* inbox = reinterpret_cast<State*>(a)->inbox;
+        if (inbox != nullptr) inbox->drain();
+      });
   ASSERT(rc == 0);
 }
 

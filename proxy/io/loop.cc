@@ -24,7 +24,9 @@ struct Loop::Impl {
 };
 
 Loop::Loop()
-    : impl_(std::make_unique<Impl>()), scratch_(new char[kScratchBytes]), wheel_(MonotonicClock::now()) {
+    : impl_(std::make_unique<Impl>()),
+      scratch_(new char[kScratchBytes]),
+      wheel_(MonotonicClock::now()) {
   // splice(2) knows no MSG_NOSIGNAL: a peer that is gone would end the process.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   Impl& i = *impl_;
@@ -75,7 +77,8 @@ int Loop::wait_limit() noexcept {
   if (left <= Duration{}) return 0;
   // Rounded up: too early would cost a second wake-up.
   constexpr Duration kLongest = std::chrono::hours(1);
-  return static_cast<int>(to_millis(std::min(left, kLongest) + std::chrono::milliseconds(1) - Duration(1)));
+  return static_cast<int>(
+      to_millis(std::min(left, kLongest) + std::chrono::milliseconds(1) - Duration(1)));
 }
 
 void Loop::end_of_turn() {

@@ -1,10 +1,10 @@
 #pragma once
 // Loop: one thread's event loop and the rules of a turn (design section 5).
 //
-// A turn: readiness (Poller), then what libuv has (wake-ups, signals, file watching, DNS), then timers
-// are delivered; then the ready queue runs until it is empty or its budget is spent; then closed objects
-// are destroyed.  Everything below belongs to the loop's
-// thread, except stop() and Inbox::post().  The loop outlives all that uses it.
+// A turn: readiness (Poller), then what libuv has (wake-ups, signals, file watching, DNS), then
+// timers are delivered; then the ready queue runs until it is empty or its budget is spent; then
+// closed objects are destroyed.  Everything below belongs to the loop's thread, except stop() and
+// Inbox::post().  The loop outlives all that uses it.
 
 #include <cstdint>
 #include <memory>
@@ -63,11 +63,14 @@ class Loop {
   void post_next(ReadyTask& task) noexcept {
     if (!task.is_linked()) next_.push_back(task);
   }
-  // The task that writes out what was gathered: it always runs before the dead are buried, whatever else
-  // is left for the next turn, because what it gathered may lie in them.  One per loop; null for none.
+  // The task that writes out what was gathered: it always runs before the dead are buried, whatever
+  // else is left for the next turn, because what it gathered may lie in them.  One per loop; null
+  // for none.
   void set_flusher(ReadyTask* task) noexcept { flusher_ = task; }
   // Takes over a closed object and destroys it at the end of the turn.
-  void delete_later(std::unique_ptr<Deferred> object) noexcept { dead_.push_back(*object.release()); }
+  void delete_later(std::unique_ptr<Deferred> object) noexcept {
+    dead_.push_back(*object.release());
+  }
   template <typename T>
   void delete_later(T* object) noexcept {
     delete_later(std::unique_ptr<Deferred>(object));

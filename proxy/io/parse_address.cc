@@ -14,7 +14,8 @@ struct SocketAddress {
 };
 
 SocketAddress parse_socket_address(const config::Node& node) {
-  static constexpr std::array<config::EnumRow, 2> kProtocols{{{"TCP", 0}, {"UDP", 1, "only TCP is"}}};
+  static constexpr std::array<config::EnumRow, 2> kProtocols{
+      {{"TCP", 0}, {"UDP", 1, "only TCP is"}}};
   static_cast<void>(node["protocol"].as_enum_or<int>(0, kProtocols));
   SocketAddress result;
   result.host = node.required("address");

@@ -1,11 +1,12 @@
 #pragma once
 // Poller: readiness of the descriptors of one loop, by an epoll instance of its own.
 //
-// The loop sleeps in Poller::poll().  libuv's own epoll descriptor is one of those watched here: what is
-// libuv's (wake-ups, signals, file watching, DNS) runs only in turns in which it has something to say.
+// The loop sleeps in Poller::poll().  libuv's own epoll descriptor is one of those watched here:
+// what is libuv's (wake-ups, signals, file watching, DNS) runs only in turns in which it has
+// something to say.
 //
-// Level-triggered.  Not thread-safe.  A Pollable is removed before its descriptor is closed; events of
-// the current batch that were its are dropped.
+// Level-triggered.  Not thread-safe.  A Pollable is removed before its descriptor is closed; events
+// of the current batch that were its are dropped.
 
 #include <sys/epoll.h>
 
@@ -15,7 +16,8 @@
 
 namespace pillion::io {
 
-// Has a descriptor in the loop's epoll.  A ReadyTask too because all of them are: one vtable for both.
+// Has a descriptor in the loop's epoll.  A ReadyTask too because all of them are: one vtable for
+// both.
 class Pollable : public ReadyTask {
  public:
   // `events`: EPOLLIN ...; EPOLLERR and EPOLLHUP come unasked.
@@ -46,8 +48,8 @@ class Poller {
   // The one descriptor whose readiness poll() returns instead of delivering it.
   void add_foreign(int fd);
 
-  // Waits for at most `timeout_ms` (-1: without end) and delivers one batch of events.  True when the
-  // foreign descriptor is ready.
+  // Waits for at most `timeout_ms` (-1: without end) and delivers one batch of events.  True when
+  // the foreign descriptor is ready.
   bool poll(int timeout_ms);
 
  private:

@@ -146,7 +146,7 @@ struct Resolver::Lookup final : ListNode<>, ListNode<Resolver::WaitingTag>, Read
   std::vector<std::string> names;
   size_t next_name = 0;
   Query queries[2] = {{this, false}, {this, true}};
-  uint32_t open = 0;  // queries that c-ares holds
+  uint32_t open = 0;         // queries that c-ares holds
   bool is_active = false;    // counts among the resolver's kMaxActive
   bool is_finished = false;  // the answer is made, or nobody wants it any more
   DnsAnswer answer;
@@ -165,9 +165,9 @@ int Resolver::Channel::open(const Options& options) {
   o.resolvconf_path = path.data();
   int status = library_status();
   if (status != ARES_SUCCESS) return status;
-  status = ares_init_options(&ares, &o,
-                             ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                 ARES_OPT_RESOLVCONF);
+  status = ares_init_options(
+      &ares, &o,
+      ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_RESOLVCONF);
   if (status != ARES_SUCCESS) {
     ares = nullptr;
     return status;
@@ -207,7 +207,8 @@ void Resolver::Channel::on_socket(int fd, bool readable, bool writable) {
   }
   if (poll == nullptr) {
     poll = new Poll{{}, &resolver, fd};
-    const int rc = uv_poll_init(static_cast<uv_loop_t*>(resolver.loop_.native()), &poll->handle, fd);
+    const int rc =
+        uv_poll_init(static_cast<uv_loop_t*>(resolver.loop_.native()), &poll->handle, fd);
     ASSERT(rc == 0);
   }
   const int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
@@ -264,7 +265,8 @@ void Resolver::Lookup::on_query_done(const Query& query, int status, const unsig
   if (is_finished) return delete_if_done();
   DnsFamilyAnswer& family = query.v6 ? answer.v6 : answer.v4;
   if (status == ARES_SUCCESS) {
-    status = query.v6 ? parse_v6(bytes, size, family.records) : parse_v4(bytes, size, family.records);
+    status =
+        query.v6 ? parse_v6(bytes, size, family.records) : parse_v4(bytes, size, family.records);
   }
   family.status = status_of(status);
   if (family.status == DnsStatus::kFailed) {
@@ -345,8 +347,8 @@ bool Resolver::ensure_channel(std::string* reason) {
   if (channel_ != nullptr) return true;
   auto channel = std::make_unique<Channel>(*this);
   if (const int status = channel->open(options_); status != ARES_SUCCESS) {
-    *reason = str("cannot read ", options_.resolv_conf, ": ",
-                  std::string_view(ares_strerror(status)));
+    *reason =
+        str("cannot read ", options_.resolv_conf, ": ", std::string_view(ares_strerror(status)));
     return false;
   }
   channel_ = std::move(channel);
@@ -395,7 +397,8 @@ void Resolver::on_timer() {
   ares_process_fd(channel_->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
   timeval room{};
   if (const timeval* next = ares_timeout(channel_->ares, nullptr, &room)) {
-    loop_.arm(timer_, std::chrono::seconds(next->tv_sec) + std::chrono::microseconds(next->tv_usec));
+    loop_.arm(timer_,
+              std::chrono::seconds(next->tv_sec) + std::chrono::microseconds(next->tv_usec));
   }
 }
 

@@ -30,7 +30,7 @@ enum class DnsStatus : uint8_t {
 };
 
 struct DnsRecord {
-  Address address;            // port 0
+  Address address;             // port 0
   std::chrono::seconds ttl{};  // 0 also for what does not come from DNS
   friend bool operator==(const DnsRecord&, const DnsRecord&) = default;
 };

@@ -1,5 +1,6 @@
 #pragma once
-// Signals: POSIX signals as callbacks on a loop's thread (the handler itself only writes to a pipe).
+// Signals: POSIX signals as callbacks on a loop's thread (the handler itself only writes to a
+// pipe).
 //
 // One loop of the process, control's, owns the Signals.  While it lives, its signals lose their
 // default action; its destructor gives that back.  It does not keep the loop awake or alive.

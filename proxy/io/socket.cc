@@ -20,7 +20,13 @@ void set_int(int fd, int level, int name, int value) noexcept {
 // Errors after which the peer is known to be gone, as opposed to ours.
 FailureKind connect_failure_of(int error) noexcept {
   switch (error) {
-    case EMFILE: case ENFILE: case ENOBUFS: case ENOMEM: case EADDRNOTAVAIL: case EACCES: case EPERM:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+    case EACCES:
+    case EPERM:
       return FailureKind::kConnectLocal;
     case ETIMEDOUT:
       return FailureKind::kConnectTimeout;
@@ -42,9 +48,12 @@ void apply_options(int fd, const SocketOptions& o) noexcept {
   }
   if (o.keepalive) {
     set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    if (o.keepalive_probes != 0) set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, static_cast<int>(o.keepalive_probes));
-    if (o.keepalive_time_s != 0) set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(o.keepalive_time_s));
-    if (o.keepalive_interval_s != 0) set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(o.keepalive_interval_s));
+    if (o.keepalive_probes != 0)
+      set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, static_cast<int>(o.keepalive_probes));
+    if (o.keepalive_time_s != 0)
+      set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(o.keepalive_time_s));
+    if (o.keepalive_interval_s != 0)
+      set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(o.keepalive_interval_s));
   }
   if (o.mark != 0) set_int(fd, SOL_SOCKET, SO_MARK, static_cast<int>(o.mark));
   if (o.transparent) set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
@@ -122,7 +131,8 @@ IoResult Socket::read_unread(char* to, size_t capacity) {
 }
 
 IoResult Socket::read(char* to, size_t capacity) {
-  if (unread_ != nullptr) [[unlikely]] return read_unread(to, capacity);
+  if (unread_ != nullptr) [[unlikely]]
+    return read_unread(to, capacity);
   if (broken_) return {0, IoStatus::kError};
   ++loop_.counts.reads;
   ssize_t n;
@@ -311,8 +321,8 @@ void Socket::on_error() {
     fail(FailureKind::kDownstreamReset, error);
     return observer_->on_closed(failure_);
   }
-  // Bytes may have come before the reset: the reader reaches it by reading, for which it is no longer
-  // called.
+  // Bytes may have come before the reset: the reader reaches it by reading, for which it is no
+  // longer called.
   run_again();
   observer_->on_readable();
 }

@@ -1,11 +1,11 @@
 #pragma once
 // Socket: a stream socket of ours as a Transport (TCP or Unix).
 //
-// Reads and writes are direct system calls; the loop's Poller tells of readiness.  A socket enters epoll
-// on its first EAGAIN, when watch() is called, or at the latest 10 ms after it was drained, so a
-// short connection never does.  READABLE stays armed from then on; a pause takes effect when the
-// next event arrives, so that pausing and resuming within a turn costs nothing; WRITABLE is armed
-// only after a short write (shared/reference/io.md).
+// Reads and writes are direct system calls; the loop's Poller tells of readiness.  A socket enters
+// epoll on its first EAGAIN, when watch() is called, or at the latest 10 ms after it was drained,
+// so a short connection never does.  READABLE stays armed from then on; a pause takes effect when
+// the next event arrives, so that pausing and resuming within a turn costs nothing; WRITABLE is
+// armed only after a short write (shared/reference/io.md).
 
 #include <memory>
 #include <string>
@@ -16,24 +16,24 @@
 
 namespace pillion::io {
 
-// A peer that acknowledges nothing for this long is given up (TCP_USER_TIMEOUT), in both directions: the
-// kernel's own patience is a quarter of an hour.
+// A peer that acknowledges nothing for this long is given up (TCP_USER_TIMEOUT), in both
+// directions: the kernel's own patience is a quarter of an hour.
 inline constexpr Duration kUserTimeout = std::chrono::seconds(30);
 
 struct SocketOptions {
   bool no_delay = true;
   bool transparent = false;
   uint32_t mark = 0;
-  Duration user_timeout{};      // TCP_USER_TIMEOUT; 0: the kernel's
-  bool keepalive = false;       // SO_KEEPALIVE; its values, where not 0, instead of the kernel's
+  Duration user_timeout{};  // TCP_USER_TIMEOUT; 0: the kernel's
+  bool keepalive = false;   // SO_KEEPALIVE; its values, where not 0, instead of the kernel's
   uint32_t keepalive_probes = 0;
   uint32_t keepalive_time_s = 0;
   uint32_t keepalive_interval_s = 0;
 };
 void apply_options(int fd, const SocketOptions& options) noexcept;
 
-// How a connection is called that was open and broke: kPeerGone after a time limit of the kernel, else
-// kDownstreamReset, whichever side it is.
+// How a connection is called that was open and broke: kPeerGone after a time limit of the kernel,
+// else kDownstreamReset, whichever side it is.
 FailureKind broken_by(int error) noexcept;
 
 class Socket final : public Transport, public Pollable {
@@ -88,19 +88,20 @@ class Socket final : public Transport, public Pollable {
   std::unique_ptr<std::string> unread_;
   Failure failure_;
   int fd_;
-  uint8_t paused_ = 0;      // PauseReason bits
-  uint8_t armed_ = 0;       // Interest bits
-  bool watched_ : 1 = false;   // has entered epoll, once
+  uint8_t paused_ = 0;        // PauseReason bits
+  uint8_t armed_ = 0;         // Interest bits
+  bool watched_ : 1 = false;  // has entered epoll, once
   bool want_write_ : 1 = false;
   bool connecting_ : 1;
-  bool announce_ : 1 = false;  // on_connected or on_closed is due in the ready queue
+  bool announce_ : 1 = false;     // on_connected or on_closed is due in the ready queue
   bool read_paused_ : 1 = false;  // the pause has been carried out
   bool fin_seen_ : 1 = false;
   bool hup_seen_ : 1 = false;  // both directions have ended
   bool eof_ : 1 = false;       // fin_seen_, and all before it was read
   bool again_ : 1 = false;     // a read_again() waits for resume()
   bool broken_ : 1 = false;    // a read failed: the kernel would call the next one end of stream
-  bool stopped_ : 1 = false;   // epoll reported an error, which it would do for ever: it is asked no more
+  bool stopped_ : 1 =
+      false;  // epoll reported an error, which it would do for ever: it is asked no more
   bool closed_ : 1 = false;
 };
 

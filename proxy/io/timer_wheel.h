@@ -81,8 +81,8 @@ class TimerWheel {
   void cascade(int level) noexcept;
   void fire(Slot& slot, Instant now);
 
-  int64_t current_;              // ticks up to here have been fired
-  int64_t earliest_ = kNever;    // lower bound over timers armed since next_wakeup()
+  int64_t current_;            // ticks up to here have been fired
+  int64_t earliest_ = kNever;  // lower bound over timers armed since next_wakeup()
   int64_t announced_ = kNever;
   std::array<uint64_t, kLevels> used_{};
   std::array<std::array<Slot, kSlots>, kLevels> slots_;

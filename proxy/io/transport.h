@@ -5,10 +5,10 @@
 // users read and write bytes; only SplicePump and original-destination code ask for raw_fd().
 //
 // Calls match: (start) (read | write | pause | resume | shutdown_write)* close, then nothing.
-// Callbacks on the observer: on_connected once (not for accepted plain sockets, which are: their user
-// reads at once, or calls read_again), then on_readable / on_writable any number of times, on_closed
-// at most once.  No callback runs inside start(), read(), write() or close(), and none after close().
-// After kEof, on_readable comes only for a read_again or resume.
+// Callbacks on the observer: on_connected once (not for accepted plain sockets, which are: their
+// user reads at once, or calls read_again), then on_readable / on_writable any number of times,
+// on_closed at most once.  No callback runs inside start(), read(), write() or close(), and none
+// after close(). After kEof, on_readable comes only for a read_again or resume.
 
 #include <sys/uio.h>
 
@@ -35,7 +35,13 @@ struct IoResult {
 };
 
 // Why reading is paused; reading goes on when no bit is set.
-enum class PauseReason : uint8_t { kPeerFull = 1, kFilter = 2, kLimit = 4, kDraining = 8, kBusy = 16 };
+enum class PauseReason : uint8_t {
+  kPeerFull = 1,
+  kFilter = 2,
+  kLimit = 4,
+  kDraining = 8,
+  kBusy = 16
+};
 
 class TransportObserver {
  public:
@@ -60,14 +66,14 @@ struct PeerIdentity {
   std::string_view subject;        // RFC 2253
   std::string_view local_uri_san;  // our own
   std::string_view local_subject;
-  std::string_view sha256;         // hex fingerprint of the peer's certificate
+  std::string_view sha256;  // hex fingerprint of the peer's certificate
   std::string_view serial;
   std::string_view sni;
   std::string_view alpn;
-  std::string_view tls_version;    // "TLSv1.3"
+  std::string_view tls_version;  // "TLSv1.3"
   std::string_view cipher;
-  bool presented = false;          // the peer showed a certificate
-  bool verified = false;           // and it was verified
+  bool presented = false;  // the peer showed a certificate
+  bool verified = false;   // and it was verified
 };
 
 class Transport : public Deferred {
@@ -93,13 +99,13 @@ class Transport : public Deferred {
   // bytes were left unread on purpose).
   virtual void read_again() = 0;
 
-  // Something happened that on_readable will tell later in this turn.  For who is about to write and must
-  // not take what came before for the answer.
+  // Something happened that on_readable will tell later in this turn.  For who is about to write
+  // and must not take what came before for the answer.
   [[nodiscard]] virtual bool has_news() const noexcept { return false; }
 
   // Makes sure that readiness is reported; a transport may put that off for short exchanges.  Call
-  // when nothing more is expected soon: the connection became idle, or waits for its other side; and
-  // after taking bytes by raw_fd().
+  // when nothing more is expected soon: the connection became idle, or waits for its other side;
+  // and after taking bytes by raw_fd().
   virtual void watch() {}
 
   // For users of raw_fd(), who make their own system calls: on_writable when there is room.

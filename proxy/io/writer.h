@@ -30,7 +30,9 @@ class WriteBatch final : private ReadyTask {
   static constexpr size_t kTextBytes = 64 * 1024;
   static constexpr int kPieces = 64;
 
-  explicit WriteBatch(Loop& loop) : loop_(loop), text_(new char[kTextBytes]) { loop_.set_flusher(this); }
+  explicit WriteBatch(Loop& loop) : loop_(loop), text_(new char[kTextBytes]) {
+    loop_.set_flusher(this);
+  }
   ~WriteBatch() { loop_.set_flusher(nullptr); }
   WriteBatch(const WriteBatch&) = delete;
   WriteBatch& operator=(const WriteBatch&) = delete;
@@ -43,7 +45,8 @@ class WriteBatch final : private ReadyTask {
   void run_ready() override { flush(); }
   Loop& loop_;
   std::unique_ptr<char[]> text_;
-  std::unique_ptr<char[]> large_;  // reserved by owner_ and not committed yet: more than text_ holds
+  std::unique_ptr<char[]>
+      large_;  // reserved by owner_ and not committed yet: more than text_ holds
   size_t used_ = 0;
   int count_ = 0;
   Writer* owner_ = nullptr;
@@ -63,7 +66,8 @@ class WriterObserver {
 
 class Writer {
  public:
-  Writer(WriteBatch& batch, WriterObserver& observer) noexcept : batch_(batch), observer_(observer) {}
+  Writer(WriteBatch& batch, WriterObserver& observer) noexcept
+      : batch_(batch), observer_(observer) {}
   ~Writer() { detach(); }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -83,7 +87,8 @@ class Writer {
     commit(bytes.size());
   }
 
-  // Ends our direction (FIN) once all that was added is with the transport.  Nothing may be added after.
+  // Ends our direction (FIN) once all that was added is with the transport.  Nothing may be added
+  // after.
   void end();
 
   // From the transport's on_writable.

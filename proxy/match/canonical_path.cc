@@ -9,9 +9,11 @@ namespace {
 
 using config::EnumRow;
 
-constexpr EnumRow kActions[] = {
-    {"IMPLEMENTATION_SPECIFIC_DEFAULT", 0}, {"KEEP_UNCHANGED", 1}, {"REJECT_REQUEST", 2},
-    {"UNESCAPE_AND_REDIRECT", 3},           {"UNESCAPE_AND_FORWARD", 4}};
+constexpr EnumRow kActions[] = {{"IMPLEMENTATION_SPECIFIC_DEFAULT", 0},
+                                {"KEEP_UNCHANGED", 1},
+                                {"REJECT_REQUEST", 2},
+                                {"UNESCAPE_AND_REDIRECT", 3},
+                                {"UNESCAPE_AND_FORWARD", 4}};
 
 // What a byte of a path may start that needs a closer look.
 enum ByteClass : uint8_t { kPlain, kSlash, kBackslash, kPercent, kHash, kQuery, kIllegal };
@@ -181,10 +183,17 @@ PathOptions parse_path_options(const config::Node& hcm) {
   options.normalize = hcm["normalize_path"].as_bool_or(false);
   options.merge_slashes = hcm["merge_slashes"].as_bool_or(false);
   switch (hcm["path_with_escaped_slashes_action"].as_enum_or<int>(0, kActions)) {
-    case 2: options.escaped_slashes = EscapedSlashes::kReject; break;
-    case 3: options.escaped_slashes = EscapedSlashes::kUnescapeRedirect; break;
-    case 4: options.escaped_slashes = EscapedSlashes::kUnescapeForward; break;
-    default: break;
+    case 2:
+      options.escaped_slashes = EscapedSlashes::kReject;
+      break;
+    case 3:
+      options.escaped_slashes = EscapedSlashes::kUnescapeRedirect;
+      break;
+    case 4:
+      options.escaped_slashes = EscapedSlashes::kUnescapeForward;
+      break;
+    default:
+      break;
   }
   return options;
 }

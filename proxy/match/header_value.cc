@@ -79,9 +79,15 @@ bool HeaderMatcher::verdict(Tally tally) const noexcept {
 std::string HeaderMatcher::describe() const {
   std::string what;
   switch (kind_) {
-    case Kind::kString: what = string_.describe(); break;
-    case Kind::kRange: what = str("in [", range_begin_, ", ", range_end_, ")"); break;
-    case Kind::kPresent: what = want_present_ ? "present" : "absent"; break;
+    case Kind::kString:
+      what = string_.describe();
+      break;
+    case Kind::kRange:
+      what = str("in [", range_begin_, ", ", range_end_, ")");
+      break;
+    case Kind::kPresent:
+      what = want_present_ ? "present" : "absent";
+      break;
   }
   return str("header ", name_, invert_ ? " not " : " ", what);
 }
@@ -98,10 +104,10 @@ HeaderMatcher parse_header_matcher(const config::Node& node) {
   }
   m.invert_ = node["invert_match"].as_bool_or(false);
   m.missing_is_empty_ = node["treat_missing_header_as_empty"].as_bool_or(false);
-  const config::Node how = node.one_of(
-      {"string_match", "range_match", "present_match", "exact_match", "prefix_match",
-       "suffix_match", "contains_match", "safe_regex_match"},
-      config::Need::kAtMostOne);
+  const config::Node how =
+      node.one_of({"string_match", "range_match", "present_match", "exact_match", "prefix_match",
+                   "suffix_match", "contains_match", "safe_regex_match"},
+                  config::Need::kAtMostOne);
   const std::string_view key = how.is_present() ? how.key() : std::string_view{};
   if (key.starts_with("string")) {
     m.kind_ = HeaderMatcher::Kind::kString;

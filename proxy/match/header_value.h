@@ -72,21 +72,31 @@ class HeaderMatcher {
   void add_pseudo(const Head& head, Tally& tally) const {
     using Framing = decltype(head.framing);
     switch (pseudo_) {
-      case Pseudo::kContentLength: return add_length(head, tally);
+      case Pseudo::kContentLength:
+        return add_length(head, tally);
       case Pseudo::kTransferEncoding:
         return add_if_set(tally, head.framing == Framing::kChunked ? "chunked" : "");
-      case Pseudo::kUpgrade: return add_if_set(tally, head.upgrade);
-      default: break;
+      case Pseudo::kUpgrade:
+        return add_if_set(tally, head.upgrade);
+      default:
+        break;
     }
     if constexpr (requires { head.authority; }) {
       switch (pseudo_) {
-        case Pseudo::kMethod: return add_if_set(tally, head.method_text);
-        case Pseudo::kPath: return add_if_set(tally, head.path);
-        case Pseudo::kAuthority: return add_if_set(tally, head.authority);
-        case Pseudo::kScheme: return add_if_set(tally, head.scheme);
-        case Pseudo::kTe: return add_if_set(tally, head.te_trailers ? "trailers" : "");
-        case Pseudo::kExpect: return add_if_set(tally, head.expects_continue ? "100-continue" : "");
-        default: return;
+        case Pseudo::kMethod:
+          return add_if_set(tally, head.method_text);
+        case Pseudo::kPath:
+          return add_if_set(tally, head.path);
+        case Pseudo::kAuthority:
+          return add_if_set(tally, head.authority);
+        case Pseudo::kScheme:
+          return add_if_set(tally, head.scheme);
+        case Pseudo::kTe:
+          return add_if_set(tally, head.te_trailers ? "trailers" : "");
+        case Pseudo::kExpect:
+          return add_if_set(tally, head.expects_continue ? "100-continue" : "");
+        default:
+          return;
       }
     } else if (pseudo_ == Pseudo::kStatus && head.status != 0) {
       add_number(head.status, tally);

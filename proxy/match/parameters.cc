@@ -47,14 +47,15 @@ bool QueryParameterMatcher::matches(std::string_view path) const {
 
 std::string QueryParameterMatcher::describe() const {
   return str("query parameter ", name_, ' ',
-             value_ ? value_->describe() : want_present_ ? "present" : "absent");
+             value_          ? value_->describe()
+             : want_present_ ? "present"
+                             : "absent");
 }
 
 QueryParameterMatcher parse_query_parameter_matcher(const config::Node& node) {
   QueryParameterMatcher m;
   m.name_ = node["name"].as_string();
-  const config::Node how =
-      node.one_of({"string_match", "present_match"}, config::Need::kAtMostOne);
+  const config::Node how = node.one_of({"string_match", "present_match"}, config::Need::kAtMostOne);
   if (how.is_present() && how.key().starts_with("string")) {
     m.value_ = parse_string_matcher(how);
   } else if (how.is_present()) {

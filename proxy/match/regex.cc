@@ -116,8 +116,8 @@ std::string_view Regex::replace_all(std::string_view text, std::string_view subs
   re2::StringPiece groups[kMaxGroups];
   const int wanted = std::min(kMaxGroups, program_->re.NumberOfCapturingGroups() + 1);
   const re2::StringPiece input = piece(text);
-  size_t done = 0;      // text before it has been written
-  size_t from = 0;      // where to look next
+  size_t done = 0;  // text before it has been written
+  size_t from = 0;  // where to look next
   size_t last_end = text.npos;
   bool any = false;
   Output out(arena, text.size() + substitution.size() + 16);

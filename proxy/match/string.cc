@@ -62,8 +62,7 @@ StringMatcher parse_string_matcher(const config::Node& node) {
   using Kind = StringMatcher::Kind;
   if (node.is_missing()) return StringMatcher(RegexPtr());
   node.unsupported({"custom"}, {}, config::Unknown::kAlwaysError);
-  const config::Node pattern =
-      node.one_of({"exact", "prefix", "suffix", "contains", "safe_regex"});
+  const config::Node pattern = node.one_of({"exact", "prefix", "suffix", "contains", "safe_regex"});
   const bool ignore_case = node["ignore_case"].as_bool_or(false);
   StringMatcher matcher{RegexPtr()};
   const std::string_view key = pattern.is_present() ? pattern.key() : std::string_view{};
@@ -75,8 +74,7 @@ StringMatcher parse_string_matcher(const config::Node& node) {
                       : key == "suffix" ? Kind::kSuffix
                                         : Kind::kContains;
     // Envoy: only an exact text may be empty.
-    const std::string text =
-        kind == Kind::kExact ? pattern.as_string_or("") : pattern.as_string();
+    const std::string text = kind == Kind::kExact ? pattern.as_string_or("") : pattern.as_string();
     matcher = StringMatcher(kind, text, ignore_case);
   }
   node.reject_unknown_keys(config::Unknown::kAlwaysError);

@@ -77,8 +77,8 @@ std::vector<std::string> RouteTable::explain(const http::RequestHead& head, uint
                           route.path.describe(), conditions.empty() ? "" : " and ", conditions));
       break;
     }
-    lines.push_back(str(name_of(route, i), ": not taken, it wants ",
-                        why_not(route, path, head, random)));
+    lines.push_back(
+        str(name_of(route, i), ": not taken, it wants ", why_not(route, path, head, random)));
   }
   if (!match) {
     lines.push_back(str("route: none of ", host.routes.size(), " fits; the answer is 404"));

@@ -18,9 +18,9 @@ constexpr EnumRow kActions[] = {{"APPEND_IF_EXISTS_OR_ADD", 0},
                                 {"OVERWRITE_IF_EXISTS", 3}};
 
 // The codec writes these from what the head says; a second one would be smuggling.
-constexpr std::string_view kFraming[] = {"connection",        "content-length", "keep-alive",
-                                         "proxy-connection",  "te",             "trailer",
-                                         "transfer-encoding", "upgrade"};
+constexpr std::string_view kFraming[] = {
+    "connection", "content-length", "keep-alive",        "proxy-connection",
+    "te",         "trailer",        "transfer-encoding", "upgrade"};
 
 // RFC 9110, 5.6.2.
 bool is_token(std::string_view text) {

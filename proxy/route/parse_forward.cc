@@ -98,8 +98,8 @@ std::unique_ptr<const Rewrite> parse_rewrite(const Node& node) {
   } else if (path.is_present()) {
     rewrite->regex = match::parse_regex_rewrite(path);
   }
-  const Node host = node.one_of({"host_rewrite_literal", "auto_host_rewrite",
-                                 "host_rewrite_header", "host_rewrite_path_regex"},
+  const Node host = node.one_of({"host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header",
+                                 "host_rewrite_path_regex"},
                                 Need::kAtMostOne);
   if (is(host, "host_rewrite_literal", "hostRewriteLiteral")) {
     rewrite->host = target_text(host);
@@ -159,13 +159,27 @@ std::unique_ptr<const ForwardAction> parse_forward(const Node& node, const Parse
   const Node retry = node["retry_policy"];
   action->retry = retry.is_present() ? parse_retry_policy(retry) : context.host_retry;
   (void)node["priority"].as_enum_or<int>(0, kPriorities);
-  node.unsupported({"metadata_match", "hash_policy", "rate_limits", "include_vh_rate_limits",
-                    "request_mirror_policies", "request_mirror_policy", "hedge_policy",
-                    "internal_redirect_policy", "internal_redirect_action",
-                    "max_internal_redirects", "retry_policy_typed_config", "path_rewrite_policy",
-                    "path_rewrite", "host_rewrite", "max_grpc_timeout", "grpc_timeout_offset",
-                    "early_data_policy", "flush_timeout", "cluster_specifier_plugin",
-                    "inline_cluster_specifier_plugin", "cors"},
+  node.unsupported({"metadata_match",
+                    "hash_policy",
+                    "rate_limits",
+                    "include_vh_rate_limits",
+                    "request_mirror_policies",
+                    "request_mirror_policy",
+                    "hedge_policy",
+                    "internal_redirect_policy",
+                    "internal_redirect_action",
+                    "max_internal_redirects",
+                    "retry_policy_typed_config",
+                    "path_rewrite_policy",
+                    "path_rewrite",
+                    "host_rewrite",
+                    "max_grpc_timeout",
+                    "grpc_timeout_offset",
+                    "early_data_policy",
+                    "flush_timeout",
+                    "cluster_specifier_plugin",
+                    "inline_cluster_specifier_plugin",
+                    "cors"},
                    kLater);
   node.reject_unknown_keys();
   return action;

@@ -19,8 +19,7 @@ bool is(const Node& field, std::string_view snake, std::string_view camel) {
 
 // The text of a path matcher; a warning if it can never match.
 PathMatcher parse_path_text(const Node& field, Kind kind, bool ignore_case) {
-  const std::string text =
-      kind == Kind::kPrefix ? field.as_string_or("") : field.as_string();
+  const std::string text = kind == Kind::kPrefix ? field.as_string_or("") : field.as_string();
   const bool is_legal_separated = !text.ends_with('/') && text.find_first_of("?#") == text.npos;
   if (kind == Kind::kSeparatedPrefix && !is_legal_separated) {
     field.expected("a path that does not end in '/' and has no query");
@@ -33,9 +32,9 @@ PathMatcher parse_path_text(const Node& field, Kind kind, bool ignore_case) {
 }
 
 PathMatcher parse_path(const Node& match) {
-  const Node field = match.one_of(
-      {"prefix", "path", "safe_regex", "path_separated_prefix", "connect_matcher"},
-      match.has("path_match_policy") ? Need::kAtMostOne : Need::kExactlyOne);
+  const Node field =
+      match.one_of({"prefix", "path", "safe_regex", "path_separated_prefix", "connect_matcher"},
+                   match.has("path_match_policy") ? Need::kAtMostOne : Need::kExactlyOne);
   match.unsupported({"path_match_policy"}, kLater, Unknown::kAlwaysError);
   const bool ignore_case = !match["case_sensitive"].as_bool_or(true);
   if (is(field, "prefix", "prefix")) return parse_path_text(field, Kind::kPrefix, ignore_case);

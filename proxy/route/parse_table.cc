@@ -64,23 +64,23 @@ std::string lower_text(const Node& node) {
 
 std::string target_text(const Node& node) {
   std::string text = node.as_string_or("");
-  const auto is_bad = [](char c) { return (static_cast<unsigned char>(c) <= ' ') || c == 0x7f || c == '#'; };
+  const auto is_bad = [](char c) {
+    return (static_cast<unsigned char>(c) <= ' ') || c == 0x7f || c == '#';
+  };
   if (std::ranges::any_of(text, is_bad)) {
     node.expected("a text without spaces, control characters and '#'");
   }
   return text;
 }
 
-std::shared_ptr<const RouteTable> parse_route_table(const Node& node,
-                                                    const ParseOptions& options) {
+std::shared_ptr<const RouteTable> parse_route_table(const Node& node, const ParseOptions& options) {
   RouteTable::Parts parts;
   ParseContext context{options, true, 4096, {}};
   parts.name = node["name"].as_string_or("");
   context.validate_clusters = node["validate_clusters"].as_bool_or(true);
   context.max_direct_response_bytes = node["max_direct_response_body_size_bytes"].as_u32_or(4096);
   parts.ignore_port_in_host = node["ignore_port_in_host_matching"].as_bool_or(false);
-  parts.ignore_path_parameters =
-      node["ignore_path_parameters_in_path_matching"].as_bool_or(false);
+  parts.ignore_path_parameters = node["ignore_path_parameters_in_path_matching"].as_bool_or(false);
   parts.most_specific_wins = node["most_specific_header_mutations_wins"].as_bool_or(false);
   parts.mutations = parse_level_mutations(node, options.formats);
   const Node hosts = node["virtual_hosts"];

@@ -34,11 +34,16 @@ bool PathMatcher::matches_slowly(std::string_view path) const noexcept {
 std::string PathMatcher::describe() const {
   const std::string_view any_case = ignore_case_ ? " in any case" : "";
   switch (kind_) {
-    case Kind::kPrefix: return str("prefix \"", text_, '"', any_case);
-    case Kind::kExact: return str("path \"", text_, '"', any_case);
-    case Kind::kSeparatedPrefix: return str("path-separated prefix \"", text_, '"', any_case);
-    case Kind::kRegex: return str("regex \"", regex_ ? regex_->pattern() : "", '"');
-    case Kind::kConnect: return "a CONNECT request";
+    case Kind::kPrefix:
+      return str("prefix \"", text_, '"', any_case);
+    case Kind::kExact:
+      return str("path \"", text_, '"', any_case);
+    case Kind::kSeparatedPrefix:
+      return str("path-separated prefix \"", text_, '"', any_case);
+    case Kind::kRegex:
+      return str("regex \"", regex_ ? regex_->pattern() : "", '"');
+    case Kind::kConnect:
+      return "a CONNECT request";
   }
   return {};
 }

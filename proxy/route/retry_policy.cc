@@ -62,12 +62,12 @@ RetryPolicy parse_retry_policy(const config::Node& node) {
   }
   policy.num_retries = node["num_retries"].as_u32_or(1);
   parse_back_off(policy, node["retry_back_off"]);
-  node.unsupported({"per_try_timeout", "per_try_idle_timeout", "retry_priority",
-                    "retry_host_predicate", "retry_options_predicates",
-                    "host_selection_retry_max_attempts", "retriable_status_codes",
-                    "rate_limited_retry_back_off", "retriable_headers",
-                    "retriable_request_headers", "refresh_cluster_on_retry"},
-                   kLater);
+  node.unsupported(
+      {"per_try_timeout", "per_try_idle_timeout", "retry_priority", "retry_host_predicate",
+       "retry_options_predicates", "host_selection_retry_max_attempts", "retriable_status_codes",
+       "rate_limited_retry_back_off", "retriable_headers", "retriable_request_headers",
+       "refresh_cluster_on_retry"},
+      kLater);
   node.reject_unknown_keys();
   return policy;
 }

@@ -59,7 +59,7 @@ struct ForwardAction {
   std::unique_ptr<const WeightedClusters> weighted;
   std::unique_ptr<const Rewrite> rewrite;  // null: nothing changes
   std::vector<UpgradeRule> upgrades;
-  RetryPolicy retry;                           // the route's, or else the virtual host's
+  RetryPolicy retry;                            // the route's, or else the virtual host's
   Duration timeout = std::chrono::seconds(15);  // from the end of the request; 0: none
   std::optional<Duration> idle_timeout;         // of the stream, instead of the manager's; 0: none
   std::optional<Duration> max_stream_duration;  // instead of the manager's; 0: none

@@ -39,8 +39,7 @@ TimeoutPlan finalize_timeouts(const ForwardAction& action, const http::Headers& 
                               TimeoutRules rules) noexcept {
   TimeoutPlan plan{action.timeout, {}, 504};
   if (!rules.trusted) return plan;
-  const bool counted =
-      rules.respect_expected && headers.has(HeaderId::kXEnvoyExpectedRqTimeoutMs);
+  const bool counted = rules.respect_expected && headers.has(HeaderId::kXEnvoyExpectedRqTimeoutMs);
   plan.global = read_ms(headers, counted ? HeaderId::kXEnvoyExpectedRqTimeoutMs
                                          : HeaderId::kXEnvoyUpstreamRqTimeoutMs)
                     .value_or(plan.global);

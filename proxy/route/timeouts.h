@@ -12,8 +12,8 @@
 namespace pillion::route {
 
 struct TimeoutPlan {
-  Duration global{};             // from the end of the request, over all attempts; 0: none
-  Duration per_try{};            // of one attempt; 0: none
+  Duration global{};              // from the end of the request, over all attempts; 0: none
+  Duration per_try{};             // of one attempt; 0: none
   uint16_t timeout_status = 504;  // 204 with x-envoy-upstream-rq-timeout-alt-response
 
   bool operator==(const TimeoutPlan&) const = default;

@@ -19,7 +19,7 @@ using io::PeerIdentity;
 
 using Pick = const Address* (*)(const StreamInfo&);
 
-template <Address ConnectionInfo::*kMember>
+template <Address ConnectionInfo::* kMember>
 const Address* downstream(const StreamInfo& info) {
   return info.connection == nullptr ? nullptr : &(info.connection->*kMember);
 }
@@ -27,7 +27,7 @@ template <const Address& (ConnectionInfo::*kGet)() const noexcept>
 const Address* downstream(const StreamInfo& info) {
   return info.connection == nullptr ? nullptr : &(info.connection->*kGet)();
 }
-template <Address core::UpstreamInfo::*kMember>
+template <Address core::UpstreamInfo::* kMember>
 const Address* upstream(const StreamInfo& info) {
   return &(info.upstream.*kMember);
 }
@@ -121,7 +121,7 @@ const PeerIdentity* of_downstream(const StreamInfo& info) {
 }
 const PeerIdentity* of_upstream(const StreamInfo& info) { return info.upstream.identity; }
 
-template <Side kSide, std::string_view PeerIdentity::*kMember>
+template <Side kSide, std::string_view PeerIdentity::* kMember>
 Value tls(const Operation&, const StreamInfo& info, Scratch&) {
   const PeerIdentity* identity = kSide(info);
   return identity == nullptr ? Value() : Value::text_or_none(identity->*kMember);

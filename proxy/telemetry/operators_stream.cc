@@ -25,7 +25,8 @@ Instant begin_of(const StreamInfo& info) {
   return info.connection == nullptr ? Instant{} : info.connection->begin;
 }
 
-// When the stream began, for people.  Streams need not ask the wall clock: it is known how long ago it was.
+// When the stream began, for people.  Streams need not ask the wall clock: it is known how long ago
+// it was.
 WallTime wall_begin_of(const StreamInfo& info) {
   if (info.wall_begin != WallTime{}) return info.wall_begin;
   const Instant begin = begin_of(info);
@@ -54,7 +55,7 @@ Value between(Instant from, Instant to, int64_t unit_ns = 1'000'000) {
   return Value::number_of((to - from).count() / unit_ns);
 }
 
-template <Instant StreamTimes::*kUntil>
+template <Instant StreamTimes::* kUntil>
 Value since_begin(const Operation&, const StreamInfo& info, Scratch&) {
   return between(begin_of(info), info.times.*kUntil);
 }
@@ -64,7 +65,7 @@ Value response_tx(const Operation&, const StreamInfo& info, Scratch&) {
 
 struct TimePoint {
   std::string_view name;
-  Instant StreamTimes::*member;  // null: of the connection
+  Instant StreamTimes::* member;  // null: of the connection
 };
 constexpr TimePoint kTimePoints[] = {
     {"DS_RX_BEG", &StreamTimes::ds_rx_begin}, {"DS_RX_END", &StreamTimes::ds_rx_end},
@@ -118,7 +119,7 @@ Value common_duration(const Operation& op, const StreamInfo& info, Scratch&) {
 // --- Counts
 // ---------------------------------------------------------------------------------------
 
-template <uint64_t StreamInfo::*kMember>
+template <uint64_t StreamInfo::* kMember>
 Value count(const Operation&, const StreamInfo& info, Scratch&) {
   return Value::number_of(static_cast<int64_t>(info.*kMember));
 }
@@ -133,7 +134,7 @@ Value attempts(const Operation&, const StreamInfo& info, Scratch&) {
 // --- Names and texts
 // ------------------------------------------------------------------------------
 
-template <std::string_view StreamInfo::*kMember>
+template <std::string_view StreamInfo::* kMember>
 Value text(const Operation&, const StreamInfo& info, Scratch&) {
   return Value::text_or_none(info.*kMember);
 }
@@ -175,7 +176,7 @@ Value log_type(const Operation&, const StreamInfo& info, Scratch&) {
 }
 
 // Flags that did not end the stream first, then the one that did (Envoy: URX,UF).
-template <std::string_view ResponseFlagRow::*kName>
+template <std::string_view ResponseFlagRow::* kName>
 Value flags(const Operation&, const StreamInfo& info, Scratch& scratch) {
   uint32_t bits = info.flags;
   const uint32_t last = flag_bit(info.failure);

@@ -42,14 +42,15 @@ struct Callbacks {
                                                                : ssl_select_cert_error;
   }
 
-  // Our order of preference decides.  Without a common protocol the connection goes on without ALPN.
+  // Our order of preference decides.  Without a common protocol the connection goes on without
+  // ALPN.
   static int select_alpn(SSL* ssl, const uint8_t** out, uint8_t* out_size, const uint8_t* offered,
                          unsigned offered_size, void*) {
     const std::string_view ours = transport(ssl).context_->alpn_wire();
     uint8_t* selected = nullptr;
-    const int found = SSL_select_next_proto(
-        &selected, out_size, reinterpret_cast<const uint8_t*>(ours.data()),
-        static_cast<unsigned>(ours.size()), offered, offered_size);
+    const int found =
+        SSL_select_next_proto(&selected, out_size, reinterpret_cast<const uint8_t*>(ours.data()),
+                              static_cast<unsigned>(ours.size()), offered, offered_size);
     *out = selected;
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
   }

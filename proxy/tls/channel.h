@@ -4,7 +4,8 @@
 // A BIO of our own: reading takes from a big block of ciphertext that is filled by one read of the
 // lower transport, writing gathers records that end() sends with one write.  Both blocks belong to
 // the thread, so a connection that waits holds nothing.  Only what a turn leaves over is copied to
-// the connection's Buffers: ciphertext that nobody asked for yet, and records the peer did not take.
+// the connection's Buffers: ciphertext that nobody asked for yet, and records the peer did not
+// take.
 //
 //   channel.begin(ends, bytes_wanted);  SSL_...();  ...;  channel.end();
 //
@@ -28,8 +29,8 @@ class Channel {
   // The connection's side; outlives the span between begin() and end().
   struct Ends {
     io::Transport* lower;
-    Buffer* unread;   // ciphertext that was received and not yet decrypted
-    Buffer* unsent;   // records that the lower transport did not take
+    Buffer* unread;  // ciphertext that was received and not yet decrypted
+    Buffer* unsent;  // records that the lower transport did not take
   };
   static Channel& of_thread();
   Channel();

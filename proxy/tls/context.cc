@@ -16,7 +16,8 @@
 namespace pillion::tls {
 namespace {
 
-// Envoy's defaults (reference envoy.md 1.9): AEAD only, and both AES and ChaCha by the client's wish.
+// Envoy's defaults (reference envoy.md 1.9): AEAD only, and both AES and ChaCha by the client's
+// wish.
 constexpr char kDefaultCiphers[] =
     "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]:"
     "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
@@ -41,7 +42,8 @@ std::string take_reason() {
   return reason == nullptr ? "unknown error" : reason;
 }
 
-// All parameters as one text without ambiguity; its hash is the name under which a Context is shared.
+// All parameters as one text without ambiguity; its hash is the name under which a Context is
+// shared.
 class Fingerprint {
  public:
   Fingerprint() { SHA256_Init(&hash_); }
@@ -173,7 +175,8 @@ Status<> Context::build(const ContextConfig& config) {
 Status<> Context::set_parameters(const ContextConfig& config) {
   SSL_CTX_set_min_proto_version(ssl_ctx_, static_cast<uint16_t>(config.min_version));
   SSL_CTX_set_max_proto_version(ssl_ctx_, static_cast<uint16_t>(config.max_version));
-  const std::string ciphers = config.cipher_suites.empty() ? kDefaultCiphers : join(config.cipher_suites);
+  const std::string ciphers =
+      config.cipher_suites.empty() ? kDefaultCiphers : join(config.cipher_suites);
   if (!SSL_CTX_set_strict_cipher_list(ssl_ctx_, ciphers.c_str())) {
     return Error{str("cipher_suites: ", take_reason(), " in ", ciphers)};
   }

@@ -1,10 +1,10 @@
 #pragma once
-// Context: everything that TLS connections with the same parameters share: certificate, key, trusted
-// CAs, versions, ALPN.  Wraps an SSL_CTX.
+// Context: everything that TLS connections with the same parameters share: certificate, key,
+// trusted CAs, versions, ALPN.  Wraps an SSL_CTX.
 //
-// Immutable and thread-safe.  Made on the control or builder thread by make(), used by workers.  The
-// same parameters give the same object, so that a thousand clusters of a mesh share one; what differs
-// per connection (SNI, expected name) is given to TlsTransport.
+// Immutable and thread-safe.  Made on the control or builder thread by make(), used by workers. The
+// same parameters give the same object, so that a thousand clusters of a mesh share one; what
+// differs per connection (SNI, expected name) is given to TlsTransport.
 
 #include <cstdint>
 #include <memory>
@@ -30,7 +30,7 @@ class Context {
     std::string subject;
     std::vector<std::string> dns_names;  // it is chosen for; wildcards as in the certificate
     std::string source;
-    std::vector<CertificateInfo> chain;  // for /certs
+    std::vector<CertificateInfo> chain;       // for /certs
     ssl_credential_st* credential = nullptr;  // owned by the Context
   };
 

@@ -36,9 +36,12 @@ constexpr EnumRow kVersions[] = {
 
 std::optional<Version> parse_version(const Node& node) {
   switch (node.as_enum_or<int>(0, kVersions)) {
-    case 3: return Version::kTls12;
-    case 4: return Version::kTls13;
-    default: return std::nullopt;
+    case 3:
+      return Version::kTls12;
+    case 4:
+      return Version::kTls13;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -69,7 +72,8 @@ void check_parameters(const Node& node, const ContextConfig& config) {
   const auto check = [&](std::string_view key, const std::vector<std::string>& names, auto&& set) {
     for (size_t i = 0; const Node name : node[key].items()) {
       const std::string& text = names[i++];
-      if (!text.empty() && !set(ctx.get(), text.c_str())) name.expected(str("a name that BoringSSL knows"));
+      if (!text.empty() && !set(ctx.get(), text.c_str()))
+        name.expected(str("a name that BoringSSL knows"));
     }
   };
   // A group of equal preference, "[A|B]", is one entry.
@@ -112,10 +116,14 @@ constexpr EnumRow kSanTypes[] = {
 
 SanType san_type_of(int number) {
   switch (number) {
-    case 1: return SanType::kEmail;
-    case 2: return SanType::kDns;
-    case 4: return SanType::kIp;
-    default: return SanType::kUri;
+    case 1:
+      return SanType::kEmail;
+    case 2:
+      return SanType::kDns;
+    case 4:
+      return SanType::kIp;
+    default:
+      return SanType::kUri;
   }
 }
 
@@ -247,13 +255,13 @@ void parse_common(const Node& node, ContextConfig& out) {
     out.alpn.push_back(item.as_string());
     if (out.alpn.back().size() > 255) item.expected("a protocol name of 1-255 bytes");
   }
-  refuse(node, {"tls_certificate_sds_secret_configs", "validation_context_sds_secret_config",
-                "combined_validation_context", "tls_certificate_provider_instance",
-                "tls_certificate_certificate_provider",
-                "tls_certificate_certificate_provider_instance",
-                "validation_context_certificate_provider",
-                "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
-                "custom_tls_certificate_selector"});
+  refuse(node,
+         {"tls_certificate_sds_secret_configs", "validation_context_sds_secret_config",
+          "combined_validation_context", "tls_certificate_provider_instance",
+          "tls_certificate_certificate_provider", "tls_certificate_certificate_provider_instance",
+          "validation_context_certificate_provider",
+          "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
+          "custom_tls_certificate_selector"});
   close(node);
 }
 
@@ -272,11 +280,14 @@ ContextConfig parse_downstream_tls_context(const Node& node) {
   out.require_client_certificate = node["require_client_certificate"].as_bool_or(false);
   out.require_sni = node["require_sni"].as_bool_or(false);
   if (out.require_client_certificate && common && !out.validation &&
-      !common.has("validation_context_sds_secret_config") && !common.has("combined_validation_context")) {
-    node["require_client_certificate"].warn("client certificates are asked for, but not verified "
-                                            "(common_tls_context.validation_context is missing)");
+      !common.has("validation_context_sds_secret_config") &&
+      !common.has("combined_validation_context")) {
+    node["require_client_certificate"].warn(
+        "client certificates are asked for, but not verified "
+        "(common_tls_context.validation_context is missing)");
   }
-  // Sessions are never resumed and responses of OCSP never stapled: these tune what does not happen.
+  // Sessions are never resumed and responses of OCSP never stapled: these tune what does not
+  // happen.
   node.ignore({"disable_stateless_session_resumption", "disable_stateful_session_resumption",
                "session_timeout", "full_scan_certs_on_sni_mismatch"});
   refuse_true(node, "prefer_client_ciphers", "the server's order of cipher suites is always used");

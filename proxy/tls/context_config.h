@@ -2,8 +2,8 @@
 // What a TLS context is made of, as configured: Envoy v3's DownstreamTlsContext and
 // UpstreamTlsContext (extensions.transport_sockets.tls.v3), with all files already read.
 //
-// Differences from Envoy, on purpose: TLS 1.3 is the default both ways and 1.2 is spoken where it is
-// configured; sessions are never resumed, so the fields that tune resumption change nothing.
+// Differences from Envoy, on purpose: TLS 1.3 is the default both ways and 1.2 is spoken where it
+// is configured; sessions are never resumed, so the fields that tune resumption change nothing.
 
 #include <array>
 #include <cstdint>
@@ -22,7 +22,7 @@ enum class Version : uint16_t { kTls12 = 0x0303, kTls13 = 0x0304 };  // as on th
 struct CertificateConfig {
   std::string chain_pem;  // leaf first
   std::string key_pem;
-  std::string source;     // file name or "<inline>", for /certs
+  std::string source;  // file name or "<inline>", for /certs
 };
 
 using Sha256 = std::array<uint8_t, 32>;
@@ -31,14 +31,14 @@ using Sha256 = std::array<uint8_t, 32>;
 struct ValidationConfig {
   std::string trusted_ca_pem;  // empty: chains are not verified
   std::string trusted_ca_source;
-  std::string crl_pem;         // empty: revocation is not checked
-  std::vector<SanMatcher> sans;  // empty: any name; else one must match
+  std::string crl_pem;                     // empty: revocation is not checked
+  std::vector<SanMatcher> sans;            // empty: any name; else one must match
   std::vector<Sha256> certificate_hashes;  // these two lists: empty, or one entry must match
   std::vector<Sha256> spki_hashes;
   uint32_t max_verify_depth = 100;
   bool crl_leaf_only = false;
   bool allow_expired = false;
-  bool accept_untrusted = false;   // trust_chain_verification: ACCEPT_UNTRUSTED
+  bool accept_untrusted = false;  // trust_chain_verification: ACCEPT_UNTRUSTED
   bool suppress_client_ca_list = false;
 };
 

@@ -18,7 +18,7 @@ namespace {
 constexpr off_t kMaxBytes = 8 << 20;
 
 Result<std::string> read_file(const std::string& name) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(name.c_str(), &info) != 0) return Error{std::string(std::strerror(errno))};
   if (!S_ISREG(info.st_mode)) return Error{"not a regular file"};
   if (info.st_size > kMaxBytes) return Error{"larger than 8 MiB"};

@@ -1,5 +1,6 @@
 #pragma once
-// envoy.config.core.v3.DataSource, read at once: a file, inline text or bytes, an environment variable.
+// envoy.config.core.v3.DataSource, read at once: a file, inline text or bytes, an environment
+// variable.
 
 #include <string>
 
@@ -12,8 +13,8 @@ struct DataText {
   std::string source;  // the file's name, "<inline>" or "$NAME"; empty if there was none
 };
 
-// Missing node: an empty DataText.  Errors (none of the fields, no such file, more than 8 MiB) go to
-// the node's list.
+// Missing node: an empty DataText.  Errors (none of the fields, no such file, more than 8 MiB) go
+// to the node's list.
 DataText read_data_source(const config::Node& node);
 
 }  // namespace pillion::tls

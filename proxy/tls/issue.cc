@@ -20,9 +20,12 @@ namespace {
 
 int key_kind(KeyType type) noexcept {
   switch (type) {
-    case KeyType::kP256: return EVP_PKEY_EC;
-    case KeyType::kRsa2048: return EVP_PKEY_RSA;
-    case KeyType::kEd25519: return EVP_PKEY_ED25519;
+    case KeyType::kP256:
+      return EVP_PKEY_EC;
+    case KeyType::kRsa2048:
+      return EVP_PKEY_RSA;
+    case KeyType::kEd25519:
+      return EVP_PKEY_ED25519;
   }
   UNREACHABLE();
 }
@@ -35,7 +38,8 @@ KeyPtr make_key(KeyType type) {
       !EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx.get(), NID_X9_62_prime256v1)) {
     return nullptr;
   }
-  if (type == KeyType::kRsa2048 && !EVP_PKEY_CTX_set_rsa_keygen_bits(ctx.get(), 2048)) return nullptr;
+  if (type == KeyType::kRsa2048 && !EVP_PKEY_CTX_set_rsa_keygen_bits(ctx.get(), 2048))
+    return nullptr;
   EVP_PKEY_keygen(ctx.get(), &key);
   return KeyPtr(key);
 }
@@ -96,10 +100,14 @@ bool add_usage(X509* cert, const CertificateRequest& request) {
 bssl::UniquePtr<GENERAL_NAME> to_general_name(const San& san) {
   const auto kind = [](SanType type) {
     switch (type) {
-      case SanType::kEmail: return GEN_EMAIL;
-      case SanType::kDns: return GEN_DNS;
-      case SanType::kUri: return GEN_URI;
-      case SanType::kIp: return GEN_IPADD;
+      case SanType::kEmail:
+        return GEN_EMAIL;
+      case SanType::kDns:
+        return GEN_DNS;
+      case SanType::kUri:
+        return GEN_URI;
+      case SanType::kIp:
+        return GEN_IPADD;
     }
     UNREACHABLE();
   }(san.type);
@@ -109,7 +117,8 @@ bssl::UniquePtr<GENERAL_NAME> to_general_name(const San& san) {
     bytes.resize(v6 ? 16 : 4);
     if (inet_pton(v6 ? AF_INET6 : AF_INET, san.text.c_str(), bytes.data()) != 1) return nullptr;
   }
-  ASN1_STRING* value = ASN1_STRING_type_new(kind == GEN_IPADD ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
+  ASN1_STRING* value =
+      ASN1_STRING_type_new(kind == GEN_IPADD ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
   ASN1_STRING_set(value, bytes.data(), static_cast<ossl_ssize_t>(bytes.size()));
   bssl::UniquePtr<GENERAL_NAME> name(GENERAL_NAME_new());
   GENERAL_NAME_set0_value(name.get(), kind, value);
@@ -121,7 +130,8 @@ Status<> add_names(X509* cert, const CertificateRequest& request) {
   bssl::UniquePtr<GENERAL_NAMES> names(sk_GENERAL_NAME_new_null());
   for (const San& san : request.sans) {
     auto name = to_general_name(san);
-    if (name == nullptr) return Error{str("not a name of type ", to_string(san.type), ": ", san.text)};
+    if (name == nullptr)
+      return Error{str("not a name of type ", to_string(san.type), ": ", san.text)};
     sk_GENERAL_NAME_push(names.get(), name.release());
   }
   if (!add_extension(cert, NID_subject_alt_name, names.get(), request.common_name.empty())) {
@@ -196,11 +206,10 @@ Result<Issued> issue(const CertificateRequest& request, const Issued* issuer) {
   }
   const EVP_MD* digest = EVP_PKEY_id(signing_key) == EVP_PKEY_ED25519 ? nullptr : EVP_sha256();
   if (!X509_sign(cert.get(), signing_key, digest)) return failed("signature");
-  return Issued{to_pem([&](BIO* out) { return PEM_write_bio_X509(out, cert.get()); }),
-                to_pem([&](BIO* out) {
-                  return PEM_write_bio_PKCS8PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr,
-                                                       nullptr);
-                })};
+  return Issued{
+      to_pem([&](BIO* out) { return PEM_write_bio_X509(out, cert.get()); }), to_pem([&](BIO* out) {
+        return PEM_write_bio_PKCS8PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+      })};
 }
 
 }  // namespace pillion::tls

@@ -1,6 +1,6 @@
 #pragma once
-// Makes certificates: for `pillion ca` and for tests.  X.509 v3 with a fresh key, signed by a CA or by
-// itself.  Off the data path.
+// Makes certificates: for `pillion ca` and for tests.  X.509 v3 with a fresh key, signed by a CA or
+// by itself.  Off the data path.
 
 #include <cstdint>
 #include <string>
@@ -16,12 +16,12 @@ enum class KeyType : uint8_t { kP256, kRsa2048, kEd25519 };
 struct CertificateRequest {
   std::string common_name;  // may be empty; the SANs are then critical (RFC 5280, 4.2.1.6)
   std::vector<San> sans;
-  int64_t not_before = 0;   // seconds since 1970
+  int64_t not_before = 0;  // seconds since 1970
   int64_t not_after = 0;
   KeyType key = KeyType::kP256;
   bool is_ca = false;
-  int path_length = -1;     // of a CA: how many CAs may follow; -1: any number
-  bool for_server = true;   // extended key usage
+  int path_length = -1;    // of a CA: how many CAs may follow; -1: any number
+  bool for_server = true;  // extended key usage
   bool for_client = true;
 };
 

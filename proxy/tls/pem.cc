@@ -55,7 +55,8 @@ Result<std::vector<X509Ptr>> parse_certificates(std::string_view pem) {
   ERR_clear_error();
   const auto in = memory(pem);
   std::vector<X509Ptr> found;
-  while (X509* c = PEM_read_bio_X509(in.get(), nullptr, no_password, nullptr)) found.emplace_back(c);
+  while (X509* c = PEM_read_bio_X509(in.get(), nullptr, no_password, nullptr))
+    found.emplace_back(c);
   if (std::string why = take_error(); !why.empty()) {
     return Error{str("certificate ", found.size() + 1, " cannot be read: ", why)};
   }
@@ -79,7 +80,8 @@ Result<std::vector<CrlPtr>> parse_crls(std::string_view pem) {
 
 Result<KeyPtr> parse_private_key(std::string_view pem) {
   ERR_clear_error();
-  if (pem.find("ENCRYPTED") != pem.npos) return Error{"the key is encrypted, which is not supported"};
+  if (pem.find("ENCRYPTED") != pem.npos)
+    return Error{"the key is encrypted, which is not supported"};
   const auto in = memory(pem);
   KeyPtr key(PEM_read_bio_PrivateKey(in.get(), nullptr, no_password, nullptr));
   if (key == nullptr) {

@@ -1,6 +1,6 @@
 #pragma once
-// Reading certificates, keys and revocation lists from PEM text, with errors that name what is wrong.
-// Owned pointers to BoringSSL's types, usable without its headers.  Off the data path.
+// Reading certificates, keys and revocation lists from PEM text, with errors that name what is
+// wrong. Owned pointers to BoringSSL's types, usable without its headers.  Off the data path.
 
 #include <memory>
 #include <string_view>

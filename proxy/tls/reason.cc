@@ -57,7 +57,8 @@ SslError take_ssl_error(Role role) {
     if (!out.text.empty() || ERR_GET_LIB(error) != ERR_LIB_SSL) continue;
     if (reason > kAlertBase && reason < kAlertBase + 256) {
       out.peer_alert = static_cast<uint8_t>(reason - kAlertBase);
-      out.text = str("the peer sent the alert \"", SSL_alert_desc_string_long(out.peer_alert), "\"");
+      out.text =
+          str("the peer sent the alert \"", SSL_alert_desc_string_long(out.peer_alert), "\"");
       continue;
     }
     out.no_certificate = reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;

@@ -2,8 +2,8 @@
 
 #include <arpa/inet.h>
 
-#include "proxy/base/str.h"
 #include "proxy/base/assert.h"
+#include "proxy/base/str.h"
 
 namespace pillion::tls {
 namespace {
@@ -24,10 +24,14 @@ bool contains(std::string_view text, std::string_view part, bool ignore_case) no
 
 std::string_view to_string(SanType type) noexcept {
   switch (type) {
-    case SanType::kEmail: return "EMAIL";
-    case SanType::kDns: return "DNS";
-    case SanType::kUri: return "URI";
-    case SanType::kIp: return "IP";
+    case SanType::kEmail:
+      return "EMAIL";
+    case SanType::kDns:
+      return "DNS";
+    case SanType::kUri:
+      return "URI";
+    case SanType::kIp:
+      return "IP";
   }
   UNREACHABLE();
 }
@@ -62,10 +66,14 @@ bool SanMatcher::matches(const San& san) const noexcept {
 
 std::string SanMatcher::describe() const {
   switch (kind) {
-    case Kind::kExact: return str(to_string(type), " SAN ", text);
-    case Kind::kPrefix: return str(to_string(type), " SAN with prefix ", text);
-    case Kind::kSuffix: return str(to_string(type), " SAN with suffix ", text);
-    case Kind::kContains: return str(to_string(type), " SAN that contains ", text);
+    case Kind::kExact:
+      return str(to_string(type), " SAN ", text);
+    case Kind::kPrefix:
+      return str(to_string(type), " SAN with prefix ", text);
+    case Kind::kSuffix:
+      return str(to_string(type), " SAN with suffix ", text);
+    case Kind::kContains:
+      return str(to_string(type), " SAN that contains ", text);
   }
   UNREACHABLE();
 }

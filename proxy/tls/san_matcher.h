@@ -2,8 +2,9 @@
 // SanMatcher: one condition on the subject alternative names of a certificate, as Envoy's
 // SubjectAltNameMatcher: a type of name and how its text must look.
 //
-// A name matches only a matcher of its own type (CVE-2022-21656 was a confusion of types).  An exact
-// DNS matcher also accepts a wildcard in the certificate, for one left-most label (CVE-2020-15104).
+// A name matches only a matcher of its own type (CVE-2022-21656 was a confusion of types).  An
+// exact DNS matcher also accepts a wildcard in the certificate, for one left-most label
+// (CVE-2020-15104).
 
 #include <cstdint>
 #include <string>

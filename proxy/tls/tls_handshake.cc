@@ -134,18 +134,23 @@ void TlsTransport::fail_handshake() {
 void TlsTransport::log_handshake_failure() const {
   if (handshake_->peer.kind() == io::Address::Kind::kNone) return;
   static log::Limit limit{std::chrono::seconds(1)};
-  log::warning(limit, log::kTls, "handshake with a client failed",
-               {{"peer", handshake_->peer}, {"sni", handshake_->sni}, {"reason", failure_reason()}});
+  log::warning(
+      limit, log::kTls, "handshake with a client failed",
+      {{"peer", handshake_->peer}, {"sni", handshake_->sni}, {"reason", failure_reason()}});
 }
 
 void TlsTransport::count_handshake_failure(bool no_certificate) {
   count([&](auto& stats) {
     if (no_certificate) return stats.fail_verify_no_cert.inc();
     switch (handshake_->outcome) {
-      case Verifier::Outcome::kOk: return stats.connection_error.inc();
-      case Verifier::Outcome::kChain: return stats.fail_verify_error.inc();
-      case Verifier::Outcome::kSan: return stats.fail_verify_san.inc();
-      case Verifier::Outcome::kHash: return stats.fail_verify_cert_hash.inc();
+      case Verifier::Outcome::kOk:
+        return stats.connection_error.inc();
+      case Verifier::Outcome::kChain:
+        return stats.fail_verify_error.inc();
+      case Verifier::Outcome::kSan:
+        return stats.fail_verify_san.inc();
+      case Verifier::Outcome::kHash:
+        return stats.fail_verify_cert_hash.inc();
     }
   });
 }

@@ -102,8 +102,9 @@ io::IoStatus TlsTransport::classify_read_end(int result) {
     case SSL_ERROR_SYSCALL:
       ERR_clear_error();
       if (channel.saw_eof()) {
-        return fail_read(is_server() ? FailureKind::kDownstreamClosed : FailureKind::kUpstreamTruncated,
-                         0, "the connection ended without close_notify");
+        return fail_read(
+            is_server() ? FailureKind::kDownstreamClosed : FailureKind::kUpstreamTruncated, 0,
+            "the connection ended without close_notify");
       }
       return fail_read(lower_->failure().kind, lower_->failure().detail,
                        std::string(lower_->failure_reason()));

@@ -18,7 +18,8 @@
 // ends with its connection is not taken for a complete one (RFC 9112, 9.8).
 //
 // Memory when idle: this object, BoringSSL's session with its two keys, one block for the identity.
-// Ciphertext lives in the thread's Channel; Buffers here are empty unless a turn left something over.
+// Ciphertext lives in the thread's Channel; Buffers here are empty unless a turn left something
+// over.
 
 #include <cstdint>
 #include <memory>
@@ -36,13 +37,15 @@
 
 namespace pillion::tls {
 
-class TlsTransport final : public io::Transport, private io::TransportObserver, private HandshakeTask {
+class TlsTransport final : public io::Transport,
+                           private io::TransportObserver,
+                           private HandshakeTask {
  public:
   struct Options {
     std::string_view sni{};            // clients: the server's name; empty: the context's
-    std::string_view expected_name{};  // clients: the URI, DNS or IP SAN the server must have; empty: the
-                                     // context's matchers
-    std::string_view alpn_wire{};      // clients: replaces the context's (Context::to_alpn_wire)
+    std::string_view expected_name{};  // clients: the URI, DNS or IP SAN the server must have;
+                                       // empty: the context's matchers
+    std::string_view alpn_wire{};  // clients: replaces the context's (Context::to_alpn_wire)
     io::Address peer = {};  // of a client that was accepted, for the log line of a failed handshake
     // Where it is counted: one of them, or none.  They outlive the transport.
     stats::ListenerTlsStats* listener_stats = nullptr;
@@ -65,7 +68,9 @@ class TlsTransport final : public io::Transport, private io::TransportObserver, 
   void read_again() override;
   void watch() override;
   [[nodiscard]] bool has_news() const noexcept override { return lower_->has_news(); }
-  [[nodiscard]] const io::PeerIdentity* identity() const noexcept override { return identity_.get(); }
+  [[nodiscard]] const io::PeerIdentity* identity() const noexcept override {
+    return identity_.get();
+  }
   [[nodiscard]] std::string_view failure_reason() const noexcept override;
   [[nodiscard]] Failure failure() const noexcept override { return failure_; }
 
@@ -82,8 +87,8 @@ class TlsTransport final : public io::Transport, private io::TransportObserver, 
     std::string sni;
     io::Address peer;
     Verifier::Outcome outcome = Verifier::Outcome::kOk;
-    std::string reason;                         // of a refusal by our own callbacks
-    const Context::Identity* local = nullptr;   // the certificate that was chosen
+    std::string reason;                        // of a refusal by our own callbacks
+    const Context::Identity* local = nullptr;  // the certificate that was chosen
   };
 
   // From the lower transport.

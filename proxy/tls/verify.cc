@@ -24,7 +24,7 @@ uint64_t next_id() noexcept {
 void hash_number(SHA256_CTX& hash, uint64_t n) { SHA256_Update(&hash, &n, sizeof n); }
 
 // Everything the decision depends on, each part with its length.
-Sha256 key_of(uint64_t verifier, std::string_view name, const STACK_OF(CRYPTO_BUFFER)* chain) {
+Sha256 key_of(uint64_t verifier, std::string_view name, const STACK_OF(CRYPTO_BUFFER) * chain) {
   SHA256_CTX hash;
   SHA256_Init(&hash);
   hash_number(hash, verifier);
@@ -76,11 +76,12 @@ std::string list(const std::vector<San>& sans) {
 
 std::string list(const std::vector<SanMatcher>& matchers) {
   std::string out = matchers.size() > 1 ? "one of: " : "";
-  for (size_t i = 0; i < matchers.size(); ++i) out += str(i > 0 ? ", " : "", matchers[i].describe());
+  for (size_t i = 0; i < matchers.size(); ++i)
+    out += str(i > 0 ? ", " : "", matchers[i].describe());
   return out;
 }
 
-Result<std::vector<X509Ptr>> parse(const STACK_OF(CRYPTO_BUFFER)* chain) {
+Result<std::vector<X509Ptr>> parse(const STACK_OF(CRYPTO_BUFFER) * chain) {
   std::vector<X509Ptr> parsed;
   for (const CRYPTO_BUFFER* c : chain) {
     parsed.emplace_back(X509_parse_from_buffer(c));
@@ -215,8 +216,9 @@ Verifier::Verdict Verifier::explain(x509_store_ctx_st& context, const x509_st& l
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-      text += str(" is not trusted: no trusted CA issued it (issuer ", info.issuer, ", trusted ",
-                  cas_.empty() ? "none" : name_text(X509_get_subject_name(cas_.front().get())), ")");
+      text +=
+          str(" is not trusted: no trusted CA issued it (issuer ", info.issuer, ", trusted ",
+              cas_.empty() ? "none" : name_text(X509_get_subject_name(cas_.front().get())), ")");
       break;
     case X509_V_ERR_INVALID_PURPOSE:
       text += str(" may not be used as a TLS ", role_ == Role::kServer ? "client" : "server",

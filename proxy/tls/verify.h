@@ -3,8 +3,8 @@
 //
 // Immutable, owned by a Context, used by all workers.  Chains that passed are remembered per thread
 // by (verifier, expected name, the whole chain), so that a client that comes back costs one SHA-256
-// instead of parsing X.509 and checking signatures.  An entry never outlives the first expiry in its
-// chain (or of a revocation list), belongs to exactly one Verifier, and the number is bounded.
+// instead of parsing X.509 and checking signatures.  An entry never outlives the first expiry in
+// its chain (or of a revocation list), belongs to exactly one Verifier, and the number is bounded.
 
 #include <cstdint>
 #include <memory>
@@ -31,9 +31,9 @@ struct PeerFacts {
   std::string subject;
   std::string serial;
   std::string sha256;
-  int64_t valid_from = 0;   // of the decision: seconds since 1970
+  int64_t valid_from = 0;  // of the decision: seconds since 1970
   int64_t valid_until = 0;
-  bool verified = false;    // the chain leads to a trusted CA, or the certificate is pinned
+  bool verified = false;  // the chain leads to a trusted CA, or the certificate is pinned
 };
 
 class Verifier {
@@ -42,8 +42,8 @@ class Verifier {
   enum class Outcome : uint8_t { kOk, kChain, kSan, kHash };
   struct Verdict {
     Outcome outcome = Outcome::kOk;
-    uint8_t alert = 0;        // TLS alert to send
-    std::string reason;       // one sentence that names the cause
+    uint8_t alert = 0;                 // TLS alert to send
+    std::string reason;                // one sentence that names the cause
     const PeerFacts* facts = nullptr;  // if kOk; valid until this thread's next verify()
   };
 

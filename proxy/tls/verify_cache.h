@@ -1,7 +1,7 @@
 #pragma once
-// VerifyCache: the chains that one thread has verified; see verify.h.  A fixed number of slots, each
-// holding the latest chain that hashes there: no list to trim, no growth under attack (only chains
-// that passed get in).
+// VerifyCache: the chains that one thread has verified; see verify.h.  A fixed number of slots,
+// each holding the latest chain that hashes there: no list to trim, no growth under attack (only
+// chains that passed get in).
 
 #include <array>
 #include <cstring>

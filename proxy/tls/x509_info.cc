@@ -37,9 +37,7 @@ int64_t posix_time(const ASN1_TIME* t) noexcept {
   return ASN1_TIME_to_posix(t, &seconds) == 1 ? seconds : 0;
 }
 
-std::string serial_hex(const ASN1_INTEGER* serial) {
-  return hex(view(serial));
-}
+std::string serial_hex(const ASN1_INTEGER* serial) { return hex(view(serial)); }
 
 bool is_authority(const x509_st& certificate) {
   bssl::UniquePtr<BASIC_CONSTRAINTS> basic(static_cast<BASIC_CONSTRAINTS*>(
@@ -88,11 +86,20 @@ std::vector<San> subject_alt_names(const x509_st& certificate) {
   };
   for (const GENERAL_NAME* name : names.get()) {
     switch (name->type) {
-      case GEN_URI: add(SanType::kUri, view(name->d.uniformResourceIdentifier)); break;
-      case GEN_DNS: add(SanType::kDns, view(name->d.dNSName)); break;
-      case GEN_EMAIL: add(SanType::kEmail, view(name->d.rfc822Name)); break;
-      case GEN_IPADD: add(SanType::kIp, ip_text(view(name->d.iPAddress))); break;
-      default: break;
+      case GEN_URI:
+        add(SanType::kUri, view(name->d.uniformResourceIdentifier));
+        break;
+      case GEN_DNS:
+        add(SanType::kDns, view(name->d.dNSName));
+        break;
+      case GEN_EMAIL:
+        add(SanType::kEmail, view(name->d.rfc822Name));
+        break;
+      case GEN_IPADD:
+        add(SanType::kIp, ip_text(view(name->d.iPAddress)));
+        break;
+      default:
+        break;
     }
   }
   return sans;

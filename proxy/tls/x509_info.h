@@ -20,8 +20,8 @@ namespace pillion::tls {
 struct CertificateInfo {
   std::string subject;  // RFC 2253: "CN=users,O=shop"
   std::string issuer;
-  std::string serial;   // lower-case hex
-  std::string sha256;   // fingerprint, lower-case hex
+  std::string serial;  // lower-case hex
+  std::string sha256;  // fingerprint, lower-case hex
   std::vector<San> sans;
   int64_t not_before = 0;  // seconds since 1970
   int64_t not_after = 0;

@@ -48,8 +48,8 @@ void Balancer::rebuild(const BalancerOptions& options, const std::vector<Ref<Hos
     slices_.push_back(
         {given, is_panic, fails ? nullptr : make_group(options.group, std::move(members), rng)});
   };
-  // Envoy's order: all healthy shares, then the degraded ones.  A priority in panic has but one group,
-  // with all of its hosts.
+  // Envoy's order: all healthy shares, then the degraded ones.  A priority in panic has but one
+  // group, with all of its hosts.
   for (size_t i = 0; i < loads.size(); ++i) {
     if (loads[i].is_panic) {
       add(loads[i].healthy + loads[i].degraded, true, levels[i].all);

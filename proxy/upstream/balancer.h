@@ -2,7 +2,8 @@
 // Balancer: which host of a cluster gets the next request: first the priority and the health of the
 // host (PriorityLoad), then one host of that group (HostGroup).
 //
-// Owned by its Cluster, one per worker.  rebuild() takes the current hosts, pick() allocates nothing.
+// Owned by its Cluster, one per worker.  rebuild() takes the current hosts, pick() allocates
+// nothing.
 
 #include <cstdint>
 #include <memory>

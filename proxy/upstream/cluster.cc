@@ -14,7 +14,8 @@ ClusterBlocks make_blocks(const ClusterContext& context, const ClusterConfig& co
   ClusterBlocks blocks;
   blocks.traffic = registry.block<stats::ClusterStats>(context.worker, config.stat_name);
   blocks.http1 = registry.block<stats::ClusterHttp1Stats>(context.worker, config.stat_name);
-  if (config.pool.tls) blocks.tls = registry.block<stats::ClusterTlsStats>(context.worker, config.stat_name);
+  if (config.pool.tls)
+    blocks.tls = registry.block<stats::ClusterTlsStats>(context.worker, config.stat_name);
   return blocks;
 }
 
@@ -29,9 +30,7 @@ bool leads_to(const io::Address& to, const io::Address& own) noexcept {
 
 Cluster::Cluster(const ClusterContext& context, std::shared_ptr<const ClusterConfig> config,
                  std::shared_ptr<const HostSet> hosts)
-    : context_(context),
-      config_(std::move(config)),
-      blocks_(make_blocks(context, *config_)) {
+    : context_(context), config_(std::move(config)), blocks_(make_blocks(context, *config_)) {
   if (hosts) adopt_hosts(*hosts);
 }
 
@@ -49,10 +48,11 @@ Host* Cluster::pick(const PickContext& context, Failure* failure) {
   return host;
 }
 
-// The address the client meant; never one of our own listeners, or the connection would come back to
-// us and open another, until descriptors are gone.
+// The address the client meant; never one of our own listeners, or the connection would come back
+// to us and open another, until descriptors are gone.
 Host* Cluster::pick_original(const PickContext& context, Failure* failure) {
-  io::Address to = context.original_destination == nullptr ? io::Address{} : *context.original_destination;
+  io::Address to =
+      context.original_destination == nullptr ? io::Address{} : *context.original_destination;
   if (config_->original_dst_port != 0) to.set_port(config_->original_dst_port);
   if (!to.is_ip()) {
     stats().original_dst_host_invalid.inc();
@@ -65,10 +65,11 @@ Host* Cluster::pick_original(const PickContext& context, Failure* failure) {
                           [&to](const io::Address& own) { return leads_to(to, own); })) {
     stats().original_dst_is_self.inc();
     static log::Limit limit{std::chrono::seconds(10)};
-    log::warning(limit, log::kUpstream,
-                 "refused to connect to one of our own listeners: a client called its port directly, or the "
-                 "capture rules do not exclude the sidecar's own traffic",
-                 {{"cluster", config_->name}, {"destination", to}});
+    log::warning(
+        limit, log::kUpstream,
+        "refused to connect to one of our own listeners: a client called its port directly, or the "
+        "capture rules do not exclude the sidecar's own traffic",
+        {{"cluster", config_->name}, {"destination", to}});
     *failure = {FailureKind::kOriginalDstIsSelf};
     return nullptr;
   }
@@ -88,7 +89,8 @@ void Cluster::expire_original() {
   const Instant now = context_.loop.now();
   std::erase_if(originals_, [&](const auto& item) {
     const Original& entry = item.second;
-    return now - entry.used >= config_->cleanup_interval && entry.host->active() == 0 && entry.host->pool().is_empty();
+    return now - entry.used >= config_->cleanup_interval && entry.host->active() == 0 &&
+           entry.host->pool().is_empty();
   });
   if (!originals_.empty()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
@@ -110,7 +112,8 @@ void Cluster::end_request() noexcept {
 }
 
 Ref<Host> Cluster::make_host(HostInfoPtr info) {
-  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, blocks_, config_, context_.worker});
+  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, blocks_,
+                                                       config_, context_.worker});
 }
 
 void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {
@@ -121,9 +124,7 @@ void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {
   if (cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
 
-void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
-  adopt_hosts(*hosts);
-}
+void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) { adopt_hosts(*hosts); }
 
 void Cluster::adopt_hosts(const HostSet& set) {
   std::vector<Ref<Host>> next;

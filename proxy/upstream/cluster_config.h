@@ -13,7 +13,12 @@
 namespace pillion::upstream {
 
 // Values are those of the .proto files.
-enum class DiscoveryType : uint8_t { kStatic = 0, kStrictDns = 1, kLogicalDns = 2, kOriginalDst = 4 };
+enum class DiscoveryType : uint8_t {
+  kStatic = 0,
+  kStrictDns = 1,
+  kLogicalDns = 2,
+  kOriginalDst = 4
+};
 // kAuto and kV4Preferred ask for the other family only when the first has no address.
 enum class DnsFamily : uint8_t { kAuto = 0, kV4Only = 1, kV6Only = 2, kV4Preferred = 3, kAll = 4 };
 
@@ -44,11 +49,11 @@ struct ClusterConfig {
   std::vector<DnsTarget> dns_targets;  // STRICT_DNS, LOGICAL_DNS
   DnsOptions dns;
   // ORIGINAL_DST
-  uint16_t original_dst_port = 0;      // upstream_port_override; 0: as the client said
+  uint16_t original_dst_port = 0;  // upstream_port_override; 0: as the client said
   Duration cleanup_interval = std::chrono::seconds(5);
 
   BalancerOptions balancer;
-  PoolOptions pool;                    // connect timeout, idle timeout, limits, TLS context ...
+  PoolOptions pool;                     // connect timeout, idle timeout, limits, TLS context ...
   uint32_t buffer_limit = 1024 * 1024;  // per_connection_buffer_limit_bytes
   bool tracks_remaining = false;        // circuit_breakers: track_remaining
   bool admin_target = false;            // endpoints are our own admin listener
@@ -60,8 +65,8 @@ struct ClusterConfig {
   uint64_t hash = 0;
 };
 
-// Makes `config` count on the limits of the configuration that it replaces.  Called by control after
-// parsing, before any worker sees `config`.
+// Makes `config` count on the limits of the configuration that it replaces.  Called by control
+// after parsing, before any worker sees `config`.
 inline void adopt_limits(const ClusterConfig& config, const ClusterConfig& replaced) noexcept {
   config.limits = replaced.limits;
 }

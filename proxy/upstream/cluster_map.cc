@@ -16,7 +16,8 @@ void ClusterMap::set(const ClusterResource& resource) {
     return;
   }
   if (before.config->hash != resource.config->hash) cluster->reconfigure(resource.config);
-  if (before.hosts != resource.hosts && resource.hosts != nullptr) cluster->update_hosts(resource.hosts);
+  if (before.hosts != resource.hosts && resource.hosts != nullptr)
+    cluster->update_hosts(resource.hosts);
 }
 
 void ClusterMap::set_hosts(std::string_view name, const std::shared_ptr<const HostSet>& hosts) {

@@ -51,7 +51,9 @@ class ClusterMap {
   };
   struct Hash {
     using is_transparent = void;
-    size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
+    size_t operator()(std::string_view s) const noexcept {
+      return std::hash<std::string_view>{}(s);
+    }
   };
   ClusterContext context_;
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;

@@ -1,9 +1,9 @@
 #pragma once
 // Host: one endpoint of a cluster as one worker sees it: its pool and its load.
 //
-// Reference-counted on its worker: the cluster's balancer holds it while discovery names it, a stream
-// while it uses it (or waits for its pool), and lets it go before its Ref<Cluster>.  HostInfo is the
-// immutable part that all workers share.
+// Reference-counted on its worker: the cluster's balancer holds it while discovery names it, a
+// stream while it uses it (or waits for its pool), and lets it go before its Ref<Cluster>. HostInfo
+// is the immutable part that all workers share.
 
 #include <memory>
 #include <string_view>
@@ -53,6 +53,7 @@ class Host final : public RefCounted<Host> {
     counters_.rq_active.dec();
   }
   void on_connect_failed() noexcept { counters_.cx_connect_fail.inc(); }
+
  private:
   const HostInfoPtr identity_;
   HostCounters& counters_;  // of this worker, in identity_

@@ -1,8 +1,8 @@
 #pragma once
 // HostSet: the endpoints of one cluster at one moment, as discovery found them.  Immutable; made on
-// control, shared with workers by shared_ptr.  A newer one replaces it whole, but endpoints that stay
-// as they were are the same HostInfo objects with the same ids, so that workers keep their Host
-// objects (and so the connections) and memory is not copied.
+// control, shared with workers by shared_ptr.  A newer one replaces it whole, but endpoints that
+// stay as they were are the same HostInfo objects with the same ids, so that workers keep their
+// Host objects (and so the connections) and memory is not copied.
 
 #include <cstdint>
 #include <memory>
@@ -15,7 +15,14 @@
 namespace pillion::upstream {
 
 // Of EDS and files (core.v3.HealthStatus); active checks come with a later issue.
-enum class HealthStatus : uint8_t { kUnknown, kHealthy, kUnhealthy, kDraining, kTimeout, kDegraded };
+enum class HealthStatus : uint8_t {
+  kUnknown,
+  kHealthy,
+  kUnhealthy,
+  kDraining,
+  kTimeout,
+  kDegraded
+};
 
 struct Locality {
   std::string region;
@@ -31,7 +38,7 @@ using HostId = uint64_t;
 struct HostInfo {
   HostId id = 0;  // given by make_host_set()
   io::Address address;
-  std::string hostname;  // of the endpoint, or the DNS name that led to it
+  std::string hostname;                      // of the endpoint, or the DNS name that led to it
   std::shared_ptr<const Locality> locality;  // may be null
   uint32_t weight = 1;
   uint32_t priority = 0;
@@ -52,8 +59,9 @@ struct HostSet {
 
 using HostSetPtr = std::shared_ptr<const HostSet>;
 
-// The set for these endpoints (their ids are ignored; of two with the same address and host name the
-// first counts).  Returns `previous` itself if nothing differs.  `previous` may be null; never null.
+// The set for these endpoints (their ids are ignored; of two with the same address and host name
+// the first counts).  Returns `previous` itself if nothing differs.  `previous` may be null; never
+// null.
 HostSetPtr make_host_set(const std::vector<HostInfo>& endpoints, const HostSetPtr& previous);
 
 // What a change of hosts did; `before` may be null.

@@ -1,5 +1,6 @@
 #pragma once
-// HostStats: what happens at one endpoint, counted by each worker for itself and summed for /clusters.
+// HostStats: what happens at one endpoint, counted by each worker for itself and summed for
+// /clusters.
 //
 // Belongs to the endpoint (HostInfo) and so outlives the workers' Host objects.  A worker takes its
 // block once, when it makes its Host; from then on it writes without a lock (one writer a block).

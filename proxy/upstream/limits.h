@@ -1,7 +1,7 @@
 #pragma once
-// The mutable state that workers share: one block of relaxed atomics per (cluster, priority) for its
-// circuit breakers.  Allocated by control, held by shared_ptr in the cluster's configuration, each
-// counter on a cache line of its own.  Limits are soft, as Envoy's: check, then increment
+// The mutable state that workers share: one block of relaxed atomics per (cluster, priority) for
+// its circuit breakers.  Allocated by control, held by shared_ptr in the cluster's configuration,
+// each counter on a cache line of its own.  Limits are soft, as Envoy's: check, then increment
 // (shared/reference/envoy.md 2.3).
 
 #include <atomic>

@@ -78,14 +78,30 @@ void refuse_the_rest(const Node& node) {
   node.ignore({"ignore_health_on_host_removal", "drain_connections_on_host_removal",
                "close_connections_on_host_health_failure", "wait_for_warm_on_init",
                "lrs_report_endpoint_metrics"});
-  node.unsupported({"eds_cluster_config", "cluster_type", "health_checks", "outlier_detection",
-                    "lb_subset_config", "ring_hash_lb_config", "maglev_lb_config",
-                    "load_balancing_policy", "metadata", "filters", "lrs_server",
-                    "transport_socket_matches", "transport_socket_matcher", "track_timeout_budgets",
-                    "track_cluster_stats", "upstream_config", "preconnect_policy",
-                    "connection_pool_per_downstream_connection", "dns_resolvers",
-                    "dns_resolution_config", "typed_dns_resolver_config",
-                    "use_tcp_for_dns_lookups", "stats_matcher", "queuing_policies",
+  node.unsupported({"eds_cluster_config",
+                    "cluster_type",
+                    "health_checks",
+                    "outlier_detection",
+                    "lb_subset_config",
+                    "ring_hash_lb_config",
+                    "maglev_lb_config",
+                    "load_balancing_policy",
+                    "metadata",
+                    "filters",
+                    "lrs_server",
+                    "transport_socket_matches",
+                    "transport_socket_matcher",
+                    "track_timeout_budgets",
+                    "track_cluster_stats",
+                    "upstream_config",
+                    "preconnect_policy",
+                    "connection_pool_per_downstream_connection",
+                    "dns_resolvers",
+                    "dns_resolution_config",
+                    "typed_dns_resolver_config",
+                    "use_tcp_for_dns_lookups",
+                    "stats_matcher",
+                    "queuing_policies",
                     "per_connection_buffer_high_watermark_timeout"},
                    kLater);
   node.unsupported({"hosts"}, "use load_assignment");
@@ -124,7 +140,8 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   out->type = node["type"].as_enum_or(out->type, kTypes);
   const Node timeout = node["connect_timeout"];
   out->pool.connect_timeout = timeout.as_duration_or(out->pool.connect_timeout);
-  if (timeout.is_present() && out->pool.connect_timeout <= Duration{}) timeout.expected("more than 0s");
+  if (timeout.is_present() && out->pool.connect_timeout <= Duration{})
+    timeout.expected("more than 0s");
   out->buffer_limit = node["per_connection_buffer_limit_bytes"].as_u32_or(out->buffer_limit, 1);
   parse_balancing(node, *out);
   parse_circuit_breakers(node["circuit_breakers"], *out);

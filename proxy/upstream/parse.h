@@ -1,8 +1,8 @@
 #pragma once
 // config::Node -> ClusterConfig (config.cluster.v3.Cluster).
 //
-// What Envoy's Cluster has and this parser does not know is refused by name; see parse.cc for what is
-// ignored, and why that changes nothing.
+// What Envoy's Cluster has and this parser does not know is refused by name; see parse.cc for what
+// is ignored, and why that changes nothing.
 
 #include <memory>
 

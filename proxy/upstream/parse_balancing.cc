@@ -11,7 +11,12 @@ namespace {
 using config::EnumRow;
 using config::Node;
 
-enum Policy : int { kPolicyRoundRobin = 0, kPolicyLeastRequest = 1, kPolicyRandom = 3, kPolicyProvided = 6 };
+enum Policy : int {
+  kPolicyRoundRobin = 0,
+  kPolicyLeastRequest = 1,
+  kPolicyRandom = 3,
+  kPolicyProvided = 6
+};
 constexpr EnumRow kPolicies[] = {
     {"ROUND_ROBIN", kPolicyRoundRobin},
     {"LEAST_REQUEST", kPolicyLeastRequest},
@@ -86,7 +91,8 @@ void parse_circuit_breakers(const Node& node, ClusterConfig& out) {
   for (const Node item : node["thresholds"].items()) {
     const bool is_high = item["priority"].as_enum_or<int>(0, kPriorities) == 1;
     if (std::exchange(seen[is_high], true)) {
-      item.error(str("thresholds of priority ", is_high ? "HIGH" : "DEFAULT", " are in the list already"));
+      item.error(
+          str("thresholds of priority ", is_high ? "HIGH" : "DEFAULT", " are in the list already"));
     }
     LimitValues limits;
     limits.max_connections = item["max_connections"].as_u32_or(limits.max_connections);

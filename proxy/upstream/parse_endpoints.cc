@@ -61,7 +61,8 @@ class EndpointParser {
     for (const Node item : node["lb_endpoints"].items()) parse_item(item, like);
     // Weights and distances of localities count only for balancing that is refused above.
     node.ignore({"load_balancing_weight", "proximity"});
-    node.unsupported({"metadata", "load_balancer_endpoints", "leds_cluster_locality_config"}, kLater);
+    node.unsupported({"metadata", "load_balancer_endpoints", "leds_cluster_locality_config"},
+                     kLater);
     node.reject_unknown_keys();
   }
 
@@ -114,7 +115,8 @@ class EndpointParser {
 void parse_endpoints(const Node& cluster, ClusterConfig& out) {
   const Node node = cluster["load_assignment"];
   const bool is_original = out.type == DiscoveryType::kOriginalDst;
-  if (is_original && node) node.error("clusters of type ORIGINAL_DST have no endpoints of their own");
+  if (is_original && node)
+    node.error("clusters of type ORIGINAL_DST have no endpoints of their own");
   if (!is_original && out.type != DiscoveryType::kStatic) (void)cluster.required("load_assignment");
   if (node) EndpointParser(out).parse(node);
 }

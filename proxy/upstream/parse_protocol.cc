@@ -17,7 +17,8 @@ void parse_common(const Node& node, PoolOptions& out) {
   out.max_connection_duration = node["max_connection_duration"].as_duration_or(Duration{});
   http::HeadLimits& head = out.head_limits;
   head.max_fields = node["max_headers_count"].as_u32_or(head.max_fields, 1);
-  const uint32_t kilobytes = node["max_response_headers_kb"].as_u32_or(head.max_bytes / 1024, 1, 8192);
+  const uint32_t kilobytes =
+      node["max_response_headers_kb"].as_u32_or(head.max_bytes / 1024, 1, 8192);
   head.max_bytes = head.max_line = kilobytes * 1024;
   if (node.has("max_requests_per_connection")) {
     out.max_requests_per_connection = node["max_requests_per_connection"].as_u32();
@@ -31,11 +32,13 @@ void parse_common(const Node& node, PoolOptions& out) {
 void parse_http1(const Node& node) {
   if (node.is_missing()) return;
   // Concern requests of clients, or name parsers of Envoy; trailers are always forwarded.
-  node.ignore({"allow_absolute_url", "accept_http_10", "default_host_for_http_10", "enable_trailers",
-               "use_balsa_parser", "override_stream_error_on_invalid_http_message"});
+  node.ignore({"allow_absolute_url", "accept_http_10", "default_host_for_http_10",
+               "enable_trailers", "use_balsa_parser",
+               "override_stream_error_on_invalid_http_message"});
   if (node["allow_chunked_length"].as_bool_or(false)) {
     node["allow_chunked_length"].error(
-        "a message with both Content-Length and Transfer-Encoding is never accepted (request smuggling)");
+        "a message with both Content-Length and Transfer-Encoding is never accepted (request "
+        "smuggling)");
   }
   refuse_true(node, "send_fully_qualified_url");
   node.unsupported({"header_key_format", "allow_custom_methods", "ignore_http_11_upgrade"}, kLater);
@@ -43,11 +46,13 @@ void parse_http1(const Node& node) {
 }
 
 void parse_typed_options(const Node& node, PoolOptions& out) {
-  const Node protocol = node.one_of(
-      {"explicit_http_config", "use_downstream_protocol_config", "auto_config"});
-  if (protocol && (protocol.key() == "explicit_http_config" || protocol.key() == "explicitHttpConfig")) {
+  const Node protocol =
+      node.one_of({"explicit_http_config", "use_downstream_protocol_config", "auto_config"});
+  if (protocol &&
+      (protocol.key() == "explicit_http_config" || protocol.key() == "explicitHttpConfig")) {
     const Node version = protocol.one_of(
-        {"http_protocol_options", "http2_protocol_options", "http3_protocol_options"}, Need::kExactlyOne);
+        {"http_protocol_options", "http2_protocol_options", "http3_protocol_options"},
+        Need::kExactlyOne);
     if (version.key() == "http_protocol_options" || version.key() == "httpProtocolOptions") {
       parse_http1(version);
     }
@@ -55,9 +60,9 @@ void parse_typed_options(const Node& node, PoolOptions& out) {
     protocol.reject_unknown_keys();
   }
   parse_common(node["common_http_protocol_options"], out);
-  node.unsupported({"use_downstream_protocol_config", "auto_config", "upstream_http_protocol_options",
-                    "http_filters", "header_validation_config", "outlier_detection", "retry_policy",
-                    "hash_policy", "request_mirror_policies"},
+  node.unsupported({"use_downstream_protocol_config", "auto_config",
+                    "upstream_http_protocol_options", "http_filters", "header_validation_config",
+                    "outlier_detection", "retry_policy", "hash_policy", "request_mirror_policies"},
                    kLater);
   node.reject_unknown_keys();
 }

@@ -62,7 +62,8 @@ io::Address parse_source(const Node& node) {
   (void)source["protocol"].as_enum_or<int>(0, kProtocols);
   const Node text = source.required("address");
   const uint32_t port = source["port_value"].as_u32_or(0, 0, UINT16_MAX);
-  source.unsupported({"named_port", "resolver_name", "ipv4_compat", "network_namespace_filepath"}, kLater);
+  source.unsupported({"named_port", "resolver_name", "ipv4_compat", "network_namespace_filepath"},
+                     kLater);
   source.reject_unknown_keys();
   if (text.is_missing()) return {};
   const auto address = io::Address::parse_ip(text.as_string(), static_cast<uint16_t>(port));

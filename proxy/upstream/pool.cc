@@ -138,7 +138,8 @@ bool Pool::is_past(Instant since, Duration limit) const noexcept {
 bool Pool::is_used_up(const Entry& entry) {
   const PoolOptions& o = options();
   const http::H1ClientConnection& connection = *entry.connection;
-  if (o.max_requests_per_connection != 0 && connection.exchanges() >= o.max_requests_per_connection) {
+  if (o.max_requests_per_connection != 0 &&
+      connection.exchanges() >= o.max_requests_per_connection) {
     traffic().upstream_cx_max_requests.inc();
     return true;
   }

@@ -2,8 +2,8 @@
 // Pool: the HTTP/1 connections that one worker keeps to one host for one PoolKey.
 //
 // Owned by the worker's Host.  A request takes the connection that was used last, so that spare
-// ones grow old and close.  HTTP/1 is never pipelined upstream: without an idle connection a new one
-// is opened, and the request waits for whichever is ready first.
+// ones grow old and close.  HTTP/1 is never pipelined upstream: without an idle connection a new
+// one is opened, and the request waits for whichever is ready first.
 //
 // Calls per waiter match: acquire (returned connection | on_pool_ready | on_pool_failure | cancel).
 // acquire() never calls the waiter on the caller's stack.  Closing the pool fails every waiter.
@@ -73,8 +73,8 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   // were already given their deadline.
   void set_config(std::shared_ptr<const ClusterConfig> config);
 
-  // A transport that connects to the host as the pool's own do, for users that need bytes instead of
-  // HTTP.  They start, count and close it.
+  // A transport that connects to the host as the pool's own do, for users that need bytes instead
+  // of HTTP.  They start, count and close it.
   [[nodiscard]] std::unique_ptr<io::Transport> make_transport();
 
   // Why the last connect failed, in words, for %UPSTREAM_TRANSPORT_FAILURE_REASON%; valid until the
@@ -124,8 +124,8 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   http::HeadLimits head_limits_;  // connections refer to it while configurations come and go
   IntrusiveList<PoolWaiter, WaiterTag> waiters_;
   IntrusiveList<Entry, AllTag> connecting_;
-  IntrusiveList<Entry, AllTag> ready_;      // connected, idle or busy
-  IntrusiveList<Entry, IdleTag> idle_;      // front: used last
+  IntrusiveList<Entry, AllTag> ready_;  // connected, idle or busy
+  IntrusiveList<Entry, IdleTag> idle_;  // front: used last
   io::Timer idle_timer_ = io::Timer::of<&Pool::on_idle_timer>(this);
   io::Timer connect_timer_ = io::Timer::of<&Pool::on_connect_timer>(this);
   std::unique_ptr<std::string> last_failure_;

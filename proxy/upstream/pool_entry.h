@@ -15,7 +15,8 @@ struct Pool::Entry final : ListNode<AllTag>, ListNode<IdleTag> {
     connection->pool_slot = this;
   }
   std::unique_ptr<http::H1ClientConnection> connection;
-  const io::Transport* transport = nullptr;  // the connection's; lives until the end of its last turn
+  const io::Transport* transport =
+      nullptr;  // the connection's; lives until the end of its last turn
   Instant began{};
   uint64_t sent_counted = 0;
   bool connected = false;

@@ -17,8 +17,8 @@ namespace pillion::upstream {
 struct PoolOptions {
   http::HeadLimits head_limits;
   io::SocketOptions socket;
-  io::Address source;                              // kNone: chosen by the kernel
-  std::shared_ptr<const tls::Context> tls;         // null: plain text
+  io::Address source;                                  // kNone: chosen by the kernel
+  std::shared_ptr<const tls::Context> tls;             // null: plain text
   Duration connect_timeout = std::chrono::seconds(5);  // of TLS too
   Duration idle_timeout = std::chrono::seconds(60);    // 0: never
   Duration max_connection_duration{};                  // 0: none

@@ -16,8 +16,8 @@ std::string reason_of(const io::Transport& transport, Failure failure) {
   if (failure.detail == 0 || failure.kind == FailureKind::kConnectTimeout) return {};
   const bool is_local = failure.kind == FailureKind::kConnectLocal;
   char text[64];
-  return str(is_local ? "immediate" : "delayed", " connect error: ",
-             ::strerror_r(failure.detail, text, sizeof text));
+  return str(is_local ? "immediate" : "delayed",
+             " connect error: ", ::strerror_r(failure.detail, text, sizeof text));
 }
 
 }  // namespace
@@ -48,7 +48,9 @@ void Pool::count_sent(Entry& entry) {
   entry.sent_counted = sent;
 }
 
-void Pool::on_client_bytes(uint64_t received, uint64_t) { traffic().upstream_cx_rx_bytes_total.add(received); }
+void Pool::on_client_bytes(uint64_t received, uint64_t) {
+  traffic().upstream_cx_rx_bytes_total.add(received);
+}
 
 void Pool::on_client_event(Event event) {
   stats::ClusterHttp1Stats& h1 = *stats_.http1;

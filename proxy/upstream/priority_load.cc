@@ -21,7 +21,8 @@ void spread_by_health(std::vector<PriorityLoad>& loads, std::span<const Priority
                       uint32_t overprovisioning, uint32_t norm) {
   uint32_t remaining = 100;
   const auto take = [&](uint32_t usable, uint32_t total) {
-    const uint32_t share = std::min(remaining, capacity(usable, total, overprovisioning) * 100 / norm);
+    const uint32_t share =
+        std::min(remaining, capacity(usable, total, overprovisioning) * 100 / norm);
     remaining -= share;
     return share;
   };
@@ -33,7 +34,9 @@ void spread_by_health(std::vector<PriorityLoad>& loads, std::span<const Priority
   }
   // What rounding left over goes to the first that takes anything.
   for (PriorityLoad& load : loads) {
-    uint32_t* first = load.healthy > 0 ? &load.healthy : load.degraded > 0 ? &load.degraded : nullptr;
+    uint32_t* first = load.healthy > 0    ? &load.healthy
+                      : load.degraded > 0 ? &load.degraded
+                                          : nullptr;
     if (first == nullptr) continue;
     *first += remaining;
     return;

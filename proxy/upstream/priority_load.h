@@ -10,7 +10,8 @@ namespace pillion::upstream {
 
 struct PriorityHealth {
   uint32_t healthy = 0;
-  uint32_t degraded = 0;  // of eds_health_status DEGRADED: used when the healthy ones do not suffice
+  uint32_t degraded =
+      0;  // of eds_health_status DEGRADED: used when the healthy ones do not suffice
   uint32_t total = 0;
 };
 
@@ -24,9 +25,9 @@ struct PriorityLoad {
   friend bool operator==(const PriorityLoad&, const PriorityLoad&) = default;
 };
 
-// One load for each priority, at least one.  `overprovisioning` in per cent (Envoy's default is 140:
-// a priority takes all load until less than 72 % of its hosts are healthy); `panic_threshold` in per
-// cent, 0 for never.
+// One load for each priority, at least one.  `overprovisioning` in per cent (Envoy's default is
+// 140: a priority takes all load until less than 72 % of its hosts are healthy); `panic_threshold`
+// in per cent, 0 for never.
 std::vector<PriorityLoad> spread_load(std::span<const PriorityHealth> priorities,
                                       uint32_t overprovisioning, uint32_t panic_threshold);
 

@@ -22,7 +22,8 @@ bool TcpConnection::open() {
   host_->counters().cx_active.inc();
   host_->on_request_start();
   began_ = loop_.now();
-  timer_ = std::make_unique<io::Timer>(io::Timer::call<&TcpConnection::on_connect_timeout, TcpConnection>(), this);
+  timer_ = std::make_unique<io::Timer>(
+      io::Timer::call<&TcpConnection::on_connect_timeout, TcpConnection>(), this);
   loop_.arm(*timer_, config.pool.connect_timeout);
   transport_ = host_->pool().make_transport();
   transport_->start(*this);

@@ -69,7 +69,8 @@ TEST_F(ConnectionTimeouts, ARunningRequestIsNotIdle) {
 }
 
 TEST_F(ConnectionTimeouts, AnOldIdleConnectionClosesAfterTheDrainTimeout) {
-  begin({.hcm = "drain_timeout: 3s, common_http_protocol_options: { max_connection_duration: 60s }"});
+  begin(
+      {.hcm = "drain_timeout: 3s, common_http_protocol_options: { max_connection_duration: 60s }"});
   Peer client = connect();
   pass(seconds(59));
   EXPECT_FALSE(client.is_over());

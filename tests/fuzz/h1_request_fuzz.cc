@@ -31,10 +31,12 @@ void check_round_trip(std::string bytes) {
   http::RequestHead again(again_arena);
   http::H1RequestParser again_parser;
   again_parser.begin();
-  if (again_parser.parse(out.data(), out.size(), generous, again) != http::ParseStatus::kDone) std::abort();
+  if (again_parser.parse(out.data(), out.size(), generous, again) != http::ParseStatus::kDone)
+    std::abort();
   if (again_parser.head_bytes() != out.size()) std::abort();
-  if (again.method_text != head.method_text || again.path != head.path || again.authority != head.authority ||
-      again.framing != head.framing || again.content_length != head.content_length || again.upgrade != head.upgrade ||
+  if (again.method_text != head.method_text || again.path != head.path ||
+      again.authority != head.authority || again.framing != head.framing ||
+      again.content_length != head.content_length || again.upgrade != head.upgrade ||
       testing::describe(again.headers) != testing::describe(head.headers)) {
     std::abort();
   }

@@ -19,7 +19,8 @@ void check_round_trip(std::string bytes, http::Method method) {
   http::ResponseHead head(arena);
   http::H1ResponseParser parser;
   parser.begin();
-  if (parser.parse(bytes.data(), bytes.size(), {}, method, head) != http::ParseStatus::kDone) std::abort();
+  if (parser.parse(bytes.data(), bytes.size(), {}, method, head) != http::ParseStatus::kDone)
+    std::abort();
   http::OutgoingFraming framing;
   framing.framing = head.framing;
   framing.content_length = head.content_length;
@@ -34,19 +35,25 @@ void check_round_trip(std::string bytes, http::Method method) {
   http::ResponseHead again(again_arena);
   http::H1ResponseParser again_parser;
   again_parser.begin();
-  if (again_parser.parse(out.data(), out.size(), generous, method, again) != http::ParseStatus::kDone) std::abort();
-  if (again_parser.head_bytes() != out.size() || again.status != head.status || again.framing != head.framing ||
-      again.content_length != head.content_length || again.upgrade != head.upgrade ||
+  if (again_parser.parse(out.data(), out.size(), generous, method, again) !=
+      http::ParseStatus::kDone)
+    std::abort();
+  if (again_parser.head_bytes() != out.size() || again.status != head.status ||
+      again.framing != head.framing || again.content_length != head.content_length ||
+      again.upgrade != head.upgrade ||
       testing::describe(again.headers) != testing::describe(head.headers)) {
     std::abort();
   }
 }
 
 void check_body(std::string_view bytes) {
-  const testing::ReadBody whole = testing::read_body(bytes, http::Framing::kChunked, 0, testing::whole);
-  for (const testing::ReadBody& cut : {testing::read_body(bytes, http::Framing::kChunked, 0, testing::one_byte),
-                                       testing::read_body(bytes, http::Framing::kChunked, 0, random_piece)}) {
-    if (cut.failure != whole.failure || cut.done != whole.done || cut.consumed != whole.consumed) std::abort();
+  const testing::ReadBody whole =
+      testing::read_body(bytes, http::Framing::kChunked, 0, testing::whole);
+  for (const testing::ReadBody& cut :
+       {testing::read_body(bytes, http::Framing::kChunked, 0, testing::one_byte),
+        testing::read_body(bytes, http::Framing::kChunked, 0, random_piece)}) {
+    if (cut.failure != whole.failure || cut.done != whole.done || cut.consumed != whole.consumed)
+      std::abort();
     if (whole.failure == FailureKind::kNone && cut.data != whole.data) std::abort();
   }
 }

@@ -1,6 +1,6 @@
 // Any bytes from a client on a whole connection, cut as the first bytes of the input say: requests
-// are answered at their end, at their head, or later, as their method says.  The requests seen and the
-// responses sent must not depend on the cuts, and nothing may be left behind.
+// are answered at their end, at their head, or later, as their method says.  The requests seen and
+// the responses sent must not depend on the cuts, and nothing may be left behind.
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -120,7 +120,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
   const Session whole(bytes, 0);
   const Session cut(bytes, data[0] + 1u);
-  // A body is handed out up to where it turned out to be malformed, so only well-formed ones compare.
+  // A body is handed out up to where it turned out to be malformed, so only well-formed ones
+  // compare.
   if (whole.received != cut.received) std::abort();
   if (whole.seen.find("failed kBadChunk") == std::string::npos &&
       whole.seen.find("failed kChunkOverhead") == std::string::npos && whole.seen != cut.seen) {

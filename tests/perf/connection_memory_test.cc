@@ -1,5 +1,5 @@
-// What an idle client connection costs in memory (issue 3, section 10).  Real loopback connections to a
-// real Listener; the allocator is asked before and after.
+// What an idle client connection costs in memory (issue 3, section 10).  Real loopback connections
+// to a real Listener; the allocator is asked before and after.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
@@ -116,7 +116,8 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
 };
 
 TEST_F(ConnectionMemory, OfAnIdleHttp1ConnectionIsAtMost512Bytes) {
-  listen(filter(kManagerType, str("{ stat_prefix: web, ", kRoutes, ", http_filters: [ ", kRouter, " ] }")));
+  listen(filter(kManagerType,
+                str("{ stat_prefix: web, ", kRoutes, ", http_filters: [ ", kRouter, " ] }")));
   // The connection with its codec, and its socket: two allocations.
   EXPECT_LE(bytes_each([this] { return open_http(); }), 512u);
 }

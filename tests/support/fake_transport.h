@@ -1,5 +1,6 @@
 #pragma once
-// FakeTransport: two Transports joined in memory, driven by a Loop, for tests of what runs over them.
+// FakeTransport: two Transports joined in memory, driven by a Loop, for tests of what runs over
+// them.
 //
 //   auto [client, server] = FakeTransport::make_pair(loop);
 //   client->max_read = 1;          // deliver byte by byte

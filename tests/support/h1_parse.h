@@ -32,33 +32,38 @@ inline std::string describe(const http::Headers& headers) {
 
 inline std::string describe_framing(http::Framing framing, uint64_t length) {
   switch (framing) {
-    case http::Framing::kNone: return "no body";
-    case http::Framing::kLength: return str("length ", length);
-    case http::Framing::kChunked: return "chunked";
-    case http::Framing::kUntilClose: return "until close";
+    case http::Framing::kNone:
+      return "no body";
+    case http::Framing::kLength:
+      return str("length ", length);
+    case http::Framing::kChunked:
+      return "chunked";
+    case http::Framing::kUntilClose:
+      return "until close";
   }
   return "?";
 }
 
 inline std::string describe(const http::RequestHead& h) {
-  return str(h.method_text, " ", h.path, " ", http::protocol_name(h.protocol), " at ", h.authority, ", ",
-             describe_framing(h.framing, h.content_length), h.keep_alive ? ", keep-alive" : ", close",
-             h.upgrade.empty() ? "" : ", upgrade ", h.upgrade, h.expects_continue ? ", expects 100" : "",
-             h.te_trailers ? ", te" : "", "\n", describe(h.headers));
+  return str(h.method_text, " ", h.path, " ", http::protocol_name(h.protocol), " at ", h.authority,
+             ", ", describe_framing(h.framing, h.content_length),
+             h.keep_alive ? ", keep-alive" : ", close", h.upgrade.empty() ? "" : ", upgrade ",
+             h.upgrade, h.expects_continue ? ", expects 100" : "", h.te_trailers ? ", te" : "",
+             "\n", describe(h.headers));
 }
 
 inline std::string describe(const http::ResponseHead& h) {
   return str(h.status, " ", h.reason, " ", http::protocol_name(h.protocol), ", ",
              describe_framing(h.framing, h.content_length),
              h.has_content_length ? str(", says ", h.content_length) : std::string(),
-             h.keep_alive ? ", keep-alive" : ", close", h.upgrade.empty() ? "" : ", upgrade ", h.upgrade, "\n",
-             describe(h.headers));
+             h.keep_alive ? ", keep-alive" : ", close", h.upgrade.empty() ? "" : ", upgrade ",
+             h.upgrade, "\n", describe(h.headers));
 }
 
 // `parse(char*, size_t)` sees the head from its first byte; `next(left)` is the size of a piece.
 template <typename Head, typename Parser, typename Parse, typename Next>
-Parsed feed_parser(std::string_view bytes, Head& head, Arena& arena, const Parser& parser, Parse&& parse,
-                   Next&& next) {
+Parsed feed_parser(std::string_view bytes, Head& head, Arena& arena, const Parser& parser,
+                   Parse&& parse, Next&& next) {
   Parsed out;
   http::HeadStash stash;
   while (!bytes.empty()) {
@@ -95,18 +100,20 @@ Parsed parse_request(std::string_view bytes, const http::HeadLimits& limits, Nex
   http::H1RequestParser parser;
   parser.begin();
   return feed_parser(
-      bytes, head, arena, parser, [&](char* p, size_t n) { return parser.parse(p, n, limits, head); }, next);
+      bytes, head, arena, parser,
+      [&](char* p, size_t n) { return parser.parse(p, n, limits, head); }, next);
 }
 
 template <typename Next>
-Parsed parse_response(std::string_view bytes, const http::HeadLimits& limits, http::Method method, Next&& next) {
+Parsed parse_response(std::string_view bytes, const http::HeadLimits& limits, http::Method method,
+                      Next&& next) {
   Arena arena;
   http::ResponseHead head(arena);
   http::H1ResponseParser parser;
   parser.begin();
   return feed_parser(
-      bytes, head, arena, parser, [&](char* p, size_t n) { return parser.parse(p, n, limits, method, head); },
-      next);
+      bytes, head, arena, parser,
+      [&](char* p, size_t n) { return parser.parse(p, n, limits, method, head); }, next);
 }
 
 template <typename Next>
@@ -116,8 +123,8 @@ Parsed parse_trailers(std::string_view bytes, const http::HeadLimits& limits, Ne
   http::H1TrailerParser parser;
   parser.begin();
   return feed_parser(
-      bytes, trailers, arena, parser, [&](char* p, size_t n) { return parser.parse(p, n, limits, trailers); },
-      next);
+      bytes, trailers, arena, parser,
+      [&](char* p, size_t n) { return parser.parse(p, n, limits, trailers); }, next);
 }
 
 struct ReadBody {

@@ -54,7 +54,7 @@ class CaTest : public ::testing::Test {
   }
   static std::string text_of(const std::string& file) { return read_file(file).value_or(""); }
   static mode_t mode_of(const std::string& file) {
-    struct stat info {};
+    struct stat info{};
     EXPECT_EQ(::stat(file.c_str(), &info), 0) << file;
     return info.st_mode & 07777;
   }

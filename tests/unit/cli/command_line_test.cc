@@ -43,16 +43,22 @@ TEST(CommandLine, WhatItDoesNotKnowIsOneLineThatHelps) {
   };
   const Case cases[] = {
       {{}, "A subcommand is required"},
-      {{"chekc", "x"}, "pillion: unknown subcommand \"chekc\" (did you mean \"check\"?); see pillion --help"},
+      {{"chekc", "x"},
+       "pillion: unknown subcommand \"chekc\" (did you mean \"check\"?); see pillion --help"},
       {{"capture"}, "pillion capture: "},
-      {{"capture", "aply"}, "pillion capture: unknown subcommand \"aply\" (did you mean \"apply\"?)"},
-      {{"capture", "print", "--uidd", "1"}, "pillion capture print: unknown flag \"--uidd\" (did you mean \"--uid\"?)"},
-      {{"capture", "print", "--inbound-port", "0"}, "expected a whole number from 1 to 65535, got \"0\""},
-      {{"capture", "print", "--own-ports", "1,x"}, "expected ports from 1 to 65535 with commas between, got \"1,x\""},
+      {{"capture", "aply"},
+       "pillion capture: unknown subcommand \"aply\" (did you mean \"apply\"?)"},
+      {{"capture", "print", "--uidd", "1"},
+       "pillion capture print: unknown flag \"--uidd\" (did you mean \"--uid\"?)"},
+      {{"capture", "print", "--inbound-port", "0"},
+       "expected a whole number from 1 to 65535, got \"0\""},
+      {{"capture", "print", "--own-ports", "1,x"},
+       "expected ports from 1 to 65535 with commas between, got \"1,x\""},
       {{"check"}, "FILE is required"},
       {{"check", "--allow", "x"}, "pillion check: unknown flag \"--allow\""},
       {{"expand", "a", "b"}, "pillion expand: unexpected argument \"b\""},
-      {{"--concurency", "2"}, "pillion run: unknown flag \"--concurency\" (did you mean \"--concurrency\"?)"},
+      {{"--concurency", "2"},
+       "pillion run: unknown flag \"--concurency\" (did you mean \"--concurrency\"?)"},
       {{"run"}, "no configuration"},
       {{"ca", "init", "--dir", "x"}, "--trust-domain is required"},
       {{"explain", "x"}, "REQUEST"},
@@ -88,8 +94,8 @@ TEST(CommandLine, VersionNamesEveryLibrary) {
        {std::vector<std::string>{"version"}, {"--version"}, {"run", "--version"}}) {
     const Outcome outcome = pillion(arguments);
     EXPECT_EQ(outcome.exit_code, 0);
-    for (const char* name : {"pillion 0.", "libuv ", "c-ares ", "BoringSSL ", "yaml-cpp ", "RE2 ", "prometheus-cpp ",
-                             "spdlog ", "nlohmann-json ", "CLI11 "}) {
+    for (const char* name : {"pillion 0.", "libuv ", "c-ares ", "BoringSSL ", "yaml-cpp ", "RE2 ",
+                             "prometheus-cpp ", "spdlog ", "nlohmann-json ", "CLI11 "}) {
       EXPECT_THAT(outcome.out, HasSubstr(name));
     }
   }
@@ -112,7 +118,8 @@ TEST(CommandLine, CheckOfGoodFilesSucceeds) {
 TEST(CommandLine, ModeValidateIsACheck) {
   EXPECT_EQ(pillion({"--mode", "validate", "-c", kGood}).exit_code, 0);
   EXPECT_EQ(pillion({"--mode", "validate", "-c", kBad}).exit_code, 1);
-  const Outcome outcome = pillion({"--mode", "validate", "--config-yaml", "{ admin: { listen: 127.0.0.1:1 } }"});
+  const Outcome outcome =
+      pillion({"--mode", "validate", "--config-yaml", "{ admin: { listen: 127.0.0.1:1 } }"});
   EXPECT_THAT(outcome.out + outcome.err, HasSubstr("--config-yaml"));
 }
 
@@ -126,13 +133,15 @@ TEST(CommandLine, ExpandPrintsWhatTheShortFileStandsFor) {
 }
 
 TEST(CommandLine, CapturePrintTakesItsFlags) {
-  const Outcome outcome = pillion({"capture", "print", "--uid", "2102", "--inbound-port", "4143", "--outbound-port",
-                                   "4140", "--own-ports", "4143,4140,9990"});
+  const Outcome outcome = pillion({"capture", "print", "--uid", "2102", "--inbound-port", "4143",
+                                   "--outbound-port", "4140", "--own-ports", "4143,4140,9990"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  for (const char* text : {"skuid 2102", "redirect to :4143", "redirect to :4140", "{ 4143, 4140, 9990 }"}) {
+  for (const char* text :
+       {"skuid 2102", "redirect to :4143", "redirect to :4140", "{ 4143, 4140, 9990 }"}) {
     EXPECT_THAT(outcome.out, HasSubstr(text));
   }
-  EXPECT_THAT(pillion({"capture", "print", "--tool", "iptables"}).out, HasSubstr("# ip6tables-restore"));
+  EXPECT_THAT(pillion({"capture", "print", "--tool", "iptables"}).out,
+              HasSubstr("# ip6tables-restore"));
 }
 
 TEST(CommandLine, ExplainAcceptsMethodAndUrlAsOneWordOrTwo) {

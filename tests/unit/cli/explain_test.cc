@@ -1,13 +1,12 @@
-#include "proxy/base/str.h"
 #include "proxy/cli/explain.h"
-
-#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
+#include "proxy/base/str.h"
 #include "proxy/builder.h"
 #include "proxy/cli/ca.h"
 
@@ -44,7 +43,8 @@ ExplainRequest request(std::string_view text, const std::string& listener = {}) 
   return *parsed;
 }
 
-std::vector<std::string> lines_of(const std::shared_ptr<const Snapshot>& snapshot, const ExplainRequest& request) {
+std::vector<std::string> lines_of(const std::shared_ptr<const Snapshot>& snapshot,
+                                  const ExplainRequest& request) {
   if (snapshot == nullptr) return {};
   auto lines = explain(*snapshot, request);
   EXPECT_TRUE(lines.has_value()) << lines.error();
@@ -52,10 +52,13 @@ std::vector<std::string> lines_of(const std::shared_ptr<const Snapshot>& snapsho
 }
 
 TEST(Explain, AnOutboundCallToAKnownService) {
-  const auto lines = lines_of(from_file("explicit_proxy.yaml"), request("GET http://orders/orders/7"));
+  const auto lines =
+      lines_of(from_file("explicit_proxy.yaml"), request("GET http://orders/orders/7"));
   EXPECT_THAT(lines, Contains("listener: outbound, at 127.0.0.1:15001"));
   EXPECT_THAT(lines, Contains(HasSubstr("filter chain: ")));
-  EXPECT_THAT(lines, Contains(HasSubstr("virtual host: orders, because its domain \"orders\" fits \"orders\"")));
+  EXPECT_THAT(
+      lines,
+      Contains(HasSubstr("virtual host: orders, because its domain \"orders\" fits \"orders\"")));
   EXPECT_THAT(lines, Contains("action: forwards to cluster orders"));
   EXPECT_THAT(lines, Contains("cluster: orders"));
   EXPECT_THAT(lines, Contains("host: 127.0.0.1:25006"));
@@ -80,13 +83,18 @@ TEST(Explain, AnInboundCallOverMutualTls) {
   std::filesystem::remove_all(dir);
   testing::internal::CaptureStdout();
   ASSERT_EQ(run_ca_init({.dir = dir, .trust_domain = "mesh.local"}), 0);
-  ASSERT_EQ(run_ca_issue({.dir = dir, .spiffe = "spiffe://mesh.local/ns/shop/sa/users", .dns = {}, .ips = {},
-                          .out_cert = dir + "/a.crt", .out_key = dir + "/a.key"}),
+  ASSERT_EQ(run_ca_issue({.dir = dir,
+                          .spiffe = "spiffe://mesh.local/ns/shop/sa/users",
+                          .dns = {},
+                          .ips = {},
+                          .out_cert = dir + "/a.crt",
+                          .out_key = dir + "/a.key"}),
             0);
   testing::internal::GetCapturedStdout();
   const auto snapshot = from_text(
-      "workload: { name: users, namespace: shop, trust_domain: mesh.local, certificates: { files: { cert: " + dir +
-      "/a.crt, key: " + dir + "/a.key, ca: " + dir + "/ca.crt } } }\n" +
+      "workload: { name: users, namespace: shop, trust_domain: mesh.local, certificates: { files: "
+      "{ cert: " +
+      dir + "/a.crt, key: " + dir + "/a.key, ca: " + dir + "/ca.crt } } }\n" +
       "inbound: { capture: redirect, mtls: strict, app: 127.0.0.1:8080 }\n" +
       "outbound: { capture: redirect }\n" +
       "services: { orders: { endpoints: { dns: orders.shop:8080 }, tls: mesh } }\n");
@@ -163,14 +171,22 @@ struct EnvoyCase {
 TEST(Explain, AnEnvoyBootstrap) {
   const auto snapshot = from_text(kEnvoy);
   const EnvoyCase cases[] = {
-      {"GET http://users/users/7", {}, nullptr,
-       {"listener: edge, at 0.0.0.0:8080", "filter chain: near", "routes: main", "route 0 (beta): not taken", "x-beta",
-        "route 3: taken", "cluster: users", "host: 10.1.0.1:80", "connect timeout: 1s", "retries: 3 on connect-failure",
-        "timeout: 15s", "balancing: round robin"}},
-      {"GET http://users/users/7?a=b", {"x-beta: 1"}, nullptr,
-       {"route 0 (beta): taken", "cluster: beta", "timeout: 2s", "path sent: /v2/7?a=b", "host sent: beta.shop",
-        "host: each address of beta.shop, port 81", "balancing: least requests"}},
-      {"GET http://a.users/x/../old", {}, nullptr,
+      {"GET http://users/users/7",
+       {},
+       nullptr,
+       {"listener: edge, at 0.0.0.0:8080", "filter chain: near", "routes: main",
+        "route 0 (beta): not taken", "x-beta", "route 3: taken", "cluster: users",
+        "host: 10.1.0.1:80", "connect timeout: 1s", "retries: 3 on connect-failure", "timeout: 15s",
+        "balancing: round robin"}},
+      {"GET http://users/users/7?a=b",
+       {"x-beta: 1"},
+       nullptr,
+       {"route 0 (beta): taken", "cluster: beta", "timeout: 2s", "path sent: /v2/7?a=b",
+        "host sent: beta.shop", "host: each address of beta.shop, port 81",
+        "balancing: least requests"}},
+      {"GET http://a.users/x/../old",
+       {},
+       nullptr,
        {"path: /x/../old becomes /old", "redirects (302) to http://a.users/users"}},
       {"GET http://users/health", {}, nullptr, {"answers 200 itself"}},
       {"GET http://users/a%2fb", {}, nullptr, {"path: refused", "400"}},
@@ -178,7 +194,10 @@ TEST(Explain, AnEnvoyBootstrap) {
       {"GET http://users:99/", {}, nullptr, {"virtual host: none has a domain for \"users:99\""}},
       {"GET http://elsewhere/", {}, nullptr, {"virtual host: none has a domain for \"elsewhere\""}},
       {"GET http://10.0.0.1/users", {"host: users"}, nullptr, {"cluster: users"}},
-      {"GET http://users/", {}, "10.9.9.9", {"filter chain: far", "the bytes pass as they are", "cluster: users"}},
+      {"GET http://users/",
+       {},
+       "10.9.9.9",
+       {"filter chain: far", "the bytes pass as they are", "cluster: users"}},
       {"GET https://users/", {}, nullptr, {"TLS is not HTTP"}},
   };
   for (const EnvoyCase& each : cases) {
@@ -187,7 +206,8 @@ TEST(Explain, AnEnvoyBootstrap) {
     if (each.source != nullptr) call.source = *io::Address::parse_ip(each.source, 0);
     std::string text;
     for (const std::string& line : lines_of(snapshot, call)) text += line + '\n';
-    for (const char* expected : each.expected) EXPECT_THAT(text, HasSubstr(expected)) << each.request;
+    for (const char* expected : each.expected)
+      EXPECT_THAT(text, HasSubstr(expected)) << each.request;
   }
 }
 
@@ -197,7 +217,8 @@ TEST(Explain, AQuestionThatMakesNoSenseIsRefused) {
   ExplainRequest bad_header = request("GET http://users/");
   bad_header.headers = {"no colon here"};
   const std::pair<ExplainRequest, const char*> cases[] = {
-      {request("GET http://users/", "egde"), "there is no listener \"egde\" (did you mean \"edge\"?)"},
+      {request("GET http://users/", "egde"),
+       "there is no listener \"egde\" (did you mean \"edge\"?)"},
       {request("GET http:///x"), "expected a host, or host:port"},
       {request("GET http://users:0x/"), "expected a host, or host:port"},
       {request("G@T http://users/"), "this request would be refused"},
@@ -208,7 +229,8 @@ TEST(Explain, AQuestionThatMakesNoSenseIsRefused) {
     ASSERT_FALSE(lines.has_value()) << call.url;
     EXPECT_THAT(lines.error(), HasSubstr(says));
   }
-  for (const char* text : {"", "users", "GET", "GET users", "GET ftp://users/", "GET http://a /b"}) {
+  for (const char* text :
+       {"", "users", "GET", "GET users", "GET ftp://users/", "GET http://a /b"}) {
     EXPECT_FALSE(parse_explain_request(text).has_value()) << text;
   }
 }

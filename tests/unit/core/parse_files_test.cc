@@ -19,7 +19,9 @@ namespace fs = std::filesystem;
 // A folder of our own as the working directory, with the certificates that the files name.
 class ParsedFiles : public testing::Test {
  protected:
-  ParsedFiles() : before_(fs::current_path()), folder_(fs::temp_directory_path() / str("pillion-parse-", ::getpid())) {
+  ParsedFiles()
+      : before_(fs::current_path()),
+        folder_(fs::temp_directory_path() / str("pillion-parse-", ::getpid())) {
     fs::create_directories(folder_ / "certs");
     fs::current_path(folder_);
     request_.not_before = std::time(nullptr) - 3600;
@@ -42,7 +44,8 @@ class ParsedFiles : public testing::Test {
     if (document == nullptr) return;
     FakeServices services;
     std::vector<config::Located<std::string>> clusters;
-    for (const config::Node listener : document->root(errors)["static_resources"]["listeners"].items()) {
+    for (const config::Node listener :
+         document->root(errors)["static_resources"]["listeners"].items()) {
       (void)parse_listener(listener, {services, clusters});
     }
   }
@@ -70,7 +73,8 @@ TEST_F(ParsedFiles, GiveTheExpectedMessagesWhenBad) {
   size_t checked = 0;
   for (const config::Case& c : config::read_cases(config::case_folder() / "bad/envoy")) {
     const std::string name = c.path.filename().string();
-    if (!name.starts_with("listener_") && !name.starts_with("hcm_") && !name.starts_with("tcp_")) continue;
+    if (!name.starts_with("listener_") && !name.starts_with("hcm_") && !name.starts_with("tcp_"))
+      continue;
     ++checked;
     EXPECT_NE(c.expected, "") << c.path;
     EXPECT_EQ(config::messages_of(c, parse_listeners), c.expected) << c.path;
@@ -86,7 +90,8 @@ TEST_F(ParsedFiles, GiveNoMessageWhenGood) {
 
 TEST_F(ParsedFiles, OfTheDemoGiveNoMessage) {
   size_t checked = 0;
-  for (const auto& entry : fs::directory_iterator(fs::path(PILLION_SOURCE_DIR) / "deploy/examples/retail")) {
+  for (const auto& entry :
+       fs::directory_iterator(fs::path(PILLION_SOURCE_DIR) / "deploy/examples/retail")) {
     if (entry.path().extension() != ".yaml") continue;
     ++checked;
     EXPECT_EQ(problems_of(entry.path()), "") << entry.path();
@@ -97,13 +102,16 @@ TEST_F(ParsedFiles, OfTheDemoGiveNoMessage) {
 // --- TLS ---------------------------------------------------------------------------------------
 
 std::string with_tls(std::string_view alpn, std::string_view filters = {}) {
-  return listener("", chain(str("transport_socket: { name: tls, typed_config: { '@type': type.googleapis.com/envoy."
-                                "extensions.transport_sockets.tls.v3.DownstreamTlsContext, common_tls_context: { "
-                                "alpn_protocols: ",
-                                alpn,
-                                ", tls_certificates: [ { certificate_chain: { filename: certs/users.crt }, private_key: "
-                                "{ filename: certs/users.key } } ] } } }"),
-                            filters));
+  return listener(
+      "",
+      chain(str("transport_socket: { name: tls, typed_config: { '@type': type.googleapis.com/envoy."
+                "extensions.transport_sockets.tls.v3.DownstreamTlsContext, common_tls_context: { "
+                "alpn_protocols: ",
+                alpn,
+                ", tls_certificates: [ { certificate_chain: { filename: certs/users.crt }, "
+                "private_key: "
+                "{ filename: certs/users.key } } ] } } }"),
+            filters));
 }
 
 TEST_F(ParsedFiles, MakeTheTlsContextOfAChain) {
@@ -116,7 +124,8 @@ TEST_F(ParsedFiles, MakeTheTlsContextOfAChain) {
 TEST_F(ParsedFiles, RefuseAKeyOfAnotherCertificate) {
   fs::copy_file("certs/workload.key", "certs/users.key", fs::copy_options::overwrite_existing);
   const ParsedListener config(with_tls("[]"));
-  EXPECT_NE(config.messages.find("private key does not belong to the certificate"), std::string::npos)
+  EXPECT_NE(config.messages.find("private key does not belong to the certificate"),
+            std::string::npos)
       << config.messages;
   EXPECT_EQ(config->chains[0]->tls, nullptr);
 }
@@ -125,7 +134,8 @@ TEST_F(ParsedFiles, RefuseAKeyOfAnotherCertificate) {
 TEST_F(ParsedFiles, DoNotOfferHttp2InFrontOfHttp1) {
   const ParsedListener http(with_tls("[ h2, http/1.1 ]"));
   EXPECT_TRUE(http.errors.ok());
-  EXPECT_NE(http.messages.find("alpn_protocols: warning: h2 is not offered to clients"), std::string::npos)
+  EXPECT_NE(http.messages.find("alpn_protocols: warning: h2 is not offered to clients"),
+            std::string::npos)
       << http.messages;
   EXPECT_EQ(http->chains[0]->tls->alpn_wire(), "\x08http/1.1");
   // Whoever is behind a TCP proxy may speak what it likes.

@@ -34,11 +34,13 @@ struct FakeServices final : ParseServices {
 };
 
 inline constexpr std::string_view kManagerType =
-    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    "type.googleapis.com/"
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 inline constexpr std::string_view kTcpProxyType =
     "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 inline constexpr std::string_view kRouter =
-    "{ name: router, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }";
+    "{ name: router, typed_config: { '@type': "
+    "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }";
 
 // Fields of a flow mapping, joined.
 inline std::string fields(std::initializer_list<std::string_view> parts) {
@@ -50,7 +52,8 @@ inline std::string fields(std::initializer_list<std::string_view> parts) {
 }
 // The least that each message needs, and `more` of its fields.
 inline std::string manager(std::string_view more = {}) {
-  return str("{ ", fields({"stat_prefix: web, route_config: {}", more}), ", http_filters: [ ", kRouter, " ] }");
+  return str("{ ", fields({"stat_prefix: web, route_config: {}", more}), ", http_filters: [ ",
+             kRouter, " ] }");
 }
 inline std::string tcp_proxy(std::string_view more = {}) {
   return str("{ ", fields({"stat_prefix: db, cluster: db", more}), " }");
@@ -62,9 +65,11 @@ inline std::string chain(std::string_view more = {}, std::string_view filters = 
   const std::string web = filter(kManagerType, manager());
   return str("{ ", fields({more, "filters: [ "}), filters.empty() ? web : filters, " ] }");
 }
-inline constexpr std::string_view kAddress = "address: { socket_address: { address: 127.0.0.1, port_value: 80 } }";
+inline constexpr std::string_view kAddress =
+    "address: { socket_address: { address: 127.0.0.1, port_value: 80 } }";
 inline std::string listener(std::string_view more = {}, std::string_view chains = {}) {
-  return str("{ ", fields({kAddress, more, "filter_chains: [ "}), chains.empty() ? chain() : chains, " ] }");
+  return str("{ ", fields({kAddress, more, "filter_chains: [ "}), chains.empty() ? chain() : chains,
+             " ] }");
 }
 
 // A message made of YAML; its text and errors live as long.

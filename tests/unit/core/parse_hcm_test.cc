@@ -18,15 +18,18 @@ constexpr FieldCase<C> kFields[] = {
     {"server_header_transformation: APPEND_IF_ABSENT",
      [](const C& c) { return c.server_header == ServerHeader::kAppendIfAbsent; }},
     {"max_request_headers_kb: 8", [](const C& c) { return c.head_limits.max_bytes == 8192; }},
-    {"max_request_headers_kb: 8192", [](const C& c) { return c.head_limits.max_line == 8192 * 1024; }},
+    {"max_request_headers_kb: 8192",
+     [](const C& c) { return c.head_limits.max_line == 8192 * 1024; }},
     {"stream_idle_timeout: 7s", [](const C& c) { return c.stream_idle_timeout == 7s; }},
     {"stream_idle_timeout: 7s", [](const C& c) { return c.head_limits.flush_time == 7s; }},
     {"stream_flush_timeout: 8s", [](const C& c) { return c.head_limits.flush_time == 8s; }},
     {"request_timeout: 9s", [](const C& c) { return c.request_timeout == 9s; }},
-    {"request_headers_timeout: 250ms", [](const C& c) { return c.request_headers_timeout == 250ms; }},
+    {"request_headers_timeout: 250ms",
+     [](const C& c) { return c.request_headers_timeout == 250ms; }},
     {"drain_timeout: 11s", [](const C& c) { return c.drain_timeout == 11s; }},
     {"delayed_close_timeout: 0s", [](const C& c) { return c.head_limits.linger_time == 0s; }},
-    {"common_http_protocol_options: { idle_timeout: 12s }", [](const C& c) { return c.idle_timeout == 12s; }},
+    {"common_http_protocol_options: { idle_timeout: 12s }",
+     [](const C& c) { return c.idle_timeout == 12s; }},
     {"common_http_protocol_options: { max_connection_duration: 13s }",
      [](const C& c) { return c.max_connection_duration == 13s; }},
     {"common_http_protocol_options: { max_stream_duration: 14s }",
@@ -41,7 +44,8 @@ constexpr FieldCase<C> kFields[] = {
      [](const C& c) { return c.underscores == Underscores::kDrop; }},
     {"http_protocol_options: { allow_absolute_url: false }",
      [](const C& c) { return !c.head_limits.allow_absolute_url; }},
-    {"http_protocol_options: { accept_http_10: true }", [](const C& c) { return c.head_limits.accept_http10; }},
+    {"http_protocol_options: { accept_http_10: true }",
+     [](const C& c) { return c.head_limits.accept_http10; }},
     {"http_protocol_options: { accept_http_10: true, default_host_for_http_10: a.b }",
      [](const C& c) { return c.default_host_http10 == "a.b"; }},
     {"use_remote_address: true", [](const C& c) { return c.use_remote_address; }},
@@ -50,8 +54,10 @@ constexpr FieldCase<C> kFields[] = {
     {"append_x_forwarded_port: true", [](const C& c) { return c.append_x_forwarded_port; }},
     {"via: '1.1 pillion'", [](const C& c) { return c.via == "1.1 pillion"; }},
     {"generate_request_id: false", [](const C& c) { return !c.generate_request_id; }},
-    {"preserve_external_request_id: true", [](const C& c) { return c.preserve_external_request_id; }},
-    {"always_set_request_id_in_response: true", [](const C& c) { return c.always_set_request_id_in_response; }},
+    {"preserve_external_request_id: true",
+     [](const C& c) { return c.preserve_external_request_id; }},
+    {"always_set_request_id_in_response: true",
+     [](const C& c) { return c.always_set_request_id_in_response; }},
     {"forward_client_cert_details: FORWARD_ONLY",
      [](const C& c) { return c.forward_client_cert == ForwardClientCert::kForwardOnly; }},
     {"forward_client_cert_details: APPEND_FORWARD",
@@ -60,9 +66,12 @@ constexpr FieldCase<C> kFields[] = {
      [](const C& c) { return c.forward_client_cert == ForwardClientCert::kSanitizeSet; }},
     {"forward_client_cert_details: ALWAYS_FORWARD_ONLY",
      [](const C& c) { return c.forward_client_cert == ForwardClientCert::kAlwaysForwardOnly; }},
-    {"set_current_client_cert_details: { subject: true }", [](const C& c) { return c.client_cert_details.subject; }},
-    {"set_current_client_cert_details: { dns: true }", [](const C& c) { return c.client_cert_details.dns; }},
-    {"set_current_client_cert_details: { uri: true }", [](const C& c) { return c.client_cert_details.uri; }},
+    {"set_current_client_cert_details: { subject: true }",
+     [](const C& c) { return c.client_cert_details.subject; }},
+    {"set_current_client_cert_details: { dns: true }",
+     [](const C& c) { return c.client_cert_details.dns; }},
+    {"set_current_client_cert_details: { uri: true }",
+     [](const C& c) { return c.client_cert_details.uri; }},
     {"proxy_100_continue: true", [](const C& c) { return c.proxy_100_continue; }},
     {"strip_any_host_port: true", [](const C& c) { return c.strip_any_host_port; }},
     {"strip_matching_host_port: true", [](const C& c) { return c.strip_matching_host_port; }},
@@ -72,9 +81,13 @@ constexpr FieldCase<C> kFields[] = {
     {"path_with_escaped_slashes_action: REJECT_REQUEST",
      [](const C& c) { return c.path.escaped_slashes == match::EscapedSlashes::kReject; }},
     {"upgrade_configs: [ { upgrade_type: WebSocket } ]",
-     [](const C& c) { return c.upgrades.size() == 1 && c.upgrades[0].type == "websocket" && c.upgrades[0].enabled; }},
+     [](const C& c) {
+       return c.upgrades.size() == 1 && c.upgrades[0].type == "websocket" && c.upgrades[0].enabled;
+     }},
     {"upgrade_configs: [ { upgrade_type: CONNECT, enabled: false } ]",
-     [](const C& c) { return c.upgrades.size() == 1 && c.upgrades[0].type == "connect" && !c.upgrades[0].enabled; }},
+     [](const C& c) {
+       return c.upgrades.size() == 1 && c.upgrades[0].type == "connect" && !c.upgrades[0].enabled;
+     }},
     {"local_reply_config: {}", [](const C& c) { return c.local_replies != nullptr; }},
     {"access_log: [ {}, {} ]", [](const C& c) { return c.access_logs.size() == 2; }},
 };
@@ -116,10 +129,11 @@ TEST(HcmParsing, HasEnvoysDefaults) {
 
 TEST(HcmParsing, TellsTheClustersOfItsRoutes) {
   const std::string route = "{ match: { prefix: / }, route: { cluster: users } }";
-  const ParsedManager config(
-      str("{ stat_prefix: a, http_filters: [ ", kRouter,
-          " ], route_config: { name: r, virtual_hosts: [ { name: v, domains: [ '*' ], request_headers_to_add: [ { header: "
-          "{ key: a, value: '%X%' } } ], routes: [ ", route, " ] } ] } }"));
+  const ParsedManager config(str("{ stat_prefix: a, http_filters: [ ", kRouter,
+                                 " ], route_config: { name: r, virtual_hosts: [ { name: v, "
+                                 "domains: [ '*' ], request_headers_to_add: [ { header: "
+                                 "{ key: a, value: '%X%' } } ], routes: [ ",
+                                 route, " ] } ] } }"));
   EXPECT_EQ(config.messages, "");
   EXPECT_EQ(config->routes->name(), "r");
   ASSERT_EQ(config.clusters.size(), 1u);
@@ -128,10 +142,14 @@ TEST(HcmParsing, TellsTheClustersOfItsRoutes) {
 
 TEST(HcmParsing, TakesTheOptionsOfTheRouter) {
   const auto with_router = [](std::string_view options) {
-    return str("{ stat_prefix: a, route_config: {}, http_filters: [ { name: r, is_optional: true, typed_config: { '@type': "
-               "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, ", options, " } } ] }");
+    return str(
+        "{ stat_prefix: a, route_config: {}, http_filters: [ { name: r, is_optional: true, "
+        "typed_config: { '@type': "
+        "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, ",
+        options, " } } ] }");
   };
-  const ParsedManager first(with_router("suppress_envoy_headers: true, dynamic_stats: false, start_child_span: true"));
+  const ParsedManager first(
+      with_router("suppress_envoy_headers: true, dynamic_stats: false, start_child_span: true"));
   EXPECT_EQ(first.messages, "");
   EXPECT_TRUE(first->suppress_envoy_headers);
   EXPECT_FALSE(first->respect_expected_rq_timeout);
@@ -141,9 +159,10 @@ TEST(HcmParsing, TakesTheOptionsOfTheRouter) {
 }
 
 TEST(HcmParsing, ReadsCamelCaseAsJsonWritesIt) {
-  const ParsedManager config(str("{ statPrefix: a, routeConfig: {}, xffNumTrustedHops: 3, httpFilters: [ { name: r, "
-                                 "typedConfig: { '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3."
-                                 "Router, suppressEnvoyHeaders: true } } ] }"));
+  const ParsedManager config(
+      str("{ statPrefix: a, routeConfig: {}, xffNumTrustedHops: 3, httpFilters: [ { name: r, "
+          "typedConfig: { '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3."
+          "Router, suppressEnvoyHeaders: true } } ] }"));
   EXPECT_EQ(config.messages, "");
   EXPECT_EQ(config->xff_num_trusted_hops, 3u);
   EXPECT_TRUE(config->suppress_envoy_headers);
@@ -153,7 +172,8 @@ TEST(HcmParsing, ReadsCamelCaseAsJsonWritesIt) {
 TEST(HcmParsing, ReadsCamelCaseInDataSources) {
   const ParsedManager config(
       str("{ statPrefix: a, httpFilters: [ ", kRouter,
-          " ], routeConfig: { virtualHosts: [ { name: v, domains: [ '*' ], routes: [ { match: { prefix: / }, "
+          " ], routeConfig: { virtualHosts: [ { name: v, domains: [ '*' ], routes: [ { match: { "
+          "prefix: / }, "
           "directResponse: { status: 200, body: { inlineBytes: aGk= } } } ] } ] } }"));
   EXPECT_EQ(config.messages, "");
   const auto match = config->routes->match(route::Request("h/").head, 0, false);
@@ -166,9 +186,12 @@ TEST(HcmParsing, AcceptsWhatHasNoEffect) {
   for (const std::string_view field :
        {"http1_safe_max_connection_duration: true", "add_proxy_protocol_connection_state: false",
         "common_http_protocol_options: { max_response_headers_kb: 9 }", "access_log_options: {}",
-        "access_log_options: { flush_access_log_on_new_request: false }", "stream_error_on_invalid_http_message: false",
-        "http_protocol_options: { allow_chunked_length: false, send_fully_qualified_url: true, use_balsa_parser: true }",
-        "request_id_extension: { typed_config: { '@type': type.googleapis.com/envoy.extensions.request_id.uuid.v3."
+        "access_log_options: { flush_access_log_on_new_request: false }",
+        "stream_error_on_invalid_http_message: false",
+        "http_protocol_options: { allow_chunked_length: false, send_fully_qualified_url: true, "
+        "use_balsa_parser: true }",
+        "request_id_extension: { typed_config: { '@type': "
+        "type.googleapis.com/envoy.extensions.request_id.uuid.v3."
         "UuidRequestIdConfig, pack_trace_reason: false } }"}) {
     EXPECT_EQ(ParsedManager(manager(field)).messages, "") << field;
   }
@@ -178,13 +201,15 @@ TEST(HcmParsing, WarnsOfTheOptionsOfCodecsToCome) {
   const ParsedManager config(manager("http2_protocol_options: { max_concurrent_streams: 5 }"));
   EXPECT_TRUE(config.errors.ok());
   EXPECT_EQ(config.messages,
-            "l:1:63: http2_protocol_options: warning: has no effect: HTTP/2 comes with a later version\n");
+            "l:1:63: http2_protocol_options: warning: has no effect: HTTP/2 comes with a later "
+            "version\n");
 }
 
 TEST(HcmParsing, WarnsThatTrailersCannotBeDropped) {
   const ParsedManager config(manager("http_protocol_options: { enable_trailers: false }"));
   EXPECT_TRUE(config.errors.ok());
-  EXPECT_NE(config.messages.find("enable_trailers: warning: has no effect: trailers are always forwarded"),
+  EXPECT_NE(config.messages.find(
+                "enable_trailers: warning: has no effect: trailers are always forwarded"),
             std::string::npos)
       << config.messages;
 }

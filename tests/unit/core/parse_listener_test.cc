@@ -12,10 +12,14 @@ using L = ListenerConfig;
 using M = FilterChainMatch;
 
 constexpr std::string_view kInspectors =
-    "[ { name: o, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3."
-    "OriginalDst } }, { name: t, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.listener."
-    "tls_inspector.v3.TlsInspector, initial_read_buffer_size: 512, enable_ja3_fingerprinting: false } }, { name: h, "
-    "typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector } } ]";
+    "[ { name: o, typed_config: { '@type': "
+    "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3."
+    "OriginalDst } }, { name: t, typed_config: { '@type': "
+    "type.googleapis.com/envoy.extensions.filters.listener."
+    "tls_inspector.v3.TlsInspector, initial_read_buffer_size: 512, enable_ja3_fingerprinting: "
+    "false } }, { name: h, "
+    "typed_config: { '@type': "
+    "type.googleapis.com/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector } } ]";
 
 const FieldCase<L> kFields[] = {
     {"name: in", [](const L& l) { return l.name == "in"; }},
@@ -23,19 +27,25 @@ const FieldCase<L> kFields[] = {
     {"use_original_dst: true", [](const L& l) { return l.use_original_dst; }},
     {"bind_to_port: false", [](const L& l) { return !l.bind_to_port; }},
     {"listener_filters_timeout: 0s", [](const L& l) { return l.listener_filters_timeout == 0s; }},
-    {"continue_on_listener_filters_timeout: true", [](const L& l) { return l.continue_on_listener_filters_timeout; }},
-    {"per_connection_buffer_limit_bytes: 32768", [](const L& l) { return l.per_connection_buffer_limit == 32768; }},
-    {"max_connections_to_accept_per_socket_event: 1", [](const L& l) { return l.max_accepts_per_event == 1; }},
+    {"continue_on_listener_filters_timeout: true",
+     [](const L& l) { return l.continue_on_listener_filters_timeout; }},
+    {"per_connection_buffer_limit_bytes: 32768",
+     [](const L& l) { return l.per_connection_buffer_limit == 32768; }},
+    {"max_connections_to_accept_per_socket_event: 1",
+     [](const L& l) { return l.max_accepts_per_event == 1; }},
     {"ignore_global_conn_limit: true", [](const L& l) { return l.ignore_global_conn_limit; }},
-    {"traffic_direction: INBOUND", [](const L& l) { return l.direction == L::Direction::kInbound; }},
-    {"traffic_direction: OUTBOUND", [](const L& l) { return l.direction == L::Direction::kOutbound; }},
+    {"traffic_direction: INBOUND",
+     [](const L& l) { return l.direction == L::Direction::kInbound; }},
+    {"traffic_direction: OUTBOUND",
+     [](const L& l) { return l.direction == L::Direction::kOutbound; }},
     {"access_log: [ {} ]", [](const L& l) { return l.access_logs.size() == 1; }},
     {"tcp_backlog_size: 4096", [](const L& l) { return l.options.backlog == 4096; }},
     {"transparent: true", [](const L& l) { return l.options.transparent; }},
     {"freebind: true", [](const L& l) { return l.options.freebind; }},
     {"reuse_port: false", [](const L& l) { return !l.options.reuse_port; }},
     {"enable_reuse_port: false", [](const L& l) { return !l.options.reuse_port; }},
-    {"reuse_port: true, enable_reuse_port: false", [](const L& l) { return !l.options.reuse_port; }},
+    {"reuse_port: true, enable_reuse_port: false",
+     [](const L& l) { return !l.options.reuse_port; }},
 };
 
 TEST(ListenerParsing, BringsEachFieldToItsPlace) {
@@ -70,8 +80,8 @@ TEST(ListenerParsing, HasEnvoysDefaults) {
 }
 
 TEST(ListenerParsing, TakesUnixSocketsWithTheirMode) {
-  const ParsedListener config(
-      str("{ address: { pipe: { path: /run/p.sock, mode: 432 } }, filter_chains: [ ", chain(), " ] }"));
+  const ParsedListener config(str(
+      "{ address: { pipe: { path: /run/p.sock, mode: 432 } }, filter_chains: [ ", chain(), " ] }"));
   EXPECT_EQ(config.messages, "");
   EXPECT_EQ(config->address.path(), "/run/p.sock");
   EXPECT_EQ(config->options.unix_mode, 0660u);
@@ -89,9 +99,12 @@ TEST(ListenerParsing, TakesListenerFilters) {
 // As Envoy does; otherwise the chain would never be chosen.
 TEST(ListenerParsing, AddsTheTlsInspectorThatAChainNeeds) {
   const std::pair<std::string_view, bool> cases[] = {
-      {"transport_protocol: tls", true},        {"server_names: [ a ]", true},
-      {"application_protocols: [ h2 ]", true},  {"transport_protocol: raw_buffer", false},
-      {"destination_port: 80", false},          {"transport_protocol: raw_buffer, application_protocols: [ h2c ]", false},
+      {"transport_protocol: tls", true},
+      {"server_names: [ a ]", true},
+      {"application_protocols: [ h2 ]", true},
+      {"transport_protocol: raw_buffer", false},
+      {"destination_port: 80", false},
+      {"transport_protocol: raw_buffer, application_protocols: [ h2c ]", false},
   };
   for (const auto& [match, needs] : cases) {
     const ParsedListener config(listener("", chain(str("filter_chain_match: { ", match, " }"))));
@@ -103,25 +116,34 @@ TEST(ListenerParsing, AddsTheTlsInspectorThatAChainNeeds) {
 const FieldCase<M> kMatches[] = {
     {"destination_port: 443", [](const M& m) { return m.destination_port == 443; }},
     {"prefix_ranges: [ { address_prefix: 10.0.0.0, prefix_len: 8 } ]",
-     [](const M& m) { return m.destination.size() == 1 && m.destination[0].to_string() == "10.0.0.0/8"; }},
+     [](const M& m) {
+       return m.destination.size() == 1 && m.destination[0].to_string() == "10.0.0.0/8";
+     }},
     {"server_names: [ A.example, '*.Example' ]",
-     [](const M& m) { return m.server_names == std::vector<std::string>{"a.example", "*.example"}; }},
+     [](const M& m) {
+       return m.server_names == std::vector<std::string>{"a.example", "*.example"};
+     }},
     {"transport_protocol: tls", [](const M& m) { return m.transport_protocol == "tls"; }},
-    {"transport_protocol: raw_buffer", [](const M& m) { return m.transport_protocol == "raw_buffer"; }},
-    {"application_protocols: [ h2, http/1.1 ]", [](const M& m) { return m.application_protocols.size() == 2; }},
+    {"transport_protocol: raw_buffer",
+     [](const M& m) { return m.transport_protocol == "raw_buffer"; }},
+    {"application_protocols: [ h2, http/1.1 ]",
+     [](const M& m) { return m.application_protocols.size() == 2; }},
     {"direct_source_prefix_ranges: [ { address_prefix: '::1', prefix_len: 128 } ]",
      [](const M& m) { return m.direct_source.size() == 1 && m.source.empty(); }},
-    {"source_type: SAME_IP_OR_LOOPBACK", [](const M& m) { return m.source_type == M::SourceType::kSameIpOrLoopback; }},
+    {"source_type: SAME_IP_OR_LOOPBACK",
+     [](const M& m) { return m.source_type == M::SourceType::kSameIpOrLoopback; }},
     {"source_type: EXTERNAL", [](const M& m) { return m.source_type == M::SourceType::kExternal; }},
     {"source_prefix_ranges: [ { address_prefix: 10.0.0.0, prefix_len: 8 } ]",
      [](const M& m) { return m.source.size() == 1 && m.direct_source.empty(); }},
-    {"source_ports: [ 1, 65535 ]", [](const M& m) { return m.source_ports == std::vector<uint16_t>{1, 65535}; }},
+    {"source_ports: [ 1, 65535 ]",
+     [](const M& m) { return m.source_ports == std::vector<uint16_t>{1, 65535}; }},
 };
 
 TEST(FilterChainParsing, BringsEachMatcherToItsPlace) {
   const FilterChainMatch plain;
   for (const FieldCase<M>& field : kMatches) {
-    const ParsedListener config(listener("", chain(str("filter_chain_match: { ", field.yaml, " }"))));
+    const ParsedListener config(
+        listener("", chain(str("filter_chain_match: { ", field.yaml, " }"))));
     EXPECT_EQ(config.messages, "") << field.yaml;
     const FilterChainMatch& match = config->chains[0]->match;
     EXPECT_TRUE(field.arrived(match)) << field.yaml;
@@ -144,7 +166,8 @@ TEST(FilterChainParsing, RefusesTwoChainsForTheSameConnections) {
       {"server_names: [ a, b ]", "server_names: [ b, c ]", true},
       {"server_names: [ a, b ]", "server_names: [ c ]", false},
       {"server_names: [ '*.a' ]", "server_names: [ b.a ]", false},
-      {"server_names: [ a ], source_ports: [ 1 ]", "server_names: [ a ], source_ports: [ 2 ]", false},
+      {"server_names: [ a ], source_ports: [ 1 ]", "server_names: [ a ], source_ports: [ 2 ]",
+       false},
       {"prefix_ranges: [ { address_prefix: 10.0.0.0, prefix_len: 8 } ]",
        "prefix_ranges: [ { address_prefix: 10.1.0.0, prefix_len: 8 } ]", true},
       {"prefix_ranges: [ { address_prefix: 10.0.0.0, prefix_len: 8 } ]",
@@ -153,30 +176,39 @@ TEST(FilterChainParsing, RefusesTwoChainsForTheSameConnections) {
       {"source_type: EXTERNAL", "source_type: ANY", false},
   };
   for (const Pair& pair : pairs) {
-    const auto matching = [](std::string_view match) { return chain(str("filter_chain_match: { ", match, " }")); };
-    const ParsedListener config(listener("", str(matching(pair.first), ", ", matching(pair.second))));
-    const bool is_refused = config.messages.find("matches the same connections as filter_chains[0]") != std::string::npos;
-    EXPECT_EQ(is_refused, pair.is_refused) << pair.first << " | " << pair.second << "\n" << config.messages;
+    const auto matching = [](std::string_view match) {
+      return chain(str("filter_chain_match: { ", match, " }"));
+    };
+    const ParsedListener config(
+        listener("", str(matching(pair.first), ", ", matching(pair.second))));
+    const bool is_refused =
+        config.messages.find("matches the same connections as filter_chains[0]") !=
+        std::string::npos;
+    EXPECT_EQ(is_refused, pair.is_refused) << pair.first << " | " << pair.second << "\n"
+                                           << config.messages;
     EXPECT_EQ(config.messages.empty(), !pair.is_refused) << config.messages;
   }
 }
 
 TEST(FilterChainParsing, TakesTheDefaultChainWithoutLookingAtItsMatch) {
   const ParsedListener config(
-      listener(str("default_filter_chain: ", chain("name: rest, filter_chain_match: {}, transport_socket_connect_timeout: 3s",
-                                                   filter(kTcpProxyType, tcp_proxy())))));
+      listener(str("default_filter_chain: ",
+                   chain("name: rest, filter_chain_match: {}, transport_socket_connect_timeout: 3s",
+                         filter(kTcpProxyType, tcp_proxy())))));
   EXPECT_EQ(config.messages, "");
   ASSERT_NE(config->default_chain, nullptr);
   EXPECT_EQ(config->default_chain->name, "rest");
   EXPECT_EQ(config->default_chain->transport_socket_connect_timeout, 3s);
-  EXPECT_TRUE(std::holds_alternative<std::shared_ptr<const TcpProxyConfig>>(config->default_chain->terminal));
+  EXPECT_TRUE(std::holds_alternative<std::shared_ptr<const TcpProxyConfig>>(
+      config->default_chain->terminal));
   EXPECT_EQ(config.clusters.size(), 1u);
 }
 
 TEST(FilterChainParsing, KnowsPlainTextByName) {
-  const ParsedListener config(listener("", chain("transport_socket: { name: raw, typed_config: { '@type': "
-                                                 "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3."
-                                                 "RawBuffer } }")));
+  const ParsedListener config(
+      listener("", chain("transport_socket: { name: raw, typed_config: { '@type': "
+                         "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3."
+                         "RawBuffer } }")));
   EXPECT_EQ(config.messages, "");
   EXPECT_EQ(config->chains[0]->tls, nullptr);
 }
@@ -189,7 +221,9 @@ TEST(ListenerHashes, TellWhatAReloadHasChanged) {
     std::string yaml;
     bool socket, connection, chain;
   };
-  const auto http = [](std::string_view more) { return listener("", chain("", filter(kManagerType, manager(more)))); };
+  const auto http = [](std::string_view more) {
+    return listener("", chain("", filter(kManagerType, manager(more))));
+  };
   const Change changes[] = {
       {listener(), false, false, false},
       {listener("listener_filters_timeout: 1s"), false, false, false},
@@ -211,7 +245,9 @@ TEST(ListenerHashes, TellWhatAReloadHasChanged) {
     const ParsedListener after(change.yaml);
     EXPECT_EQ(after.messages, "") << change.yaml;
     EXPECT_EQ(after->socket_hash != before->socket_hash, change.socket) << change.yaml;
-    EXPECT_EQ(after->chains[0]->connection_hash != before->chains[0]->connection_hash, change.connection) << change.yaml;
+    EXPECT_EQ(after->chains[0]->connection_hash != before->chains[0]->connection_hash,
+              change.connection)
+        << change.yaml;
     EXPECT_EQ(after->chains[0]->hash != before->chains[0]->hash, change.chain) << change.yaml;
     EXPECT_EQ(after->hash == before->hash, change.yaml == listener()) << change.yaml;
   }
@@ -223,7 +259,8 @@ using T = TcpProxyConfig;
 
 constexpr FieldCase<T> kTcpFields[] = {
     {"idle_timeout: 0s", [](const T& t) { return t.idle_timeout == 0s; }},
-    {"max_downstream_connection_duration: 5s", [](const T& t) { return t.max_connection_duration == 5s; }},
+    {"max_downstream_connection_duration: 5s",
+     [](const T& t) { return t.max_connection_duration == 5s; }},
     {"max_connect_attempts: 3", [](const T& t) { return t.max_connect_attempts == 3; }},
     {"access_log: [ {} ]", [](const T& t) { return t.access_logs.size() == 1; }},
 };
@@ -247,7 +284,9 @@ TEST(TcpProxyParsing, BringsEachFieldToItsPlace) {
 }
 
 TEST(TcpProxyParsing, TakesWeightedClusters) {
-  const ParsedTcpProxy config("{ stat_prefix: a, weightedClusters: { clusters: [ { name: x, weight: 1 }, { name: y, weight: 99 } ] } }");
+  const ParsedTcpProxy config(
+      "{ stat_prefix: a, weightedClusters: { clusters: [ { name: x, weight: 1 }, { name: y, "
+      "weight: 99 } ] } }");
   EXPECT_EQ(config.messages, "");
   EXPECT_EQ(config->total_weight, 100u);
   ASSERT_EQ(config->targets.size(), 2u);

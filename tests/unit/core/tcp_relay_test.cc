@@ -60,7 +60,8 @@ struct FakeRelay {
   }
   ~FakeRelay() {
     relay.stop();
-    for (FakeTransport* t : {client.get(), downstream.get(), upstream.get(), server.get()}) t->close();
+    for (FakeTransport* t : {client.get(), downstream.get(), upstream.get(), server.get()})
+      t->close();
   }
   void start(std::string_view early = {}) { relay.start(*downstream, *upstream, early); }
   void turns(int n = 20) {
@@ -158,7 +159,8 @@ TEST(TcpRelay, StallsTheFastSideNotMemory) {
     r.turns(3);
   }
   ASSERT_EQ(got.size(), 20 * noise().size());
-  for (size_t i = 0; i < 20; ++i) EXPECT_EQ(got.compare(i * noise().size(), noise().size(), noise()), 0);
+  for (size_t i = 0; i < 20; ++i)
+    EXPECT_EQ(got.compare(i * noise().size(), noise().size(), noise()), 0);
 }
 
 TEST(TcpRelay, PassesAFinOnlyAfterTheBacklog) {
@@ -188,7 +190,8 @@ TEST(TcpRelay, IsSilentAfterStop) {
   EXPECT_EQ(r.outcome.sent, 0U);
 }
 
-// --- Over sockets ---------------------------------------------------------------------------------
+// --- Over sockets
+// ---------------------------------------------------------------------------------
 
 // client <-> (downstream, upstream: the relay's) <-> server, as TcpProxy drives it.
 struct SocketRelay {
@@ -205,7 +208,8 @@ struct SocketRelay {
   // As TcpProxy ends it: a broken side's partner is reset.
   void close_when_done() {
     ASSERT_TRUE(run_until(loop, [&] { return outcome.is_done; }));
-    const auto mode = outcome.failure ? io::Transport::CloseMode::kReset : io::Transport::CloseMode::kOrderly;
+    const auto mode =
+        outcome.failure ? io::Transport::CloseMode::kReset : io::Transport::CloseMode::kOrderly;
     downstream->close(mode);
     upstream->close(mode);
   }
@@ -311,7 +315,8 @@ TEST(TcpRelayOverSockets, AnswersAfterAHalfCloseInBothOrders) {
 
 TEST(TcpRelayOverSockets, EndsAtEveryPointOfTheSwitchToSplice) {
   // Sizes around what makes a flow bulk, around a scratch, a pipe, and several of them.
-  const size_t kEdges[] = {0, 1, 16'383, 16'384, 65'535, 65'536, 65'537, 262'144, 262'145, 1'048'577, 3'000'000};
+  const size_t kEdges[] = {0,      1,       16'383,  16'384,    65'535,   65'536,
+                           65'537, 262'144, 262'145, 1'048'577, 3'000'000};
   for (const size_t size : kEdges) {
     for (const bool fin_waits : {true, false}) {  // with the last bytes, or after all is relayed
       SocketRelay r;
@@ -345,7 +350,8 @@ TEST(TcpRelayOverSockets, EndsAtEveryPointOfTheSwitchToSplice) {
 
 TEST(TcpRelayOverSockets, PassesAResetOnAsAReset) {
   enum class Phase { kIdle, kCopied, kSpliced, kHalfClosed, kStalled };
-  for (const Phase phase : {Phase::kIdle, Phase::kCopied, Phase::kSpliced, Phase::kHalfClosed, Phase::kStalled}) {
+  for (const Phase phase :
+       {Phase::kIdle, Phase::kCopied, Phase::kSpliced, Phase::kHalfClosed, Phase::kStalled}) {
     for (const bool is_client : {true, false}) {
       SCOPED_TRACE(static_cast<int>(phase) * 10 + is_client);
       SocketRelay r;
@@ -353,7 +359,8 @@ TEST(TcpRelayOverSockets, PassesAResetOnAsAReset) {
       Fd& breaking = is_client ? r.clients.peer : r.servers.peer;
       const int other = is_client ? r.server() : r.client();
       size_t to_read = 0;
-      if (phase == Phase::kCopied) testing::send_all(breaking.get(), std::string(to_read = 10, 'x'));
+      if (phase == Phase::kCopied)
+        testing::send_all(breaking.get(), std::string(to_read = 10, 'x'));
       if (phase == Phase::kHalfClosed) ::shutdown(breaking.get(), SHUT_WR);
       if (phase == Phase::kSpliced) {
         to_read = 4 << 20;
@@ -367,7 +374,8 @@ TEST(TcpRelayOverSockets, PassesAResetOnAsAReset) {
         // Nobody reads at the other end: what waits is lost with the connection, as without us.
         const std::string block(1 << 20, 'x');
         for (int i = 0; i < 64; ++i) {
-          static_cast<void>(::send(breaking.get(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+          static_cast<void>(
+              ::send(breaking.get(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
           run_for(r.loop, 2ms);
         }
       }
@@ -402,7 +410,8 @@ TEST(TcpRelayOverSockets, StallsTheFastSideNotMemory) {
   }
   EXPECT_LE(r.outcome.sent, sent);
   // Ours: a scratch full of copies at most; the rest is the kernel's, sockets and one pipe.
-  EXPECT_LE(static_cast<size_t>(Slab::live() - slabs) * Slab::kBytes, io::Loop::kScratchBytes + 2 * Slab::kBytes);
+  EXPECT_LE(static_cast<size_t>(Slab::live() - slabs) * Slab::kBytes,
+            io::Loop::kScratchBytes + 2 * Slab::kBytes);
   const uint64_t turns = r.loop.counts.turns;
   run_for(r.loop, 50ms);
   EXPECT_LE(r.loop.counts.turns - turns, 10U) << "stalled, not spinning";
@@ -429,11 +438,13 @@ TEST(TcpRelayOverSockets, HoldsNoPipeWhileNothingIsInIt) {
       relay.start();
       relay.run_with([&] {
         std::thread sender([&] { send_noise(relay.client(), 2 << 20); });
-        for (size_t got = 0; got < 2 << 20;) got += testing::receive(relay.server(), 1 << 20).size();
+        for (size_t got = 0; got < 2 << 20;)
+          got += testing::receive(relay.server(), 1 << 20).size();
         sender.join();
       });
     }
-    EXPECT_LE(pipes_open(), before + 2 + 3 * 3) << "one pooled pipe serves all; libuv's own are three a loop";
+    EXPECT_LE(pipes_open(), before + 2 + 3 * 3)
+        << "one pooled pipe serves all; libuv's own are three a loop";
   }
 }
 

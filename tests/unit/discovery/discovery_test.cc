@@ -40,10 +40,11 @@ class DiscoveryTest : public ::testing::Test, private DiscoveryObserver {
     o.deadline = std::chrono::milliseconds(300);
     return o;
   }
-  std::shared_ptr<const upstream::ClusterConfig> dns(std::string_view name, std::string_view target,
-                                                     std::string_view more = "dns_refresh_rate: 0.03s",
-                                                     std::string_view type = "STRICT_DNS") {
-    return cluster_of(str("{ name: ", name, ", type: ", type, ", ", more, ", ", endpoints({target}), " }"));
+  std::shared_ptr<const upstream::ClusterConfig> dns(
+      std::string_view name, std::string_view target,
+      std::string_view more = "dns_refresh_rate: 0.03s", std::string_view type = "STRICT_DNS") {
+    return cluster_of(
+        str("{ name: ", name, ", type: ", type, ", ", more, ", ", endpoints({target}), " }"));
   }
   // Adds a cluster, waits until it is warm, commits.
   HostSetPtr settle(const std::shared_ptr<const upstream::ClusterConfig>& config) {
@@ -75,7 +76,8 @@ class DiscoveryTest : public ::testing::Test, private DiscoveryObserver {
 };
 
 TEST_F(DiscoveryTest, KnowsStaticHostsAtOnce) {
-  const HostSetPtr hosts = discovery.add(cluster_of("{ name: a, " + endpoints({"10.0.0.1:80", "10.0.0.2:80"}) + " }"));
+  const HostSetPtr hosts =
+      discovery.add(cluster_of("{ name: a, " + endpoints({"10.0.0.1:80", "10.0.0.2:80"}) + " }"));
   EXPECT_EQ(addresses_of(hosts), (Addresses{"10.0.0.1:80", "10.0.0.2:80"}));
   EXPECT_TRUE(discovery.all_warm());
   discovery.commit();
@@ -87,17 +89,21 @@ TEST_F(DiscoveryTest, KnowsStaticHostsAtOnce) {
 }
 
 TEST_F(DiscoveryTest, KeepsTheIdentityOfStaticHostsOverAReload) {
-  const HostSetPtr before = settle(cluster_of("{ name: a, " + endpoints({"10.0.0.1:80", "10.0.0.2:80"}) + " }"));
-  const HostSetPtr same = settle(
-      cluster_of("{ name: a, connect_timeout: 1s, " + endpoints({"10.0.0.1:80", "10.0.0.2:80"}) + " }"));
+  const HostSetPtr before =
+      settle(cluster_of("{ name: a, " + endpoints({"10.0.0.1:80", "10.0.0.2:80"}) + " }"));
+  const HostSetPtr same = settle(cluster_of("{ name: a, connect_timeout: 1s, " +
+                                            endpoints({"10.0.0.1:80", "10.0.0.2:80"}) + " }"));
   EXPECT_EQ(before, same);
-  const HostSetPtr after = settle(cluster_of("{ name: a, " + endpoints({"10.0.0.2:80", "10.0.0.3:80"}) + " }"));
+  const HostSetPtr after =
+      settle(cluster_of("{ name: a, " + endpoints({"10.0.0.2:80", "10.0.0.3:80"}) + " }"));
   EXPECT_EQ(after->hosts[0], before->hosts[1]);
   EXPECT_NE(after->hosts[1]->id, before->hosts[0]->id);
 }
 
 TEST_F(DiscoveryTest, HasNoHostsForOriginalDestinations) {
-  EXPECT_EQ(discovery.add(cluster_of("{ name: o, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED }")), nullptr);
+  EXPECT_EQ(
+      discovery.add(cluster_of("{ name: o, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED }")),
+      nullptr);
   EXPECT_TRUE(discovery.all_warm());
   discovery.commit();
   EXPECT_EQ(discovery.hosts("o"), nullptr);
@@ -114,7 +120,8 @@ TEST_F(DiscoveryTest, MakesAHostOfEachAddressOfEachName) {
   EXPECT_EQ(reported.count("a"), 0u) << "before it was committed";
   discovery.commit();
   const HostSetPtr hosts = discovery.hosts("a");
-  ASSERT_EQ(addresses_of(hosts), (Addresses{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:81", "10.0.0.9:82"}));
+  ASSERT_EQ(addresses_of(hosts),
+            (Addresses{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:81", "10.0.0.9:82"}));
   EXPECT_EQ(hosts->hosts[0]->hostname, "orders.shop");
   EXPECT_EQ(hosts->hosts[2]->hostname, "more.shop");
   EXPECT_EQ(stats_of("a")->warming_state.value(), 0);
@@ -202,11 +209,8 @@ TEST_F(DiscoveryTest, ChoosesTheFamilyThatIsAskedFor) {
     const char* family;
     Addresses both, four, six;
   } cases[] = {
-      {"AUTO", {v6}, {v4}, {v6}},
-      {"V4_PREFERRED", {v4}, {v4}, {v6}},
-      {"V4_ONLY", {v4}, {v4}, {}},
-      {"V6_ONLY", {v6}, {}, {v6}},
-      {"ALL", {v4, v6}, {v4}, {v6}},
+      {"AUTO", {v6}, {v4}, {v6}},  {"V4_PREFERRED", {v4}, {v4}, {v6}}, {"V4_ONLY", {v4}, {v4}, {}},
+      {"V6_ONLY", {v6}, {}, {v6}}, {"ALL", {v4, v6}, {v4}, {v6}},
   };
   for (const auto& c : cases) {
     const std::string more = str("dns_lookup_family: ", c.family);
@@ -246,7 +250,8 @@ TEST_F(DiscoveryTest, HonoursTheTimeToLiveWithAFloor) {
 TEST_F(DiscoveryTest, SharesTheSourceOfEqualTargets) {
   server.set_a("orders.shop", {"10.0.0.1"});
   discovery.add(dns("a", "orders.shop:80", "dns_refresh_rate: 60s"));
-  const HostSetPtr b = discovery.add(dns("b", "orders.shop:80", "dns_refresh_rate: 60s, connect_timeout: 1s"));
+  const HostSetPtr b =
+      discovery.add(dns("b", "orders.shop:80", "dns_refresh_rate: 60s, connect_timeout: 1s"));
   ASSERT_TRUE(run_until(loop, [&] { return warm == 1; }));
   EXPECT_EQ(discovery.hosts("a"), discovery.hosts("b"));
   EXPECT_EQ(server.count("orders.shop"), 2u) << "A and AAAA, once";
@@ -259,7 +264,8 @@ TEST_F(DiscoveryTest, OutlivesAReloadThatLeavesTheTargetsAlone) {
   server.set_a("orders.shop", {"10.0.0.1"});
   const HostSetPtr before = settle(dns("a", "orders.shop:80", "dns_refresh_rate: 60s"));
   server.forget("orders.shop");
-  EXPECT_EQ(discovery.add(dns("a", "orders.shop:80", "dns_refresh_rate: 60s, lb_policy: RANDOM")), before);
+  EXPECT_EQ(discovery.add(dns("a", "orders.shop:80", "dns_refresh_rate: 60s, lb_policy: RANDOM")),
+            before);
   EXPECT_TRUE(discovery.all_warm());
   discovery.commit();
   EXPECT_EQ(discovery.hosts("a"), before);
@@ -311,7 +317,8 @@ TEST_F(DiscoveryTest, StartsFromWhatAnEarlierSourceKnewWhenDnsIsDown) {
 
 TEST_F(DiscoveryTest, BringsTheGaugesOfBreakersUpToDate) {
   const auto config = cluster_of(
-      "{ name: a, circuit_breakers: { thresholds: [ { max_requests: 2, track_remaining: true } ] } }");
+      "{ name: a, circuit_breakers: { thresholds: [ { max_requests: 2, track_remaining: true } ] } "
+      "}");
   settle(config);
   discovery.refresh_gauges();
   EXPECT_TRUE(registry.scopes(stats::Kind::kClusterBreakerStats).empty()) << "nobody called it";

@@ -13,12 +13,14 @@ using testing::read_body;
 using testing::ReadBody;
 using testing::whole;
 
-ReadBody read_all_ways(const std::string& bytes, Framing framing = Framing::kChunked, uint64_t length = 0) {
+ReadBody read_all_ways(const std::string& bytes, Framing framing = Framing::kChunked,
+                       uint64_t length = 0) {
   const ReadBody at_once = read_body(bytes, framing, length, whole);
   std::minstd_rand random(bytes.size());
   for (int i = 0; i < 20; ++i) {
-    const ReadBody cut = i == 0 ? read_body(bytes, framing, length, one_byte)
-                                : read_body(bytes, framing, length, [&](size_t) { return random() % 29; });
+    const ReadBody cut =
+        i == 0 ? read_body(bytes, framing, length, one_byte)
+               : read_body(bytes, framing, length, [&](size_t) { return random() % 29; });
     EXPECT_EQ(cut.failure, at_once.failure) << bytes.substr(0, 80);
     EXPECT_EQ(cut.done, at_once.done) << bytes.substr(0, 80);
     EXPECT_EQ(cut.consumed, at_once.consumed) << bytes.substr(0, 80);
@@ -68,10 +70,26 @@ TEST(H1Body, ReadsChunks) {
 }
 
 TEST(H1Body, RefusesMalformedChunks) {
-  for (const std::string bytes :
-       {"\r\n", "x\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\n", "1 \r\na\r\n", "1\na\r\n", "1\r\r\n", "1\ra", ";x\r\n",
-        "1;\x01\r\n", "1;a\nb\r\n", "1\r\nab\r\n", "1\r\na\n", "1\r\na\r\r", "1\r\na0\r\n", "fffffffffffffffff\r\n",
-        "1000000000000000\r\n", "5\r\nhello5\r\n"}) {
+  for (const std::string bytes : {"\r\n",
+                                  "x\r\n",
+                                  "-1\r\n",
+                                  "+1\r\n",
+                                  "0x1\r\n",
+                                  " 1\r\n",
+                                  "1 \r\na\r\n",
+                                  "1\na\r\n",
+                                  "1\r\r\n",
+                                  "1\ra",
+                                  ";x\r\n",
+                                  "1;\x01\r\n",
+                                  "1;a\nb\r\n",
+                                  "1\r\nab\r\n",
+                                  "1\r\na\n",
+                                  "1\r\na\r\r",
+                                  "1\r\na0\r\n",
+                                  "fffffffffffffffff\r\n",
+                                  "1000000000000000\r\n",
+                                  "5\r\nhello5\r\n"}) {
     EXPECT_EQ(read_all_ways(bytes).failure, FailureKind::kBadChunk) << bytes;
   }
   EXPECT_EQ(read_all_ways(std::string("1\0\r\n", 4)).failure, FailureKind::kBadChunk);
@@ -93,22 +111,26 @@ TEST(H1Body, OneByteChunksComeOutTogether) {
 
 TEST(H1Body, LargeChunksAreNotMoved) {
   const std::string large(8000, 'x');
-  const ReadBody b = read_body(str("1\r\na\r\n1f40\r\n", large, "\r\n2\r\nbc\r\n0\r\n"), Framing::kChunked, 0, whole);
+  const ReadBody b = read_body(str("1\r\na\r\n1f40\r\n", large, "\r\n2\r\nbc\r\n0\r\n"),
+                               Framing::kChunked, 0, whole);
   EXPECT_EQ(b.data, str("a", large, "bc"));
   EXPECT_EQ(b.views, 2u);
 }
 
 TEST(H1Body, ChunkExtensionsAreCapped) {
-  EXPECT_EQ(read_all_ways("1;" + std::string(kMaxChunkExtension, 'e') + "\r\na\r\n0\r\n").failure, FailureKind::kNone);
-  EXPECT_EQ(read_all_ways("1;" + std::string(kMaxChunkExtension + 1, 'e') + "\r\na\r\n0\r\n").failure,
-            FailureKind::kChunkOverhead);
+  EXPECT_EQ(read_all_ways("1;" + std::string(kMaxChunkExtension, 'e') + "\r\na\r\n0\r\n").failure,
+            FailureKind::kNone);
+  EXPECT_EQ(
+      read_all_ways("1;" + std::string(kMaxChunkExtension + 1, 'e') + "\r\na\r\n0\r\n").failure,
+      FailureKind::kChunkOverhead);
   // Many that are each allowed: more framing than data in the long run.
   std::string bytes;
   for (int i = 0; i < 20; ++i) bytes += "1;" + std::string(1000, 'e') + "\r\na\r\n";
   EXPECT_EQ(read_all_ways(bytes).failure, FailureKind::kChunkOverhead);
   // Data pays for it.
   bytes.clear();
-  for (int i = 0; i < 40; ++i) bytes += "3e8;" + std::string(1000, 'e') + "\r\n" + std::string(1000, 'd') + "\r\n";
+  for (int i = 0; i < 40; ++i)
+    bytes += "3e8;" + std::string(1000, 'e') + "\r\n" + std::string(1000, 'd') + "\r\n";
   EXPECT_EQ(read_all_ways(bytes + "0\r\n").failure, FailureKind::kNone);
 }
 

@@ -1,4 +1,5 @@
-// One connection to an upstream: what it writes, what it takes for a response, when it is used again.
+// One connection to an upstream: what it writes, what it takes for a response, when it is used
+// again.
 #include "proxy/http/h1_client.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +33,9 @@ class ClientTest : public ::testing::Test, public H1ClientConnection::Owner {
     void on_response_trailers(Headers& trailers) override {
       test.log += str("end ", body, " trailers ", testing::describe(trailers), "; ");
     }
-    void on_upstream_reset(Failure failure) override { test.log += str("reset ", failure.row().name, "; "); }
+    void on_upstream_reset(Failure failure) override {
+      test.log += str("reset ", failure.row().name, "; ");
+    }
     void on_request_drained() override { test.log += "drained; "; }
     size_t read_limit() const noexcept override { return limit; }
     ClientTest& test;
@@ -107,7 +110,8 @@ class ClientTest : public ::testing::Test, public H1ClientConnection::Owner {
     loop.delete_later(std::move(connection));
   }
   void on_client_event(H1ClientConnection::Event event) override {
-    constexpr std::string_view kNames[] = {"malformed", "too large", "truncated", "unsolicited", "interim flood"};
+    constexpr std::string_view kNames[] = {"malformed", "too large", "truncated", "unsolicited",
+                                           "interim flood"};
     log += str(kNames[static_cast<size_t>(event)], "; ");
   }
   void on_client_bytes(uint64_t in, uint64_t out) override {
@@ -148,10 +152,14 @@ TEST_F(ClientTest, ResponsesMeanTheSameHoweverTheyAreCut) {
       {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "idle; head 304 end; "},
       {"GET", "HTTP/1.1 205 R\r\n\r\n", "closed kNone; head 205 end; "},
       {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab", "head 200; closed kNone; end ab; "},
-      {"GET", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab", "head 200; closed kNone; end ab; "},
-      {"GET", "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+      {"GET", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab",
+       "head 200; closed kNone; end ab; "},
+      {"GET",
+       "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+       "0\r\n\r\n",
        "info 100; info 103; idle; head 200 end; "},
-      {"GET", "HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n", "malformed; closed kUpstreamProtocol; reset kUpstreamProtocol; "},
+      {"GET", "HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n",
+       "malformed; closed kUpstreamProtocol; reset kUpstreamProtocol; "},
       {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
        "malformed; closed kUpstreamProtocol; reset kUpstreamProtocol; "},
       {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
@@ -174,9 +182,12 @@ TEST_F(ClientTest, ResponsesMeanTheSameHoweverTheyAreCut) {
 
 TEST_F(ClientTest, ATruncatedResponseNeverLooksComplete) {
   const std::string cases[] = {
-      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1",
-      "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 2",
+      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1",
+      "HTTP/1.1 200 OK\r\nContent-Le",
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 2",
   };
   for (const std::string& bytes : cases) {
     if (connection == nullptr) open();
@@ -185,7 +196,9 @@ TEST_F(ClientTest, ATruncatedResponseNeverLooksComplete) {
     own_end->inject_fin();
     turn();
     const std::string got = noted();
-    EXPECT_NE(got.find("truncated; closed kUpstreamTruncated; reset kUpstreamTruncated; "), std::string::npos) << got;
+    EXPECT_NE(got.find("truncated; closed kUpstreamTruncated; reset kUpstreamTruncated; "),
+              std::string::npos)
+        << got;
     EXPECT_EQ(got.find("end"), std::string::npos) << got;
   }
   open();
@@ -241,7 +254,9 @@ TEST_F(ClientTest, CapsInterimResponsesAndHeads) {
   std::string flood;
   for (int i = 0; i < 17; ++i) flood += "HTTP/1.1 102 P\r\n\r\n";
   respond(flood);
-  EXPECT_NE(noted().find("info 102; interim flood; closed kUpstreamProtocol; reset kUpstreamProtocol; "), std::string::npos);
+  EXPECT_NE(
+      noted().find("info 102; interim flood; closed kUpstreamProtocol; reset kUpstreamProtocol; "),
+      std::string::npos);
   open();
   noted();
   request();
@@ -278,8 +293,9 @@ TEST_F(ClientTest, WritesRequestsAndTheirBodies) {
   upstream->send_body("", false);
   upstream->send_body("0123456789abcdef0", true);
   batch.flush();
-  EXPECT_EQ(written(), "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
-                       "11\r\n0123456789abcdef0\r\n0\r\n\r\n");
+  EXPECT_EQ(written(),
+            "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
+            "11\r\n0123456789abcdef0\r\n0\r\n\r\n");
   respond("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   begin_upload(Framing::kChunked);
   Headers trailers(sink->arena);

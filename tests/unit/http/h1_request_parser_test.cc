@@ -19,7 +19,8 @@ Parsed parse_all_ways(const std::string& bytes, const HeadLimits& limits = {}) {
   EXPECT_EQ(at_once, parse_request(bytes, limits, one_byte)) << bytes;
   std::minstd_rand random(bytes.size());
   for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(at_once, parse_request(bytes, limits, [&](size_t) { return random() % 17; })) << bytes;
+    EXPECT_EQ(at_once, parse_request(bytes, limits, [&](size_t) { return random() % 17; }))
+        << bytes;
   }
   return at_once;
 }
@@ -32,33 +33,41 @@ struct Accepted {
 TEST(H1Request, UnderstandsWhatIsAllowed) {
   const Accepted cases[] = {
       {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1 at a, no body, keep-alive\n"},
-      {"GET /a?b=c%20&d HTTP/1.1\r\nHost: a:8080\r\nX-One:1\r\nx-two: \t two words \t\r\nX-Empty:\r\n\r\n",
-       "GET /a?b=c%20&d HTTP/1.1 at a:8080, no body, keep-alive\nx-one: 1\nx-two: two words\nx-empty: \n"},
+      {"GET /a?b=c%20&d HTTP/1.1\r\nHost: a:8080\r\nX-One:1\r\nx-two: \t two words "
+       "\t\r\nX-Empty:\r\n\r\n",
+       "GET /a?b=c%20&d HTTP/1.1 at a:8080, no body, keep-alive\nx-one: 1\nx-two: two "
+       "words\nx-empty: \n"},
       // Connection's options, and what it names, are of this hop only.
       {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Gone\r\nX-Gone: 1\r\nX-Stays: 2\r\n\r\n",
        "GET / HTTP/1.1 at a, no body, close\nx-stays: 2\n"},
-      {"GET / HTTP/1.1\r\nX-Gone: 1\r\nHost: a\r\nConnection: ,keep-alive ,, x-gone\r\nKeep-Alive: 5\r\n\r\n",
+      {"GET / HTTP/1.1\r\nX-Gone: 1\r\nHost: a\r\nConnection: ,keep-alive ,, x-gone\r\nKeep-Alive: "
+       "5\r\n\r\n",
        "GET / HTTP/1.1 at a, no body, keep-alive\n"},
-      {"GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n", "GET / HTTP/1.1 at a, no body, close\n"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n",
+       "GET / HTTP/1.1 at a, no body, close\n"},
       // A long name is named like a short one.
-      {"GET / HTTP/1.1\r\nHost: a\r\nConnection: " + std::string(80, 'n') + "\r\n" + std::string(80, 'N') +
-           ": 1\r\n\r\n",
+      {"GET / HTTP/1.1\r\nHost: a\r\nConnection: " + std::string(80, 'n') + "\r\n" +
+           std::string(80, 'N') + ": 1\r\n\r\n",
        "GET / HTTP/1.1 at a, no body, keep-alive\n"},
       // What a message stands on cannot be named away.
-      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: host, content-length\r\n\r\n",
+      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: host, "
+       "content-length\r\n\r\n",
        "POST / HTTP/1.1 at a, length 5, keep-alive\n"},
-      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: transfer-encoding\r\n\r\n",
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: "
+       "transfer-encoding\r\n\r\n",
        "POST / HTTP/1.1 at a, chunked, keep-alive\n"},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
        "POST / HTTP/1.1 at a, chunked, keep-alive\n"},
-      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "POST / HTTP/1.1 at a, length 0, keep-alive\n"},
+      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+       "POST / HTTP/1.1 at a, length 0, keep-alive\n"},
       {"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 007\r\nExpect: 100-Continue\r\n\r\n",
        "PUT / HTTP/1.1 at a, length 7, keep-alive, expects 100\n"},
       {"GET / HTTP/1.1\r\nHost: a\r\nTE: deflate;q=0.5, Trailers\r\nTrailer: X-Sum\r\n\r\n",
        "GET / HTTP/1.1 at a, no body, keep-alive, te\ntrailer: X-Sum\n"},
       // HTTP/1.0: no host needed, closes unless told otherwise, knows no upgrade and no 100.
       {"GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0 at , no body, close\n"},
-      {"GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n", "GET / HTTP/1.0 at a, no body, keep-alive\n"},
+      {"GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n",
+       "GET / HTTP/1.0 at a, no body, keep-alive\n"},
       {"POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n",
        "POST / HTTP/1.0 at a, length 3, close\n"},
       {"GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
@@ -67,17 +76,23 @@ TEST(H1Request, UnderstandsWhatIsAllowed) {
       {"GET http://a.example/x?y HTTP/1.1\r\nHost: A.example\r\n\r\n",
        "GET /x?y HTTP/1.1 at a.example, no body, keep-alive\n"},
       {"GET HTTPS://a HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1 at a, no body, keep-alive\n"},
-      {"GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n", "GET /?q HTTP/1.1 at a, no body, keep-alive\n"},
+      {"GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n",
+       "GET /?q HTTP/1.1 at a, no body, keep-alive\n"},
       {"GET http://a/x HTTP/1.0\r\n\r\n", "GET /x HTTP/1.0 at a, no body, close\n"},
       {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1 at a, no body, keep-alive\n"},
-      {"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1 at a, no body, keep-alive\n"},
-      {"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "CONNECT  HTTP/1.1 at a:443, no body, keep-alive\n"},
+      {"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n",
+       "OPTIONS * HTTP/1.1 at a, no body, keep-alive\n"},
+      {"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+       "CONNECT  HTTP/1.1 at a:443, no body, keep-alive\n"},
       {"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n",
        "GET / HTTP/1.1 at a, no body, keep-alive, upgrade websocket\n"},
-      {"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "GET / HTTP/1.1 at a, no body, keep-alive\n"},
-      {"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+      {"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
        "GET / HTTP/1.1 at a, no body, keep-alive\n"},
-      {"GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "GET / HTTP/1.1 at [::1]:80, no body, keep-alive\n"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "
+       "h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+       "GET / HTTP/1.1 at a, no body, keep-alive\n"},
+      {"GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+       "GET / HTTP/1.1 at [::1]:80, no body, keep-alive\n"},
       {"GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / HTTP/1.1 at , no body, keep-alive\n"},
       {"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1 at a, no body, keep-alive\n"},
       {"M-SEARCH / HTTP/1.1\r\nHost: a\r\nX: \x80\xff\r\n\r\n",
@@ -100,7 +115,9 @@ struct Refused {
   int status;
 };
 
-std::string post(const std::string& fields) { return "POST / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n"; }
+std::string post(const std::string& fields) {
+  return "POST / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+}
 
 std::vector<Refused> refused_requests() {
   using K = FailureKind;
@@ -113,10 +130,13 @@ std::vector<Refused> refused_requests() {
       {post("Transfer-Encoding: gzip\r\n"), K::kBadTransferEncoding, 501},
       {post("Transfer-Encoding: gzip, chunked\r\n"), K::kBadTransferEncoding, 501},
       {post("Transfer-Encoding: chunked, chunked\r\n"), K::kBadTransferEncoding, 501},
-      {post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), K::kBadTransferEncoding, 501},
+      {post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+       K::kBadTransferEncoding, 501},
       {post("Transfer-Encoding: xchunked\r\n"), K::kBadTransferEncoding, 501},
       {post("Transfer-Encoding: chunked;q=1\r\n"), K::kBadTransferEncoding, 501},
-      {post("Transfer-Encoding: \x0b""chunked\r\n"), K::kBadFieldValue, 400},
+      {post("Transfer-Encoding: \x0b"
+            "chunked\r\n"),
+       K::kBadFieldValue, 400},
       {post("Transfer-Encoding:\r\n"), K::kBadTransferEncoding, 501},
       {post("Content-Length: 3\r\nContent-Length: 4\r\n"), K::kBadContentLength, 400},
       {post("Content-Length: 3\r\nContent-Length: 3\r\n"), K::kBadContentLength, 400},
@@ -205,7 +225,8 @@ std::vector<Refused> refused_requests() {
       {"CONNECT a:1 HTTP/1.1\r\nHost: b:1\r\n\r\n", K::kHostMismatch, 400},
       {"CONNECT /a HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadUrl, 400},
       {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 5\r\n\r\n", K::kBadContentLength, 400},
-      {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\n\r\n", K::kBadTransferEncoding, 501},
+      {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\n\r\n",
+       K::kBadTransferEncoding, 501},
   };
 }
 
@@ -249,7 +270,8 @@ TEST(H1Request, HoldsEachLimitToTheByte) {
   // An endless line is given up at the limit, not collected.
   const std::string endless = "GET /" + std::string(100'000, 'a');
   EXPECT_EQ(parse_all_ways(endless).failure, FailureKind::kLineTooLong);
-  EXPECT_EQ(parse_all_ways("GET / HTTP/1.1\r\nX: " + std::string(100'000, 'a')).failure, FailureKind::kHeadTooLarge);
+  EXPECT_EQ(parse_all_ways("GET / HTTP/1.1\r\nX: " + std::string(100'000, 'a')).failure,
+            FailureKind::kHeadTooLarge);
 }
 
 TEST(H1Request, RefusesHttp10AndAbsoluteTargetsWhereConfigured) {
@@ -259,7 +281,8 @@ TEST(H1Request, RefusesHttp10AndAbsoluteTargetsWhereConfigured) {
   EXPECT_EQ(old.failure, FailureKind::kHttp10Refused);
   EXPECT_EQ(failure_row(old.failure).status, 426);
   limits.allow_absolute_url = false;
-  EXPECT_EQ(parse_all_ways("GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", limits).failure, FailureKind::kBadUrl);
+  EXPECT_EQ(parse_all_ways("GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", limits).failure,
+            FailureKind::kBadUrl);
 }
 
 TEST(H1Request, TellsWhereTheViewsOfAFailedHeadEnd) {
@@ -275,11 +298,13 @@ TEST(H1Request, TellsWhereTheViewsOfAFailedHeadEnd) {
 }
 
 TEST(H1Request, AuthorityIsHostWithOptionalPort) {
-  for (std::string_view good : {"a", "a.b-c_d", "a:", "a:1", "a:65535", "1.2.3.4:80", "[::1]", "[::ffff:1.2.3.4]:9"}) {
+  for (std::string_view good :
+       {"a", "a.b-c_d", "a:", "a:1", "a:65535", "1.2.3.4:80", "[::1]", "[::ffff:1.2.3.4]:9"}) {
     EXPECT_TRUE(is_valid_authority(good)) << good;
   }
-  for (std::string_view bad : {"", ":80", "a:65536", "a:99999", "a:123456", "a:-1", "a:1:2", "a b", "a/b", "u@h", "[]",
-                               "[:]", "[::1", "[::1]80", "[g::1]", "a\\b", "a\"", "<a>", "a\x80"}) {
+  for (std::string_view bad :
+       {"", ":80", "a:65536", "a:99999", "a:123456", "a:-1", "a:1:2", "a b", "a/b", "u@h", "[]",
+        "[:]", "[::1", "[::1]80", "[g::1]", "a\\b", "a\"", "<a>", "a\x80"}) {
     EXPECT_FALSE(is_valid_authority(bad)) << bad;
   }
   EXPECT_FALSE(is_valid_authority(std::string(513, 'a')));

@@ -12,7 +12,8 @@ const std::string kOkA = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n/a";
 const std::string kPost = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n";
 const std::string kChunked = "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
 const std::string kLarge(5000, 'x');
-const std::string kUpgrade = "GET /u HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+const std::string kUpgrade =
+    "GET /u HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
 
 TEST_F(ServerTest, AnswersOneRequestAfterAnother) {
   send(kGet);
@@ -28,8 +29,9 @@ TEST_F(ServerTest, AnswersOneRequestAfterAnother) {
 }
 
 TEST_F(ServerTest, MeansTheSameByteByByte) {
-  const std::string all = kGet + kPost + "hello" + kChunked + "3;x\r\nabc\r\n0\r\nX-T: 1\r\n\r\n" + kGet + "\r\n" +
-                          kChunked + "0\r\n\r\n" + "GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+  const std::string all = kGet + kPost + "hello" + kChunked + "3;x\r\nabc\r\n0\r\nX-T: 1\r\n\r\n" +
+                          kGet + "\r\n" + kChunked + "0\r\n\r\n" +
+                          "GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
   send(all);
   turn(20);
   const std::string whole_log = noted();
@@ -74,7 +76,8 @@ TEST_F(ServerTest, GoesOnReadingAfterAFullPipelineBuffer) {
   // The held bytes end inside a body: somebody must resume reading the rest.
   answer = false;
   const std::string large(100'000, 'x');
-  send(kGet + "POST /l HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + large.substr(0, 40'000));
+  send(kGet + "POST /l HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" +
+       large.substr(0, 40'000));
   end_of_server->inject(large.substr(40'000));
   turn();
   answer = true;
@@ -224,7 +227,8 @@ TEST_F(ServerTest, ABadBodyAfterTheResponseBeganResetsIt) {
 
 TEST_F(ServerTest, AnEarlyAnswerReachesAClientThatStillSends) {
   answer_at_head = true;
-  send("POST /big HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + std::string(200'000, 'x'));
+  send("POST /big HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" +
+       std::string(200'000, 'x'));
   const std::string got = received();
   EXPECT_EQ(got, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\n/big");
   EXPECT_FALSE(closed) << "a close now would reset the connection and destroy the reply";
@@ -234,7 +238,8 @@ TEST_F(ServerTest, AnEarlyAnswerReachesAClientThatStillSends) {
 }
 
 TEST_F(ServerTest, BytesBehindTheLastRequestDoNotCostItsResponse) {
-  send("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" + kGet + std::string(100'000, 'x'));
+  send("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" + kGet +
+       std::string(100'000, 'x'));
   EXPECT_EQ(received(), "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n/a");
   EXPECT_EQ(streams, 1);
 }
@@ -250,14 +255,16 @@ TEST_F(ServerTest, FramesTheResponseForItsClient) {
       {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", 200,
        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n"},
       // HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
-      {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabc"},
+      {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200,
+       "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabc"},
   };
   for (const Case& c : cases) {
     open();
     send(c.request);
     ResponseHead* hints = response(103);
     hints->framing = Framing::kNone;
-    if (c.request.find("1.1") == std::string::npos) server->send_informational(*hints);  // not for HTTP/1.0
+    if (c.request.find("1.1") == std::string::npos)
+      server->send_informational(*hints);  // not for HTTP/1.0
     server->send_head(*response(c.status), false);
     server->send_body("abc", false);
     Headers trailers(arena);
@@ -283,7 +290,8 @@ TEST_F(ServerTest, FramesTheResponseForItsClient) {
   send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   reply(205, "");
   turn();
-  EXPECT_EQ(received(), "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n");
+  EXPECT_EQ(received(),
+            "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n");
   open();
   send(kGet);
   ResponseHead* hints = response(103);
@@ -292,7 +300,8 @@ TEST_F(ServerTest, FramesTheResponseForItsClient) {
   server->send_body("abc", true);
   turn();
   EXPECT_EQ(received(),
-            "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+            "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: "
+            "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
 }
 
 TEST_F(ServerTest, ABrokenResponseNeverLooksComplete) {
@@ -366,7 +375,8 @@ TEST_F(ServerTest, TheClientsEndInEachState) {
   const Case cases[] = {
       {"GET /", "failed kRequestTruncated  ; closed kRequestTruncated; "},
       {kPost + "he", "head POST /p; failed kRequestTruncated POST /p; closed kRequestTruncated; "},
-      {kChunked + "0\r\nX", "head POST /c; failed kRequestTruncated POST /c; closed kRequestTruncated; "},
+      {kChunked + "0\r\nX",
+       "head POST /c; failed kRequestTruncated POST /c; closed kRequestTruncated; "},
       {kGet, "head GET /a end; failed kDownstreamClosed GET /a; closed kDownstreamClosed; "},
   };
   answer = false;
@@ -436,7 +446,8 @@ TEST_F(ServerTest, TunnelsCarryBytesThatCameEarlyInOrder) {
   server->read_now();
   turn();
   EXPECT_EQ(body, "early late");
-  EXPECT_EQ(received(), "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+  EXPECT_EQ(received(),
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
   server->send_body("down", false);
   batch.flush();
   turn();

@@ -34,19 +34,21 @@ TEST(H1Writer, WritesRequestHeads) {
   f.framing = Framing::kLength;
   for (uint64_t length : {uint64_t{0}, uint64_t{9}, uint64_t{10}, uint64_t{999}, UINT64_MAX}) {
     f.content_length = length;
-    EXPECT_EQ(write(h, f), "PUT /a?b HTTP/1.1\r\nhost: host:1\r\nx-a: 1\r\ncontent-length: " + std::to_string(length) +
-                               "\r\n\r\n");
+    EXPECT_EQ(write(h, f), "PUT /a?b HTTP/1.1\r\nhost: host:1\r\nx-a: 1\r\ncontent-length: " +
+                               std::to_string(length) + "\r\n\r\n");
   }
   f.framing = Framing::kChunked;
   h.te_trailers = h.expects_continue = true;
-  EXPECT_EQ(write(h, f), "PUT /a?b HTTP/1.1\r\nhost: host:1\r\nx-a: 1\r\nte: trailers\r\nconnection: te\r\n"
-                         "expect: 100-continue\r\ntransfer-encoding: chunked\r\n\r\n");
+  EXPECT_EQ(write(h, f),
+            "PUT /a?b HTTP/1.1\r\nhost: host:1\r\nx-a: 1\r\nte: trailers\r\nconnection: te\r\n"
+            "expect: 100-continue\r\ntransfer-encoding: chunked\r\n\r\n");
   // Without a body nothing is to be continued; with an upgrade Connection is taken.
   f.framing = Framing::kNone;
   f.upgrade = true;
   h.upgrade = "websocket";
   EXPECT_EQ(write(h, f),
-            "PUT /a?b HTTP/1.1\r\nhost: host:1\r\nx-a: 1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+            "PUT /a?b HTTP/1.1\r\nhost: host:1\r\nx-a: 1\r\nconnection: upgrade\r\nupgrade: "
+            "websocket\r\n\r\n");
   RequestHead c(arena);
   c.method_text = "CONNECT";
   c.method = Method::kConnect;
@@ -66,7 +68,8 @@ TEST(H1Writer, WritesResponseHeads) {
   f.keep_alive = true;
   f.write_length = true;
   f.content_length = 12;
-  EXPECT_EQ(write(h, f), "HTTP/1.1 404 Gone Fishing\r\ncontent-length: 12\r\nconnection: keep-alive\r\n\r\n");
+  EXPECT_EQ(write(h, f),
+            "HTTP/1.1 404 Gone Fishing\r\ncontent-length: 12\r\nconnection: keep-alive\r\n\r\n");
   for (int status = 100; status < 600; ++status) {
     h.status = static_cast<uint16_t>(status);
     h.reason = {};

@@ -15,7 +15,8 @@ namespace pillion::http {
 
 class ServerTest : public ::testing::Test, public H1ServerConnection::Owner {
  protected:
-  // Written down in order: "head GET /a", "body xyz", "end", "failed kBadChunk", "done reusable", ...
+  // Written down in order: "head GET /a", "body xyz", "end", "failed kBadChunk", "done reusable",
+  // ...
   std::vector<std::string> log;
 
   struct Stream final : RequestSink, io::Deferred {
@@ -53,7 +54,8 @@ class ServerTest : public ::testing::Test, public H1ServerConnection::Owner {
     auto [a, b] = testing::FakeTransport::make_pair(loop);
     client = std::move(a);
     end_of_server = b.get();
-    server = std::make_unique<H1ServerConnection>(loop, batch, limits == nullptr ? default_limits : *limits, *this);
+    server = std::make_unique<H1ServerConnection>(
+        loop, batch, limits == nullptr ? default_limits : *limits, *this);
     server->start(std::move(b), already_read);
     closed = false;
   }
@@ -96,7 +98,8 @@ class ServerTest : public ::testing::Test, public H1ServerConnection::Owner {
     h->framing = text.empty() ? Framing::kNone : Framing::kLength;
     h->content_length = text.size();
     h->has_content_length = true;
-    const bool bodiless = text.empty() || (stream != nullptr && stream->head.method == Method::kHead);
+    const bool bodiless =
+        text.empty() || (stream != nullptr && stream->head.method == Method::kHead);
     server->send_head(*h, bodiless);
     if (!bodiless) server->send_body(text, true);
   }

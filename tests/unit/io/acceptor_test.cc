@@ -176,7 +176,8 @@ TEST_F(AcceptorTest, SharesAPortBetweenWorkers) {
   EXPECT_EQ(taker_.fds.size() + other.fds.size(), 61U) << "the one that is left takes all";
 }
 
-// --- open_listener --------------------------------------------------------------------------------
+// --- open_listener
+// --------------------------------------------------------------------------------
 
 TEST_F(AcceptorTest, NamesAnAddressInUse) {
   make();
@@ -184,8 +185,9 @@ TEST_F(AcceptorTest, NamesAnAddressInUse) {
   alone.reuse_port = false;
   auto second = open_listener(address_, alone);
   ASSERT_FALSE(second);
-  EXPECT_EQ(second.error(), "cannot bind " + address_.to_string() +
-                                ": Address already in use (another process, or another listener, has it)");
+  EXPECT_EQ(second.error(),
+            "cannot bind " + address_.to_string() +
+                ": Address already in use (another process, or another listener, has it)");
   auto nobodys = open_listener(Address::ipv4(0xc0000201, 80), {});
   ASSERT_FALSE(nobodys);
   EXPECT_EQ(nobodys.error(), "cannot bind 192.0.2.1:80: Cannot assign requested address");

@@ -42,9 +42,10 @@ TEST(Address, ParsesAndFormatsIpAddresses) {
 
 TEST(Address, RefusesWhatIsNoIpAddress) {
   using std::string_view_literals::operator""sv;
-  const std::string_view rows[] = {"",        "10.0.0",   "10.0.0.256", "010.0.0.1 ", "localhost",
-                                   "[::1]",   "::1%",     "::1%eth0",   "::1%1x",     "10.0.0.1%0",
-                                   "1.2.3.4:80", "::1%4294967296", "1.2.3.4\0x"sv, "::1\0"sv};
+  const std::string_view rows[] = {
+      "",           "10.0.0",         "10.0.0.256",   "010.0.0.1 ", "localhost",
+      "[::1]",      "::1%",           "::1%eth0",     "::1%1x",     "10.0.0.1%0",
+      "1.2.3.4:80", "::1%4294967296", "1.2.3.4\0x"sv, "::1\0"sv};
   for (const std::string_view row : rows) EXPECT_FALSE(Address::parse_ip(row, 1)) << row;
 }
 
@@ -65,12 +66,19 @@ TEST(Address, SurvivesTheWayThroughASockaddr) {
 }
 
 TEST(Address, ComparesAllThatMatters) {
-  const Address addresses[] = {Address(), ip("10.0.0.1"), ip("10.0.0.2"), ip("10.0.0.1", 81), ip("::1"),
-                               ip("::1%1"), Address::unix_path("/a"), Address::unix_path("/b"),
+  const Address addresses[] = {Address(),
+                               ip("10.0.0.1"),
+                               ip("10.0.0.2"),
+                               ip("10.0.0.1", 81),
+                               ip("::1"),
+                               ip("::1%1"),
+                               Address::unix_path("/a"),
+                               Address::unix_path("/b"),
                                Address::internal("/a")};
   std::set<uint64_t> hashes;
   for (const Address& a : addresses) {
-    for (const Address& b : addresses) EXPECT_EQ(a == b, &a == &b) << a.to_string() << b.to_string();
+    for (const Address& b : addresses)
+      EXPECT_EQ(a == b, &a == &b) << a.to_string() << b.to_string();
     hashes.insert(a.hash());
   }
   EXPECT_EQ(hashes.size(), std::size(addresses));

@@ -201,8 +201,8 @@ TEST_F(FileWatchTest, NamesWhatIsMissing) {
   const std::string missing = (folder_ / "nowhere").string();
   EXPECT_EQ(error_of(missing + "/a.yaml"),
             "cannot watch " + missing + "/a.yaml: " + missing + ": No such file or directory");
-  EXPECT_EQ(error_of(file_.string() + "/a.yaml"), "cannot watch " + file_.string() + "/a.yaml: " +
-                                                      file_.string() + ": Not a directory");
+  EXPECT_EQ(error_of(file_.string() + "/a.yaml"),
+            "cannot watch " + file_.string() + "/a.yaml: " + file_.string() + ": Not a directory");
   EXPECT_EQ(error_of(""), "cannot watch \"\": expected the path of a file");
 }
 

@@ -56,7 +56,8 @@ TEST(ParseAddress, RefusesWhatItCannotListenOn) {
       {"socket_address: { address: 10.0.0.1, named_port: http }", "named_port"},
       {"socket_address: { address: 10.0.0.1, port_value: 1, resolver_name: x }", "resolver_name"},
       {"socket_address: { address: 10.0.0.1, port_value: 1, protocol: UDP }", "only TCP"},
-      {"socket_address: { address: '::', port_value: 1, ipv4_compat: true }", "add a listener on 0.0.0.0"},
+      {"socket_address: { address: '::', port_value: 1, ipv4_compat: true }",
+       "add a listener on 0.0.0.0"},
       {"socket_address: { address: 10.0.0.1%1, port_value: 1 }", "expected an IP address"},
       {"pipe: { path: " + long_path + " }", "expected a path of at most 107 bytes"},
       {"pipe: { mode: 0 }", "pipe.path"},
@@ -69,7 +70,8 @@ TEST(ParseAddress, RefusesWhatItCannotListenOn) {
   for (const auto& row : rows) {
     Parsed p(row.text);
     static_cast<void>(parse_address(p.root));
-    EXPECT_NE(p.messages().find(row.expected), std::string::npos) << row.text << "\n" << p.messages();
+    EXPECT_NE(p.messages().find(row.expected), std::string::npos) << row.text << "\n"
+                                                                  << p.messages();
     EXPECT_EQ(p.errors.unfinished().size(), 0U) << row.text;
   }
 }
@@ -91,7 +93,8 @@ TEST(ParseAddress, LetsAnEndpointHaveAName) {
   Parsed bad("socket_address: { address: 'no name', port_value: 1 }");
   static_cast<void>(parse_endpoint_address(bad.root));
   EXPECT_EQ(bad.messages(),
-            "f.yaml:1:28: socket_address.address: expected an IP address or a DNS name, got \"no name\"\n");
+            "f.yaml:1:28: socket_address.address: expected an IP address or a DNS name, got \"no "
+            "name\"\n");
 }
 
 TEST(ParseTcpKeepalive, IsOnWhenPresentUnlessAValueIsZero) {
@@ -104,8 +107,8 @@ TEST(ParseTcpKeepalive, IsOnWhenPresentUnlessAValueIsZero) {
   EXPECT_FALSE(parse("other: 1").keepalive);
   EXPECT_TRUE(parse("tcp_keepalive: {}").keepalive);
   EXPECT_FALSE(parse("tcp_keepalive: { keepalive_time: 0 }").keepalive);
-  const SocketOptions all = parse(
-      "tcp_keepalive: { keepalive_probes: 3, keepalive_time: 60, keepalive_interval: 5 }");
+  const SocketOptions all =
+      parse("tcp_keepalive: { keepalive_probes: 3, keepalive_time: 60, keepalive_interval: 5 }");
   EXPECT_TRUE(all.keepalive);
   EXPECT_EQ(all.keepalive_probes, 3U);
   EXPECT_EQ(all.keepalive_time_s, 60U);

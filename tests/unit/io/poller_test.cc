@@ -38,7 +38,8 @@ struct Ready final : Pollable {
 };
 
 TEST(Poller, DropsEventsOfThisBatchForWhatWasRemoved) {
-  // Two are ready at once and whichever comes first closes the other, whose event is in the batch already.
+  // Two are ready at once and whichever comes first closes the other, whose event is in the batch
+  // already.
   Poller poller;
   Ready a(poller);
   Ready b(poller);

@@ -131,8 +131,8 @@ TEST_F(ResolverTest, AsksAgainByTcpWhenTheAnswerIsTruncated) {
   server_.set("many", DnsType::kA, {many, 20, 0, false, true, false});
   const std::string found = resolve("many.", {true, false});
   EXPECT_TRUE(found.starts_with("10.0.1.1/20 ") && found.ends_with("10.0.1.200/20|-")) << found;
-  EXPECT_EQ(server_.questions(), (std::vector<DnsQuestion>{{"many", DnsType::kA, false},
-                                                           {"many", DnsType::kA, true}}));
+  EXPECT_EQ(server_.questions(),
+            (std::vector<DnsQuestion>{{"many", DnsType::kA, false}, {"many", DnsType::kA, true}}));
 }
 
 TEST_F(ResolverTest, TriesSearchDomainsAsNdotsSays) {
@@ -180,7 +180,9 @@ TEST_F(ResolverTest, KeepsItsDeadlineWhateverTheTries) {
 }
 
 TEST_F(ResolverTest, FailsWithoutAServer) {
-  { options_.servers = {DnsServer().address()}; }  // a port that nobody listens on any more
+  {
+    options_.servers = {DnsServer().address()};
+  }  // a port that nobody listens on any more
   options_.try_timeout = milliseconds(50);
   EXPECT_EQ(resolve("any."), "failed|failed");
 }

@@ -1,12 +1,12 @@
-#include "proxy/base/str.h"
 #include "proxy/io/search_list.h"
 
-#include <unistd.h>
-
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+
+#include "proxy/base/str.h"
 
 namespace pillion::io {
 namespace {
@@ -22,14 +22,18 @@ TEST(SearchList, OrdersNamesByDotsAndDomains) {
   } rows[] = {
       // A trailing dot ends the search before it begins.
       {"orders.shop.", 5, {"orders.shop"}},
-      {"orders", 1,
-       {"orders.shop.svc.cluster.local", "orders.svc.cluster.local", "orders.example.com", "orders"}},
+      {"orders",
+       1,
+       {"orders.shop.svc.cluster.local", "orders.svc.cluster.local", "orders.example.com",
+        "orders"}},
       // Fewer dots than ndots: the domains first (Kubernetes' ndots:5) ...
-      {"orders.shop", 5,
+      {"orders.shop",
+       5,
        {"orders.shop.shop.svc.cluster.local", "orders.shop.svc.cluster.local",
         "orders.shop.example.com", "orders.shop"}},
       // ... and enough dots: the name first.
-      {"orders.shop", 1,
+      {"orders.shop",
+       1,
        {"orders.shop", "orders.shop.shop.svc.cluster.local", "orders.shop.svc.cluster.local",
         "orders.shop.example.com"}},
       {"a", 0, {"a", "a.shop.svc.cluster.local", "a.svc.cluster.local", "a.example.com"}},
@@ -45,7 +49,8 @@ TEST(SearchList, AsksForNoNameTwice) {
 }
 
 TEST(Localhost, IsTheNameAndAllBelowIt) {
-  for (const std::string_view name : {"localhost", "LocalHost.", "db.localhost", "a.b.localhost."}) {
+  for (const std::string_view name :
+       {"localhost", "LocalHost.", "db.localhost", "a.b.localhost."}) {
     EXPECT_TRUE(is_localhost(name)) << name;
   }
   for (const std::string_view name : {"", "local", "mylocalhost", "localhost.com"}) {
@@ -54,7 +59,8 @@ TEST(Localhost, IsTheNameAndAllBelowIt) {
 }
 
 TEST(HostsFile, GivesAllAddressesOfANameOnce) {
-  const auto path = std::filesystem::path(::testing::TempDir()) / str("pillion_hosts_test_", ::getpid());
+  const auto path =
+      std::filesystem::path(::testing::TempDir()) / str("pillion_hosts_test_", ::getpid());
   std::ofstream(path) << "# comment\n"
                          "127.0.0.1\tlocalhost\n"
                          "10.0.0.1   orders.shop orders # the first\n"

@@ -63,7 +63,8 @@ class SocketTest : public ::testing::Test {
     const Instant limit = MonotonicClock::now() + 5s;
     do {
       char block[65536];
-      while (pair_.peer.get() >= 0 && ::recv(pair_.peer.get(), block, sizeof block, MSG_DONTWAIT) > 0) {
+      while (pair_.peer.get() >= 0 &&
+             ::recv(pair_.peer.get(), block, sizeof block, MSG_DONTWAIT) > 0) {
       }
     } while (!run_until(loop_, condition, 5ms) && MonotonicClock::now() < limit);
     return condition();
@@ -183,7 +184,8 @@ TEST_F(SocketTest, DeliversToTheObserverThatTookOver) {
   EXPECT_EQ(observer_.received, "");
 }
 
-// --- Pausing --------------------------------------------------------------------------------------
+// --- Pausing
+// --------------------------------------------------------------------------------------
 
 TEST_F(SocketTest, DeliversNothingWhilePausedAndAllAfterwards) {
   adopt_and_register();
@@ -272,7 +274,10 @@ TEST_F(SocketTest, HearsOfAResetThatFollowsAFin) {
     observer_.log.clear();
     adopt();
     socket_->read_again();
-    if (!paused_at_fin) observer_.then = [&] { if (observer_.log == "eof ") socket_->pause(PauseReason::kBusy); };
+    if (!paused_at_fin)
+      observer_.then = [&] {
+        if (observer_.log == "eof ") socket_->pause(PauseReason::kBusy);
+      };
     loop_.run_once(false);
     if (paused_at_fin) socket_->pause(PauseReason::kBusy);
     ::shutdown(pair_.peer.get(), SHUT_WR);
@@ -297,7 +302,8 @@ TEST_F(SocketTest, DoesNotSpinWhenBothDirectionsHaveEndedAndNobodyReads) {
   EXPECT_LE(loop_.counts.turns - turns, 10U);
 }
 
-// --- Writing --------------------------------------------------------------------------------------
+// --- Writing
+// --------------------------------------------------------------------------------------
 
 TEST_F(SocketTest, TellsOnceThatThereIsRoomAgain) {
   adopt_and_register();
@@ -348,7 +354,8 @@ TEST_F(SocketTest, GathersPiecesAndFailsAfterAReset) {
   EXPECT_EQ(socket_->failure().kind, FailureKind::kDownstreamReset);
 }
 
-// --- Closing --------------------------------------------------------------------------------------
+// --- Closing
+// --------------------------------------------------------------------------------------
 
 TEST_F(SocketTest, ClosesInEachOfItsCallbacks) {
   const auto close_now = [&] {
@@ -409,7 +416,8 @@ TEST_F(SocketTest, ClosesInOrderOrWithAReset) {
   EXPECT_EQ(receive(pair_.peer.get()), "");
 }
 
-// --- Connecting -----------------------------------------------------------------------------------
+// --- Connecting
+// -----------------------------------------------------------------------------------
 
 class ConnectTest : public SocketTest {
  protected:

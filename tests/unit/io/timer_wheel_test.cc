@@ -72,7 +72,9 @@ TEST(TimerWheel, FiresNeverEarlyAndAtMostASlotLate) {
 
 TEST(TimerWheel, HoldsUnderRandomUse) {
   std::mt19937 random(7);
-  const auto upto = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint64_t>(n)); };
+  const auto upto = [&](int64_t n) {
+    return static_cast<int64_t>(random() % static_cast<uint64_t>(n));
+  };
   Clock clock;
   std::deque<Alarm> alarms;
   for (int i = 0; i < 300; ++i) alarms.emplace_back(clock);

@@ -112,8 +112,8 @@ TEST(CanonicalPath, FollowsTheTable) {
 }
 
 TEST(CanonicalPath, IsItsOwnCanonicalForm) {
-  constexpr std::string_view kAlphabet[] = {"/",  "//", ".",   "..",  "%2e", "%2F", "%5c", "\\",
-                                            "%",  "a",  ";x",  "%25", "2e",  "%3",  "?",   "%61"};
+  constexpr std::string_view kAlphabet[] = {"/", "//", ".",  "..",  "%2e", "%2F", "%5c", "\\",
+                                            "%", "a",  ";x", "%25", "2e",  "%3",  "?",   "%61"};
   for (const PathOptions& options : {kNormalize, kMerge, kBoth, kForward}) {
     for (uint32_t seed = 0; seed < 20000; ++seed) {
       std::string path = "/";

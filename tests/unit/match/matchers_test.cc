@@ -132,13 +132,20 @@ TEST(Cidr, ContainsItsAddresses) {
     bool expected;
   };
   const Case cases[] = {
-      {"10.0.0.0/8", "10.255.0.1", true},   {"10.0.0.0/8", "11.0.0.1", false},
-      {"10.1.2.3/8", "10.9.9.9", true},     {"10.0.0.0/9", "10.128.0.0", false},
-      {"10.0.0.0/9", "10.127.0.0", true},   {"0.0.0.0/0", "1.2.3.4", true},
-      {"0.0.0.0/0", "::1", false},          {"1.2.3.4", "1.2.3.4", true},
-      {"1.2.3.4/32", "1.2.3.5", false},     {"fd00::/8", "fd12::1", true},
-      {"fd00::/8", "fe00::1", false},       {"::1/128", "::1", true},
-      {"::/0", "10.0.0.1", false},          {"2001:db8::/33", "2001:db8:8000::", false},
+      {"10.0.0.0/8", "10.255.0.1", true},
+      {"10.0.0.0/8", "11.0.0.1", false},
+      {"10.1.2.3/8", "10.9.9.9", true},
+      {"10.0.0.0/9", "10.128.0.0", false},
+      {"10.0.0.0/9", "10.127.0.0", true},
+      {"0.0.0.0/0", "1.2.3.4", true},
+      {"0.0.0.0/0", "::1", false},
+      {"1.2.3.4", "1.2.3.4", true},
+      {"1.2.3.4/32", "1.2.3.5", false},
+      {"fd00::/8", "fd12::1", true},
+      {"fd00::/8", "fe00::1", false},
+      {"::1/128", "::1", true},
+      {"::/0", "10.0.0.1", false},
+      {"2001:db8::/33", "2001:db8:8000::", false},
       {"2001:db8::/33", "2001:db8:7fff::", true},
   };
   for (const Case& c : cases) {
@@ -180,9 +187,7 @@ class HeaderMatching : public testing::Test {
     head_.headers.add(http::HeaderId::kCookie, "a=1; b=\"two\"; c; f= 6 ");
     head_.headers.add(http::HeaderId::kCookie, "d=4;a=9");
   }
-  bool holds(std::string_view yaml) {
-    return parsed(yaml, parse_header_matcher).matches(head_);
-  }
+  bool holds(std::string_view yaml) { return parsed(yaml, parse_header_matcher).matches(head_); }
   Arena arena_;
   http::RequestHead head_{arena_};
 };
@@ -230,9 +235,11 @@ TEST_F(HeaderMatching, FollowsTheTable) {
       {"{ name: x-none, string_match: { exact: '' } }", false},
       {"{ name: x-none, string_match: { exact: '' }, treat_missing_header_as_empty: true }", true},
       {"{ name: x-none, string_match: { exact: a }, invert_match: true,"
-       "  treat_missing_header_as_empty: true }", true},
+       "  treat_missing_header_as_empty: true }",
+       true},
       {"{ name: x-none, range_match: { start: 0, end: 9 }, invert_match: true,"
-       "  treat_missing_header_as_empty: true }", true},
+       "  treat_missing_header_as_empty: true }",
+       true},
       // Fields of the head.
       {"{ name: ':method', string_match: { exact: GET } }", true},
       {"{ name: ':path', string_match: { prefix: '/a?' } }", true},
@@ -247,8 +254,8 @@ TEST_F(HeaderMatching, FollowsTheTable) {
 TEST_F(HeaderMatching, SeesTheStatusOfAResponse) {
   http::ResponseHead response{arena_};
   response.status = 503;
-  const auto matcher = parsed("{ name: ':status', range_match: { start: 500, end: 600 } }",
-                              parse_header_matcher);
+  const auto matcher =
+      parsed("{ name: ':status', range_match: { start: 500, end: 600 } }", parse_header_matcher);
   EXPECT_TRUE(matcher.matches(response));
   response.status = 204;
   EXPECT_FALSE(matcher.matches(response));
@@ -276,8 +283,8 @@ TEST_F(HeaderMatching, SeesWhatTheCodecTookOut) {
   http::ResponseHead response{arena_};  // to HEAD: a length without a body
   response.has_content_length = true;
   response.content_length = 7;
-  EXPECT_TRUE(parsed("{ name: content-length, exact_match: '7' }", parse_header_matcher)
-                  .matches(response));
+  EXPECT_TRUE(
+      parsed("{ name: content-length, exact_match: '7' }", parse_header_matcher).matches(response));
 }
 
 TEST_F(HeaderMatching, RefusesWhatItDoesNotKnow) {

@@ -48,10 +48,11 @@ std::string many_others() {
 
 TEST(Routing, AllocatesNothingOnTheHeap) {
   for (const std::string& others : {std::string(), many_others()}) {
-    const Table table("most_specific_header_mutations_wins: true\n"
-                      "ignore_path_parameters_in_path_matching: true\n"
-                      "request_headers_to_add: [ { header: { key: a, value: x } } ]\n" +
-                      with_routes(str("[ ", others, kRoutes, " ]")));
+    const Table table(
+        "most_specific_header_mutations_wins: true\n"
+        "ignore_path_parameters_in_path_matching: true\n"
+        "request_headers_to_add: [ { header: { key: a, value: x } } ]\n" +
+        with_routes(str("[ ", others, kRoutes, " ]")));
     constexpr match::PathOptions kOptions{true, true, match::EscapedSlashes::kKeep};
     // RE2 builds its automata while it matches for the first times.
     size_t counted = 1;

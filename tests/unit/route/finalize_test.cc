@@ -28,8 +28,10 @@ TEST(PathRewrite, FollowsTheTable) {
       {"path_separated_prefix: /api", "prefix_rewrite: /v2", "/api/x", "/v2/x"},
       {"safe_regex: { regex: '/a.*' }", "prefix_rewrite: /v2", "/abc?y", "/v2?y"},
       {"prefix: /a/", "prefix_rewrite: v", "/a/x", "/vx"},  // never without a slash
-      {"prefix: /", "regex_rewrite: { pattern: { regex: '^/s/([^/]+)(/.*)$' },"
-       " substitution: '\\2/i/\\1' }", "/s/foo/v1?q=/s/x", "/v1/i/foo?q=/s/x"},
+      {"prefix: /",
+       "regex_rewrite: { pattern: { regex: '^/s/([^/]+)(/.*)$' },"
+       " substitution: '\\2/i/\\1' }",
+       "/s/foo/v1?q=/s/x", "/v1/i/foo?q=/s/x"},
       {"prefix: /", "regex_rewrite: { pattern: { regex: '/x' }, substitution: '' }", "/x", "/"},
       {"prefix: /", "prefix_rewrite: ''", "/x", "/x"},
   };
@@ -155,33 +157,41 @@ TEST(HeaderMutations, FollowTheTable) {
       {"request_headers_to_add: [ { header: { key: A, value: '2' } } ]", "a", "1|2"},
       {"request_headers_to_add: [ { header: { key: n, value: '2' } } ]", "n", "2"},
       {"request_headers_to_add: [ { header: { key: a, value: '2' }, append_action:"
-       " ADD_IF_ABSENT } ]", "a", "1"},
+       " ADD_IF_ABSENT } ]",
+       "a", "1"},
       {"request_headers_to_add: [ { header: { key: n, value: '2' }, append_action:"
-       " ADD_IF_ABSENT } ]", "n", "2"},
+       " ADD_IF_ABSENT } ]",
+       "n", "2"},
       {"request_headers_to_add: [ { header: { key: a, value: '2' }, append_action:"
-       " OVERWRITE_IF_EXISTS_OR_ADD } ]", "a", "2"},
+       " OVERWRITE_IF_EXISTS_OR_ADD } ]",
+       "a", "2"},
       {"request_headers_to_add: [ { header: { key: a, value: '2' }, append: false } ]", "a", "2"},
       {"request_headers_to_add: [ { header: { key: a, value: '2' }, append: true } ]", "a", "1|2"},
       {"request_headers_to_add: [ { header: { key: n, value: '2' }, append_action:"
-       " OVERWRITE_IF_EXISTS } ]", "n", "-"},
+       " OVERWRITE_IF_EXISTS } ]",
+       "n", "-"},
       {"request_headers_to_add: [ { header: { key: a, value: '2' }, append_action:"
-       " OVERWRITE_IF_EXISTS } ]", "a", "2"},
+       " OVERWRITE_IF_EXISTS } ]",
+       "a", "2"},
       {"request_headers_to_remove: [ A ]", "a", "-"},
       {"request_headers_to_remove: [ a ], request_headers_to_add: [ { header: { key: a,"
-       " value: '2' } } ]", "a", "2"},
+       " value: '2' } } ]",
+       "a", "2"},
       {"request_headers_to_add: [ { header: { key: n, value: '50%%' } } ]", "n", "50%"},
       {"request_headers_to_add: [ { header: { key: n, value: '%OP%' } } ]", "n", "<OP>"},
       {"request_headers_to_add: [ { header: { key: n, value: '%EMPTY%' } } ]", "n", "-"},
       {"request_headers_to_add: [ { header: { key: n, value: '' } } ]", "n", "-"},
       {"request_headers_to_add: [ { header: { key: n, value: '%EMPTY%' },"
-       " keep_empty_value: true } ]", "n", ""},
+       " keep_empty_value: true } ]",
+       "n", ""},
       {"request_headers_to_add: [ { header: { key: a, value: x } }, { header: { key: a, value: y },"
-       " append_action: OVERWRITE_IF_EXISTS_OR_ADD } ]", "a", "y|x"},
+       " append_action: OVERWRITE_IF_EXISTS_OR_ADD } ]",
+       "a", "y|x"},
       {"request_headers_to_remove: [ x-request-id ]", "x-request-id", "-"},
   };
   for (const Case& c : cases) {
-    const Table table(with_routes(
-        str("[ { match: { prefix: / }, route: { cluster: c }, ", c.fields, " } ]")));
+    const Table table(
+        with_routes(str("[ { match: { prefix: / }, route: { cluster: c }, ", c.fields, " } ]")));
     Request request("h/", {{"a", "1"}, {"x-request-id", "7"}});
     finalize(table, request);
     EXPECT_EQ(request.header(c.header), c.expected) << c.fields;
@@ -261,8 +271,10 @@ TEST(Redirect, FollowsTheTable) {
 }
 
 TEST(Redirect, HasTheStatusAskedFor) {
-  const std::pair<std::string_view, int> cases[] = {{"MOVED_PERMANENTLY", 301}, {"FOUND", 302},
-                                                    {"SEE_OTHER", 303},         {"3", 307},
+  const std::pair<std::string_view, int> cases[] = {{"MOVED_PERMANENTLY", 301},
+                                                    {"FOUND", 302},
+                                                    {"SEE_OTHER", 303},
+                                                    {"3", 307},
                                                     {"PERMANENT_REDIRECT", 308}};
   for (const auto& [code, status] : cases) {
     const Table table(with_routes(str("[ { match: { prefix: / }, redirect: { host_redirect: b,",
@@ -299,16 +311,16 @@ TEST(ForwardAction, HasEnvoysDefaults) {
 }
 
 TEST(ForwardAction, ReadsTimesRetriesAndUpgrades) {
-  const Table table(with_routes(
-      "[ { match: { prefix: / }, route: { cluster: c, timeout: 0s, idle_timeout: 3s,"
-      "    max_stream_duration: { max_stream_duration: 4s },"
-      "    cluster_not_found_response_code: NOT_FOUND,"
-      "    upgrade_configs: [ { upgrade_type: WebSocket },"
-      "      { upgrade_type: other, enabled: false } ],"
-      "    retry_policy: { retry_on: ' connect-failure , reset', num_retries: 3,"
-      "      retry_back_off: { base_interval: 10ms } } } },"
-      "  { match: { prefix: / }, route: { cluster: d } } ]",
-      "retry_policy: { retry_on: reset }"));
+  const Table table(
+      with_routes("[ { match: { prefix: / }, route: { cluster: c, timeout: 0s, idle_timeout: 3s,"
+                  "    max_stream_duration: { max_stream_duration: 4s },"
+                  "    cluster_not_found_response_code: NOT_FOUND,"
+                  "    upgrade_configs: [ { upgrade_type: WebSocket },"
+                  "      { upgrade_type: other, enabled: false } ],"
+                  "    retry_policy: { retry_on: ' connect-failure , reset', num_retries: 3,"
+                  "      retry_back_off: { base_interval: 10ms } } } },"
+                  "  { match: { prefix: / }, route: { cluster: d } } ]",
+                  "retry_policy: { retry_on: reset }"));
   const auto& routes = table.routes->hosts()[0].routes;
   const ForwardAction& action = *routes[0].forward;
   EXPECT_EQ(action.timeout, Duration{});

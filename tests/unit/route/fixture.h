@@ -63,8 +63,7 @@ inline std::string messages_of(std::string_view yaml) {
 
 struct Request {
   using Fields = std::vector<std::pair<std::string, std::string>>;
-  explicit Request(std::string_view url, const Fields& fields = {},
-                   std::string_view method = "GET")
+  explicit Request(std::string_view url, const Fields& fields = {}, std::string_view method = "GET")
       : head(arena) {
     const size_t slash = std::min(url.find('/'), url.size());
     head.method_text = arena.copy(method);

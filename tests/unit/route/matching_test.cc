@@ -15,9 +15,12 @@ std::string outcome(const RouteTable& table, const Request& request, uint64_t ra
   const RouteMatch match = table.match(request.head, random, tls);
   if (!match) return "none";
   switch (match.route->kind) {
-    case Route::Kind::kForward: return std::string(cluster_name(match, request.head));
-    case Route::Kind::kRedirect: return "redirect";
-    case Route::Kind::kDirectResponse: return "direct";
+    case Route::Kind::kForward:
+      return std::string(cluster_name(match, request.head));
+    case Route::Kind::kRedirect:
+      return "redirect";
+    case Route::Kind::kDirectResponse:
+      return "direct";
   }
   return {};
 }
@@ -32,14 +35,22 @@ TEST(VirtualHosts, AreFoundInEnvoysOrder) {
       "- { name: long-prefix, domains: [ 'users.eu.*' ] }\n"
       "- { name: any, domains: [ '*' ] }\n");
   const std::pair<std::string_view, std::string_view> cases[] = {
-      {"users.shop", "exact"},      {"USERS.shop", "exact"},
-      {"cap.shop", "exact"},        {"[::1]:80", "exact"},
-      {"users.shop:80", "prefix"},  {"orders.shop", "suffix"},
-      {"a.b.shop", "suffix"},       {"a.EU.shop", "long-suffix"},
-      {".shop", "any"},             {"foo-bar.example", "long-suffix"},
-      {"-bar.example", "any"},      {"users.eu.shop", "long-suffix"},
-      {"users.eu.com", "long-prefix"}, {"users.eu.", "prefix"},
-      {"users.", "any"},            {"shop", "any"},
+      {"users.shop", "exact"},
+      {"USERS.shop", "exact"},
+      {"cap.shop", "exact"},
+      {"[::1]:80", "exact"},
+      {"users.shop:80", "prefix"},
+      {"orders.shop", "suffix"},
+      {"a.b.shop", "suffix"},
+      {"a.EU.shop", "long-suffix"},
+      {".shop", "any"},
+      {"foo-bar.example", "long-suffix"},
+      {"-bar.example", "any"},
+      {"users.eu.shop", "long-suffix"},
+      {"users.eu.com", "long-prefix"},
+      {"users.eu.", "prefix"},
+      {"users.", "any"},
+      {"shop", "any"},
       {"", "any"},
   };
   for (const auto& [authority, expected] : cases) {
@@ -119,8 +130,9 @@ TEST(VirtualHosts, CanIgnoreThePort) {
 }
 
 TEST(VirtualHosts, CanRequireTls) {
-  const Table table("virtual_hosts: [ { name: a, domains: [ '*' ], require_tls: ALL, routes: [\n"
-                    "  { match: { prefix: / }, route: { cluster: c } } ] } ]");
+  const Table table(
+      "virtual_hosts: [ { name: a, domains: [ '*' ], require_tls: ALL, routes: [\n"
+      "  { match: { prefix: / }, route: { cluster: c } } ] } ]");
   const Request request("a:80/x?y");
   EXPECT_EQ(outcome(*table.routes, request, 0, true), "c");
   const RouteMatch match = table.routes->match(request.head, 0, false);
@@ -162,8 +174,7 @@ TEST(RoutePaths, FollowTheTable) {
       {"connect_matcher: {}", "/", false},
   };
   for (const PathCase& c : cases) {
-    const Table table(
-        with_routes(str("[ { match: { ", c.match, " }, route: { cluster: c } } ]")));
+    const Table table(with_routes(str("[ { match: { ", c.match, " }, route: { cluster: c } } ]")));
     Request request("h");
     request.head.path = c.path;
     EXPECT_EQ(outcome(*table.routes, request), c.expected ? "c" : "none")
@@ -172,8 +183,9 @@ TEST(RoutePaths, FollowTheTable) {
 }
 
 TEST(RoutePaths, LeaveConnectToTheConnectMatcher) {
-  const Table table(with_routes("[ { match: { prefix: '' }, route: { cluster: a } },"
-                                "  { match: { connect_matcher: {} }, route: { cluster: b } } ]"));
+  const Table table(
+      with_routes("[ { match: { prefix: '' }, route: { cluster: a } },"
+                  "  { match: { connect_matcher: {} }, route: { cluster: b } } ]"));
   EXPECT_EQ(outcome(*table.routes, Request("db:5432", {}, "CONNECT")), "b");
 }
 
@@ -213,8 +225,7 @@ TEST(Routes, AskForAllConditions) {
 }
 
 TEST(Routes, CanAskForGrpc) {
-  const Table table(
-      with_routes("[ { match: { prefix: /, grpc: {} }, route: { cluster: g } } ]"));
+  const Table table(with_routes("[ { match: { prefix: /, grpc: {} }, route: { cluster: g } } ]"));
   const std::pair<std::string_view, std::string_view> cases[] = {
       {"application/grpc", "g"},
       {"application/grpc+proto", "g"},
@@ -229,10 +240,10 @@ TEST(Routes, CanAskForGrpc) {
 }
 
 TEST(Routes, TakeAFractionOfTheRequests) {
-  const Table table(with_routes(
-      "[ { match: { prefix: /, runtime_fraction: { runtime_key: k, default_value: {"
-      "    numerator: 30, denominator: HUNDRED } } }, route: { cluster: some } },"
-      "  { match: { prefix: / }, route: { cluster: rest } } ]"));
+  const Table table(
+      with_routes("[ { match: { prefix: /, runtime_fraction: { runtime_key: k, default_value: {"
+                  "    numerator: 30, denominator: HUNDRED } } }, route: { cluster: some } },"
+                  "  { match: { prefix: / }, route: { cluster: rest } } ]"));
   const Request request("h/");
   int taken = 0;
   for (uint64_t random = 0; random < 1000; ++random) {
@@ -242,18 +253,17 @@ TEST(Routes, TakeAFractionOfTheRequests) {
 }
 
 TEST(Routes, NameTheirClusterByAHeader) {
-  const Table table(
-      with_routes("[ { match: { prefix: / }, route: { cluster_header: X-To } } ]"));
+  const Table table(with_routes("[ { match: { prefix: / }, route: { cluster_header: X-To } } ]"));
   EXPECT_EQ(outcome(*table.routes, Request("h/", {{"x-to", "orders"}})), "orders");
   EXPECT_EQ(outcome(*table.routes, Request("h/")), "");
   EXPECT_TRUE(table.clusters.empty());
 }
 
 TEST(WeightedClusters, AreDrawnByWeight) {
-  const Table table(with_routes(
-      "[ { match: { prefix: / }, route: { weighted_clusters: { clusters: ["
-      "    { name: a, weight: 1 }, { name: never, weight: 0 }, { name: b, weight: 2 },"
-      "    { cluster_header: x-to, weight: 1 } ] } } } ]"));
+  const Table table(
+      with_routes("[ { match: { prefix: / }, route: { weighted_clusters: { clusters: ["
+                  "    { name: a, weight: 1 }, { name: never, weight: 0 }, { name: b, weight: 2 },"
+                  "    { cluster_header: x-to, weight: 1 } ] } } } ]"));
   const Request request("h/", {{"x-to", "c"}});
   std::map<std::string, int> drawn;
   for (uint64_t i = 0; i < 400; ++i) {
@@ -277,8 +287,7 @@ TEST(WeightedClusters, CanBeDrawnByAHeader) {
 }
 
 TEST(Routes, TellWhichClustersTheyName) {
-  const std::string routes =
-      with_routes("[ { match: { prefix: / }, route: { cluster: users } } ]");
+  const std::string routes = with_routes("[ { match: { prefix: / }, route: { cluster: users } } ]");
   const Table checked(routes);
   ASSERT_EQ(checked.clusters.size(), 1u);
   EXPECT_EQ(checked.clusters[0].value, "users");

@@ -42,25 +42,46 @@ TEST(Timeouts, FollowTheTable) {
       {"", {{"x-envoy-upstream-rq-timeout-ms", "-5"}}, kTrusted, seconds(15), kNone},
       {"", {{"x-envoy-upstream-rq-timeout-ms", " 5"}}, kTrusted, seconds(15), kNone},
       {"", {{"x-envoy-upstream-rq-timeout-ms", ""}}, kTrusted, seconds(15), kNone},
-      {"", {{"x-envoy-upstream-rq-timeout-ms", "99999999999999999999999"}}, kTrusted, seconds(15),
+      {"",
+       {{"x-envoy-upstream-rq-timeout-ms", "99999999999999999999999"}},
+       kTrusted,
+       seconds(15),
        kNone},
       // Nor can one overflow the clock (CVE-2021-28682 was such).
-      {"", {{"x-envoy-upstream-rq-timeout-ms", "18446744073709551615"}}, kTrusted,
-       std::chrono::hours(24 * 365), kNone},
+      {"",
+       {{"x-envoy-upstream-rq-timeout-ms", "18446744073709551615"}},
+       kTrusted,
+       std::chrono::hours(24 * 365),
+       kNone},
       // One attempt within the whole; a limit that cannot fire first is dropped.
-      {"", {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}}, kTrusted, seconds(15),
+      {"",
+       {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}},
+       kTrusted,
+       seconds(15),
        milliseconds(100)},
-      {", timeout: 0.1s", {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}}, kTrusted,
-       milliseconds(100), kNone},
-      {", timeout: 0s", {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}}, kTrusted, kNone,
+      {", timeout: 0.1s",
+       {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}},
+       kTrusted,
+       milliseconds(100),
+       kNone},
+      {", timeout: 0s",
+       {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}},
+       kTrusted,
+       kNone,
        milliseconds(100)},
       // The time that a proxy before us has counted.
       {"", {{"x-envoy-expected-rq-timeout-ms", "7"}}, kTrusted, seconds(15), kNone},
-      {"", {{"x-envoy-expected-rq-timeout-ms", "7"}, {"x-envoy-upstream-rq-timeout-ms", "9"}},
-       kExpected, milliseconds(7), kNone},
+      {"",
+       {{"x-envoy-expected-rq-timeout-ms", "7"}, {"x-envoy-upstream-rq-timeout-ms", "9"}},
+       kExpected,
+       milliseconds(7),
+       kNone},
       {"", {{"x-envoy-upstream-rq-timeout-ms", "9"}}, kExpected, milliseconds(9), kNone},
-      {"", {{"x-envoy-expected-rq-timeout-ms", "x"}, {"x-envoy-upstream-rq-timeout-ms", "9"}},
-       kExpected, seconds(15), kNone},
+      {"",
+       {{"x-envoy-expected-rq-timeout-ms", "x"}, {"x-envoy-upstream-rq-timeout-ms", "9"}},
+       kExpected,
+       seconds(15),
+       kNone},
       {"", {{"x-envoy-expected-rq-timeout-ms", "7"}}, {false, true}, seconds(15), kNone},
   };
   for (const Case& c : cases) {
@@ -100,11 +121,15 @@ TEST(Timeouts, TellTheUpstreamHowLongItHas) {
 }
 
 TEST(Timeouts, HeadersThatSteerTheProxyGoNoFurther) {
-  constexpr std::string_view kNames[] = {
-      "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
-      "x-envoy-upstream-rq-timeout-alt-response", "x-envoy-retry-on", "x-envoy-retry-grpc-on",
-      "x-envoy-max-retries", "x-envoy-hedge-on-per-try-timeout",
-      "x-envoy-retriable-header-names", "x-envoy-retriable-status-codes"};
+  constexpr std::string_view kNames[] = {"x-envoy-upstream-rq-timeout-ms",
+                                         "x-envoy-upstream-rq-per-try-timeout-ms",
+                                         "x-envoy-upstream-rq-timeout-alt-response",
+                                         "x-envoy-retry-on",
+                                         "x-envoy-retry-grpc-on",
+                                         "x-envoy-max-retries",
+                                         "x-envoy-hedge-on-per-try-timeout",
+                                         "x-envoy-retriable-header-names",
+                                         "x-envoy-retriable-status-codes"};
   Request request("h/", {{"a", "1"}, {"x-envoy-expected-rq-timeout-ms", "9"}});
   for (const std::string_view name : kNames) request.head.headers.add_copy(name, "1");
   remove_control_headers(request.head.headers);

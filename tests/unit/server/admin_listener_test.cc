@@ -28,7 +28,8 @@ struct Produced {
 
 class LetterSource final : public stats::TextSource {
  public:
-  LetterSource(io::Loop& loop, Produced& produced, int pieces) : loop_(loop), produced_(produced), pieces_(pieces) {}
+  LetterSource(io::Loop& loop, Produced& produced, int pieces)
+      : loop_(loop), produced_(produced), pieces_(pieces) {}
   ~LetterSource() override { produced_.destroyed = true; }
   bool next(std::string& out) override {
     if (!produced_.turns.insert(loop_.counts.turns).second) produced_.two_in_a_turn = true;
@@ -57,18 +58,32 @@ class LetterSource final : public stats::TextSource {
 class AdminListenerTest : public ::testing::Test {
  protected:
   AdminListenerTest() {
-    router_.add({"/ready", "is it ready", {}, false,
-                 [](const admin::Request&, admin::Response& response) { response.body = "LIVE\n"; }});
+    router_.add(
+        {"/ready", "is it ready", {}, false, [](const admin::Request&, admin::Response& response) {
+           response.body = "LIVE\n";
+         }});
     router_.add({"/empty", "nothing", {}, false, [](const admin::Request&, admin::Response&) {}});
-    router_.add({"/echo", "what was asked", {}, true, [](const admin::Request& request, admin::Response& response) {
-                   for (const auto& [name, value] : request.params) response.body += name + "=" + value + ";";
+    router_.add({"/echo",
+                 "what was asked",
+                 {},
+                 true,
+                 [](const admin::Request& request, admin::Response& response) {
+                   for (const auto& [name, value] : request.params)
+                     response.body += name + "=" + value + ";";
                    response.body += request.host;
                  }});
-    router_.add({"/large", "a long body", {}, false,
-                 [](const admin::Request&, admin::Response& response) { response.body = std::string(kLarge, 'x'); }});
-    router_.add({"/stream", "a stream", {}, false, [this](const admin::Request&, admin::Response& response) {
+    router_.add(
+        {"/large", "a long body", {}, false, [](const admin::Request&, admin::Response& response) {
+           response.body = std::string(kLarge, 'x');
+         }});
+    router_.add({"/stream",
+                 "a stream",
+                 {},
+                 false,
+                 [this](const admin::Request&, admin::Response& response) {
                    response.body = "begin:";
-                   response.stream = std::make_unique<LetterSource>(loop_, produced_, stream_pieces_);
+                   response.stream =
+                       std::make_unique<LetterSource>(loop_, produced_, stream_pieces_);
                  }});
     open({});
   }
@@ -79,7 +94,8 @@ class AdminListenerTest : public ::testing::Test {
 
   void open(const AdminLimits& limits) {
     listener_.reset();
-    auto opened = AdminListener::open(loop_, batch_, *io::Address::parse_ip("127.0.0.1", 0), router_, limits);
+    auto opened =
+        AdminListener::open(loop_, batch_, *io::Address::parse_ip("127.0.0.1", 0), router_, limits);
     ASSERT_TRUE(opened.has_value()) << opened.error();
     listener_ = std::move(*opened);
   }
@@ -121,7 +137,8 @@ TEST_F(AdminListenerTest, AnswersManyRequestsOnOneConnection) {
     EXPECT_THAT(reply.headers.at("date"), HasSubstr(" GMT"));
     EXPECT_FALSE(reply.headers.contains("connection"));
   }
-  EXPECT_EQ(ask(client, "GET /empty HTTP/1.1\r\nhost: a\r\n\r\n").headers.at("content-length"), "0");
+  EXPECT_EQ(ask(client, "GET /empty HTTP/1.1\r\nhost: a\r\n\r\n").headers.at("content-length"),
+            "0");
   EXPECT_EQ(listener_->connection_count(), 1u);
 }
 
@@ -150,7 +167,8 @@ TEST_F(AdminListenerTest, OtherAnswersOfTheRouterArrive) {
       {"POST /echo?b=1&c HTTP/1.1\r\nhost: a\r\n\r\n", 200, "b=1;c=;a"},
       {"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", 404, "invalid path"},
       {"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n", 404, "invalid path"},
-      {"GET /ready HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", 200, "LIVE"},
+      {"GET /ready HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", 200,
+       "LIVE"},
       {"GET http://a/ready HTTP/1.1\r\nhost: a\r\n\r\n", 200, "LIVE"},
   };
   for (const Case& each : cases) {
@@ -162,7 +180,8 @@ TEST_F(AdminListenerTest, OtherAnswersOfTheRouterArrive) {
 }
 
 TEST_F(AdminListenerTest, AFormIsReadHoweverItsBodyIsFramed) {
-  const std::string head = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+  const std::string head =
+      "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
   const std::string requests[] = {
       head + "content-length: 11\r\n\r\nlevel=debug",
       head + "transfer-encoding: chunked\r\n\r\n6\r\nlevel=\r\n5\r\ndebug\r\n0\r\n\r\n",
@@ -182,17 +201,20 @@ TEST_F(AdminListenerTest, AFormIsReadHoweverItsBodyIsFramed) {
 
 TEST_F(AdminListenerTest, AClientThatExpectsContinueIsToldTo) {
   HttpClient client(listener_->address());
-  client.send("POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n");
+  client.send(
+      "POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n");
   EXPECT_EQ(receive(client).status, 100);
   EXPECT_EQ(ask(client, "x").status, 200);
 }
 
 TEST_F(AdminListenerTest, ATooLargeBodyIsRefusedAndTheConnectionCloses) {
   const std::string limit(64 * 1024, 'x');
-  EXPECT_EQ(ask("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 65536\r\n\r\n" + limit).status, 200);
+  EXPECT_EQ(ask("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 65536\r\n\r\n" + limit).status,
+            200);
   const std::string requests[] = {
       "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 65537\r\n\r\n" + limit,
-      "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n10001\r\n" + limit + "x\r\n0\r\n\r\n",
+      "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n10001\r\n" + limit +
+          "x\r\n0\r\n\r\n",
   };
   for (const std::string& request : requests) {
     HttpClient client(listener_->address());
@@ -208,12 +230,14 @@ TEST_F(AdminListenerTest, AMalformedRequestIsRefusedAndTheConnectionCloses) {
       {"nonsense\r\n\r\n", 400},
       {"GET /ready HTTP/1.1\r\n\r\n", 400},
       {"GET /ready HTTP/3.0\r\nhost: a\r\n\r\n", 505},
-      {"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", 400},
+      {"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+       400},
       {"POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400},
   };
   for (const auto& [request, status] : cases) {
     HttpClient client(listener_->address());
-    const HttpReply reply = ask(client, std::string(request) + "GET /ready HTTP/1.1\r\nhost: a\r\n\r\n");
+    const HttpReply reply =
+        ask(client, std::string(request) + "GET /ready HTTP/1.1\r\nhost: a\r\n\r\n");
     EXPECT_EQ(reply.status, status) << request;
     EXPECT_EQ(reply.headers.at("connection"), "close") << request;
     EXPECT_TRUE(ends(client)) << request;
@@ -226,9 +250,11 @@ TEST_F(AdminListenerTest, PipelinedRequestsAreAnsweredInOrder) {
   HttpClient client(listener_->address());
   constexpr int kRequests = 200;
   std::string all;
-  for (int i = 0; i < kRequests; ++i) all += "POST /echo?i=" + std::to_string(i) + " HTTP/1.1\r\nhost: a\r\n\r\n";
+  for (int i = 0; i < kRequests; ++i)
+    all += "POST /echo?i=" + std::to_string(i) + " HTTP/1.1\r\nhost: a\r\n\r\n";
   client.send(all);
-  for (int i = 0; i < kRequests; ++i) ASSERT_EQ(receive(client).body, "i=" + std::to_string(i) + ";a");
+  for (int i = 0; i < kRequests; ++i)
+    ASSERT_EQ(receive(client).body, "i=" + std::to_string(i) + ";a");
 }
 
 TEST_F(AdminListenerTest, AStreamFollowsTheBodyInPiecesOnePerTurn) {
@@ -280,7 +306,8 @@ TEST_F(AdminListenerTest, AClientThatGoesAwayEndsItsStream) {
     client.send("GET /stream HTTP/1.1\r\nhost: a\r\n\r\n");
     ASSERT_TRUE(run_until(loop_, [&] { return produced_.bytes != 0; }));
   }
-  EXPECT_TRUE(run_until(loop_, [&] { return listener_->connection_count() == 0 && produced_.destroyed; }));
+  EXPECT_TRUE(
+      run_until(loop_, [&] { return listener_->connection_count() == 0 && produced_.destroyed; }));
 }
 
 TEST_F(AdminListenerTest, IdleConnectionsMakeRoomForNewOnes) {
@@ -312,7 +339,8 @@ TEST_F(AdminListenerTest, WhenAllConnectionsAreBusyANewOneIsRefused) {
 
 TEST_F(AdminListenerTest, ManyClientsAtOnceAreAllAnswered) {
   std::vector<std::unique_ptr<HttpClient>> clients;
-  for (int i = 0; i < 100; ++i) clients.push_back(std::make_unique<HttpClient>(listener_->address()));
+  for (int i = 0; i < 100; ++i)
+    clients.push_back(std::make_unique<HttpClient>(listener_->address()));
   for (auto& client : clients) client->send("GET /ready HTTP/1.1\r\nhost: a\r\n\r\n");
   for (auto& client : clients) EXPECT_EQ(receive(*client).body, "LIVE\n");
   EXPECT_EQ(listener_->connection_count(), 100u);
@@ -334,12 +362,14 @@ TEST_F(AdminListenerTest, AReaderThatStallsIsGivenUp) {
   stream_pieces_ = 1000;
   HttpClient client(listener_->address(), 4096);
   client.send("GET /stream HTTP/1.1\r\nhost: a\r\n\r\n");
-  EXPECT_TRUE(run_until(loop_, [&] { return produced_.bytes != 0 && listener_->connection_count() == 0; }));
+  EXPECT_TRUE(
+      run_until(loop_, [&] { return produced_.bytes != 0 && listener_->connection_count() == 0; }));
 }
 
 TEST_F(AdminListenerTest, ARequestThatDoesNotEndIsAnswered408) {
   open({.request_timeout = 50ms});
-  for (const char* begun : {"GET /rea", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc"}) {
+  for (const char* begun :
+       {"GET /rea", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc"}) {
     HttpClient client(listener_->address());
     const HttpReply reply = ask(client, begun);
     EXPECT_EQ(reply.status, 408) << begun;
@@ -354,7 +384,8 @@ TEST_F(AdminListenerTest, CloseEndsEverything) {
   HttpClient idle(address);
   HttpClient busy(address, 4096);
   busy.send("GET /stream HTTP/1.1\r\nhost: a\r\n\r\n");
-  ASSERT_TRUE(run_until(loop_, [&] { return produced_.bytes != 0 && listener_->connection_count() == 2; }));
+  ASSERT_TRUE(
+      run_until(loop_, [&] { return produced_.bytes != 0 && listener_->connection_count() == 2; }));
   listener_->close();
   listener_->close();
   EXPECT_EQ(listener_->connection_count(), 0u);

@@ -96,7 +96,8 @@ class HttpClient {
   static HttpReply parse_head(std::string_view head) {
     HttpReply reply;
     std::from_chars(head.data() + 9, head.data() + 12, reply.status);
-    for (head.remove_prefix(head.find("\r\n") + 2); !head.empty(); head.remove_prefix(head.find("\r\n") + 2)) {
+    for (head.remove_prefix(head.find("\r\n") + 2); !head.empty();
+         head.remove_prefix(head.find("\r\n") + 2)) {
       const std::string_view line = head.substr(0, head.find("\r\n"));
       const size_t colon = line.find(": ");
       reply.headers.emplace(line.substr(0, colon), line.substr(colon + 2));

@@ -121,7 +121,9 @@ TEST(Registry, ForgetsAScopeWithItsLastHold) {
 TEST(Registry, ResetsCountersAndCodesButNotGauges) {
   Registry registry;
   const auto a = registry.block<ClusterStats>(0, "c");
-  { registry.block<ClusterStats>(1, "c")->upstream_rq_total.add(5); }
+  {
+    registry.block<ClusterStats>(1, "c")->upstream_rq_total.add(5);
+  }
   a->upstream_rq_total.add(5);
   a->upstream_cx_active.add(2);
   count_upstream_response(*a, 200);

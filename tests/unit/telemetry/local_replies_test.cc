@@ -67,7 +67,8 @@ TEST(LocalReplies, FormatBodies) {
       "body_format: { text_format: '%LOCAL_REPLY_BODY% (%RESPONSE_CODE%) for %REQ(:PATH)%' }");
   EXPECT_EQ(text.body, "no healthy upstream (503) for /users/7?a=b%20c&q=1");
   EXPECT_EQ(text.content_type, "text/plain");
-  const Reply lines = apply("mappers: [ { " + std::string(kOn503) + ", body: { inline_string: \"two\\nlines\\n\" } } ]\n"
+  const Reply lines = apply("mappers: [ { " + std::string(kOn503) +
+                            ", body: { inline_string: \"two\\nlines\\n\" } } ]\n"
                             "body_format: { text_format: 'Error: %LOCAL_REPLY_BODY%' }");
   EXPECT_EQ(lines.body, "Error: two\nlines\n");
   const Reply json = apply("mappers: [ { " + std::string(kOn503) +

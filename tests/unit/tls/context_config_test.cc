@@ -1,14 +1,13 @@
-#include "proxy/base/str.h"
 #include "proxy/tls/context_config.h"
-
-#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "proxy/base/str.h"
 #include "proxy/config/loader.h"
 #include "proxy/tls/context.h"
 #include "tests/support/test_ca.h"

@@ -32,9 +32,7 @@ TEST(Context, EveryParameterTellsContextsApart) {
       [](ContextConfig& c) { c.groups = {"P-256"}; },
       [](ContextConfig& c) { c.signature_algorithms = {"ecdsa_secp256r1_sha256"}; },
       [](ContextConfig& c) { c.alpn = {"h2"}; },
-      [](ContextConfig& c) {
-        c.alpn = {"h", "2"};
-      },
+      [](ContextConfig& c) { c.alpn = {"h", "2"}; },
       [](ContextConfig& c) { c.certificates = {mesh_ca().certificate("spiffe://mesh.local/x")}; },
       [](ContextConfig& c) { c.certificates.push_back(c.certificates[0]); },
       [](ContextConfig& c) { c.certificates[0].source = "elsewhere"; },

@@ -1,13 +1,12 @@
-#include "proxy/base/str.h"
 #include "proxy/tls/data_source.h"
 
-#include <unistd.h>
-
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 
+#include "proxy/base/str.h"
 #include "proxy/config/loader.h"
 
 namespace pillion::tls {

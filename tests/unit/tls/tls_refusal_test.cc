@@ -11,8 +11,8 @@ struct Refusal {
   std::string expected_name{};
   std::string server_reason{};
   std::string client_reason{};
-  stats::Counter stats::ListenerTlsStats::*server_counter = nullptr;
-  stats::Counter stats::ClusterTlsStats::*client_counter = nullptr;
+  stats::Counter stats::ListenerTlsStats::* server_counter = nullptr;
+  stats::Counter stats::ClusterTlsStats::* client_counter = nullptr;
 };
 
 std::vector<Refusal> server_refusals() {

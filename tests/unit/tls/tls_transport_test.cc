@@ -328,7 +328,7 @@ TEST_F(TransportTest, CanBeClosedInEveryState) {
 }
 
 TEST_F(TransportTest, CanBeDestroyedInsideEachCallback) {
-  const auto run = [this](std::function<void()> TlsPeer::*callback, bool at_client, auto&& act) {
+  const auto run = [this](std::function<void()> TlsPeer::* callback, bool at_client, auto&& act) {
     make();
     TlsPeer& victim = at_client ? client() : server();
     bool called = false;

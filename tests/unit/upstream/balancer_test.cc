@@ -35,7 +35,11 @@ TEST(PriorityLoads, SpreadAsEnvoys) {
       {"degraded of P0 after healthy of P1",
        {{25, 75, 100}, {25, 75, 100}},
        {{35, 30, false}, {35, 0, false}}},
-      {"no overprovisioning", {{90, 0, 100}, {100, 0, 100}}, {{90, 0, false}, {10, 0, false}}, 50, 100},
+      {"no overprovisioning",
+       {{90, 0, 100}, {100, 0, 100}},
+       {{90, 0, false}, {10, 0, false}},
+       50,
+       100},
   };
   for (const auto& row : rows) {
     const Loads loads = spread_load(row.health, row.overprovisioning, row.threshold);
@@ -126,7 +130,8 @@ TEST_F(BalancerTest, DividesWeightsByLoad) {
 }
 
 TEST_F(BalancerTest, PassesOverTheHostThatJustFailed) {
-  for (BalancePolicy policy : {BalancePolicy::kRoundRobin, BalancePolicy::kLeastRequest, BalancePolicy::kRandom}) {
+  for (BalancePolicy policy :
+       {BalancePolicy::kRoundRobin, BalancePolicy::kLeastRequest, BalancePolicy::kRandom}) {
     config->balancer.group.policy = policy;
     for (uint32_t weight : {1u, 5u}) {
       Cluster& cluster = make({{weight}, {1}, {1}});
@@ -140,7 +145,8 @@ TEST_F(BalancerTest, PassesOverTheHostThatJustFailed) {
 }
 
 TEST_F(BalancerTest, LeavesOutUnhealthyHosts) {
-  for (HealthStatus health : {HealthStatus::kUnhealthy, HealthStatus::kDraining, HealthStatus::kTimeout}) {
+  for (HealthStatus health :
+       {HealthStatus::kUnhealthy, HealthStatus::kDraining, HealthStatus::kTimeout}) {
     expect_near(shares(make({{}, {}, {1, 0, health}})), {{0, 50}, {1, 50}}, 0);
   }
 }
@@ -162,18 +168,21 @@ TEST_F(BalancerTest, UsesAllHostsInPanicAndCountsIt) {
 
 TEST_F(BalancerTest, UsesAllHostsInPanicWhenSomeAreDegraded) {
   using enum HealthStatus;
-  Cluster& cluster = make({{}, {1, 0, kDegraded}, {1, 0, kUnhealthy}, {1, 0, kUnhealthy}, {1, 0, kUnhealthy}});
+  Cluster& cluster =
+      make({{}, {1, 0, kDegraded}, {1, 0, kUnhealthy}, {1, 0, kUnhealthy}, {1, 0, kUnhealthy}});
   expect_near(shares(cluster), {{0, 20}, {1, 20}, {2, 20}, {3, 20}, {4, 20}}, 1);
 }
 
 TEST_F(BalancerTest, FailsInPanicWhenToldSo) {
   config->balancer.fail_traffic_on_panic = true;
-  EXPECT_EQ(shares(make({{}, {1, 0, HealthStatus::kUnhealthy}, {1, 0, HealthStatus::kUnhealthy}})), (Shares{{-1, 100}}));
+  EXPECT_EQ(shares(make({{}, {1, 0, HealthStatus::kUnhealthy}, {1, 0, HealthStatus::kUnhealthy}})),
+            (Shares{{-1, 100}}));
 }
 
 TEST_F(BalancerTest, NeverPanicsWithAThresholdOfZero) {
   config->balancer.panic_threshold = 0;
-  EXPECT_EQ(shares(make({{}, {1, 0, HealthStatus::kUnhealthy}, {1, 0, HealthStatus::kUnhealthy}})), (Shares{{0, 100}}));
+  EXPECT_EQ(shares(make({{}, {1, 0, HealthStatus::kUnhealthy}, {1, 0, HealthStatus::kUnhealthy}})),
+            (Shares{{0, 100}}));
   EXPECT_EQ(shares(make({{1, 0, HealthStatus::kUnhealthy}})), (Shares{{-1, 100}}));
 }
 
@@ -185,10 +194,12 @@ TEST(HostSets, KeepTheIdentityOfWhatStays) {
     i.hostname = name;
     return i;
   };
-  const HostSetPtr a = make_host_set({info("10.0.0.1"), info("10.0.0.2"), info("10.0.0.1")}, nullptr);
+  const HostSetPtr a =
+      make_host_set({info("10.0.0.1"), info("10.0.0.2"), info("10.0.0.1")}, nullptr);
   ASSERT_EQ(a->hosts.size(), 2u);
   EXPECT_EQ(make_host_set({info("10.0.0.1"), info("10.0.0.2")}, a), a);
-  const HostSetPtr b = make_host_set({info("10.0.0.2"), info("10.0.0.1", 5), info("10.0.0.2", 1, "n")}, a);
+  const HostSetPtr b =
+      make_host_set({info("10.0.0.2"), info("10.0.0.1", 5), info("10.0.0.2", 1, "n")}, a);
   ASSERT_EQ(b->hosts.size(), 3u);
   EXPECT_EQ(b->hosts[0], a->hosts[1]) << "nothing changed";
   EXPECT_NE(b->hosts[1], a->hosts[0]);

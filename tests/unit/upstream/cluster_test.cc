@@ -164,7 +164,8 @@ class OriginalDstTest : public UpstreamTest {
     failure = {};
     return cluster.pick({nullptr, &to, &own}, &failure);
   }
-  std::vector<io::Address> own{*io::Address::parse_ip("0.0.0.0", 15001), *io::Address::parse_ip("127.0.0.1", 15006)};
+  std::vector<io::Address> own{*io::Address::parse_ip("0.0.0.0", 15001),
+                               *io::Address::parse_ip("127.0.0.1", 15006)};
   Failure failure;
 };
 
@@ -183,8 +184,8 @@ TEST_F(OriginalDstTest, RefusesToConnectToItself) {
     uint16_t port;
     bool is_self;
   } rows[] = {
-      {"127.0.0.1", 15001, true},  {"127.5.5.5", 15001, true},  {"0.0.0.0", 15001, true},
-      {"127.0.0.1", 15006, true},  {"0.0.0.0", 15006, true},    {"127.0.0.2", 15006, false},
+      {"127.0.0.1", 15001, true},  {"127.5.5.5", 15001, true}, {"0.0.0.0", 15001, true},
+      {"127.0.0.1", 15006, true},  {"0.0.0.0", 15006, true},   {"127.0.0.2", 15006, false},
       {"192.0.2.1", 15001, false}, {"127.0.0.1", 80, false},
   };
   Cluster& cluster = set(nullptr);

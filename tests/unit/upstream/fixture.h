@@ -35,7 +35,8 @@ inline std::string messages_of(std::string_view yaml) {
 inline std::string endpoint(std::string_view address, std::string_view fields = {}) {
   const size_t colon = address.rfind(':');
   return str("{ endpoint: { address: { socket_address: { address: ", address.substr(0, colon),
-             ", port_value: ", address.substr(colon + 1), " } } }", fields.empty() ? "" : ", ", fields, " }");
+             ", port_value: ", address.substr(colon + 1), " } } }", fields.empty() ? "" : ", ",
+             fields, " }");
 }
 
 inline std::string endpoints(std::initializer_list<std::string_view> addresses) {

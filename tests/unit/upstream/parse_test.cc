@@ -14,7 +14,8 @@ using std::chrono::seconds;
 void parse_clusters(const std::string& path, config::Errors& errors) {
   const auto document = config::load_file(path, errors);
   if (document == nullptr) return;
-  for (const config::Node cluster : document->root(errors)["static_resources"]["clusters"].items()) {
+  for (const config::Node cluster :
+       document->root(errors)["static_resources"]["clusters"].items()) {
     (void)parse_cluster(cluster);
   }
 }
@@ -156,7 +157,8 @@ TEST(ClusterParsing, TakesTheOlderFieldsOfHttpToo) {
 }
 
 TEST(ClusterParsing, GivesStaticEndpointsTheirHosts) {
-  const auto c = cluster_of("{ name: a, " + endpoints({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.1:80"}) + " }");
+  const auto c =
+      cluster_of("{ name: a, " + endpoints({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.1:80"}) + " }");
   ASSERT_EQ(c->static_hosts.hosts.size(), 2u) << "a repeated endpoint is one";
   EXPECT_EQ(c->static_hosts.hosts[0]->address.to_string(), "10.0.0.1:80");
   EXPECT_EQ(c->static_hosts.hosts[0]->hostname, "");
@@ -165,7 +167,8 @@ TEST(ClusterParsing, GivesStaticEndpointsTheirHosts) {
 
 TEST(ClusterParsing, TakesUnixSocketsAndOriginalDestinations) {
   const auto local = cluster_of(
-      "{ name: a, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: { pipe: { "
+      "{ name: a, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: { pipe: "
+      "{ "
       "path: /run/app.sock } } } } ] } ] } }");
   ASSERT_EQ(local->static_hosts.hosts.size(), 1u);
   EXPECT_EQ(local->static_hosts.hosts[0]->address.to_string(), "unix:/run/app.sock");
@@ -184,9 +187,10 @@ TEST(ClusterParsing, KeepsConnectionsWhenOnlyPolicyDiffers) {
   const auto same = cluster_of("{ " + base + ", name: a }");
   EXPECT_EQ(a->hash, same->hash);
   EXPECT_EQ(a->connection_hash, same->connection_hash);
-  for (const char* policy : {"connect_timeout: 1s", "lb_policy: RANDOM",
-                             "circuit_breakers: { thresholds: [ { max_connections: 1 } ] }",
-                             "common_http_protocol_options: { idle_timeout: 1s, max_headers_count: 3 }"}) {
+  for (const char* policy :
+       {"connect_timeout: 1s", "lb_policy: RANDOM",
+        "circuit_breakers: { thresholds: [ { max_connections: 1 } ] }",
+        "common_http_protocol_options: { idle_timeout: 1s, max_headers_count: 3 }"}) {
     const auto other = cluster_of(str("{ name: a, ", base, ", ", policy, " }"));
     EXPECT_NE(a->hash, other->hash) << policy;
     EXPECT_EQ(a->connection_hash, other->connection_hash) << policy;
@@ -240,7 +244,8 @@ TEST(ClusterParsing, AdoptsTheLimitsOfItsPredecessor) {
 
 TEST(ClusterParsing, WarnsInsteadOfRefusingWhenUnknownFieldsAreTolerated) {
   config::Errors errors(config::UnknownFields::kWarn);
-  const auto document = config::load_text("{ name: a, filters: [], outlier_detection: {} }", "t", errors);
+  const auto document =
+      config::load_text("{ name: a, filters: [], outlier_detection: {} }", "t", errors);
   (void)parse_cluster(document->root(errors));
   EXPECT_TRUE(errors.ok()) << errors.to_string();
   EXPECT_EQ(errors.warning_count(), 2u);

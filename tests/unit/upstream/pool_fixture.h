@@ -37,8 +37,12 @@ class Conn {
     }
     return text;
   }
-  void send(std::string_view text) { EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL), ssize_t(text.size())); }
-  void respond(std::string_view fields = "") { send(std::string("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n").append(fields) + "\r\n"); }
+  void send(std::string_view text) {
+    EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL), ssize_t(text.size()));
+  }
+  void respond(std::string_view fields = "") {
+    send(std::string("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n").append(fields) + "\r\n");
+  }
   // Has the client ended it?
   bool is_closed() {
     char c;
@@ -94,8 +98,8 @@ class Request final : public PoolWaiter, public http::ResponseSink {
  public:
   http::H1ClientConnection* connection = nullptr;
   http::UpstreamStream* stream = nullptr;
-  Failure failure;   // of the pool
-  Failure reset;     // of the exchange
+  Failure failure;  // of the pool
+  Failure reset;    // of the exchange
   bool done = false;
   std::vector<const Request*>* order = nullptr;
 
@@ -144,9 +148,7 @@ inline uint64_t count_of(const stats::Histogram& histogram) {
 
 class UpstreamTest : public ::testing::Test {
  protected:
-  UpstreamTest() {
-    config->name = config->stat_name = "c";
-  }
+  UpstreamTest() { config->name = config->stat_name = "c"; }
   void TearDown() override {
     clusters.clear();
     run_for(loop, std::chrono::milliseconds(1));
@@ -159,7 +161,8 @@ class UpstreamTest : public ::testing::Test {
     EXPECT_EQ(stats->upstream_cx_destroy.value(),
               stats->upstream_cx_destroy_local.value() + stats->upstream_cx_destroy_remote.value());
   }
-  static HostSetPtr hosts_at(const std::vector<io::Address>& addresses, const HostSetPtr& previous = nullptr) {
+  static HostSetPtr hosts_at(const std::vector<io::Address>& addresses,
+                             const HostSetPtr& previous = nullptr) {
     std::vector<HostInfo> infos;
     for (const io::Address& address : addresses) infos.emplace_back().address = address;
     return make_host_set(infos, previous);

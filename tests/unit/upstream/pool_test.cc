@@ -394,7 +394,8 @@ TEST_F(PoolTest, CountsHowExchangesBreak) {
     conn.close();
     ASSERT_TRUE(run_until(loop, [&] { return pool.is_empty(); })) << row.response;
     EXPECT_EQ(r.reset.kind, row.reset) << row.response;
-    EXPECT_EQ(stats->upstream_cx_destroy_remote_with_active_rq.value(), remote += row.remote_active);
+    EXPECT_EQ(stats->upstream_cx_destroy_remote_with_active_rq.value(),
+              remote += row.remote_active);
     EXPECT_EQ(stats->upstream_cx_destroy_local_with_active_rq.value(), local += row.local_active);
     EXPECT_EQ(stats->upstream_cx_destroy_with_active_rq.value(), remote + local);
     EXPECT_EQ(stats->upstream_cx_protocol_error.value(), errors += row.protocol_errors);
