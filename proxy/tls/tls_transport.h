@@ -42,11 +42,14 @@ class TlsTransport final : public io::Transport,
                            private HandshakeTask {
  public:
   struct Options {
-    std::string_view sni{};            // clients: the server's name; empty: the context's
-    std::string_view expected_name{};  // clients: the URI, DNS or IP SAN the server must have;
-                                       // empty: the context's matchers
-    std::string_view alpn_wire{};  // clients: replaces the context's (Context::to_alpn_wire)
-    io::Address peer = {};  // of a client that was accepted, for the log line of a failed handshake
+    // Of clients.  The server's name; empty: the context's.
+    std::string_view sni{};
+    // The URI, DNS or IP SAN the server must have; empty: the context's matchers.
+    std::string_view expected_name{};
+    // Replaces the context's (Context::to_alpn_wire).
+    std::string_view alpn_wire{};
+    // Of a client that was accepted, for the log line of a failed handshake.
+    io::Address peer = {};
     // Where it is counted: one of them, or none.  They outlive the transport.
     stats::ListenerTlsStats* listener_stats = nullptr;
     stats::ClusterTlsStats* cluster_stats = nullptr;
