@@ -78,7 +78,10 @@ void parse_admin(BootstrapConfig& out, const Node& node) {
   if (node.is_missing()) return;
   out.admin_hash = config::hash_value(node);
   const Node address = node["address"];
-  if (address.is_present()) out.admin = io::parse_address(address);
+  uint32_t mode = 0;
+  if (address.is_present()) out.admin = io::parse_address(address, &mode);
+  if (mode != 0)
+    address["pipe"]["mode"].error("is not supported here: put the socket into a folder of its own");
   const Node allowed = node["allow_paths"];
   for (const Node item : allowed.items())
     out.admin_allowed.push_back(match::parse_string_matcher(item));
@@ -118,7 +121,9 @@ void parse_runtime(BootstrapConfig& out, const Node& node) {
     static_cast<void>(layer["name"].as_string());
     const Node kind = layer.one_of({"static_layer", "admin_layer", "disk_layer", "rtds_layer"});
     layer.unsupported({"disk_layer", "rtds_layer"}, kLater);
-    if (layer.has("static_layer")) static_cast<void>(kind.entries());
+    if (layer.has("static_layer") && kind.entries().size() != 0) {
+      kind.warn("runtime keys are shown in /runtime and have no effect in this version");
+    }
     layer.reject_unknown_keys();
   }
   node.reject_unknown_keys();
@@ -154,11 +159,17 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
   out.stats = parse_stats_config(root["stats_config"]);
   parse_runtime(out, root["layered_runtime"]);
   parse_overload(out, root["overload_manager"]);
+  // Read at the start only, as the admin interface is.
+  out.admin_hash =
+      config::combine_hashes(out.admin_hash, config::hash_value(root["overload_manager"]));
+  out.admin_hash = config::combine_hashes(out.admin_hash, config::hash_value(root["stats_config"]));
   // Nothing is flushed: metrics are read when somebody asks.  Watchdogs guard threads that Envoy's
   // filters may block; ours may not.
   root.ignore({"stats_flush_interval", "stats_flush_on_admin", "watchdog", "watchdogs",
-               "flags_path", "enable_dispatcher_stats", "header_prefix",
-               "default_socket_interface"});
+               "flags_path", "enable_dispatcher_stats", "default_socket_interface"});
+  if (root["header_prefix"].as_string_or("x-envoy") != "x-envoy") {
+    root["header_prefix"].error("only x-envoy is supported");
+  }
   root.unsupported({"dynamic_resources",
                     "cluster_manager",
                     "hds_config",

@@ -100,6 +100,7 @@ class Server final : public admin::ServerView,
   void keep_unchanged(Snapshot& next);
   void diff_clusters(const Snapshot& next, WorkerUpdate& update);
   void diff_listeners(const Snapshot& next, WorkerUpdate& update);
+  void count_listeners(const WorkerUpdate& update);
   Status<> commit(std::shared_ptr<const Snapshot> built);
   void apply_when_warm();
   void on_applied();

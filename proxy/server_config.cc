@@ -111,6 +111,19 @@ void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
   }
 }
 
+// A listener that gets another socket is removed and new at once.
+void Server::count_listeners(const WorkerUpdate& update) {
+  const auto replaced = static_cast<uint64_t>(
+      std::ranges::count_if(update.new_listeners, [&](const WorkerUpdate::NewListener& added) {
+        return std::ranges::find(update.removed_listeners, added.config->name) !=
+               update.removed_listeners.end();
+      }));
+  listener_stats_->listener_added.add(update.new_listeners.size() - replaced);
+  listener_stats_->listener_removed.add(update.removed_listeners.size() - replaced);
+  listener_stats_->listener_modified.add(update.changed_listeners.size() + replaced);
+  listener_stats_->listener_in_place_updated.add(update.changed_listeners.size());
+}
+
 const Server::Bound* Server::find_bound(std::string_view name) const {
   const auto it =
       std::ranges::find_if(bound_, [name](const Bound& b) { return b.config->name == name; });
@@ -120,23 +133,15 @@ const Server::Bound* Server::find_bound(std::string_view name) const {
 void Server::diff_listeners(const Snapshot& next, WorkerUpdate& update) {
   for (const auto& listener : next.listeners) {
     const Bound* before = find_bound(listener->name);
-    if (before == nullptr) {
-      listener_stats_->listener_added.inc();
-    } else if (before->config->socket_hash != listener->socket_hash) {
-      listener_stats_->listener_modified.inc();
-      update.removed_listeners.push_back(listener->name);
-    } else {
-      if (before->config == listener) continue;
-      listener_stats_->listener_modified.inc();
-      listener_stats_->listener_in_place_updated.inc();
-      update.changed_listeners.push_back(listener);
+    if (before != nullptr && before->config->socket_hash == listener->socket_hash) {
+      if (before->config != listener) update.changed_listeners.push_back(listener);
       continue;
     }
+    if (before != nullptr) update.removed_listeners.push_back(listener->name);
     update.new_listeners.push_back({listener, {}});
   }
   for (const Bound& before : bound_) {
     if (find_named(next.listeners, before.config->name) != next.listeners.end()) continue;
-    listener_stats_->listener_removed.inc();
     update.removed_listeners.push_back(before.config->name);
   }
 }
@@ -176,6 +181,7 @@ Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
   auto update = std::make_shared<WorkerUpdate>();
   diff_listeners(*next, *update);
   if (Status<> opened = open_new_sockets(*next, *update); !opened) return opened;
+  count_listeners(*update);
   diff_clusters(*next, *update);
   for (const Bound& b : bound_) update->own_addresses.push_back(b.address);
   if (admin_ != nullptr) update->own_addresses.push_back(admin_->address());
@@ -183,7 +189,9 @@ Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
   if (snapshot_ != nullptr) {
     if (snapshot_->bootstrap.admin_hash != next->bootstrap.admin_hash ||
         snapshot_->bootstrap.node_hash != next->bootstrap.node_hash) {
-      log::warning(log::kConfig, "node and admin take effect at the next start only");
+      log::warning(
+          log::kConfig,
+          "node, admin, stats_config and overload_manager take effect at the next start only");
     }
     retire_former(*next);
     log::info(log::kConfig, "configuration taken",

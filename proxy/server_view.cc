@@ -78,7 +78,8 @@ std::chrono::seconds Server::uptime() const {
 }
 
 void Server::write_command_line(JsonWriter& json) const {
-  json.field("config_path", options_.config_path).field("config_yaml", options_.config_yaml);
+  json.field("config_path", options_.config_path)
+      .field("config_yaml", options_.config_yaml.empty() ? "" : admin::kRedacted);
   json.field("concurrency", uint64_t{concurrency_});
   json.field("log_level", options_.log_level)
       .field("component_log_level", options_.component_log_levels);

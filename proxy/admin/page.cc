@@ -4,6 +4,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/str.h"
+#include "proxy/config/scalars.h"
 
 namespace pillion::admin {
 namespace {
@@ -42,12 +43,20 @@ void parse_form(std::string_view form, Pairs& out) {
   }
 }
 
+bool names_an_address(std::string_view host) {
+  if (host.starts_with('[')) return true;
+  host = host.substr(0, host.find(':'));
+  return equals_ignore_case(host, "localhost") || config::is_ip_address(host);
+}
+
 // Does a browser send this for a page that came from elsewhere?  Without the check any web site
 // could have its visitors stop a proxy on their machine.
 bool is_cross_origin(const Request& request) {
   if (request.origin.empty()) return false;  // no browser
   const size_t scheme = request.origin.find("://");
   if (scheme == std::string::npos) return true;  // "null"
+  // A name may be made to point here by whoever owns it (DNS rebinding): only addresses are ours.
+  if (!names_an_address(request.host)) return true;
   return !equals_ignore_case(std::string_view(request.origin).substr(scheme + 3), request.host);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 
 #include "proxy/base/clock.h"
 #include "proxy/base/str.h"
@@ -163,8 +164,14 @@ Status<> issue_files(const CaIssueOptions& options) {
   }
   auto ca = load_authority(options.dir);
   if (!ca) return Error{ca.error()};
+  const auto same = [](const std::string& a, const std::string& b) {
+    return std::filesystem::weakly_canonical(a) == std::filesystem::weakly_canonical(b);
+  };
+  if (same(options.out_cert, options.out_key)) {
+    return Error{str(options.out_cert, ": certificate and key need a file each")};
+  }
   for (const std::string& out : {options.out_cert, options.out_key}) {
-    if (out == key_file(options.dir) || out == cert_file(options.dir)) {
+    if (same(out, key_file(options.dir)) || same(out, cert_file(options.dir))) {
       return Error{str(out, " belongs to the CA: choose another output")};
     }
   }

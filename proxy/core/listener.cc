@@ -64,6 +64,15 @@ void Listener::update(std::shared_ptr<const ListenerConfig> config) {
       old->successor = Ref(&state_of(*heir));
     }
   }
+  // A connection without a new request keeps its state; the states between it and the current one
+  // go.
+  for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c)) {
+    ChainState& state = c->state();
+    while (state.successor && state.successor->successor) {
+      const Ref<ChainState> next = state.successor->successor;
+      state.successor = next;
+    }
+  }
   bool any_drains = false;
   for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c)) {
     if (heir_of(*c->state().chain) != nullptr) continue;

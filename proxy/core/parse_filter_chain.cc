@@ -106,7 +106,8 @@ std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node,
   set_hashes(*chain, node);
   node.ignore({"metadata"});  // only labels
   refuse_true(node, {"use_proxy_proto"});
-  node.reject_unknown_keys();
+  // A misspelt transport_socket must not end in clear text.
+  node.reject_unknown_keys(config::Unknown::kAlwaysError);
   return chain;
 }
 

@@ -97,6 +97,18 @@ void normalize_host(http::RequestHead& head, const HcmConfig& config,
   }
 }
 
+// All fields of that name as one list, in their order (RFC 9110, 5.3): the last one counts most,
+// and may stand in a field of its own.
+std::string_view joined(http::Headers& headers, HeaderId id, std::string_view separator) {
+  const http::Field* const first = headers.find(id);
+  if (first == nullptr) return {};
+  std::string_view text = first->value;
+  for (const http::Field* f = first + 1; f != headers.end(); ++f) {
+    if (f->id == id) text = route::join(headers.arena(), {text, separator, f->value});
+  }
+  return text;
+}
+
 void add_forwarded(http::RequestHead& head, const HcmConfig& config,
                    const ConnectionInfo& connection) {
   http::Headers& headers = head.headers;
@@ -105,7 +117,7 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config,
     if (!config.skip_xff_append && connection.direct_remote().is_ip()) {
       char text[io::Address::kMaxText];
       const std::string_view address(text, connection.direct_remote().format(text, false));
-      const std::string_view before = headers.get(HeaderId::kXForwardedFor);
+      const std::string_view before = joined(headers, HeaderId::kXForwardedFor, ",");
       headers.set(HeaderId::kXForwardedFor,
                   route::join(headers.arena(), {before, before.empty() ? "" : ",", address}));
     }
@@ -130,7 +142,7 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config,
 
 void add_via(http::Headers& headers, std::string_view via) {
   if (via.empty()) return;
-  const std::string_view before = headers.get(HeaderId::kVia);
+  const std::string_view before = joined(headers, HeaderId::kVia, ", ");
   headers.set(HeaderId::kVia,
               before.empty() ? via : route::join(headers.arena(), {before, ", ", via}));
 }
@@ -169,9 +181,9 @@ void prepare_request(http::RequestHead& head, const HcmConfig& config,
   add_via(head.headers, config.via);
 }
 
-io::Address forwarded_client(const http::Headers& headers, const HcmConfig& config) {
+io::Address forwarded_client(http::Headers& headers, const HcmConfig& config) {
   if (config.use_remote_address && config.xff_num_trusted_hops == 0) return {};
-  std::string_view list = headers.get(HeaderId::kXForwardedFor);
+  std::string_view list = joined(headers, HeaderId::kXForwardedFor, ",");
   // Counted from the right: the nearest proxy wrote last.
   const uint32_t skipped =
       config.use_remote_address ? config.xff_num_trusted_hops - 1 : config.xff_num_trusted_hops;

@@ -22,7 +22,7 @@ void prepare_request(http::RequestHead& head, const HcmConfig& config,
 // Who the client is by the fields of proxies that config trusts (x-forwarded-for with
 // xff_num_trusted_hops), as Envoy finds its downstream remote address; kNone: the peer itself.
 // Before prepare_request(), which adds to the field.
-io::Address forwarded_client(const http::Headers& headers, const HcmConfig& config);
+io::Address forwarded_client(http::Headers& headers, const HcmConfig& config);
 
 // headers_with_underscores_action.  False: the request is to be refused.
 bool apply_underscores(http::Headers& headers, Underscores action, stats::Http1Stats& stats);

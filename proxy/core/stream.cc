@@ -151,7 +151,10 @@ void Stream::start_attempt() {
   response_ = nullptr;
   info_.upstream.remote = host->address();
   info_.upstream.host_name = host->hostname();
+  // What the attempt before knew dies with its connection.
   info_.upstream.transport_failure = {};
+  info_.upstream.identity = nullptr;
+  info_.upstream.connection_id = 0;
   info_.times.us_cx_begin = worker_.loop.now();
   route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1,
                       !config_.suppress_envoy_headers);
@@ -178,10 +181,10 @@ void Stream::on_pool_ready(http::H1ClientConnection& connection) {
   upstream_->send_head(request_, end);
   if (!body_.empty()) send_held_body();
   if (request_state_ == RequestState::kDone && !end) end_held_body();
-  if (holds_client_ && body_.size() < kHeldBodyLimit) {
-    holds_client_ = false;
-    downstream_->resume_request();
-  }
+  // The client may have been paused for want of room in body_, or by the attempt before.
+  holds_client_ = false;
+  const bool has_room = upstream_ != nullptr && !upstream_->is_backed_up();
+  if (!ended_ && request_state_ == RequestState::kBody && has_room) downstream_->resume_request();
 }
 
 // Sends what waited for a connection, or was kept for another attempt.
@@ -229,7 +232,7 @@ void Stream::on_request_body(std::string_view data, bool end) {
 }
 
 void Stream::pump_request(std::string_view data, bool end) {
-  if (keep_body_ && body_.size() + data.size() > kHeldBodyLimit) {
+  if (keep_body_ && body_.size() + data.size() >= kHeldBodyLimit) {
     // Too long to be repeated: an attempt that has it keeps it.
     keep_body_ = false;
     if (upstream_ != nullptr) body_.clear();
@@ -382,7 +385,9 @@ void Stream::finish() {
   body_.clear();
   info_.times.end = worker_.loop.now();
   if (info_.times.ds_tx_begin != Instant{}) info_.times.ds_tx_end = info_.times.end;
-  if (cluster_ && info_.times.us_rx_end != Instant{}) {
+  // An answer may be complete before its request is.
+  const StreamTimes& t = info_.times;
+  if (cluster_ && t.ds_rx_end != Instant{} && t.us_rx_end >= t.ds_rx_end) {
     cluster_->stats().upstream_rq_time.record(info_.times.us_rx_end - info_.times.ds_rx_end);
   }
   stats::HttpStats& stats = owner_.http_stats();

@@ -37,6 +37,7 @@ void Stream::on_upstream_reset(Failure failure) {
   const bool answered =
       response_state_ == ResponseState::kBody || (response_ != nullptr && response_->status >= 200);
   cluster_->stats().upstream_rq_rx_reset.inc();
+  info_.upstream.identity = nullptr;  // the connection is closing
   release_upstream();
   if (ended_) return;
   if (!answered && try_again(failure)) return;

@@ -58,7 +58,7 @@ bool Stream::use_forward_route(const route::ForwardAction& action) {
     return false;
   }
   cluster_ = Ref(cluster);
-  info_.upstream.cluster = cluster->config().name;
+  info_.upstream.cluster = arena_.copy(cluster->config().name);  // a reload may end the config
   counts_request_ = cluster->begin_request();
   if (!counts_request_) {
     fail({FailureKind::kOverflow});

@@ -122,7 +122,12 @@ IoResult Socket::read_unread(char* to, size_t capacity) {
   const size_t n = unread_->copy(to, capacity);
   if (n == unread_->size()) {
     unread_.reset();
-    watch();  // more may be in the kernel
+    // An end that was seen already is not told by the kernel again; else more may be there.
+    if (eof_ || broken_ || stopped_) {
+      read_again();
+    } else {
+      watch();
+    }
   } else {
     unread_->erase(0, n);
     read_again();

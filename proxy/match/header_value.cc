@@ -124,7 +124,10 @@ HeaderMatcher parse_header_matcher(const config::Node& node) {
     m.want_present_ = how.as_bool();
   } else if (how.is_present()) {
     m.kind_ = HeaderMatcher::Kind::kString;
-    m.string_ = StringMatcher(deprecated_kind(key), how.as_string_or(""));
+    // An empty prefix would match everything; only the exact text may be empty.
+    const bool may_be_empty = key.starts_with("exact");
+    m.string_ =
+        StringMatcher(deprecated_kind(key), may_be_empty ? how.as_string_or("") : how.as_string());
   }
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
   return m;

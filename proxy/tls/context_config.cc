@@ -225,7 +225,7 @@ ValidationConfig parse_validation(const Node& node) {
   close(node);
   if (out.trusted_ca_pem.empty()) {
     // A name that anybody may write into a certificate proves nothing.
-    if (!out.sans.empty() && ca.source.empty()) {
+    if (!out.sans.empty()) {
       node.error("matching subject alternative names needs trusted_ca");
     }
     if (!out.crl_pem.empty()) node["crl"].error("a revocation list needs trusted_ca");
@@ -265,6 +265,12 @@ void parse_common(const Node& node, ContextConfig& out) {
   close(node);
 }
 
+bool verifies_anything(const ContextConfig& config) {
+  const auto& v = config.validation;
+  return v &&
+         (!v->trusted_ca_pem.empty() || !v->certificate_hashes.empty() || !v->spki_hashes.empty());
+}
+
 }  // namespace
 
 ContextConfig parse_downstream_tls_context(const Node& node) {
@@ -279,7 +285,7 @@ ContextConfig parse_downstream_tls_context(const Node& node) {
   }
   out.require_client_certificate = node["require_client_certificate"].as_bool_or(false);
   out.require_sni = node["require_sni"].as_bool_or(false);
-  if (out.require_client_certificate && common && !out.validation &&
+  if (out.require_client_certificate && common && !verifies_anything(out) &&
       !common.has("validation_context_sds_secret_config") &&
       !common.has("combined_validation_context")) {
     node["require_client_certificate"].warn(
@@ -308,6 +314,11 @@ ContextConfig parse_upstream_tls_context(const Node& node) {
   if (out.sni.size() > 255) node["sni"].expected("a host name of at most 255 bytes");
   out.auto_host_sni = node["auto_host_sni"].as_bool_or(false);
   out.auto_sni_san_validation = node["auto_sni_san_validation"].as_bool_or(false);
+  // Anybody may write a name into a certificate of his own.
+  if (out.auto_sni_san_validation && !verifies_anything(out)) {
+    node["auto_sni_san_validation"].error(
+        "needs trusted_ca in common_tls_context.validation_context");
+  }
   refuse_true(node, "allow_renegotiation", "renegotiation is never accepted");
   // Sessions are not resumed, and the key usage of RSA certificates is always enforced.
   node.ignore({"max_session_keys", "enforce_rsa_key_usage"});

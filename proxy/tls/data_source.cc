@@ -62,7 +62,12 @@ DataText read_data_source(const config::Node& node) {
   if (source.key() == "filename") {
     out.source = value;
     text = read_file(value);
-    if (!text) source.error(str("cannot read ", value, ": ", text.error()));
+    const bool is_pasted = value.find("-----BEGIN") != std::string::npos;
+    if (is_pasted) {
+      source.error("expected the name of a file, got PEM: use inline_string");
+    } else if (!text) {
+      source.error(str("cannot read ", value, ": ", text.error()));
+    }
   } else if (is("environment_variable", "environmentVariable")) {
     out.source = str("$", value);
     if (const char* set = std::getenv(value.c_str())) {
@@ -73,9 +78,12 @@ DataText read_data_source(const config::Node& node) {
   } else {
     out.source = "<inline>";
     text = is("inline_bytes", "inlineBytes") ? decode_base64(value) : Result<std::string>(value);
-    if (!text) source.expected("base64");
+    // Not the value: it may be a key that somebody pasted as it is.
+    if (!text) source.error("expected base64");
   }
   if (text) out.text = std::move(*text);
+  // A file cut short, or a secret that has not arrived: nothing may pass for "not configured".
+  if (text && out.text.empty()) source.error(str(out.source, " is empty"));
   return out;
 }
 

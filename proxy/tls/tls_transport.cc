@@ -45,7 +45,10 @@ void TlsTransport::configure_client(const Options& options) {
   Handshake& h = *handshake_;
   h.sni = options.sni.empty() ? std::string_view(context_->sni()) : options.sni;
   h.expected_name = options.expected_name;
-  if (h.expected_name.empty() && context_->verifies_names_by_sni()) h.expected_name = h.sni;
+  if (h.expected_name.empty() && context_->verifies_names_by_sni()) {
+    // Without a name to look for none may do; "." is in no certificate.
+    h.expected_name = h.sni.empty() ? "." : h.sni;
+  }
   // SNI is for names only (RFC 6066, 3).
   if (!h.sni.empty() && canonical_ip(h.sni).empty()) SSL_set_tlsext_host_name(ssl_, h.sni.c_str());
   if (!options.alpn_wire.empty()) {

@@ -82,15 +82,12 @@ void refuse_the_rest(const Node& node) {
                     "cluster_type",
                     "health_checks",
                     "outlier_detection",
-                    "lb_subset_config",
                     "ring_hash_lb_config",
                     "maglev_lb_config",
                     "load_balancing_policy",
                     "metadata",
                     "filters",
                     "lrs_server",
-                    "transport_socket_matches",
-                    "transport_socket_matcher",
                     "track_timeout_budgets",
                     "track_cluster_stats",
                     "upstream_config",
@@ -104,10 +101,14 @@ void refuse_the_rest(const Node& node) {
                     "queuing_policies",
                     "per_connection_buffer_high_watermark_timeout"},
                    kLater);
+  // Without these a request would go to other hosts than meant, or in clear text.
+  node.unsupported({"lb_subset_config", "transport_socket_matches", "transport_socket_matcher"},
+                   kLater, config::Unknown::kAlwaysError);
   node.unsupported({"hosts"}, "use load_assignment");
-  node.unsupported({"tls_context"}, "use transport_socket");
+  node.unsupported({"tls_context"}, "use transport_socket", config::Unknown::kAlwaysError);
   node.unsupported({"protocol_selection"}, "use typed_extension_protocol_options");
-  node.reject_unknown_keys();
+  // A misspelt transport_socket must not end in clear text.
+  node.reject_unknown_keys(config::Unknown::kAlwaysError);
 }
 
 void set_hashes(const Node& node, ClusterConfig& out) {

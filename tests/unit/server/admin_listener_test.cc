@@ -163,7 +163,10 @@ TEST_F(AdminListenerTest, OtherAnswersOfTheRouterArrive) {
       {"GET /echo HTTP/1.1\r\nhost: a\r\n\r\n", 405, "POST required"},
       {"PUT /ready HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc", 405, "GET required"},
       {"POST /echo HTTP/1.1\r\nhost: a\r\norigin: http://evil\r\n\r\n", 403, "another origin"},
-      {"POST /echo HTTP/1.1\r\nhost: a:1\r\norigin: http://a:1\r\n\r\n", 200, "a:1"},
+      {"POST /echo HTTP/1.1\r\nhost: 127.0.0.1:1\r\norigin: http://127.0.0.1:1\r\n\r\n", 200,
+       "127.0.0.1:1"},
+      // A name that its owner made to point here.
+      {"POST /echo HTTP/1.1\r\nhost: a:1\r\norigin: http://a:1\r\n\r\n", 403, "another origin"},
       {"POST /echo?b=1&c HTTP/1.1\r\nhost: a\r\n\r\n", 200, "b=1;c=;a"},
       {"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", 404, "invalid path"},
       {"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n", 404, "invalid path"},

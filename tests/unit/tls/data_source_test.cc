@@ -56,8 +56,11 @@ TEST(DataSource, NamesWhatIsWrong) {
       {"d: { filename: /nonexistent/a }",
        "f.yaml:1:16: d.filename: cannot read /nonexistent/a: No such file or directory\n"},
       {"d: { filename: /tmp }", "f.yaml:1:16: d.filename: cannot read /tmp: not a regular file\n"},
-      {"d: { inline_bytes: '%%%%' }",
-       "f.yaml:1:20: d.inline_bytes: expected base64, got \"%%%%\"\n"},
+      {"d: { inline_bytes: '%%%%' }", "f.yaml:1:20: d.inline_bytes: expected base64\n"},
+      {"d: { inline_string: '' }",
+       "f.yaml:1:21: d.inline_string: expected a string that is not empty, got \"\"\n"},
+      {"d: { filename: '-----BEGIN PRIVATE KEY-----' }",
+       "f.yaml:1:16: d.filename: expected the name of a file, got PEM: use inline_string\n"},
       {"d: { environment_variable: PILLION_NO_SUCH_VARIABLE }",
        "f.yaml:1:28: d.environment_variable: the environment has no variable "
        "PILLION_NO_SUCH_VARIABLE\n"},
