@@ -101,9 +101,10 @@ void Worker::retire(const std::string& name) {
   for (Slot& slot : listeners_) {
     if (slot.is_old || slot.listener->config().name != name) continue;
     slot.is_old = true;
+    slot.deadline = loop_.now() + context_.drain_time;
     slot.listener->drain_connections();
     slot.listener->close_socket();  // may be its end: on_listener_empty() only marks it
-    loop_.arm(retired_timer_, context_.drain_time);
+    if (!retired_timer_.is_armed()) loop_.arm(retired_timer_, context_.drain_time);
     return;
   }
 }
@@ -117,11 +118,18 @@ void Worker::on_listener_empty(core::Listener& listener) {
 }
 
 void Worker::end_retired() {
-  std::vector<core::Listener*> retired;
+  std::vector<core::Listener*> due;
+  Instant next{};
   for (const Slot& slot : listeners_) {
-    if (slot.is_old) retired.push_back(slot.listener.get());
+    if (!slot.is_old) continue;
+    if (slot.deadline <= loop_.now()) {
+      due.push_back(slot.listener.get());
+    } else if (next == Instant{} || slot.deadline < next) {
+      next = slot.deadline;
+    }
   }
-  for (core::Listener* listener : retired) listener->close_connections();
+  if (next != Instant{}) loop_.arm_at(retired_timer_, next);
+  for (core::Listener* listener : due) listener->close_connections();
 }
 
 // ---- draining ----

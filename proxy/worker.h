@@ -73,6 +73,7 @@ class Worker final : private core::ListenerOwner {
   struct Slot {
     std::unique_ptr<core::Listener> listener;
     bool is_old = false;  // replaced or removed: goes when its last connection ends
+    Instant deadline{};   // of an old one: its connections are closed
   };
 
   // ListenerOwner
