@@ -28,8 +28,8 @@ REQUESTS = [
                                                          "an escape there"),
 ]
 
-# Chance: which of two hosts is tried first.
-RANDOM = ("a retry | log: attempts",)
+# Chance: which of two hosts is tried first; how much of a head had come when it was refused as too long.
+RANDOM = ("a retry | log: attempts", "long fields | log: wire received")
 
 STATS = [
     (r"cluster\.\w+\.external\..*", "the same numbers again, by where the client is: Pillion does not tell"),
