@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/config/errors.h"
 
 namespace pillion {
 
@@ -41,6 +42,11 @@ struct Options {
   std::string service_node;
   std::string service_cluster;
   std::string service_zone;
+
+  [[nodiscard]] config::UnknownFields unknown_fields() const noexcept {
+    return allow_unknown_static_fields ? config::UnknownFields::kWarn
+                                       : config::UnknownFields::kError;
+  }
 
   // As typed, for /server_info.
   std::vector<std::string> arguments;

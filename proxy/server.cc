@@ -271,8 +271,7 @@ int run_server(const Options& options) {
   std::signal(SIGPIPE, SIG_IGN);
   set_core_dumps(options.enable_core_dump);
   Server server(options);
-  config::Errors errors(options.allow_unknown_static_fields ? config::UnknownFields::kWarn
-                                                            : config::UnknownFields::kError);
+  config::Errors errors(options.unknown_fields());
   std::shared_ptr<const Snapshot> snapshot = build_snapshot(options, &server.log_writer(), errors);
   std::fputs(errors.to_string(config::Severity::kWarning).c_str(), stderr);
   if (snapshot == nullptr) {

@@ -19,11 +19,6 @@ auto find_named(const List& list, std::string_view name) {
   return std::ranges::find_if(list, [name](const auto& item) { return item->name == name; });
 }
 
-config::UnknownFields unknown_policy(const Options& options) {
-  return options.allow_unknown_static_fields ? config::UnknownFields::kWarn
-                                             : config::UnknownFields::kError;
-}
-
 void log_lines(log::Level level, std::string_view text) {
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
@@ -47,7 +42,7 @@ void Server::reload(std::string_view cause) {
   if (builder_.joinable()) builder_.join();
   building_ = true;
   builder_ = std::thread([this] {
-    config::Errors errors(unknown_policy(options_));
+    config::Errors errors(options_.unknown_fields());
     std::shared_ptr<const Snapshot> snapshot = build_snapshot(options_, &writer_, errors);
     inbox_.post([this, snapshot = std::move(snapshot), messages = errors.to_string(),
                  warnings = errors.to_string(config::Severity::kWarning)] {

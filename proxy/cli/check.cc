@@ -31,8 +31,7 @@ int run_check(const CheckFlags& flags) {
 
 CheckReport check(const Options& options) {
   using config::Severity;
-  config::Errors errors(options.allow_unknown_static_fields ? config::UnknownFields::kWarn
-                                                            : config::UnknownFields::kError);
+  config::Errors errors(options.unknown_fields());
   const auto snapshot = build_snapshot(options, nullptr, errors);
   CheckReport report;
   report.is_good = snapshot != nullptr && errors.ok();

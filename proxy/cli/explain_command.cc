@@ -34,8 +34,7 @@ int run_explain(const ExplainFlags& flags) {
   request->destination = flags.details.destination;
   request->is_tls = request->is_tls || flags.details.is_tls;
 
-  config::Errors errors(flags.options.allow_unknown_static_fields ? config::UnknownFields::kWarn
-                                                                  : config::UnknownFields::kError);
+  config::Errors errors(flags.options.unknown_fields());
   Options options = flags.options;
   options.config_path = flags.file;
   const auto snapshot = build_snapshot(options, nullptr, errors);

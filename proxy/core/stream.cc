@@ -167,7 +167,6 @@ void Stream::start_attempt() {
 
 void Stream::on_pool_ready(http::H1ClientConnection& connection) {
   connection_reused_ = connection.exchanges() != 0;
-  connection_ = &connection;
   info_.upstream.connection_id = connection.id();
   info_.upstream.identity = connection.transport().identity();
   info_.times.us_ready = worker_.loop.now();
@@ -359,7 +358,6 @@ void Stream::on_response_drained() {
 void Stream::release_upstream() {
   info_.times.us_rx_end = worker_.loop.now();
   upstream_ = nullptr;
-  connection_ = nullptr;
   host_->on_request_end();
 }
 

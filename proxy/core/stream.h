@@ -160,7 +160,6 @@ class Stream final : public io::Deferred,
   route::RouteMatch route_;
   Ref<upstream::Cluster> cluster_;
   Ref<upstream::Host> host_;
-  http::H1ClientConnection* connection_ = nullptr;  // of the current attempt, while it runs
   http::UpstreamStream* upstream_ = nullptr;
   Buffer body_;  // of the request: not sent yet, or kept for another attempt
   StreamInfo info_;
