@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -34,6 +35,11 @@ def have_namespaces():
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode == 0
     subprocess.run(["ip", "netns", "delete", name], capture_output=True)
     return made
+
+
+def heed_control_c():
+    """Who is started in the background by a script inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Demo(unittest.TestCase):
@@ -61,7 +67,7 @@ class Demo(unittest.TestCase):
         """A run in the background, once it has printed `until`."""
         process = subprocess.Popen([QUICKSTART, *arguments], stdout=subprocess.PIPE, text=True,
                                    stderr=subprocess.STDOUT, env=self.environment(),
-                                   start_new_session=True)
+                                   start_new_session=True, preexec_fn=heed_control_c)
         self.addCleanup(process.stdout.close)
         for line in process.stdout:
             if until in line:
@@ -143,7 +149,9 @@ class Ends(Demo):
 
     def test_control_c_in_the_middle_cleans_up(self):
         process = self.begin(until="A replica dies under load")
-        os.killpg(process.pid, signal.SIGINT)
+        while process.poll() is None:  # an impatient user: again, while it cleans up
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.1)
         rest = process.stdout.read()
         self.assertEqual(process.wait(DEADLINE), 130)
         self.assertTrue(rest.endswith("Cleaned up.\n"), rest)

@@ -82,7 +82,8 @@ end_world() {
   local name
   end_processes
   for name in net "${pods[@]}"; do
-    if [[ -e /run/netns/pillion-$name ]]; then ip netns delete "pillion-$name"; fi
+    [[ -e /run/netns/pillion-$name ]] || continue
+    ip netns delete "pillion-$name" 2>/dev/null || rm -f "/run/netns/pillion-$name" # half made
   done
   rm -rf /etc/netns/pillion-customer
   rmdir /etc/netns 2>/dev/null || true

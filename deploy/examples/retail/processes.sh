@@ -12,13 +12,18 @@ is_alive() {
   [[ -e $1 ]] && read -r pid start <"$1" && [[ -n $start && $(start_time "$pid") == "$start" ]]
 }
 
-# spawn FILE OUTPUT ERRORS COMMAND...: in the background, out of reach of the terminal's signals.
+# spawn FILE OUTPUT ERRORS COMMAND...: in the background, out of reach of signals to the story.  It
+# notes itself down before it becomes COMMAND: there is no moment in which nobody knows of it.
 spawn() {
   local file=$1 output=$2 errors=$3
   shift 3
-  setsid "$@" >>"$output" 2>>"$errors" </dev/null &
-  remember "$file" $!
+  rm -f "$file"
+  {
+    remember "$file" $BASHPID
+    exec setsid "$@"
+  } >>"$output" 2>>"$errors" </dev/null &
   disown $!
+  wait_until 5 test -s "$file"
 }
 
 # signal NAME FILE...
@@ -51,6 +56,12 @@ wait_until() {
   done
 }
 
+# end_story PID: that job with whatever it just called; empty if it never began.
+end_story() {
+  [[ -z $1 ]] || kill -TERM -- "-$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || wait_until 5 all_gone "$run/story" || true
+}
+
 # end_processes: asks all of them, waits, insists.
 end_processes() {
   local files=("$run"/*/*.pid)
@@ -79,6 +90,7 @@ begin_files() {
   chmod 755 "$run" "$run/retail"
   printf '%s\n' "$1" >"$run/mode"
   remember "$run/owner" $$
+  remember "$run/story" $BASHPID
   # Copies: the clone may be where other users cannot read, and the story edits its files.
   cp "$pillion" "$run/pillion"
   cp "$retail"/*.py "$run/retail/"
