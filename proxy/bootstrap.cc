@@ -121,7 +121,7 @@ void parse_runtime(BootstrapConfig& out, const Node& node) {
     static_cast<void>(layer["name"].as_string());
     const Node kind = layer.one_of({"static_layer", "admin_layer", "disk_layer", "rtds_layer"});
     layer.unsupported({"disk_layer", "rtds_layer"}, kLater);
-    if (layer.has("static_layer") && kind.entries().size() != 0) {
+    if (layer.has("static_layer") && !kind.entries().empty()) {
       kind.warn("runtime keys are shown in /runtime and have no effect in this version");
     }
     layer.reject_unknown_keys();

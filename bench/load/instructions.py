@@ -11,6 +11,7 @@ import socket
 import subprocess
 
 import bench
+import callgrind
 import machine
 import proxies
 
@@ -64,7 +65,7 @@ def exchange(port, request, count, connect_each):
 
 
 def total_of(world, scenario, count):
-    """All instructions of a process that served so many requests."""
+    """All instructions of a process that served so many requests, and how often each ran that locks a cache line."""
     _, _, mode, request, connect_each, logged = scenario
     port = machine.free_port()
     ports = bench.Ports(port, world.tls_upstream() if mode == "mtls" else world.origin_port)
@@ -73,14 +74,20 @@ def total_of(world, scenario, count):
         config = config.replace("          codec_type: HTTP1\n", "          codec_type: HTTP1\n" + LOGGED)
     path = proxies.write(world.dir, "instructions.yaml", config)
     out = os.path.join(world.dir, "callgrind.out")
-    process = machine.Process(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", world.pillion, "run", "-c", path,
-                               "--concurrency", "1", "-l", "warning"], world.dir)
+    process = machine.Process(["valgrind", "--tool=callgrind", "--dump-instr=yes", f"--callgrind-out-file={out}", world.pillion,
+                               "run", "-c", path, "--concurrency", "1", "-l", "warning"], world.dir)
     world.processes.append(process)
     process.wait_port(port, 120)
     exchange(port, request.encode(), count, connect_each)
     process.stop(120)
-    with open(out) as file:
-        return int(re.search(r"^(?:totals|summary): (\d+)", file.read(), re.M).group(1))
+    return callgrind.count(out, world.pillion)
+
+
+def per_request(few, many):
+    """Of a request: instructions, and those that lock a line.  Spinning while threads start and end is no part of it: its
+    count does not grow with the requests."""
+    grows = lambda address: abs(many[1][address] * FEW / (few[1].get(address, 0) * MANY + 1) - 1) < 0.05
+    return (many[0] - few[0]) / (MANY - FEW), sum(times for address, times in many[1].items() if grows(address)) / MANY
 
 
 def run(world, directory):
@@ -89,13 +96,13 @@ def run(world, directory):
     version = subprocess.run([world.pillion, "--version"], capture_output=True, text=True).stdout.strip().splitlines()[0]
     lines = []
     for scenario in SCENARIOS:
-        few, many = (total_of(world, scenario, count) for count in (FEW, MANY))
-        lines.append((scenario[0], scenario[1], (many - few) / (MANY - FEW)))
-        print(f"{scenario[0]:20} {lines[-1][2]:>10.0f} instructions per request", flush=True)
+        lines.append((*scenario[:2], *per_request(*(total_of(world, scenario, count) for count in (FEW, MANY)))))
+        print("{:20} {:>10.0f} instructions per request, {:.0f} lock a line".format(scenario[0], *lines[-1][2:]), flush=True)
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, "instructions.md"), "w") as file:
         file.write("# Instructions per request\n\nWritten by `bench/run --instructions`: user-space instructions of the whole process as\n"
-                   "callgrind counts them, from two runs whose number of requests differs.  They only go down.\n\n"
-                   f"Of: {version}\n\n| scenario | what | instructions |\n| --- | --- | ---: |\n")
-        for name, what, count in lines:
-            file.write(f"| {name} | {what} | {count:.0f} |\n")
+                   "callgrind counts them, from two runs whose number of requests differs.  They only go down.  The last column is how many\n"
+                   "of them lock a cache line (prefix `lock`, `xchg` with memory).\n\n"
+                   f"Of: {version}\n\n| scenario | what | instructions | of them locking |\n| --- | --- | ---: | ---: |\n")
+        for line in lines:
+            file.write("| {} | {} | {:.0f} | {:.0f} |\n".format(*line))

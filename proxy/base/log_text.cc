@@ -68,7 +68,7 @@ void append_escaped(std::string& out, std::string_view text, Escape escape) {
   }
   while (true) {
     const size_t plain = printable_prefix(text);
-    out.append(text.data(), plain);
+    out.append(text, 0, plain);
     text.remove_prefix(plain);
     if (text.empty()) return;
     size_t take = allowed(text, escape);
@@ -76,7 +76,7 @@ void append_escaped(std::string& out, std::string_view text, Escape escape) {
       append_byte(out, static_cast<unsigned char>(text[0]));
       take = 1;
     } else {
-      out.append(text.data(), take);
+      out.append(text, 0, take);
     }
     text.remove_prefix(take);
   }

@@ -17,7 +17,6 @@
 namespace pillion::cli {
 namespace {
 
-using tls::San;
 using tls::SanType;
 
 constexpr std::string_view kScheme = "spiffe://";
