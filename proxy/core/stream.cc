@@ -1,19 +1,10 @@
 #include "proxy/core/stream.h"
 
-#include <utility>
-
 #include "proxy/base/assert.h"
 #include "proxy/core/request_headers.h"
 
 namespace pillion::core {
 namespace {
-
-// While no attempt can take the body it waits here, then the client is paused.
-constexpr size_t kHeldBodyLimit = 64 * 1024;
-// Responses are read in pieces of this size until the client has shown that it takes them: what a
-// stalled client costs is one piece (issue 3, section 3: 64 KiB).
-constexpr size_t kCautiousRead = 48 * 1024;
-constexpr size_t kTrustAfter = 1024 * 1024;
 
 // More run at a time only in bursts, which malloc may serve: what is kept is never given back.
 thread_local FreeList free_streams{1024, 64};
@@ -186,186 +177,6 @@ void Stream::on_pool_ready(http::H1ClientConnection& connection) {
   if (!ended_ && request_state_ == RequestState::kBody && has_room) downstream_->resume_request();
 }
 
-// Sends what waited for a connection, or was kept for another attempt.
-void Stream::send_held_body() {
-  iovec pieces[8];
-  if (keep_body_) {
-    const int count = body_.iovecs(pieces, 8);
-    for (int i = 0; i < count; ++i) {
-      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len},
-                           false);
-    }
-    worker_.batch.flush();
-    return;
-  }
-  while (!body_.empty()) {
-    const int count = body_.iovecs(pieces, 8);
-    size_t n = 0;
-    for (int i = 0; i < count; ++i) {
-      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len},
-                           false);
-      n += pieces[i].iov_len;
-    }
-    worker_.batch.flush();  // the slabs go away
-    if (upstream_ == nullptr) return;
-    body_.consume(n);
-  }
-}
-
-void Stream::end_held_body() {
-  if (upstream_ == nullptr) return;
-  if (request_trailers_ != nullptr) return upstream_->send_trailers(*request_trailers_);
-  upstream_->send_body({}, true);
-}
-
-void Stream::on_request_body(std::string_view data, bool end) {
-  if (ended_) return;
-  info_.bytes_received += data.size();
-  touch();
-  if (end) {
-    request_state_ = RequestState::kDone;
-    info_.times.ds_rx_end = worker_.loop.now();
-  }
-  pump_request(data, end);
-  if (end && !ended_) end_request();
-}
-
-void Stream::pump_request(std::string_view data, bool end) {
-  if (keep_body_ && body_.size() + data.size() >= kHeldBodyLimit) {
-    // Too long to be repeated: an attempt that has it keeps it.
-    keep_body_ = false;
-    if (upstream_ != nullptr) body_.clear();
-  }
-  if (keep_body_ || upstream_ == nullptr) body_.append(data);
-  if (upstream_ == nullptr) {
-    if (body_.size() >= kHeldBodyLimit && !holds_client_) {
-      holds_client_ = true;
-      downstream_->pause_request();
-    }
-    return;
-  }
-  upstream_->send_body(data, end);
-  if (upstream_ != nullptr && !end && upstream_->is_backed_up()) downstream_->pause_request();
-}
-
-void Stream::on_request_trailers() {
-  if (ended_) return;
-  request_state_ = RequestState::kDone;
-  info_.times.ds_rx_end = worker_.loop.now();
-  if (upstream_ != nullptr) upstream_->send_trailers(*request_trailers_);
-  end_request();
-}
-
-// The timeout of a route runs from the end of the request (envoy.md 2.1, rule 7).
-void Stream::end_request() {
-  info_.times.us_tx_end = worker_.loop.now();
-  phase_timer_.cancel();
-  if (tunnel_ || response_state_ == ResponseState::kDone) return;
-  if (timeouts_.global != Duration{}) worker_.loop.arm(phase_timer_, timeouts_.global);
-}
-
-void Stream::on_request_drained() {
-  if (!ended_ && request_state_ == RequestState::kBody) downstream_->resume_request();
-}
-
-// ---- the response ----
-
-http::ResponseHead& Stream::new_response_head() {
-  info_.times.us_rx_begin = worker_.loop.now();
-  response_ = arena_.create<http::ResponseHead>(arena_);
-  return *response_;
-}
-
-http::Headers& Stream::new_response_trailers() { return *arena_.create<http::Headers>(arena_); }
-
-void Stream::on_informational(http::ResponseHead& head) {
-  if (ended_ || response_state_ != ResponseState::kWaiting) return;
-  // A 100 that nobody waits for: the client did not ask, or had ours already (RFC 9110, 10.1.1).
-  if (head.status == 100 && (continue_sent_ || !request_.expects_continue)) return;
-  keep_body_ = false;  // never tried again after a 1xx was passed on
-  downstream_->send_informational(head);
-}
-
-void Stream::on_response_head(http::ResponseHead& head, bool end) {
-  if (end) release_upstream();
-  if (ended_) return;
-  if (head.status == 101 && !tunnel_) return fail({FailureKind::kUpstreamProtocol});
-  touch();
-  response_state_ = ResponseState::kBody;
-  body_.clear();
-  keep_body_ = false;
-  count_upstream_status(head.status);
-  info_.response = &head;
-  info_.response_code = head.status;  // fields that are added may name it
-  finalize_response(head);
-  info_.response_details = "via_upstream";
-  info_.times.ds_tx_begin = worker_.loop.now();
-  // A large body is read in small pieces until the client proved to take them.
-  if (head.framing != http::Framing::kLength || head.content_length > io::Loop::kScratchBytes) {
-    read_limit_ = kCautiousRead;
-  }
-  const bool switched =
-      tunnel_ &&
-      (head.status == 101 || (request_.method == http::Method::kConnect && head.status / 100 == 2));
-  if (switched) {
-    owner_.begin_tunnel();
-    phase_timer_.cancel();
-  }
-  downstream_->send_head(head, end);
-  if (end) finish_response();
-}
-
-void Stream::on_response_body(std::string_view data, bool end) {
-  if (end) release_upstream();
-  if (ended_) return;
-  touch();
-  pump_response(data, end);
-}
-
-void Stream::pump_response(std::string_view data, bool end) {
-  info_.bytes_sent += data.size();
-  if (read_limit_ != io::Loop::kScratchBytes) {
-    delivered_ += data.size();
-    if (delivered_ >= kTrustAfter) read_limit_ = io::Loop::kScratchBytes;
-  }
-  downstream_->send_body(data, end);
-  if (end) return finish_response();
-  if (ended_) return;
-  // The batch still holds the bytes; only after a flush is it known whether the client took them.
-  worker_.batch.flush();
-  if (!ended_ && upstream_ != nullptr && downstream_->is_backed_up()) {
-    upstream_->pause_response();
-    delivered_ = 0;
-    read_limit_ = kCautiousRead;
-  }
-}
-
-void Stream::on_response_trailers(http::Headers& trailers) {
-  release_upstream();
-  if (ended_) return;
-  info_.response_trailers = &trailers;
-  info_.response_trailer_bytes = trailers.byte_size();
-  downstream_->send_trailers(trailers);
-  finish_response();
-}
-
-void Stream::on_response_drained() {
-  touch();
-  if (!ended_ && upstream_ != nullptr) upstream_->resume_response();
-}
-
-// The attempt is over and its connection back in the pool, or closed.
-void Stream::release_upstream() {
-  info_.times.us_rx_end = worker_.loop.now();
-  upstream_ = nullptr;
-  host_->on_request_end();
-}
-
-void Stream::finish_response() {
-  response_state_ = ResponseState::kDone;
-  if (!ended_) finish();
-}
-
 // ---- the end ----
 
 void Stream::close() {
@@ -393,10 +204,6 @@ void Stream::finish() {
   stats.downstream_rq_time.record(info_.times.end - info_.times.ds_rx_begin);
   if (info_.response_code != 0) count_response(info_.response_code);
   if (!config_.access_logs.empty()) log_access();
-}
-
-void Stream::touch() {
-  if (idle_timeout_ != Duration{}) worker_.loop.arm(idle_timer_, idle_timeout_);
 }
 
 }  // namespace pillion::core

@@ -5,9 +5,10 @@
 // called. Talks to the client through a DownstreamStream and to each attempt through an
 // UpstreamStream; knows no codec and no socket.
 //
-// The life of a request, one function a phase, in the order of stream.cc:
+// The life of a request, one function a phase (stream.cc, and in stream_request.cc and
+// stream_response.cc the two directions behind its head):
 //
-//   on_request_head -> choose_route -> start_attempt -> (pool) -> on_upstream_ready
+//   on_request_head -> choose_route -> start_attempt -> (pool) -> on_pool_ready
 //        -> pump_request ... -> on_response_head -> pump_response ... -> finish
 //   any phase -> fail -> (retry | local reply | reset) -> finish
 //
@@ -105,14 +106,18 @@ class Stream final : public io::Deferred,
   bool choose_route();
   bool check_upgrade(bool end);
   void start_attempt();
+  void finish();
+
+  // The rest of the request, in stream_request.cc.
   void pump_request(std::string_view data, bool end);
   void send_held_body();
   void end_held_body();
   void end_request();
+
+  // The response, in stream_response.cc.
   void pump_response(std::string_view data, bool end);
   void finish_response();
   void release_upstream();
-  void finish();
 
   // Routing, in stream_routing.cc.
   [[nodiscard]] bool upgrade_allowed(std::string_view type) const;
@@ -146,7 +151,9 @@ class Stream final : public io::Deferred,
   void on_phase_timeout();
   void on_idle_timeout();
   void on_duration_timeout();
-  void touch();
+  void touch() {
+    if (idle_timeout_ != Duration{}) worker_.loop.arm(idle_timer_, idle_timeout_);
+  }
   void arm_duration(Duration limit);
 
   WorkerContext& worker_;

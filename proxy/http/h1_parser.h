@@ -6,6 +6,9 @@
 // When the bytes moved in between, or before they go away, rebase_head() moves the views with them.
 // Field names are lower-cased in place.
 //
+// By room: h1_fields.cc (lines of fields, trailers), h1_request_line.cc, h1_request_parser.cc,
+// h1_response_parser.cc; h1_framing.h has what fields say of a body's end.
+//
 //   H1RequestParser parser;             // member of a connection
 //   parser.begin();
 //   switch (parser.parse(data, size, limits, head)) { ... parser.head_bytes() ... }
@@ -15,32 +18,13 @@
 #include <string_view>
 
 #include "proxy/base/failure.h"
+#include "proxy/http/h1_framing.h"
 #include "proxy/http/limits.h"
 #include "proxy/http/message.h"
 
 namespace pillion::http {
 
 enum class ParseStatus : uint8_t { kNeedMore, kDone, kFailed };
-
-// What a head says about framing, collected field by field and judged at its end.
-struct H1Framing {
-  uint64_t content_length = 0;
-  // Connection fields that name other fields: where their values stand in the head.
-  struct Span {
-    uint32_t begin;
-    uint32_t size;
-  };
-  Span nominating[2];
-  uint8_t nominating_count = 0;
-  uint8_t nominated = 0;  // names in them
-  bool has_length : 1 = false;
-  bool has_chunked : 1 = false;
-  bool close : 1 = false;
-  bool keep_alive : 1 = false;
-  bool wants_upgrade : 1 = false;
-  bool has_host : 1 = false;
-  bool hides_client : 1 = false;  // Connection names x-forwarded-*
-};
 
 // The part that requests, responses and trailers share: lines of fields.
 class H1FieldParser {
@@ -119,14 +103,5 @@ class H1TrailerParser : public H1FieldParser {
   void begin() noexcept { begin_lines(); }
   ParseStatus parse(char* data, size_t size, const HeadLimits& limits, Headers& trailers);
 };
-
-// The bytes that the head's views point into moved from [from, from + size) to `to`.
-void rebase_head(RequestHead& head, const char* from, size_t size, const char* to) noexcept;
-void rebase_head(ResponseHead& head, const char* from, size_t size, const char* to) noexcept;
-
-// Splits "a, b" at commas; returns false at the end.  For list-valued fields (RFC 9110, 5.6.1).
-bool next_list_member(std::string_view& list, std::string_view& member) noexcept;
-// A Host or :authority: reg-name, IPv4 or [IPv6], with an optional port; no userinfo.
-bool is_valid_authority(std::string_view text) noexcept;
 
 }  // namespace pillion::http

@@ -113,6 +113,11 @@ class H1ServerConnection final : public io::Deferred,
   void need_work();
   void rest();
 
+  void settle();
+  void on_eof();
+  void lose(Failure failure);
+
+  // The request, in h1_server_request.cc.
   // Works through what came; returns how much of it, less than `size` when the rest must wait.
   size_t process(char* data, size_t size);
   size_t skip_blank_lines(const char* data, size_t size) noexcept;
@@ -120,14 +125,13 @@ class H1ServerConnection final : public io::Deferred,
   size_t read_head(char* data, size_t size);
   size_t read_body(char* data, size_t size);
   size_t read_trailers(char* data, size_t size);
-  void settle();
-  void on_eof();
-  void lose(Failure failure);
+  void end_request();
   void refuse(FailureKind kind);
+
+  // The response and the end, in h1_server_response.cc.
   void add_body(std::string_view data);
   void response_done();
   void finish_exchange();
-  void end_request();
   void linger();
   void go_on_lingering();
   void on_linger_timeout() { close({FailureKind::kNone}); }

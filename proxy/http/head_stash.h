@@ -8,7 +8,7 @@
 #include <memory>
 #include <string_view>
 
-#include "proxy/http/h1_parser.h"
+#include "proxy/http/message.h"
 
 namespace pillion::http {
 

@@ -1,6 +1,15 @@
 #include "proxy/http/message.h"
 
 namespace pillion::http {
+namespace {
+
+void rebase_view(std::string_view& view, const char* from, size_t size, const char* to) noexcept {
+  // A path may be a literal ("/" of an absolute target without one).
+  const auto offset = reinterpret_cast<uintptr_t>(view.data()) - reinterpret_cast<uintptr_t>(from);
+  if (offset < size) view = {to + offset, view.size()};
+}
+
+}  // namespace
 
 std::string_view protocol_name(Protocol protocol) noexcept {
   switch (protocol) {
@@ -39,6 +48,18 @@ Method find_method(std::string_view m) noexcept {
       break;
   }
   return Method::kOther;
+}
+
+void rebase_head(RequestHead& head, const char* from, size_t size, const char* to) noexcept {
+  head.headers.rebase(from, to);
+  for (std::string_view* v : {&head.method_text, &head.path, &head.authority, &head.upgrade})
+    rebase_view(*v, from, size, to);
+}
+
+void rebase_head(ResponseHead& head, const char* from, size_t size, const char* to) noexcept {
+  head.headers.rebase(from, to);
+  rebase_view(head.reason, from, size, to);
+  rebase_view(head.upgrade, from, size, to);
 }
 
 }  // namespace pillion::http

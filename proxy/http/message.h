@@ -68,4 +68,8 @@ struct ResponseHead {
   bool keep_alive = true;  // the upstream connection can be used again
 };
 
+// The bytes that the head's views point into moved from [from, from + size) to `to`.
+void rebase_head(RequestHead& head, const char* from, size_t size, const char* to) noexcept;
+void rebase_head(ResponseHead& head, const char* from, size_t size, const char* to) noexcept;
+
 }  // namespace pillion::http

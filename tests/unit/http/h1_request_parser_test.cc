@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "proxy/http/authority.h"
 #include "tests/support/h1_parse.h"
 
 namespace pillion::http {

@@ -1,0 +1,94 @@
+// A stream's request behind its head: on its way to an attempt, or kept until one can take it.
+#include "proxy/core/stream.h"
+
+namespace pillion::core {
+namespace {
+
+// While no attempt can take the body it waits here, then the client is paused.
+constexpr size_t kHeldBodyLimit = 64 * 1024;
+
+}  // namespace
+
+// Sends what waited for a connection, or was kept for another attempt.
+void Stream::send_held_body() {
+  iovec pieces[8];
+  if (keep_body_) {
+    const int count = body_.iovecs(pieces, 8);
+    for (int i = 0; i < count; ++i) {
+      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len},
+                           false);
+    }
+    worker_.batch.flush();
+    return;
+  }
+  while (!body_.empty()) {
+    const int count = body_.iovecs(pieces, 8);
+    size_t n = 0;
+    for (int i = 0; i < count; ++i) {
+      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len},
+                           false);
+      n += pieces[i].iov_len;
+    }
+    worker_.batch.flush();  // the slabs go away
+    if (upstream_ == nullptr) return;
+    body_.consume(n);
+  }
+}
+
+void Stream::end_held_body() {
+  if (upstream_ == nullptr) return;
+  if (request_trailers_ != nullptr) return upstream_->send_trailers(*request_trailers_);
+  upstream_->send_body({}, true);
+}
+
+void Stream::on_request_body(std::string_view data, bool end) {
+  if (ended_) return;
+  info_.bytes_received += data.size();
+  touch();
+  if (end) {
+    request_state_ = RequestState::kDone;
+    info_.times.ds_rx_end = worker_.loop.now();
+  }
+  pump_request(data, end);
+  if (end && !ended_) end_request();
+}
+
+void Stream::pump_request(std::string_view data, bool end) {
+  if (keep_body_ && body_.size() + data.size() >= kHeldBodyLimit) {
+    // Too long to be repeated: an attempt that has it keeps it.
+    keep_body_ = false;
+    if (upstream_ != nullptr) body_.clear();
+  }
+  if (keep_body_ || upstream_ == nullptr) body_.append(data);
+  if (upstream_ == nullptr) {
+    if (body_.size() >= kHeldBodyLimit && !holds_client_) {
+      holds_client_ = true;
+      downstream_->pause_request();
+    }
+    return;
+  }
+  upstream_->send_body(data, end);
+  if (upstream_ != nullptr && !end && upstream_->is_backed_up()) downstream_->pause_request();
+}
+
+void Stream::on_request_trailers() {
+  if (ended_) return;
+  request_state_ = RequestState::kDone;
+  info_.times.ds_rx_end = worker_.loop.now();
+  if (upstream_ != nullptr) upstream_->send_trailers(*request_trailers_);
+  end_request();
+}
+
+// The timeout of a route runs from the end of the request (envoy.md 2.1, rule 7).
+void Stream::end_request() {
+  info_.times.us_tx_end = worker_.loop.now();
+  phase_timer_.cancel();
+  if (tunnel_ || response_state_ == ResponseState::kDone) return;
+  if (timeouts_.global != Duration{}) worker_.loop.arm(phase_timer_, timeouts_.global);
+}
+
+void Stream::on_request_drained() {
+  if (!ended_ && request_state_ == RequestState::kBody) downstream_->resume_request();
+}
+
+}  // namespace pillion::core
