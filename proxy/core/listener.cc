@@ -25,17 +25,17 @@ struct Listener::InspectionList {
 };
 
 Listener::Listener(WorkerContext& worker, ListenerOwner& owner,
-                   std::shared_ptr<const ListenerConfig> config, int listen_fd)
+                   std::shared_ptr<const ListenerConfig> config, int bound_fd)
     : worker_(worker),
       owner_(owner),
       config_(std::move(config)),
       stats_(worker.registry.block<stats::ListenerStats>(worker.index, config_->stat_name)),
       tls_stats_(worker.registry.block<stats::ListenerTlsStats>(worker.index, config_->stat_name)),
       inspections_(std::make_unique<InspectionList>()) {
-  if (listen_fd >= 0) {
-    acceptor_ = std::make_unique<io::Acceptor>(worker.loop, listen_fd,
-                                               static_cast<io::AcceptObserver&>(*this),
-                                               config_->max_accepts_per_event);
+  if (bound_fd >= 0) {
+    acceptor_ = std::make_unique<io::Acceptor>(
+        worker.loop, bound_fd, static_cast<io::AcceptObserver&>(*this),
+        config_->max_accepts_per_event, config_->options.backlog);
   }
 }
 
