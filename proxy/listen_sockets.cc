@@ -23,7 +23,7 @@ io::Address bound_address(int fd, const io::Address& asked) {
 
 Status<> probe(const io::Address& address, io::ListenOptions options) {
   options.reuse_port = false;
-  Result<int> fd = io::open_listener(address, options);
+  Result<int> fd = io::bind_listener(address, options);
   if (!fd) return Error<std::string>{fd.error()};
   ::close(*fd);
   return Ok{};
@@ -55,7 +55,7 @@ Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, 
       out.sockets.push_back(copy);
       continue;
     }
-    Result<int> fd = io::open_listener(out.address, listener.options);
+    Result<int> fd = io::bind_listener(out.address, listener.options);
     if (!fd) return fail(fd.error());
     out.sockets.push_back(*fd);
     out.address = bound_address(*fd, out.address);

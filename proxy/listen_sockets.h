@@ -1,7 +1,7 @@
 #pragma once
-// The listening sockets of one listener, one for each worker.  Opened by control before a change of
+// The sockets of one listener, one for each worker.  Bound by control before a change of
 // configuration is committed, so that an address in use refuses the change; owned by the workers'
-// acceptors once the change is applied.
+// acceptors once the change is applied, and listening from then on (io/acceptor.h says why).
 
 #include <cstdint>
 #include <vector>

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 #include <random>
 #include <string>
 
 #include "proxy/base/assert.h"
+#include "proxy/base/log.h"
 #include "proxy/base/str.h"
 
 namespace pillion {
@@ -32,7 +34,8 @@ Worker::Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budg
       budget_(budget),
       clusters_(upstream::ClusterContext{loop_, batch_, registry, index, context_.rng}),
       context_{loop_, batch_, registry, clusters_, index, Rng(std::random_device{}()), {}},
-      stats_(registry.block<stats::ServerStats>(index)) {
+      stats_(registry.block<stats::ServerStats>(index)),
+      listener_stats_(registry.block<stats::ListenerManagerStats>(index)) {
   context_.drain_time = drain_time;
 }
 
@@ -63,6 +66,7 @@ void Worker::shut_down() {
   listeners_.clear();
   clusters_.clear();
   stats_ = {};
+  listener_stats_ = {};
   current_.reset();
   loop_.stop();
 }
@@ -73,22 +77,34 @@ void Worker::apply(std::shared_ptr<const WorkerUpdate> update) {
   // Clusters before the listeners whose routes name them, and removed after.
   for (const upstream::ClusterResource& cluster : update->clusters) clusters_.set(cluster);
   context_.own_addresses = &update->own_addresses;
-  for (const std::string& name : update->removed_listeners) retire(name);
   for (const auto& config : update->changed_listeners) {
     for (Slot& slot : listeners_) {
       if (!slot.is_old && slot.listener->config().name == config->name)
         slot.listener->update(config);
     }
   }
-  for (const WorkerUpdate::NewListener& added : update->new_listeners) {
-    core::ListenerOwner& owner = *this;
-    listeners_.push_back(
-        {std::make_unique<core::Listener>(context_, owner, added.config, added.sockets[index_]),
-         false});
-    if (accepting_paused_) listeners_.back().listener->pause_accepting();
-  }
+  // Sockets that take the place of others listen before those close: no client is refused between.
+  for (const WorkerUpdate::NewListener& added : update->new_listeners)
+    add_listener(added.config, added.sockets[index_]);
+  for (const std::string& name : update->removed_listeners) retire(name);
   for (const std::string& name : update->removed_clusters) clusters_.remove(name);
   current_ = std::move(update);
+}
+
+void Worker::add_listener(const std::shared_ptr<const core::ListenerConfig>& config, int socket) {
+  core::ListenerOwner& owner = *this;
+  auto listener = std::make_unique<core::Listener>(context_, owner, config, socket);
+  if (const int error = listener->listen_error(); error != 0) {
+    listener_stats_->listener_create_failure.inc();
+    log::error(log::kConnHandler, "cannot listen; trying again every second",
+               {{"listener", config->name},
+                {"address", config->address},
+                {"reason", std::strerror(error)}});
+  } else {
+    listener_stats_->listener_create_success.inc();
+  }
+  if (accepting_paused_) listener->pause_accepting();
+  listeners_.push_back({std::move(listener), false});
 }
 
 void Worker::set_hosts(const std::string& cluster,
@@ -96,7 +112,8 @@ void Worker::set_hosts(const std::string& cluster,
   clusters_.set_hosts(cluster, hosts);
 }
 
-// The listener takes no further connections; those it has end within the drain time.
+// The listener takes no further connections; those it has end within the drain time.  The one that
+// replaces it has the same name and stands behind it.
 void Worker::retire(const std::string& name) {
   for (Slot& slot : listeners_) {
     if (slot.is_old || slot.listener->config().name != name) continue;

@@ -27,7 +27,7 @@ namespace pillion {
 struct WorkerUpdate {
   struct NewListener {
     std::shared_ptr<const core::ListenerConfig> config;
-    std::vector<int> sockets;  // one for each worker; -1 for a listener that does not bind
+    std::vector<int> sockets;  // bound, one for each worker; -1 for a listener that does not bind
   };
   std::vector<upstream::ClusterResource> clusters;  // new and changed
   std::vector<std::string> removed_clusters;
@@ -83,6 +83,7 @@ class Worker final : private core::ListenerOwner {
   void on_connection_count(int change) override;
 
   void run();
+  void add_listener(const std::shared_ptr<const core::ListenerConfig>& config, int socket);
   void retire(const std::string& name);
   void end_retired();
   void pause_accepting();
@@ -99,6 +100,7 @@ class Worker final : private core::ListenerOwner {
   std::vector<Slot> listeners_;
   std::shared_ptr<const WorkerUpdate> current_;
   stats::BlockRef<stats::ServerStats> stats_;
+  stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
   io::Timer resume_timer_ = io::Timer::of<&Worker::try_resume>(this);
   io::Timer retired_timer_ = io::Timer::of<&Worker::end_retired>(this);
   bool accepting_paused_ = false;

@@ -35,12 +35,16 @@ class ListenerOwner {
 
 class Listener final : public io::Deferred, private io::AcceptObserver, private ConnectionOwner {
  public:
-  // Takes over `listen_fd`; -1 for a listener that does not bind.
+  // Takes over `bound_fd` and listens; -1 for a listener that does not bind.
   Listener(WorkerContext& worker, ListenerOwner& owner,
-           std::shared_ptr<const ListenerConfig> config, int listen_fd);
+           std::shared_ptr<const ListenerConfig> config, int bound_fd);
   ~Listener() override;
 
   [[nodiscard]] const ListenerConfig& config() const noexcept { return *config_; }
+  // Why it does not listen, as errno (it tries again by itself); 0: it does, or need not.
+  [[nodiscard]] int listen_error() const noexcept {
+    return acceptor_ ? acceptor_->listen_error() : 0;
+  }
   void update(std::shared_ptr<const ListenerConfig> config);
   // Stops accepting after taking what the kernel's queue holds.
   void close_socket();
@@ -69,6 +73,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
     stats_->downstream_cx_transport_socket_connect_timeout.inc();
   }
   void log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const;
+  void drain_orphans(Instant deadline);
   void close_draining();
   void count_closed();
 

@@ -16,6 +16,12 @@ namespace pillion::io {
 namespace {
 
 constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
+constexpr Duration kListenRetryDelay = std::chrono::seconds(1);
+
+int listen_on(int fd, int backlog) {
+  // The kernel caps it.
+  return ::listen(fd, backlog > 0 ? backlog : 65535) == 0 ? 0 : errno;
+}
 
 void set_flag(int fd, int level, int name, int value = 1) {
   static_cast<void>(::setsockopt(fd, level, name, &value, sizeof value));
@@ -49,7 +55,7 @@ void remove_stale_unix(const Address& address) {
 
 }  // namespace
 
-Result<int> open_listener(const Address& address, const ListenOptions& options) {
+Result<int> bind_listener(const Address& address, const ListenOptions& options) {
   sockaddr_storage sa{};
   const socklen_t length = address.to_sockaddr(sa);
   if (length == 0) return failed("listen on", address, EINVAL);
@@ -71,17 +77,10 @@ Result<int> open_listener(const Address& address, const ListenOptions& options) 
   } else if (!is_abstract) {
     remove_stale_unix(address);
   }
-  const int backlog = options.backlog > 0 ? options.backlog : 65535;  // the kernel caps it
-  const char* step = nullptr;
   if (::bind(fd, reinterpret_cast<sockaddr*>(&sa), length) != 0) {
-    step = "bind";
-  } else if (::listen(fd, backlog) != 0) {
-    step = "listen on";
-  }
-  if (step != nullptr) {
     const int error = errno;
     ::close(fd);
-    return failed(step, address, error);
+    return failed("bind", address, error);
   }
   if (!address.is_ip() && !is_abstract && options.unix_mode != 0) {
     static_cast<void>(::chmod(std::string(address.path()).c_str(), options.unix_mode));
@@ -89,8 +88,23 @@ Result<int> open_listener(const Address& address, const ListenOptions& options) 
   return fd;
 }
 
-Acceptor::Acceptor(Loop& loop, int listen_fd, AcceptObserver& observer, uint32_t max_per_event)
-    : loop_(loop), observer_(observer), fd_(listen_fd), max_per_event_(max_per_event) {
+Result<int> open_listener(const Address& address, const ListenOptions& options) {
+  Result<int> fd = bind_listener(address, options);
+  if (!fd) return fd;
+  if (const int error = listen_on(*fd, options.backlog); error != 0) {
+    ::close(*fd);
+    return failed("listen on", address, error);
+  }
+  return fd;
+}
+
+Acceptor::Acceptor(Loop& loop, int bound_fd, AcceptObserver& observer, uint32_t max_per_event,
+                   int backlog)
+    : loop_(loop),
+      observer_(observer),
+      fd_(bound_fd),
+      max_per_event_(max_per_event),
+      backlog_(backlog) {
   resume();
 }
 
@@ -116,8 +130,16 @@ void Acceptor::resume() {
 
 void Acceptor::arm() {
   if (fd_ < 0 || is_armed_ || is_paused_ || retry_timer_.is_armed()) return;
+  if (!is_listening_ && !listen()) return;
   is_armed_ = true;
   loop_.poller().add(*this, fd_, EPOLLIN);
+}
+
+bool Acceptor::listen() {
+  listen_error_ = listen_on(fd_, backlog_);
+  is_listening_ = listen_error_ == 0;
+  if (!is_listening_) loop_.arm(retry_timer_, kListenRetryDelay);
+  return is_listening_;
 }
 
 void Acceptor::disarm() noexcept {
@@ -133,7 +155,7 @@ void Acceptor::on_poll(uint32_t) {
 }
 
 bool Acceptor::accept_one() {
-  if (fd_ < 0) return false;
+  if (fd_ < 0 || !is_listening_) return false;
   sockaddr_storage sa;
   socklen_t length = sizeof sa;
   const int fd =

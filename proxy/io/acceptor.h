@@ -1,8 +1,10 @@
 #pragma once
 // Acceptor: takes connections from one listening socket on one loop.
 //
-// The socket itself is opened by open_listener(), on the control thread and before a commit, so
-// that "address in use" is known in time; each worker gets its own (SO_REUSEPORT).
+// The socket itself is bound by bind_listener(), on the control thread and before a commit, so
+// that "address in use" is known in time; each worker gets its own (SO_REUSEPORT).  It listens only
+// once it has an Acceptor: the kernel gives a listening socket its share of the clients at once,
+// and they would wait for as long as the new configuration warms up.
 
 #include <cstdint>
 #include <memory>
@@ -23,7 +25,9 @@ struct ListenOptions {
   Duration user_timeout{};
 };
 
-// A bound, listening, non-blocking descriptor, or a sentence why not.
+// A bound, non-blocking descriptor for an Acceptor, which makes it listen, or a sentence why not.
+Result<int> bind_listener(const Address& address, const ListenOptions& options);
+// One that listens already, for those who must know at once whether it can.
 Result<int> open_listener(const Address& address, const ListenOptions& options);
 
 class AcceptObserver {
@@ -39,9 +43,11 @@ class AcceptObserver {
 
 class Acceptor final : private Pollable {
  public:
-  // Takes over `listen_fd`.  At most `max_per_event` connections are taken per readiness event, so
-  // that a burst of connections does not starve those that run.
-  Acceptor(Loop& loop, int listen_fd, AcceptObserver& observer, uint32_t max_per_event = 64);
+  // Takes over `bound_fd` and listens.  At most `max_per_event` connections are taken per readiness
+  // event, so that a burst of connections does not starve those that run.  `backlog`: as in
+  // ListenOptions.
+  Acceptor(Loop& loop, int bound_fd, AcceptObserver& observer, uint32_t max_per_event = 64,
+           int backlog = 0);
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -53,14 +59,18 @@ class Acceptor final : private Pollable {
   // was queued is lost, unless descriptors run out.
   void drain_and_close();
   [[nodiscard]] int fd() const noexcept { return fd_; }
+  // Why it does not listen, as errno; 0: it does.  bind() lets two processes have an address as
+  // long as neither listens, so that the second listen() may fail.  It is tried again every second.
+  [[nodiscard]] int listen_error() const noexcept { return listen_error_; }
 
  private:
   void on_poll(uint32_t events) override;
   void run_ready() override {}
   // False when the queue is empty or accepting failed.
   bool accept_one();
-  // Asks for readiness, unless paused or waiting to try again.
+  // Listens if it does not yet, and asks for readiness, unless paused or waiting to try again.
   void arm();
+  bool listen();
   void disarm() noexcept;
   void close() noexcept;
 
@@ -68,6 +78,9 @@ class Acceptor final : private Pollable {
   AcceptObserver& observer_;
   int fd_;
   uint32_t max_per_event_;
+  int backlog_;
+  int listen_error_ = 0;
+  bool is_listening_ = false;
   bool is_paused_ = false;
   bool is_armed_ = false;
   Timer retry_timer_ = Timer::of<&Acceptor::arm>(this);

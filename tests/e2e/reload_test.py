@@ -2,6 +2,7 @@
 """A changed configuration: it takes effect, loses nothing, and a bad one changes nothing."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -52,6 +53,44 @@ class Load:
 
     def percentile(self, share):
         return sorted(self.times)[int(len(self.times) * share)]
+
+
+class SilentDns:
+    """The resolver of a proxy that is started with `prefix`: it knows nobody, and says so only after answer()."""
+
+    def __init__(self, test):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        host = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+        self.socket.bind((host, 53))
+        file = tempfile.NamedTemporaryFile("w", prefix="pillion-resolv-")
+        test.addCleanup(file.close)
+        file.write(f"nameserver {host}\noptions attempts:1\n")
+        file.flush()
+        self.prefix = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', file.name]
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        test.addCleanup(self._end)
+
+    def _run(self):
+        while (question := self.socket.recvfrom(4096))[0]:
+            self.asked.set()
+            self.may_answer.wait(sidecar.DEADLINE)
+            # The header's flags become "response, recursion available, NXDOMAIN"; counts and question stay.
+            self.socket.sendto(question[0][:2] + b"\x81\x83" + question[0][4:], question[1])
+
+    def wait_question(self):
+        if not self.asked.wait(sidecar.DEADLINE):
+            raise AssertionError("no DNS question")
+
+    def answer(self):
+        self.may_answer.set()
+
+    def _end(self):
+        self.answer()
+        self.socket.sendto(b"", self.socket.getsockname())
+        self.thread.join()
+        self.socket.close()
 
 
 class Reload(unittest.TestCase):
@@ -199,6 +238,40 @@ class Reload(unittest.TestCase):
     def is_refused(self, port):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) != 0
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root: a resolv.conf of its own in a mount namespace")
+    def test_nobody_waits_at_new_sockets_while_their_configuration_warms_up(self):
+        dns = SilentDns(self)
+        self.start(self.text("old"), prefix=dns.prefix, flags=["--concurrency", "2"])
+        # Another backlog means another socket; the cluster is not warm before its name has an answer.
+        config = self.text("new")
+        config["static_resources"]["listeners"][0]["tcp_backlog_size"] = 100
+        config["static_resources"]["clusters"].append(envoy.cluster("slow", type="STRICT_DNS", load_assignment={
+            "cluster_name": "slow", "endpoints": [{"lb_endpoints": [
+                {"endpoint": {"address": sidecar.address(80, "slow.test")}}]}]}))
+        self.proxy.write(config)
+        self.proxy.wait_log("configuration taken")
+        dns.wait_question()
+        # The kernel spreads connections over all sockets that listen: with 60 it tries each of them.
+        began = time.monotonic()
+        bodies = [self.one_request() for _ in range(60)]
+        self.assertEqual(set(bodies), {b"old"})
+        self.assertNotIn("configuration in force", self.proxy.log_text(), "the test came too late")
+        self.assertLess(time.monotonic() - began, 2)
+        dns.answer()
+        longest = 0
+        while b"new" not in bodies[-60:] or b"old" in bodies[-60:]:
+            began = time.monotonic()
+            bodies.append(self.one_request())
+            longest = max(longest, time.monotonic() - began)
+        self.assertLess(longest, 1)
+        self.assertEqual(self.proxy.stats()["listener_manager.listener_create_success"], 4)
+
+    def one_request(self):
+        client = connect(self, self.port)
+        body = client.exchange(get()).body
+        client.close()
+        return body
 
     def test_an_address_in_use_refuses_the_reload_whole(self):
         self.start(self.text("old"))

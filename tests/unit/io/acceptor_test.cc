@@ -176,6 +176,73 @@ TEST_F(AcceptorTest, SharesAPortBetweenWorkers) {
   EXPECT_EQ(taker_.fds.size() + other.fds.size(), 61U) << "the one that is left takes all";
 }
 
+// --- bind_listener
+// --------------------------------------------------------------------------------
+
+// 0, or errno of a connect that was refused.
+int try_connect(const Address& address) {
+  Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage sa{};
+  const socklen_t n = address.to_sockaddr(sa);
+  return ::connect(fd.get(), reinterpret_cast<sockaddr*>(&sa), n) == 0 ? 0 : errno;
+}
+
+TEST_F(AcceptorTest, GivesNoClientToASocketThatNobodyAcceptsFrom) {
+  make();
+  const auto next = bind_listener(address_, {});
+  ASSERT_TRUE(next) << next.error();
+  connect(40);
+  EXPECT_TRUE(taken(40)) << "all of them came to the one that accepts";
+  Taker other;
+  Acceptor successor(loop_, *next, other);
+  acceptor_->drain_and_close();
+  connect(5);
+  EXPECT_TRUE(run_until(loop_, [&] { return other.fds.size() == 5; }));
+}
+
+TEST_F(AcceptorTest, ListensAsSoonAsNobodyElseDoes) {
+  // Two may bind an address (SO_REUSEADDR) until one of them listens.
+  ListenOptions alone;
+  alone.reuse_port = false;
+  const auto foreign = bind_listener(Address::ipv4(INADDR_LOOPBACK, 0), alone);
+  ASSERT_TRUE(foreign) << foreign.error();
+  Fd others(*foreign);
+  const Address address = testing::local_address_of(others.get());
+  const auto ours = bind_listener(address, {});
+  ASSERT_TRUE(ours) << ours.error();
+  EXPECT_EQ(try_connect(address), ECONNREFUSED);
+  ASSERT_EQ(::listen(others.get(), 5), 0);
+
+  Acceptor acceptor(loop_, *ours, taker_);
+  EXPECT_EQ(acceptor.listen_error(), EADDRINUSE);
+  acceptor.pause();
+  acceptor.resume();
+  loop_.skip(1100ms);
+  EXPECT_EQ(acceptor.listen_error(), EADDRINUSE);
+  others.reset();
+  EXPECT_EQ(try_connect(address), ECONNREFUSED);
+  loop_.skip(1100ms);
+  EXPECT_EQ(acceptor.listen_error(), 0);
+  clients_.push_back(testing::connect_to(address));
+  EXPECT_TRUE(taken(1));
+}
+
+TEST_F(AcceptorTest, MayBeDrainedBeforeItListens) {
+  ListenOptions alone;
+  alone.reuse_port = false;
+  const auto foreign = bind_listener(Address::ipv4(INADDR_LOOPBACK, 0), alone);
+  ASSERT_TRUE(foreign) << foreign.error();
+  Fd others(*foreign);
+  const auto ours = bind_listener(testing::local_address_of(others.get()), {});
+  ASSERT_TRUE(ours) << ours.error();
+  ASSERT_EQ(::listen(others.get(), 5), 0);
+  Acceptor acceptor(loop_, *ours, taker_);
+  acceptor.drain_and_close();
+  EXPECT_EQ(acceptor.fd(), -1);
+  EXPECT_EQ(taker_.errors.size(), 0U);
+  loop_.skip(1100ms);
+}
+
 // --- open_listener
 // --------------------------------------------------------------------------------
 
