@@ -116,14 +116,20 @@ void Acceptor::resume() {
 
 void Acceptor::arm() {
   if (fd_ < 0 || is_armed_ || is_paused_ || retry_timer_.is_armed()) return;
+  const int error = loop_.poller().add(*this, fd_, EPOLLIN);
+  if (error != 0) return try_later(error);
   is_armed_ = true;
-  loop_.poller().add(*this, fd_, EPOLLIN);
 }
 
 void Acceptor::disarm() noexcept {
   if (!is_armed_) return;
   is_armed_ = false;
   loop_.poller().remove(*this, fd_);
+}
+
+void Acceptor::try_later(int error) {
+  loop_.arm(retry_timer_, kRetryDelay);
+  observer_.on_accept_error(error);
 }
 
 void Acceptor::on_poll(uint32_t) {
@@ -161,8 +167,7 @@ bool Acceptor::accept_one() {
       // Level-triggered readiness would spin: stop asking for a moment.
       const int error = errno;
       disarm();
-      loop_.arm(retry_timer_, kRetryDelay);
-      observer_.on_accept_error(error);
+      try_later(error);
       return false;
   }
 }
