@@ -88,6 +88,7 @@ std::unique_ptr<Socket> Socket::connect(Loop& loop, const Address& to, const Add
     set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&from), n) != 0) {
       socket->fail(FailureKind::kConnectLocal, errno);
+      socket->bind_failed_ = true;
       return socket;
     }
   }

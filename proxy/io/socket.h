@@ -66,6 +66,8 @@ class Socket final : public Transport, public Pollable {
   [[nodiscard]] bool has_news() const noexcept override { return loop_.poller().is_pending(*this); }
 
   void want_writable() override;
+  // Did connect() fail because its source cannot be bound?
+  [[nodiscard]] bool bind_failed() const noexcept { return bind_failed_; }
   [[nodiscard]] Address local_address() const noexcept;
   [[nodiscard]] Address peer_address() const noexcept;
 
@@ -103,6 +105,7 @@ class Socket final : public Transport, public Pollable {
   bool broken_ : 1 = false;    // a read failed: the kernel would call the next one end of stream
   // epoll reported an error, which it would do for ever, or it refuses us: it is asked no more.
   bool stopped_ : 1 = false;
+  bool bind_failed_ : 1 = false;
   bool closed_ : 1 = false;
 };
 

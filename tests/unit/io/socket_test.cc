@@ -491,6 +491,7 @@ TEST_F(ConnectTest, TellsOfARefusal) {
   EXPECT_TRUE(log_becomes("closed "));
   EXPECT_EQ(observer_.failure.kind, FailureKind::kConnectFailed);
   EXPECT_EQ(observer_.failure.detail, ECONNREFUSED);
+  EXPECT_FALSE(socket_->bind_failed());
 }
 
 TEST_F(ConnectTest, CanBeGivenUpWhileItHangs) {
@@ -526,6 +527,7 @@ TEST_F(ConnectTest, BindsToASourceAndTellsIfItCannot) {
   EXPECT_TRUE(log_becomes("closed "));
   EXPECT_EQ(observer_.failure.kind, FailureKind::kConnectLocal);
   EXPECT_EQ(observer_.failure.detail, EADDRNOTAVAIL);
+  EXPECT_TRUE(socket_->bind_failed());
 }
 
 TEST_F(ConnectTest, TellsWhenDescriptorsRunOut) {
