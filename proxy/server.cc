@@ -245,7 +245,7 @@ void set_core_dumps(bool allowed) {
 Status<> open_log(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return Error<std::string>{str("--log-path ", path, ": ", std::strerror(errno))};
-  log::set_output(fd);
+  log::set_output(fd, path);
   return Ok{};
 }
 

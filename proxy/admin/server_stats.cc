@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "proxy/admin/memory.h"
+#include "proxy/io/poller.h"
 
 namespace pillion::admin {
 namespace {
@@ -60,6 +61,7 @@ void keep_server_stats(stats::Registry& registry, const ServerView& view, uint32
     stats.total_connections.set(total_connections(registry));
     stats.days_until_first_cert_expiring.set(
         days_until_first_expires(view.certificates(), wall_now()));
+    stats.epoll_refused.add(io::Poller::refusals() - stats.epoll_refused.value());
     const MemoryUse memory = read_memory_use();
     stats.memory_allocated.set(static_cast<int64_t>(memory.allocated));
     stats.memory_heap_size.set(static_cast<int64_t>(memory.heap));

@@ -1,5 +1,5 @@
 #pragma once
-// The server.* gauges that nobody keeps up to date: they are read when somebody scrapes.
+// The server.* metrics that nobody keeps up to date: they are read when somebody scrapes.
 
 #include <cstdint>
 
@@ -9,8 +9,8 @@
 namespace pillion::admin {
 
 // From now on each scrape of `registry` sets live, state, uptime, concurrency, memory_*,
-// total_connections, days_until_first_cert_expiring and version (`version_number`, see
-// counters.inc). Call once; `view` outlives the registry's last scrape.
+// total_connections, epoll_refused, days_until_first_cert_expiring and version (`version_number`,
+// see counters.inc). Call once; `view` outlives the registry's last scrape.
 void keep_server_stats(stats::Registry& registry, const ServerView& view, uint32_t concurrency,
                        uint32_t version_number);
 

@@ -7,6 +7,7 @@
 #define FMT_HEADER_ONLY
 #include "proxy/base/log.h"
 
+#include <fcntl.h>
 #include <spdlog/pattern_formatter.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ using Formatter = std::unique_ptr<spdlog::pattern_formatter>;
 struct Direct {
   std::mutex mutex;  // guards all of it
   int fd = STDERR_FILENO;
+  std::string path;
   std::string pattern{kPattern};
   Formatter formatter;
 };
@@ -295,9 +297,10 @@ void attach(LogWriter& writer) {
   const std::lock_guard lock(before.mutex);
   stream_formatter = make_formatter(before.pattern);
   stream_writer = &writer;
-  stream_owner = writer.open_stream(before.fd, [](std::string_view record, std::string& out) {
+  const auto render_stream = [](std::string_view record, std::string& out) {
     render(*stream_formatter, record, out);
-  });
+  };
+  stream_owner = writer.open_stream(before.fd, render_stream, before.path);
   stream.store(stream_owner.get(), std::memory_order_release);
 }
 
@@ -305,11 +308,20 @@ void detach() {
   if (stream.exchange(nullptr, std::memory_order_acq_rel) == nullptr) return;
   stream_owner.reset();
   stream_writer->flush();
+  Direct& after = direct();
+  const std::lock_guard lock(after.mutex);
+  if (after.path.empty()) return;
+  // The writer may have opened the file anew.
+  if (const Result<int> fd = LogOutput::open_path(after.path)) {
+    ::dup3(*fd, after.fd, O_CLOEXEC);
+    ::close(*fd);
+  }
 }
 
-void set_output(int fd) noexcept {
+void set_output(int fd, std::string path) noexcept {
   const std::lock_guard lock(direct().mutex);
   direct().fd = fd;
+  direct().path = std::move(path);
 }
 
 void set_pattern(std::string_view pattern) {

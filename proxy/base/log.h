@@ -171,8 +171,9 @@ std::vector<std::string_view> component_names();
 void attach(LogWriter& writer);
 // Writes what waits; lines are written at once again.  When other threads that log have ended.
 void detach();
-// Another descriptor than stderr (tests, --log-path).  Before attach().
-void set_output(int fd) noexcept;
+// Another descriptor than stderr (tests, --log-path); stays open.  Before attach().  `path` is
+// where the writer's reopen() finds it; empty: nowhere.
+void set_output(int fd, std::string path = {}) noexcept;
 // --log-format: spdlog's pattern flags.  Before attach().
 void set_pattern(std::string_view pattern);
 

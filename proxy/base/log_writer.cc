@@ -105,9 +105,9 @@ Result<std::shared_ptr<LogFile>> LogWriter::open(const std::string& path,
   return add_file(*fd, path, nullptr, clamp_ms(interval));
 }
 
-std::shared_ptr<LogFile> LogWriter::open_stream(int fd, Render render) {
+std::shared_ptr<LogFile> LogWriter::open_stream(int fd, Render render, std::string path) {
   const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  return copy < 0 ? nullptr : add_file(copy, "", render, 0);
+  return copy < 0 ? nullptr : add_file(copy, std::move(path), render, 0);
 }
 
 std::shared_ptr<LogFile> LogWriter::add_file(int fd, std::string path, Render render,
@@ -115,7 +115,8 @@ std::shared_ptr<LogFile> LogWriter::add_file(int fd, std::string path, Render re
   const std::lock_guard lock(mutex_);
   const uint32_t id = next_file_++;
   std::shared_ptr<LogFile> file(new LogFile(*this, id, interval_ms));
-  if (!path.empty()) by_path_[path] = file;
+  // What is rendered is nobody else's: lines for the same path do not come here.
+  if (!path.empty() && render == nullptr) by_path_[path] = file;
   files_.emplace(id, std::make_unique<Entry>(fd, std::move(path), render, interval_ms));
   return file;
 }

@@ -92,8 +92,9 @@ class LogWriter {
   // `flush_interval`: for this file; the process's own streams never wait more than a second.
   Result<std::shared_ptr<LogFile>> open(const std::string& path,
                                         std::optional<Duration> flush_interval = {});
-  // Records for the descriptor (not closed) pass through `render` and are written at once.
-  std::shared_ptr<LogFile> open_stream(int fd, Render render);
+  // Records for the descriptor (not closed) pass through `render` and are written at once.  `path`
+  // is where reopen() finds it; empty: nowhere.
+  std::shared_ptr<LogFile> open_stream(int fd, Render render, std::string path = {});
 
   // Opens every path anew, after writing what waits for the old files.
   void reopen();

@@ -73,8 +73,7 @@ void add_logging(CLI::App& app, Options& options) {
   app.add_option("--log-format", options.log_format, "spdlog's pattern")
       ->type_name("PATTERN")
       ->group("Log");
-  app.add_option("--log-path", options.log_path,
-                 "a file instead of stderr; SIGUSR1 does not open it anew")
+  app.add_option("--log-path", options.log_path, "a file instead of stderr; SIGUSR1 opens it anew")
       ->type_name("FILE")
       ->group("Log");
   add_time<milliseconds>(app, "--file-flush-interval-msec", options.file_flush_interval,

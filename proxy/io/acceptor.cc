@@ -131,8 +131,9 @@ void Acceptor::resume() {
 void Acceptor::arm() {
   if (fd_ < 0 || is_armed_ || is_paused_ || retry_timer_.is_armed()) return;
   if (!is_listening_ && !listen()) return;
+  const int error = loop_.poller().add(*this, fd_, EPOLLIN);
+  if (error != 0) return try_later(error);
   is_armed_ = true;
-  loop_.poller().add(*this, fd_, EPOLLIN);
 }
 
 bool Acceptor::listen() {
@@ -146,6 +147,11 @@ void Acceptor::disarm() noexcept {
   if (!is_armed_) return;
   is_armed_ = false;
   loop_.poller().remove(*this, fd_);
+}
+
+void Acceptor::try_later(int error) {
+  loop_.arm(retry_timer_, kRetryDelay);
+  observer_.on_accept_error(error);
 }
 
 void Acceptor::on_poll(uint32_t) {
@@ -183,8 +189,7 @@ bool Acceptor::accept_one() {
       // Level-triggered readiness would spin: stop asking for a moment.
       const int error = errno;
       disarm();
-      loop_.arm(retry_timer_, kRetryDelay);
-      observer_.on_accept_error(error);
+      try_later(error);
       return false;
   }
 }

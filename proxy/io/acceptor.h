@@ -34,7 +34,8 @@ class AcceptObserver {
  public:
   // Takes over `fd`, which is non-blocking.  May pause or drain the acceptor, not destroy it.
   virtual void on_accepted(int fd, const Address& peer) = 0;
-  // Accepting failed (out of descriptors ...); the acceptor tries again in 100 ms.
+  // Accepting failed (out of descriptors ...), or epoll refuses the listening socket; the acceptor
+  // tries again in 100 ms.  The latter may be told within its constructor and resume().
   virtual void on_accept_error(int error) = 0;
 
  protected:
@@ -72,6 +73,7 @@ class Acceptor final : private Pollable {
   void arm();
   bool listen();
   void disarm() noexcept;
+  void try_later(int error);
   void close() noexcept;
 
   Loop& loop_;

@@ -2,9 +2,19 @@
 
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
 #include "proxy/base/assert.h"
+#include "proxy/base/log.h"
 
 namespace pillion::io {
+namespace {
+
+std::atomic<uint64_t> refused{0};
+
+}  // namespace
 
 Poller::Poller() : fd_(::epoll_create1(EPOLL_CLOEXEC)) { ASSERT(fd_ >= 0); }
 
@@ -13,20 +23,23 @@ Poller::~Poller() {
   ::close(fd_);
 }
 
-void Poller::add(Pollable& pollable, int fd, uint32_t events) {
+int Poller::add(Pollable& pollable, int fd, uint32_t events) noexcept {
   epoll_event event{};
   event.events = events;
   event.data.ptr = &pollable;
-  // Fails only when the kernel has no memory, or the user no watches, left.
-  ASSERT(::epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) == 0);
+  if (::epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) != 0) [[unlikely]]
+    return note_refusal(errno);
   ++watched_;
+  return 0;
 }
 
-void Poller::change(Pollable& pollable, int fd, uint32_t events) {
+int Poller::change(Pollable& pollable, int fd, uint32_t events) noexcept {
   epoll_event event{};
   event.events = events;
   event.data.ptr = &pollable;
-  ASSERT(::epoll_ctl(fd_, EPOLL_CTL_MOD, fd, &event) == 0);
+  if (::epoll_ctl(fd_, EPOLL_CTL_MOD, fd, &event) != 0) [[unlikely]]
+    return note_refusal(errno);
+  return 0;
 }
 
 void Poller::remove(Pollable& pollable, int fd) noexcept {
@@ -43,6 +56,20 @@ void Poller::add_foreign(int fd) {
   event.events = EPOLLIN;
   event.data.ptr = this;
   ASSERT(::epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+uint64_t Poller::refusals() noexcept { return refused.load(std::memory_order_relaxed); }
+
+int Poller::note_refusal(int error) noexcept {
+  refused.fetch_add(1, std::memory_order_relaxed);
+  static log::Limit limit{std::chrono::seconds(10)};
+  char text[64];
+  log::warning(limit, log::kIo,
+               error == ENOSPC
+                   ? "epoll refuses a descriptor (is fs.epoll.max_user_watches reached?)"
+                   : "epoll refuses a descriptor",
+               {{"reason", ::strerror_r(error, text, sizeof text)}});
+  return error;
 }
 
 bool Poller::poll(int timeout_ms) {

@@ -34,9 +34,11 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Calls match: add change* remove.
-  void add(Pollable& pollable, int fd, uint32_t events);
-  void change(Pollable& pollable, int fd, uint32_t events);
+  // Calls match: add change* remove.  Both return 0 or an errno, and then nothing has changed: the
+  // kernel has no memory, or the user no watches (fs.epoll.max_user_watches), left.  The node's
+  // other processes share both, so it is no reason to end: what the descriptor is for fails.
+  [[nodiscard]] int add(Pollable& pollable, int fd, uint32_t events) noexcept;
+  [[nodiscard]] int change(Pollable& pollable, int fd, uint32_t events) noexcept;
   void remove(Pollable& pollable, int fd) noexcept;
   // Does the current batch have an event of it that was not delivered yet?
   [[nodiscard]] bool is_pending(const Pollable& pollable) const noexcept {
@@ -45,8 +47,14 @@ class Poller {
     }
     return false;
   }
-  // The one descriptor whose readiness poll() returns instead of delivering it.
+  // The one descriptor whose readiness poll() returns instead of delivering it.  Asserts: a loop
+  // cannot begin without.
   void add_foreign(int fd);
+
+  // Any thread: descriptors that a poller of this process was refused.
+  static uint64_t refusals() noexcept;
+  // Counts and logs one more, and returns `error`.
+  static int note_refusal(int error) noexcept;
 
   // Waits for at most `timeout_ms` (-1: without end) and delivers one batch of events.  True when
   // the foreign descriptor is ready.

@@ -86,7 +86,12 @@ void Resolver::Channel::on_socket(int fd, bool readable, bool writable) {
     poll = new Poll{{}, &resolver, fd};
     const int rc =
         uv_poll_init(static_cast<uv_loop_t*>(resolver.loop_.native()), &poll->handle, fd);
-    ASSERT(rc == 0);
+    if (rc != 0) {  // epoll refuses it: the query is sent again, and ends by its time limit
+      Poller::note_refusal(-rc);
+      delete poll;
+      polls.erase(fd);
+      return;
+    }
   }
   const int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
   uv_poll_start(&poll->handle, events, [](uv_poll_t* handle, int status, int got) {

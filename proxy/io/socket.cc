@@ -88,6 +88,7 @@ std::unique_ptr<Socket> Socket::connect(Loop& loop, const Address& to, const Add
     set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&from), n) != 0) {
       socket->fail(FailureKind::kConnectLocal, errno);
+      socket->bind_failed_ = true;
       return socket;
     }
   }
@@ -292,7 +293,21 @@ void Socket::set_interest(uint8_t want) {
   if ((want & kReadable) != 0) events |= EPOLLIN;
   if ((want & kWritable) != 0) events |= EPOLLOUT;
   if ((want & kFin) != 0) events |= EPOLLRDHUP;
-  before == 0 ? loop_.poller().add(*this, fd_, events) : loop_.poller().change(*this, fd_, events);
+  Poller& poller = loop_.poller();
+  const int error =
+      before == 0 ? poller.add(*this, fd_, events) : poller.change(*this, fd_, events);
+  if (error != 0) [[unlikely]]
+    on_refused(before != 0, error);
+}
+
+// Nothing would ever be heard of it again, so it ends as if the peer had reset it.  From the ready
+// queue, because this may run inside a call of the owner's.
+void Socket::on_refused(bool was_in, int error) noexcept {
+  if (was_in) loop_.poller().remove(*this, fd_);
+  armed_ = 0;
+  stopped_ = broken_ = announce_ = true;
+  fail(connecting_ ? FailureKind::kConnectLocal : FailureKind::kDownstreamReset, error);
+  run_again();
 }
 
 void Socket::on_poll(uint32_t events) {

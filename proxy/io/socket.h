@@ -66,6 +66,8 @@ class Socket final : public Transport, public Pollable {
   [[nodiscard]] bool has_news() const noexcept override { return loop_.poller().is_pending(*this); }
 
   void want_writable() override;
+  // Did connect() fail because its source cannot be bound?
+  [[nodiscard]] bool bind_failed() const noexcept { return bind_failed_; }
   [[nodiscard]] Address local_address() const noexcept;
   [[nodiscard]] Address peer_address() const noexcept;
 
@@ -78,6 +80,7 @@ class Socket final : public Transport, public Pollable {
   void on_poll(uint32_t events) override;
   void update_interest();
   void set_interest(uint8_t want);
+  void on_refused(bool was_in, int error) noexcept;
   void on_error();
   void finish_connect();
   void run_again() noexcept;
@@ -100,8 +103,9 @@ class Socket final : public Transport, public Pollable {
   bool eof_ : 1 = false;       // fin_seen_, and all before it was read
   bool again_ : 1 = false;     // a read_again() waits for resume()
   bool broken_ : 1 = false;    // a read failed: the kernel would call the next one end of stream
-  bool stopped_ : 1 =
-      false;  // epoll reported an error, which it would do for ever: it is asked no more
+  // epoll reported an error, which it would do for ever, or it refuses us: it is asked no more.
+  bool stopped_ : 1 = false;
+  bool bind_failed_ : 1 = false;
   bool closed_ : 1 = false;
 };
 

@@ -72,15 +72,16 @@ void Pool::open_for_waiters() {
 // --- Opening ------------------------------------------------------------------------------------
 
 std::unique_ptr<io::Transport> Pool::make_transport() {
-  std::unique_ptr<io::Transport> transport =
+  std::unique_ptr<io::Socket> socket =
       io::Socket::connect(loop_, host_.address, options().source, options().socket);
+  if (socket->bind_failed()) traffic().bind_errors.inc();
   const std::shared_ptr<const tls::Context>& context = options().tls;
-  if (context == nullptr) return transport;
+  if (context == nullptr) return socket;
   tls::TlsTransport::Options tls;
   // The transport falls back to the context's name.
   if (context->uses_host_name_as_sni()) tls.sni = host_.hostname;
   tls.cluster_stats = stats_.tls.get();
-  return std::make_unique<tls::TlsTransport>(loop_, std::move(transport), context, tls);
+  return std::make_unique<tls::TlsTransport>(loop_, std::move(socket), context, tls);
 }
 
 bool Pool::open_connection() {

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -23,19 +24,31 @@ class LogFiles(unittest.TestCase):
         with open(path, encoding="utf-8") as file:
             return file.read()
 
-    def test_the_operational_log_goes_to_the_file_of_log_path(self):
-        log = os.path.join(self.dir, "pillion.log")
+    def start_with_log_path(self, log):
         process = subprocess.Popen(
             [sidecar.PILLION, "run", "--log-path", log, "--config-yaml",
              f"{{ outbound: {{ listen: 127.0.0.1:{sidecar.free_port()}, capture: off }}, "
              f"admin: {{ listen: 127.0.0.1:{sidecar.free_port()} }} }}"], stderr=subprocess.PIPE, text=True)
-        try:
-            sidecar.until("ready", lambda: "ready: workers=" in self.read(log))
-            process.terminate()
-            self.assertEqual(process.communicate(timeout=30)[1], "")
-        finally:
-            process.kill()
-            process.wait()
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        sidecar.until("ready", lambda: "ready: workers=" in self.read(log))
+        return process
+
+    def test_the_operational_log_goes_to_the_file_of_log_path(self):
+        process = self.start_with_log_path(os.path.join(self.dir, "pillion.log"))
+        process.terminate()
+        self.assertEqual(process.communicate(timeout=30)[1], "")
+
+    def test_sigusr1_reopens_the_operational_log(self):
+        log = os.path.join(self.dir, "pillion.log")
+        process = self.start_with_log_path(log)
+        os.rename(log, log + ".1")
+        process.send_signal(signal.SIGUSR1)
+        sidecar.until("the file is there again", lambda: os.path.exists(log))
+        process.terminate()
+        self.assertEqual(process.communicate(timeout=30)[1], "")
+        self.assertIn("draining", self.read(log))
+        self.assertNotIn("draining", self.read(log + ".1"))
 
     def test_a_log_path_that_cannot_be_opened_ends_the_start(self):
         result = subprocess.run(

@@ -106,6 +106,23 @@ class Pools(unittest.TestCase):
         self.assertEqual(self.sidecar.stats()["cluster.app.upstream_cx_idle_timeout"], 1)
         self.assertEqual(client.exchange(get()).json()["connection"], 2)
 
+    def test_connections_come_from_the_configured_source(self):
+        source = {"upstream_bind_config": {"source_address": {"address": "127.0.0.2", "port_value": 0}}}
+        seen = []
+
+        def looks(peer):
+            seen.append(peer.socket.getpeername()[0])
+            echo(peer)
+        self.assertEqual(self.proxy(looks, cluster=source).exchange(get()).status, 200)
+        self.assertEqual(seen, ["127.0.0.2"])
+
+    def test_a_source_that_is_nobodys_is_counted_and_named(self):
+        source = {"upstream_bind_config": {"source_address": {"address": "192.0.2.1", "port_value": 0}}}
+        self.assertEqual(self.proxy(cluster=source).exchange(get()).status, 503)
+        stats = self.sidecar.stats()
+        self.assertEqual((stats["cluster.app.bind_errors"], stats["cluster.app.upstream_cx_connect_fail"]), (1, 1))
+        self.sidecar.wait_log("Cannot assign requested address")
+
     def test_an_early_response_reaches_a_client_that_still_uploads(self):
         def refuses(peer):
             peer.read_head()

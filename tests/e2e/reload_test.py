@@ -280,6 +280,8 @@ class Reload(unittest.TestCase):
         config["static_resources"]["listeners"].append(envoy.http("more", taken))
         self.proxy.write(config)
         self.proxy.wait_log("in use")
+        self.proxy.wait_stat("server.config_reload_failure", 1)
+        self.assertEqual(self.proxy.stats()["listener_manager.total_listeners_active"], 1)
         self.assertEqual(connect(self, self.port).exchange(get()).body, b"old")
 
     def test_a_cluster_that_moves_takes_its_requests_along(self):

@@ -2,9 +2,11 @@
 // Real sockets for tests: connected pairs, plain blocking-free helpers on raw descriptors, and an
 // observer that records what a Transport tells it.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -102,6 +104,13 @@ inline std::string receive(int fd, size_t most = 65536) {
   if (n < 0) return errno == ECONNRESET ? "RST" : "errno " + std::to_string(errno);
   text.resize(static_cast<size_t>(n));
   return text;
+}
+
+// Puts a regular file in the place of `fd`, which epoll refuses with EPERM: as good as a kernel
+// without memory or watches left.
+inline void make_unwatchable(int fd) {
+  Fd file(::memfd_create("unwatchable", MFD_CLOEXEC));
+  EXPECT_EQ(::dup3(file.get(), fd, O_CLOEXEC), fd) << errno;
 }
 
 // Is there anything to read (bytes, FIN or RST) right now?

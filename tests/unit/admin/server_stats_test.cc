@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <string>
 
+#include "proxy/base/str.h"
+#include "proxy/io/poller.h"
 #include "proxy/stats/exposition.h"
 #include "tests/unit/admin/fake_server.h"
 
@@ -21,6 +24,8 @@ TEST(ServerStats, AreReadWhenSomebodyScrapes) {
   inbound->downstream_cx_active.add(3);
   outbound->downstream_cx_active.add(4);
   server.server_state = ServerState::kDraining;
+  const std::string refused = str("server.epoll_refused: ", io::Poller::refusals() + 1, "\n");
+  io::Poller::note_refusal(ENOSPC);
 
   std::string text;
   const auto source = stats::make_stats_text(registry, {}, stats::StatsFormat::kText);
@@ -32,6 +37,7 @@ TEST(ServerStats, AreReadWhenSomebodyScrapes) {
         "server.days_until_first_cert_expiring: 4294967295\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line;
   }
+  EXPECT_NE(text.find(refused), std::string::npos) << text;
   EXPECT_EQ(text.find("server.memory_physical_size: 0\n"), std::string::npos);
 }
 

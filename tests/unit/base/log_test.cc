@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "proxy/base/log_writer.h"
@@ -13,6 +17,7 @@ namespace pillion::log {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
@@ -35,6 +40,10 @@ class LogTest : public ::testing::Test {
     char text[65536];
     const ssize_t n = ::read(pipe_[0], text, sizeof text);
     return {text, n < 0 ? 0 : static_cast<size_t>(n)};
+  }
+  static std::string content(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
   }
   int pipe_[2];
 };
@@ -139,6 +148,31 @@ TEST_F(LogTest, GoesThroughTheWriterThreadAtOnce) {
   detach();
   info(kMain, "directly");
   EXPECT_THAT(written(), EndsWith("[info][main] directly\n"));
+}
+
+TEST_F(LogTest, GoesOnInTheNewFileAfterARotation) {
+  std::string folder = (std::filesystem::temp_directory_path() / "pillion-log-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/log";
+  set_output(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), path);
+  LogWriter writer;
+  writer.start();
+  attach(writer);
+  info(kMain, "before");
+  ASSERT_TRUE(writer.flush());
+  ASSERT_EQ(std::rename(path.c_str(), (path + ".1").c_str()), 0);
+  writer.reopen();
+  ASSERT_TRUE(writer.flush());
+  info(kMain, "after");
+  // An access log of the same path is a file of its own: its lines are no records.
+  (*writer.open(path))->append("a line\n");
+  detach();
+  writer.stop();
+  info(kMain, "directly");
+  EXPECT_THAT(content(path + ".1"), EndsWith("before\n"));
+  EXPECT_THAT(content(path), AllOf(HasSubstr("[main] after\n"), HasSubstr("a line\n"),
+                                   EndsWith("[main] directly\n")));
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(LogTest, DetachWritesWhatWaits) {

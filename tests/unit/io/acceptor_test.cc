@@ -1,5 +1,6 @@
 #include "proxy/io/acceptor.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -107,6 +108,20 @@ TEST_F(AcceptorTest, TriesAgainWhenDescriptorsRanOut) {
   EXPECT_EQ(errors, 1U);
   EXPECT_EQ(taker_.errors.at(0), EMFILE);
   EXPECT_TRUE(taken(3)) << "by itself";
+}
+
+TEST_F(AcceptorTest, TriesAgainWhenEpollRefusesItsSocket) {
+  const Fd listener(::fcntl(listen_fd_, F_DUPFD_CLOEXEC, 0));
+  testing::make_unwatchable(listen_fd_);
+  make();
+  EXPECT_EQ(taker_.errors, std::vector{EPERM});
+  connect(2);
+  run_for(loop_, 50ms);
+  EXPECT_EQ(taker_.errors.size(), 1U) << "no spinning";
+  acceptor_->resume();
+  EXPECT_EQ(taker_.errors.size(), 1U) << "whoever resumes it waits for the retry too";
+  ASSERT_EQ(::dup3(listener.get(), listen_fd_, O_CLOEXEC), listen_fd_);
+  EXPECT_TRUE(taken(2)) << "by itself";
 }
 
 TEST_F(AcceptorTest, StaysPausedWhenTheRetryComes) {

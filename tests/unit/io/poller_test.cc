@@ -11,13 +11,14 @@
 
 #include "proxy/io/loop.h"
 #include "tests/support/run_until.h"
+#include "tests/support/sockets.h"
 
 namespace pillion::io {
 namespace {
 
 // A descriptor that is readable for ever.
 struct Ready final : Pollable {
-  explicit Ready(Poller& p) : poller(p) { poller.add(*this, fd, EPOLLIN); }
+  explicit Ready(Poller& p) : poller(p) { EXPECT_EQ(poller.add(*this, fd, EPOLLIN), 0); }
   ~Ready() { close(); }
   void close() {
     if (fd < 0) return;
@@ -52,12 +53,25 @@ TEST(Poller, DropsEventsOfThisBatchForWhatWasRemoved) {
 TEST(Poller, ChangesWhatIsAskedFor) {
   Poller poller;
   Ready ready(poller);
-  poller.change(ready, ready.fd, 0);
+  EXPECT_EQ(poller.change(ready, ready.fd, 0), 0);
   poller.poll(0);
   EXPECT_EQ(ready.events_seen, 0);
-  poller.change(ready, ready.fd, EPOLLIN);
+  EXPECT_EQ(poller.change(ready, ready.fd, EPOLLIN), 0);
   poller.poll(0);
   EXPECT_EQ(ready.events_seen, 1);
+}
+
+TEST(Poller, SaysWhyADescriptorWasRefusedAndForgetsIt) {
+  // What the kernel lacks on a busy node (ENOSPC, ENOMEM) arrives the same way as these two.
+  Poller poller;  // asserts in the end that it watches nothing
+  Ready ready(poller);
+  const uint64_t before = Poller::refusals();
+  EXPECT_EQ(poller.add(ready, -1, EPOLLIN), EBADF);
+  const testing::Fd unwatched(::eventfd(0, EFD_CLOEXEC));
+  EXPECT_EQ(poller.change(ready, unwatched.get(), EPOLLIN), ENOENT);
+  EXPECT_EQ(Poller::refusals(), before + 2);
+  poller.poll(0);
+  EXPECT_EQ(ready.events_seen, 1) << "the one that is in stays";
 }
 
 TEST(Poller, TellsOfTheForeignDescriptorByItsResult) {

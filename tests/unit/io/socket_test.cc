@@ -416,6 +416,48 @@ TEST_F(SocketTest, ClosesInOrderOrWithAReset) {
   EXPECT_EQ(receive(pair_.peer.get()), "");
 }
 
+// --- Refused by epoll
+// -----------------------------------------------------------------------------
+
+TEST_F(SocketTest, EndsLikeAfterAResetWhenEpollRefusesIt) {
+  // The loop's end asserts that nothing is left in it.
+  adopt();
+  testing::make_unwatchable(socket_->raw_fd());
+  socket_->watch();
+  EXPECT_EQ(observer_.log, "") << "no callback inside a call";
+  EXPECT_TRUE(log_becomes("closed "));
+  EXPECT_EQ(observer_.failure.kind, FailureKind::kDownstreamReset);
+  EXPECT_EQ(observer_.failure.detail, EPERM);
+  run_for(loop_, 20ms);
+  EXPECT_EQ(observer_.log, "closed ") << "once";
+}
+
+TEST_F(SocketTest, EndsWhenEpollRefusesItTenMillisecondsAfterItWasDrained) {
+  adopt();
+  testing::make_unwatchable(socket_->raw_fd());
+  EXPECT_TRUE(log_becomes("closed "));
+}
+
+TEST_F(SocketTest, EndsWhilePausedWhenEpollRefusesAChange) {
+  adopt_and_register();
+  testing::make_unwatchable(socket_->raw_fd());
+  socket_->pause(PauseReason::kBusy);
+  socket_->want_writable();
+  EXPECT_TRUE(log_becomes("closed "));
+  EXPECT_EQ(socket_->failure().kind, FailureKind::kDownstreamReset);
+}
+
+TEST_F(SocketTest, MayBeClosedBetweenARefusalAndItsNews) {
+  adopt();
+  testing::make_unwatchable(socket_->raw_fd());
+  socket_->watch();
+  observer_.read_once();
+  EXPECT_EQ(observer_.log, "error ");
+  socket_->close();
+  run_for(loop_, 20ms);
+  EXPECT_EQ(observer_.log, "error ");
+}
+
 // --- Connecting
 // -----------------------------------------------------------------------------------
 
@@ -449,6 +491,7 @@ TEST_F(ConnectTest, TellsOfARefusal) {
   EXPECT_TRUE(log_becomes("closed "));
   EXPECT_EQ(observer_.failure.kind, FailureKind::kConnectFailed);
   EXPECT_EQ(observer_.failure.detail, ECONNREFUSED);
+  EXPECT_FALSE(socket_->bind_failed());
 }
 
 TEST_F(ConnectTest, CanBeGivenUpWhileItHangs) {
@@ -484,6 +527,7 @@ TEST_F(ConnectTest, BindsToASourceAndTellsIfItCannot) {
   EXPECT_TRUE(log_becomes("closed "));
   EXPECT_EQ(observer_.failure.kind, FailureKind::kConnectLocal);
   EXPECT_EQ(observer_.failure.detail, EADDRNOTAVAIL);
+  EXPECT_TRUE(socket_->bind_failed());
 }
 
 TEST_F(ConnectTest, TellsWhenDescriptorsRunOut) {
@@ -504,6 +548,18 @@ TEST_F(ConnectTest, TellsWhenDescriptorsRunOut) {
   EXPECT_TRUE(log_becomes("closed "));
   EXPECT_EQ(observer_.failure.kind, FailureKind::kConnectLocal);
   EXPECT_EQ(observer_.failure.detail, EMFILE);
+}
+
+TEST_F(ConnectTest, TellsWhenEpollRefusesIt) {
+  Fd listener = testing::loopback_listener();
+  socket_ = Socket::connect(loop_, testing::local_address_of(listener.get()), {}, {});
+  observer_.transport = socket_.get();
+  testing::make_unwatchable(socket_->raw_fd());
+  socket_->start(observer_);
+  EXPECT_EQ(observer_.log, "") << "no callback inside start()";
+  EXPECT_TRUE(log_becomes("closed "));
+  EXPECT_EQ(observer_.failure.kind, FailureKind::kConnectLocal);
+  EXPECT_EQ(observer_.failure.detail, EPERM);
 }
 
 TEST_F(ConnectTest, RefusesAnAddressThatIsNone) {
