@@ -162,9 +162,13 @@ core::Listener* Worker::find_listener(const io::Address& destination) {
   core::Listener* any = nullptr;
   for (const Slot& slot : listeners_) {
     if (slot.is_old) continue;
-    const io::Address& address = slot.listener->config().address;
-    if (address == destination) return slot.listener.get();
-    if (address.is_any() && address.port() == destination.port()) any = slot.listener.get();
+    const core::ListenerConfig& config = slot.listener->config();
+    const auto is_at = [&](const io::Address& address) {
+      if (address.is_any() && address.port() == destination.port()) any = slot.listener.get();
+      return address == destination;
+    };
+    if (is_at(config.address) || std::ranges::any_of(config.additional_addresses, is_at))
+      return slot.listener.get();
   }
   return any;
 }

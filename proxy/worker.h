@@ -27,7 +27,7 @@ namespace pillion {
 struct WorkerUpdate {
   struct NewListener {
     std::shared_ptr<const core::ListenerConfig> config;
-    std::vector<int> sockets;  // one for each worker; -1 for a listener that does not bind
+    std::vector<std::vector<int>> sockets;  // [worker], one for each address
   };
   std::vector<upstream::ClusterResource> clusters;  // new and changed
   std::vector<std::string> removed_clusters;
