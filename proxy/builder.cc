@@ -51,13 +51,19 @@ void parse_clusters(Snapshot& out, const Node& list) {
 // A second listener on a port would take half of its connections, or none.
 void refuse_same_address(const core::ListenerConfig& listener, const Node& node,
                          std::unordered_map<std::string, std::string>& used) {
-  if (!listener.bind_to_port || listener.address.kind() == io::Address::Kind::kNone) return;
-  if (listener.address.is_ip() && listener.address.port() == 0)
-    return;  // each gets a port of its own
-  const auto [it, is_new] = used.emplace(listener.address.to_string(), listener.name);
-  if (is_new) return;
-  node["address"].error(
-      str("listener \"", config::printable(it->second), "\" listens on ", it->first, " already"));
+  if (!listener.bind_to_port) return;
+  const auto refuse = [&](const io::Address& address, const Node& where) {
+    if (address.kind() == io::Address::Kind::kNone) return;
+    if (address.is_ip() && address.port() == 0) return;  // each gets a port of its own
+    const auto [it, is_new] = used.emplace(address.to_string(), listener.name);
+    if (is_new) return;
+    where.error(
+        str("listener \"", config::printable(it->second), "\" listens on ", it->first, " already"));
+  };
+  refuse(listener.address, node["address"]);
+  size_t i = 0;
+  for (const Node item : node["additional_addresses"].items())
+    refuse(listener.additional_addresses[i++], item["address"]);
 }
 
 void parse_listeners(Snapshot& out, const Node& list, const core::ParseContext& context) {

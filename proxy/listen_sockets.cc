@@ -4,11 +4,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/io/acceptor.h"
+#include "proxy/io/original_dst.h"
 
 namespace pillion {
 namespace {
@@ -29,43 +32,68 @@ Status<> probe(const io::Address& address, io::ListenOptions options) {
   return Ok{};
 }
 
+bool needs_ipv6(const io::Address& address) {
+  return address.kind() == io::Address::Kind::kIpv6 && (address.is_any() || address.is_loopback());
+}
+
+// A socket for each worker; adds them, and the address as bound, to `out`.
+Status<> open_on(const io::Address& address, const core::ListenerConfig& listener, bool is_ours,
+                 ListenSockets& out) {
+  const bool has_own_each = listener.options.reuse_port && address.is_ip();
+  if (has_own_each && !is_ours && address.port() != 0) {
+    if (Status<> free = probe(address, listener.options); !free) return free;
+  }
+  io::Address bound = address;
+  int first = -1;
+  for (std::vector<int>& of_worker : out.sockets) {
+    if (first >= 0 && !has_own_each) {
+      // Workers share the queue of one socket.
+      const int copy = ::fcntl(first, F_DUPFD_CLOEXEC, 0);
+      if (copy < 0) return Error{str("cannot duplicate a socket: ", std::strerror(errno))};
+      of_worker.push_back(copy);
+      continue;
+    }
+    Result<int> fd = io::bind_listener(bound, listener.options);
+    if (!fd) return Error<std::string>{fd.error()};
+    of_worker.push_back(first = *fd);
+    bound = bound_address(*fd, bound);
+  }
+  out.addresses.push_back(bound);
+  return Ok{};
+}
+
 }  // namespace
 
 Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, uint32_t workers,
-                                          bool is_ours) {
-  ListenSockets out{listener.address, {}};
+                                          std::span<const io::Address> ours) {
+  ListenSockets out;
+  out.sockets.resize(workers);
   if (!listener.bind_to_port) {
-    out.sockets.assign(workers, -1);
+    out.addresses.push_back(listener.address);
     return out;
   }
-  const auto fail = [&](const std::string& reason) {
-    close_listen_sockets(out);
-    return Error<std::string>{str("listener \"", listener.name, "\": ", reason)};
-  };
-  const bool has_own_each = listener.options.reuse_port && listener.address.is_ip();
-  if (has_own_each && !is_ours && listener.address.port() != 0) {
-    if (const Status<> free = probe(listener.address, listener.options); !free)
-      return fail(free.error());
-  }
-  while (out.sockets.size() < workers) {
-    if (!out.sockets.empty() && !has_own_each) {
-      // Workers share the queue of one socket.
-      const int copy = ::fcntl(out.sockets.front(), F_DUPFD_CLOEXEC, 0);
-      if (copy < 0) return fail(str("cannot duplicate a socket: ", std::strerror(errno)));
-      out.sockets.push_back(copy);
+  std::vector<io::Address> wanted{listener.address};
+  for (const io::Address& more : listener.additional_addresses) {
+    if (!needs_ipv6(more) || io::is_own_ip(more)) {
+      wanted.push_back(more);
       continue;
     }
-    Result<int> fd = io::bind_listener(out.address, listener.options);
-    if (!fd) return fail(fd.error());
-    out.sockets.push_back(*fd);
-    out.address = bound_address(*fd, out.address);
+    log::info(log::kConfig, "no IPv6 on this machine: an additional address is left out",
+              {{"listener", listener.name}, {"address", more}});
+  }
+  for (const io::Address& address : wanted) {
+    const bool is_ours = std::ranges::find(ours, address) != ours.end();
+    if (Status<> opened = open_on(address, listener, is_ours, out); !opened) {
+      close_listen_sockets(out);
+      return Error<std::string>{str("listener \"", listener.name, "\": ", opened.error())};
+    }
   }
   return out;
 }
 
 void close_listen_sockets(const ListenSockets& sockets) noexcept {
-  for (const int fd : sockets.sockets) {
-    if (fd >= 0) ::close(fd);
+  for (const std::vector<int>& of_worker : sockets.sockets) {
+    for (const int fd : of_worker) ::close(fd);
   }
 }
 

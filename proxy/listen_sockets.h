@@ -1,9 +1,11 @@
 #pragma once
-// The sockets of one listener, one for each worker.  Bound by control before a change of
-// configuration is committed, so that an address in use refuses the change; owned by the workers'
-// acceptors once the change is applied, and listening from then on (io/acceptor.h says why).
+// The sockets of one listener, for each worker one on each of its addresses.  Bound by control
+// before a change of configuration is committed, so that an address in use refuses the change;
+// owned by the workers' acceptors once the change is applied, and listening from then on
+// (io/acceptor.h says why).
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "proxy/base/result.h"
@@ -13,14 +15,18 @@
 namespace pillion {
 
 struct ListenSockets {
-  io::Address address;       // as bound: port 0 is resolved
-  std::vector<int> sockets;  // -1 each for a listener that does not bind
+  std::vector<io::Address> addresses;  // as bound: port 0 is resolved
+  // [worker]: in the order of `addresses`; empty for a listener that does not bind.
+  std::vector<std::vector<int>> sockets;
 };
 
-// `is_ours`: an older listener of this process has the address; without it the address is first
-// tried without SO_REUSEPORT, or two processes would share it in silence.
+// `ours`: what older listeners of this process are bound to; any other address is first tried
+// without SO_REUSEPORT, or two processes would share it in silence.
+//
+// Of the additional addresses, those that only a machine with IPv6 has (:: and ::1) are left out
+// where there is none: nobody could call them, and one configuration serves all machines.
 Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, uint32_t workers,
-                                          bool is_ours);
+                                          std::span<const io::Address> ours);
 void close_listen_sockets(const ListenSockets& sockets) noexcept;
 
 }  // namespace pillion

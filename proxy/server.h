@@ -81,7 +81,7 @@ class Server final : public admin::ServerView,
  private:
   struct Bound {
     std::shared_ptr<const core::ListenerConfig> config;
-    io::Address address;
+    std::vector<io::Address> addresses;
   };
 
   void on_signal(int signal) override;
@@ -108,6 +108,7 @@ class Server final : public admin::ServerView,
   void retire_former(const Snapshot& next);
   void prune_retired();
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
+  [[nodiscard]] std::vector<io::Address> bound_addresses() const;
 
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);

@@ -125,6 +125,12 @@ const Server::Bound* Server::find_bound(std::string_view name) const {
   return it == bound_.end() ? nullptr : &*it;
 }
 
+std::vector<io::Address> Server::bound_addresses() const {
+  std::vector<io::Address> all;
+  for (const Bound& b : bound_) all.insert(all.end(), b.addresses.begin(), b.addresses.end());
+  return all;
+}
+
 void Server::diff_listeners(const Snapshot& next, WorkerUpdate& update) {
   for (const auto& listener : next.listeners) {
     const Bound* before = find_bound(listener->name);
@@ -142,12 +148,10 @@ void Server::diff_listeners(const Snapshot& next, WorkerUpdate& update) {
 }
 
 Status<> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
+  const std::vector<io::Address> ours = bound_addresses();
   std::vector<ListenSockets> opened;
   for (WorkerUpdate::NewListener& added : update.new_listeners) {
-    const io::Address& address = added.config->address;
-    const bool is_ours =
-        std::ranges::any_of(bound_, [&](const Bound& b) { return b.address == address; });
-    Result<ListenSockets> sockets = open_listen_sockets(*added.config, concurrency_, is_ours);
+    Result<ListenSockets> sockets = open_listen_sockets(*added.config, concurrency_, ours);
     if (!sockets) {
       for (const ListenSockets& s : opened) close_listen_sockets(s);
       return Error<std::string>{sockets.error()};
@@ -158,9 +162,9 @@ Status<> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
   std::vector<Bound> bound;
   for (const auto& listener : next.listeners) {
     const Bound* before = find_bound(listener->name);
-    Bound now{listener, before != nullptr ? before->address : listener->address};
+    Bound now{listener, before != nullptr ? before->addresses : std::vector<io::Address>{}};
     for (size_t i = 0; i < opened.size(); ++i) {
-      if (update.new_listeners[i].config == listener) now.address = opened[i].address;
+      if (update.new_listeners[i].config == listener) now.addresses = opened[i].addresses;
     }
     bound.push_back(std::move(now));
   }
@@ -178,7 +182,7 @@ Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
   if (Status<> opened = open_new_sockets(*next, *update); !opened) return opened;
   count_listeners(*update);
   diff_clusters(*next, *update);
-  for (const Bound& b : bound_) update->own_addresses.push_back(b.address);
+  update->own_addresses = bound_addresses();
   if (admin_ != nullptr) update->own_addresses.push_back(admin_->address());
   for (const upstream::ClusterResource& cluster : update->clusters) discovery_.add(cluster.config);
   if (snapshot_ != nullptr) {

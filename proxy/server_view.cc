@@ -146,7 +146,7 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
 
 std::vector<admin::ListenerStatus> Server::listeners() const {
   std::vector<admin::ListenerStatus> out;
-  for (const Bound& bound : bound_) out.push_back({bound.config->name, {bound.address}});
+  for (const Bound& bound : bound_) out.push_back({bound.config->name, bound.addresses});
   return out;
 }
 

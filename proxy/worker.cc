@@ -91,9 +91,10 @@ void Worker::apply(std::shared_ptr<const WorkerUpdate> update) {
   current_ = std::move(update);
 }
 
-void Worker::add_listener(const std::shared_ptr<const core::ListenerConfig>& config, int socket) {
+void Worker::add_listener(const std::shared_ptr<const core::ListenerConfig>& config,
+                          std::span<const int> sockets) {
   core::ListenerOwner& owner = *this;
-  auto listener = std::make_unique<core::Listener>(context_, owner, config, socket);
+  auto listener = std::make_unique<core::Listener>(context_, owner, config, sockets);
   if (const int error = listener->listen_error(); error != 0) {
     listener_stats_->listener_create_failure.inc();
     log::error(log::kConnHandler, "cannot listen; trying again every second",
@@ -179,9 +180,13 @@ core::Listener* Worker::find_listener(const io::Address& destination) {
   core::Listener* any = nullptr;
   for (const Slot& slot : listeners_) {
     if (slot.is_old) continue;
-    const io::Address& address = slot.listener->config().address;
-    if (address == destination) return slot.listener.get();
-    if (address.is_any() && address.port() == destination.port()) any = slot.listener.get();
+    const core::ListenerConfig& config = slot.listener->config();
+    const auto is_at = [&](const io::Address& address) {
+      if (address.is_any() && address.port() == destination.port()) any = slot.listener.get();
+      return address == destination;
+    };
+    if (is_at(config.address) || std::ranges::any_of(config.additional_addresses, is_at))
+      return slot.listener.get();
   }
   return any;
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,7 +28,7 @@ namespace pillion {
 struct WorkerUpdate {
   struct NewListener {
     std::shared_ptr<const core::ListenerConfig> config;
-    std::vector<int> sockets;  // bound, one for each worker; -1 for a listener that does not bind
+    std::vector<std::vector<int>> sockets;  // [worker], bound, one for each address
   };
   std::vector<upstream::ClusterResource> clusters;  // new and changed
   std::vector<std::string> removed_clusters;
@@ -83,7 +84,8 @@ class Worker final : private core::ListenerOwner {
   void on_connection_count(int change) override;
 
   void run();
-  void add_listener(const std::shared_ptr<const core::ListenerConfig>& config, int socket);
+  void add_listener(const std::shared_ptr<const core::ListenerConfig>& config,
+                    std::span<const int> sockets);
   void retire(const std::string& name);
   void end_retired();
   void pause_accepting();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "proxy/cli/capture_failure.h"
+#include "proxy/cli/capture_loopback.h"
 #include "proxy/cli/capture_process.h"
 
 namespace pillion::cli {
@@ -123,6 +124,8 @@ int run_capture(CaptureVerb verb, const CaptureOptions& options) {
   auto done = *tool == CaptureTool::kIptables ? run_iptables(verb, options)
               : verb == CaptureVerb::kApply   ? run_nft(capture_rules(options))
                                               : run_nft(capture_removal());
+  // After the rules: what is missing for both is said of them.
+  if (done) done = verb == CaptureVerb::kApply ? add_last_hop_address() : remove_last_hop_address();
   return done ? 0 : fail(done.error());
 }
 

@@ -8,10 +8,10 @@
 //
 // Calls to the pod's own address follow Istio (tools/istio-iptables, rules 9 to 12): the app's go
 // straight to the app; the sidecar's (it balanced onto its own pod) go to inbound_port, for a peer
-// there expects mutual TLS; the sidecar's connections bound to 127.0.0.6 or ::6 are its last hop to
-// the app and pass.  The listener finds the address that was meant by SO_ORIGINAL_DST, IPv4 and
-// IPv6.  A redirected outbound call arrives at 127.0.0.1 or ::1, a redirected inbound one at an
-// address of the interface it came in by.
+// there expects mutual TLS; the sidecar's connections bound to 127.0.0.6 or ::6 (which is put on
+// the loopback interface for that) are its last hop to the app and pass.  The listener finds the
+// address that was meant by SO_ORIGINAL_DST, IPv4 and IPv6.  A redirected outbound call arrives at
+// 127.0.0.1 or ::1, a redirected inbound one at an address of the interface it came in by.
 
 #include <cstdint>
 #include <string>

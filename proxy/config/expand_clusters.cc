@@ -90,12 +90,28 @@ void write_local(EnvoyWriter& out, std::string_view name, const AddressText& add
   });
 }
 
+// The last hop to the pod's own address: by these sources the capture rules know it
+// (cli/capture.h).
+void write_last_hop_sources(EnvoyWriter& out) {
+  const auto write = [&](std::string_view key, std::string_view ip) {
+    out.message(key, [&] {
+      out.text("address", ip);
+      out.number("port_value", 0);
+    });
+  };
+  out.message("upstream_bind_config", [&] {
+    write("source_address", "127.0.0.6");
+    out.list("extra_source_addresses", [&] { out.item([&] { write("address", "::6"); }); });
+  });
+}
+
 void write_passthrough(EnvoyWriter& out, std::string_view name) {
   out.item([&] {
     out.text("name", name);
     out.word("type", "ORIGINAL_DST");
     out.word("lb_policy", "CLUSTER_PROVIDED");
     out.duration("connect_timeout", seconds(5));
+    if (name == kInboundPassthrough) write_last_hop_sources(out);
     write_idle_timeout(out);
   });
 }

@@ -1,5 +1,6 @@
 // Listeners and routes of the expanded configuration.
 #include <chrono>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -163,6 +164,14 @@ void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
   });
 }
 
+// The twin is of the other IP family, to which capture redirects as well.
+void write_addresses(EnvoyWriter& out, const AddressText& address,
+                     const std::optional<AddressText>& twin) {
+  out.address("address", address);
+  if (!twin) return;
+  out.list("additional_addresses", [&] { out.item([&] { out.address("address", *twin); }); });
+}
+
 void write_listener_filters(EnvoyWriter& out, bool is_captured, bool is_strict) {
   if (!is_captured && !is_strict) return;
   out.list("listener_filters", [&] {
@@ -280,7 +289,8 @@ void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh) {
   out.standing_for(inbound.node, [&] {
     out.item([&] {
       out.text("name", "inbound");
-      out.standing_for(inbound.listen_node, [&] { out.address("address", inbound.listen); });
+      out.standing_for(inbound.listen_node,
+                       [&] { write_addresses(out, inbound.listen, inbound.listen_twin); });
       out.word("traffic_direction", "INBOUND");
       write_listener_filters(out, is_captured, inbound.mtls == Mtls::kStrict);
       out.list("filter_chains", [&] {
@@ -299,7 +309,8 @@ void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh) {
   out.standing_for(outbound.node, [&] {
     out.item([&] {
       out.text("name", "outbound");
-      out.standing_for(outbound.listen_node, [&] { out.address("address", outbound.listen); });
+      out.standing_for(outbound.listen_node,
+                       [&] { write_addresses(out, outbound.listen, outbound.listen_twin); });
       out.word("traffic_direction", "OUTBOUND");
       write_listener_filters(out, is_captured, false);
       out.list("filter_chains", [&] {

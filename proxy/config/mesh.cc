@@ -76,6 +76,18 @@ AddressText literal_address_or(const Node& node, const char* fallback, uint16_t 
   return address;
 }
 
+// Where the other IP family finds a captured listener (mesh.h).
+std::optional<AddressText> twin_of(const AddressText& listen, Capture capture) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kTwins = {
+      {{"0.0.0.0", "::"}, {"127.0.0.1", "::1"}}};
+  if (capture != Capture::kRedirect || listen.port == 0) return std::nullopt;
+  for (const auto& [v4, v6] : kTwins) {
+    if (listen.host == v4) return AddressText{AddressText::Kind::kIp, std::string(v6), listen.port};
+    if (listen.host == v6) return AddressText{AddressText::Kind::kIp, std::string(v4), listen.port};
+  }
+  return std::nullopt;
+}
+
 Capture parse_capture(const Node& node) {
   static constexpr std::array<Word, 2> kWords = {{{"redirect", 0}, {"off", 1}}};
   return choose(node, Capture::kRedirect, kWords, {"tproxy"});
@@ -119,6 +131,7 @@ Inbound parse_inbound(const Node& node) {
   out.app_node = node.required("app");
   out.app = literal_address_or(out.app_node, "127.0.0.1:8080", 1);
   out.capture = parse_capture(node["capture"]);
+  out.listen_twin = twin_of(out.listen, out.capture);
   out.mtls = choose(node["mtls"], Mtls::kStrict, kMtls, {"permissive"});
   refuse_later(node, {"authorize"});
   node.reject_unknown_keys();
@@ -133,6 +146,7 @@ Outbound parse_outbound(const Node& node) {
   out.listen_node = node["listen"];
   out.listen = literal_address_or(out.listen_node, "127.0.0.1:15001");
   out.capture = parse_capture(node["capture"]);
+  out.listen_twin = twin_of(out.listen, out.capture);
   const bool is_captured = out.capture == Capture::kRedirect;
   const Node unknown = node["unknown"];
   out.unknown =

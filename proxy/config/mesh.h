@@ -8,6 +8,9 @@
 //   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict
 //   outbound   listen 127.0.0.1:15001, capture redirect; unknown passthrough when captured, else
 //              reject (without capture there is no original destination)
+//   both       capture redirects IPv4 and IPv6 to one port: the listener has a twin of the other
+//              family, :: for 0.0.0.0, ::1 for 127.0.0.1, and the other way around.  Other
+//              addresses have none: what is redirected may not arrive there anyway
 //   service    hosts [ its name ], tls mesh, timeout 15s, balance least_request, 1024 each of
 //              connections, pending and requests; 2 retries on connect-failure, which no server
 //              can have seen: `reset` may run a request twice and is for the user to ask for
@@ -42,6 +45,7 @@ struct Workload {
 
 struct Inbound {
   AddressText listen, app;
+  std::optional<AddressText> listen_twin;
   Capture capture = Capture::kRedirect;
   Mtls mtls = Mtls::kStrict;
   Node node, listen_node, app_node;
@@ -49,6 +53,7 @@ struct Inbound {
 
 struct Outbound {
   AddressText listen;
+  std::optional<AddressText> listen_twin;
   Capture capture = Capture::kRedirect;
   UnknownHosts unknown = UnknownHosts::kPassthrough;
   Node node, listen_node;

@@ -25,17 +25,17 @@ struct Listener::InspectionList {
 };
 
 Listener::Listener(WorkerContext& worker, ListenerOwner& owner,
-                   std::shared_ptr<const ListenerConfig> config, int bound_fd)
+                   std::shared_ptr<const ListenerConfig> config, std::span<const int> bound_fds)
     : worker_(worker),
       owner_(owner),
       config_(std::move(config)),
       stats_(worker.registry.block<stats::ListenerStats>(worker.index, config_->stat_name)),
       tls_stats_(worker.registry.block<stats::ListenerTlsStats>(worker.index, config_->stat_name)),
       inspections_(std::make_unique<InspectionList>()) {
-  if (bound_fd >= 0) {
-    acceptor_ = std::make_unique<io::Acceptor>(
-        worker.loop, bound_fd, static_cast<io::AcceptObserver&>(*this),
-        config_->max_accepts_per_event, config_->options.backlog);
+  for (const int fd : bound_fds) {
+    acceptors_.push_back(
+        std::make_unique<io::Acceptor>(worker.loop, fd, static_cast<io::AcceptObserver&>(*this),
+                                       config_->max_accepts_per_event, config_->options.backlog));
   }
 }
 
@@ -109,17 +109,18 @@ void Listener::close_draining() {
 }
 
 void Listener::close_socket() {
-  if (acceptor_) acceptor_->drain_and_close();
+  for (const auto& acceptor : acceptors_) acceptor->drain_and_close();
   draining_ = true;
   if (count_ == 0) owner_.on_listener_empty(*this);
 }
 
 void Listener::pause_accepting() {
-  if (acceptor_) acceptor_->pause();
+  for (const auto& acceptor : acceptors_) acceptor->pause();
 }
 
 void Listener::resume_accepting() {
-  if (acceptor_ && !draining_) acceptor_->resume();
+  if (draining_) return;
+  for (const auto& acceptor : acceptors_) acceptor->resume();
 }
 
 void Listener::drain_connections() {
@@ -139,6 +140,18 @@ void Listener::close_connections() {
   }
 }
 
+// A listener on one address of the peer's family knows it; others ask the kernel.
+io::Address Listener::arrived_at(const io::Socket& socket, const io::Address& peer) const {
+  const io::Address* only = config_->address.kind() == peer.kind() ? &config_->address : nullptr;
+  for (const io::Address& more : config_->additional_addresses) {
+    if (more.kind() != peer.kind()) continue;
+    if (only != nullptr) return socket.local_address();
+    only = &more;
+  }
+  const bool is_known = only != nullptr && only->is_ip() && !only->is_any() && only->port() != 0;
+  return is_known ? *only : socket.local_address();
+}
+
 void Listener::on_accepted(int fd, const io::Address& peer) {
   std::unique_ptr<io::Socket> socket = io::Socket::adopt(worker_.loop, fd);
   stats_->downstream_cx_total.inc();
@@ -155,9 +168,7 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
   info.id = next_connection_id(worker_.index);
   info.remote = peer;
   info.begin = worker_.loop.now();
-  // A listener on one address knows it; others ask the kernel.
-  info.local = config_->address.is_any() || !config_->address.is_ip() ? socket->local_address()
-                                                                      : config_->address;
+  info.local = arrived_at(*socket, peer);
   const ConnectionInfo::Direct direct{info.remote, info.local};
   if (config_->use_original_dst || config_->original_dst_filter) {
     const io::Address original = io::original_destination(fd);

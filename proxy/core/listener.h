@@ -1,12 +1,13 @@
 #pragma once
-// Listener: one worker's share of a configured listener: its listening socket, the connections that
-// came through it, and what they share.
+// Listener: one worker's share of a configured listener: its listening sockets, the connections
+// that came through it, and what they share.
 //
 // Owned by the Worker.  An update of the configuration that leaves the socket alone replaces the
 // ListenerConfig in place; connections keep the chain they began with, and those whose chain is
 // gone are drained.  After close_socket() the Listener lives on until its last connection ended.
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "proxy/core/chain_matcher.h"
@@ -35,15 +36,19 @@ class ListenerOwner {
 
 class Listener final : public io::Deferred, private io::AcceptObserver, private ConnectionOwner {
  public:
-  // Takes over `bound_fd` and listens; -1 for a listener that does not bind.
+  // Takes over `bound_fds`, one for each address, and listens; none for a listener that does not
+  // bind.
   Listener(WorkerContext& worker, ListenerOwner& owner,
-           std::shared_ptr<const ListenerConfig> config, int bound_fd);
+           std::shared_ptr<const ListenerConfig> config, std::span<const int> bound_fds);
   ~Listener() override;
 
   [[nodiscard]] const ListenerConfig& config() const noexcept { return *config_; }
   // Why it does not listen, as errno (it tries again by itself); 0: it does, or need not.
   [[nodiscard]] int listen_error() const noexcept {
-    return acceptor_ ? acceptor_->listen_error() : 0;
+    for (const auto& acceptor : acceptors_) {
+      if (acceptor->listen_error() != 0) return acceptor->listen_error();
+    }
+    return 0;
   }
   void update(std::shared_ptr<const ListenerConfig> config);
   // Stops accepting after taking what the kernel's queue holds.
@@ -61,6 +66,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   friend class Inspection;
   void on_accepted(int fd, const io::Address& peer) override;
   void on_accept_error(int error) override;
+  [[nodiscard]] io::Address arrived_at(const io::Socket& socket, const io::Address& peer) const;
   void on_connection_closed(Connection& connection, Failure failure) override;
   void begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed);
   void end_inspection(class Inspection& inspection);
@@ -80,7 +86,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   WorkerContext& worker_;
   ListenerOwner& owner_;
   std::shared_ptr<const ListenerConfig> config_;
-  std::unique_ptr<io::Acceptor> acceptor_;
+  std::vector<std::unique_ptr<io::Acceptor>> acceptors_;
   stats::BlockRef<stats::ListenerStats> stats_;
   stats::BlockRef<stats::ListenerTlsStats> tls_stats_;
   std::vector<Ref<ChainState>> chains_;

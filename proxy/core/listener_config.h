@@ -55,6 +55,7 @@ struct ListenerConfig {
   std::string name;
   std::string stat_name;  // listener.<this>.: stat_prefix, or the address with ':' -> '_'
   io::Address address;
+  std::vector<io::Address> additional_addresses;  // it listens on these too
   io::ListenOptions options;
   std::vector<std::shared_ptr<const FilterChain>> chains;
   std::shared_ptr<const FilterChain> default_chain;

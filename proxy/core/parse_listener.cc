@@ -19,6 +19,12 @@ void parse_socket(ListenerConfig& out, const Node& node) {
   io::ListenOptions& options = out.options;
   const Node address = node.required("address");
   if (address.is_present()) out.address = io::parse_address(address, &options.unix_mode);
+  for (const Node item : node["additional_addresses"].items()) {
+    const Node more = item.required("address");
+    out.additional_addresses.push_back(more.is_present() ? io::parse_address(more) : io::Address{});
+    item.unsupported({"socket_options", "tcp_keepalive"}, kLater);
+    item.reject_unknown_keys();
+  }
   options.backlog = static_cast<int>(node["tcp_backlog_size"].as_u32_or(0, 0, INT32_MAX));
   // The older field is a plain bool; Envoy takes the newer one where both are given.
   const bool reuse_port = node["reuse_port"].as_bool_or(true);
@@ -30,10 +36,9 @@ void parse_socket(ListenerConfig& out, const Node& node) {
   if (node["tcp_fast_open_queue_length"].as_u32_or(0) != 0)
     node.unsupported({"tcp_fast_open_queue_length"}, kLater);
   refuse_true(node, {"enable_mptcp"});
-  node.unsupported(
-      {"additional_addresses", "socket_options", "tcp_keepalive", "udp_listener_config",
-       "api_listener", "internal_listener", "deprecated_v1", "connection_balance_config"},
-      kLater);
+  node.unsupported({"socket_options", "tcp_keepalive", "udp_listener_config", "api_listener",
+                    "internal_listener", "deprecated_v1", "connection_balance_config"},
+                   kLater);
 }
 
 // Names in counters cannot have the ':' of an address.
@@ -70,6 +75,8 @@ void parse_chains(ListenerConfig& out, const Node& node, const ParseContext& con
 void set_hashes(ListenerConfig& out, const Node& node) {
   const io::ListenOptions& options = out.options;
   out.socket_hash = out.address.hash();
+  for (const io::Address& more : out.additional_addresses)
+    out.socket_hash = combine_hashes(out.socket_hash, more.hash());
   for (const uint64_t value :
        {uint64_t(options.backlog), uint64_t{options.reuse_port}, uint64_t{options.transparent},
         uint64_t{options.freebind}, uint64_t{options.unix_mode}, uint64_t{out.bind_to_port}}) {

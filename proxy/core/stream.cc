@@ -146,6 +146,7 @@ void Stream::start_attempt() {
   info_.upstream.transport_failure = {};
   info_.upstream.identity = nullptr;
   info_.upstream.connection_id = 0;
+  info_.upstream_wire_sent = info_.upstream_wire_received = 0;
   info_.times.us_cx_begin = worker_.loop.now();
   route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1,
                       !config_.suppress_envoy_headers);

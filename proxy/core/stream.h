@@ -97,6 +97,10 @@ class Stream final : public io::Deferred,
   void on_response_trailers(http::Headers& trailers) override;
   void on_upstream_reset(Failure failure) override;
   void on_request_drained() override;
+  void on_wire_bytes(uint64_t sent, uint64_t received) override {
+    info_.upstream_wire_sent = sent;
+    info_.upstream_wire_received = received;
+  }
   size_t read_limit() const noexcept override { return read_limit_; }
   // ReadyTask: an attempt begun from within a callback of the one before.
   void run_ready() override { start_attempt(); }

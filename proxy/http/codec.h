@@ -8,6 +8,7 @@
 // other.  Body views are valid during the call only.  After a call *up* (RequestSink, ResponseSink)
 // the caller checks whether it was closed meanwhile.
 
+#include <cstdint>
 #include <string_view>
 
 #include "proxy/base/failure.h"
@@ -81,6 +82,9 @@ class ResponseSink {
   virtual void on_upstream_reset(Failure failure) = 0;
   // Room for more of the request after is_backed_up().
   virtual void on_request_drained() = 0;
+  // Before the last call of the exchange, and when reset() ends it: what it cost on the wire, heads
+  // and framing included, before TLS.
+  virtual void on_wire_bytes(uint64_t /*sent*/, uint64_t /*received*/) {}
   // How much more of a response may be read in one go without being able to pass it on.
   virtual size_t read_limit() const noexcept = 0;
 

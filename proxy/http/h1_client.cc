@@ -39,6 +39,8 @@ UpstreamStream& H1ClientConnection::begin(ResponseSink& sink) {
   sink_ = &sink;
   ++exchanges_;
   interim_ = 0;
+  added_before_ = writer_.bytes_added();
+  received_ = 0;
   request_done_ = false;
   parser_.begin();
   head_ = nullptr;
@@ -94,7 +96,7 @@ void H1ClientConnection::send_trailers(const Headers& trailers) {
 }
 
 void H1ClientConnection::reset() {
-  sink_ = nullptr;
+  end_sink(0);
   close({FailureKind::kLocalReset});
 }
 
@@ -111,7 +113,7 @@ void H1ClientConnection::close(Failure failure) {
   closed_ = true;
   count_bytes(0);
   writer_.detach();
-  ResponseSink* sink = std::exchange(sink_, nullptr);
+  ResponseSink* sink = end_sink(0);
   transport_->close();
   loop_.delete_later(std::move(transport_));
   owner_.on_client_closed(*this, failure);
@@ -153,6 +155,7 @@ void H1ClientConnection::on_readable() {
   switch (r.status) {
     case io::IoStatus::kOk:
       count_bytes(r.bytes);
+      received_ += r.bytes;
       process(room.data(), r.bytes);
       break;
     case io::IoStatus::kEof:
@@ -308,7 +311,7 @@ size_t H1ClientConnection::read_trailers(char* data, size_t size) {
 }
 
 void H1ClientConnection::end_exchange(size_t leftover) {
-  sink_ = nullptr;
+  end_sink(leftover);
   state_ = State::kIdle;
   if (leftover != 0) owner_.on_client_event(Event::kUnsolicited);
   // An answer before the end of the request leaves the rest of the request on the wire.
@@ -326,7 +329,7 @@ void H1ClientConnection::on_eof() {
   const bool orderly_end = state_ == State::kTunnel ||
                            (state_ == State::kBody && body_.framing() == Framing::kUntilClose);
   if (orderly_end) {
-    ResponseSink* sink = std::exchange(sink_, nullptr);
+    ResponseSink* sink = end_sink(0);
     close({FailureKind::kNone});
     return sink->on_response_body({}, true);
   }
@@ -339,6 +342,13 @@ void H1ClientConnection::count_bytes(size_t received) {
   const uint64_t sent = writer_.bytes_sent();
   owner_.on_client_bytes(received, sent - counted_sent_);
   counted_sent_ = sent;
+}
+
+ResponseSink* H1ClientConnection::end_sink(size_t leftover) {
+  ResponseSink* sink = std::exchange(sink_, nullptr);
+  if (sink != nullptr)
+    sink->on_wire_bytes(writer_.bytes_added() - added_before_, received_ - leftover);
+  return sink;
 }
 
 void H1ClientConnection::protocol_error(Event event) {

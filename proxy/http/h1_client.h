@@ -102,6 +102,8 @@ class H1ClientConnection final : public io::Deferred,
   void end_exchange(size_t leftover);
   void protocol_error(Event event);
   void count_bytes(size_t received);
+  // The exchange is over, all but `leftover` bytes of what came were its own.  Its sink, cut off.
+  ResponseSink* end_sink(size_t leftover);
   Failure upstream_view(Failure failure) const noexcept;
   // Has a part of a response come that is not complete?  (A tunnel's end is handled before.)
   [[nodiscard]] bool in_message() const noexcept;
@@ -120,6 +122,8 @@ class H1ClientConnection final : public io::Deferred,
   H1BodyReader body_;
   uint64_t id_;
   uint64_t counted_sent_ = 0;
+  uint64_t added_before_ = 0;  // to the writer, by the exchanges that ended
+  uint64_t received_ = 0;      // in this exchange
   uint32_t exchanges_ = 0;
   uint8_t interim_ = 0;
   Method method_ = Method::kGet;

@@ -50,14 +50,7 @@ std::shared_ptr<const tls::Context> parse_socket(const Node& socket) {
   return nullptr;
 }
 
-io::Address parse_source(const Node& node) {
-  if (node.is_missing()) return {};
-  refuse_true(node, "freebind");
-  node.unsupported({"socket_options", "extra_source_addresses", "additional_source_addresses",
-                    "local_address_selector"},
-                   kLater);
-  const Node source = node["source_address"];
-  node.reject_unknown_keys();
+io::Address parse_source_address(const Node& source) {
   if (source.is_missing()) return {};
   (void)source["protocol"].as_enum_or<int>(0, kProtocols);
   const Node text = source.required("address");
@@ -72,6 +65,25 @@ io::Address parse_source(const Node& node) {
   return {};
 }
 
+void parse_bind_config(const Node& node, PoolOptions& out) {
+  if (node.is_missing()) return;
+  refuse_true(node, "freebind");
+  node.unsupported({"socket_options", "additional_source_addresses", "local_address_selector"},
+                   kLater);
+  out.source = parse_source_address(node["source_address"]);
+  const Node extra = node["extra_source_addresses"];
+  for (const Node item : extra.items()) {
+    item.unsupported({"socket_options"}, kLater);
+    out.extra_source = parse_source_address(item.required("address"));
+    item.reject_unknown_keys();
+  }
+  // As Envoy: which of two of a family would it be?
+  if (extra.size() > 1 ||
+      (out.extra_source.is_ip() && out.extra_source.kind() == out.source.kind()))
+    extra.expected("one address, of the other IP family than source_address");
+  node.reject_unknown_keys();
+}
+
 void parse_connection_options(const Node& options, io::SocketOptions& out) {
   out = io::parse_tcp_keepalive(options["tcp_keepalive"]);
   // The name of an interface in access logs; choices between addresses that endpoints do not have.
@@ -83,7 +95,7 @@ void parse_connection_options(const Node& options, io::SocketOptions& out) {
 
 void parse_transport(const Node& cluster, ClusterConfig& out) {
   out.pool.tls = parse_socket(cluster["transport_socket"]);
-  out.pool.source = parse_source(cluster["upstream_bind_config"]);
+  parse_bind_config(cluster["upstream_bind_config"], out.pool);
   const Node options = cluster["upstream_connection_options"];
   if (options.is_present()) parse_connection_options(options, out.pool.socket);
   out.pool.socket.user_timeout = io::kUserTimeout;

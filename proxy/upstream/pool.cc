@@ -72,8 +72,8 @@ void Pool::open_for_waiters() {
 // --- Opening ------------------------------------------------------------------------------------
 
 std::unique_ptr<io::Transport> Pool::make_transport() {
-  std::unique_ptr<io::Socket> socket =
-      io::Socket::connect(loop_, host_.address, options().source, options().socket);
+  std::unique_ptr<io::Socket> socket = io::Socket::connect(
+      loop_, host_.address, options().source_for(host_.address), options().socket);
   if (socket->bind_failed()) traffic().bind_errors.inc();
   const std::shared_ptr<const tls::Context>& context = options().tls;
   if (context == nullptr) return socket;

@@ -132,7 +132,8 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
     Fd fd = loopback_listener();
     address = local_address_of(fd.get());
     core::ListenerOwner& owner = *this;
-    listener = std::make_unique<core::Listener>(worker, owner, std::move(config), fd.release());
+    const int sockets[] = {fd.release()};
+    listener = std::make_unique<core::Listener>(worker, owner, std::move(config), sockets);
   }
   // A reload that leaves the listening socket alone.
   void update(const ListenerYaml& yaml) { listener->update(parse_listener(yaml)); }

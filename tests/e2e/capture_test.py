@@ -209,11 +209,13 @@ class CaptureRules:
                 connection = self.assert_arrives(sidecar, client)
                 self.assertEqual(original_destination(connection), meant)
 
-    def test_the_last_hop_from_127_0_0_6_reaches_the_app(self):
-        app = self.listen(POD, socket.AF_INET, ADDRESS[POD][socket.AF_INET], APP)
-        client = self.connect(POD, socket.AF_INET, (ADDRESS[POD][socket.AF_INET], APP),
-                              uid=SIDECAR_UID, source="127.0.0.6")
-        self.assert_arrives(app, client)
+    def test_the_last_hop_has_source_addresses_that_reach_the_app(self):
+        for family, source in ((socket.AF_INET, "127.0.0.6"), (socket.AF_INET6, "::6")):
+            with self.subTest(family=family.name):
+                app = self.listen(POD, family, ADDRESS[POD][family], APP)
+                client = self.connect(POD, family, (ADDRESS[POD][family], APP), uid=SIDECAR_UID,
+                                      source=source)
+                self.assert_arrives(app, client)
 
     def test_applying_twice_leaves_one_set_and_removal_leaves_none(self):
         once = self.ruleset()
@@ -225,6 +227,7 @@ class CaptureRules:
         self.assertNotIn("15001", self.ruleset())
         self.assertNotIn("PILLION", self.ruleset())
         capture("remove", "--tool", self.tool)  # nothing to remove is no error
+        self.assertNotIn("::6", in_pod("ip", "address", "show", "lo").stdout)
         server = self.listen(PEER, socket.AF_INET, "0.0.0.0", APP)
         client = self.connect(POD, socket.AF_INET, (ADDRESS[PEER][socket.AF_INET], APP))
         self.assert_arrives(server, client)

@@ -96,6 +96,25 @@ TEST(Expand, MakesOneHttpChainForEachPortAndPassesTheOthersAsTcp) {
   EXPECT_EQ(e.cluster("outbound|passthrough")["type"].raw(), "ORIGINAL_DST");
 }
 
+TEST(Expand, ListensForBothFamiliesWhereCaptureRedirectsBoth) {
+  struct Case {
+    const char *fields, *twin;
+  };
+  for (const Case& c : {Case{"{}", "::1"}, Case{"{ listen: '0.0.0.0:1' }", "::"},
+                        Case{"{ listen: '[::]:1' }", "0.0.0.0"},
+                        Case{"{ listen: '[::1]:1', capture: redirect }", "127.0.0.1"},
+                        Case{"{ listen: '127.0.0.1:1', capture: off }", ""},
+                        Case{"{ listen: '10.0.0.1:1' }", ""}, Case{"{ listen: 'unix:/x' }", ""}}) {
+    Expanded e(std::string("outbound: ") + c.fields);
+    Node twin = e.nth(e.listener(0)["additional_addresses"], 0)["address"]["socket_address"];
+    EXPECT_EQ(twin["address"].raw(), c.twin) << c.fields;
+    if (twin.is_missing()) continue;
+    EXPECT_EQ(twin["port_value"].raw(),
+              e.listener(0)["address"]["socket_address"]["port_value"].raw())
+        << c.fields;
+  }
+}
+
 TEST(Expand, ClosesUnknownDestinationsUnderReject) {
   Expanded e("outbound: { unknown: reject }\n");
   EXPECT_TRUE(e.listener(0)["default_filter_chain"].is_missing());

@@ -88,7 +88,9 @@ respect_dns_ttl: true
 dns_lookup_family: V4_PREFERRED
 dns_jitter: 1s
 upstream_connection_options: { tcp_keepalive: { keepalive_probes: 3, keepalive_time: 10, keepalive_interval: 5 } }
-upstream_bind_config: { source_address: { address: 127.0.0.2, port_value: 0 } }
+upstream_bind_config:
+  source_address: { address: 127.0.0.2, port_value: 0 }
+  extra_source_addresses: [ { address: { address: "::6", port_value: 0 } } ]
 transport_socket:
   name: envoy.transport_sockets.raw_buffer
   typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer }
@@ -141,6 +143,8 @@ typed_extension_protocol_options:
   EXPECT_EQ(c->pool.socket.keepalive_time_s, 10u);
   EXPECT_EQ(c->pool.socket.keepalive_interval_s, 5u);
   EXPECT_EQ(c->pool.source.to_string(), "127.0.0.2:0");
+  EXPECT_EQ(c->pool.source_for(*io::Address::parse_ip("10.0.0.1", 80)), c->pool.source);
+  EXPECT_EQ(c->pool.source_for(*io::Address::parse_ip("fd00::1", 80)).to_string(), "[::6]:0");
   EXPECT_EQ(c->pool.idle_timeout, seconds(10));
   EXPECT_EQ(c->pool.max_connection_duration, seconds(60));
   EXPECT_EQ(c->pool.head_limits.max_fields, 50u);
