@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/assert.h"
 #include "proxy/base/str.h"
 #include "proxy/config/scalars.h"
@@ -9,20 +10,13 @@
 namespace pillion::admin {
 namespace {
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = to_lower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // Percent-decoding of a form; what is no valid escape stays as it is.
 std::string decode(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
-        hex_digit(text[i + 2]) >= 0) {
-      out += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
+    if (const int byte = escaped_byte(text.substr(i)); byte >= 0) {
+      out += static_cast<char>(byte);
       i += 2;
     } else {
       out += text[i] == '+' ? ' ' : text[i];

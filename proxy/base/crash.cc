@@ -16,17 +16,7 @@
 #include <cstring>
 
 #include "proxy/base/crash_symbols.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PILLION_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define PILLION_SANITIZED 1
-#endif
-#endif
-#ifndef PILLION_SANITIZED
-#define PILLION_SANITIZED 0
-#endif
+#include "proxy/base/sanitized.h"
 
 namespace pillion::crash {
 namespace {

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/assert.h"
 #include "proxy/base/str.h"
 #include "proxy/base/utf8.h"
@@ -88,7 +89,6 @@ void JsonWriter::new_line() {
 }
 
 void append_json_string(std::string& out, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   while (!text.empty()) {
     const char c = text[0];
@@ -105,8 +105,8 @@ void append_json_string(std::string& out, std::string_view text) {
       out += "\\t";
     } else if (code < 0x20 || code == 0x7f) {
       out += "\\u00";
-      out += kHex[code >> 4];
-      out += kHex[code & 15];
+      out += kHexDigits[code >> 4];
+      out += kHexDigits[code & 15];
     } else if (const size_t length = utf8_length(text); length == 0) {
       out += "\\ufffd";
     } else {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/utf8.h"
 
 namespace pillion {
@@ -31,7 +32,6 @@ size_t printable_prefix(std::string_view text) {
 }
 
 void append_byte(std::string& out, unsigned char byte) {
-  static constexpr char kHex[] = "0123456789abcdef";
   switch (byte) {
     case '\n':
       out += "\\n";
@@ -44,8 +44,8 @@ void append_byte(std::string& out, unsigned char byte) {
       return;
     default:
       out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += kHexDigits[byte >> 4];
+      out += kHexDigits[byte & 15];
   }
 }
 

@@ -1,6 +1,7 @@
 // FilterChainMatch.
 #include <algorithm>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/core/parse_parts.h"
 
@@ -21,7 +22,7 @@ std::vector<match::Cidr> parse_ranges(const Node& list) {
 }
 
 std::string parse_server_name(const Node& node) {
-  std::string name = lower_text(node);
+  std::string name = lowered(node.as_string_or(""));
   const bool is_wildcard = name.starts_with("*.");
   const std::string_view rest = std::string_view(name).substr(is_wildcard ? 2 : 0);
   if (rest.empty() || rest.find('*') != rest.npos) {

@@ -1,6 +1,7 @@
 // HttpConnectionManager: how it is named, where it gets its routes from, times, responses and logs.
 #include <algorithm>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/core/parse_parts.h"
@@ -45,7 +46,7 @@ void parse_upgrades(HcmConfig& out, const Node& list) {
   for (const Node item : list.items()) {
     UpgradeConfig upgrade;
     const Node type = item.required("upgrade_type");
-    upgrade.type = lower_text(type);
+    upgrade.type = lowered(type.as_string_or(""));
     upgrade.enabled = item["enabled"].as_bool_or(true);
     item.unsupported({"filters"}, kLater, Unknown::kAlwaysError);
     item.reject_unknown_keys();

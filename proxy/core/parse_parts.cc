@@ -157,12 +157,6 @@ void refuse_true(const Node& node, std::initializer_list<std::string_view> keys,
   }
 }
 
-std::string lower_text(const Node& node) {
-  std::string text = node.as_string_or("");
-  for (char& c : text) c = to_lower(c);
-  return text;
-}
-
 std::string header_text(const Node& node, std::string_view fallback) {
   std::string text = node.as_string_or("");
   const auto is_bad = [](char c) {

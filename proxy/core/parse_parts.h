@@ -31,8 +31,6 @@ config::TypedConfig parse_extension(const config::Node& item, ExtensionPoint poi
 // Fields whose false changes nothing and whose true we lack.
 void refuse_true(const config::Node& node, std::initializer_list<std::string_view> keys,
                  std::string_view reason = kLater);
-// A name in lower case; "" if missing.
-std::string lower_text(const config::Node& node);
 // The value of a header; an error if a header cannot hold it.
 std::string header_text(const config::Node& node, std::string_view fallback);
 

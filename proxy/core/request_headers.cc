@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "proxy/base/str.h"
+#include "proxy/base/uuid.h"
 #include "proxy/core/client_cert_header.h"
 #include "proxy/route/rewrite.h"
 
@@ -151,25 +152,13 @@ void set_request_id(http::RequestHead& head, const HcmConfig& config, Rng& rng) 
   if (!config.generate_request_id) return;
   const bool force = config.use_remote_address && !config.preserve_external_request_id;
   if (!force && head.headers.has(HeaderId::kXRequestId)) return;
-  char* uuid = head.headers.arena().allocate_array<char>(36);
+  char* uuid = head.headers.arena().allocate_array<char>(kUuidBytes);
   write_uuid(uuid, rng);
   if (force) head.headers.remove(HeaderId::kXRequestId);
-  head.headers.add(HeaderId::kXRequestId, {uuid, 36});
+  head.headers.add(HeaderId::kXRequestId, {uuid, kUuidBytes});
 }
 
 }  // namespace
-
-void write_uuid(char* out, Rng& rng) noexcept {
-  constexpr char kHex[] = "0123456789abcdef";
-  uint64_t words[2] = {rng.next(), rng.next()};
-  words[0] = (words[0] & ~uint64_t{0xf000}) | 0x4000;                  // version 4
-  words[1] = (words[1] & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);  // variant
-  int at = 0;
-  for (int i = 0; i < 32; ++i) {
-    if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
-    out[at++] = kHex[(words[i / 16] >> (60 - 4 * (i % 16))) & 0xf];
-  }
-}
 
 void prepare_request(http::RequestHead& head, const HcmConfig& config,
                      const ConnectionInfo& connection, Rng& rng) {

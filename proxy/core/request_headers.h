@@ -31,7 +31,4 @@ bool apply_underscores(http::Headers& headers, Underscores action, stats::Http1S
 void prepare_response(http::ResponseHead& head, const HcmConfig& config,
                       std::string_view request_id, std::string_view date);
 
-// A random (version 4) UUID in text form; `out` has room for 36 bytes.
-void write_uuid(char* out, Rng& rng) noexcept;
-
 }  // namespace pillion::core

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "proxy/base/ascii.h"
 #include "proxy/http/h1_scan.h"
 #include "proxy/http/limits.h"
 
@@ -11,12 +12,6 @@ namespace {
 
 // Pieces above this size are handed out on their own: moving them would cost more than a call.
 constexpr size_t kMoveLimit = 4096;
-
-int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 }  // namespace
 
@@ -40,7 +35,7 @@ H1BodyReader::Result H1BodyReader::feed(char* input, size_t size) noexcept {
 FailureKind H1BodyReader::step(char c) noexcept {
   switch (state_) {
     case State::kSize: {
-      const int value = hex_value(c);
+      const int value = hex_digit(c);
       if (value >= 0) {
         if (digits_ == 15) return FailureKind::kBadChunk;  // 2^60 bytes are no chunk
         remaining_ = remaining_ * 16 + static_cast<uint64_t>(value);

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "proxy/base/ascii.h"
+
 namespace pillion::match {
 namespace {
 
@@ -37,21 +39,6 @@ constexpr auto kClasses = [] {
 constexpr bool is_unreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '.' || c == '_' || c == '~';
-}
-
-constexpr int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// The byte that "%XY" at the front of `text` stands for, or -1.
-int escaped_byte(std::string_view text) {
-  if (text.size() < 3) return -1;
-  const int high = hex_digit(text[1]);
-  const int low = hex_digit(text[2]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
 char* write_escape(char* at, char c) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 
 namespace pillion::match {
@@ -94,8 +95,7 @@ std::string HeaderMatcher::describe() const {
 
 HeaderMatcher parse_header_matcher(const config::Node& node) {
   HeaderMatcher m;
-  m.name_ = node["name"].as_string();
-  for (char& c : m.name_) c = to_lower(c);
+  m.name_ = lowered(node["name"].as_string());
   m.pseudo_ = HeaderMatcher::find_pseudo(m.name_);
   if (m.name_.starts_with(':') && m.pseudo_ == HeaderMatcher::Pseudo::kNone) {
     node["name"].expected(":method, :path, :authority, :scheme or :status");

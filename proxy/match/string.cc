@@ -3,16 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/base/str.h"
+#include "proxy/base/ascii.h"
 
 namespace pillion::match {
 namespace {
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = to_lower(c);
-  return out;
-}
 
 // `lower` occurs in `text`, whatever the case there.
 bool contains_ignore_case(std::string_view text, std::string_view lower) {

@@ -4,7 +4,9 @@
 #include <array>
 #include <utility>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/http/h1_scan.h"
 
 namespace pillion::route {
 namespace {
@@ -22,23 +24,14 @@ constexpr std::string_view kFraming[] = {
     "connection", "content-length", "keep-alive",        "proxy-connection",
     "te",         "trailer",        "transfer-encoding", "upgrade"};
 
-// RFC 9110, 5.6.2.
-bool is_token(std::string_view text) {
-  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || kMarks.find(c) != kMarks.npos;
-  });
-}
-
 // The name in lower case; empty after an error.
 std::string parse_name(const Node& node) {
-  std::string name = node.as_string();
-  for (char& c : name) c = to_lower(c);
+  std::string name = lowered(node.as_string());
   if (name.empty()) return name;
   if (name.starts_with(':') || name == "host") {
     node.expected("a header other than Host and those that begin with ':'",
                   "see host_rewrite_literal and prefix_rewrite");
-  } else if (!is_token(name)) {
+  } else if (!http::is_token(name)) {
     node.expected("a header name");
   } else if (std::ranges::find(kFraming, name) != std::end(kFraming)) {
     node.error(str("\"", name, "\" belongs to the connection and cannot be changed by a route"));

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/route/parse_parts.h"
 
@@ -35,7 +36,8 @@ WeightedCluster parse_share(const Node& node, const ParseContext& context) {
   WeightedCluster share;
   const Node cluster = node.one_of({"name", "cluster_header"});
   if (is(cluster, "name", "name")) share.cluster = parse_cluster_name(cluster, context);
-  if (is(cluster, "cluster_header", "clusterHeader")) share.cluster_header = lower_text(cluster);
+  if (is(cluster, "cluster_header", "clusterHeader"))
+    share.cluster_header = lowered(cluster.as_string_or(""));
   share.weight_end = node.required("weight").as_u32_or(0);
   share.host_rewrite = target_text(node["host_rewrite_literal"]);
   share.mutations = parse_level_mutations(node, context.options.formats);
@@ -66,7 +68,7 @@ std::unique_ptr<const WeightedClusters> parse_weighted(const Node& node,
       total.expected(str(weighted->total_weight, ", the sum of the weights"));
     }
   }
-  weighted->random_header = lower_text(node["header_name"]);
+  weighted->random_header = lowered(node["header_name"].as_string_or(""));
   node.ignore({"runtime_key_prefix"});  // no runtime layer can change the weights
   node.unsupported({"use_hash_policy"}, kLater);
   node.reject_unknown_keys();
@@ -81,7 +83,7 @@ void parse_destination(ForwardAction& action, const Node& node, const ParseConte
   if (is(cluster, "cluster", "cluster")) {
     action.cluster = parse_cluster_name(cluster, context);
   } else if (is(cluster, "cluster_header", "clusterHeader")) {
-    action.cluster_header = lower_text(cluster);
+    action.cluster_header = lowered(cluster.as_string_or(""));
     if (action.cluster_header.empty()) cluster.expected("a header name");
   } else if (is(cluster, "weighted_clusters", "weightedClusters")) {
     action.weighted = parse_weighted(cluster, context);
@@ -106,7 +108,7 @@ std::unique_ptr<const Rewrite> parse_rewrite(const Node& node) {
   } else if (is(host, "auto_host_rewrite", "autoHostRewrite")) {
     rewrite->host_from_upstream = host.as_bool();
   } else if (is(host, "host_rewrite_header", "hostRewriteHeader")) {
-    rewrite->host_header = lower_text(host);
+    rewrite->host_header = lowered(host.as_string_or(""));
   } else if (host.is_present()) {
     rewrite->host_from_path = match::parse_regex_rewrite(host);
   }
@@ -122,7 +124,7 @@ std::vector<UpgradeRule> parse_upgrades(const Node& list) {
   for (const Node node : list.items()) {
     UpgradeRule rule;
     const Node type = node.required("upgrade_type");
-    rule.type = lower_text(type);
+    rule.type = lowered(type.as_string_or(""));
     rule.enabled = node["enabled"].as_bool_or(true);
     node.unsupported({"connect_config"}, kLater);
     node.reject_unknown_keys();

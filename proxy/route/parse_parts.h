@@ -26,8 +26,6 @@ std::unique_ptr<const RedirectAction> parse_redirect(const config::Node& node);
 std::unique_ptr<const DirectResponse> parse_direct_response(const config::Node& node,
                                                             const ParseContext& context);
 
-// A name or a header name in lower case; "" if missing.
-std::string lower_text(const config::Node& node);
 // Text that becomes part of a path or an authority; an error if it has spaces, control characters
 // or '#'.
 std::string target_text(const config::Node& node);

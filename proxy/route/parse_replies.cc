@@ -1,6 +1,7 @@
 // Routes that answer by themselves: redirects and direct responses.
 #include <algorithm>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/route/parse_parts.h"
 #include "proxy/tls/data_source.h"
@@ -34,7 +35,7 @@ std::unique_ptr<const RedirectAction> parse_redirect(const Node& node) {
   if (scheme.is_present() && scheme.key().starts_with("https")) {
     if (scheme.as_bool()) redirect->scheme = "https";
   } else if (scheme.is_present()) {
-    redirect->scheme = lower_text(scheme);
+    redirect->scheme = lowered(scheme.as_string_or(""));
     if (redirect->scheme != "http" && redirect->scheme != "https") {
       scheme.expected("http or https");
     }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/route/parse.h"
 #include "proxy/route/parse_parts.h"
@@ -15,7 +16,7 @@ constexpr EnumRow kRequireTls[] = {{"NONE", 0}, {"EXTERNAL_ONLY", 1}, {"ALL", 2}
 constexpr std::string_view kLater = "comes with a later version";
 
 void add_domain(RouteTable::Parts& parts, VirtualHost& host, const Node& node) {
-  const std::string domain = lower_text(node);
+  const std::string domain = lowered(node.as_string_or(""));
   if (const std::string_view wrong = check_domain(domain); !wrong.empty()) {
     return node.expected(wrong);
   }
@@ -55,12 +56,6 @@ void add_host(RouteTable::Parts& parts, const Node& node, ParseContext context) 
 }
 
 }  // namespace
-
-std::string lower_text(const Node& node) {
-  std::string text = node.as_string_or("");
-  for (char& c : text) c = to_lower(c);
-  return text;
-}
 
 std::string target_text(const Node& node) {
   std::string text = node.as_string_or("");

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/match/parameters.h"
 #include "proxy/telemetry/operators.h"
@@ -21,15 +22,9 @@ Value decimal(uint64_t number, Scratch& scratch) {
 // --- Headers
 // --------------------------------------------------------------------------------------
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = to_lower(c);
-  return result;
-}
-
 Status<> set_header(std::string_view name, HeaderName& header) {
   if (name.empty()) return Error{"expected a header name"};
-  header.name = lower(name);
+  header.name = lowered(name);
   header.id = http::find_header_id(header.name);
   return Ok{};
 }
@@ -161,22 +156,14 @@ std::string_view query_of(const StreamInfo& info) {
   return mark == std::string_view::npos ? std::string_view() : info.request->path.substr(mark + 1);
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char l = to_lower(c);
-  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
 // Percent-decoded; as it is when there is nothing to decode.
 std::string_view decoded(std::string_view text, Scratch& scratch) {
   if (text.find('%') == std::string_view::npos) return text;
   size_t size = 0;
   for (size_t i = 0; i < text.size() && size < Scratch::kBytes; ++i) {
-    const bool escape = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
-                        hex_digit(text[i + 2]) >= 0;
-    scratch.bytes[size++] =
-        escape ? static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2])) : text[i];
-    i += escape ? 2 : 0;
+    const int byte = escaped_byte(text.substr(i));
+    scratch.bytes[size++] = byte >= 0 ? static_cast<char>(byte) : text[i];
+    i += byte >= 0 ? 2 : 0;
   }
   return {scratch.bytes, size};
 }

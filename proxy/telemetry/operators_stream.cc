@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "proxy/base/response_flags.h"
-#include "proxy/base/rng.h"
 #include "proxy/base/str.h"
+#include "proxy/base/uuid.h"
 #include "proxy/config/suggest.h"
 #include "proxy/telemetry/operators.h"
 
@@ -212,20 +212,11 @@ Status<> compile_environment(std::string_view arguments, Operation& op) {
   return Ok{};
 }
 
-// A random UUID (RFC 9562, version 4); not a secret.
 Value unique_id(const Operation&, const StreamInfo&, Scratch& scratch) {
   static thread_local Rng rng(static_cast<uint64_t>(wall_now().time_since_epoch().count()) ^
                               (static_cast<uint64_t>(::gettid()) << 32));
-  constexpr char kHex[] = "0123456789abcdef";
-  uint64_t words[2] = {rng.next(), rng.next()};
-  words[0] = (words[0] & ~0xf000ULL) | 0x4000;
-  words[1] = (words[1] & ~(3ULL << 62)) | (2ULL << 62);
-  size_t size = 0;
-  for (int nibble = 0; nibble < 32; ++nibble) {
-    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) scratch.bytes[size++] = '-';
-    scratch.bytes[size++] = kHex[words[nibble / 16] >> (60 - 4 * (nibble % 16)) & 15];
-  }
-  return std::string_view(scratch.bytes, size);
+  write_uuid(scratch.bytes, rng);
+  return std::string_view(scratch.bytes, kUuidBytes);
 }
 
 constexpr OperatorRow kRows[] = {

@@ -3,6 +3,7 @@
 #include <openssl/base64.h>
 #include <openssl/ssl.h>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/tls/data_source.h"
 #include "proxy/tls/pem.h"
@@ -169,12 +170,12 @@ void parse_sans(const Node& node, ValidationConfig& out) {
 bool parse_hex(std::string_view text, Sha256& out) {
   std::string digits;
   for (const char c : text) {
-    if (c != ':') digits += to_lower(c);
+    if (c != ':') digits += c;
   }
   if (digits.size() != 2 * out.size()) return false;
   for (size_t i = 0; i < digits.size(); ++i) {
-    const size_t value = std::string_view("0123456789abcdef").find(digits[i]);
-    if (value == std::string_view::npos) return false;
+    const int value = hex_digit(digits[i]);
+    if (value < 0) return false;
     out[i / 2] = static_cast<uint8_t>(i % 2 == 0 ? value << 4 : out[i / 2] | value);
   }
   return true;

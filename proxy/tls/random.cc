@@ -33,17 +33,4 @@ void random_bytes(std::span<uint8_t> out) noexcept {
   b.used += out.size();
 }
 
-void random_uuid(char* out) noexcept {
-  uint8_t raw[16];
-  random_bytes(raw);
-  raw[6] = static_cast<uint8_t>((raw[6] & 0x0f) | 0x40);  // version 4
-  raw[8] = static_cast<uint8_t>((raw[8] & 0x3f) | 0x80);  // variant of RFC 9562
-  constexpr char kHex[] = "0123456789abcdef";
-  for (size_t i = 0; i < sizeof raw; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
-    *out++ = kHex[raw[i] >> 4];
-    *out++ = kHex[raw[i] & 15];
-  }
-}
-
 }  // namespace pillion::tls

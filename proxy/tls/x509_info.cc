@@ -8,6 +8,7 @@
 
 #include <ctime>
 
+#include "proxy/base/ascii.h"
 #include "proxy/tls/pem.h"
 
 namespace pillion::tls {
@@ -48,13 +49,12 @@ bool is_authority(const x509_st& certificate) {
 }  // namespace
 
 std::string hex(std::string_view bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
   out.reserve(bytes.size() * 2);
   for (const char c : bytes) {
     const auto b = static_cast<unsigned char>(c);
-    out += kDigits[b >> 4];
-    out += kDigits[b & 15];
+    out += kHexDigits[b >> 4];
+    out += kHexDigits[b & 15];
   }
   return out;
 }

@@ -18,18 +18,27 @@ class HttpTimeouts : public WorkerTest {
     listen({.hcm = hcm,
             .routes = str("{ match: { prefix: / }, route: { cluster: app, ", route, " } }")});
   }
+  struct Exchange {
+    Peer client;
+    Peer server;
+  };
+  // A request that is on its way to the backend, which is silent so far.
+  Exchange exchange(std::string_view text = kGet) { return {request(text), backend.accept()}; }
+  // Silence until `limit` is over, then this answer.
+  void expect_after(Duration limit, Peer& client, int status) {
+    pass(limit - milliseconds(100));
+    EXPECT_EQ(client.received(), "");
+    pass(milliseconds(200));
+    EXPECT_EQ(status_of(client.message()), status);
+  }
   Backend backend{loop};
 };
 
 TEST_F(HttpTimeouts, StreamIdleWhileTheUpstreamIsSilentGives504) {
   begin("stream_idle_timeout: 5s");
-  Peer client = request();
-  Peer server = backend.accept();
+  auto [client, server] = exchange();
   server.message();
-  pass(milliseconds(4900));
-  EXPECT_EQ(client.received(), "");
-  pass(milliseconds(200));
-  EXPECT_EQ(status_of(client.message()), 504);
+  expect_after(seconds(5), client, 504);
   EXPECT_EQ(logged(), "504 SI stream_idle_timeout");
   EXPECT_EQ(http->downstream_rq_idle_timeout.value(), 1);
   EXPECT_TRUE(
@@ -39,8 +48,7 @@ TEST_F(HttpTimeouts, StreamIdleWhileTheUpstreamIsSilentGives504) {
 
 TEST_F(HttpTimeouts, StreamIdleWhileTheClientIsSilentGives408AndEndsTheConnection) {
   begin("stream_idle_timeout: 5s");
-  Peer client = request(kUpload);
-  Peer server = backend.accept();
+  auto [client, server] = exchange(kUpload);
   pass(milliseconds(5100));
   const std::string reply = client.message();
   EXPECT_EQ(status_of(reply), 408);
@@ -51,8 +59,7 @@ TEST_F(HttpTimeouts, StreamIdleWhileTheClientIsSilentGives408AndEndsTheConnectio
 
 TEST_F(HttpTimeouts, EachPieceOfABodyGivesTheStreamNewTime) {
   begin("stream_idle_timeout: 5s");
-  Peer client = request(kUpload);
-  Peer server = backend.accept();
+  auto [client, server] = exchange(kUpload);
   for (int i = 0; i < 10; ++i) {
     pass(seconds(4));
     client.send("x");
@@ -69,28 +76,19 @@ TEST_F(HttpTimeouts, EachPieceOfABodyGivesTheStreamNewTime) {
 
 TEST_F(HttpTimeouts, AStreamIsIdleForFiveMinutesUnlessConfigured) {
   begin("");
-  Peer client = request();
-  Peer server = backend.accept();
-  pass(seconds(299));
-  EXPECT_EQ(client.received(), "");
-  pass(seconds(2));
-  EXPECT_EQ(status_of(client.message()), 504);
+  auto [client, server] = exchange();
+  expect_after(seconds(300), client, 504);
 }
 
 TEST_F(HttpTimeouts, TheIdleTimeoutOfARouteReplacesTheManagers) {
   begin("stream_idle_timeout: 5s", "timeout: 0s, idle_timeout: 20s");
-  Peer client = request();
-  Peer server = backend.accept();
-  pass(seconds(19));
-  EXPECT_EQ(client.received(), "");
-  pass(seconds(2));
-  EXPECT_EQ(status_of(client.message()), 504);
+  auto [client, server] = exchange();
+  expect_after(seconds(20), client, 504);
 }
 
 TEST_F(HttpTimeouts, ARequestThatIsNotCompleteInTimeGets408) {
   begin("request_timeout: 10s");
-  Peer client = request(kUpload);
-  Peer server = backend.accept();
+  auto [client, server] = exchange(kUpload);
   for (int i = 0; i < 3; ++i) {
     pass(seconds(3));
     client.send("x");
@@ -104,8 +102,7 @@ TEST_F(HttpTimeouts, ARequestThatIsNotCompleteInTimeGets408) {
 
 TEST_F(HttpTimeouts, TheRequestTimeoutEndsWithTheRequest) {
   begin("request_timeout: 10s");
-  Peer client = request();
-  Peer server = backend.accept();
+  auto [client, server] = exchange();
   pass(seconds(60));
   server.answer();
   EXPECT_EQ(status_of(client.message()), 200);
@@ -128,15 +125,11 @@ TEST_F(HttpTimeouts, AHeadThatDoesNotEndInTimeGets408) {
 
 TEST_F(HttpTimeouts, ARouteTimeoutRunsFromTheEndOfTheRequest) {
   begin("", "timeout: 3s");
-  Peer client = request(kUpload);
-  Peer server = backend.accept();
+  auto [client, server] = exchange(kUpload);
   pass(seconds(30));
   client.send("0123456789");
   server.message();
-  pass(milliseconds(2900));
-  EXPECT_EQ(client.received(), "");
-  pass(milliseconds(200));
-  EXPECT_EQ(status_of(client.message()), 504);
+  expect_after(seconds(3), client, 504);
   EXPECT_EQ(logged(), "504 UT response_timeout");
   EXPECT_EQ(app->upstream_rq_timeout.value(), 1);
   EXPECT_TRUE(server.waits_for_the_end());
@@ -145,18 +138,13 @@ TEST_F(HttpTimeouts, ARouteTimeoutRunsFromTheEndOfTheRequest) {
 TEST_F(HttpTimeouts, ARouteWithoutATimeoutHas15Seconds) {
   set_cluster({backend.address});
   listen({});
-  Peer client = request();
-  Peer server = backend.accept();
-  pass(milliseconds(14900));
-  EXPECT_EQ(client.received(), "");
-  pass(milliseconds(200));
-  EXPECT_EQ(status_of(client.message()), 504);
+  auto [client, server] = exchange();
+  expect_after(seconds(15), client, 504);
 }
 
 TEST_F(HttpTimeouts, ATimeoutWithinAResponseNeverLooksLikeItsEnd) {
   begin("", "timeout: 3s");
-  Peer client = request();
-  Peer server = backend.accept();
+  auto [client, server] = exchange();
   server.answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234");
   EXPECT_TRUE(client.waits_for("01234"));
   pass(milliseconds(3100));
@@ -168,20 +156,15 @@ TEST_F(HttpTimeouts, ATimeoutWithinAResponseNeverLooksLikeItsEnd) {
 
 TEST_F(HttpTimeouts, TheWholeExchangeHasItsMaximum) {
   begin("common_http_protocol_options: { max_stream_duration: 7s }");
-  Peer client = request();
-  Peer server = backend.accept();
-  pass(milliseconds(6900));
-  EXPECT_EQ(client.received(), "");
-  pass(milliseconds(200));
-  EXPECT_EQ(status_of(client.message()), 504);
+  auto [client, server] = exchange();
+  expect_after(seconds(7), client, 504);
   EXPECT_EQ(logged(), "504 DT max_duration_timeout");
   EXPECT_EQ(http->downstream_rq_max_duration_reached.value(), 1);
 }
 
 TEST_F(HttpTimeouts, ARoutesMaximumOfTheExchangeCountsToo) {
   begin("", "timeout: 0s, max_stream_duration: { max_stream_duration: 7s }");
-  Peer client = request();
-  Peer server = backend.accept();
+  auto [client, server] = exchange();
   pass(milliseconds(7100));
   EXPECT_EQ(status_of(client.message()), 504);
   EXPECT_EQ(http->downstream_rq_max_duration_reached.value(), 1);
@@ -200,10 +183,7 @@ TEST_F(HttpTimeouts, AConnectThatIsNeverAnsweredIsGivenUp) {
   set_cluster({deaf.address}, "connect_timeout: 2s");
   listen({});
   Peer client = request();
-  pass(milliseconds(1900));
-  EXPECT_EQ(client.received(), "");
-  pass(milliseconds(200));
-  EXPECT_EQ(status_of(client.message()), 503);
+  expect_after(seconds(2), client, 503);
   EXPECT_EQ(logged(), "503 UF upstream_reset_before_response_started{connection_timeout}");
   EXPECT_EQ(app->upstream_cx_connect_timeout.value(), 1);
   EXPECT_EQ(app->upstream_cx_connect_fail.value(), 1);
@@ -217,10 +197,7 @@ TEST_F(HttpTimeouts, TheHandshakeWithAnUpstreamIsPartOfTheConnect) {
   Peer client = request();
   Peer silent = backend.accept();
   EXPECT_TRUE(run_until(loop, [&] { return !silent.received().empty(); }));  // the ClientHello
-  pass(milliseconds(1900));
-  EXPECT_EQ(client.received(), "");
-  pass(milliseconds(200));
-  EXPECT_EQ(status_of(client.message()), 503);
+  expect_after(seconds(2), client, 503);
   EXPECT_EQ(logged(), "503 UF upstream_reset_before_response_started{connection_timeout}");
   EXPECT_EQ(app->upstream_cx_connect_timeout.value(), 1);
   EXPECT_TRUE(silent.waits_for_the_end());
@@ -228,8 +205,7 @@ TEST_F(HttpTimeouts, TheHandshakeWithAnUpstreamIsPartOfTheConnect) {
 
 TEST_F(HttpTimeouts, AnUpstreamIsToldHowMuchTimeIsLeft) {
   begin("", "timeout: 3s");
-  Peer client = request(kGet);
-  Peer server = backend.accept();
+  auto [client, server] = exchange();
   EXPECT_NE(server.answer().find("x-envoy-expected-rq-timeout-ms: 3000\r\n"), std::string::npos);
   EXPECT_EQ(status_of(client.message()), 200);
 }

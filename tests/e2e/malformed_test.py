@@ -86,13 +86,18 @@ NOT_RESPONSES = (
 )
 
 
+def begin(owner, *scripts, **how):
+    """Gives a test, or a class of them, an upstream that plays `scripts` and a proxy in front of it."""
+    owner.upstream = Upstream(owner, *scripts)
+    owner.port = sidecar.free_port()
+    owner.proxy = sidecar.start(owner, envoy.bootstrap(
+        [envoy.http("in", owner.port)], [envoy.cluster(ports=[owner.upstream.port])]), **how)
+
+
 class MalformedRequests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.upstream = Upstream(cls)
-        cls.port = sidecar.free_port()
-        cls.proxy = sidecar.start(cls, envoy.bootstrap(
-            [envoy.http("in", cls.port)], [envoy.cluster(ports=[cls.upstream.port])]))
+        begin(cls)
 
     def test_each_is_refused_counted_and_its_connection_closed(self):
         for name, request, status in MALFORMED:
@@ -130,16 +135,12 @@ class MalformedRequests(unittest.TestCase):
 
 
 class MalformedResponses(unittest.TestCase):
-    def proxy(self, *scripts):
-        self.upstream = Upstream(self, *scripts)
-        self.port = sidecar.free_port()
-        self.sidecar = sidecar.start(self, envoy.bootstrap(
-            [envoy.http("in", self.port)], [envoy.cluster(ports=[self.upstream.port])]),
-            flags=("--concurrency", "1"))  # one worker: its log lines are in order
+    def play(self, *scripts):
+        begin(self, *scripts, flags=("--concurrency", "1"))  # one worker: its log lines are in order
 
     def test_a_response_cut_short_never_looks_complete(self):
         scripts = [answers(response, then="close") for _, response in TRUNCATED]
-        self.proxy(*scripts, answers(reply(b"fine")))
+        self.play(*scripts, answers(reply(b"fine")))
         for name, _ in TRUNCATED:
             with self.subTest(name):
                 client = connect(self, self.port)
@@ -148,26 +149,26 @@ class MalformedResponses(unittest.TestCase):
                 except (ConnectionResetError, EOFError):
                     pass  # as it should be
         self.assertEqual(connect(self, self.port).exchange(get()).body, b"fine")
-        for line in self.sidecar.wait_access_log(len(TRUNCATED))[:len(TRUNCATED)]:
+        for line in self.proxy.wait_access_log(len(TRUNCATED))[:len(TRUNCATED)]:
             self.assertNotEqual(line["flags"], "-", line)
 
     def test_an_http10_client_sees_a_reset_when_a_response_is_cut_short(self):
         # Its only sign of the end is the end of the connection, which must not look orderly.
-        self.proxy(answers(TRUNCATED[1][1], then="close"))
+        self.play(answers(TRUNCATED[1][1], then="close"))
         client = connect(self, self.port)
         client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
         with self.assertRaises(ConnectionResetError):
             client.read_all()
 
     def test_what_is_no_response_becomes_502(self):
-        self.proxy(*[answers(response) for _, response in NOT_RESPONSES], answers(reply(b"fine")))
+        self.play(*[answers(response) for _, response in NOT_RESPONSES], answers(reply(b"fine")))
         client = connect(self, self.port)
         for name, _ in NOT_RESPONSES:
             with self.subTest(name):
                 answer = client.exchange(get())
                 self.assertEqual((answer.status, answer.body[:30]), (502, b"upstream connect error or disc"))
         self.assertEqual(client.exchange(get()).body, b"fine")
-        line = self.sidecar.wait_access_log(1)[0]
+        line = self.proxy.wait_access_log(1)[0]
         self.assertEqual((line["flags"], line["details"]),
                          ("UPE", "upstream_reset_before_response_started{protocol_error}"))
 
@@ -176,7 +177,7 @@ class MalformedResponses(unittest.TestCase):
             peer.read_request()
             peer.send(reply(b"mine") + reply(b"poison"))
             peer.hang()
-        self.proxy(chatty, answers(reply(b"fresh")))
+        self.play(chatty, answers(reply(b"fresh")))
         client = connect(self, self.port)
         self.assertEqual(client.exchange(get()).body, b"mine")
         self.assertEqual(client.exchange(get()).body, b"fresh")
@@ -190,11 +191,11 @@ class MalformedResponses(unittest.TestCase):
             talk.wait(10)
             peer.send(reply(b"poison"))
             peer.hang()
-        self.proxy(late, answers(reply(b"fresh")))
+        self.play(late, answers(reply(b"fresh")))
         client = connect(self, self.port)
         self.assertEqual(client.exchange(get()).body, b"mine")
         talk.set()
-        self.sidecar.wait_stat("cluster.app.upstream_cx_active", 0)
+        self.proxy.wait_stat("cluster.app.upstream_cx_active", 0)
         self.assertEqual(client.exchange(get()).body, b"fresh")
 
 

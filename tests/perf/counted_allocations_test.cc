@@ -6,17 +6,9 @@
 #include <memory>
 #include <string>
 
-#include "proxy/tls/random.h"
+#include "proxy/base/sanitized.h"
 #include "tests/perf/counted.h"
 #include "tests/support/test_ca.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PILLION_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define PILLION_SANITIZED 1
-#endif
-#endif
 
 namespace pillion::testing {
 namespace {
@@ -47,7 +39,7 @@ Counting::~Counting() { counted = nullptr; }
 
 }  // namespace pillion::testing
 
-#ifdef PILLION_SANITIZED
+#if PILLION_SANITIZED
 
 bool pillion::testing::can_count_allocations() noexcept { return false; }
 

@@ -11,14 +11,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/crash_symbols.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PILLION_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define PILLION_SANITIZED 1
-#endif
-#endif
+#include "proxy/base/sanitized.h"
 
 namespace pillion::crash {
 
@@ -88,7 +81,7 @@ using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-#ifndef PILLION_SANITIZED
+#if !PILLION_SANITIZED
 
 TEST(Crash, NamesTheFunctionsAndDiesOfTheSignal) {
   const Outcome outcome = run_in_child(call_write_to_null);
