@@ -31,6 +31,19 @@ size_t printable_prefix(std::string_view text) {
   return n;
 }
 
+// Copies `n` bytes, which one or two words cover, if all of them are printable.
+template <typename Word>
+bool copy_covered(char* to, const char* from, size_t n) {
+  Word first, last;
+  std::memcpy(&first, from, sizeof first);
+  std::memcpy(&last, from + n - sizeof last, sizeof last);
+  constexpr uint64_t kFill = sizeof(Word) == 8 ? 0 : repeat(' ') << (8 * (sizeof(Word) % 8));
+  if (!all_printable(first | kFill) || !all_printable(last | kFill)) return false;
+  std::memcpy(to, &first, sizeof first);
+  std::memcpy(to + n - sizeof last, &last, sizeof last);
+  return true;
+}
+
 void append_byte(std::string& out, unsigned char byte) {
   switch (byte) {
     case '\n':
@@ -60,6 +73,23 @@ size_t allowed(std::string_view text, Escape escape) {
 }
 
 }  // namespace
+
+size_t copy_printable(char* to, std::string_view text) noexcept {
+  const char* from = text.data();
+  size_t left = text.size();
+  for (; left > 16; from += 16, to += 16, left -= 16) {
+    if (!copy_covered<uint64_t>(to, from, 16)) break;
+  }
+  const bool is_done = left > 16   ? false
+                       : left >= 8 ? copy_covered<uint64_t>(to, from, left)
+                       : left >= 4 ? copy_covered<uint32_t>(to, from, left)
+                       : left >= 2 ? copy_covered<uint16_t>(to, from, left)
+                                   : left == 0 || copy_covered<uint8_t>(to, from, left);
+  if (is_done) return text.size();
+  const size_t rest = printable_prefix({from, left});
+  std::memcpy(to, from, rest);
+  return text.size() - left + rest;
+}
 
 void append_escaped(std::string& out, std::string_view text, Escape escape) {
   if (escape == Escape::kNone) {

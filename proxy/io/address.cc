@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <deque>
@@ -44,6 +45,23 @@ char* put(char* out, std::string_view text) noexcept {
   std::memcpy(out, text.data(), text.size());
   return out + text.size();
 }
+
+// The 256 octets in decimal, each with the dot that follows it.
+struct OctetText {
+  char text[4];
+  uint8_t size;
+};
+constexpr auto kOctets = [] {
+  std::array<OctetText, 256> all{};
+  for (size_t n = 0; n < all.size(); ++n) {
+    OctetText& octet = all[n];
+    if (n >= 100) octet.text[octet.size++] = static_cast<char>('0' + n / 100);
+    if (n >= 10) octet.text[octet.size++] = static_cast<char>('0' + n / 10 % 10);
+    octet.text[octet.size++] = static_cast<char>('0' + n % 10);
+    octet.text[octet.size++] = '.';
+  }
+  return all;
+}();
 
 }  // namespace
 
@@ -187,9 +205,11 @@ size_t Address::format(char* out, bool with_port) const noexcept {
   switch (kind_) {
     case Kind::kIpv4:
       for (int i = 0; i < 4; ++i) {
-        if (i != 0) *p++ = '.';
-        p = std::to_chars(p, p + 3, ip_[i]).ptr;
+        const OctetText& octet = kOctets[ip_[i]];
+        std::memcpy(p, octet.text, sizeof octet.text);
+        p += octet.size;
       }
+      --p;  // the last dot
       break;
     case Kind::kIpv6: {
       if (with_port) *p++ = '[';

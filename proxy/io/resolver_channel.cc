@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "proxy/base/assert.h"
+#include "proxy/io/poller.h"
 #include "proxy/io/resolver_parts.h"
 
 namespace pillion::io {

@@ -208,7 +208,7 @@ FilterPtr grpc_status(const Node& node) {
     Scratch scratch;
     const Value value = op->evaluate(*op, info, scratch);
     // Without a status it is Unknown, as in Envoy.
-    const int64_t code = value.kind == Value::Kind::kNumber ? value.number : 2;
+    const int64_t code = value.kind() == Value::Kind::kNumber ? value.number() : 2;
     const bool listed = code >= 0 && code < 32 && (wanted >> code & 1) != 0;
     return listed != exclude;
   });

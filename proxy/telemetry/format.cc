@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <limits>
 
 #include "proxy/base/str.h"
@@ -22,6 +23,57 @@ constexpr std::string_view kDefaultLine =
 bool is_name_character(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
+
+// A line on its way to a string.  Its pieces are many and small: gathered here they cost a few
+// instructions each, in the string a call and a look at its capacity.
+class Gather {
+ public:
+  explicit Gather(std::string& out) noexcept : out_(out) {}
+
+  // Makes room for one literal(), mark() or number().
+  void begin_piece() {
+    if (room() < kPiece) [[unlikely]]
+      flush();
+  }
+  // `text`, which `word` begins with if it fits in there.
+  void literal(std::string_view text, const char (&word)[8]) {
+    if (text.size() > sizeof word) return plain(text);
+    std::memcpy(at_, word, sizeof word);
+    at_ += text.size();
+  }
+  void mark(char c) { *at_++ = c; }
+  void number(int64_t n) {
+    if (n >= 0 && n < 10) return mark(static_cast<char>('0' + n));
+    at_ = std::to_chars(at_, bytes_ + sizeof bytes_, n).ptr;
+  }
+  void plain(std::string_view text) {
+    flush();
+    out_ += text;
+  }
+  void escaped(std::string_view text, Escape escape) {
+    if (text.size() <= room()) [[likely]] {
+      const size_t printable = copy_printable(at_, text);
+      at_ += printable;
+      if (printable == text.size()) [[likely]]
+        return;
+      text.remove_prefix(printable);
+    }
+    flush();
+    append_escaped(out_, text, escape);
+  }
+  void flush() {
+    out_.append(bytes_, static_cast<size_t>(at_ - bytes_));
+    at_ = bytes_;
+  }
+
+ private:
+  static constexpr size_t kPiece = 64;
+  [[nodiscard]] size_t room() const { return static_cast<size_t>(bytes_ + sizeof bytes_ - at_); }
+
+  std::string& out_;
+  char* at_ = bytes_;
+  char bytes_[1024];
+};
 
 // An operator as it is written, without the percent signs.
 struct Written {
@@ -83,6 +135,11 @@ std::string_view truncated(std::string_view text, std::optional<uint32_t> limit)
   return text.substr(0, size);
 }
 
+Format::Piece::Piece(std::string literal, Operation op)
+    : before(std::move(literal)), operation(std::move(op)) {
+  before.copy(short_before, sizeof short_before);
+}
+
 Result<Format> Format::compile(std::string_view text, const FormatOptions& options) {
   Format format;
   format.options_ = options;
@@ -102,7 +159,7 @@ Result<Format> Format::compile(std::string_view text, const FormatOptions& optio
     Result<Operation> operation =
         compile_operator(written->name, written->arguments, written->max_length);
     if (!operation) return Error{operation.error()};
-    format.pieces_.push_back({std::move(literal), std::move(*operation)});
+    format.pieces_.emplace_back(std::move(literal), std::move(*operation));
     literal.clear();
     at += written->length;
   }
@@ -117,25 +174,27 @@ const Format& Format::default_line() {
 
 void Format::append(std::string& out, const core::StreamInfo& info) const {
   Scratch scratch;
+  Gather line(out);
   for (const Piece& piece : pieces_) {
-    out += piece.before;
+    line.begin_piece();
+    line.literal(piece.before, piece.short_before);
     const Value value = piece.operation.evaluate(piece.operation, info, scratch);
-    switch (value.kind) {
+    switch (value.kind()) {
       case Value::Kind::kNone:
-        if (!options_.omit_empty_values) out += '-';
+        if (!options_.omit_empty_values) line.mark('-');
         break;
-      case Value::Kind::kNumber: {
-        char digits[24];
-        const auto end = std::to_chars(digits, digits + sizeof digits, value.number).ptr;
-        out.append(digits, static_cast<size_t>(end - digits));
+      case Value::Kind::kNumber:
+        line.number(value.number());
         break;
-      }
       case Value::Kind::kText:
-        append_escaped(out, truncated(value.text, piece.operation.max_length), options_.escape);
+        line.escaped(piece.operation.max_length
+                         ? truncated(value.text(), piece.operation.max_length)
+                         : value.text(),
+                     options_.escape);
         break;
     }
   }
-  out += tail_;
+  line.plain(tail_);
 }
 
 std::string_view Format::render(Arena& arena, const core::StreamInfo& info) const {

@@ -44,7 +44,9 @@ class Format {
 
  private:
   struct Piece {
-    std::string before;  // literal text
+    Piece(std::string literal, Operation op);
+    std::string before;         // literal text
+    char short_before[8] = {};  // the same, if it is not longer than this
     Operation operation;
   };
   std::vector<Piece> pieces_;

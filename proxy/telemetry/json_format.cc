@@ -23,10 +23,10 @@ void append_string(std::string& out, std::string_view text) {
 }
 
 void append_value(std::string& out, const Value& value, std::optional<uint32_t> max_length) {
-  if (value.kind == Value::Kind::kText)
-    return append_string(out, truncated(value.text, max_length));
+  if (value.kind() == Value::Kind::kText)
+    return append_string(out, truncated(value.text(), max_length));
   char digits[24];
-  const auto end = std::to_chars(digits, digits + sizeof digits, value.number).ptr;
+  const auto end = std::to_chars(digits, digits + sizeof digits, value.number()).ptr;
   out.append(digits, static_cast<size_t>(end - digits));
 }
 
@@ -112,7 +112,7 @@ bool JsonFormat::append_item(std::string& out, const Item& item, const core::Str
       const Operation& operation = *item.format.only_operation();
       Scratch scratch;
       const Value value = operation.evaluate(operation, info, scratch);
-      if (value.kind == Value::Kind::kNone) return false;
+      if (value.kind() == Value::Kind::kNone) return false;
       append_value(out, value, operation.max_length);
       return true;
     }

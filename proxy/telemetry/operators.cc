@@ -83,9 +83,9 @@ Value absent(const Operation&, const core::StreamInfo&, Scratch&) { return {}; }
 Value coalesce(const Operation& op, const core::StreamInfo& info, Scratch& scratch) {
   for (const Operation& choice : op.choices) {
     const Value value = choice.evaluate(choice, info, scratch);
-    if (value.kind == Value::Kind::kNone) continue;
-    if (value.kind == Value::Kind::kNumber || !choice.max_length) return value;
-    return value.text.substr(0, *choice.max_length);
+    if (value.kind() == Value::Kind::kNone) continue;
+    if (value.kind() == Value::Kind::kNumber || !choice.max_length) return value;
+    return value.text().substr(0, *choice.max_length);
   }
   return {};
 }

@@ -28,8 +28,11 @@ using Evaluate = Value (*)(const Operation&, const core::StreamInfo&, Scratch&);
 
 // A header to look for; "" if there is none.
 struct HeaderName {
+  // Names with a colon, which stand for parts of the head that are no fields.
+  enum class Pseudo : uint8_t { kNone, kMethod, kPath, kAuthority, kScheme, kStatus, kUnknown };
   std::string name;  // lower case
   http::HeaderId id = http::HeaderId::kUnknown;
+  Pseudo pseudo = Pseudo::kNone;
 };
 
 // An operator with its arguments, compiled.

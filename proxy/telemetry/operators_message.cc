@@ -13,6 +13,7 @@ namespace {
 
 using core::StreamInfo;
 using http::HeaderId;
+using Pseudo = HeaderName::Pseudo;
 
 Value decimal(uint64_t number, Scratch& scratch) {
   const char* end = std::to_chars(scratch.bytes, scratch.bytes + Scratch::kBytes, number).ptr;
@@ -22,10 +23,20 @@ Value decimal(uint64_t number, Scratch& scratch) {
 // --- Headers
 // --------------------------------------------------------------------------------------
 
+Pseudo pseudo_of(std::string_view name) {
+  if (name[0] != ':') return Pseudo::kNone;
+  if (name == ":method") return Pseudo::kMethod;
+  if (name == ":path") return Pseudo::kPath;
+  if (name == ":authority") return Pseudo::kAuthority;
+  if (name == ":scheme") return Pseudo::kScheme;
+  return name == ":status" ? Pseudo::kStatus : Pseudo::kUnknown;
+}
+
 Status<> set_header(std::string_view name, HeaderName& header) {
   if (name.empty()) return Error{"expected a header name"};
   header.name = lowered(name);
   header.id = http::find_header_id(header.name);
+  header.pseudo = pseudo_of(header.name);
   return Ok{};
 }
 
@@ -63,36 +74,72 @@ Value framing_field(const Head& head, HeaderId id, Scratch& scratch) {
 }
 
 Value request_header(const http::RequestHead& head, const HeaderName& header, Scratch& scratch) {
-  if (header.name[0] == ':') {
-    if (header.name == ":method") return Value::text_or_none(head.method_text);
-    if (header.name == ":path") return Value::text_or_none(head.path);
-    if (header.name == ":authority") return Value::text_or_none(head.authority);
-    if (header.name == ":scheme") return Value::text_or_none(head.scheme);
-    return {};
+  switch (header.pseudo) {
+    case Pseudo::kNone:
+      break;
+    case Pseudo::kMethod:
+      return Value::text_or_none(head.method_text);
+    case Pseudo::kPath:
+      return Value::text_or_none(head.path);
+    case Pseudo::kAuthority:
+      return Value::text_or_none(head.authority);
+    case Pseudo::kScheme:
+      return Value::text_or_none(head.scheme);
+    default:
+      return {};
   }
   if (header.id == HeaderId::kHost) return Value::text_or_none(head.authority);
   const Value value = find(head.headers, header);
-  return value.kind == Value::Kind::kNone ? framing_field(head, header.id, scratch) : value;
+  return value.kind() == Value::Kind::kNone ? framing_field(head, header.id, scratch) : value;
 }
 
 Value response_header(const http::ResponseHead& head, const HeaderName& header, Scratch& scratch) {
-  if (header.name == ":status") return head.status == 0 ? Value() : decimal(head.status, scratch);
+  if (header.pseudo == Pseudo::kStatus)
+    return head.status == 0 ? Value() : decimal(head.status, scratch);
   const Value value = find(head.headers, header);
-  return value.kind == Value::Kind::kNone ? framing_field(head, header.id, scratch) : value;
+  return value.kind() == Value::Kind::kNone ? framing_field(head, header.id, scratch) : value;
 }
 
 // The header, else its alternative.
 template <typename Look>
 Value first_of(const Operation& op, Look look) {
   const Value value = look(op.header);
-  return value.kind != Value::Kind::kNone || op.alternative.name.empty() ? value
-                                                                         : look(op.alternative);
+  return value.kind() != Value::Kind::kNone || op.alternative.name.empty() ? value
+                                                                           : look(op.alternative);
 }
 
 Value req(const Operation& op, const StreamInfo& info, Scratch& scratch) {
   if (info.request == nullptr) return {};
   return first_of(op,
                   [&](const HeaderName& h) { return request_header(*info.request, h, scratch); });
+}
+
+// A part of the head, or a field by its id, and nothing else: what most formats ask for.
+template <std::string_view http::RequestHead::* kPart>
+Value req_part(const Operation&, const StreamInfo& info, Scratch&) {
+  return info.request == nullptr ? Value() : Value::text_or_none(info.request->*kPart);
+}
+Value req_field(const Operation& op, const StreamInfo& info, Scratch&) {
+  if (info.request == nullptr) return {};
+  const http::Field* field = info.request->headers.find(op.header.id);
+  return field == nullptr ? Value() : Value(field->value);
+}
+
+Status<> compile_req(std::string_view arguments, Operation& op) {
+  Status<> compiled = compile_header(arguments, op);
+  if (!compiled || !op.alternative.name.empty()) return compiled;
+  const HeaderId id = op.header.id;
+  if (op.header.pseudo == Pseudo::kMethod) {
+    op.evaluate = req_part<&http::RequestHead::method_text>;
+  } else if (op.header.pseudo == Pseudo::kPath) {
+    op.evaluate = req_part<&http::RequestHead::path>;
+  } else if (op.header.pseudo == Pseudo::kAuthority || id == HeaderId::kHost) {
+    op.evaluate = req_part<&http::RequestHead::authority>;
+  } else if (id != HeaderId::kUnknown && id != HeaderId::kContentLength &&
+             id != HeaderId::kTransferEncoding && id != HeaderId::kUpgrade) {
+    op.evaluate = req_field;
+  }
+  return compiled;
 }
 
 Value resp(const Operation& op, const StreamInfo& info, Scratch& scratch) {
@@ -110,7 +157,7 @@ std::string_view without_query(std::string_view path) { return path.substr(0, pa
 
 Value req_without_query(const Operation& op, const StreamInfo& info, Scratch& scratch) {
   const Value value = req(op, info, scratch);
-  return value.kind == Value::Kind::kText ? Value(without_query(value.text)) : value;
+  return value.kind() == Value::Kind::kText ? Value(without_query(value.text())) : value;
 }
 
 // --- Paths
@@ -290,8 +337,8 @@ Value grpc_number(const Operation&, const StreamInfo& info, Scratch&) {
 }
 
 constexpr OperatorRow kRows[] = {
-    {"REQ", req, Arguments::kRequired, compile_header},
-    {"REQUEST_HEADER", req, Arguments::kRequired, compile_header},
+    {"REQ", req, Arguments::kRequired, compile_req},
+    {"REQUEST_HEADER", req, Arguments::kRequired, compile_req},
     {"RESP", resp, Arguments::kRequired, compile_header},
     {"RESPONSE_HEADER", resp, Arguments::kRequired, compile_header},
     {"TRAILER", trailer, Arguments::kRequired, compile_header},

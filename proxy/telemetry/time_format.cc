@@ -199,11 +199,12 @@ void TimeFormat::add_plain(char specifier) {
   parts_.back().text += specifier;
 }
 
-// The date and time of the last second are kept: most lines fall into the same one.
+// The text of the last second is kept, for most lines fall into the same one: only the milliseconds
+// in front of its last byte change.
 size_t TimeFormat::format_default(WallTime time, char* out) const {
   struct Second {
     int64_t seconds = INT64_MIN;
-    char text[32];
+    char text[32] = {};
     size_t size = 0;
   };
   static thread_local Second last;
@@ -215,16 +216,18 @@ size_t TimeFormat::format_default(WallTime time, char* out) const {
     put_date(second, tm);
     second.put('T');
     put_time(second, tm);
-    second.put('.');
+    second.put(".000Z");
     last.size = std::min(second.size(), sizeof last.text);
     std::memcpy(last.text, text, last.size);
     last.seconds = moment.seconds;
   }
-  Out to(out);
-  to.put({last.text, last.size});
-  put_fraction(to, moment.nanoseconds, 3);
-  to.put('Z');
-  return to.size();
+  static_assert(kMaxText >= sizeof last.text);
+  std::memcpy(out, last.text, sizeof last.text);
+  auto milliseconds = static_cast<uint32_t>(moment.nanoseconds) / 1'000'000;
+  for (char* digit = out + last.size - 2; milliseconds != 0; milliseconds /= 10) {
+    *digit-- = static_cast<char>('0' + milliseconds % 10);
+  }
+  return last.size;
 }
 
 size_t TimeFormat::format(WallTime time, char* out) const {

@@ -1,30 +1,45 @@
 #pragma once
 // Value: what an operator of an access-log format yields for one stream: nothing, text or a number.
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 namespace pillion::telemetry {
 
-struct Value {
+// Two words, so that operators return it in registers.
+class Value {
+ public:
   enum class Kind : uint8_t { kNone, kText, kNumber };
 
-  Value() = default;
-  Value(std::string_view t) : text(t), kind(Kind::kText) {}  // NOLINT: implicit
-  Value(const char* t) : Value(std::string_view(t)) {}       // NOLINT: implicit
-  static Value number_of(int64_t n) {
+  Value() noexcept : number_(0) {}
+  Value(std::string_view t) noexcept  // NOLINT: implicit
+      : text_(t.data()), size_(static_cast<uint32_t>(t.size())), kind_(Kind::kText) {}
+  Value(const char* t) noexcept : Value(std::string_view(t)) {}  // NOLINT: implicit
+  static Value number_of(int64_t n) noexcept {
     Value value;
-    value.number = n;
-    value.kind = Kind::kNumber;
+    value.number_ = n;
+    value.kind_ = Kind::kNumber;
     return value;
   }
   // None for an empty text.
-  static Value text_or_none(std::string_view t) { return t.empty() ? Value() : Value(t); }
+  static Value text_or_none(std::string_view t) noexcept { return t.empty() ? Value() : Value(t); }
 
-  std::string_view text;  // of the stream, the configuration, or the Scratch
-  int64_t number = 0;
-  Kind kind = Kind::kNone;
+  [[nodiscard]] Kind kind() const noexcept { return kind_; }
+  // Of kText: bytes of the stream, the configuration, or the Scratch.
+  [[nodiscard]] std::string_view text() const noexcept { return {text_, size_}; }
+  // Of kNumber.
+  [[nodiscard]] int64_t number() const noexcept { return number_; }
+
+ private:
+  union {
+    const char* text_;
+    int64_t number_;
+  };
+  uint32_t size_ = 0;
+  Kind kind_ = Kind::kNone;
 };
+static_assert(sizeof(Value) == 16);
 
 // Where an operator puts text that it makes; lives until the value is written.
 struct Scratch {

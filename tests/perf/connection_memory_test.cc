@@ -36,7 +36,8 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
     testing::Fd fd = testing::loopback_listener();
     address_ = testing::local_address_of(fd.get());
     ListenerOwner& owner = *this;
-    listener_ = std::make_unique<Listener>(context_, owner, config_->value, fd.release());
+    const int bound = fd.release();
+    listener_ = std::make_unique<Listener>(context_, owner, config_->value, std::span(&bound, 1));
   }
   ~ConnectionMemory() override {
     if (listener_ == nullptr) return;

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+#include <vector>
+
 namespace pillion {
 namespace {
 
@@ -41,6 +46,28 @@ TEST(LogText, KeepsUtf8ButNeitherC1ControlsNorBrokenSequences) {
 
 TEST(LogText, LeavesOpaqueBytesOfHeaderValuesAlone) {
   EXPECT_EQ(escaped("\xe9t\xe9\r\n", Escape::kControls), "\xe9t\xe9\\r\\n");
+}
+
+TEST(LogText, CopiesUpToTheFirstByteThatIsNotPrintable) {
+  // Every length, with a bad byte at every place: words overlap differently in each.  Buffers of
+  // exactly that size let AddressSanitizer see a byte too many.
+  for (size_t size = 0; size <= 40; ++size) {
+    const std::vector<char> good(size, 'x');
+    for (size_t at = 0; at <= size; ++at) {
+      for (const char bad : {'\0', '\x1f', '\x7f', '\x80', '\xff'}) {
+        std::vector<char> from = good;
+        if (at < size) from[at] = bad;
+        std::vector<char> to(size);
+        ASSERT_EQ(copy_printable(to.data(), {from.data(), size}), at) << size;
+        ASSERT_TRUE(std::equal(good.begin(), good.begin() + static_cast<ptrdiff_t>(at), to.begin()))
+            << size << " " << at;
+      }
+    }
+  }
+  char all[95];
+  char to[95];
+  std::iota(std::begin(all), std::end(all), ' ');
+  EXPECT_EQ(copy_printable(to, {all, sizeof all}), sizeof all);
 }
 
 }  // namespace
