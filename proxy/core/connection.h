@@ -28,6 +28,8 @@ struct ChainState final : RefCounted<ChainState> {
   stats::BlockRef<stats::ListenerHttpStats> listener_http;
   stats::BlockRef<stats::TcpStats> tcp;
   Ref<ChainState> successor;
+  // An update took the chain away at all: its connections are closed then.
+  Instant drain_deadline{};
 };
 
 class ConnectionOwner {
@@ -56,7 +58,6 @@ class Connection : public io::Deferred, public ListNode<ConnectionTag> {
   virtual void describe(StreamInfo& info) const = 0;
 
   [[nodiscard]] const ConnectionInfo& info() const noexcept { return info_; }
-  [[nodiscard]] bool is_draining() const noexcept { return draining_; }
   // The chain it runs under, pinned.
   [[nodiscard]] ChainState& state() const noexcept { return *state_; }
 

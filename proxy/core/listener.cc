@@ -54,11 +54,13 @@ const std::shared_ptr<const FilterChain>* Listener::heir_of(const FilterChain& o
 
 void Listener::update(std::shared_ptr<const ListenerConfig> config) {
   config_ = std::move(config);
+  const Instant deadline = worker_.loop.now() + worker_.drain_time;
   const std::vector<Ref<ChainState>> former = std::exchange(chains_, {});
   for (const Ref<ChainState>& old : former) {
     const auto* heir = heir_of(*old->chain);
-    if (heir == nullptr) continue;
-    if (*heir == old->chain) {
+    if (heir == nullptr) {
+      old->drain_deadline = deadline;
+    } else if (*heir == old->chain) {
       chains_.push_back(old);
     } else {
       old->successor = Ref(&state_of(*heir));
@@ -73,21 +75,37 @@ void Listener::update(std::shared_ptr<const ListenerConfig> config) {
       state.successor = next;
     }
   }
-  bool any_drains = false;
+  drain_orphans(deadline);
+}
+
+// Connections whose chain is gone.  Those of an earlier update keep their deadline, which comes
+// first.
+void Listener::drain_orphans(Instant deadline) {
+  bool any = false;
   for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c)) {
-    if (heir_of(*c->state().chain) != nullptr) continue;
+    ChainState& state = c->state();
+    if (state.drain_deadline == Instant{} && heir_of(*state.chain) == nullptr)
+      state.drain_deadline = deadline;
+    if (state.drain_deadline == Instant{}) continue;
     c->drain();
-    any_drains = true;
+    any = true;
   }
-  if (any_drains) worker_.loop.arm(drain_timer_, worker_.drain_time);
+  if (any && !drain_timer_.is_armed()) worker_.loop.arm_at(drain_timer_, deadline);
 }
 
 void Listener::close_draining() {
+  Instant later{};
   for (Connection* c = connections_.front(); c != nullptr;) {
     Connection* next = connections_.next(*c);
-    if (c->is_draining()) c->close({FailureKind::kDraining});
+    const Instant deadline = c->state().drain_deadline;
+    if (deadline != Instant{} && deadline <= worker_.loop.now()) {
+      c->close({FailureKind::kDraining});
+    } else if (deadline != Instant{} && (later == Instant{} || deadline < later)) {
+      later = deadline;
+    }
     c = next;
   }
+  if (later != Instant{}) worker_.loop.arm_at(drain_timer_, later);
 }
 
 void Listener::close_socket() {

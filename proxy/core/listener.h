@@ -73,6 +73,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
     stats_->downstream_cx_transport_socket_connect_timeout.inc();
   }
   void log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const;
+  void drain_orphans(Instant deadline);
   void close_draining();
   void count_closed();
 

@@ -159,6 +159,62 @@ TEST_F(Updates, AChainThatIsGoneDrainsItsConnectionsWithinTheDrainTime) {
   EXPECT_TRUE(silent.is_over());
 }
 
+TEST_F(Updates, EachGenerationOfADrainedChainHasADeadlineOfItsOwn) {
+  worker.drain_time = seconds(30);
+  const auto raw = [](int attempts) { return str("max_connect_attempts: ", attempts); };
+  begin();
+  Peer first = connect();
+  settle();
+  update({.tcp = raw(1)});
+  Peer second = connect();
+  settle();
+  pass(seconds(10));
+  update({});
+  Peer third = connect();
+  settle();
+  pass(seconds(10));
+  update({.tcp = raw(2)});
+  pass(seconds(9));
+  EXPECT_FALSE(first.is_over());
+  pass(seconds(2));  // 31
+  EXPECT_TRUE(first.is_over()) << "no later update postpones it";
+  EXPECT_FALSE(second.is_over());
+  pass(seconds(10));  // 41
+  EXPECT_TRUE(second.is_over());
+  EXPECT_FALSE(third.is_over()) << "no earlier deadline shortens it";
+  pass(seconds(10));
+  EXPECT_TRUE(third.is_over());
+}
+
+TEST_F(Updates, AnIdleConnectionOfTwoUpdatesAgoEndsWithTheChainThatItWouldTake) {
+  worker.drain_time = seconds(10);
+  begin();
+  update({});                                  // the chain stays; `client` has not taken it yet
+  update({.tcp = "max_connect_attempts: 1"});  // and is gone
+  client->send(kGet);                          // takes longer than the drain
+  settle();
+  pass(seconds(9));
+  EXPECT_FALSE(client->is_over());
+  pass(seconds(2));
+  EXPECT_TRUE(client->is_over());
+}
+
+TEST_F(Updates, TheDeadlineOfAChainEndsNobodyWhoseOwnTimeIsUp) {
+  worker.drain_time = seconds(10);
+  begin();
+  Peer old = connect();
+  settle();
+  update({.tcp = "max_connect_attempts: 1"});
+  update({.hcm = "common_http_protocol_options: { max_connection_duration: 3s }"});
+  Peer slow = request();  // on the connection to the backend that is there
+  pass(seconds(11));
+  EXPECT_TRUE(old.is_over());
+  EXPECT_FALSE(slow.is_over()) << "its chain is there";
+  server->answer();
+  EXPECT_EQ(status_of(slow.message()), 200);
+  EXPECT_TRUE(slow.waits_for_the_end());
+}
+
 TEST_F(Drain, TheNextResponseAnnouncesTheEnd) {
   begin();
   worker.draining = true;
