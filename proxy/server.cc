@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <random>
+#include <utility>
 
 #include "proxy/admin/pages.h"
 #include "proxy/admin/server_stats.h"
@@ -33,6 +34,11 @@ constexpr size_t kReservedDescriptors = 128;
 // been connected before it is.
 constexpr Duration kShutdownCheck = std::chrono::milliseconds(100);
 constexpr Duration kQuietTime = std::chrono::milliseconds(300);
+// How long before the end nobody is let in any more, where it does not get quiet: a refused client
+// may go elsewhere, one that is cut off does not know what became of its request.
+Duration last_call(Duration drain_time) {
+  return std::min<Duration>(std::chrono::milliseconds(500), drain_time / 10);
+}
 
 uint32_t worker_count(const Options& options) {
   if (options.concurrency != 0) return std::min(options.concurrency, kMaxWorkers);
@@ -206,14 +212,32 @@ void Server::begin_shutdown(std::string_view cause) {
 
 void Server::check_shutdown() {
   const Instant now = loop_.now();
-  if (budget_.used.load(std::memory_order_relaxed) != 0) {
+  const bool is_idle = budget_.used.load(std::memory_order_relaxed) == 0;
+  if (!is_idle) {
     idle_since_ = {};
   } else if (idle_since_ == Instant{}) {
     idle_since_ = now;
   }
-  const bool is_quiet = idle_since_ != Instant{} && now - idle_since_ >= kQuietTime;
-  if (is_quiet || now >= drain_deadline_) return loop_.stop();
-  loop_.arm(shutdown_timer_, kShutdownCheck);
+  const bool is_over = closing_ && workers_listening_ == 0 && is_idle;
+  if (is_over || now >= drain_deadline_) return loop_.stop();
+  const bool is_quiet = is_idle && now - idle_since_ >= kQuietTime;
+  if (is_quiet || drain_deadline_ - now <= last_call(options_.drain_time)) close_sockets();
+  loop_.arm(shutdown_timer_, std::min(kShutdownCheck, drain_deadline_ - now));
+}
+
+// Closing a socket resets whoever waits in its queue, so that each worker takes them first; the
+// process ends when they are served.
+void Server::close_sockets() {
+  if (std::exchange(closing_, true)) return;
+  workers_listening_ = concurrency_;
+  for (const auto& worker : workers_) {
+    worker->post([this](Worker& w) {
+      w.close_sockets(false);
+      inbox_.post([this] {
+        if (--workers_listening_ == 0) check_shutdown();
+      });
+    });
+  }
 }
 
 void Server::close_everything() {

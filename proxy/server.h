@@ -114,6 +114,7 @@ class Server final : public admin::ServerView,
   Status<> open_admin(const BootstrapConfig& config);
   void begin_shutdown(std::string_view cause);
   void check_shutdown();
+  void close_sockets();
   void end_drain();
   void close_everything();
   void watch_config();
@@ -166,6 +167,8 @@ class Server final : public admin::ServerView,
   io::Timer drain_timer_ = io::Timer::of<&Server::end_drain>(this);
   Instant drain_deadline_{};
   Instant idle_since_{};
+  bool closing_ = false;            // nobody listens from now on
+  uint32_t workers_listening_ = 0;  // that have not told that they took what the kernel had queued
   io::Timer shutdown_timer_ = io::Timer::of<&Server::check_shutdown>(this);
 };
 

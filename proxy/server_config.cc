@@ -212,7 +212,7 @@ Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
 
 // New listeners and routes wait until the clusters they use know their endpoints, or gave up.
 void Server::apply_when_warm() {
-  if (pending_ == nullptr || !discovery_.all_warm()) return;
+  if (pending_ == nullptr || closing_ || !discovery_.all_warm()) return;
   auto update = std::make_shared<WorkerUpdate>(*pending_);
   discovery_.commit();
   for (upstream::ClusterResource& cluster : update->clusters)

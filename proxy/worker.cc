@@ -120,7 +120,6 @@ void Worker::retire(const std::string& name) {
     if (slot.is_old || slot.listener->config().name != name) continue;
     slot.is_old = true;
     slot.deadline = loop_.now() + context_.drain_time;
-    slot.listener->drain_connections();
     slot.listener->close_socket();  // may be its end: on_listener_empty() only marks it
     if (!retired_timer_.is_armed()) loop_.arm(retired_timer_, context_.drain_time);
     return;
@@ -163,7 +162,6 @@ void Worker::close_sockets(bool inbound_only) {
     const bool is_inbound =
         slot.listener->config().direction == core::ListenerConfig::Direction::kInbound;
     if (inbound_only && !is_inbound) continue;
-    slot.listener->drain_connections();
     slot.listener->close_socket();
   }
 }

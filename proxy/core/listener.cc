@@ -109,8 +109,11 @@ void Listener::close_draining() {
 }
 
 void Listener::close_socket() {
-  for (const auto& acceptor : acceptors_) acceptor->drain_and_close();
   draining_ = true;
+  drain_connections();
+  ++count_;  // not empty before the queue is, whatever ends meanwhile
+  for (const auto& acceptor : acceptors_) acceptor->drain_and_close();
+  --count_;
   if (count_ == 0) owner_.on_listener_empty(*this);
 }
 
@@ -253,6 +256,7 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
     connection = new HttpConnection(worker_, owner, Ref(&state), info);
   }
   connections_.push_back(*connection);
+  if (draining_) connection->drain();  // before it starts: it may answer at once
   connection->start(std::move(transport));
 }
 

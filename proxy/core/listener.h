@@ -51,7 +51,8 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
     return 0;
   }
   void update(std::shared_ptr<const ListenerConfig> config);
-  // Stops accepting after taking what the kernel's queue holds.
+  // Stops accepting after taking what the kernel's queue holds, and drains all connections.  May
+  // report on_listener_empty.
   void close_socket();
   void pause_accepting();
   void resume_accepting();

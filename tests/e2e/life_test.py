@@ -74,6 +74,38 @@ class Ending(unittest.TestCase):
         self.assertTrue(0.9 < time.monotonic() - began < 5)
         self.assertTrue(slow.is_closed())
 
+    def test_a_busy_process_ends_without_cutting_anybody_off(self):
+        def unhurried(peer):
+            while peer.read_request() is not None:
+                time.sleep(0.02)
+                peer.send(reply(b"fast"))
+        self.upstream = Upstream(self, unhurried)
+        self.start(drain=3).close()
+        served, cut_off = [], []
+
+        def client():
+            while True:
+                try:
+                    peer = connect(self, self.port)
+                except OSError as error:
+                    if not isinstance(error, ConnectionRefusedError):
+                        cut_off.append(repr(error))
+                    return
+                try:
+                    served.append(peer.exchange(get("/")).body)
+                except (OSError, EOFError) as error:
+                    cut_off.append(repr(error))
+                peer.close()
+        clients = [threading.Thread(target=client) for _ in range(8)]
+        for each in clients:
+            each.start()
+        sidecar.until("the clients are at it", lambda: len(served) > 16)
+        self.proxy.signal(signal.SIGTERM)
+        self.assertEqual(self.proxy.wait(10), 0)
+        for each in clients:
+            each.join()
+        self.assertEqual((cut_off, set(served)), ([], {b"fast"}))
+
     def test_a_second_signal_ends_at_once(self):
         for first, second in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT)):
             slow = self.start(drain=600)

@@ -112,8 +112,10 @@ TEST_F(AcceptorTest, TriesAgainWhenDescriptorsRanOut) {
 
 TEST_F(AcceptorTest, TriesAgainWhenEpollRefusesItsSocket) {
   const Fd listener(::fcntl(listen_fd_, F_DUPFD_CLOEXEC, 0));
-  testing::make_unwatchable(listen_fd_);
   make();
+  acceptor_->pause();
+  testing::make_unwatchable(listen_fd_);
+  acceptor_->resume();
   EXPECT_EQ(taker_.errors, std::vector{EPERM});
   connect(2);
   run_for(loop_, 50ms);
