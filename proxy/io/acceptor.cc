@@ -196,7 +196,9 @@ bool Acceptor::accept_one() {
 
 void Acceptor::drain_and_close() {
   if (fd_ < 0) return;
-  // Connections that finished their handshake would be reset by close().
+  // Connections that finished their handshake would be reset by close(), as are those that come
+  // between the last accept and it: nothing else is to be done in between.
+  disarm();
   while (accept_one()) {
   }
   close();

@@ -259,12 +259,18 @@ class Reload(unittest.TestCase):
         self.assertNotIn("configuration in force", self.proxy.log_text(), "the test came too late")
         self.assertLess(time.monotonic() - began, 2)
         dns.answer()
-        longest = 0
+        longest, resets = 0, 0
         while b"new" not in bodies[-60:] or b"old" in bodies[-60:]:
             began = time.monotonic()
-            bodies.append(self.one_request())
+            try:
+                bodies.append(self.one_request())
+            except ConnectionResetError:
+                resets += 1
             longest = max(longest, time.monotonic() - began)
         self.assertLess(longest, 1)
+        # Whose handshake is not over when the former socket closes (net.ipv4.tcp_migrate_req would save it): this
+        # client is one after another, so that it meets that moment once per worker at most.
+        self.assertLessEqual(resets, 2)
         self.assertEqual(self.proxy.stats()["listener_manager.listener_create_success"], 4)
 
     def one_request(self):
