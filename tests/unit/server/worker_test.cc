@@ -57,9 +57,9 @@ class WorkerThread : public ::testing::Test {
   std::shared_ptr<WorkerUpdate> add(std::string_view text, uint16_t port = 0) {
     auto update = std::make_shared<WorkerUpdate>();
     const auto config = make_listener(text, port);
-    Result<ListenSockets> sockets = open_listen_sockets(*config, 1, port != 0);
+    Result<ListenSockets> sockets = open_listen_sockets(*config, 1, {&address_, 1});
     EXPECT_TRUE(sockets) << sockets.error();
-    address_ = sockets->address;
+    address_ = sockets->addresses.front();
     update->new_listeners.push_back({config, sockets->sockets});
     return update;
   }
