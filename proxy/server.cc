@@ -116,13 +116,14 @@ Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
   const BootstrapConfig bootstrap = snapshot->bootstrap;
   budget_.limit = connection_limit(options_, bootstrap);
   if (Status<> opened = open_admin(bootstrap); !opened) return opened;
-  for (uint16_t i = 0; i < concurrency_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(i, registry_, budget_, options_.drain_time));
+  for (uint32_t i = 0; i < concurrency_; ++i) {
+    workers_.push_back(std::make_unique<Worker>(static_cast<uint16_t>(i), registry_, budget_,
+                                                options_.drain_time));
   }
   registry_.on_scrape([this] { discovery_.refresh_gauges(); });
   keep_log_stats();
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
-  if (Status<> committed = commit(std::move(snapshot)); !committed) return committed;
+  if (Status<> committed = commit(snapshot); !committed) return committed;
   for (const auto& worker : workers_) worker->start();
   io::SignalObserver& observer = *this;
   signals_ = std::make_unique<io::Signals>(

@@ -92,7 +92,7 @@ class Server final : public admin::ServerView,
   // ---- server_config.cc ----
   void reload(std::string_view cause);
   void finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
-                    std::string warnings);
+                    const std::string& warnings);
   void refuse_reload(std::string messages);
   // Opens what is new; a sentence if an address cannot be had, and nothing has changed then.
   Status<> open_new_sockets(const Snapshot& next, WorkerUpdate& update);
@@ -101,7 +101,7 @@ class Server final : public admin::ServerView,
   void diff_clusters(const Snapshot& next, WorkerUpdate& update);
   void diff_listeners(const Snapshot& next, WorkerUpdate& update);
   void count_listeners(const WorkerUpdate& update);
-  Status<> commit(std::shared_ptr<const Snapshot> built);
+  Status<> commit(const std::shared_ptr<const Snapshot>& built);
   void apply_when_warm();
   void on_applied();
   void become_ready();

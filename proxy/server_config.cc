@@ -52,13 +52,13 @@ void Server::reload(std::string_view cause) {
 }
 
 void Server::finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
-                          std::string warnings) {
+                          const std::string& warnings) {
   building_ = false;
   if (shutting_down_) return;
   log_lines(log::Level::kWarning, warnings);
   if (snapshot == nullptr) {
     refuse_reload(std::move(messages));
-  } else if (Status<> committed = commit(std::move(snapshot)); !committed) {
+  } else if (Status<> committed = commit(snapshot); !committed) {
     refuse_reload(committed.error());
   }
   if (std::exchange(rebuild_wanted_, false)) reload("the file changed once more");
@@ -174,7 +174,7 @@ Status<> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
 
 // ---- taking effect ----
 
-Status<> Server::commit(std::shared_ptr<const Snapshot> built) {
+Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {
   auto next = std::make_shared<Snapshot>(*built);
   keep_unchanged(*next);
   auto update = std::make_shared<WorkerUpdate>();

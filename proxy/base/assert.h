@@ -16,7 +16,7 @@ namespace pillion {
   (__builtin_expect(static_cast<bool>(condition), 1) \
        ? static_cast<void>(0)                        \
        : ::pillion::assert_failed(#condition, __FILE__, __LINE__))
-#ifdef NDEBUG
+#if defined(NDEBUG) && !defined(__clang_analyzer__)  // which takes it as given
 #define DASSERT(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))
 #else
 #define DASSERT(condition) ASSERT(condition)

@@ -86,7 +86,7 @@ std::vector<FileWatch::Step> FileWatch::steps_to(const std::string& path) {
       at.resize(at.empty() ? 0 : at.rfind('/'));
       continue;
     }
-    const std::string full = at + "/" + name;
+    const std::string full = str(at, "/", name);
     const Step step{at.empty() ? "/" : at, name};
     struct stat st{};
     if (::lstat(full.c_str(), &st) != 0) {

@@ -51,7 +51,7 @@ int Resolver::Channel::open(const Options& options) {
     return status;
   }
   read_search();
-  return options.servers.empty() ? static_cast<int>(ARES_SUCCESS) : set_servers(options.servers);
+  return options.servers.empty() ? ARES_SUCCESS : set_servers(options.servers);
 }
 
 int Resolver::Channel::set_servers(const std::vector<Address>& servers) {

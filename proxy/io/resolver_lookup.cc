@@ -37,7 +37,7 @@ int parse_v4(const unsigned char* bytes, int size, std::vector<DnsRecord>& out) 
   for (const ares_addrttl& a : std::span(found).first(static_cast<size_t>(count))) {
     out.push_back({Address::ipv4(ntohl(a.ipaddr.s_addr), 0), std::chrono::seconds(a.ttl)});
   }
-  return out.empty() ? static_cast<int>(ARES_ENODATA) : static_cast<int>(ARES_SUCCESS);
+  return out.empty() ? ARES_ENODATA : ARES_SUCCESS;
 }
 
 int parse_v6(const unsigned char* bytes, int size, std::vector<DnsRecord>& out) {
@@ -48,7 +48,7 @@ int parse_v6(const unsigned char* bytes, int size, std::vector<DnsRecord>& out) 
   for (const ares_addr6ttl& a : std::span(found).first(static_cast<size_t>(count))) {
     out.push_back({Address::ipv6(a.ip6addr._S6_un._S6_u8, 0), std::chrono::seconds(a.ttl)});
   }
-  return out.empty() ? static_cast<int>(ARES_ENODATA) : static_cast<int>(ARES_SUCCESS);
+  return out.empty() ? ARES_ENODATA : ARES_SUCCESS;
 }
 
 }  // namespace

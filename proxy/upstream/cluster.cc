@@ -29,7 +29,7 @@ bool leads_to(const io::Address& to, const io::Address& own) noexcept {
 }  // namespace
 
 Cluster::Cluster(const ClusterContext& context, std::shared_ptr<const ClusterConfig> config,
-                 std::shared_ptr<const HostSet> hosts)
+                 const std::shared_ptr<const HostSet>& hosts)
     : context_(context), config_(std::move(config)), blocks_(make_blocks(context, *config_)) {
   if (hosts) adopt_hosts(*hosts);
 }
@@ -124,7 +124,7 @@ void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {
   if (cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
 
-void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) { adopt_hosts(*hosts); }
+void Cluster::update_hosts(const std::shared_ptr<const HostSet>& hosts) { adopt_hosts(*hosts); }
 
 void Cluster::adopt_hosts(const HostSet& set) {
   std::vector<Ref<Host>> next;

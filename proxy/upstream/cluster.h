@@ -38,7 +38,7 @@ inline bool can_keep_connections(const ClusterConfig& a, const ClusterConfig& b)
 class Cluster final : public RefCounted<Cluster> {
  public:
   Cluster(const ClusterContext& context, std::shared_ptr<const ClusterConfig> config,
-          std::shared_ptr<const HostSet> hosts);
+          const std::shared_ptr<const HostSet>& hosts);
   ~Cluster();
 
   [[nodiscard]] const ClusterConfig& config() const noexcept { return *config_; }
@@ -54,7 +54,7 @@ class Cluster final : public RefCounted<Cluster> {
   void end_request() noexcept;
 
   // New endpoints: connections of addresses that stay are kept, those of others drain.
-  void update_hosts(std::shared_ptr<const HostSet> hosts);
+  void update_hosts(const std::shared_ptr<const HostSet>& hosts);
   // Takes a configuration that keeps connections (can_keep_connections); hosts and pools stay.
   // References into config() end here.
   void reconfigure(std::shared_ptr<const ClusterConfig> config);

@@ -186,11 +186,11 @@ class Failures(unittest.TestCase):
         self.assert_fails(client, 504, "downstream duration timeout", "DT", "max_duration_timeout")
 
     def test_a_client_that_leaves_is_logged_and_its_request_given_up(self):
-        gone = []
-        upstream = Upstream(self, lambda peer: (peer.read_request(), gone.append(peer.is_closed())))
+        asked, gone = [], []
+        upstream = Upstream(self, lambda peer: (asked.append(peer.read_request()), gone.append(peer.is_closed())))
         client = self.proxy([envoy.cluster(ports=[upstream.port])])
         client.send(get())
-        self.sidecar.wait_stat("cluster.app.upstream_rq_active", 1)
+        sidecar.until("the upstream is asked", lambda: asked)  # before, there is nothing to give up
         client.close()
         line = self.sidecar.wait_access_log(1)[-1]
         self.assertEqual((line["status"], line["flags"], line["details"]), (0, "DC", "downstream_remote_disconnect"))

@@ -53,6 +53,7 @@ class Ending(unittest.TestCase):
         slow.send(get("/slow")).read_until(b"four")
         self.proxy.signal(signal.SIGTERM)
         sidecar.until("not ready", lambda: self.proxy.get("/ready")[0] == 503)
+        sidecar.until("the worker knows", self.announces_close)  # a moment later
         # Who has not heard yet may still connect, and is told with the response.
         for client in (idle, connect(self, self.port)):
             answer = client.exchange(get("/"))
