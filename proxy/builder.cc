@@ -130,6 +130,7 @@ std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter
   const Node resources = root["static_resources"];
   out->bootstrap = parse_bootstrap(root, options);
   if (resources.is_present()) parse_resources(*out, resources, writer, errors);
+  out->files = errors.files();
   out->unknown_fields = errors.unknown_fields();
   return errors.ok() ? out : nullptr;
 }

@@ -12,8 +12,10 @@
 // Single-threaded but for the builder thread, which only runs build_snapshot() and posts its
 // result.
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -85,7 +87,7 @@ class Server final : public admin::ServerView,
   };
 
   void on_signal(int signal) override;
-  void on_file_changed() override { reload("the file changed"); }
+  void on_file_changed() override { reload("a file changed"); }
   void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) override;
   void on_warm() override;
 
@@ -94,6 +96,7 @@ class Server final : public admin::ServerView,
   void finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
                     const std::string& warnings);
   void refuse_reload(std::string messages);
+  void watch(const std::set<std::string>& files);
   // Opens what is new; a sentence if an address cannot be had, and nothing has changed then.
   Status<> open_new_sockets(const Snapshot& next, WorkerUpdate& update);
   // Puts the resources in force in the place of those that did not change.
@@ -138,6 +141,8 @@ class Server final : public admin::ServerView,
   std::unique_ptr<AdminListener> admin_;
   std::unique_ptr<io::Signals> signals_;
   std::unique_ptr<io::FileWatch> file_watch_;
+  // Of the files that the configuration names (certificates, bodies ...), by name.
+  std::map<std::string, std::unique_ptr<io::FileWatch>> named_files_;
   std::vector<std::unique_ptr<Worker>> workers_;
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;

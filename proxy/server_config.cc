@@ -44,8 +44,11 @@ void Server::reload(std::string_view cause) {
   builder_ = std::thread([this] {
     config::Errors errors(options_.unknown_fields());
     std::shared_ptr<const Snapshot> snapshot = build_snapshot(options_, &writer_, errors);
-    inbox_.post([this, snapshot = std::move(snapshot), messages = errors.to_string(),
+    inbox_.post([this, snapshot = std::move(snapshot), files = errors.files(),
+                 messages = errors.to_string(),
                  warnings = errors.to_string(config::Severity::kWarning)] {
+      // Of a refused configuration too: the file that it lacks may come.
+      if (snapshot == nullptr) watch(files);
       finish_build(snapshot, messages, warnings);
     });
   });
@@ -172,6 +175,22 @@ Status<> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
   return Ok{};
 }
 
+// Begins to watch those of the files that are not watched yet.
+void Server::watch(const std::set<std::string>& files) {
+  io::FileObserver& observer = *this;
+  for (const std::string& file : files) {
+    std::unique_ptr<io::FileWatch>& slot = named_files_[file];
+    if (slot != nullptr) continue;
+    if (auto watch = io::FileWatch::make(loop_, file, observer)) {
+      slot = std::move(*watch);
+    } else {
+      named_files_.erase(file);
+      log::warning(log::kConfig, "changes of a file are not noticed; send SIGHUP",
+                   {{"reason", watch.error()}});
+    }
+  }
+}
+
 // ---- taking effect ----
 
 Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {
@@ -200,6 +219,8 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {
                {"clusters_set", update->clusters.size()},
                {"clusters_removed", update->removed_clusters.size()}});
   }
+  std::erase_if(named_files_, [&](const auto& file) { return !next->files.contains(file.first); });
+  watch(next->files);
   snapshot_ = std::move(next);
   config_time_ = wall_now();
   last_failure_.reset();

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,7 @@ struct Snapshot {
   std::shared_ptr<const config::Document> document;
   // Every TLS context in use, for /certs.
   std::vector<std::shared_ptr<const tls::Context>> tls_contexts;
+  std::set<std::string> files;  // that it names and that were read: their changes are its own
   std::map<std::string, uint64_t> unknown_fields;  // tolerated, with --allow-unknown-static-fields
 };
 

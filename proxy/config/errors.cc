@@ -38,6 +38,16 @@ void Errors::warn_unknown_field(Where where, std::string_view field, std::string
   warn(std::move(where), std::move(text));
 }
 
+void Errors::note_file(const Value& name, std::string path, uint64_t contents) {
+  files_.insert(std::move(path));
+  contents_[&name] = contents;
+}
+
+uint64_t Errors::contents_of(const Value& name) const {
+  const auto it = contents_.find(&name);
+  return it == contents_.end() ? 0 : it->second;
+}
+
 void Errors::add(Severity severity, Where where, std::string text) {
   size_t& count = severity == Severity::kError ? error_count_ : warning_count_;
   if (++count > kMaxProblems) return;

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -83,6 +84,14 @@ class Errors {
     return unknown_counts_;
   }
 
+  // A file that the configuration names was read (or could not be: contents 0).  `name` is the
+  // value that names it; `contents` a hash of them, which counts as a part of that value
+  // (value_hash.h).
+  void note_file(const Value& name, std::string path, uint64_t contents);
+  [[nodiscard]] const std::set<std::string>& files() const { return files_; }
+  // 0 for a value that names no file.
+  [[nodiscard]] uint64_t contents_of(const Value& name) const;
+
   // For tests of parsers: the mappings of which fields were read and that no reject_unknown_keys()
   // closed, so that a misspelt field in them would be ignored in silence.  The documents must live.
   [[nodiscard]] std::vector<Where> unfinished() const;
@@ -103,6 +112,8 @@ class Errors {
   size_t error_count_ = 0;
   size_t warning_count_ = 0;
   std::map<std::string, uint64_t> unknown_counts_;
+  std::set<std::string> files_;
+  std::unordered_map<const Value*, uint64_t> contents_;
   // The keys that parsers have asked each mapping for since its last reject_unknown_keys().
   std::unordered_map<const Value*, Names> asked_;
 };

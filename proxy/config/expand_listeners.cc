@@ -88,6 +88,11 @@ void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extr
   });
 }
 
+// Not "/": the path of a request to the server as a whole, OPTIONS *, is "*" (RFC 9110, 9.3.7).
+void write_match_all(EnvoyWriter& out) {
+  out.message("match", [&] { out.text("prefix", ""); });
+}
+
 void write_upgrades(EnvoyWriter& out) {
   out.list("upgrade_configs", [&] { out.item([&] { out.text("upgrade_type", "websocket"); }); });
 }
@@ -154,7 +159,7 @@ void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
   write_manager(out, "inbound", extras, [&] {
     write_virtual_host(out, "app", [&] {
       out.item([&] {
-        out.message("match", [&] { out.text("prefix", "/"); });
+        write_match_all(out);
         out.message("route", [&] {
           out.text("cluster", kAppCluster);
           out.duration("timeout", seconds(0));
@@ -207,7 +212,7 @@ void write_service_host(EnvoyWriter& out, const Service& service) {
     });
     out.list("routes", [&] {
       out.item([&] {
-        out.message("match", [&] { out.text("prefix", "/"); });
+        write_match_all(out);
         out.message("route", [&] {
           out.text("cluster", service.name);
           out.duration("timeout", service.timeout);
@@ -221,7 +226,7 @@ void write_service_host(EnvoyWriter& out, const Service& service) {
 void write_unknown_host(EnvoyWriter& out, const Outbound& outbound) {
   write_virtual_host(out, "unknown", [&] {
     out.item([&] {
-      out.message("match", [&] { out.text("prefix", "/"); });
+      write_match_all(out);
       if (outbound.unknown == UnknownHosts::kPassthrough) {
         out.message("route", [&] {
           out.text("cluster", kOutboundPassthrough);

@@ -12,22 +12,26 @@ uint64_t combine_hashes(uint64_t a, uint64_t b) noexcept {
   return h ^ (h >> 29);
 }
 
-uint64_t hash_value(const Value& value) {
+namespace {
+
+uint64_t hash_of(const Value& value, const Errors* read) {
   uint64_t h = combine_hashes(static_cast<uint64_t>(value.kind), value.size);
   switch (value.kind) {
     case Kind::kNull:
       break;
     case Kind::kScalar:
       h = combine_hashes(h, std::hash<std::string_view>{}(value.scalar()));
+      if (read != nullptr && !read->files().empty())
+        h = combine_hashes(h, read->contents_of(value));
       break;
     case Kind::kSequence:
       for (const Value* v = value.first_child; v != nullptr; v = v->next)
-        h = combine_hashes(h, hash_value(*v));
+        h = combine_hashes(h, hash_of(*v, read));
       break;
     case Kind::kMapping: {
       uint64_t sum = 0;  // the order of keys says nothing
       for (const Value* v = value.first_child; v != nullptr; v = v->next) {
-        sum += combine_hashes(std::hash<std::string_view>{}(v->key->text), hash_value(*v));
+        sum += combine_hashes(std::hash<std::string_view>{}(v->key->text), hash_of(*v, read));
       }
       h = combine_hashes(h, sum);
       break;
@@ -36,6 +40,12 @@ uint64_t hash_value(const Value& value) {
   return h;
 }
 
-uint64_t hash_value(const Node& node) { return node.is_missing() ? 0 : hash_value(*node.value()); }
+}  // namespace
+
+uint64_t hash_value(const Value& value) { return hash_of(value, nullptr); }
+
+uint64_t hash_value(const Node& node) {
+  return node.is_missing() ? 0 : hash_of(*node.value(), node.errors());
+}
 
 }  // namespace pillion::config

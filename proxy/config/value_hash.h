@@ -10,7 +10,8 @@
 namespace pillion::config {
 
 // Kinds, keys, texts and order of lists count; order of a mapping's keys, quotes and places do not.
-// A missing node is 0.
+// Of a node also the contents of the files that it names, once they have been read: hash it after
+// its parser is done.  A missing node is 0.
 uint64_t hash_value(const Node& node);
 uint64_t hash_value(const Value& value);
 // Of both, in this order.

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include "proxy/base/result.h"
@@ -49,7 +50,7 @@ DataText read_data_source(const config::Node& node) {
   const config::Node source =
       node.one_of({"filename", "inline_bytes", "inline_string", "environment_variable"});
   // A directory to watch instead of the file itself: rotation comes with a later version.
-  node.unsupported({"watched_directory"}, "certificates are not reloaded yet",
+  node.unsupported({"watched_directory"}, "the file itself is watched",
                    config::Unknown::kAlwaysError);
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
   if (source.is_missing()) return out;
@@ -62,6 +63,8 @@ DataText read_data_source(const config::Node& node) {
   if (source.key() == "filename") {
     out.source = value;
     text = read_file(value);
+    source.errors()->note_file(*source.value(), value,
+                               text ? std::hash<std::string>{}(*text) : uint64_t{0});
     const bool is_pasted = value.find("-----BEGIN") != std::string::npos;
     if (is_pasted) {
       source.error("expected the name of a file, got PEM: use inline_string");

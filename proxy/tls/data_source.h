@@ -14,7 +14,7 @@ struct DataText {
 };
 
 // Missing node: an empty DataText.  Errors (none of the fields, no such file, more than 8 MiB) go
-// to the node's list.
+// to the node's list, which also learns which file was read and what it held.
 DataText read_data_source(const config::Node& node);
 
 }  // namespace pillion::tls

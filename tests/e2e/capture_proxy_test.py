@@ -60,6 +60,12 @@ class Service(socketserver.ThreadingMixIn, http.server.HTTPServer):
                 self.end_headers()
                 self.wfile.write(text)
 
+            def do_OPTIONS(self):
+                self.send_response(200)
+                self.send_header("x-target", self.path)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
             def log_message(self, *_):
                 pass
         self.RequestHandlerClass = Handler
@@ -120,6 +126,14 @@ class CapturedPod(Pods):
             with self.subTest(family=family.name):
                 there = (ADDRESS[PEER][family], 5432)
                 self.exchange(self.listen(PEER, family, *there), self.connect(POD, family, there))
+
+    def test_options_for_the_server_as_a_whole_go_to_the_app(self):
+        self.serve(POD, socket.AF_INET, LOOPBACK[socket.AF_INET], "app")
+        client = self.connect(PEER, socket.AF_INET, (ADDRESS[POD][socket.AF_INET], APP))
+        client.sendall(b"OPTIONS * HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n")
+        response = http.client.HTTPResponse(client, method="OPTIONS")
+        response.begin()
+        self.assertEqual((response.status, response.getheader("x-target")), (200, "*"))
 
     def test_other_ports_of_the_pod_reach_its_app_as_bytes(self):
         # The sidecar's last hop goes to the address that is captured: without a source address of its

@@ -14,6 +14,7 @@ import unittest
 
 import envoy_config as envoy
 import sidecar
+from mtls_test import Authority
 from peers import Upstream, connect, echo, get, reply
 
 
@@ -215,6 +216,62 @@ class Reload(unittest.TestCase):
         for version in (2, 3):
             self.reload(self.text(f"v{version}"), lambda config: publish(version, config))
             self.assertEqual(connect(self, self.port).exchange(get()).body, f"v{version}".encode())
+
+    def test_a_file_that_the_configuration_names_takes_effect_when_it_changes(self):
+        folder = tempfile.mkdtemp(prefix="pillion-files-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+
+        def publish(text):  # as kubelet does
+            version = os.path.join(folder, f"..{text}")
+            os.mkdir(version)
+            with open(os.path.join(version, "body"), "w") as out:
+                out.write(text)
+            os.symlink(f"..{text}", os.path.join(folder, "..data_tmp"))
+            os.rename(os.path.join(folder, "..data_tmp"), os.path.join(folder, "..data"))
+        publish("first")
+        os.symlink("..data/body", os.path.join(folder, "body"))
+        named = {"filename": os.path.join(folder, "body")}
+        self.start(envoy.bootstrap(
+            [envoy.http("in", self.port, [{"match": {"prefix": "/body"}, "direct_response": {"status": 200,
+                                                                                             "body": named}}],
+                        local_reply_config={"mappers": [{"filter": {"status_code_filter": {"comparison": {
+                            "op": "EQ", "value": {"default_value": 404, "runtime_key": "x"}}}}, "body": named}]})],
+            [envoy.cluster(ports=[self.upstream.port])]))
+        client = connect(self, self.port)
+        for text in ("first", "second", "third"):
+            if text != "first":
+                self.reload(text, publish)
+            self.assertEqual(client.exchange(get("/body")).body, text.encode())
+            self.assertEqual(client.exchange(get("/nothing")).body, text.encode())
+
+    def test_a_file_that_was_missing_is_taken_when_it_comes(self):
+        self.start()
+        name = os.path.join(self.proxy.dir, "body")
+        self.proxy.write(self.config([{"match": {"prefix": "/"}, "direct_response": {
+            "status": 200, "body": {"filename": name}}}]))
+        self.proxy.wait_log("configuration refused")
+
+        def write(text):
+            with open(name, "w") as out:
+                out.write(text)
+        self.reload("here it is", write)
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"here it is")
+
+    def test_a_certificate_that_changes_in_its_files_is_shown_from_then_on(self):
+        ca = Authority(type(self))
+
+        def issue(identity):
+            certificate, key, _ = ca.issue(identity)
+            for source, target in ((key, "key"), (certificate, "cert")):
+                shutil.copy(source, os.path.join(ca.dir, target + ".new"))
+                os.rename(os.path.join(ca.dir, target + ".new"), os.path.join(ca.dir, target))
+        issue("spiffe://mesh.local/ns/a/sa/first")
+        tls = envoy.tls_server((os.path.join(ca.dir, "cert"), os.path.join(ca.dir, "key"), ca.bundle))
+        self.start(self.config(listeners=[envoy.http("in", self.port, tls=tls)]))
+        self.assertIn("sa/first", self.proxy.get("/certs")[1])
+        self.reload("spiffe://mesh.local/ns/a/sa/second", issue)
+        sidecar.until("the new certificate", lambda: "sa/second" in self.proxy.get("/certs")[1])
+        self.assertNotIn("sa/first", self.proxy.get("/certs")[1])
 
     def test_listeners_come_move_and_go(self):
         self.start()

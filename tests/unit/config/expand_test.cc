@@ -115,6 +115,19 @@ TEST(Expand, ListensForBothFamiliesWhereCaptureRedirectsBoth) {
   }
 }
 
+TEST(Expand, RoutesTakeRequestsToTheServerAsAWhole) {
+  // The path of OPTIONS * is "*", which begins with "" and not with "/".
+  Expanded e(kSidecar);
+  for (size_t i : {0U, 1U}) {
+    Node manager = e.first_filter(e.nth(e.listener(i)["filter_chains"], 0));
+    for (Node host : manager["route_config"]["virtual_hosts"].items()) {
+      Node prefix = e.nth(host["routes"], 0)["match"]["prefix"];
+      EXPECT_TRUE(prefix.is_present());
+      EXPECT_EQ(prefix.raw(), "");
+    }
+  }
+}
+
 TEST(Expand, ClosesUnknownDestinationsUnderReject) {
   Expanded e("outbound: { unknown: reject }\n");
   EXPECT_TRUE(e.listener(0)["default_filter_chain"].is_missing());
