@@ -40,6 +40,7 @@ bool needs_ipv6(const io::Address& address) {
 Status<> open_on(const io::Address& address, const core::ListenerConfig& listener, bool is_ours,
                  ListenSockets& out) {
   const bool has_own_each = listener.options.reuse_port && address.is_ip();
+  const bool has_former = has_own_each && is_ours;
   if (has_own_each && !is_ours && address.port() != 0) {
     if (Status<> free = probe(address, listener.options); !free) return free;
   }
@@ -53,7 +54,8 @@ Status<> open_on(const io::Address& address, const core::ListenerConfig& listene
       of_worker.push_back(copy);
       continue;
     }
-    Result<int> fd = io::bind_listener(bound, listener.options);
+    Result<int> fd = has_former ? io::bind_listener(bound, listener.options)
+                                : io::open_listener(bound, listener.options);
     if (!fd) return Error<std::string>{fd.error()};
     of_worker.push_back(first = *fd);
     bound = bound_address(*fd, bound);

@@ -1,8 +1,9 @@
 #pragma once
 // The sockets of one listener, for each worker one on each of its addresses.  Bound by control
 // before a change of configuration is committed, so that an address in use refuses the change;
-// owned by the workers' acceptors once the change is applied, and listening from then on
-// (io/acceptor.h says why).
+// owned by the workers' acceptors once the change is applied.  They listen at once, which keeps
+// others off the address, but for those that take the place of older ones of this process, from
+// which they would take clients too early (io/acceptor.h).
 
 #include <cstdint>
 #include <span>

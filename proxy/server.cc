@@ -17,6 +17,7 @@
 #include "proxy/admin/server_stats.h"
 #include "proxy/base/crash.h"
 #include "proxy/base/log.h"
+#include "proxy/base/log_file.h"
 #include "proxy/base/str.h"
 #include "proxy/builder.h"
 #include "proxy/io/cpu_limit.h"
@@ -268,9 +269,9 @@ void set_core_dumps(bool allowed) {
 
 // The file stays open as long as the process lives.
 Status<> open_log(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd < 0) return Error<std::string>{str("--log-path ", path, ": ", std::strerror(errno))};
-  log::set_output(fd, path);
+  const Result<int> fd = LogOutput::open_path(path);
+  if (!fd) return Error<std::string>{str("--log-path: ", fd.error())};
+  log::set_output(*fd, path);
   return Ok{};
 }
 

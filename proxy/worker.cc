@@ -158,12 +158,13 @@ void Worker::announce_drain(bool gradual) {
 }
 
 void Worker::close_sockets(bool inbound_only) {
-  for (Slot& slot : listeners_) {
+  std::vector<core::Listener*> chosen;  // a listener that gets empty meanwhile leaves the list
+  for (const Slot& slot : listeners_) {
     const bool is_inbound =
         slot.listener->config().direction == core::ListenerConfig::Direction::kInbound;
-    if (inbound_only && !is_inbound) continue;
-    slot.listener->close_socket();
+    if (!inbound_only || is_inbound) chosen.push_back(slot.listener.get());
   }
+  for (core::Listener* listener : chosen) listener->close_socket();
 }
 
 void Worker::close_connections() {

@@ -194,12 +194,22 @@ bool Acceptor::accept_one() {
   }
 }
 
+// How many connections wait to be accepted.
+uint32_t Acceptor::queued() const noexcept {
+  constexpr uint32_t kMost = 65536;  // more than a kernel keeps (net.core.somaxconn) by far
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  const bool known = ::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
+  return known ? info.tcpi_unacked : kMost;  // of a socket that listens: its queue
+}
+
 void Acceptor::drain_and_close() {
   if (fd_ < 0) return;
   // Connections that finished their handshake would be reset by close(), as are those that come
   // between the last accept and it: nothing else is to be done in between.
   disarm();
-  while (accept_one()) {
+  // Not more than there were: clients may connect as fast as they are accepted.
+  for (uint32_t n = queued(); n > 0 && accept_one(); --n) {
   }
   close();
 }

@@ -2,9 +2,11 @@
 // Acceptor: takes connections from one listening socket on one loop.
 //
 // The socket itself is bound by bind_listener(), on the control thread and before a commit, so
-// that "address in use" is known in time; each worker gets its own (SO_REUSEPORT).  It listens only
-// once it has an Acceptor: the kernel gives a listening socket its share of the clients at once,
-// and they would wait for as long as the new configuration warms up.
+// that "address in use" is known in time; each worker gets its own (SO_REUSEPORT).  One that takes
+// the place of another listens only once it has an Acceptor: the kernel gives a listening socket
+// its share of the clients at once, and they would wait while the new configuration warms up.
+// Others come listening (open_listener): an address that is only bound can be bound by others as
+// well.
 
 #include <cstdint>
 #include <memory>
@@ -26,8 +28,9 @@ struct ListenOptions {
 };
 
 // A bound, non-blocking descriptor for an Acceptor, which makes it listen, or a sentence why not.
+// Only for TCP, beside a socket of ours that listens there.
 Result<int> bind_listener(const Address& address, const ListenOptions& options);
-// One that listens already, for those who must know at once whether it can.
+// One that listens already.
 Result<int> open_listener(const Address& address, const ListenOptions& options);
 
 class AcceptObserver {
@@ -74,6 +77,7 @@ class Acceptor final : private Pollable {
   bool listen();
   void disarm() noexcept;
   void try_later(int error);
+  [[nodiscard]] uint32_t queued() const noexcept;
   void close() noexcept;
 
   Loop& loop_;

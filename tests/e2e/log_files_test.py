@@ -55,7 +55,8 @@ class LogFiles(unittest.TestCase):
             [sidecar.PILLION, "run", "--log-path", "no/such/folder", "--config-yaml", "{ outbound: {} }"],
             cwd=self.dir, capture_output=True, text=True, timeout=60)
         self.assertEqual((result.returncode, result.stderr),
-                         (1, "pillion: --log-path no/such/folder: No such file or directory\n"))
+                         (1, 'pillion: --log-path: cannot open "no/such/folder" for writing: No such file or directory '
+                             "(does its directory exist?)\n"))
 
     def test_lines_that_a_full_device_refuses_are_counted(self):
         port = sidecar.free_port()

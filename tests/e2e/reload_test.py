@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -301,11 +302,8 @@ class Reload(unittest.TestCase):
         dns = SilentDns(self)
         self.start(self.text("old"), prefix=dns.prefix, flags=["--concurrency", "2"])
         # Another backlog means another socket; the cluster is not warm before its name has an answer.
-        config = self.text("new")
+        config = self.slow(self.text("new"))
         config["static_resources"]["listeners"][0]["tcp_backlog_size"] = 100
-        config["static_resources"]["clusters"].append(envoy.cluster("slow", type="STRICT_DNS", load_assignment={
-            "cluster_name": "slow", "endpoints": [{"lb_endpoints": [
-                {"endpoint": {"address": sidecar.address(80, "slow.test")}}]}]}))
         self.proxy.write(config)
         self.proxy.wait_log("configuration taken")
         dns.wait_question()
@@ -319,6 +317,7 @@ class Reload(unittest.TestCase):
         longest, resets = 0, 0
         while b"new" not in bodies[-60:] or b"old" in bodies[-60:]:
             began = time.monotonic()
+            self.assertLess(len(bodies), 20000, self.proxy.log_tail())
             try:
                 bodies.append(self.one_request())
             except ConnectionResetError:
@@ -329,6 +328,33 @@ class Reload(unittest.TestCase):
         # client is one after another, so that it meets that moment once per worker at most.
         self.assertLessEqual(resets, 2)
         self.assertEqual(self.proxy.stats()["listener_manager.listener_create_success"], 4)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root: a resolv.conf of its own in a mount namespace")
+    def test_who_warms_up_has_its_addresses_already(self):
+        dns = SilentDns(self)
+        path = os.path.join(tempfile.mkdtemp(prefix="pillion-test-"), "socket")
+        self.addCleanup(shutil.rmtree, os.path.dirname(path))
+        config = self.slow(self.config(listeners=[
+            envoy.http("in", self.port), envoy.http("unix", 0) | {"address": {"pipe": {"path": path}}}]))
+        first = sidecar.Sidecar(config, prefix=dns.prefix)
+        self.addCleanup(first.stop)
+        dns.wait_question()
+        for address in (path, f"127.0.0.1:{self.port}"):
+            config["static_resources"]["listeners"].reverse()  # each of them is the first to be refused once
+            second = sidecar.Sidecar(config)
+            self.addCleanup(second.stop, check=False)
+            self.assertEqual(second.wait(), 1)
+            self.assertRegex(second.log_text(), f"{re.escape(address)}: Address already in use")
+        dns.answer()
+        first.wait_ready()
+        self.assertEqual(connect(self, self.port).exchange(get()).status, 200)
+
+    def slow(self, config):
+        """With a cluster that is not warm before its name has an answer."""
+        config["static_resources"]["clusters"].append(envoy.cluster("slow", type="STRICT_DNS", load_assignment={
+            "cluster_name": "slow", "endpoints": [{"lb_endpoints": [
+                {"endpoint": {"address": sidecar.address(80, "slow.test")}}]}]}))
+        return config
 
     def one_request(self):
         client = connect(self, self.port)
