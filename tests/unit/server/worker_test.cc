@@ -127,7 +127,8 @@ TEST_F(WorkerThread, ReloadSurvivesASocketThatMayNotListen) {
   const auto foreign = io::bind_listener(io::Address::ipv4(INADDR_LOOPBACK, 0), alone);
   ASSERT_TRUE(foreign) << foreign.error();
   Fd others(*foreign);
-  const auto update = add("hello", testing::local_address_of(others.get()).port());
+  address_ = testing::local_address_of(others.get());  // taken for one of ours: only bound
+  const auto update = add("hello", address_.port());
   ASSERT_EQ(::listen(others.get(), 5), 0);
   on_worker([&](Worker& w) { w.apply(update); });
   EXPECT_EQ(count(&stats::ListenerManagerStats::listener_create_failure), 1U);
