@@ -6,7 +6,9 @@ mode mtls.
 """
 
 import os
+import re
 import shutil
+import subprocess
 
 ENVOY = "type.googleapis.com/envoy.extensions."
 UPSTREAM_NAME = "users.shop"  # a DNS name of the upstream's certificate
@@ -95,3 +97,11 @@ def installed(binaries):
     """Name -> path, of the ones that are given or found in PATH."""
     found = {name: binaries.get(name) or shutil.which(name) for name in ALL}
     return {name: path for name, path in found.items() if path}
+
+
+def version(name, path):
+    """As the binary tells it: the first number of three parts, with what Debian appends."""
+    option = {"pillion": "version", "envoy": "--version"}.get(name, "-v")
+    told = subprocess.run([path, option], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20).stdout
+    found = re.search(r"\b\d+\.\d+\.\d+[\w.+-]*", told.replace(path, ""))
+    return found.group() if found else "of unknown version"

@@ -186,6 +186,12 @@ class Errors(Demo):
                 result = self.quickstart(*arguments, check=False, **environment)
                 self.assertEqual((result.returncode, result.stderr), (1, said))
 
+    def test_where_its_folder_cannot_be_made_nothing_is_said_to_be_cleaned_up(self):
+        result = self.quickstart("--loopback", check=False, PILLION_DEMO_DIR="/proc/no-such")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("PILLION_DEMO_DIR", result.stderr)
+        self.assertNotIn("Cleaned up.", result.stdout)
+
 
 def setUpModule():
     if not PILLION:

@@ -13,7 +13,8 @@ import unittest
 
 import sidecar
 
-TEXTS = ["README.md", "deploy/README.md", "tests/README.md", "deploy/examples/README.md"]
+TEXTS = ["README.md", "deploy/README.md", "tests/README.md", "deploy/examples/README.md",
+         "proxy/config/README.md"]
 
 
 def is_short(text):

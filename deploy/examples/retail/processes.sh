@@ -86,7 +86,7 @@ remove_files() { [[ ! -e $run/mode ]] || rm -rf -- "${run:?}"; }
 
 # begin_files MODE
 begin_files() {
-  mkdir -p "$run/retail"
+  mkdir -p "$run/retail" || die "cannot make the run's folder (PILLION_DEMO_DIR names another)"
   chmod 755 "$run" "$run/retail"
   printf '%s\n' "$1" >"$run/mode"
   remember "$run/owner" $$

@@ -105,7 +105,9 @@ kill_replica_under_load() {
   sleep 2
   end_load
   [[ $load_result == *users-2* ]] || failed "users-2 answered nothing before its death"
-  say "No client saw an error: what users-2 left unanswered was asked again of another replica."
+  say "No client saw an error: what users-2 left unanswered was asked again of another replica, and who"
+  say "could not connect to it went on to the next.  Without health checks (a later version) a dead replica"
+  say "stays in the list: it is tried again and again, and each call that meets it goes on in the same way."
   start_service users-2 users
   start_sidecar users-2 users
   must_be_ready users-2
@@ -151,6 +153,9 @@ show_numbers() {
   printf '  shopper$ curl -s %s\n' "$(metrics_url customer)"
   grep -E '^envoy_cluster_(upstream_rq_(total|xx|retry|retry_success)|ssl_handshake|upstream_cx_connect_fail)\{[^}]*users' \
     <<<"$numbers" | indent || failed "the cluster users is not counted"
+  say "upstream_cx_connect_fail counts the attempts to reach users-2 while it was dead.  Each went on to the"
+  say "next replica, which needs no retry policy and is not counted in upstream_rq_retry; nor is asking once"
+  say "more when a kept connection ends without an answer.  That counts what the file's \`retries\` grant."
   say "The last line of customer's access log:"
   tail -n 1 "$run/customer/access.log" | indent
 }
