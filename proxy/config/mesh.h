@@ -100,8 +100,8 @@ struct Mesh {
   AddressText admin;
   Node admin_node;
   Node root;
-  // No certificates, and the file is refused already.  What is expanded has no TLS then, so that
-  // its parsers do not complain of the same once more.
+  // No certificates, or not all, and the file is refused already.  What is expanded has no TLS
+  // then, so that its parsers do not complain of the same once more.
   bool lacks_identity = false;
 };
 
