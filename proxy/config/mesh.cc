@@ -54,6 +54,9 @@ E choose(const Node& node, E fallback, std::span<const Word> words,
   return fallback;
 }
 
+// Was the key written, be it with nothing after it?  An empty section has its defaults.
+bool is_written(const Node& section) { return section.value() != nullptr; }
+
 // May the fields of `node` be asked for?  If not, that is reported with an example.
 bool is_section(const Node& node, std::string_view example) {
   if (node.is_missing() || node.is_mapping()) return true;
@@ -312,7 +315,8 @@ void check_identity(const Mesh& mesh) {
   };
   // A wrong word was reported already; what it stands for would be a guess.
   auto says = [](const Node& section, std::string_view field, std::string_view word) {
-    return section.is_mapping() && (section[field].is_missing() || section[field].raw() == word);
+    const bool is_readable = section.is_missing() || section.is_mapping();
+    return is_readable && (section[field].is_missing() || section[field].raw() == word);
   };
   if (mesh.inbound && says(mesh.inbound->node, "mtls", "strict")) {
     need(mesh.inbound->node, "mtls: strict", "mtls");
@@ -340,8 +344,8 @@ Mesh parse_mesh(const Node& root) {
   Mesh mesh;
   mesh.root = root;
   mesh.workload = parse_workload(root["workload"]);
-  if (const Node node = root["inbound"]; node.is_present()) mesh.inbound = parse_inbound(node);
-  if (const Node node = root["outbound"]; node.is_present()) mesh.outbound = parse_outbound(node);
+  if (const Node node = root["inbound"]; is_written(node)) mesh.inbound = parse_inbound(node);
+  if (const Node node = root["outbound"]; is_written(node)) mesh.outbound = parse_outbound(node);
   const Node services = root["services"];
   for (const auto& [name, node] : services.entries()) {
     mesh.services.push_back(parse_service(name, node));
@@ -352,7 +356,7 @@ Mesh parse_mesh(const Node& root) {
   mesh.admin = literal_address_or(mesh.admin_node, "127.0.0.1:15000");
   admin.reject_unknown_keys();
   if (!mesh.services.empty() && !mesh.outbound)
-    services.error("services need outbound.listen");
+    services.error("services need outbound (outbound: {} has its defaults)");
   if (!mesh.inbound && !mesh.outbound) root.error("expected inbound, outbound or both");
   root.reject_unknown_keys();
   check_identity(mesh);

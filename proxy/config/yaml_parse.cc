@@ -50,6 +50,8 @@ class Builder final : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (wants_key()) throw Stop{from_yaml(mark), "a key must be text, got null"};
     before_value(mark);
+    // Nothing is written there: yaml-cpp's mark is that of whatever comes next.
+    if (has_key_ && from_yaml(mark).line != key_mark_.line) tree_.at(key_mark_);
     tree_.null();
     after_value(anchor);
   }
@@ -106,7 +108,8 @@ class Builder final : public YAML::EventHandler {
                     "merge keys (<<) are not supported: repeat the fields, or use an alias for a "
                     "whole value");
     }
-    tree_.key(key, from_yaml(mark));
+    key_mark_ = from_yaml(mark);
+    tree_.key(key, key_mark_);
     has_key_ = true;
     if (tag == "!") last_quoted_at_ = mark.pos;
   }
@@ -213,6 +216,7 @@ class Builder final : public YAML::EventHandler {
   size_t alias_values_ = 0;
   int documents_ = 0;
   int last_quoted_at_ = -1;
+  Mark key_mark_;         // of the last key
   bool has_key_ = false;  // the open mapping has a key that waits for its value
 };
 
