@@ -326,6 +326,32 @@ void check_identity(const Mesh& mesh) {
   }
 }
 
+// Does a connection to `to` end at a listener on `listen`?  Where other hosts' addresses cannot be
+// told from ours (0.0.0.0), it does not.
+bool arrives_at(const AddressText& to, const AddressText& listen) {
+  using Kind = AddressText::Kind;
+  if (to.kind != listen.kind || to.kind == Kind::kName || to.port != listen.port) return false;
+  if (to.kind == Kind::kUnix) return to.host == listen.host;
+  if (to.is_v6() != listen.is_v6() || to.port == 0) return false;
+  const auto is_any = [](const AddressText& a) { return a.host == "0.0.0.0" || a.host == "::"; };
+  if (is_any(to)) return is_any(listen) || listen.is_loopback();  // to 0.0.0.0 is to 127.0.0.1
+  return to.host == listen.host || (is_any(listen) && to.is_loopback());
+}
+
+void check_loops(const Mesh& mesh) {
+  if (!mesh.inbound || !mesh.inbound->app_node) return;
+  const AddressText& app = mesh.inbound->app;
+  const auto refuse = [&](std::string_view section, const AddressText& listen,
+                          const std::optional<AddressText>& twin) {
+    if (!arrives_at(app, listen) && !(twin && arrives_at(app, *twin))) return;
+    mesh.inbound->app_node.error(str("is the sidecar's own address (", section, ".listen, ",
+                                     listen.to_string(),
+                                     "): calls would go round in a loop, not to the app"));
+  };
+  refuse("inbound", mesh.inbound->listen, mesh.inbound->listen_twin);
+  if (mesh.outbound) refuse("outbound", mesh.outbound->listen, mesh.outbound->listen_twin);
+}
+
 void check_hosts(const Mesh& mesh) {
   std::map<std::string_view, const Service*> owners;
   for (const Service& service : mesh.services) {
@@ -361,6 +387,7 @@ Mesh parse_mesh(const Node& root) {
   root.reject_unknown_keys();
   check_identity(mesh);
   check_hosts(mesh);
+  check_loops(mesh);
   const auto& files = mesh.workload.certificates;
   const bool is_complete =
       files && !files->cert.empty() && !files->key.empty() && !files->ca.empty();
