@@ -75,6 +75,10 @@ class Errors {
   // A warning, also counted under the field's name for stats and /config_dump.
   void warn_unknown_field(Where where, std::string_view field, std::string text);
 
+  // From now on guesses stand for what was wrong so far: what is found at, above or below the path
+  // of an earlier error would only follow from it, and is dropped.
+  void drop_what_follows() { settled_ = problems_.size(); }
+
   [[nodiscard]] bool ok() const { return error_count_ == 0; }
   [[nodiscard]] size_t error_count() const { return error_count_; }
   [[nodiscard]] size_t warning_count() const { return warning_count_; }
@@ -106,9 +110,11 @@ class Errors {
   using Names = std::vector<std::string_view>;
 
   void add(Severity severity, Where where, std::string text);
+  [[nodiscard]] bool follows(const Where& where) const;
 
   UnknownFields unknown_;
   std::vector<Problem> problems_;
+  size_t settled_ = 0;  // so many problems were there at drop_what_follows()
   size_t error_count_ = 0;
   size_t warning_count_ = 0;
   std::map<std::string, uint64_t> unknown_counts_;
