@@ -249,7 +249,12 @@ void parse_common(const Node& node, ContextConfig& out) {
     check_parameters(parameters, out);
   }
   for (const Node item : node["tls_certificates"].items()) {
-    out.certificates.push_back(parse_certificate(item));
+    CertificateConfig certificate = parse_certificate(item);
+    if (certificate.chain_pem.empty() || certificate.key_pem.empty()) {
+      out.lacks_certificate = true;
+    } else {
+      out.certificates.push_back(std::move(certificate));
+    }
   }
   if (const Node validation = node["validation_context"]) {
     out.validation = parse_validation(validation);
@@ -283,7 +288,8 @@ ContextConfig parse_downstream_tls_context(const Node& node) {
   const Node common = node.required("common_tls_context");
   if (common) {
     parse_common(common, out);
-    if (out.certificates.empty() && !common.has("tls_certificate_sds_secret_configs")) {
+    if (out.certificates.empty() && !out.lacks_certificate &&
+        !common.has("tls_certificate_sds_secret_configs")) {
       common.error("tls_certificates: expected at least one certificate");
     }
   }

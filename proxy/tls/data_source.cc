@@ -54,6 +54,12 @@ Result<std::string> decode_base64(std::string_view text) {
   return out;
 }
 
+void report_unreadable(const config::Node& source, std::string text) {
+  using config::UnreadableFiles;
+  const bool is_tolerated = source.errors()->unreadable_files_policy() == UnreadableFiles::kWarn;
+  is_tolerated ? source.warn(std::move(text)) : source.error(std::move(text));
+}
+
 }  // namespace
 
 DataText read_data_source(const config::Node& node) {
@@ -81,7 +87,7 @@ DataText read_data_source(const config::Node& node) {
     if (is_pasted) {
       source.error("expected the name of a file, got PEM: use inline_string");
     } else if (!text) {
-      source.error(str("cannot read ", with_absolute_name(value), ": ", text.error()));
+      report_unreadable(source, str("cannot read ", with_absolute_name(value), ": ", text.error()));
     }
   } else if (is("environment_variable", "environmentVariable")) {
     out.source = str("$", value);
