@@ -129,6 +129,8 @@ std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter
   const Node root = out->document->root(errors);
   const Node resources = root["static_resources"];
   out->bootstrap = parse_bootstrap(root, options);
+  // A configuration that is refused already is checked to its end, and opens no log.
+  if (!errors.ok()) writer = nullptr;
   if (resources.is_present()) parse_resources(*out, resources, writer, errors);
   out->files = errors.files();
   out->unknown_fields = errors.unknown_fields();

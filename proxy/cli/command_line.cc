@@ -27,6 +27,8 @@ int run_command_line(const std::vector<std::string>& arguments) {
   add_capture(root, command);
   add_ca(root, command);
   add_version(root, command);
+  // For --help only: as a flag it belongs to `run`, which is called below.
+  root.add_flag("--version")->description("as `pillion version`");
 
   std::vector<std::string> to_parse = arguments;
   if (is_run_without_its_name(arguments)) to_parse.insert(to_parse.begin(), "run");

@@ -174,7 +174,9 @@ Result<std::vector<std::string>> explain(const Snapshot& snapshot, const Explain
     explain_http(snapshot, **http, connection, parsed.head, lines);
   } else if (const auto* tcp =
                  std::get_if<std::shared_ptr<const core::TcpProxyConfig>>(&chain->terminal)) {
-    explain_tcp(snapshot, **tcp, connection, lines);
+    const bool is_opened = chain->tls != nullptr || !request.is_tls;
+    explain_tcp(snapshot, **tcp, connection, is_opened ? Content::kPlain : Content::kClientsTls,
+                lines);
   } else {
     lines.push_back("the chain has no filter that does anything: the connection is closed");
   }

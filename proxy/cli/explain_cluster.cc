@@ -3,6 +3,7 @@
 #include "proxy/base/str.h"
 #include "proxy/cli/explain_parts.h"
 #include "proxy/config/scalars.h"
+#include "proxy/tls/context.h"
 
 namespace pillion::cli {
 namespace {
@@ -24,6 +25,22 @@ std::string_view policy_name(upstream::BalancePolicy policy) {
       return "random";
   }
   return {};
+}
+
+// "mutual TLS; the server must have a certificate of ca.crt, with URI SAN with prefix spiffe://a/"
+std::string tls_text(const tls::Context& tls) {
+  std::string required = tls.verifier().requirement();
+  if (tls.verifies_names_by_sni())
+    required += str(required.empty() ? "" : ", ", "the name that it is called by");
+  return str(tls.shows_certificate() ? "mutual TLS" : "TLS", "; the server ",
+             required.empty() ? "may be anybody" : "must have ", required);
+}
+
+std::string upstream_text(const ClusterConfig& cluster, Content content) {
+  const bool is_clients = content == Content::kClientsTls;
+  if (cluster.pool.tls != nullptr)
+    return str(tls_text(*cluster.pool.tls), is_clients ? "; the client's own TLS within it" : "");
+  return is_clients ? "the client's own TLS as it comes" : "plain text";
 }
 
 std::string details(const upstream::HostInfo& host) {
@@ -71,7 +88,7 @@ void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& con
 }  // namespace
 
 void explain_cluster(const Snapshot& snapshot, std::string_view name,
-                     const core::ConnectionInfo& connection, Lines& lines) {
+                     const core::ConnectionInfo& connection, Content content, Lines& lines) {
   const auto it = std::ranges::find_if(snapshot.clusters,
                                        [name](const auto& each) { return each->name == name; });
   if (it == snapshot.clusters.end()) {
@@ -84,7 +101,7 @@ void explain_cluster(const Snapshot& snapshot, std::string_view name,
   if (cluster.type != DiscoveryType::kOriginalDst) {
     lines.push_back(str("balancing: ", policy_name(cluster.balancer.group.policy)));
   }
-  lines.push_back(cluster.pool.tls != nullptr ? "upstream: TLS" : "upstream: plain text");
+  lines.push_back(str("upstream: ", upstream_text(cluster, content)));
   lines.push_back(str("connect timeout: ", seconds(cluster.pool.connect_timeout)));
   const upstream::LimitValues& limits = cluster.pool.limits;
   lines.push_back(str("limits: ", limits.max_connections, " connections, ", limits.max_pending,

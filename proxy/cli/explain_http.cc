@@ -55,16 +55,18 @@ void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
   if (!match || match.route->kind != route::Route::Kind::kForward) return;
   const std::string cluster(route::cluster_name(match, head));
   explain_rewrite(match, config, head, lines);
-  if (!cluster.empty()) explain_cluster(snapshot, cluster, connection, lines);
+  if (!cluster.empty()) explain_cluster(snapshot, cluster, connection, Content::kPlain, lines);
 }
 
 void explain_tcp(const Snapshot& snapshot, const core::TcpProxyConfig& config,
-                 const core::ConnectionInfo& connection, Lines& lines) {
-  lines.push_back("the bytes pass as they are, whatever the request is");
+                 const core::ConnectionInfo& connection, Content content, Lines& lines) {
+  lines.push_back(content == Content::kClientsTls
+                      ? "the bytes pass as they are: they are the client's TLS, which nobody opens"
+                      : "the bytes pass as they are, whatever the request is");
   for (const core::WeightedTarget& target : config.targets) {
     if (config.targets.size() > 1)
       lines.push_back(str("share: ", target.weight, " of ", config.total_weight));
-    explain_cluster(snapshot, target.cluster, connection, lines);
+    explain_cluster(snapshot, target.cluster, connection, content, lines);
   }
 }
 

@@ -20,11 +20,13 @@ constexpr const char* kSomeServer = "192.0.2.1";
 // From the connection manager on: path, virtual host, route, cluster.  Changes `head` as it would.
 void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
                   const core::ConnectionInfo& connection, http::RequestHead& head, Lines& lines);
+// What is sent to a cluster: what a client says, or its own TLS, which nobody opened on the way.
+enum class Content : uint8_t { kPlain, kClientsTls };
 // A chain of bytes.
 void explain_tcp(const Snapshot& snapshot, const core::TcpProxyConfig& config,
-                 const core::ConnectionInfo& connection, Lines& lines);
+                 const core::ConnectionInfo& connection, Content content, Lines& lines);
 // The cluster and where it would send to.
 void explain_cluster(const Snapshot& snapshot, std::string_view name,
-                     const core::ConnectionInfo& connection, Lines& lines);
+                     const core::ConnectionInfo& connection, Content content, Lines& lines);
 
 }  // namespace pillion::cli

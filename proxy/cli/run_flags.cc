@@ -47,7 +47,7 @@ void add_configuration(CLI::App& app, Options& options) {
     return static_cast<uint32_t>(std::max<uint64_t>(*number, 1));  // as Envoy: 0 is 1
   };
   add_parsed(app, "--concurrency", options.concurrency,
-             "worker threads (default: the CPUs this process may use, else 2)", workers)
+             "worker threads (default: the CPU limit of the cgroup rounded up, else 2)", workers)
       ->type_name("N");
   add_parsed(app, "--mode", options.validate_only,
              "serve, or validate: check the configuration and exit", choice("serve", "validate"))
@@ -120,7 +120,8 @@ void add_identity(CLI::App& app, Options& options) {
 // Envoy's flags that change nothing here, so that its command lines work.
 void add_tolerated(CLI::App& app, Options& options) {
   constexpr const char* kGroup = "For Envoy's sake";
-  add_number(app, "--base-id", options.base_id, "shown in /server_info")->group(kGroup);
+  add_number(app, "--base-id", options.base_id, "no effect: nothing is shared between processes")
+      ->group(kGroup);
   add_time<seconds>(app, "--parent-shutdown-time-s", options.parent_shutdown_time,
                     "shown in /server_info")
       ->group(kGroup);

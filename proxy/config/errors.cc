@@ -7,6 +7,16 @@
 #include "proxy/base/str.h"
 
 namespace pillion::config {
+namespace {
+
+// Is one the path of the other, or of something above it?
+bool is_same_branch(std::string_view a, std::string_view b) {
+  if (a.size() > b.size()) std::swap(a, b);
+  if (a.empty() || !b.starts_with(a)) return a == b;
+  return a.size() == b.size() || b[a.size()] == '.' || b[a.size()] == '[';
+}
+
+}  // namespace
 
 std::string Where::place() const {
   return mark.line == 0 ? source : str(source, ':', mark.line, ':', mark.column);
@@ -50,8 +60,17 @@ uint64_t Errors::contents_of(const Value& name) const {
 
 void Errors::add(Severity severity, Where where, std::string text) {
   size_t& count = severity == Severity::kError ? error_count_ : warning_count_;
+  if (count < kMaxProblems && follows(where)) return;
   if (++count > kMaxProblems) return;
   problems_.push_back({std::move(where), std::move(text), severity});
+}
+
+bool Errors::follows(const Where& where) const {
+  const auto end = problems_.begin() + static_cast<std::ptrdiff_t>(settled_);
+  return std::any_of(problems_.begin(), end, [&where](const Problem& earlier) {
+    return earlier.severity == Severity::kError && earlier.where.source == where.source &&
+           is_same_branch(earlier.where.path, where.path);
+  });
 }
 
 std::vector<Problem> Errors::sorted(Severity severity) const {

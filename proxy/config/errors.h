@@ -61,12 +61,18 @@ struct Problem {
 // --allow-unknown-static-fields and from xDS (a newer control plane must not be refused).
 enum class UnknownFields : uint8_t { kError, kWarn };
 
+// What a file is that the configuration names and that cannot be read: a warning only for who wants
+// to know what the configuration says and will not run it (`pillion explain`).
+enum class UnreadableFiles : uint8_t { kError, kWarn };
+
 class Errors {
  public:
   // Of each severity; what comes later is only counted.
   static constexpr size_t kMaxProblems = 1000;
 
-  explicit Errors(UnknownFields unknown = UnknownFields::kError) : unknown_(unknown) {}
+  explicit Errors(UnknownFields unknown = UnknownFields::kError,
+                  UnreadableFiles unreadable = UnreadableFiles::kError)
+      : unknown_(unknown), unreadable_(unreadable) {}
   Errors(const Errors&) = delete;
   Errors& operator=(const Errors&) = delete;
 
@@ -75,10 +81,15 @@ class Errors {
   // A warning, also counted under the field's name for stats and /config_dump.
   void warn_unknown_field(Where where, std::string_view field, std::string text);
 
+  // From now on guesses stand for what was wrong so far: what is found at, above or below the path
+  // of an earlier error would only follow from it, and is dropped.
+  void drop_what_follows() { settled_ = problems_.size(); }
+
   [[nodiscard]] bool ok() const { return error_count_ == 0; }
   [[nodiscard]] size_t error_count() const { return error_count_; }
   [[nodiscard]] size_t warning_count() const { return warning_count_; }
   [[nodiscard]] UnknownFields unknown_fields_policy() const { return unknown_; }
+  [[nodiscard]] UnreadableFiles unreadable_files_policy() const { return unreadable_; }
   // Name of each unknown field that was tolerated -> how often it occurred.
   [[nodiscard]] const std::map<std::string, uint64_t>& unknown_fields() const {
     return unknown_counts_;
@@ -106,9 +117,12 @@ class Errors {
   using Names = std::vector<std::string_view>;
 
   void add(Severity severity, Where where, std::string text);
+  [[nodiscard]] bool follows(const Where& where) const;
 
   UnknownFields unknown_;
+  UnreadableFiles unreadable_;
   std::vector<Problem> problems_;
+  size_t settled_ = 0;  // so many problems were there at drop_what_follows()
   size_t error_count_ = 0;
   size_t warning_count_ = 0;
   std::map<std::string, uint64_t> unknown_counts_;

@@ -49,23 +49,13 @@ bool is_short_form(const Document& document) {
 DocumentPtr expand(const DocumentPtr& short_form, Errors& errors) {
   const Node root = short_form->root(errors);
   const Mesh mesh = parse_mesh(root);
+  if (!errors.ok()) errors.drop_what_follows();
   TreeBuilder tree(short_form->source());
   tree.keep_alive(short_form);
   EnvoyWriter out(tree);
   out.standing_for(root, [&] { out.item([&] { write_bootstrap(out, mesh); }); });
   return tree.finish();
 }
-
-namespace {
-
-// A short text that is wrong stands for nothing: what it would expand to could only complain of
-// fields that nobody wrote.
-DocumentPtr expand_if_good(const DocumentPtr& short_form, Errors& errors) {
-  DocumentPtr expanded = expand(short_form, errors);
-  return errors.ok() ? expanded : nullptr;
-}
-
-}  // namespace
 
 DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Errors& errors) {
   DocumentPtr base = path.empty() ? nullptr : load_file(path, errors);
@@ -77,10 +67,10 @@ DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Er
   const bool over_is_short = over != nullptr && is_short_form(*over);
   // Two short texts are one short file; otherwise both must speak Envoy before they can merge.
   const bool merges_short = over_is_short && (base == nullptr || base_is_short);
-  if (!merges_short && base_is_short) base = expand_if_good(base, errors);
-  if (!merges_short && over_is_short) over = expand_if_good(over, errors);
+  if (!merges_short && base_is_short) base = expand(base, errors);
+  if (!merges_short && over_is_short) over = expand(over, errors);
   DocumentPtr merged = merge(base, over);
-  return merges_short ? expand_if_good(merged, errors) : merged;
+  return merges_short ? expand(merged, errors) : merged;
 }
 
 }  // namespace pillion::config

@@ -34,11 +34,13 @@ namespace pillion::config {
 bool is_short_form(const Document& document);
 
 // The expanded tree; places and paths are those of the short file.  What is wrong goes to `errors`;
-// the tree is complete all the same, so that the rest can be checked.
+// the tree is complete all the same, so that the rest can be checked.  What would only follow from
+// the former is not reported then (Errors::drop_what_follows).
 DocumentPtr expand(const DocumentPtr& short_form, Errors& errors);
 
 // The Envoy v3 bootstrap that `-c path` and `--config-yaml overlay` stand for together; either may
-// be empty.  nullptr if there is none (see loader.h), or if a short text has errors.
+// be empty.  nullptr if there is none (see loader.h).  Where `errors` has any, it is good for
+// finding more of them only.
 DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Errors& errors);
 
 }  // namespace pillion::config

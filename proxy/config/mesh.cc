@@ -54,6 +54,16 @@ E choose(const Node& node, E fallback, std::span<const Word> words,
   return fallback;
 }
 
+// Was the key written, be it with nothing after it?  An empty section has its defaults.
+bool is_written(const Node& section) { return section.value() != nullptr; }
+
+// May the fields of `node` be asked for?  If not, that is reported with an example.
+bool is_section(const Node& node, std::string_view example) {
+  if (node.is_missing() || node.is_mapping()) return true;
+  node.expected(str("a mapping such as ", example));
+  return false;
+}
+
 AddressText address_or(const Node& node, const char* fallback) {
   if (node.is_missing()) return *parse_address(fallback);
   auto parsed = parse_address(node.as_view_or());
@@ -94,16 +104,18 @@ Capture parse_capture(const Node& node) {
 }
 
 std::optional<CertificateFiles> parse_certificates(const Node& node) {
+  constexpr std::string_view kFiles = "{ cert: users.crt, key: users.key, ca: ca.crt }";
   if (node.is_missing()) return std::nullopt;
+  CertificateFiles out;
+  if (!is_section(node, str("{ files: ", kFiles, " }"))) return out;
   refuse_later(node, {"sds", "spiffe", "csr"});
   const Node files = node["files"];
   node.reject_unknown_keys();
-  if (files.is_missing()) {
-    const bool is_later = node["sds"] || node["spiffe"] || node["csr"];
-    if (!is_later) files.error("required field is missing");
-  }
-  CertificateFiles out{files["cert"].as_string(), files["key"].as_string(), files["ca"].as_string(),
-                       files};
+  const bool is_later = node["sds"] || node["spiffe"] || node["csr"];
+  if (files.is_missing() && !is_later)
+    files.error(str("required field is missing (expected a mapping such as ", kFiles, ')'));
+  if (files.is_missing() || !is_section(files, kFiles)) return out;
+  out = {files["cert"].as_string(), files["key"].as_string(), files["ca"].as_string(), files};
   files.reject_unknown_keys();
   return out;
 }
@@ -179,6 +191,7 @@ Retries parse_retries(const Node& node) {
                                                                    "503"};
   Retries out;
   out.node = node;
+  if (!is_section(node, "{ attempts: 3 }")) return out;
   out.attempts = node["attempts"].as_u32_or(out.attempts, 0, 10);
   if (const Node on = node["on"]; on.is_present()) {
     out.on.clear();
@@ -201,8 +214,18 @@ Retries parse_retries(const Node& node) {
   return out;
 }
 
+// "users.shop:8080", or an IP address: DNS is asked for a name.
+AddressText name_address_or(const Node& node, const char* fallback) {
+  if (node.is_scalar() && node.raw().find(':') == std::string_view::npos) {
+    node.expected("a name with a port, such as users.shop:8080");
+    return *parse_address(fallback);
+  }
+  return address_or(node, fallback);
+}
+
 void parse_endpoints(const Node& node, Service& out) {
   out.endpoints_node = node;
+  if (!is_section(node, "{ dns: users.shop:8080 }")) return;
   refuse_later(node, {"kubernetes", "consul", "eureka", "eds"});
   const bool is_later = node["kubernetes"] || node["consul"] || node["eureka"] || node["eds"];
   const Node source =
@@ -212,7 +235,7 @@ void parse_endpoints(const Node& node, Service& out) {
   out.uses_dns = source.key() == "dns";
   auto add = [&out](const Node& item) {
     AddressText address =
-        out.uses_dns ? address_or(item, "127.0.0.1:1") : literal_address_or(item, "127.0.0.1:1", 1);
+        out.uses_dns ? name_address_or(item, "a:1") : literal_address_or(item, "127.0.0.1:1", 1);
     if (out.uses_dns && address.kind == AddressText::Kind::kUnix)
       item.expected("a name and a port");
     if (address.port == 0 && out.uses_dns) item.expected("a port of 1-65535");
@@ -265,12 +288,14 @@ Service parse_service(std::string_view name, const Node& node) {
 
 void parse_telemetry(const Node& node, Mesh& mesh) {
   static constexpr std::array<Word, 2> kFormats = {{{"text", 0}, {"json", 1}}};
-  if (const Node metrics = node["metrics"]; metrics.is_present()) {
+  const Node metrics = node["metrics"];
+  if (metrics.is_present() && is_section(metrics, "{ listen: 0.0.0.0:15090 }")) {
     mesh.metrics_node = metrics.required("listen");
     mesh.metrics = literal_address_or(mesh.metrics_node, "0.0.0.0:15090");
     metrics.reject_unknown_keys();
   }
-  if (const Node log = node["access_log"]; log.is_present()) {
+  const Node log = node["access_log"];
+  if (log.is_present() && is_section(log, "{ path: /dev/stdout }")) {
     mesh.access_log = AccessLog{log["path"].as_string_or("/dev/stdout"),
                                 choose(log["format"], 0, kFormats) != 0, log};
     log.reject_unknown_keys();
@@ -290,7 +315,8 @@ void check_identity(const Mesh& mesh) {
   };
   // A wrong word was reported already; what it stands for would be a guess.
   auto says = [](const Node& section, std::string_view field, std::string_view word) {
-    return section.is_mapping() && (section[field].is_missing() || section[field].raw() == word);
+    const bool is_readable = section.is_missing() || section.is_mapping();
+    return is_readable && (section[field].is_missing() || section[field].raw() == word);
   };
   if (mesh.inbound && says(mesh.inbound->node, "mtls", "strict")) {
     need(mesh.inbound->node, "mtls: strict", "mtls");
@@ -298,6 +324,32 @@ void check_identity(const Mesh& mesh) {
   for (const Service& service : mesh.services) {
     if (says(service.node, "tls", "mesh")) need(service.node, "tls: mesh", "tls");
   }
+}
+
+// Does a connection to `to` end at a listener on `listen`?  Where other hosts' addresses cannot be
+// told from ours (0.0.0.0), it does not.
+bool arrives_at(const AddressText& to, const AddressText& listen) {
+  using Kind = AddressText::Kind;
+  if (to.kind != listen.kind || to.kind == Kind::kName || to.port != listen.port) return false;
+  if (to.kind == Kind::kUnix) return to.host == listen.host;
+  if (to.is_v6() != listen.is_v6() || to.port == 0) return false;
+  const auto is_any = [](const AddressText& a) { return a.host == "0.0.0.0" || a.host == "::"; };
+  if (is_any(to)) return is_any(listen) || listen.is_loopback();  // to 0.0.0.0 is to 127.0.0.1
+  return to.host == listen.host || (is_any(listen) && to.is_loopback());
+}
+
+void check_loops(const Mesh& mesh) {
+  if (!mesh.inbound || !mesh.inbound->app_node) return;
+  const AddressText& app = mesh.inbound->app;
+  const auto refuse = [&](std::string_view section, const AddressText& listen,
+                          const std::optional<AddressText>& twin) {
+    if (!arrives_at(app, listen) && !(twin && arrives_at(app, *twin))) return;
+    mesh.inbound->app_node.error(str("is the sidecar's own address (", section, ".listen, ",
+                                     listen.to_string(),
+                                     "): calls would go round in a loop, not to the app"));
+  };
+  refuse("inbound", mesh.inbound->listen, mesh.inbound->listen_twin);
+  if (mesh.outbound) refuse("outbound", mesh.outbound->listen, mesh.outbound->listen_twin);
 }
 
 void check_hosts(const Mesh& mesh) {
@@ -318,8 +370,8 @@ Mesh parse_mesh(const Node& root) {
   Mesh mesh;
   mesh.root = root;
   mesh.workload = parse_workload(root["workload"]);
-  if (const Node node = root["inbound"]; node.is_present()) mesh.inbound = parse_inbound(node);
-  if (const Node node = root["outbound"]; node.is_present()) mesh.outbound = parse_outbound(node);
+  if (const Node node = root["inbound"]; is_written(node)) mesh.inbound = parse_inbound(node);
+  if (const Node node = root["outbound"]; is_written(node)) mesh.outbound = parse_outbound(node);
   const Node services = root["services"];
   for (const auto& [name, node] : services.entries()) {
     mesh.services.push_back(parse_service(name, node));
@@ -329,12 +381,17 @@ Mesh parse_mesh(const Node& root) {
   mesh.admin_node = admin["listen"];
   mesh.admin = literal_address_or(mesh.admin_node, "127.0.0.1:15000");
   admin.reject_unknown_keys();
-  if (!mesh.services.empty() && !mesh.outbound) services.error("services need outbound.listen");
+  if (!mesh.services.empty() && !mesh.outbound)
+    services.error("services need outbound (outbound: {} has its defaults)");
   if (!mesh.inbound && !mesh.outbound) root.error("expected inbound, outbound or both");
   root.reject_unknown_keys();
   check_identity(mesh);
   check_hosts(mesh);
-  mesh.lacks_identity = !mesh.workload.certificates && root.errors()->error_count() != 0;
+  check_loops(mesh);
+  const auto& files = mesh.workload.certificates;
+  const bool is_complete =
+      files && !files->cert.empty() && !files->key.empty() && !files->ca.empty();
+  mesh.lacks_identity = !is_complete && root.errors()->error_count() != 0;
   return mesh;
 }
 

@@ -3,7 +3,7 @@
 // turns it into Envoy v3 configuration.  Every part remembers the Node it came from, so that errors
 // in the expanded configuration point to the short file.
 //
-// Defaults, where the file says nothing:
+// Defaults, where the file says nothing (`outbound:` with nothing after it is there, and has them):
 //   workload   namespace default
 //   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict
 //   outbound   listen 127.0.0.1:15001, capture redirect; unknown passthrough when captured, else
@@ -100,8 +100,8 @@ struct Mesh {
   AddressText admin;
   Node admin_node;
   Node root;
-  // No certificates, and the file is refused already.  What is expanded has no TLS then, so that
-  // its parsers do not complain of the same once more.
+  // No certificates, or not all, and the file is refused already.  What is expanded has no TLS
+  // then, so that its parsers do not complain of the same once more.
   bool lacks_identity = false;
 };
 

@@ -54,14 +54,13 @@ std::string did_you_mean(std::string_view name, std::span<const std::string_view
   return best.empty() ? std::string() : str(" (did you mean \"", best, "\"?)");
 }
 
-std::string printable(std::string_view text) {
-  constexpr size_t kMaxBytes = 60;
+std::string printable(std::string_view text, size_t max_bytes) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     // Never cut within a UTF-8 sequence (continuation bytes are 10xxxxxx).
     const auto byte = static_cast<unsigned char>(text[i]);
-    if (i >= kMaxBytes && (byte & 0xc0) != 0x80) return out + "...";
+    if (i >= max_bytes && (byte & 0xc0) != 0x80) return out + "...";
     if (byte < 0x20 || byte == 0x7f) {
       out += "\\x";
       out += kHex[byte >> 4];

@@ -15,8 +15,9 @@ std::string_view closest(std::string_view name, std::span<const std::string_view
 // " (did you mean "X"?)", or "" when nothing is near.
 std::string did_you_mean(std::string_view name, std::span<const std::string_view> candidates);
 
-// `text` as it may appear in a message or a log: control characters escaped, at most 60 bytes.
-std::string printable(std::string_view text);
+// `text` as it may appear in a message or a log: control characters escaped, and cut
+// after `max_bytes`.
+std::string printable(std::string_view text, size_t max_bytes = 60);
 
 // Is `camel` the camelCase spelling of the field `snake` (proto3 JSON mapping: accept_http_10 is
 // acceptHttp10)?

@@ -20,6 +20,7 @@ namespace {
 struct Stop {
   Mark mark;
   std::string text;
+  int key_at = -1;  // offset of a list or mapping that stands where a key should
 };
 
 Mark from_yaml(const YAML::Mark& mark) {
@@ -49,6 +50,8 @@ class Builder final : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (wants_key()) throw Stop{from_yaml(mark), "a key must be text, got null"};
     before_value(mark);
+    // Nothing is written there: yaml-cpp's mark is that of whatever comes next.
+    if (has_key_ && from_yaml(mark).line != key_mark_.line) tree_.at(key_mark_);
     tree_.null();
     after_value(anchor);
   }
@@ -105,7 +108,8 @@ class Builder final : public YAML::EventHandler {
                     "merge keys (<<) are not supported: repeat the fields, or use an alias for a "
                     "whole value");
     }
-    tree_.key(key, from_yaml(mark));
+    key_mark_ = from_yaml(mark);
+    tree_.key(key, key_mark_);
     has_key_ = true;
     if (tag == "!") last_quoted_at_ = mark.pos;
   }
@@ -125,7 +129,7 @@ class Builder final : public YAML::EventHandler {
 
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Kind kind) {
     const char* name = kind == Kind::kMapping ? "a mapping" : "a list";
-    if (wants_key()) throw Stop{from_yaml(mark), str("a key must be text, got ", name)};
+    if (wants_key()) throw Stop{from_yaml(mark), str("a key must be text, got ", name), mark.pos};
     if (open_.size() >= limits_.max_depth) {
       throw Stop{from_yaml(mark), str("nested deeper than ", limits_.max_depth, " levels")};
     }
@@ -212,27 +216,52 @@ class Builder final : public YAML::EventHandler {
   size_t alias_values_ = 0;
   int documents_ = 0;
   int last_quoted_at_ = -1;
+  Mark key_mark_;         // of the last key
   bool has_key_ = false;  // the open mapping has a key that waits for its value
 };
+
+// Where the quoted text ends that begins at `at`: its last quote, or npos.
+size_t end_of_quote(std::string_view text, size_t at) {
+  const char quote = text[at];
+  for (++at; at < text.size(); ++at) {
+    if (quote == '"' && text[at] == '\\') {
+      ++at;
+    } else if (text[at] == quote) {
+      if (quote == '"' || at + 1 == text.size() || text[at + 1] != quote) return at;
+      ++at;
+    }
+  }
+  return text.npos;
+}
 
 // yaml-cpp ends a quoted text silently at the end of the file: a truncated file must not pass.
 bool is_terminated(std::string_view text, int offset) {
   if (offset < 0) return true;
-  std::string_view rest = text.substr(std::min(static_cast<size_t>(offset), text.size()));
   // An anchor or tag may stand before the quote.
-  size_t at = 0;
-  while (at < rest.size() && rest[at] != '"' && rest[at] != '\'') ++at;
-  if (at == rest.size()) return true;
-  const char quote = rest[at];
-  for (++at; at < rest.size(); ++at) {
-    if (quote == '"' && rest[at] == '\\') {
-      ++at;
-    } else if (rest[at] == quote) {
-      if (quote == '"' || at + 1 == rest.size() || rest[at + 1] != quote) return true;
-      ++at;
+  const size_t at = text.find_first_of("\"'", static_cast<size_t>(offset));
+  return at == text.npos || end_of_quote(text, at) != text.npos;
+}
+
+// Is there a bracket at `offset` that nothing closes?  yaml-cpp takes it for a key.
+bool is_unclosed_bracket(std::string_view text, int offset) {
+  if (offset < 0 || static_cast<size_t>(offset) >= text.size()) return false;
+  size_t at = static_cast<size_t>(offset), depth = 0;
+  if (text[at] != '[' && text[at] != '{') return false;
+  for (char before = ' '; at < text.size(); before = text[at++]) {
+    const char c = text[at];
+    const bool begins = std::string_view(" \t\n,[{:").find(before) != std::string_view::npos;
+    if ((c == '"' || c == '\'') && begins) {
+      at = end_of_quote(text, at);
+    } else if (c == '#' && (before == ' ' || before == '\t' || before == '\n')) {
+      at = text.find('\n', at);
+    } else if (c == '[' || c == '{') {
+      ++depth;
+    } else if ((c == ']' || c == '}') && --depth == 0) {
+      return false;
     }
+    if (at == text.npos) return true;
   }
-  return false;
+  return true;
 }
 
 Mark mark_at(std::string_view text, size_t offset) {
@@ -279,6 +308,8 @@ DocumentPtr parse_yaml(std::string_view text, const std::string& source, Errors&
     }
   } catch (const Stop& stop) {
     problem = {stop.mark, stop.text};
+    if (is_unclosed_bracket(text, stop.key_at))
+      problem.text = "not valid YAML: the bracket that opens here is never closed";
   } catch (const YAML::Exception& error) {
     const Mark mark = from_yaml(error.mark);
     problem = {mark, explain(error, mark, builder.open_mark(), text)};

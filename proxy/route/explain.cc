@@ -1,5 +1,6 @@
 // What `pillion explain` tells of a routing decision.
 #include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
 #include "proxy/route/route_table.h"
 
 namespace pillion::route {
@@ -23,8 +24,13 @@ std::string action_of(const RouteMatch& match, const http::RequestHead& head) {
       return str("redirects (", route.redirect->status, ") to ",
                  redirect_location(match, head, arena));
     }
-    case Route::Kind::kDirectResponse:
-      return str("answers ", route.direct_response->status, " itself");
+    case Route::Kind::kDirectResponse: {
+      // Mostly the body says why.
+      const std::string_view body = route.direct_response->body;
+      const std::string_view line = trim(body.substr(0, body.find('\n')));
+      const std::string status = str("answers ", route.direct_response->status, " itself");
+      return line.empty() ? status : str(status, ": ", config::printable(line));
+    }
   }
   return {};
 }
@@ -65,8 +71,13 @@ std::vector<std::string> RouteTable::explain(const http::RequestHead& head, uint
     return lines;
   }
   const VirtualHost& host = parts_.hosts[hit->host];
-  lines.push_back(str("virtual host: ", host.name, ", because its domain \"", hit->domain,
-                      "\" fits \"", authority, '"'));
+  const bool is_last = hit->domain == "*";
+  lines.push_back(is_last ? str("virtual host: ", host.name,
+                                ", the one for \"*\", because no other has a domain "
+                                "for \"",
+                                authority, '"')
+                          : str("virtual host: ", host.name, ", because its domain \"", hit->domain,
+                                "\" fits \"", authority, '"'));
   const RouteMatch match = this->match(head, random, tls);
   const std::string_view path = matched_path(head);
   for (size_t i = 0; i < host.routes.size() && match.route != &https_redirect_; ++i) {

@@ -92,7 +92,7 @@ std::string fingerprint(const ContextConfig& c) {
   f.add(static_cast<uint64_t>(c.role)).add(static_cast<uint64_t>(c.min_version));
   f.add(static_cast<uint64_t>(c.max_version)).add(c.cipher_suites).add(c.groups);
   f.add(c.signature_algorithms).add(c.alpn);
-  f.add(static_cast<uint64_t>(c.certificates.size()));
+  f.add(static_cast<uint64_t>(c.certificates.size())).add(uint64_t{c.lacks_certificate});
   for (const CertificateConfig& cert : c.certificates) {
     f.add(std::string_view(cert.chain_pem)).add(std::string_view(cert.key_pem));
     f.add(std::string_view(cert.source));
@@ -147,6 +147,7 @@ Context::Context(const ContextConfig& config)
       require_sni_(config.require_sni),
       auto_host_sni_(config.auto_host_sni),
       auto_sni_san_validation_(config.auto_sni_san_validation),
+      lacks_certificate_(config.lacks_certificate),
       sni_(config.sni),
       alpn_wire_(to_alpn_wire(config.alpn)) {}
 
@@ -166,7 +167,7 @@ Status<> Context::build(const ContextConfig& config) {
   for (const CertificateConfig& c : config.certificates) {
     if (auto ok = add_certificate(c); !ok) return Error{str(c.source, ": ", ok.error())};
   }
-  if (role_ == Role::kServer && identities_.empty()) return Error{"a server needs a certificate"};
+  if (role_ == Role::kServer && !shows_certificate()) return Error{"a server needs a certificate"};
   set_client_certificate_request(config);
   install_callbacks(*ssl_ctx_, config);
   return Ok{};

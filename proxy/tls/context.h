@@ -46,6 +46,10 @@ class Context {
   [[nodiscard]] bool verifies_names_by_sni() const noexcept { return auto_sni_san_validation_; }
   [[nodiscard]] const std::string& sni() const noexcept { return sni_; }
   [[nodiscard]] bool uses_host_name_as_sni() const noexcept { return auto_host_sni_; }
+  // Is there a certificate of ours to show, be it one that could not be read (see ContextConfig)?
+  [[nodiscard]] bool shows_certificate() const noexcept {
+    return lacks_certificate_ || !identities_.empty();
+  }
   // Protocol names as on the wire: length byte and name, in order of preference.
   [[nodiscard]] std::string_view alpn_wire() const noexcept { return alpn_wire_; }
   [[nodiscard]] const std::vector<Identity>& identities() const noexcept { return identities_; }
@@ -68,6 +72,7 @@ class Context {
   const bool require_sni_;
   const bool auto_host_sni_;
   const bool auto_sni_san_validation_;
+  const bool lacks_certificate_;
   const std::string sni_;
   const std::string alpn_wire_;
   ssl_ctx_st* ssl_ctx_ = nullptr;

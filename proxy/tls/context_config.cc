@@ -224,7 +224,7 @@ ValidationConfig parse_validation(const Node& node) {
   refuse(node, {"ca_certificate_provider_instance", "system_root_certs", "watched_directory",
                 "require_signed_certificate_timestamp", "custom_validator_config"});
   close(node);
-  if (out.trusted_ca_pem.empty()) {
+  if (!node.has("trusted_ca")) {
     // A name that anybody may write into a certificate proves nothing.
     if (!out.sans.empty()) {
       node.error("matching subject alternative names needs trusted_ca");
@@ -232,6 +232,8 @@ ValidationConfig parse_validation(const Node& node) {
     if (!out.crl_pem.empty()) node["crl"].error("a revocation list needs trusted_ca");
     return out;
   }
+  // It was given and could not be read, which was reported.
+  if (out.trusted_ca_pem.empty()) return out;
   if (const auto ok = parse_certificates(out.trusted_ca_pem); !ok) {
     node["trusted_ca"].error(str(ca.source, ": ", ok.error()));
   }
@@ -247,7 +249,12 @@ void parse_common(const Node& node, ContextConfig& out) {
     check_parameters(parameters, out);
   }
   for (const Node item : node["tls_certificates"].items()) {
-    out.certificates.push_back(parse_certificate(item));
+    CertificateConfig certificate = parse_certificate(item);
+    if (certificate.chain_pem.empty() || certificate.key_pem.empty()) {
+      out.lacks_certificate = true;
+    } else {
+      out.certificates.push_back(std::move(certificate));
+    }
   }
   if (const Node validation = node["validation_context"]) {
     out.validation = parse_validation(validation);
@@ -266,10 +273,11 @@ void parse_common(const Node& node, ContextConfig& out) {
   close(node);
 }
 
-bool verifies_anything(const ContextConfig& config) {
+// As it was meant: trusted CAs that could not be read are an error of their own.
+bool verifies_anything(const Node& common, const ContextConfig& config) {
   const auto& v = config.validation;
-  return v &&
-         (!v->trusted_ca_pem.empty() || !v->certificate_hashes.empty() || !v->spki_hashes.empty());
+  return common["validation_context"]["trusted_ca"].is_present() ||
+         (v && (!v->certificate_hashes.empty() || !v->spki_hashes.empty()));
 }
 
 }  // namespace
@@ -280,13 +288,14 @@ ContextConfig parse_downstream_tls_context(const Node& node) {
   const Node common = node.required("common_tls_context");
   if (common) {
     parse_common(common, out);
-    if (out.certificates.empty() && !common.has("tls_certificate_sds_secret_configs")) {
+    if (out.certificates.empty() && !out.lacks_certificate &&
+        !common.has("tls_certificate_sds_secret_configs")) {
       common.error("tls_certificates: expected at least one certificate");
     }
   }
   out.require_client_certificate = node["require_client_certificate"].as_bool_or(false);
   out.require_sni = node["require_sni"].as_bool_or(false);
-  if (out.require_client_certificate && common && !verifies_anything(out) &&
+  if (out.require_client_certificate && common && !verifies_anything(common, out) &&
       !common.has("validation_context_sds_secret_config") &&
       !common.has("combined_validation_context")) {
     node["require_client_certificate"].warn(
@@ -310,13 +319,14 @@ ContextConfig parse_downstream_tls_context(const Node& node) {
 ContextConfig parse_upstream_tls_context(const Node& node) {
   ContextConfig out;
   out.role = Role::kClient;
-  if (const Node common = node.required("common_tls_context")) parse_common(common, out);
+  const Node common = node.required("common_tls_context");
+  if (common) parse_common(common, out);
   out.sni = node["sni"].as_string_or("");
   if (out.sni.size() > 255) node["sni"].expected("a host name of at most 255 bytes");
   out.auto_host_sni = node["auto_host_sni"].as_bool_or(false);
   out.auto_sni_san_validation = node["auto_sni_san_validation"].as_bool_or(false);
   // Anybody may write a name into a certificate of his own.
-  if (out.auto_sni_san_validation && !verifies_anything(out)) {
+  if (out.auto_sni_san_validation && !verifies_anything(common, out)) {
     node["auto_sni_san_validation"].error(
         "needs trusted_ca in common_tls_context.validation_context");
   }

@@ -52,6 +52,9 @@ struct ContextConfig {
   std::vector<std::string> alpn;                  // in order of preference
   std::vector<CertificateConfig> certificates;
   std::optional<ValidationConfig> validation;
+  // A file of a certificate could not be read, which was reported.  The Context made of it cannot
+  // serve; it tells `pillion explain` what was meant.
+  bool lacks_certificate = false;
   // Servers.
   bool require_client_certificate = false;
   bool require_sni = false;

@@ -6,17 +6,20 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <sstream>
 
 #include "proxy/base/result.h"
 #include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
 
 namespace pillion::tls {
 namespace {
 
 constexpr off_t kMaxBytes = 8 << 20;
+constexpr size_t kLongestName = 240;  // of a file, in a message
 
 Result<std::string> read_file(const std::string& name) {
   struct stat info{};
@@ -30,6 +33,15 @@ Result<std::string> read_file(const std::string& name) {
   return text.str();
 }
 
+// Relative names are relative to the working directory, which the reader of a message may not know.
+std::string with_absolute_name(const std::string& name) {
+  std::error_code unknown;
+  const std::string tried = std::filesystem::absolute(name, unknown).string();
+  const std::string shown = config::printable(name, kLongestName);
+  return unknown || tried == name ? shown
+                                  : str(shown, " (", config::printable(tried, kLongestName), ')');
+}
+
 Result<std::string> decode_base64(std::string_view text) {
   size_t size = 0;
   if (!EVP_DecodedLength(&size, text.size())) return Error{"no base64"};
@@ -40,6 +52,12 @@ Result<std::string> decode_base64(std::string_view text) {
   }
   out.resize(size);
   return out;
+}
+
+void report_unreadable(const config::Node& source, std::string text) {
+  using config::UnreadableFiles;
+  const bool is_tolerated = source.errors()->unreadable_files_policy() == UnreadableFiles::kWarn;
+  is_tolerated ? source.warn(std::move(text)) : source.error(std::move(text));
 }
 
 }  // namespace
@@ -69,14 +87,14 @@ DataText read_data_source(const config::Node& node) {
     if (is_pasted) {
       source.error("expected the name of a file, got PEM: use inline_string");
     } else if (!text) {
-      source.error(str("cannot read ", value, ": ", text.error()));
+      report_unreadable(source, str("cannot read ", with_absolute_name(value), ": ", text.error()));
     }
   } else if (is("environment_variable", "environmentVariable")) {
     out.source = str("$", value);
     if (const char* set = std::getenv(value.c_str())) {
       text = std::string(set);
     } else {
-      source.error(str("the environment has no variable ", value));
+      source.error(str("the environment has no variable ", config::printable(value)));
     }
   } else {
     out.source = "<inline>";
@@ -86,7 +104,8 @@ DataText read_data_source(const config::Node& node) {
   }
   if (text) out.text = std::move(*text);
   // A file cut short, or a secret that has not arrived: nothing may pass for "not configured".
-  if (text && out.text.empty()) source.error(str(out.source, " is empty"));
+  if (text && out.text.empty())
+    source.error(str(config::printable(out.source, kLongestName), " is empty"));
   return out;
 }
 

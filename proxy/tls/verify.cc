@@ -230,6 +230,17 @@ Verifier::Verdict Verifier::explain(x509_store_ctx_st& context, const x509_st& l
   return refuse(Outcome::kChain, SSL_alert_from_verify_result(error), std::move(text));
 }
 
+std::string Verifier::requirement() const {
+  if (!config_) return {};
+  std::string out;
+  const size_t pinned = config_->certificate_hashes.size() + config_->spki_hashes.size();
+  if (!config_->trusted_ca_source.empty() && !config_->accept_untrusted)
+    out = str("a certificate of ", config_->trusted_ca_source);
+  if (pinned != 0) out += str(out.empty() ? "" : ", ", "one of ", pinned, " pinned certificates");
+  if (!config_->sans.empty()) out += str(out.empty() ? "" : ", with ", list(config_->sans));
+  return out;
+}
+
 Verifier::Verdict Verifier::check_names(const std::vector<San>& sans,
                                         std::string_view expected_name) const {
   std::vector<SanMatcher> named;

@@ -62,6 +62,9 @@ class Verifier {
   // DER names of the trusted CAs, for a server's CertificateRequest; empty when suppressed.
   [[nodiscard]] std::vector<std::string> ca_names() const;
   [[nodiscard]] std::vector<CertificateInfo> trusted() const;
+  // What a peer must show, for people: "a certificate of certs/ca.crt, with URI SAN ...".  Empty if
+  // nothing is required.
+  [[nodiscard]] std::string requirement() const;
   // The file they came from, or "<inline>"; empty without any.
   [[nodiscard]] std::string trusted_source() const {
     return config_ ? config_->trusted_ca_source : std::string();

@@ -72,6 +72,9 @@ void parse_bind_config(const Node& node, PoolOptions& out) {
                    kLater);
   out.source = parse_source_address(node["source_address"]);
   const Node extra = node["extra_source_addresses"];
+  // As Envoy: an extra one is beside another.
+  if (extra.size() > 0 && node["source_address"].is_missing())
+    extra.error("needs source_address as well");
   for (const Node item : extra.items()) {
     item.unsupported({"socket_options"}, kLater);
     out.extra_source = parse_source_address(item.required("address"));

@@ -33,7 +33,7 @@ class ConfigErrors(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         """A working folder with the certificates that the cases name."""
-        cls.dir = tempfile.mkdtemp(prefix="pillion-check-")
+        cls.dir = os.path.realpath(tempfile.mkdtemp(prefix="pillion-check-"))
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
         cls.pillion("ca", "init", "--dir", "certs", "--trust-domain", "mesh.local")
         for name in ("users", "workload"):
@@ -67,7 +67,7 @@ class ConfigErrors(unittest.TestCase):
             with self.subTest(os.path.relpath(path, CASES)):
                 code, lines = self.check(path)
                 folder = os.path.dirname(path) + "/"
-                found = [line.replace(folder, "") for line in lines]
+                found = [line.replace(folder, "").replace(self.dir + "/", "$PWD/") for line in lines]
                 if os.sep + "text" + os.sep in path:
                     # Fragments, of which the loader's messages are listed: others may have more to say.
                     found = [line for line in found if line in expected_lines(path)]

@@ -77,7 +77,9 @@ TEST(CommandLine, HelpGoesToStandardOutputAndNamesTheWholeCommand) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"--help"}, "Usage: pillion [OPTIONS] SUBCOMMAND"},
       {{"-h"}, "Usage: pillion [OPTIONS] SUBCOMMAND"},
+      {{"--help"}, "--version"},
       {{"run", "--help"}, "Usage: pillion run [OPTIONS]"},
+      {{"run", "--help"}, "the CPU limit of the cgroup rounded up, else 2"},
       {{"capture", "apply", "--help"}, "Usage: pillion capture apply [OPTIONS]"},
       {{"explain", "-h"}, "Usage: pillion explain [OPTIONS] FILE REQUEST"},
   };

@@ -106,7 +106,42 @@ TEST(Explain, AnInboundCallOverMutualTls) {
   const auto encrypted = lines_of(snapshot, call);
   EXPECT_THAT(encrypted, Contains("downstream: TLS ends here"));
   EXPECT_THAT(encrypted, Contains("host: 127.0.0.1:8080"));
-  EXPECT_THAT(lines_of(snapshot, request("GET http://orders:8080/")), Contains("upstream: TLS"));
+  EXPECT_THAT(lines_of(snapshot, request("GET http://orders:8080/")),
+              Contains("upstream: mutual TLS; the server must have a certificate of " + dir +
+                       "/ca.crt, with URI SAN with prefix spiffe://mesh.local/"));
+}
+
+TEST(Explain, ABodyOfTlsStaysTheClientsOwn) {
+  const auto lines = lines_of(from_text("outbound: {}\n"), request("GET https://example.com/x"));
+  EXPECT_THAT(lines, Contains(HasSubstr("they are the client's TLS, which nobody opens")));
+  EXPECT_THAT(lines, Contains("upstream: the client's own TLS as it comes"));
+}
+
+TEST(Explain, AnUnknownHostIsAnsweredWithTheReason) {
+  const auto lines =
+      lines_of(from_text("outbound: { unknown: reject }\n"), request("GET http://nobody/"));
+  EXPECT_THAT(lines, Contains("virtual host: unknown, the one for \"*\", because no other has a "
+                              "domain for \"nobody\""));
+  EXPECT_THAT(lines, Contains("action: answers 502 itself: no service of this name in the mesh"));
+}
+
+TEST(Explain, NeedsNoCertificates) {
+  config::Errors errors(config::UnknownFields::kError, config::UnreadableFiles::kWarn);
+  Options options;
+  options.config_yaml =
+      "workload: { trust_domain: mesh.local, certificates: { files: { cert: /nonexistent/a.crt, "
+      "key: /nonexistent/a.key, ca: /nonexistent/ca.crt } } }\n"
+      "inbound: { app: 127.0.0.1:8080 }\noutbound: {}\n"
+      "services: { orders: { endpoints: { dns: orders.shop:8080 } } }\n";
+  const auto snapshot = build_snapshot(options, nullptr, errors);
+  ASSERT_NE(snapshot, nullptr) << errors.to_string();
+  EXPECT_EQ(errors.sorted(config::Severity::kWarning).size(), 3U);
+  EXPECT_THAT(lines_of(snapshot, request("GET http://orders:8080/")),
+              Contains("upstream: mutual TLS; the server must have a certificate of "
+                       "/nonexistent/ca.crt, with URI SAN with prefix spiffe://mesh.local/"));
+  ExplainRequest call = request("GET http://users:8080/", "inbound");
+  call.is_tls = true;
+  EXPECT_THAT(lines_of(snapshot, call), Contains("downstream: TLS ends here"));
 }
 
 // An Envoy bootstrap with most of what can decide a route.
@@ -188,7 +223,7 @@ TEST(Explain, AnEnvoyBootstrap) {
        {},
        nullptr,
        {"path: /x/../old becomes /old", "redirects (302) to http://a.users/users"}},
-      {"GET http://users/health", {}, nullptr, {"answers 200 itself"}},
+      {"GET http://users/health", {}, nullptr, {"action: answers 200 itself"}},
       {"GET http://users/a%2fb", {}, nullptr, {"path: refused", "400"}},
       {"GET http://users/nothing", {}, nullptr, {"none of 4 fits; the answer is 404"}},
       {"GET http://users:99/", {}, nullptr, {"virtual host: none has a domain for \"users:99\""}},

@@ -6,7 +6,8 @@
 // add a file.
 //
 // Layers: text (the loader), short (the short mesh YAML), envoy (features; checked by the e2e test
-// that runs `pillion check`).  Whoever can see more passes another Validate.
+// that runs `pillion check`), whole (short files of which the features complain; by the same).
+// Whoever can see more passes another Validate.  $PWD in a message is the working directory.
 
 #include <gtest/gtest.h>
 
@@ -55,13 +56,18 @@ inline std::vector<Case> read_cases(const fs::path& folder) {
   return cases;
 }
 
-// The messages that the file gives, with the folder left out of its name.
+// The messages that the file gives, with the folder left out of its name, and the working directory
+// written as $PWD.
 inline std::string messages_of(const Case& c, const Validate& validate) {
   Errors errors;
   validate(c.path.string(), errors);
   std::string text = errors.to_string();
-  const std::string prefix = c.path.parent_path().string() + '/';
-  for (size_t at = 0; (at = text.find(prefix, at)) != text.npos;) text.erase(at, prefix.size());
+  const auto replace = [&text](const std::string& what, std::string_view by) {
+    for (size_t at = 0; (at = text.find(what, at)) != text.npos; at += by.size())
+      text.replace(at, what.size(), by);
+  };
+  replace(c.path.parent_path().string() + '/', "");
+  replace(fs::current_path().string() + '/', "$PWD/");
   return text;
 }
 

@@ -279,6 +279,23 @@ TEST(Errors, AreNotRepeated) {
   EXPECT_EQ(errors.to_string(), "f:1:1: a: bad\n");
 }
 
+TEST(Errors, DropWhatFollowsFromEarlierOnes) {
+  const std::pair<const char*, bool> kPaths[] = {{"a.b", true},  {"a.b.c", true}, {"a.b[1]", true},
+                                                 {"a", true},    {"", false},     {"a.bc", false},
+                                                 {"a.c", false}, {"b", false}};
+  for (const auto& [path, is_dropped] : kPaths) {
+    Errors errors;
+    errors.error({"f", {1, 1}, "a.b"}, "first");
+    errors.warn({"f", {1, 1}, "b"}, "only a warning");
+    errors.error({"g", {1, 1}, "a.b"}, "counts before the call");
+    errors.drop_what_follows();
+    errors.error({"f", {2, 1}, path}, "second");
+    EXPECT_EQ(errors.error_count(), is_dropped ? 2U : 3U) << path;
+    errors.error({"h", {2, 1}, path}, "of another source");
+    EXPECT_EQ(errors.error_count(), is_dropped ? 3U : 4U) << path;
+  }
+}
+
 TEST(Errors, NameAResourceThatHasNoLines) {
   Errors errors;
   errors.error({"lds/inbound", {}, "filter_chains[1]"}, "bad");

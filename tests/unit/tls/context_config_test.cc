@@ -169,6 +169,20 @@ TEST_F(ContextConfigTest, AClientCertificateThatNobodyVerifiesIsAWarning) {
             "(common_tls_context.validation_context is missing)\n");
 }
 
+TEST_F(ContextConfigTest, ReportsNothingThatOnlyFollowsFromAnUnreadableFile) {
+  (void)parse(Role::kServer,
+              server_with("  validation_context: { trusted_ca: { filename: @NONE }, "
+                          "match_typed_subject_alt_names: [ { san_type: URI, matcher: { prefix: a "
+                          "} } ] }\nrequire_client_certificate: true\n"));
+  EXPECT_THAT(messages_, ::testing::HasSubstr("cannot read "));
+  EXPECT_EQ(std::count(messages_.begin(), messages_.end(), '\n'), 1) << messages_;
+  (void)parse(Role::kClient,
+              "sni: a.b\nauto_sni_san_validation: true\ncommon_tls_context: { "
+              "validation_context: { trusted_ca: { filename: @NONE } } }\n");
+  EXPECT_THAT(messages_, ::testing::HasSubstr("cannot read "));
+  EXPECT_EQ(std::count(messages_.begin(), messages_.end(), '\n'), 1) << messages_;
+}
+
 TEST_F(ContextConfigTest, NamesPlaceAndFaultOfBadServers) {
   struct Case {
     const char* more;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "proxy/base/str.h"
@@ -56,6 +57,8 @@ TEST(DataSource, NamesWhatIsWrong) {
       {"d: { filename: /nonexistent/a }",
        "f.yaml:1:16: d.filename: cannot read /nonexistent/a: No such file or directory\n"},
       {"d: { filename: /tmp }", "f.yaml:1:16: d.filename: cannot read /tmp: not a regular file\n"},
+      {"d: { filename: \"/nonexistent/a\\nb\" }",
+       "f.yaml:1:16: d.filename: cannot read /nonexistent/a\\x0ab: No such file or directory\n"},
       {"d: { inline_bytes: '%%%%' }", "f.yaml:1:20: d.inline_bytes: expected base64\n"},
       {"d: { inline_string: '' }",
        "f.yaml:1:21: d.inline_string: expected a string that is not empty, got \"\"\n"},
@@ -66,6 +69,17 @@ TEST(DataSource, NamesWhatIsWrong) {
        "PILLION_NO_SUCH_VARIABLE\n"},
   };
   for (const Case& c : cases) EXPECT_EQ(Read(c.yaml).messages, c.message);
+}
+
+TEST(DataSource, SaysWhichAbsoluteNameWasTriedForARelativeOne) {
+  const std::string here = std::filesystem::current_path().string();
+  ASSERT_LT(here.size(), 200U);
+  EXPECT_EQ(Read("d: { filename: certs/nobody.crt }").messages,
+            str("f.yaml:1:16: d.filename: cannot read certs/nobody.crt (", here,
+                "/certs/nobody.crt): No such file or directory\n"));
+  const Read longest("d: { filename: " + std::string(5000, 'a') + " }");
+  EXPECT_LT(longest.messages.size(), 700U);
+  EXPECT_EQ(longest.errors.error_count(), 1U);
 }
 
 TEST(DataSource, WantsExactlyOneKind) {
