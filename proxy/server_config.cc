@@ -191,6 +191,14 @@ void Server::watch(const std::set<std::string>& files) {
   }
 }
 
+void Server::on_file_gone(const std::string& path) {
+  if (shutting_down_) return;
+  log::warning(log::kConfig,
+               "a file of the configuration is gone; the configuration stays in force until the "
+               "file is there again",
+               {{"path", path}});
+}
+
 // ---- taking effect ----
 
 Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {

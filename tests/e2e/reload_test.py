@@ -196,6 +196,18 @@ class Reload(unittest.TestCase):
         self.reload(None, lambda _: self.proxy.signal(signal.SIGHUP))
         self.assertEqual(connect(self, self.port).exchange(get()).body, b"in place")
 
+    def test_a_deleted_file_is_told_once_and_changes_nothing(self):
+        self.start(self.text("one"))
+        os.remove(self.proxy.path)
+        gone = "a file of the configuration is gone; the configuration stays in force"
+        self.proxy.wait_log(gone)
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"one")
+        self.reload(self.text("two"))
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"two")
+        lines = [line for line in self.proxy.log_text().splitlines() if gone in line]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(f"path={self.proxy.path}", lines[0])
+
     def test_a_configmaps_symlink_swap_is_seen(self):
         # As kubelet does: proxy.yaml -> ..data/proxy.yaml, ..data -> ..version_n, and ..data is renamed over.
         folder = tempfile.mkdtemp(prefix="pillion-configmap-")
