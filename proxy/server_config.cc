@@ -28,6 +28,20 @@ void log_lines(log::Level level, std::string_view text) {
   }
 }
 
+void warn_of_fixed_fields(const BootstrapConfig& before, const BootstrapConfig& now) {
+  std::string changed;
+  const auto compare = [&](std::string_view name, uint64_t BootstrapConfig::* hash) {
+    if (before.*hash != now.*hash) changed += str(changed.empty() ? "" : " ", name);
+  };
+  compare("node", &BootstrapConfig::node_hash);
+  compare("admin", &BootstrapConfig::admin_hash);
+  compare("stats_config", &BootstrapConfig::stats_config_hash);
+  compare("overload_manager", &BootstrapConfig::overload_manager_hash);
+  if (changed.empty()) return;
+  log::warning(log::kConfig, "these changes take effect at the next start only",
+               {{"fields", changed}});
+}
+
 }  // namespace
 
 // ---- reading ----
@@ -213,12 +227,7 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {
   if (admin_ != nullptr) update->own_addresses.push_back(admin_->address());
   for (const upstream::ClusterResource& cluster : update->clusters) discovery_.add(cluster.config);
   if (snapshot_ != nullptr) {
-    if (snapshot_->bootstrap.admin_hash != next->bootstrap.admin_hash ||
-        snapshot_->bootstrap.node_hash != next->bootstrap.node_hash) {
-      log::warning(
-          log::kConfig,
-          "node, admin, stats_config and overload_manager take effect at the next start only");
-    }
+    warn_of_fixed_fields(snapshot_->bootstrap, next->bootstrap);
     retire_former(*next);
     log::info(log::kConfig, "configuration taken",
               {{"listeners_added", update->new_listeners.size()},

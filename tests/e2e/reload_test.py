@@ -208,6 +208,16 @@ class Reload(unittest.TestCase):
         self.assertEqual(len(lines), 1, lines)
         self.assertIn(f"path={self.proxy.path}", lines[0])
 
+    def test_what_waits_for_the_next_start_is_named(self):
+        self.start(self.text("one"))
+        self.reload(self.text("two"))
+        late = "these changes take effect at the next start only: fields="
+        self.assertNotIn(late, self.proxy.log_text())
+        self.reload(self.text("two") | {"node": {"id": "other"}})
+        self.proxy.wait_log(late + "node\n")
+        self.reload(self.text("two") | {"stats_config": {"stats_tags": [{"tag_name": "a", "fixed_value": "b"}]}})
+        self.proxy.wait_log(late + '"node stats_config"\n')
+
     def test_a_configmaps_symlink_swap_is_seen(self):
         # As kubelet does: proxy.yaml -> ..data/proxy.yaml, ..data -> ..version_n, and ..data is renamed over.
         folder = tempfile.mkdtemp(prefix="pillion-configmap-")
