@@ -6,6 +6,7 @@
 #include "proxy/core/http_connection.h"
 #include "proxy/core/inspection.h"
 #include "proxy/core/tcp_proxy.h"
+#include "proxy/core/unmatched.h"
 #include "proxy/io/original_dst.h"
 #include "proxy/tls/tls_transport.h"
 
@@ -233,6 +234,7 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
   const std::shared_ptr<const FilterChain>* found = match_chain(*config_, info, sniffed);
   if (found == nullptr || std::holds_alternative<std::monostate>((*found)->terminal)) {
     stats_->no_filter_chain_match.inc();
+    log_unmatched(*config_, info, sniffed);
     socket->close();
     worker_.loop.delete_later(std::move(socket));
     log_end(info, nullptr, {FailureKind::kNoFilterChain});
