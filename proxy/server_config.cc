@@ -257,6 +257,8 @@ void Server::apply_when_warm() {
     cluster.hosts = discovery_.hosts(cluster.config->name);
   for (const std::string& name : update->removed_clusters) discovery_.remove(name);
   pending_.reset();
+  for (const WorkerUpdate::NewListener& added : update->new_listeners)
+    new_listeners_.push_back(added.config->name);
   applying_ = concurrency_;
   std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
@@ -271,6 +273,7 @@ void Server::on_warm() { apply_when_warm(); }
 
 void Server::on_applied() {
   if (--applying_ != 0) return;
+  log_new_listeners();
   if (!ready_) {
     become_ready();
   } else {
@@ -284,8 +287,27 @@ void Server::on_applied() {
   }
 }
 
+// Addresses as bound: a port 0 is resolved.
+void Server::log_new_listeners() {
+  for (const std::string& name : std::exchange(new_listeners_, {})) {
+    const Bound* bound = find_bound(name);
+    if (bound == nullptr) continue;
+    if (!bound->config->bind_to_port) {
+      log::info(log::kConfig, "listener without a socket of its own",
+                {{"listener", name}, {"address", bound->config->address}});
+      continue;
+    }
+    std::string addresses;
+    for (const io::Address& address : bound->addresses)
+      addresses += str(addresses.empty() ? "" : " ", address.to_string());
+    log::info(log::kConfig, "listening", {{"listener", name}, {"address", addresses}});
+  }
+}
+
 void Server::become_ready() {
   ready_ = true;
+  if (admin_ != nullptr)
+    log::info(log::kAdmin, "admin interface listening", {{"address", admin_->address()}});
   listener_stats_->workers_started.set(1);
   stats_->initialization_time_ms.record(loop_.now() - started_);
   log::info(log::kMain, "ready",

@@ -320,6 +320,21 @@ class Reload(unittest.TestCase):
             return probe.connect_ex(("127.0.0.1", port)) != 0
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root: a resolv.conf of its own in a mount namespace")
+    def test_addresses_are_told_at_the_start_and_when_a_listener_comes(self):
+        self.start()
+        log = self.proxy.log_text()
+        self.assertIn(f"listening: listener=in address=127.0.0.1:{self.port}\n", log)
+        self.assertIn(f"admin interface listening: address=127.0.0.1:{self.proxy.admin_port}\n", log)
+        self.assertLess(log.index("admin interface listening"), log.index("ready: workers="))
+        two = envoy.http("two", 0)
+        two["additional_addresses"] = [{"address": sidecar.address(0, "127.0.0.2")}]
+        unbound = envoy.http("unbound", sidecar.free_port()) | {"bind_to_port": False}
+        self.reload(self.config(listeners=[envoy.http("in", self.port), two, unbound]))
+        log = self.proxy.log_text()
+        self.assertRegex(log, r'listening: listener=two address="127\.0\.0\.1:[1-9]\d+ 127\.0\.0\.2:[1-9]\d+"\n')
+        self.assertIn("listener without a socket of its own: listener=unbound address=", log)
+        self.assertEqual(log.count("listener=in address="), 1)
+
     def test_nobody_waits_at_new_sockets_while_their_configuration_warms_up(self):
         dns = SilentDns(self)
         self.start(self.text("old"), prefix=dns.prefix, flags=["--concurrency", "2"])
