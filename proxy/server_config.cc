@@ -114,11 +114,14 @@ void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
     if (before != former.end()) upstream::adopt_limits(*cluster, **before);
     (before == former.end() ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified)
         .inc();
+    log::debug(log::kConfig, before == former.end() ? "cluster added" : "cluster changed",
+               {{"cluster", cluster->name}});
     update.clusters.push_back({cluster, nullptr});
   }
   for (const auto& cluster : former) {
     if (find_named(next.clusters, cluster->name) != next.clusters.end()) continue;
     cluster_stats_->cluster_removed.inc();
+    log::debug(log::kConfig, "cluster removed", {{"cluster", cluster->name}});
     update.removed_clusters.push_back(cluster->name);
   }
 }
@@ -134,6 +137,12 @@ void Server::count_listeners(const WorkerUpdate& update) {
   listener_stats_->listener_removed.add(update.removed_listeners.size() - replaced);
   listener_stats_->listener_modified.add(update.changed_listeners.size() + replaced);
   listener_stats_->listener_in_place_updated.add(update.changed_listeners.size());
+  for (const std::string& name : update.removed_listeners)
+    log::debug(log::kConfig, "listener removed", {{"listener", name}});
+  for (const auto& listener : update.changed_listeners)
+    log::debug(log::kConfig, "listener changed", {{"listener", listener->name}});
+  for (const WorkerUpdate::NewListener& added : update.new_listeners)
+    log::debug(log::kConfig, "listener added", {{"listener", added.config->name}});
 }
 
 const Server::Bound* Server::find_bound(std::string_view name) const {
