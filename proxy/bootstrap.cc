@@ -159,10 +159,8 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
   out.stats = parse_stats_config(root["stats_config"]);
   parse_runtime(out, root["layered_runtime"]);
   parse_overload(out, root["overload_manager"]);
-  // Read at the start only, as the admin interface is.
-  out.admin_hash =
-      config::combine_hashes(out.admin_hash, config::hash_value(root["overload_manager"]));
-  out.admin_hash = config::combine_hashes(out.admin_hash, config::hash_value(root["stats_config"]));
+  out.overload_manager_hash = config::hash_value(root["overload_manager"]);
+  out.stats_config_hash = config::hash_value(root["stats_config"]);
   // Nothing is flushed: metrics are read when somebody asks.  Watchdogs guard threads that Envoy's
   // filters may block; ours may not.
   root.ignore({"stats_flush_interval", "stats_flush_on_admin", "watchdog", "watchdogs",

@@ -231,6 +231,7 @@ void Server::check_shutdown() {
 // process ends when they are served.
 void Server::close_sockets() {
   if (std::exchange(closing_, true)) return;
+  log::debug(log::kMain, "listeners close", {{"open_connections", budget_.used.load()}});
   workers_listening_ = concurrency_;
   for (const auto& worker : workers_) {
     worker->post([this](Worker& w) {

@@ -88,6 +88,7 @@ class Server final : public admin::ServerView,
 
   void on_signal(int signal) override;
   void on_file_changed() override { reload("a file changed"); }
+  void on_file_gone(const std::string& path) override;
   void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) override;
   void on_warm() override;
 
@@ -108,6 +109,7 @@ class Server final : public admin::ServerView,
   void apply_when_warm();
   void on_applied();
   void become_ready();
+  void log_new_listeners();
   void retire_former(const Snapshot& next);
   void prune_retired();
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
@@ -154,7 +156,8 @@ class Server final : public admin::ServerView,
   std::optional<admin::ConfigFailure> last_failure_;
   // A committed update that waits for its clusters to warm; further reloads wait for it.
   std::shared_ptr<const WorkerUpdate> pending_;
-  uint32_t applying_ = 0;  // workers that have yet to apply the last update
+  std::vector<std::string> new_listeners_;  // of the update that is being applied, by name
+  uint32_t applying_ = 0;                   // workers that have yet to apply the last update
   std::thread builder_;
   bool building_ = false;
   bool rebuild_wanted_ = false;

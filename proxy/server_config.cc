@@ -28,6 +28,20 @@ void log_lines(log::Level level, std::string_view text) {
   }
 }
 
+void warn_of_fixed_fields(const BootstrapConfig& before, const BootstrapConfig& now) {
+  std::string changed;
+  const auto compare = [&](std::string_view name, uint64_t BootstrapConfig::* hash) {
+    if (before.*hash != now.*hash) changed += str(changed.empty() ? "" : " ", name);
+  };
+  compare("node", &BootstrapConfig::node_hash);
+  compare("admin", &BootstrapConfig::admin_hash);
+  compare("stats_config", &BootstrapConfig::stats_config_hash);
+  compare("overload_manager", &BootstrapConfig::overload_manager_hash);
+  if (changed.empty()) return;
+  log::warning(log::kConfig, "these changes take effect at the next start only",
+               {{"fields", changed}});
+}
+
 }  // namespace
 
 // ---- reading ----
@@ -100,11 +114,14 @@ void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
     if (before != former.end()) upstream::adopt_limits(*cluster, **before);
     (before == former.end() ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified)
         .inc();
+    log::debug(log::kConfig, before == former.end() ? "cluster added" : "cluster changed",
+               {{"cluster", cluster->name}});
     update.clusters.push_back({cluster, nullptr});
   }
   for (const auto& cluster : former) {
     if (find_named(next.clusters, cluster->name) != next.clusters.end()) continue;
     cluster_stats_->cluster_removed.inc();
+    log::debug(log::kConfig, "cluster removed", {{"cluster", cluster->name}});
     update.removed_clusters.push_back(cluster->name);
   }
 }
@@ -120,6 +137,12 @@ void Server::count_listeners(const WorkerUpdate& update) {
   listener_stats_->listener_removed.add(update.removed_listeners.size() - replaced);
   listener_stats_->listener_modified.add(update.changed_listeners.size() + replaced);
   listener_stats_->listener_in_place_updated.add(update.changed_listeners.size());
+  for (const std::string& name : update.removed_listeners)
+    log::debug(log::kConfig, "listener removed", {{"listener", name}});
+  for (const auto& listener : update.changed_listeners)
+    log::debug(log::kConfig, "listener changed", {{"listener", listener->name}});
+  for (const WorkerUpdate::NewListener& added : update.new_listeners)
+    log::debug(log::kConfig, "listener added", {{"listener", added.config->name}});
 }
 
 const Server::Bound* Server::find_bound(std::string_view name) const {
@@ -191,6 +214,14 @@ void Server::watch(const std::set<std::string>& files) {
   }
 }
 
+void Server::on_file_gone(const std::string& path) {
+  if (shutting_down_) return;
+  log::warning(log::kConfig,
+               "a file of the configuration is gone; the configuration stays in force until the "
+               "file is there again",
+               {{"path", path}});
+}
+
 // ---- taking effect ----
 
 Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {
@@ -205,12 +236,7 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {
   if (admin_ != nullptr) update->own_addresses.push_back(admin_->address());
   for (const upstream::ClusterResource& cluster : update->clusters) discovery_.add(cluster.config);
   if (snapshot_ != nullptr) {
-    if (snapshot_->bootstrap.admin_hash != next->bootstrap.admin_hash ||
-        snapshot_->bootstrap.node_hash != next->bootstrap.node_hash) {
-      log::warning(
-          log::kConfig,
-          "node, admin, stats_config and overload_manager take effect at the next start only");
-    }
+    warn_of_fixed_fields(snapshot_->bootstrap, next->bootstrap);
     retire_former(*next);
     log::info(log::kConfig, "configuration taken",
               {{"listeners_added", update->new_listeners.size()},
@@ -240,6 +266,8 @@ void Server::apply_when_warm() {
     cluster.hosts = discovery_.hosts(cluster.config->name);
   for (const std::string& name : update->removed_clusters) discovery_.remove(name);
   pending_.reset();
+  for (const WorkerUpdate::NewListener& added : update->new_listeners)
+    new_listeners_.push_back(added.config->name);
   applying_ = concurrency_;
   std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
@@ -254,6 +282,7 @@ void Server::on_warm() { apply_when_warm(); }
 
 void Server::on_applied() {
   if (--applying_ != 0) return;
+  log_new_listeners();
   if (!ready_) {
     become_ready();
   } else {
@@ -267,8 +296,27 @@ void Server::on_applied() {
   }
 }
 
+// Addresses as bound: a port 0 is resolved.
+void Server::log_new_listeners() {
+  for (const std::string& name : std::exchange(new_listeners_, {})) {
+    const Bound* bound = find_bound(name);
+    if (bound == nullptr) continue;
+    if (!bound->config->bind_to_port) {
+      log::info(log::kConfig, "listener without a socket of its own",
+                {{"listener", name}, {"address", bound->config->address}});
+      continue;
+    }
+    std::string addresses;
+    for (const io::Address& address : bound->addresses)
+      addresses += str(addresses.empty() ? "" : " ", address.to_string());
+    log::info(log::kConfig, "listening", {{"listener", name}, {"address", addresses}});
+  }
+}
+
 void Server::become_ready() {
   ready_ = true;
+  if (admin_ != nullptr)
+    log::info(log::kAdmin, "admin interface listening", {{"address", admin_->address()}});
   listener_stats_->workers_started.set(1);
   stats_->initialization_time_ms.record(loop_.now() - started_);
   log::info(log::kMain, "ready",

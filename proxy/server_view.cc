@@ -240,6 +240,8 @@ void Server::drain_listeners(const admin::DrainRequest& request) {
 }
 
 void Server::end_drain() {
+  log::debug(log::kMain, "the drain time is over: listeners close",
+             {{"inbound_only", drain_inbound_only_}});
   const bool inbound_only = drain_inbound_only_;
   for (const auto& worker : workers_)
     worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });

@@ -30,8 +30,11 @@ struct BootstrapConfig {
   std::optional<io::Address> admin;     // none: no admin listener
   stats::ExpositionOptions stats;       // stats_config: matcher and fixed tags
   const config::Value* layered_runtime = nullptr;
+  // Of what is read at the start only.
   uint64_t admin_hash = 0;
   uint64_t node_hash = 0;
+  uint64_t stats_config_hash = 0;
+  uint64_t overload_manager_hash = 0;
   std::vector<match::StringMatcher> admin_allowed;  // allow_paths; empty: all pages
   uint64_t max_downstream_connections = 0;          // overload_manager; 0: as descriptors allow
 };

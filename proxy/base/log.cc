@@ -27,6 +27,13 @@ constexpr auto kComponentNames = std::to_array<std::string_view>({
 #include "proxy/base/log_components.inc"
 #undef COMPONENT
 });
+// Loggers of Envoy that have no lines here.  Command lines may name them (Istio's does:
+// misc:error), without effect; /logging neither shows nor takes them.
+constexpr std::string_view kSilent =
+    " aws cache_filter client connection dubbo dynamic_modules ext_authz ext_proc filter golang "
+    "grpc happy_eyeballs hc health_checker http http2 init jwt kafka lua matcher misc mongo oauth2 "
+    "quic quic_stream rate_limit_quota rbac redis router runtime secret stats stats_sinks tap "
+    "thrift tracing udp wasm websocket ";
 constexpr auto kLevelNames = std::to_array<std::string_view>(
     {"trace", "debug", "info", "warning", "error", "critical", "off"});
 constexpr std::string_view kPattern = "[%Y-%m-%d %T.%e][%t][%l][%n] %v";
@@ -246,10 +253,11 @@ Result<LevelChanges> parse_levels(std::string_view list) {
     if (colon == std::string_view::npos) {
       return Error{str("expected COMPONENT:LEVEL, got \"", part, "\"")};
     }
-    const auto component = parse_component(part.substr(0, colon));
-    if (!component) return Error{component.error()};
     const auto level = parse_level(part.substr(colon + 1));
     if (!level) return Error{level.error()};
+    if (kSilent.find(str(" ", part.substr(0, colon), " ")) != std::string_view::npos) continue;
+    const auto component = parse_component(part.substr(0, colon));
+    if (!component) return Error{component.error()};
     changes.emplace_back(*component, *level);
   }
   return changes;

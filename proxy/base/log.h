@@ -155,7 +155,8 @@ void set_level(Level level) noexcept;  // of all components
 void set_level(Component component, Level level) noexcept;
 // As /logging?NAME=LEVEL; an empty name means all.
 Status<> set_level(std::string_view component, std::string_view level);
-// "upstream:debug,io:trace"; nothing changes if any part is wrong.
+// "upstream:debug,io:trace"; nothing changes if any part is wrong.  Loggers that only Envoy has are
+// passed over.
 Status<> set_levels(std::string_view list);
 // What is wrong with such a list; changes nothing.
 Status<> check_levels(std::string_view list);

@@ -67,7 +67,7 @@ void add_logging(CLI::App& app, Options& options) {
     return std::string(text);
   };
   add_parsed(app, "--component-log-level", options.component_log_levels,
-             "of single components: upstream:debug,http:trace", components)
+             "of single components: upstream:debug,pool:trace", components)
       ->type_name("LIST")
       ->group("Log");
   app.add_option("--log-format", options.log_format, "spdlog's pattern")

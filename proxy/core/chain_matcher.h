@@ -16,8 +16,9 @@ namespace pillion::core {
 // What inspection learned of a connection before its chain is chosen.
 struct Sniffed {
   bool is_tls = false;
-  std::string_view server_name;        // lower case
-  std::vector<std::string_view> alpn;  // offered by a ClientHello, or found by http_inspector
+  std::string_view server_name{};        // lower case
+  std::vector<std::string_view> alpn{};  // offered by a ClientHello, or found by http_inspector
+  std::string_view first_bytes{};        // all that was read; empty if nobody looked
 };
 
 // The chain, the listener's default chain, or null.

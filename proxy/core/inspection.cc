@@ -77,6 +77,7 @@ void Inspection::close() {
 
 void Inspection::finish() {
   timer_.cancel();
+  sniffed_.first_bytes = {bytes_.data(), bytes_.size()};
   socket_->unread({bytes_.data(), bytes_.size()});
   listener_.begin(std::move(socket_), info_, sniffed_);
   listener_.end_inspection(*this);

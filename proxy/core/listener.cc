@@ -1,11 +1,14 @@
 #include "proxy/core/listener.h"
 
+#include <cstring>
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/base/log.h"
 #include "proxy/core/http_connection.h"
 #include "proxy/core/inspection.h"
 #include "proxy/core/tcp_proxy.h"
+#include "proxy/core/unmatched.h"
 #include "proxy/io/original_dst.h"
 #include "proxy/tls/tls_transport.h"
 
@@ -110,11 +113,14 @@ void Listener::close_draining() {
 
 void Listener::close_socket() {
   draining_ = true;
+  log::debug(
+      log::kConnHandler, "listener takes no further connections",
+      {{"listener", config_->name}, {"worker", worker_.index}, {"open_connections", count_}});
   drain_connections();
   ++count_;  // not empty before the queue is, whatever ends meanwhile
   for (const auto& acceptor : acceptors_) acceptor->drain_and_close();
   --count_;
-  if (count_ == 0) owner_.on_listener_empty(*this);
+  if (count_ == 0) end_drain();
 }
 
 void Listener::pause_accepting() {
@@ -160,6 +166,8 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
   stats_->downstream_cx_total.inc();
   if (!config_->ignore_global_conn_limit && !owner_.may_accept()) {
     stats_->downstream_cx_overflow.inc();
+    log::debug(log::kConnHandler, "connection refused: the limit of connections is reached",
+               {{"listener", config_->name}, {"peer", peer}});
     socket->close();
     worker_.loop.delete_later(std::move(socket));
     return;
@@ -167,6 +175,7 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
   stats_->downstream_cx_active.inc();
   ++count_;
   owner_.on_connection_count(1);
+  log::trace(log::kConnHandler, "accepted", {{"listener", config_->name}, {"peer", peer}});
   ConnectionInfo info;
   info.id = next_connection_id(worker_.index);
   info.remote = peer;
@@ -207,7 +216,11 @@ void Listener::end_inspection(Inspection& inspection) {
   worker_.loop.delete_later(&inspection);
 }
 
-void Listener::on_accept_error(int) { stats_->downstream_cx_overload_reject.inc(); }
+void Listener::on_accept_error(int error) {
+  stats_->downstream_cx_overload_reject.inc();
+  log::debug(log::kConnHandler, "connection refused",
+             {{"listener", config_->name}, {"reason", std::strerror(error)}});
+}
 
 ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) {
   for (Ref<ChainState>& state : chains_) {
@@ -233,6 +246,7 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
   const std::shared_ptr<const FilterChain>* found = match_chain(*config_, info, sniffed);
   if (found == nullptr || std::holds_alternative<std::monostate>((*found)->terminal)) {
     stats_->no_filter_chain_match.inc();
+    log_unmatched(*config_, info, sniffed);
     socket->close();
     worker_.loop.delete_later(std::move(socket));
     log_end(info, nullptr, {FailureKind::kNoFilterChain});
@@ -276,6 +290,10 @@ void Listener::log_end(const ConnectionInfo& info, const Connection* connection,
 void Listener::on_connection_closed(Connection& connection, Failure failure) {
   stats_->downstream_cx_length_ms.record(worker_.loop.now() - connection.info().begin);
   log_end(connection.info(), &connection, failure);
+  log::trace(log::kConnHandler, "closed",
+             {{"listener", config_->name},
+              {"peer", connection.info().direct_remote()},
+              {"reason", failure ? failure.row().details : "in order"}});
   connection.ListNode<ConnectionTag>::unlink();
   worker_.loop.delete_later(&connection);
   count_closed();
@@ -286,7 +304,13 @@ void Listener::count_closed() {
   stats_->downstream_cx_destroy.inc();
   --count_;
   owner_.on_connection_count(-1);
-  if (draining_ && count_ == 0) owner_.on_listener_empty(*this);
+  if (draining_ && count_ == 0) end_drain();
+}
+
+void Listener::end_drain() {
+  log::debug(log::kConnHandler, "listener has no connections left",
+             {{"listener", config_->name}, {"worker", worker_.index}});
+  owner_.on_listener_empty(*this);
 }
 
 }  // namespace pillion::core

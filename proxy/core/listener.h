@@ -83,6 +83,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void drain_orphans(Instant deadline);
   void close_draining();
   void count_closed();
+  void end_drain();
 
   WorkerContext& worker_;
   ListenerOwner& owner_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/base/log.h"
 #include "proxy/discovery/dns_source.h"
 
 namespace pillion::discovery {
@@ -17,6 +18,20 @@ void count_update(stats::ClusterInfoStats& stats, const Update& update) {
   stats.update_success.inc();
   if (update.outcome == Outcome::kEmpty) stats.update_empty.inc();
   if (!update.hosts_changed) stats.update_no_rebuild.inc();
+}
+
+void log_empty(std::string_view cluster, std::string_view name, size_t endpoints) {
+  if (endpoints == 0) {
+    log::warning(log::kDns,
+                 "DNS has no address for the name: mistyped, or a service without endpoints; calls "
+                 "to the cluster get 503 no healthy upstream",
+                 {{"cluster", cluster}, {"name", name}});
+    return;
+  }
+  log::warning(log::kDns,
+               "DNS has no address for the name: mistyped, or a service without endpoints; the "
+               "cluster goes on with its other endpoints",
+               {{"cluster", cluster}, {"name", name}, {"endpoints", endpoints}});
 }
 
 }  // namespace
@@ -142,6 +157,8 @@ void Discovery::on_update(Source& source, const Update& update) {
   reporting_ = true;
   for (const auto& [name, entry] : users->second) {
     count_update(*entry->stats, update);
+    if (!update.empty_name.empty())
+      log_empty(*name, update.empty_name, source.hosts()->hosts.size());
     if (update.became_warm) entry->stats->warming_state.set(0);
     if (!update.hosts_changed || entry->current.source.get() != &source) continue;
     update_membership(*entry, nullptr);

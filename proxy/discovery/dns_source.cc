@@ -12,6 +12,13 @@ namespace pillion::discovery {
 using upstream::DnsOptions;
 using upstream::DnsTarget;
 
+namespace {
+
+// An answer that comes and goes makes no more lines than this.
+constexpr Duration kTellEmptyAgain = std::chrono::seconds(10);
+
+}  // namespace
+
 class DnsSource::Target final : private io::DnsObserver {
  public:
   Target(DnsSource& source, const DnsTarget& what, const upstream::HostSet& previous)
@@ -46,6 +53,9 @@ class DnsSource::Target final : private io::DnsObserver {
     source_.context_.resolver.resolve(what_.name, families_to_ask(source_.options_.family), *this);
   }
   void on_dns_answer(io::DnsAnswer answer) override;
+  void log_failure(const io::DnsAnswer& answer);
+  // Is it news that the name has no address?
+  bool is_newly_empty(bool is_empty);
 
   DnsSource& source_;
   const DnsTarget what_;
@@ -54,7 +64,36 @@ class DnsSource::Target final : private io::DnsObserver {
   io::Timer timer_ = io::Timer::of<&Target::ask>(this);
   uint32_t failures_ = 0;  // in a row
   bool answered_ = false;
+  bool told_empty_ = false;
+  log::Limit failure_limit_{std::chrono::seconds(10)};
+  Instant empty_told_at_{};
 };
+
+void DnsSource::Target::log_failure(const io::DnsAnswer& answer) {
+  // Each name by itself, as its cluster is of no use.
+  if (addresses_.empty()) {
+    log::warning(failure_limit_, log::kDns,
+                 "lookup failed, and no address is known yet; asking again",
+                 {{"name", what_.name}, {"reason", answer.reason}});
+    return;
+  }
+  static log::Limit limit{std::chrono::seconds(5)};
+  log::warning(limit, log::kDns, "lookup failed, the last answer stays",
+               {{"name", what_.name}, {"reason", answer.reason}, {"addresses", addresses_.size()}});
+}
+
+bool DnsSource::Target::is_newly_empty(bool is_empty) {
+  if (!is_empty) {
+    told_empty_ = false;
+    return false;
+  }
+  const Instant now = source_.context_.loop.now();
+  if (told_empty_ || (empty_told_at_ != Instant{} && now - empty_told_at_ < kTellEmptyAgain))
+    return false;
+  told_empty_ = true;
+  empty_told_at_ = now;
+  return true;
+}
 
 void DnsSource::Target::on_dns_answer(io::DnsAnswer answer) {
   const DnsOptions& options = source_.options_;
@@ -62,10 +101,7 @@ void DnsSource::Target::on_dns_answer(io::DnsAnswer answer) {
   Duration wait = options.refresh_rate;
   if (has_failed) {
     wait = source_.failure_wait(failures_++);
-    static log::Limit limit{std::chrono::seconds(5)};
-    log::warning(
-        limit, log::kDns, "lookup failed, the last answer stays",
-        {{"name", what_.name}, {"reason", answer.reason}, {"addresses", addresses_.size()}});
+    log_failure(answer);
   } else {
     failures_ = 0;
     const Duration ttl = shortest_ttl(answer);
@@ -77,7 +113,8 @@ void DnsSource::Target::on_dns_answer(io::DnsAnswer answer) {
   const bool is_first = !std::exchange(answered_, true);
   Outcome outcome = addresses_.empty() ? Outcome::kEmpty : Outcome::kChanged;
   if (has_failed) outcome = Outcome::kFailed;
-  source_.on_answer(outcome, is_first);
+  const bool tell = !has_failed && is_newly_empty(addresses_.empty());
+  source_.on_answer(outcome, is_first, tell ? std::string_view(what_.name) : std::string_view());
 }
 
 DnsSource::DnsSource(const Context& context, const upstream::ClusterConfig& config,
@@ -99,8 +136,9 @@ void DnsSource::start() {
   for (const std::unique_ptr<Target>& target : targets_) target->start();
 }
 
-void DnsSource::on_answer(Outcome outcome, bool is_first) {
+void DnsSource::on_answer(Outcome outcome, bool is_first, std::string_view empty_name) {
   Update update;
+  update.empty_name = empty_name;
   if (is_first) update.became_warm = --unanswered_ == 0;
   update.hosts_changed = outcome != Outcome::kFailed && rebuild();
   update.outcome = outcome;

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/base/rng.h"
@@ -42,7 +43,7 @@ class DnsSource final : public Source {
 
  private:
   class Target;  // one name
-  void on_answer(Outcome outcome, bool is_first);
+  void on_answer(Outcome outcome, bool is_first, std::string_view empty_name);
   // Makes hosts_ of what all targets know; false if nothing is new.
   bool rebuild();
   [[nodiscard]] Duration with_jitter(Duration wait) const;

@@ -7,6 +7,8 @@
 //
 // Calls match: start (on_attempt on_update)*.  Neither comes inside start().
 
+#include <string_view>
+
 #include "proxy/upstream/host_set.h"
 
 namespace pillion::discovery {
@@ -24,6 +26,9 @@ struct Update {
   Outcome outcome = Outcome::kUnchanged;
   bool hosts_changed = false;
   bool became_warm = false;
+  // A name that has no address any more, or had none from the start; empty for all other updates.
+  // Told at most once in a while, so that a log line may be made of it.  Valid during the call.
+  std::string_view empty_name;
 };
 
 class SourceObserver {

@@ -178,7 +178,7 @@ void FileWatch::on_settled() {
   const Version now = version_of(path_);
   if (now == version_) return;
   version_ = now;
-  if (now != Version{}) observer_.on_file_changed();
+  now == Version{} ? observer_.on_file_gone(path_) : observer_.on_file_changed();
 }
 
 }  // namespace pillion::io

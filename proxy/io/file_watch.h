@@ -5,8 +5,8 @@
 // symlink on the way to it pointing elsewhere (a Kubernetes ConfigMap or Secret swaps `..data`).
 // Noticed by watching the directory of the file and of each symlink on the way; what is there is
 // then compared with what was (device, inode, size, time of modification), so that neighbours and
-// mere reads tell nothing.  A deletion alone is no change, as there is nothing to read.  Not
-// noticed: a plain directory further up that is renamed.
+// mere reads tell nothing.  A deletion alone is no change, as there is nothing to read; it is
+// told as such.  Not noticed: a plain directory further up that is renamed.
 
 #include <sys/types.h>
 
@@ -25,6 +25,8 @@ class FileObserver {
  public:
   // Once per change, when nothing has happened for FileWatch::kSettle.  May destroy the watch.
   virtual void on_file_changed() = 0;
+  // It was there and is not any more; once until it comes back, which is a change.
+  virtual void on_file_gone(const std::string& path) = 0;
 
  protected:
   ~FileObserver() = default;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/tls/callbacks.h"
 
@@ -125,6 +126,23 @@ std::string Context::to_alpn_wire(const std::vector<std::string>& names) {
   return wire;
 }
 
+void Context::log_made(const Context& context, const ContextConfig& config) {
+  const bool is_server = context.role() == Role::kServer;
+  const std::string_view trusted =
+      config.validation ? std::string_view(config.validation->trusted_ca_source) : "";
+  if (context.identities().empty()) {
+    log::debug(log::kTls, "context made",
+               {{"role", is_server ? "server" : "client"}, {"trusted_ca", trusted}});
+  }
+  for (const Identity& identity : context.identities()) {
+    log::debug(log::kTls, "context made",
+               {{"role", is_server ? "server" : "client"},
+                {"certificate", identity.source},
+                {"identity", identity.uri_san.empty() ? identity.subject : identity.uri_san},
+                {"trusted_ca", trusted}});
+  }
+}
+
 Result<std::shared_ptr<const Context>> Context::make(const ContextConfig& config) {
   const std::string key = fingerprint(config);
   Interned& all = interned();
@@ -139,6 +157,7 @@ Result<std::shared_ptr<const Context>> Context::make(const ContextConfig& config
   }
   std::erase_if(all.by_fingerprint, [](const auto& entry) { return entry.second.expired(); });
   all.by_fingerprint[key] = made;
+  log_made(*made, config);
   return std::shared_ptr<const Context>(std::move(made));
 }
 

@@ -64,6 +64,7 @@ class Context {
  private:
   explicit Context(const ContextConfig& config);
   Status<> build(const ContextConfig& config);
+  static void log_made(const Context& context, const ContextConfig& config);
   Status<> add_certificate(const CertificateConfig& config);
   Status<> set_parameters(const ContextConfig& config);
   void set_client_certificate_request(const ContextConfig& config);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/base/log.h"
 #include "proxy/tls/tls_transport.h"
 #include "proxy/upstream/pool_entry.h"
 
@@ -119,6 +120,7 @@ void Pool::on_client_connected(http::H1ClientConnection& connection) {
   entry.ListNode<AllTag>::unlink();
   ready_.push_back(entry);
   traffic().upstream_cx_connect_ms.record(loop_.now() - entry.began);
+  log::trace(log::kPool, "connected", {{"cluster", config_->name}, {"host", host_.address}});
   serve_or_keep(entry);
 }
 

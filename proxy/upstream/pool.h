@@ -107,6 +107,7 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   void close_entry(Entry& entry, FailureKind kind);
   void count_closed(const Entry& entry, Failure failure);
   void count_sent(Entry& entry);
+  void log_closed(const Entry& entry, Failure failure) const;
   void note_failure(const Entry& entry, Failure failure);
   void fail_stranded(Failure failure);
   void on_idle_timer();

@@ -23,6 +23,7 @@ std::string reason_of(const io::Transport& transport, Failure failure) {
 }  // namespace
 
 void Pool::count_closed(const Entry& entry, Failure failure) {
+  log_closed(entry, failure);
   stats::ClusterStats& s = traffic();
   s.upstream_cx_active.dec();
   counters_.cx_active.dec();
@@ -40,6 +41,25 @@ void Pool::count_closed(const Entry& entry, Failure failure) {
   if (was_active) s.upstream_cx_destroy_local_with_active_rq.inc();
   const bool asked_to = entry.busy && !was_active && !entry.connection->keeps_alive();
   if (asked_to) s.upstream_cx_close_notify.inc();
+}
+
+// Of those that ended while nobody used them only at trace.
+void Pool::log_closed(const Entry& entry, Failure failure) const {
+  if (!log::enabled(log::kPool, log::Level::kDebug)) return;
+  const std::string reason = reason_of(*entry.transport, failure);
+  const std::string_view cause = reason.empty() ? failure.row().details : std::string_view(reason);
+  const std::string_view ended_by = entry.connection->ended_by_peer() ? "peer" : "us";
+  if (!entry.connected) {
+    log::debug(log::kPool, "connect failed",
+               {{"cluster", config_->name}, {"host", host_.address}, {"reason", cause}});
+  } else if (entry.busy && failure) {
+    log::debug(
+        log::kPool, "connection closed with an error",
+        {{"cluster", config_->name}, {"host", host_.address}, {"reason", cause}, {"by", ended_by}});
+  } else {
+    log::trace(log::kPool, "connection closed",
+               {{"cluster", config_->name}, {"host", host_.address}, {"by", ended_by}});
+  }
 }
 
 void Pool::count_sent(Entry& entry) {

@@ -1,6 +1,7 @@
 #include "proxy/upstream/tcp_connection.h"
 
 #include "proxy/base/assert.h"
+#include "proxy/base/log.h"
 
 namespace pillion::upstream {
 
@@ -47,8 +48,18 @@ void TcpConnection::on_connect_timeout() {
 void TcpConnection::fail(Failure failure) {
   cluster_->stats().upstream_cx_connect_fail.inc();
   host_->on_connect_failed();
+  log_failure(failure);
   close(io::Transport::CloseMode::kOrderly, failure.kind != FailureKind::kConnectTimeout);
   owner_.on_tcp_failed(failure);
+}
+
+void TcpConnection::log_failure(Failure failure) const {
+  if (!log::enabled(log::kPool, log::Level::kDebug)) return;
+  const std::string_view reason = transport_->failure_reason();
+  log::debug(log::kPool, "connect failed",
+             {{"cluster", cluster_->config().name},
+              {"host", host_->info().address},
+              {"reason", reason.empty() ? failure.row().details : reason}});
 }
 
 void TcpConnection::count_bytes(uint64_t received, uint64_t sent) {

@@ -46,6 +46,7 @@ class TcpConnection final : public io::Deferred, private io::TransportObserver {
   void on_closed(Failure failure) override;
   void on_connect_timeout();
   void fail(Failure failure);
+  void log_failure(Failure failure) const;
 
   io::Loop& loop_;
   Ref<Cluster> cluster_;

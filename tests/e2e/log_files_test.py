@@ -8,8 +8,9 @@ import subprocess
 import tempfile
 import unittest
 
+import envoy_config as envoy
 import sidecar
-from peers import connect, get
+from peers import Upstream, connect, get
 
 
 class LogFiles(unittest.TestCase):
@@ -49,6 +50,41 @@ class LogFiles(unittest.TestCase):
         self.assertEqual(process.communicate(timeout=30)[1], "")
         self.assertIn("draining", self.read(log))
         self.assertNotIn("draining", self.read(log + ".1"))
+
+    def test_trace_tells_of_connections_and_of_what_a_reload_changes(self):
+        port, other = sidecar.free_port(), sidecar.free_port()
+        upstream = Upstream(self)
+
+        def config(listeners, clusters):
+            return envoy.bootstrap([envoy.http(name, port) for name, port in listeners],
+                                   [envoy.cluster(name, [upstream.port]) for name in clusters])
+
+        proxy = sidecar.start(self, config([("in", port)], ["app"]), flags=("-l", "trace"))
+        client = connect(self, port)
+        self.assertEqual(client.exchange(get()).status, 200)
+        client.close()
+        for line in ("[debug][config] listener added: listener=in\n", "[debug][config] cluster added: cluster=app\n",
+                     "[debug][upstream] hosts changed: cluster=app added=1 removed=0 hosts=1\n",
+                     "[trace][conn_handler] accepted: listener=in peer=127.0.0.1:",
+                     "[trace][pool] connected: cluster=app host=127.0.0.1:",
+                     "[trace][conn_handler] closed: listener=in peer=127.0.0.1:"):
+            proxy.wait_log(line)
+        proxy.write(config([("out", other)], ["app", "more"]))
+        for line in ("listener removed: listener=in\n", "listener added: listener=out\n",
+                     "cluster added: cluster=more\n", "listener takes no further connections: listener=in worker=0",
+                     "configuration in force"):
+            proxy.wait_log(line)
+        before = proxy.log_text().count("[trace]")
+        self.assertEqual(proxy.post("/logging?level=info")[0], 200)
+        self.assertEqual(connect(self, other).exchange(get()).status, 200)
+        self.assertEqual(proxy.log_text().count("[trace]"), before)
+
+    def test_loggers_without_lines_are_not_listed(self):
+        proxy = sidecar.start(self, envoy.bootstrap([], []), flags=("--component-log-level", "misc:error,io:debug"))
+        names = [line.split(":")[0].strip() for line in proxy.post("/logging")[1].splitlines()[1:] if line]
+        self.assertEqual(names, ["admin", "config", "conn_handler", "dns", "file", "io", "main", "pool", "tls",
+                                 "upstream"])
+        self.assertEqual(proxy.post("/logging?misc=debug")[0], 400)
 
     def test_a_log_path_that_cannot_be_opened_ends_the_start(self):
         result = subprocess.run(

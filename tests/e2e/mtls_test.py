@@ -147,6 +147,22 @@ admin: {{ listen: 127.0.0.1:ADMIN_PORT }}
             connect(self, self.inbound).exchange(get())
         self.refused("connection_error", "plain HTTP", plain)
 
+    def test_plain_http_to_a_strict_port_is_told_with_its_cause(self):
+        port = sidecar.free_port()
+        files = dict(zip(("cert", "key", "ca"), self.users))
+        proxy = sidecar.start(self, SHORT.format(name="users", **files) + f"""
+inbound: {{ listen: 127.0.0.1:{port}, capture: off, mtls: strict, app: 127.0.0.1:{self.upstream.port} }}
+admin: {{ listen: 127.0.0.1:ADMIN_PORT }}
+""")
+        with self.assertRaises((ConnectionError, EOFError)):
+            connect(self, port).exchange(get())
+        cause = 'likely_cause="a client without TLS calls a port that takes TLS only"'
+        proxy.wait_log(cause)
+        line = next(line for line in proxy.log_text().splitlines() if cause in line)
+        for part in ("no filter chain matches: listener=inbound peer=127.0.0.1:", 'seen="plain text: GET'):
+            self.assertIn(part, line)
+        proxy.wait_stat(f"listener.127.0.0.1_{port}.no_filter_chain_match", 1)
+
     def test_tls_1_2_is_refused_unless_configured(self):
         def old():
             self.client(self.customer, maximum_version=ssl.TLSVersion.TLSv1_2).exchange(get())

@@ -196,6 +196,28 @@ class Reload(unittest.TestCase):
         self.reload(None, lambda _: self.proxy.signal(signal.SIGHUP))
         self.assertEqual(connect(self, self.port).exchange(get()).body, b"in place")
 
+    def test_a_deleted_file_is_told_once_and_changes_nothing(self):
+        self.start(self.text("one"))
+        os.remove(self.proxy.path)
+        gone = "a file of the configuration is gone; the configuration stays in force"
+        self.proxy.wait_log(gone)
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"one")
+        self.reload(self.text("two"))
+        self.assertEqual(connect(self, self.port).exchange(get()).body, b"two")
+        lines = [line for line in self.proxy.log_text().splitlines() if gone in line]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(f"path={self.proxy.path}", lines[0])
+
+    def test_what_waits_for_the_next_start_is_named(self):
+        self.start(self.text("one"))
+        self.reload(self.text("two"))
+        late = "these changes take effect at the next start only: fields="
+        self.assertNotIn(late, self.proxy.log_text())
+        self.reload(self.text("two") | {"node": {"id": "other"}})
+        self.proxy.wait_log(late + "node\n")
+        self.reload(self.text("two") | {"stats_config": {"stats_tags": [{"tag_name": "a", "fixed_value": "b"}]}})
+        self.proxy.wait_log(late + '"node stats_config"\n')
+
     def test_a_configmaps_symlink_swap_is_seen(self):
         # As kubelet does: proxy.yaml -> ..data/proxy.yaml, ..data -> ..version_n, and ..data is renamed over.
         folder = tempfile.mkdtemp(prefix="pillion-configmap-")
@@ -298,6 +320,21 @@ class Reload(unittest.TestCase):
             return probe.connect_ex(("127.0.0.1", port)) != 0
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root: a resolv.conf of its own in a mount namespace")
+    def test_addresses_are_told_at_the_start_and_when_a_listener_comes(self):
+        self.start()
+        log = self.proxy.log_text()
+        self.assertIn(f"listening: listener=in address=127.0.0.1:{self.port}\n", log)
+        self.assertIn(f"admin interface listening: address=127.0.0.1:{self.proxy.admin_port}\n", log)
+        self.assertLess(log.index("admin interface listening"), log.index("ready: workers="))
+        two = envoy.http("two", 0)
+        two["additional_addresses"] = [{"address": sidecar.address(0, "127.0.0.2")}]
+        unbound = envoy.http("unbound", sidecar.free_port()) | {"bind_to_port": False}
+        self.reload(self.config(listeners=[envoy.http("in", self.port), two, unbound]))
+        log = self.proxy.log_text()
+        self.assertRegex(log, r'listening: listener=two address="127\.0\.0\.1:[1-9]\d+ 127\.0\.0\.2:[1-9]\d+"\n')
+        self.assertIn("listener without a socket of its own: listener=unbound address=", log)
+        self.assertEqual(log.count("listener=in address="), 1)
+
     def test_nobody_waits_at_new_sockets_while_their_configuration_warms_up(self):
         dns = SilentDns(self)
         self.start(self.text("old"), prefix=dns.prefix, flags=["--concurrency", "2"])

@@ -76,7 +76,7 @@ TEST_F(LogTest, FormatsEachKindOfValue) {
 }
 
 TEST_F(LogTest, QuotesAndEscapesWhatAPeerSent) {
-  warning(kHttp, "bad\nrequest", {{"path", "/a b\"c\\\n[2026] forged"}, {"esc", "\x1b[2J"}});
+  warning(kConnHandler, "bad\nrequest", {{"path", "/a b\"c\\\n[2026] forged"}, {"esc", "\x1b[2J"}});
   EXPECT_THAT(written(),
               EndsWith("bad\\nrequest: path=\"/a b\\\"c\\\\\\n[2026] forged\" esc=\\x1b[2J\n"));
 }
@@ -112,6 +112,14 @@ TEST_F(LogTest, RefusesUnknownNamesAndChangesNothing) {
   EXPECT_FALSE(enabled(kIo, Level::kDebug));
   EXPECT_THAT(set_levels("io:loud").error(), HasSubstr("got \"loud\""));
   EXPECT_THAT(set_levels("io").error(), HasSubstr("expected COMPONENT:LEVEL"));
+}
+
+TEST_F(LogTest, TakesEnvoysOtherLoggersOnACommandLineOnly) {
+  EXPECT_TRUE(set_levels("misc:error,rbac:debug,io:debug"));
+  EXPECT_TRUE(enabled(kIo, Level::kDebug));
+  EXPECT_THAT(set_levels("misc:loud").error(), HasSubstr("got \"loud\""));
+  EXPECT_THAT(set_level("rbac", "debug").error(), HasSubstr("unknown log component \"rbac\""));
+  for (std::string_view name : component_names()) EXPECT_NE(name, "rbac");
 }
 
 TEST_F(LogTest, ComponentsAreSortedByName) {

@@ -36,9 +36,9 @@ TEST(RunFlags, EachFlagReachesItsOption) {
       {{"--log-level", "warning"},
        [](const RunFlags& f) { return f.options.log_level == "warning"; }},
       {{"--log-level", "warn"}, [](const RunFlags& f) { return f.options.log_level == "warning"; }},
-      {{"--component-log-level", "upstream:debug,http:trace"},
+      {{"--component-log-level", "upstream:debug,pool:trace"},
        [](const RunFlags& f) {
-         return f.options.component_log_levels == "upstream:debug,http:trace";
+         return f.options.component_log_levels == "upstream:debug,pool:trace";
        }},
       {{"--log-format", "[%T] %v"},
        [](const RunFlags& f) { return f.options.log_format == "[%T] %v"; }},

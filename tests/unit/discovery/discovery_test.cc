@@ -5,6 +5,7 @@
 
 #include "proxy/discovery/dns_source.h"
 #include "tests/support/dns_server.h"
+#include "tests/support/log_capture.h"
 #include "tests/support/run_until.h"
 #include "tests/unit/upstream/fixture.h"
 
@@ -187,6 +188,43 @@ TEST_F(DiscoveryTest, HasNoHostsWhenTheNameHasNone) {
   EXPECT_TRUE(wait_for("a", {}));
   EXPECT_GE(stats_of("a")->update_empty.value(), 1u);
   EXPECT_EQ(stats_of("a")->membership_total.value(), 0);
+}
+
+TEST_F(DiscoveryTest, TellsOnceThatANameHasNoAddress) {
+  testing::LogCapture log;
+  settle(dns("shop", "nosuch.invalid:80"));
+  const std::string_view line =
+      "[warning][dns] DNS has no address for the name: mistyped, or a service without endpoints; "
+      "calls to the cluster get 503 no healthy upstream: cluster=shop name=nosuch.invalid\n";
+  EXPECT_EQ(log.count(line), 1u) << log.text();
+  ASSERT_TRUE(run_until(loop, [&] { return stats_of("shop")->update_empty.value() >= 4; }));
+  EXPECT_EQ(log.count("nosuch.invalid"), 1u) << log.text();
+}
+
+TEST_F(DiscoveryTest, TellsThatANameHasLostItsAddressesAndWhatIsLeft) {
+  testing::LogCapture log;
+  server.set_a("orders.shop", {"10.0.0.1"});
+  server.set_a("more.shop", {"10.0.0.2"});
+  settle(cluster_of("{ name: a, type: STRICT_DNS, dns_refresh_rate: 0.03s, " +
+                    endpoints({"orders.shop:80", "more.shop:80"}) + " }"));
+  EXPECT_EQ(log.text(), "");
+  server.forget("orders.shop");
+  ASSERT_TRUE(wait_for("a", {"10.0.0.2:80"}));
+  EXPECT_EQ(log.count("goes on with its other endpoints: cluster=a name=orders.shop endpoints=1\n"),
+            1u)
+      << log.text();
+}
+
+TEST_F(DiscoveryTest, SaysOfAFirstFailureThatNoAddressIsKnown) {
+  testing::LogCapture log;
+  server.set("orders.shop", DnsType::kA, DnsReply::fails(2));
+  server.set("orders.shop", DnsType::kAaaa, DnsReply::fails(2));
+  settle(dns("a", "orders.shop:80"));
+  EXPECT_EQ(
+      log.count("lookup failed, and no address is known yet; asking again: name=orders.shop "), 1u)
+      << log.text();
+  EXPECT_EQ(log.count("the last answer stays"), 0u) << log.text();
+  EXPECT_EQ(log.count("no address for the name"), 0u) << log.text();
 }
 
 TEST_F(DiscoveryTest, IsWarmAfterAFailureToo) {

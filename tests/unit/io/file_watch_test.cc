@@ -30,6 +30,7 @@ class FileWatchTest : public ::testing::Test, public FileObserver {
     ++changes_;
     if (destroy_in_callback_) watch_.reset();
   }
+  void on_file_gone(const std::string& path) override { gone_.push_back(path); }
 
   static void write(const fs::path& path, std::string_view text) {
     std::ofstream(path, std::ios::trunc) << text;
@@ -57,8 +58,30 @@ class FileWatchTest : public ::testing::Test, public FileObserver {
   fs::path file_;
   std::unique_ptr<FileWatch> watch_;
   int changes_ = 0;
+  std::vector<std::string> gone_;
   bool destroy_in_callback_ = false;
 };
+
+TEST_F(FileWatchTest, TellsOnceThatTheFileIsGone) {
+  watch(file_);
+  fs::remove(file_);
+  ASSERT_TRUE(testing::run_until(loop_, [&] { return !gone_.empty(); }, 3s));
+  write(folder_ / "neighbour", "one");
+  expect_no_change("a deletion");
+  EXPECT_EQ(gone_, std::vector<std::string>{file_.string()});
+  write(file_, "two");
+  expect_one_change("made again");
+  fs::remove(file_);
+  EXPECT_TRUE(testing::run_until(loop_, [&] { return gone_.size() == 2; }, 3s));
+}
+
+TEST_F(FileWatchTest, DoesNotTellOfAFileThatIsReplaced) {
+  watch(file_);
+  write(folder_ / "next", "two");
+  fs::rename(folder_ / "next", file_);
+  expect_one_change("renamed over it");
+  EXPECT_TRUE(gone_.empty());
+}
 
 TEST_F(FileWatchTest, NoticesWritesInPlaceAndRenamesOver) {
   watch(file_);

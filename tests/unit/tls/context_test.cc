@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "tests/support/log_capture.h"
 #include "tests/unit/tls/transport_fixture.h"
 
 namespace pillion::tls {
@@ -19,6 +20,16 @@ TEST(Context, NobodyKeepsItAlive) {
   const std::weak_ptr<const Context> watch = context(config);
   EXPECT_TRUE(watch.expired());
   EXPECT_NE(context(config), nullptr);
+}
+
+TEST(Context, IsToldAtDebugWhenItIsMade) {
+  testing::LogCapture log(log::Level::kDebug);
+  ContextConfig config = server_config();
+  config.certificates[0].source = "users.crt";
+  const auto first = context(config);
+  const auto again = context(config);
+  EXPECT_EQ(log.count("[debug][tls] context made: role=server certificate=users.crt identity="), 1u)
+      << log.text();
 }
 
 TEST(Context, EveryParameterTellsContextsApart) {

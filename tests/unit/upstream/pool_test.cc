@@ -1,6 +1,8 @@
 // Pools over real loopback sockets.
 #include "proxy/upstream/pool.h"
 
+#include "proxy/base/str.h"
+#include "tests/support/log_capture.h"
 #include "tests/unit/upstream/pool_fixture.h"
 
 namespace pillion::upstream {
@@ -366,6 +368,37 @@ TEST_F(PoolTest, ClosesAConnectionThatLivedLongEnough) {
   ASSERT_TRUE(run_until(loop, [&] { return pool.is_empty(); }));
   EXPECT_EQ(stats->upstream_cx_max_duration_reached.value(), 1u);
   EXPECT_EQ(stats->upstream_cx_idle_timeout.value(), 0u);
+}
+
+TEST_F(PoolTest, TellsOfBrokenConnectionsAtDebugAndOfAllAtTrace) {
+  testing::LogCapture log(log::Level::kDebug);
+  const Backend nobody(-1);
+  Request refused;
+  refused.start(pool_at(nobody.address));
+  ASSERT_TRUE(run_until(loop, [&] { return bool(refused.failure); }));
+  EXPECT_EQ(
+      log.count(str("[debug][pool] connect failed: cluster=c host=", nobody.address.to_string(),
+                    " reason=\"delayed connect error: Connection refused\"\n")),
+      1u)
+      << log.text();
+
+  Backend backend;
+  Pool& pool = pool_at(backend.address);
+  Conn idle = warm_up(backend, pool);
+  Request broken;
+  broken.start(pool);
+  ASSERT_TRUE(run_until(loop, [&] { return broken.is_ready(); }));
+  idle.close();
+  ASSERT_TRUE(run_until(loop, [&] { return pool.is_empty(); }));
+  EXPECT_EQ(log.count("[debug][pool] connection closed with an error: cluster=c host="), 1u)
+      << log.text();
+  EXPECT_EQ(log.count("[trace]"), 0u);
+
+  log::set_level(log::Level::kTrace);
+  warm_up(backend, pool).close();
+  ASSERT_TRUE(run_until(loop, [&] { return pool.is_empty(); }));
+  EXPECT_EQ(log.count("[trace][pool] connected: cluster=c host="), 1u) << log.text();
+  EXPECT_EQ(log.count("[trace][pool] connection closed: cluster=c host="), 1u) << log.text();
 }
 
 TEST_F(PoolTest, CountsHowExchangesBreak) {
