@@ -147,6 +147,7 @@ class H1ServerConnection final : public io::Deferred,
   uint32_t requests_ = 0;
   uint16_t blank_lines_ = 0;  // skipped since the last request
   State state_ = State::kIdle;
+  bool half_blank_line_ : 1 = false;  // CR came, LF is awaited
   bool keep_alive_ : 1 = true;
   bool head_sent_ : 1 = false;
   bool response_done_ : 1 = false;

@@ -53,13 +53,14 @@ size_t H1ServerConnection::process(char* data, size_t size) {
 }
 
 // Between requests, so that a stray CRLF behind a body makes no stream that waits for its head
-// (RFC 9112, 2.2).  The parser counts further ones and refuses.
+// (RFC 9112, 2.2), nor the first half of one.  The parser counts further ones and refuses.
 size_t H1ServerConnection::skip_blank_lines(const char* data, size_t size) noexcept {
   size_t used = 0;
-  while (size - used >= 2 && data[used] == '\r' && data[used + 1] == '\n' &&
-         blank_lines_ < limits_->max_blank_lines) {
-    used += 2;
-    ++blank_lines_;
+  while (used < size && blank_lines_ < limits_->max_blank_lines) {
+    if (data[used] != (half_blank_line_ ? '\n' : '\r')) break;
+    if (half_blank_line_) ++blank_lines_;
+    half_blank_line_ = !half_blank_line_;
+    ++used;
   }
   return used;
 }
@@ -73,6 +74,9 @@ void H1ServerConnection::begin_request() {
   blank_lines_ = 0;
   work_->parser.begin();
   work_->sink = &owner_.new_stream();
+  // No blank line after all: its CR begins the request, which the parser will refuse.
+  if (half_blank_line_) work_->stash.append("\r", 1, owner_.request_head());
+  half_blank_line_ = false;
 }
 
 size_t H1ServerConnection::read_head(char* data, size_t size) {

@@ -160,6 +160,22 @@ TEST_F(ServerTest, StrayBlankLinesBetweenRequestsMakeNoStream) {
   EXPECT_EQ(malformed, 1);
 }
 
+TEST_F(ServerTest, HalfABlankLineMakesNoStreamEither) {
+  send("\r");
+  EXPECT_TRUE(server->is_idle());
+  send("\n");
+  EXPECT_EQ(streams, 0);
+  send("\r");
+  send("\n" + kGet);
+  EXPECT_EQ(streams, 1);
+}
+
+TEST_F(ServerTest, RefusesACarriageReturnThatBeginsNoBlankLine) {
+  send("\r");
+  send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(noted(), "failed kBareCrOrLf  ; done; ");
+}
+
 TEST_F(ServerTest, RefusesAndLingers) {
   send("GET /secret HTTP/1.1\r\nHost: h\r\nBad Name: 1\r\n\r\n" + kGet);
   EXPECT_EQ(noted(), "failed kBadFieldName GET /secret; done; ");
