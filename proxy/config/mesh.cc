@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
 
@@ -252,7 +253,7 @@ void parse_hosts(const Node& node, Service& out) {
     Located<std::string> host = item.located_string();
     if (host.value.empty()) continue;
     if (!is_dns_name(host.value)) item.expected("a host name without port or wildcard");
-    for (char& c : host.value) c = to_lower(c);
+    host.value = lowered(host.value);
     out.hosts.push_back(std::move(host));
   }
   if (node.is_missing()) out.hosts.push_back({out.name, out.node.key_where()});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 
 namespace pillion::config {
@@ -55,7 +56,6 @@ std::string did_you_mean(std::string_view name, std::span<const std::string_view
 }
 
 std::string printable(std::string_view text, size_t max_bytes) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     // Never cut within a UTF-8 sequence (continuation bytes are 10xxxxxx).
@@ -63,8 +63,8 @@ std::string printable(std::string_view text, size_t max_bytes) {
     if (i >= max_bytes && (byte & 0xc0) != 0x80) return out + "...";
     if (byte < 0x20 || byte == 0x7f) {
       out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += kHexDigits[byte >> 4];
+      out += kHexDigits[byte & 15];
     } else {
       out += text[i];
     }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/config/yaml_text.h"
 
@@ -34,9 +35,9 @@ bool is_forbidden(char c) {
 }
 
 Error<TextError> wrong_byte(Mark mark, char c, const char* what) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   const auto byte = static_cast<unsigned char>(c);
-  return Error{TextError{mark, str(what, ": byte 0x", kHex[byte >> 4], kHex[byte & 15])}};
+  return Error{
+      TextError{mark, str(what, ": byte 0x", kHexDigits[byte >> 4], kHexDigits[byte & 15])}};
 }
 
 }  // namespace

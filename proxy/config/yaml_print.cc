@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/config/scalars.h"
 
@@ -40,7 +41,6 @@ bool is_safe_plain(std::string_view text) {
 }
 
 void append_quoted(std::string& out, std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   out += '"';
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -51,8 +51,8 @@ void append_quoted(std::string& out, std::string_view text) {
       out += "\\n";
     } else if (byte < 0x20 || byte == 0x7f) {
       out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += kHexDigits[byte >> 4];
+      out += kHexDigits[byte & 15];
     } else {
       out += c;
     }

@@ -12,13 +12,6 @@ namespace pillion::discovery {
 using upstream::DnsOptions;
 using upstream::DnsTarget;
 
-namespace {
-
-// An answer that comes and goes makes no more lines than this.
-constexpr Duration kTellEmptyAgain = std::chrono::seconds(10);
-
-}  // namespace
-
 class DnsSource::Target final : private io::DnsObserver {
  public:
   Target(DnsSource& source, const DnsTarget& what, const upstream::HostSet& previous)
@@ -66,7 +59,7 @@ class DnsSource::Target final : private io::DnsObserver {
   bool answered_ = false;
   bool told_empty_ = false;
   log::Limit failure_limit_{std::chrono::seconds(10)};
-  Instant empty_told_at_{};
+  log::Limit empty_limit_{std::chrono::seconds(10)};  // for an address that comes and goes
 };
 
 void DnsSource::Target::log_failure(const io::DnsAnswer& answer) {
@@ -87,12 +80,9 @@ bool DnsSource::Target::is_newly_empty(bool is_empty) {
     told_empty_ = false;
     return false;
   }
-  const Instant now = source_.context_.loop.now();
-  if (told_empty_ || (empty_told_at_ != Instant{} && now - empty_told_at_ < kTellEmptyAgain))
-    return false;
-  told_empty_ = true;
-  empty_told_at_ = now;
-  return true;
+  uint64_t suppressed = 0;
+  if (told_empty_ || !empty_limit_.admit(source_.context_.loop.now(), suppressed)) return false;
+  return told_empty_ = true;
 }
 
 void DnsSource::Target::on_dns_answer(io::DnsAnswer answer) {

@@ -49,7 +49,7 @@ FailureKind take_transfer_encoding(std::string_view value, H1Framing& framing) n
   return FailureKind::kNone;
 }
 
-bool take_connection(const char* data, const std::string_view field, H1Framing& framing) noexcept {
+FailureKind take_connection(const char* data, std::string_view field, H1Framing& framing) noexcept {
   std::string_view value = field;
   std::string_view option;
   bool nominates = false;
@@ -65,14 +65,14 @@ bool take_connection(const char* data, const std::string_view field, H1Framing& 
       // What proxies in front of us say of the client is not the client's to take away.
       if (option.size() > 12 && equals_ignore_case(option.substr(0, 12), "x-forwarded-"))
         framing.hides_client = true;
-      if (++framing.nominated > kMaxNominated) return false;
+      if (++framing.nominated > kMaxNominated) return FailureKind::kTooManyFields;
     }
   }
-  if (!nominates) return true;
-  if (framing.nominating_count == std::size(framing.nominating)) return false;
+  if (!nominates) return FailureKind::kNone;
+  if (framing.nominating_count == std::size(framing.nominating)) return FailureKind::kTooManyFields;
   framing.nominating[framing.nominating_count++] = {static_cast<uint32_t>(field.data() - data),
                                                     static_cast<uint32_t>(field.size())};
-  return true;
+  return FailureKind::kNone;
 }
 
 // Host, lengths and the other fields a message stands on never got into `headers`.

@@ -30,11 +30,11 @@ struct H1Framing {
   bool hides_client : 1 = false;  // Connection names x-forwarded-*
 };
 
-// Content-Length, Transfer-Encoding; kNone, or why it is refused.
+// What each of these fields says; kNone, or why it is refused.
 FailureKind take_length(std::string_view value, H1Framing& framing) noexcept;
 FailureKind take_transfer_encoding(std::string_view value, H1Framing& framing) noexcept;
-// Connection, a view into the head that begins at `data`.  False when it names too many fields.
-bool take_connection(const char* data, std::string_view field, H1Framing& framing) noexcept;
+// `field` is a view into the head that begins at `data`.
+FailureKind take_connection(const char* data, std::string_view field, H1Framing& framing) noexcept;
 // At the end of the head, which still begins at `data`: removes what Connection names
 // (RFC 9110, 7.6.1).
 void remove_nominated(const char* data, const H1Framing& framing, Headers& headers) noexcept;

@@ -57,8 +57,9 @@ ParseStatus H1RequestParser::take_field(const char* data, const Field& field, Re
       break;
     case HeaderId::kConnection:
     case HeaderId::kProxyConnection:
-      if (!take_connection(data, field.value, framing_)) return fail(FailureKind::kTooManyFields);
-      if (framing_.hides_client) return fail(FailureKind::kBadFieldValue);
+      problem = take_connection(data, field.value, framing_);
+      if (problem == FailureKind::kNone && framing_.hides_client)
+        problem = FailureKind::kBadFieldValue;
       break;
     case HeaderId::kUpgrade:
       head.upgrade = head.upgrade.empty() ? field.value : head.upgrade;

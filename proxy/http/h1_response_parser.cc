@@ -71,8 +71,7 @@ ParseStatus H1ResponseParser::take_field(const char* data, const Field& field, R
       break;
     case HeaderId::kConnection:
     case HeaderId::kProxyConnection:
-      if (!take_connection(data, field.value, framing_))
-        return fail(FailureKind::kUpstreamProtocol);
+      problem = take_connection(data, field.value, framing_);
       break;
     case HeaderId::kUpgrade:
       head.upgrade = field.value;
