@@ -33,11 +33,7 @@ AdminListener::AdminListener(io::Loop& loop, io::WriteBatch& batch, int fd,
 AdminListener::~AdminListener() { close(); }
 
 io::Address AdminListener::address() const {
-  sockaddr_storage sa{};
-  socklen_t length = sizeof sa;
-  if (!acceptor_ || ::getsockname(acceptor_->fd(), reinterpret_cast<sockaddr*>(&sa), &length) != 0)
-    return {};
-  return io::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), length);
+  return acceptor_ ? io::local_address_of(acceptor_->fd()) : io::Address{};
 }
 
 void AdminListener::close() {

@@ -17,11 +17,8 @@ namespace pillion {
 namespace {
 
 io::Address bound_address(int fd, const io::Address& asked) {
-  sockaddr_storage sa{};
-  socklen_t length = sizeof sa;
-  if (!asked.is_ip() || ::getsockname(fd, reinterpret_cast<sockaddr*>(&sa), &length) != 0)
-    return asked;
-  return io::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), length);
+  const io::Address bound = io::local_address_of(fd);
+  return asked.is_ip() && bound.is_ip() ? bound : asked;
 }
 
 Status<> probe(const io::Address& address, io::ListenOptions options) {

@@ -42,8 +42,6 @@ uint64_t hash_of(const Value& value, const Errors* read) {
 
 }  // namespace
 
-uint64_t hash_value(const Value& value) { return hash_of(value, nullptr); }
-
 uint64_t hash_value(const Node& node) {
   return node.is_missing() ? 0 : hash_of(*node.value(), node.errors());
 }

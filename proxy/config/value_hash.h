@@ -4,7 +4,6 @@
 
 #include <cstdint>
 
-#include "proxy/config/document.h"
 #include "proxy/config/node.h"
 
 namespace pillion::config {
@@ -13,7 +12,6 @@ namespace pillion::config {
 // Of a node also the contents of the files that it names, once they have been read: hash it after
 // its parser is done.  A missing node is 0.
 uint64_t hash_value(const Node& node);
-uint64_t hash_value(const Value& value);
 // Of both, in this order.
 uint64_t combine_hashes(uint64_t a, uint64_t b) noexcept;
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include <array>
@@ -261,6 +262,13 @@ uint64_t Address::hash() const noexcept {
        (uint64_t{static_cast<uint8_t>(kind_)} << 56)) *
       0xbf58476d1ce4e5b9ULL;
   return h ^ (h >> 29);
+}
+
+Address local_address_of(int fd) noexcept {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return {};
+  return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&storage), length);
 }
 
 }  // namespace pillion::io

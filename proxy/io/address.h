@@ -53,4 +53,7 @@ class Address {
   Kind kind_ = Kind::kNone;
 };
 
+// Where that socket is bound (getsockname(2)); kNone if the kernel does not say.
+[[nodiscard]] Address local_address_of(int fd) noexcept;
+
 }  // namespace pillion::io

@@ -21,10 +21,7 @@ Address asked_of(int fd, int level) noexcept {
 }  // namespace
 
 Address original_destination(int fd) noexcept {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return {};
-  const Address local = Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&storage), length);
+  const Address local = local_address_of(fd);
   if (!local.is_ip()) return {};
   // A v4 client of a v6 socket is tracked as v4: `local` says which of the two it is.
   const int level = local.kind() == Address::Kind::kIpv4 ? SOL_IP : SOL_IPV6;
