@@ -20,6 +20,20 @@ void count_update(stats::ClusterInfoStats& stats, const Update& update) {
   if (!update.hosts_changed) stats.update_no_rebuild.inc();
 }
 
+void set_membership(stats::ClusterInfoStats& stats, const upstream::HostSet& set) {
+  int64_t healthy = 0;
+  int64_t degraded = 0;
+  for (const upstream::HostInfoPtr& host : set.hosts) {
+    healthy += host->is_healthy();
+    degraded += host->is_degraded();
+  }
+  stats.membership_total.set(static_cast<int64_t>(set.hosts.size()));
+  stats.membership_healthy.set(healthy);
+  stats.membership_degraded.set(degraded);
+  stats.membership_excluded.set(0);
+  stats.membership_change.inc();
+}
+
 void log_empty(std::string_view cluster, std::string_view name, size_t endpoints) {
   if (endpoints == 0) {
     log::warning(log::kDns,
@@ -48,6 +62,7 @@ HostSetPtr Discovery::add(std::shared_ptr<const ClusterConfig> config) {
   if (!entry.latest().config || entry.latest().config->stat_name != config->stat_name) {
     entry.stats =
         context_.registry.block<stats::ClusterInfoStats>(stats::kControl, config->stat_name);
+    entry.told = nullptr;
   }
   entry.next.source = source_for(entry.latest(), *config);
   entry.next.config = std::move(config);
@@ -83,8 +98,8 @@ void Discovery::commit() {
   DASSERT(!reporting_);
   for (auto& [name, entry] : entries_) {
     if (!entry.next.config) continue;
-    const Slot before = std::exchange(entry.current, std::exchange(entry.next, Slot{}));
-    update_membership(entry, before.source ? before.source->hosts().get() : nullptr);
+    entry.current = std::exchange(entry.next, Slot{});
+    tell_membership(name, entry);
     entry.breakers.set_config(context_.registry, entry.current.config);
   }
   index_.reset();
@@ -161,7 +176,7 @@ void Discovery::on_update(Source& source, const Update& update) {
       log_empty(*name, update.empty_name, source.hosts()->hosts.size());
     if (update.became_warm) entry->stats->warming_state.set(0);
     if (!update.hosts_changed || entry->current.source.get() != &source) continue;
-    update_membership(*entry, nullptr);
+    tell_membership(*name, *entry);
     observer_.on_hosts(*name, source.hosts());
   }
   reporting_ = false;
@@ -170,22 +185,20 @@ void Discovery::on_update(Source& source, const Update& update) {
   announce_if_warm();
 }
 
-void Discovery::update_membership(Entry& entry, const upstream::HostSet* before) {
+void Discovery::tell_membership(std::string_view name, Entry& entry) {
   if (!entry.current.source) return;
   const HostSetPtr& hosts = entry.current.source->hosts();
-  if (before == hosts.get()) return;
-  int64_t healthy = 0;
-  int64_t degraded = 0;
-  for (const upstream::HostInfoPtr& host : hosts->hosts) {
-    healthy += host->is_healthy();
-    degraded += host->is_degraded();
-  }
-  stats::ClusterInfoStats& stats = *entry.stats;
-  stats.membership_total.set(static_cast<int64_t>(hosts->hosts.size()));
-  stats.membership_healthy.set(healthy);
-  stats.membership_degraded.set(degraded);
-  stats.membership_excluded.set(0);
-  stats.membership_change.inc();
+  const HostSetPtr before = std::exchange(entry.told, hosts);
+  if (before == hosts) return;
+  set_membership(*entry.stats, *hosts);
+  if (!log::enabled(log::kUpstream, log::Level::kDebug)) return;
+  const upstream::HostChange change = upstream::compare(before.get(), *hosts);
+  if (change.added.empty() && change.removed.empty()) return;
+  log::debug(log::kUpstream, "hosts changed",
+             {{"cluster", name},
+              {"added", change.added.size()},
+              {"removed", change.removed.size()},
+              {"hosts", hosts->hosts.size()}});
 }
 
 }  // namespace pillion::discovery

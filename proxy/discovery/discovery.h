@@ -80,7 +80,8 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
   };
   struct Entry {
     Slot current;
-    Slot next;  // waits for commit()
+    Slot next;                  // waits for commit()
+    upstream::HostSetPtr told;  // of which membership_* and the log speak
     stats::BlockRef<stats::ClusterInfoStats> stats;
     upstream::BreakerGauges breakers;
     [[nodiscard]] const Slot& latest() const noexcept { return next.config ? next : current; }
@@ -102,7 +103,7 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
     std::unordered_map<const Source*, std::vector<std::pair<const std::string*, Entry*>>> users;
   };
   const Index& index();
-  void update_membership(Entry& entry, const upstream::HostSet* before);
+  static void tell_membership(std::string_view name, Entry& entry);
   void announce_if_warm();
 
   Context context_;

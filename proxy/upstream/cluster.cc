@@ -129,7 +129,6 @@ void Cluster::update_hosts(const std::shared_ptr<const HostSet>& hosts) { adopt_
 void Cluster::adopt_hosts(const HostSet& set) {
   std::vector<Ref<Host>> next;
   next.reserve(set.hosts.size());
-  const size_t had = hosts_.size();
   std::unordered_map<HostId, Ref<Host>> known;
   for (Ref<Host>& host : hosts_) known.emplace(host->info().id, std::move(host));
   for (const HostInfoPtr& info : set.hosts) {
@@ -143,15 +142,6 @@ void Cluster::adopt_hosts(const HostSet& set) {
     known.erase(old);
   }
   for (auto& [id, gone] : known) gone->pool().drain();
-  const size_t added = next.size() + known.size() - had;
-  // Each worker has the same to say.
-  if (context_.worker == 0 && (added != 0 || !known.empty())) {
-    log::debug(log::kUpstream, "hosts changed",
-               {{"cluster", config_->name},
-                {"added", added},
-                {"removed", known.size()},
-                {"hosts", next.size()}});
-  }
   hosts_ = std::move(next);
   balancer_.rebuild(config_->balancer, hosts_, context_.rng);
 }

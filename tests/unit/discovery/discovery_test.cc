@@ -190,6 +190,26 @@ TEST_F(DiscoveryTest, HasNoHostsWhenTheNameHasNone) {
   EXPECT_EQ(stats_of("a")->membership_total.value(), 0);
 }
 
+TEST_F(DiscoveryTest, TellsAtDebugWhichHostsCameAndWent) {
+  testing::LogCapture log(log::Level::kDebug);
+  const auto with = [](std::initializer_list<std::string_view> hosts) {
+    return cluster_of("{ name: a, " + endpoints(hosts) + " }");
+  };
+  settle(with({"10.0.0.1:80", "10.0.0.2:80"}));
+  EXPECT_EQ(log.count("[debug][upstream] hosts changed: cluster=a added=2 removed=0 hosts=2\n"), 1u)
+      << log.text();
+  settle(with({"10.0.0.2:80", "10.0.0.3:80"}));
+  EXPECT_EQ(log.count("hosts changed: cluster=a added=1 removed=1 hosts=2\n"), 1u) << log.text();
+  settle(with({"10.0.0.2:80", "10.0.0.3:80"}));
+  EXPECT_EQ(log.count("hosts changed"), 2u) << log.text();
+}
+
+TEST_F(DiscoveryTest, CountsTheHostsAgainUnderAnotherStatName) {
+  settle(cluster_of("{ name: a, " + endpoints({"10.0.0.1:80"}) + " }"));
+  settle(cluster_of("{ name: a, alt_stat_name: b, " + endpoints({"10.0.0.1:80"}) + " }"));
+  EXPECT_EQ(stats_of("b")->membership_total.value(), 1);
+}
+
 TEST_F(DiscoveryTest, TellsOnceThatANameHasNoAddress) {
   testing::LogCapture log;
   settle(dns("shop", "nosuch.invalid:80"));

@@ -5,7 +5,6 @@
 
 #include "proxy/tls/issue.h"
 #include "proxy/tls/tls_transport.h"
-#include "tests/support/log_capture.h"
 #include "tests/unit/upstream/pool_fixture.h"
 
 namespace pillion::upstream {
@@ -126,20 +125,6 @@ TEST_F(ClusterTest, ReplacesTheClusterWhenItsLimitsAreOthers) {
   other->hash = 99;
   clusters.set({other, hosts_at({})});
   EXPECT_NE(clusters.find("c"), before.get());
-}
-
-TEST_F(ClusterTest, TellsAtDebugWhichHostsCameAndWent) {
-  testing::LogCapture log(log::Level::kDebug);
-  Backend a, b, c;
-  const HostSetPtr both = hosts_at({a.address, b.address});
-  set(both);
-  EXPECT_EQ(log.count("[debug][upstream] hosts changed: cluster=c added=2 removed=0 hosts=2\n"), 1u)
-      << log.text();
-  const HostSetPtr next = hosts_at({a.address, c.address}, both);
-  clusters.set_hosts("c", next);
-  EXPECT_EQ(log.count("hosts changed: cluster=c added=1 removed=1 hosts=2\n"), 1u) << log.text();
-  clusters.set_hosts("c", next);
-  EXPECT_EQ(log.count("hosts changed"), 2u) << log.text();
 }
 
 TEST_F(ClusterTest, KeepsConnectionsOfHostsThatStayAndEndsThoseOfHostsThatGo) {
