@@ -5,7 +5,7 @@
 namespace pillion {
 namespace {
 
-constexpr http::HeadLimits kHeadLimits;
+constexpr http::H1Limits kH1Limits;
 
 }  // namespace
 
@@ -14,7 +14,7 @@ constexpr http::HeadLimits kHeadLimits;
 AdminConnection::AdminConnection(AdminListener& listener)
     : listener_(listener),
       server_(std::make_unique<http::H1ServerConnection>(
-          listener.loop_, listener.batch_, kHeadLimits,
+          listener.loop_, listener.batch_, kH1Limits,
           static_cast<http::H1ServerConnection::Owner&>(*this))) {}
 
 void AdminConnection::start(std::unique_ptr<io::Transport> transport) {

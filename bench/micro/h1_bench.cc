@@ -34,7 +34,7 @@ constexpr std::string_view kResponse =
 
 // Parsing writes into its input (names become lower case), so each round has a fresh copy.
 void parse_request(benchmark::State& state, std::string_view text) {
-  const HeadLimits limits;
+  const H1Limits limits;
   std::string copy(text);
   for (auto _ : state) {
     text.copy(copy.data(), copy.size());
@@ -54,7 +54,7 @@ void ParseBrowserRequest(benchmark::State& state) { parse_request(state, kBrowse
 BENCHMARK(ParseBrowserRequest);
 
 void ParseResponse(benchmark::State& state) {
-  const HeadLimits limits;
+  const H1Limits limits;
   std::string copy(kResponse);
   for (auto _ : state) {
     kResponse.copy(copy.data(), copy.size());

@@ -39,7 +39,7 @@ Status<> parse_head(const ExplainRequest& request, ParsedHead& out) {
   if (!has_host) out.bytes += str("host: ", authority, "\r\n");
   for (const std::string& line : request.headers) out.bytes += line + "\r\n";
   out.bytes += "\r\n";
-  const http::HeadLimits limits;
+  const http::H1Limits limits;
   http::H1RequestParser parser;
   parser.begin();
   if (parser.parse(out.bytes.data(), out.bytes.size(), limits, out.head) ==

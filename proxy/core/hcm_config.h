@@ -43,7 +43,7 @@ struct UpgradeConfig {
 struct HcmConfig {
   std::string stat_prefix;
   CodecType codec = CodecType::kAuto;
-  http::HeadLimits head_limits;
+  http::H1Limits head_limits;
   std::string default_host_http10;  // default_host_for_http_10: of HTTP/1.0 requests without Host
   Underscores underscores = Underscores::kAllow;
 

@@ -17,7 +17,7 @@ uint64_t next_id() noexcept {
 }  // namespace
 
 H1ClientConnection::H1ClientConnection(io::Loop& loop, io::WriteBatch& batch,
-                                       const HeadLimits& limits, Owner& owner)
+                                       const H1Limits& limits, Owner& owner)
     : loop_(loop), owner_(owner), limits_(&limits), writer_(batch, *this), id_(next_id()) {}
 
 H1ClientConnection::~H1ClientConnection() { DASSERT(closed_ && sink_ == nullptr); }

@@ -44,14 +44,14 @@ class H1ClientConnection final : public io::Deferred,
   };
 
   // `loop`, `batch` and `owner` outlive the connection, `limits` too or until set_limits().
-  H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits, Owner& owner);
+  H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits, Owner& owner);
   ~H1ClientConnection() override;
 
   void start(std::unique_ptr<io::Transport> transport);
   // Ties the connection, which is idle, to one exchange.  Returns it as what the stream uses.
   UpstreamStream& begin(ResponseSink& sink);
   // For what is parsed from now on; `limits` outlives the connection or the next call.
-  void set_limits(const HeadLimits& limits) noexcept { limits_ = &limits; }
+  void set_limits(const H1Limits& limits) noexcept { limits_ = &limits; }
   // Idempotent; the sink, if any, is told `failure`.
   void close(Failure failure);
 
@@ -110,7 +110,7 @@ class H1ClientConnection final : public io::Deferred,
 
   io::Loop& loop_;
   Owner& owner_;
-  const HeadLimits* limits_;
+  const H1Limits* limits_;
   io::Writer writer_;
   std::unique_ptr<io::Transport> transport_;
   ResponseSink* sink_ = nullptr;

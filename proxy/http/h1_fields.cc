@@ -84,7 +84,7 @@ ParseStatus H1FieldParser::parse_field(char* data, size_t size, Field& out) noex
   return ParseStatus::kNeedMore;
 }
 
-ParseStatus H1TrailerParser::parse(char* data, size_t size, const HeadLimits& limits,
+ParseStatus H1TrailerParser::parse(char* data, size_t size, const H1Limits& limits,
                                    Headers& trailers) {
   const size_t max_bytes =
       limits.max_bytes < kMaxTrailerBytes ? limits.max_bytes : kMaxTrailerBytes;

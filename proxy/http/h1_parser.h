@@ -68,13 +68,13 @@ class H1RequestParser : public H1FieldParser {
     framing_ = {};
     blank_lines_ = 0;
   }
-  ParseStatus parse(char* data, size_t size, const HeadLimits& limits, RequestHead& head);
+  ParseStatus parse(char* data, size_t size, const H1Limits& limits, RequestHead& head);
 
  private:
-  ParseStatus parse_request_line(char* data, const HeadLimits& limits, RequestHead& head);
+  ParseStatus parse_request_line(char* data, const H1Limits& limits, RequestHead& head);
   ParseStatus take_field(const char* data, const Field& field, RequestHead& head);
-  ParseStatus finish(const char* data, const HeadLimits& limits, RequestHead& head);
-  ParseStatus finish_target(const HeadLimits& limits, RequestHead& head);
+  ParseStatus finish(const char* data, const H1Limits& limits, RequestHead& head);
+  ParseStatus finish_target(const H1Limits& limits, RequestHead& head);
   H1Framing framing_;
   uint32_t blank_lines_ = 0;
 };
@@ -87,7 +87,7 @@ class H1ResponseParser : public H1FieldParser {
     framing_ = {};
   }
   // `request_method` decides whether the response has a body (RFC 9112, 6.3).
-  ParseStatus parse(char* data, size_t size, const HeadLimits& limits, Method request_method,
+  ParseStatus parse(char* data, size_t size, const H1Limits& limits, Method request_method,
                     ResponseHead& head);
 
  private:
@@ -101,7 +101,7 @@ class H1ResponseParser : public H1FieldParser {
 class H1TrailerParser : public H1FieldParser {
  public:
   void begin() noexcept { begin_lines(); }
-  ParseStatus parse(char* data, size_t size, const HeadLimits& limits, Headers& trailers);
+  ParseStatus parse(char* data, size_t size, const H1Limits& limits, Headers& trailers);
 };
 
 }  // namespace pillion::http

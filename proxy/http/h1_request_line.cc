@@ -9,7 +9,7 @@
 namespace pillion::http {
 
 // The line ends at data[scanned_], a LF.
-ParseStatus H1RequestParser::parse_request_line(char* data, const HeadLimits& limits,
+ParseStatus H1RequestParser::parse_request_line(char* data, const H1Limits& limits,
                                                 RequestHead& head) {
   const char* p = data + position_;
   const char* const lf = data + scanned_;
@@ -47,7 +47,7 @@ ParseStatus H1RequestParser::parse_request_line(char* data, const HeadLimits& li
 }
 
 // The four forms of a request target (RFC 9112, 3.2), reduced to authority and path.
-ParseStatus H1RequestParser::finish_target(const HeadLimits& limits, RequestHead& head) {
+ParseStatus H1RequestParser::finish_target(const H1Limits& limits, RequestHead& head) {
   const std::string_view target = head.path;
   if (head.method == Method::kConnect) {
     if (!is_valid_authority(target)) return fail(FailureKind::kBadUrl);

@@ -6,7 +6,7 @@
 
 namespace pillion::http {
 
-ParseStatus H1RequestParser::parse(char* data, size_t size, const HeadLimits& limits,
+ParseStatus H1RequestParser::parse(char* data, size_t size, const H1Limits& limits,
                                    RequestHead& head) {
   while (!in_fields_) {
     const bool complete = has_line(data, size, limits.max_bytes);
@@ -85,7 +85,7 @@ ParseStatus H1RequestParser::take_field(const char* data, const Field& field, Re
   return problem == FailureKind::kNone ? ParseStatus::kNeedMore : fail(problem);
 }
 
-ParseStatus H1RequestParser::finish(const char* data, const HeadLimits& limits, RequestHead& head) {
+ParseStatus H1RequestParser::finish(const char* data, const H1Limits& limits, RequestHead& head) {
   const bool http10 = head.protocol == Protocol::kHttp10;
   if (http10 && !limits.accept_http10) return fail(FailureKind::kHttp10Refused);
   if (!framing_.has_host && !http10) return fail(FailureKind::kBadHost);

@@ -6,7 +6,7 @@
 
 namespace pillion::http {
 
-ParseStatus H1ResponseParser::parse(char* data, size_t size, const HeadLimits& limits,
+ParseStatus H1ResponseParser::parse(char* data, size_t size, const H1Limits& limits,
                                     Method request_method, ResponseHead& head) {
   if (!in_fields_) {
     if (!has_line(data, size, limits.max_bytes)) {

@@ -23,7 +23,7 @@ thread_local FreeList H1ServerConnection::Work::free_works{kBlockBytes, kKept};
 static_assert(sizeof(H1ServerConnection) <= 152);
 
 H1ServerConnection::H1ServerConnection(io::Loop& loop, io::WriteBatch& batch,
-                                       const HeadLimits& limits, Owner& owner)
+                                       const H1Limits& limits, Owner& owner)
     : loop_(loop), batch_(batch), owner_(owner), limits_(&limits) {
   static_assert(sizeof(Work) <= Work::kBlockBytes);
 }

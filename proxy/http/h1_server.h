@@ -57,7 +57,7 @@ class H1ServerConnection final : public io::Deferred,
   };
 
   // `loop`, `batch` and `owner` outlive the connection, `limits` too or until set_limits().
-  H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const HeadLimits& limits, Owner& owner);
+  H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits, Owner& owner);
   ~H1ServerConnection() override;
 
   // Bytes already read from the transport (inspectors) come first.
@@ -70,7 +70,7 @@ class H1ServerConnection final : public io::Deferred,
   void drain();
   // For what is parsed from now on; `limits` outlives the connection or the next call.  Made when
   // the configuration was reloaded, mostly in new_stream().
-  void set_limits(const HeadLimits& limits) noexcept { limits_ = &limits; }
+  void set_limits(const H1Limits& limits) noexcept { limits_ = &limits; }
   // The route took an upgrade: after the final head bytes pass unframed both ways.
   void begin_tunnel();
 
@@ -139,7 +139,7 @@ class H1ServerConnection final : public io::Deferred,
   io::Loop& loop_;
   io::WriteBatch& batch_;
   Owner& owner_;
-  const HeadLimits* limits_;
+  const H1Limits* limits_;
   std::unique_ptr<io::Transport> transport_;
   Work* work_ = nullptr;  // owned; there while anything but kIdle, or while something waits
   uint64_t received_ = 0;

@@ -1,6 +1,6 @@
 #pragma once
 // HeadStash: the bytes of a head that came in pieces, contiguous, until it is complete.
-// Bounded by the caller's HeadLimits; empty (16 bytes, no memory) for heads that come whole.
+// Bounded by the caller's H1Limits; empty (16 bytes, no memory) for heads that come whole.
 
 #include <algorithm>
 #include <cstdint>

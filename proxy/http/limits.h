@@ -7,7 +7,7 @@
 
 namespace pillion::http {
 
-struct HeadLimits {
+struct H1Limits {
   uint32_t max_bytes = 60 * 1024;  // of a whole head; HCM max_request_headers_kb
   uint32_t max_fields = 100;       // common_http_protocol_options.max_headers_count
   uint32_t max_line = 60 * 1024;   // request line (414)

@@ -15,7 +15,7 @@ void parse_common(const Node& node, PoolOptions& out) {
   if (node.is_missing()) return;
   out.idle_timeout = node["idle_timeout"].as_duration_or(out.idle_timeout);
   out.max_connection_duration = node["max_connection_duration"].as_duration_or(Duration{});
-  http::HeadLimits& head = out.head_limits;
+  http::H1Limits& head = out.head_limits;
   head.max_fields = node["max_headers_count"].as_u32_or(head.max_fields, 1);
   const uint32_t kilobytes =
       node["max_response_headers_kb"].as_u32_or(head.max_bytes / 1024, 1, 8192);

@@ -122,7 +122,7 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   std::shared_ptr<const ClusterConfig> config_;
   const HostInfo& host_;
   HostCounters& counters_;
-  http::HeadLimits head_limits_;  // connections refer to it while configurations come and go
+  http::H1Limits head_limits_;  // connections refer to it while configurations come and go
   IntrusiveList<PoolWaiter, WaiterTag> waiters_;
   IntrusiveList<Entry, AllTag> connecting_;
   IntrusiveList<Entry, AllTag> ready_;  // connected, idle or busy

@@ -15,7 +15,7 @@
 namespace pillion::upstream {
 
 struct PoolOptions {
-  http::HeadLimits head_limits;
+  http::H1Limits head_limits;
   io::SocketOptions socket;
   io::Address source;                                  // kNone: chosen by the kernel
   io::Address extra_source;                            // of the other IP family than `source`

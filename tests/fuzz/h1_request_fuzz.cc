@@ -24,7 +24,7 @@ void check_round_trip(std::string bytes) {
   // As a connection does: what was HTTP/1.0 here goes on in HTTP/1.1.
   std::string out(http::request_head_size(head, framing), '?');
   if (http::write_request_head(out.data(), head, framing) != out.data() + out.size()) std::abort();
-  http::HeadLimits generous;
+  http::H1Limits generous;
   generous.max_bytes = generous.max_line = 1 << 20;
   generous.max_fields = 1000;
   Arena again_arena;
@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   uint32_t seed = data[0];
   const std::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
-  const http::HeadLimits limits;
+  const http::H1Limits limits;
   const testing::Parsed whole = testing::parse_request(bytes, limits, testing::whole);
   if (whole != testing::parse_request(bytes, limits, testing::one_byte)) std::abort();
   const auto random = [&seed](size_t) { return (seed = seed * 1103515245 + 12345) >> 16 & 31; };

@@ -28,7 +28,7 @@ void check_round_trip(std::string bytes, http::Method method) {
   framing.upgrade = head.status == 101;
   std::string out(http::response_head_size(head, framing), '?');
   if (http::write_response_head(out.data(), head, framing) != out.data() + out.size()) std::abort();
-  http::HeadLimits generous;
+  http::H1Limits generous;
   generous.max_bytes = 1 << 20;
   generous.max_fields = 1000;
   Arena again_arena;
@@ -64,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   seed = data[0];
   const std::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
-  const http::HeadLimits limits;
+  const http::H1Limits limits;
   switch (data[0] % 4) {
     case 0:
       check_body(bytes);

@@ -106,7 +106,7 @@ class Session final : public http::H1ServerConnection::Owner {
   uint32_t seed_;
   io::Loop loop_;
   io::WriteBatch batch_{loop_};
-  http::HeadLimits limits_;
+  http::H1Limits limits_;
   std::unique_ptr<testing::FakeTransport> client_;
   testing::FakeTransport* server_end_ = nullptr;
   std::unique_ptr<http::H1ServerConnection> server_;

@@ -94,7 +94,7 @@ Parsed feed_parser(std::string_view bytes, Head& head, Arena& arena, const Parse
 }
 
 template <typename Next>
-Parsed parse_request(std::string_view bytes, const http::HeadLimits& limits, Next&& next) {
+Parsed parse_request(std::string_view bytes, const http::H1Limits& limits, Next&& next) {
   Arena arena;
   http::RequestHead head(arena);
   http::H1RequestParser parser;
@@ -105,7 +105,7 @@ Parsed parse_request(std::string_view bytes, const http::HeadLimits& limits, Nex
 }
 
 template <typename Next>
-Parsed parse_response(std::string_view bytes, const http::HeadLimits& limits, http::Method method,
+Parsed parse_response(std::string_view bytes, const http::H1Limits& limits, http::Method method,
                       Next&& next) {
   Arena arena;
   http::ResponseHead head(arena);
@@ -117,7 +117,7 @@ Parsed parse_response(std::string_view bytes, const http::HeadLimits& limits, ht
 }
 
 template <typename Next>
-Parsed parse_trailers(std::string_view bytes, const http::HeadLimits& limits, Next&& next) {
+Parsed parse_trailers(std::string_view bytes, const http::H1Limits& limits, Next&& next) {
   Arena arena;
   http::Headers trailers(arena);
   http::H1TrailerParser parser;

@@ -121,7 +121,7 @@ class ClientTest : public ::testing::Test, public H1ClientConnection::Owner {
 
   io::Loop loop;
   io::WriteBatch batch{loop};
-  HeadLimits limits;
+  H1Limits limits;
   std::string log;
   testing::FakeTransport* own_end = nullptr;
   std::unique_ptr<testing::FakeTransport> origin;
@@ -264,7 +264,7 @@ TEST_F(ClientTest, CapsInterimResponsesAndHeads) {
   EXPECT_EQ(noted(), "too large; closed kUpstreamProtocol; reset kUpstreamProtocol; ");
   open();
   noted();
-  HeadLimits strict;
+  H1Limits strict;
   strict.max_fields = 1;
   connection->set_limits(strict);
   request();

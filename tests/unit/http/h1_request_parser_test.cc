@@ -15,7 +15,7 @@ using testing::parse_request;
 using testing::Parsed;
 using testing::whole;
 
-Parsed parse_all_ways(const std::string& bytes, const HeadLimits& limits = {}) {
+Parsed parse_all_ways(const std::string& bytes, const H1Limits& limits = {}) {
   const Parsed at_once = parse_request(bytes, limits, whole);
   EXPECT_EQ(at_once, parse_request(bytes, limits, one_byte)) << bytes;
   std::minstd_rand random(bytes.size());
@@ -242,7 +242,7 @@ TEST(H1Request, RefusesWhatIsNotAllowedWithTheRightStatus) {
 
 TEST(H1Request, HoldsEachLimitToTheByte) {
   const std::string head = "GET /0123456789 HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
-  HeadLimits limits;
+  H1Limits limits;
   limits.max_bytes = static_cast<uint32_t>(head.size());
   EXPECT_EQ(parse_all_ways(head, limits).status, ParseStatus::kDone);
   EXPECT_EQ(parse_all_ways(head + "more", limits).status, ParseStatus::kDone);
@@ -276,7 +276,7 @@ TEST(H1Request, HoldsEachLimitToTheByte) {
 }
 
 TEST(H1Request, RefusesHttp10AndAbsoluteTargetsWhereConfigured) {
-  HeadLimits limits;
+  H1Limits limits;
   limits.accept_http10 = false;
   const Parsed old = parse_all_ways("GET / HTTP/1.0\r\n\r\n", limits);
   EXPECT_EQ(old.failure, FailureKind::kHttp10Refused);

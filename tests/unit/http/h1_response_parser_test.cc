@@ -13,7 +13,7 @@ using testing::Parsed;
 using testing::whole;
 
 Parsed parse_all_ways(const std::string& bytes, Method method = Method::kGet,
-                      const HeadLimits& limits = {}) {
+                      const H1Limits& limits = {}) {
   const Parsed at_once = testing::parse_response(bytes, limits, method, whole);
   EXPECT_EQ(at_once, testing::parse_response(bytes, limits, method, one_byte)) << bytes;
   std::minstd_rand random(bytes.size());
@@ -143,7 +143,7 @@ TEST(H1Response, RefusesWhatIsNotAllowed) {
 
 TEST(H1Response, HoldsEachLimitToTheByte) {
   const std::string head = "HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n";
-  HeadLimits limits;
+  H1Limits limits;
   limits.max_bytes = static_cast<uint32_t>(head.size());
   EXPECT_EQ(parse_all_ways(head, Method::kGet, limits).status, ParseStatus::kDone);
   --limits.max_bytes;
@@ -155,7 +155,7 @@ TEST(H1Response, HoldsEachLimitToTheByte) {
   EXPECT_EQ(parse_all_ways(head, Method::kGet, limits).failure, FailureKind::kTooManyFields);
 }
 
-Parsed trailers_all_ways(const std::string& bytes, const HeadLimits& limits = {}) {
+Parsed trailers_all_ways(const std::string& bytes, const H1Limits& limits = {}) {
   const Parsed at_once = testing::parse_trailers(bytes, limits, whole);
   EXPECT_EQ(at_once, testing::parse_trailers(bytes, limits, one_byte)) << bytes;
   return at_once;
@@ -185,7 +185,7 @@ TEST(H1Trailers, AreCapped) {
   EXPECT_EQ(trailers_all_ways(many + "\r\n").failure, FailureKind::kHeadTooLarge);
   EXPECT_EQ(trailers_all_ways("X: " + std::string(20'000, 'y')).failure,
             FailureKind::kHeadTooLarge);
-  HeadLimits limits;
+  H1Limits limits;
   limits.max_fields = 3;
   EXPECT_EQ(trailers_all_ways("A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n\r\n", limits).failure,
             FailureKind::kTooManyFields);

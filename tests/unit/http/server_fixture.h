@@ -47,7 +47,7 @@ class ServerTest : public ::testing::Test, public H1ServerConnection::Owner {
   };
 
   void SetUp() override { open(); }
-  void open(std::string_view already_read = {}, const HeadLimits* limits = nullptr) {
+  void open(std::string_view already_read = {}, const H1Limits* limits = nullptr) {
     if (server != nullptr) server->close({FailureKind::kNone});
     turn();
     log.clear();
@@ -147,7 +147,7 @@ class ServerTest : public ::testing::Test, public H1ServerConnection::Owner {
 
   io::Loop loop;
   io::WriteBatch batch{loop};
-  HeadLimits default_limits;
+  H1Limits default_limits;
   Arena arena;
   std::unique_ptr<testing::FakeTransport> client;
   testing::FakeTransport* end_of_server = nullptr;

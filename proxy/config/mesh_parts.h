@@ -1,0 +1,43 @@
+#pragma once
+// What the files of the short language's parser share (mesh.cc, mesh_service.cc, mesh_check.cc).
+// As everywhere in config: what is wrong is reported at its place, and a default goes on.
+
+#include <initializer_list>
+#include <span>
+#include <string_view>
+
+#include "proxy/config/mesh.h"
+
+namespace pillion::config {
+
+inline constexpr std::string_view kLater = "comes with a later version of Pillion";
+
+// Refuses parts of the language that this version does not have, by name.
+void refuse_later(const Node& node, std::initializer_list<std::string_view> keys);
+
+// One of a few words.  Those of `later` are known, and refused.
+struct Word {
+  std::string_view text;
+  int value;
+};
+int choose_value(const Node& node, int fallback, std::span<const Word> words,
+                 std::initializer_list<std::string_view> later);
+template <typename E>
+E choose(const Node& node, E fallback, std::span<const Word> words,
+         std::initializer_list<std::string_view> later = {}) {
+  return static_cast<E>(choose_value(node, static_cast<int>(fallback), words, later));
+}
+
+// May the fields of `node` be asked for?  If not, that is reported with an example.
+bool is_section(const Node& node, std::string_view example);
+
+AddressText address_or(const Node& node, const char* fallback);
+// An address to listen on or to connect to without DNS.
+AddressText literal_address_or(const Node& node, const char* fallback, uint16_t min_port = 0);
+
+Service parse_service(std::string_view name, const Node& node);
+
+// What concerns more than one part: identities, hosts with two owners, loops.
+void check_mesh(const Mesh& mesh);
+
+}  // namespace pillion::config
