@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <istream>
+#include <optional>
 #include <streambuf>
 #include <vector>
 
@@ -39,11 +40,12 @@ class ViewBuffer final : public std::streambuf {
 
 class Builder final : public YAML::EventHandler {
  public:
-  Builder(const std::string& source, Errors& errors, const LoadLimits& limits)
-      : source_(source), errors_(errors), limits_(limits), tree_(source) {}
+  // Of one document; may_begin: false for one that must not be there.
+  Builder(const std::string& source, Errors& errors, const LoadLimits& limits, bool may_begin)
+      : source_(source), errors_(errors), limits_(limits), tree_(source), may_begin_(may_begin) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1) throw Stop{from_yaml(mark), "more than one document"};
+    if (!may_begin_) throw Stop{from_yaml(mark), "more than one document"};
   }
   void OnDocumentEnd() override {}
 
@@ -91,7 +93,7 @@ class Builder final : public YAML::EventHandler {
     close();
   }
 
-  DocumentPtr finish() { return documents_ == 0 ? nullptr : tree_.finish(); }
+  DocumentPtr finish() { return tree_.finish(); }
   // Offset of the last quoted scalar that was a value, or -1.
   [[nodiscard]] int last_quoted_at() const { return last_quoted_at_; }
   // Where the innermost container began that is not complete.
@@ -214,7 +216,7 @@ class Builder final : public YAML::EventHandler {
   std::vector<const Value*> open_;
   std::vector<const Value*> anchors_;  // by yaml-cpp's anchor number
   size_t alias_values_ = 0;
-  int documents_ = 0;
+  const bool may_begin_;
   int last_quoted_at_ = -1;
   Mark key_mark_;         // of the last key
   bool has_key_ = false;  // the open mapping has a key that waits for its value
@@ -296,15 +298,21 @@ std::string explain(const YAML::Exception& error, Mark mark, Mark open, std::str
 
 }  // namespace
 
-DocumentPtr parse_yaml(std::string_view text, const std::string& source, Errors& errors,
-                       const LoadLimits& limits) {
-  Builder builder(source, errors, limits);
+std::vector<DocumentPtr> parse_documents(std::string_view text, const std::string& source,
+                                         Errors& errors, const LoadLimits& limits, size_t most) {
+  std::vector<DocumentPtr> documents;
+  std::optional<Builder> builder;
+  int last_quoted_at = -1;
   TextError problem;
   try {
     ViewBuffer buffer(text);
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
+    while (true) {
+      builder.emplace(source, errors, limits, documents.size() < most);
+      if (!parser.HandleNextDocument(*builder)) break;
+      last_quoted_at = std::max(last_quoted_at, builder->last_quoted_at());
+      documents.push_back(builder->finish());
     }
   } catch (const Stop& stop) {
     problem = {stop.mark, stop.text};
@@ -312,17 +320,22 @@ DocumentPtr parse_yaml(std::string_view text, const std::string& source, Errors&
       problem.text = "not valid YAML: the bracket that opens here is never closed";
   } catch (const YAML::Exception& error) {
     const Mark mark = from_yaml(error.mark);
-    problem = {mark, explain(error, mark, builder.open_mark(), text)};
+    problem = {mark, explain(error, mark, builder ? builder->open_mark() : Mark{}, text)};
   }
-  if (!is_terminated(text, builder.last_quoted_at())) {
-    problem = {mark_at(text, static_cast<size_t>(builder.last_quoted_at())),
-               "a quote is never closed"};
+  if (builder) last_quoted_at = std::max(last_quoted_at, builder->last_quoted_at());
+  if (!is_terminated(text, last_quoted_at)) {
+    problem = {mark_at(text, static_cast<size_t>(last_quoted_at)), "a quote is never closed"};
   }
-  if (!problem.text.empty()) {
-    errors.error({source, problem.mark, {}}, problem.text);
-    return nullptr;
-  }
-  DocumentPtr document = builder.finish();
+  if (problem.text.empty()) return documents;
+  errors.error({source, problem.mark, {}}, problem.text);
+  return {nullptr};
+}
+
+DocumentPtr parse_yaml(std::string_view text, const std::string& source, Errors& errors,
+                       const LoadLimits& limits) {
+  const auto documents = parse_documents(text, source, errors, limits, 1);
+  if (!documents.empty() && documents.front() == nullptr) return nullptr;
+  const DocumentPtr document = documents.empty() ? nullptr : documents.front();
   const Value* root = document == nullptr ? nullptr : &document->root_value();
   if (root == nullptr || root->kind == Kind::kNull) {
     errors.error({source, {}, {}}, "the file is empty");
