@@ -77,7 +77,9 @@ void find_workloads(const Node& object, std::vector<Workload>& found) {
 void inject_document(const config::StreamDocument& part, const InjectOptions& options,
                      config::Errors& errors, std::string& out) {
   std::vector<Workload> workloads;
-  if (part.document != nullptr) find_workloads(part.document->root(errors), workloads);
+  if (part.document != nullptr && part.document->root_value().kind == config::Kind::kMapping) {
+    find_workloads(part.document->root(errors), workloads);
+  }
   if (workloads.empty()) {
     out += part.text;
     return;

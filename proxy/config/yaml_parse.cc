@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/base/str.h"
+#include "proxy/base/utf8.h"
 #include "proxy/config/node.h"
 #include "proxy/config/suggest.h"
 #include "proxy/config/yaml_text.h"
@@ -38,11 +39,31 @@ class ViewBuffer final : public std::streambuf {
   }
 };
 
+// Where the quoted text ends that begins at `at`: its last quote, or npos.
+size_t end_of_quote(std::string_view text, size_t at) {
+  const char quote = text[at];
+  for (++at; at < text.size(); ++at) {
+    if (quote == '"' && text[at] == '\\') {
+      ++at;
+    } else if (text[at] == quote) {
+      if (quote == '"' || at + 1 == text.size() || text[at + 1] != quote) return at;
+      ++at;
+    }
+  }
+  return text.npos;
+}
+
 class Builder final : public YAML::EventHandler {
  public:
   // Of one document; may_begin: false for one that must not be there.
-  Builder(const std::string& source, Errors& errors, const LoadLimits& limits, bool may_begin)
-      : source_(source), errors_(errors), limits_(limits), tree_(source), may_begin_(may_begin) {}
+  Builder(std::string_view text, const std::string& source, Errors& errors,
+          const LoadLimits& limits, bool may_begin)
+      : text_(text),
+        source_(source),
+        errors_(errors),
+        limits_(limits),
+        tree_(source),
+        may_begin_(may_begin) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (!may_begin_) throw Stop{from_yaml(mark), "more than one document"};
@@ -60,6 +81,8 @@ class Builder final : public YAML::EventHandler {
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    check_utf8(mark, value);
+    if (tag == "!") check_misread(mark, value);
     if (wants_key()) return on_key(mark, tag, value);
     before_value(mark);
     const bool is_string = tag == "!" || tag == "tag:yaml.org,2002:str";
@@ -114,6 +137,36 @@ class Builder final : public YAML::EventHandler {
     tree_.key(key, key_mark_);
     has_key_ = true;
     if (tag == "!") last_quoted_at_ = mark.pos;
+  }
+
+  // The text is; yaml-cpp's \N and \_ make one byte of what needs two.
+  static void check_utf8(const YAML::Mark& mark, std::string_view value) {
+    while (!value.empty()) {
+      const size_t length = utf8_length(value);
+      if (length == 0) {
+        throw Stop{from_yaml(mark),
+                   "the escapes \\N and \\_ are not supported: write \\u0085 and \\u00a0"};
+      }
+      value.remove_prefix(length);
+    }
+  }
+
+  // What yaml-cpp 0.7 takes for less than it is: better refused than changed.
+  void check_misread(const YAML::Mark& mark, std::string_view value) const {
+    // An anchor or tag may stand before it.
+    const size_t at = text_.find_first_of("\"'|>", static_cast<size_t>(mark.pos));
+    if (at == text_.npos) return;
+    const std::string_view next = text_.substr(at + 1, 2);
+    if (text_[at] == '>' && next.substr(0, next.find('\n')).find('+') != next.npos) {
+      throw Stop{from_yaml(mark),
+                 "folded text that keeps its line ends (>+) is not supported: use |+"};
+    }
+    const bool is_quote = text_[at] == '"' || text_[at] == '\'';
+    const size_t end = is_quote && value.empty() ? end_of_quote(text_, at) : text_.npos;
+    if (end != text_.npos && end != at + 1) {
+      throw Stop{from_yaml(mark),
+                 "quoted text of nothing but line ends is not supported: write \\n"};
+    }
   }
 
   void before_value(const YAML::Mark& mark) {
@@ -209,6 +262,7 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
+  const std::string_view text_;
   const std::string& source_;
   Errors& errors_;
   const LoadLimits& limits_;
@@ -221,20 +275,6 @@ class Builder final : public YAML::EventHandler {
   Mark key_mark_;         // of the last key
   bool has_key_ = false;  // the open mapping has a key that waits for its value
 };
-
-// Where the quoted text ends that begins at `at`: its last quote, or npos.
-size_t end_of_quote(std::string_view text, size_t at) {
-  const char quote = text[at];
-  for (++at; at < text.size(); ++at) {
-    if (quote == '"' && text[at] == '\\') {
-      ++at;
-    } else if (text[at] == quote) {
-      if (quote == '"' || at + 1 == text.size() || text[at + 1] != quote) return at;
-      ++at;
-    }
-  }
-  return text.npos;
-}
 
 // yaml-cpp ends a quoted text silently at the end of the file: a truncated file must not pass.
 bool is_terminated(std::string_view text, int offset) {
@@ -309,7 +349,7 @@ std::vector<DocumentPtr> parse_documents(std::string_view text, const std::strin
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
     while (true) {
-      builder.emplace(source, errors, limits, documents.size() < most);
+      builder.emplace(text, source, errors, limits, documents.size() < most);
       if (!parser.HandleNextDocument(*builder)) break;
       last_quoted_at = std::max(last_quoted_at, builder->last_quoted_at());
       documents.push_back(builder->finish());

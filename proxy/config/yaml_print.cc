@@ -40,7 +40,7 @@ bool is_safe_plain(std::string_view text) {
   return true;
 }
 
-void append_quoted(std::string& out, std::string_view text) {
+void append_quoted_bytes(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -62,15 +62,41 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
+// Line ends to YAML 1.1, and the byte order mark: whoever reads them may change them.
+struct Special {
+  std::string_view bytes, escape;
+};
+constexpr std::array<Special, 4> kSpecials = {{{"\xc2\x85", "\\u0085"},
+                                               {"\xe2\x80\xa8", "\\u2028"},
+                                               {"\xe2\x80\xa9", "\\u2029"},
+                                               {"\xef\xbb\xbf", "\\uFEFF"}}};
+
+bool has_special(std::string_view text) {
+  return std::any_of(kSpecials.begin(), kSpecials.end(), [text](const Special& special) {
+    return text.find(special.bytes) != text.npos;
+  });
+}
+
+void append_quoted(std::string& out, std::string_view text) {
+  if (has_special(text)) {
+    std::string escaped;
+    append_quoted_bytes(escaped, text);
+    for (const Special& special : kSpecials) {
+      for (size_t at = 0; (at = escaped.find(special.bytes, at)) != escaped.npos;) {
+        escaped.replace(at, special.bytes.size(), special.escape);
+      }
+    }
+    out += escaped;
+    return;
+  }
+  append_quoted_bytes(out, text);
+}
+
 // A text of several lines that YAML's `|` shows as it is, whichever version of YAML reads it.
 bool fits_literal(std::string_view text) {
   if (text.find('\n') == text.npos || text[0] == ' ' || text[0] == '\t' || text[0] == '\n')
     return false;
-  // Line ends of YAML 1.1, and the byte order mark.
-  for (const std::string_view special :
-       {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf"}) {
-    if (text.find(special) != text.npos) return false;
-  }
+  if (has_special(text)) return false;
   bool is_line_blank = false, has_blanks = false;
   for (const char c : text) {
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f) return false;
@@ -109,7 +135,7 @@ void append_string(std::string& out, std::string_view text) {
 // What was read stays plain or quoted; what has no place was added, and is printed as needed.
 void append_as_written(std::string& out, const Value& value, size_t indent) {
   const std::string_view text = value.scalar();
-  const bool is_one_line = text.find('\n') == text.npos;
+  const bool is_one_line = text.find('\n') == text.npos && !has_special(text);
   if (value.is_quoted && fits_literal(text)) {
     append_literal(out, text, indent);
   } else if (value.is_quoted && value.mark.line == 0) {

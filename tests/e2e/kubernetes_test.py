@@ -12,7 +12,7 @@ import image
 import kubernetes
 import sidecar
 from capture_test import cannot_run
-from pods import Node
+from pods import Node, Pod
 
 MANIFESTS = os.path.join(sidecar.ROOT, "deploy", "kubernetes")
 UID = 1337
@@ -118,6 +118,13 @@ class InjectedPods(unittest.TestCase):
         self.assertEqual(pod.sidecars[0].probe("readinessProbe"), 200)
         app.start()
         pod.wait_ready()
+
+    def test_the_sidecar_ends_after_the_app_and_in_order(self):
+        pod = Pod(self.node, "users-9", self.users.template, "10.88.0.99")
+        self.addCleanup(pod.stop)
+        pod.start().wait_ready()
+        pod.stop()
+        self.assertEqual(pod.sidecars[0].process.returncode, 0, pod.logs())
 
     def test_a_changed_config_map_takes_effect_without_a_restart(self):
         documents = kubernetes.load(manifest("config.yaml"))

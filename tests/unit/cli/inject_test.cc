@@ -90,7 +90,7 @@ TEST(Inject, PassesOnWhatIsNoWorkloadByteForByte) {
            "{\"kind\":\"Service\",  \"apiVersion\":\"v1\"}",
            "%YAML 1.2\n---\nkind:   Service # c\n",
            "kind: Service\r\nmetadata: {}\r\n---\r\nkind: Secret\r\n",
-           "data: |\n  ---\n  kind: Pod\n --- \nother: 1\n",
+           "data: |\n  ---\n  kind: Pod\nother: 1\n",
        }) {
     EXPECT_EQ(injected(text), text);
   }
