@@ -82,7 +82,7 @@ class Builder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     check_utf8(mark, value);
-    if (tag == "!") check_misread(mark, value);
+    if (tag == "!") check_misread(mark);
     if (wants_key()) return on_key(mark, tag, value);
     before_value(mark);
     const bool is_string = tag == "!" || tag == "tag:yaml.org,2002:str";
@@ -152,7 +152,7 @@ class Builder final : public YAML::EventHandler {
   }
 
   // What yaml-cpp 0.7 takes for less than it is: better refused than changed.
-  void check_misread(const YAML::Mark& mark, std::string_view value) const {
+  void check_misread(const YAML::Mark& mark) const {
     // An anchor or tag may stand before it.
     const size_t at = text_.find_first_of("\"'|>", static_cast<size_t>(mark.pos));
     if (at == text_.npos) return;
@@ -162,10 +162,13 @@ class Builder final : public YAML::EventHandler {
                  "folded text that keeps its line ends (>+) is not supported: use |+"};
     }
     const bool is_quote = text_[at] == '"' || text_[at] == '\'';
-    const size_t end = is_quote && value.empty() ? end_of_quote(text_, at) : text_.npos;
-    if (end != text_.npos && end != at + 1) {
+    const size_t end = is_quote ? end_of_quote(text_, at) : text_.npos;
+    if (end == text_.npos) return;
+    std::string_view tail = text_.substr(at + 1, end - at - 1);
+    tail.remove_prefix(tail.find_last_not_of(" \t\r\n") + 1);  // npos + 1 is 0
+    if (std::count(tail.begin(), tail.end(), '\n') > 1) {
       throw Stop{from_yaml(mark),
-                 "quoted text of nothing but line ends is not supported: write \\n"};
+                 "quoted text that ends in empty lines is not supported: write \\n"};
     }
   }
 
@@ -279,9 +282,10 @@ class Builder final : public YAML::EventHandler {
 // yaml-cpp ends a quoted text silently at the end of the file: a truncated file must not pass.
 bool is_terminated(std::string_view text, int offset) {
   if (offset < 0) return true;
-  // An anchor or tag may stand before the quote.
-  const size_t at = text.find_first_of("\"'", static_cast<size_t>(offset));
-  return at == text.npos || end_of_quote(text, at) != text.npos;
+  // An anchor or tag may stand before the quote.  A block scalar may have quotes of its own.
+  const size_t at = text.find_first_of("\"'|>", static_cast<size_t>(offset));
+  if (at == text.npos || text[at] == '|' || text[at] == '>') return true;
+  return end_of_quote(text, at) != text.npos;
 }
 
 // Is there a bracket at `offset` that nothing closes?  yaml-cpp takes it for a key.
