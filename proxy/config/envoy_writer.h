@@ -1,5 +1,5 @@
 #pragma once
-// Writes Envoy v3 messages into a TreeBuilder, for expand.cc.
+// Writes messages, Envoy v3's for expand.cc and Kubernetes' for rewrite.h, into a TreeBuilder.
 
 #include <chrono>
 #include <string_view>
@@ -61,6 +61,12 @@ class EnvoyWriter {
   void flag(std::string_view key, bool value) { tree_.key(key).boolean(value); }
   void duration(std::string_view key, std::chrono::nanoseconds value) {
     tree_.key(key).string(format_duration(value));
+  }
+  // Whatever `body` writes.
+  template <typename Body>
+  void value(std::string_view key, Body&& body) {
+    tree_.key(key);
+    body(tree_);
   }
   // envoy.config.core.v3.Address
   void address(std::string_view key, const AddressText& value);
