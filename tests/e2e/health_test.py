@@ -101,6 +101,7 @@ class Health(unittest.TestCase):
         stats = self.proxy.stats()
         self.assertEqual(stats["cluster.app.outlier_detection.ejections_active"], 1)
         self.assertEqual(stats["cluster.app.membership_healthy"], 1)
+        self.assertIn("app::outlier::success_rate_average::-1\n", self.proxy.get("/clusters")[1])
         a.status = "200 OK"
         self.reload(connect_timeout="3s")
         self.assertEqual(self.flags(a), "/failed_outlier_check")
