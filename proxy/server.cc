@@ -98,7 +98,7 @@ Server::Server(const Options& options)
       concurrency_(worker_count(options)),
       writer_(writer_options(options)),
       rng_(std::random_device{}()),
-      discovery_({loop_, resolver_, registry_, rng_},
+      discovery_({loop_, resolver_, registry_, rng_, &batch_},
                  static_cast<discovery::DiscoveryObserver&>(*this)),
       stats_(registry_.block<stats::ServerStats>(stats::kControl)),
       listener_stats_(registry_.block<stats::ListenerManagerStats>(stats::kControl)),

@@ -90,6 +90,7 @@ class Server final : public admin::ServerView,
   void on_file_changed() override { reload("a file changed"); }
   void on_file_gone(const std::string& path) override;
   void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) override;
+  void on_health(std::string_view cluster) override;
   void on_warm() override;
 
   // ---- server_config.cc ----

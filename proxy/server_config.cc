@@ -332,6 +332,11 @@ void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& host
   }
 }
 
+void Server::on_health(std::string_view cluster) {
+  for (const auto& worker : workers_)
+    worker->post([name = std::string(cluster)](Worker& w) { w.update_health(name); });
+}
+
 void Server::retire_former(const Snapshot& next) {
   const auto retire = [](const auto& former, const auto& now, auto& retired) {
     for (const auto& item : former) {

@@ -63,6 +63,18 @@ admin::CircuitBreakerStatus breaker_of(const upstream::LimitValues& limits) {
   return {limits.max_connections, limits.max_pending, limits.max_requests, limits.max_retries};
 }
 
+void add_verdict(const discovery::HostVerdict& verdict, admin::HostStatus& out) {
+  const auto has = [&verdict](upstream::HealthFlag flag) { return (verdict.flags & flag) != 0; };
+  out.failed_active_health_check = has(upstream::kFailedActive);
+  out.failed_outlier_check = has(upstream::kFailedOutlier);
+  out.degraded = has(upstream::kDegradedActive);
+  out.pending_active_health_check = has(upstream::kPendingActive);
+  out.excluded_via_immediate_hc_fail = has(upstream::kExcludedByAnswer);
+  out.active_hc_timeout = has(upstream::kActiveTimeout);
+  out.success_rate = verdict.success_rate;
+  out.local_origin_success_rate = verdict.local_success_rate;
+}
+
 }  // namespace
 
 admin::ServerState Server::state() const {
@@ -116,6 +128,11 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
   out.observability_name = config.stat_name;
   out.default_priority = breaker_of(config.pool.limits);
   const upstream::HostSetPtr hosts = discovery_.hosts(config.name);
+  const discovery::ClusterHealth* health = discovery_.health(config.name);
+  if (discovery::OutlierRates rates; health != nullptr && health->rates(rates)) {
+    out.outlier = {rates.external.average, rates.external.threshold, rates.local.average,
+                   rates.local.threshold};
+  }
   if (hosts == nullptr) return true;
   for (const upstream::HostInfoPtr& host : hosts->hosts) {
     admin::HostStatus status;
@@ -134,6 +151,7 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
     status.rq_active = static_cast<uint64_t>(std::max<int64_t>(totals.rq_active, 0));
     status.failed_eds_health = !host->is_healthy() && !host->is_degraded();
     status.eds_degraded = host->is_degraded();
+    if (health != nullptr) add_verdict(health->verdict(host->id), status);
     if (host->locality != nullptr) {
       status.region = host->locality->region;
       status.zone = host->locality->zone;

@@ -54,6 +54,36 @@ void write_upstream_tls(EnvoyWriter& out, const Mesh& mesh, const Service& servi
   });
 }
 
+void write_outlier(EnvoyWriter& out, const Outlier& outlier) {
+  out.standing_for(outlier.node, [&] {
+    out.message("outlier_detection", [&] {
+      out.number("consecutive_5xx", outlier.consecutive_5xx);
+      out.duration("interval", outlier.interval);
+      out.duration("base_ejection_time", outlier.eject);
+      out.number("max_ejection_percent", 50);
+      out.flag("always_eject_one_host", true);
+      // Rows of failures alone: they say which host it is, in a cluster of any size.
+      out.number("enforcing_success_rate", 0);
+      out.number("enforcing_local_origin_success_rate", 0);
+    });
+  });
+}
+
+void write_health_check(EnvoyWriter& out, const HealthCheck& check) {
+  out.standing_for(check.node, [&] {
+    out.list("health_checks", [&] {
+      out.item([&] {
+        out.duration("timeout", check.timeout);
+        out.duration("interval", check.interval);
+        out.number("unhealthy_threshold", check.unhealthy);
+        out.number("healthy_threshold", check.healthy);
+        if (check.path.empty()) return out.message("tcp_health_check", [] {});
+        out.message("http_health_check", [&] { out.text("path", check.path); });
+      });
+    });
+  });
+}
+
 void write_service(EnvoyWriter& out, const Mesh& mesh, const Service& service) {
   out.item([&] {
     out.text("name", service.name);
@@ -73,6 +103,8 @@ void write_service(EnvoyWriter& out, const Mesh& mesh, const Service& service) {
         });
       });
     });
+    if (service.outlier) write_outlier(out, *service.outlier);
+    if (service.health_check) write_health_check(out, *service.health_check);
     write_idle_timeout(out);
     if (service.uses_mesh_tls && !mesh.lacks_identity) write_upstream_tls(out, mesh, service);
   });

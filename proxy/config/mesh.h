@@ -13,7 +13,10 @@
 //              addresses have none: what is redirected may not arrive there anyway
 //   service    hosts [ its name ], tls mesh, timeout 15s, balance least_request, 1024 each of
 //              connections, pending and requests; 2 retries on connect-failure, which no server
-//              can have seen: `reset` may run a request twice and is for the user to ask for
+//              can have seen: `reset` may run a request twice and is for the user to ask for; no
+//              outlier detection and no health checks (`outlier: {}` has the defaults below, and
+//              ejects half of the hosts at most, but always one: Envoy's 10 % would spare every
+//              host of a cluster with fewer than ten)
 //   telemetry  no metrics listener, no access log
 //   admin      listen 127.0.0.1:15000
 
@@ -65,6 +68,22 @@ struct Retries {
   Node node;
 };
 
+struct Outlier {
+  uint32_t consecutive_5xx = 5;
+  std::chrono::nanoseconds interval{std::chrono::seconds(10)};
+  std::chrono::nanoseconds eject{std::chrono::seconds(30)};
+  Node node;
+};
+
+struct HealthCheck {
+  std::string path;  // of an HTTP check; empty: to connect is enough
+  std::chrono::nanoseconds interval{std::chrono::seconds(10)};
+  std::chrono::nanoseconds timeout{std::chrono::seconds(1)};
+  uint32_t unhealthy = 3;
+  uint32_t healthy = 2;
+  Node node;
+};
+
 struct Endpoint {
   AddressText address;
   Node node;
@@ -80,6 +99,8 @@ struct Service {
   Retries retries;
   uint32_t max_connections = 1024, max_pending = 1024, max_requests = 1024;
   std::string lb_policy = "LEAST_REQUEST";
+  std::optional<Outlier> outlier;
+  std::optional<HealthCheck> health_check;
   Node node, hosts_node, endpoints_node;
 };
 

@@ -50,6 +50,39 @@ Retries parse_retries(const Node& node) {
   return out;
 }
 
+std::chrono::nanoseconds positive_or(const Node& node, std::chrono::nanoseconds fallback) {
+  const std::chrono::nanoseconds value = node.as_duration_or(fallback);
+  if (value > std::chrono::nanoseconds{}) return value;
+  node.expected("more than 0s");
+  return fallback;
+}
+
+std::optional<Outlier> parse_outlier(const Node& parent) {
+  const Node node = parent["outlier"];
+  if (node.is_missing() || !is_section(node, "{ consecutive_5xx: 5 }")) return std::nullopt;
+  Outlier out;
+  out.node = node;
+  out.consecutive_5xx = node["consecutive_5xx"].as_u32_or(out.consecutive_5xx, 1);
+  out.interval = positive_or(node["interval"], out.interval);
+  out.eject = positive_or(node["eject"], out.eject);
+  node.reject_unknown_keys();
+  return out;
+}
+
+std::optional<HealthCheck> parse_health_check(const Node& parent) {
+  const Node node = parent["health_check"];
+  if (node.is_missing() || !is_section(node, "{ path: /healthz }")) return std::nullopt;
+  HealthCheck out;
+  out.node = node;
+  out.path = node["path"].as_string_or("");
+  out.interval = positive_or(node["interval"], out.interval);
+  out.timeout = positive_or(node["timeout"], out.timeout);
+  out.unhealthy = node["unhealthy"].as_u32_or(out.unhealthy, 1);
+  out.healthy = node["healthy"].as_u32_or(out.healthy, 1);
+  node.reject_unknown_keys();
+  return out;
+}
+
 // "users.shop:8080", or an IP address: DNS is asked for a name.
 AddressText name_address_or(const Node& node, const char* fallback) {
   if (node.is_scalar() && node.raw().find(':') == std::string_view::npos) {
@@ -119,7 +152,9 @@ Service parse_service(std::string_view name, const Node& node) {
   const int balance =
       choose(node["balance"], 1, kBalance, {"ewma", "ring_hash", "maglev", "weighted_round_robin"});
   out.lb_policy = kPolicies[static_cast<size_t>(balance)];
-  refuse_later(node, {"outlier", "health_check", "hash", "mirror", "split"});
+  out.outlier = parse_outlier(node);
+  out.health_check = parse_health_check(node);
+  refuse_later(node, {"hash", "mirror", "split"});
   node.reject_unknown_keys();
   return out;
 }

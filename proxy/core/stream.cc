@@ -164,6 +164,7 @@ void Stream::on_pool_ready(http::H1ClientConnection& connection) {
   info_.times.us_ready = worker_.loop.now();
   upstream_ = &connection.begin(*this);
   host_->on_request_start();
+  host_->on_outcome(upstream::AttemptOutcome::kConnected);
   send_continue();
   const bool end =
       request_state_ == RequestState::kDone && body_.empty() && request_trailers_ == nullptr;

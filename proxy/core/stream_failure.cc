@@ -29,6 +29,7 @@ std::string_view with_transport_failure(std::string_view details, std::string_vi
 
 void Stream::on_pool_failure(Failure failure) {
   if (ended_) return;
+  host_->on_failure(failure);
   info_.upstream.transport_failure = arena_.copy(cluster_->pool(*host_).last_failure_reason());
   if (!try_again(failure)) fail(failure);
 }
@@ -39,6 +40,7 @@ void Stream::on_upstream_reset(Failure failure) {
   cluster_->stats().upstream_rq_rx_reset.inc();
   info_.upstream.identity = nullptr;  // the connection is closing
   release_upstream();
+  host_->on_failure(failure);
   if (ended_) return;
   if (!answered && try_again(failure)) return;
   fail(failure);
@@ -125,6 +127,7 @@ void Stream::on_phase_timeout() {
   }
   cluster_->stats().upstream_rq_timeout.inc();
   if (host_) host_->counters().rq_timeout.inc();
+  if (upstream_ != nullptr) host_->on_outcome(upstream::AttemptOutcome::kTimeout);
   fail({FailureKind::kRequestTimeoutUpstream});
 }
 

@@ -36,6 +36,7 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   body_.clear();
   keep_body_ = false;
   count_upstream_status(head.status);
+  host_->on_response(head);
   info_.response = &head;
   info_.response_code = head.status;  // fields that are added may name it
   finalize_response(head);

@@ -120,11 +120,17 @@ void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {
   DASSERT(can_keep_connections(*config, *config_));
   config_ = std::move(config);
   for_each_pool([this](Pool& pool) { pool.set_config(config_); });
+  for (Ref<Host>& host : hosts_) host->set_config(*config_, context_.worker);
   balancer_.rebuild(config_->balancer, hosts_, context_.rng);
   if (cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
 
 void Cluster::update_hosts(const std::shared_ptr<const HostSet>& hosts) { adopt_hosts(*hosts); }
+
+void Cluster::update_health() {
+  for (Ref<Host>& host : hosts_) host->on_health_changed();
+  balancer_.rebuild(config_->balancer, hosts_, context_.rng);
+}
 
 void Cluster::adopt_hosts(const HostSet& set) {
   std::vector<Ref<Host>> next;

@@ -55,6 +55,8 @@ class Cluster final : public RefCounted<Cluster> {
 
   // New endpoints: connections of addresses that stay are kept, those of others drain.
   void update_hosts(const std::shared_ptr<const HostSet>& hosts);
+  // Flags in the HostHealth of hosts have changed.
+  void update_health();
   // Takes a configuration that keeps connections (can_keep_connections); hosts and pools stay.
   // References into config() end here.
   void reconfigure(std::shared_ptr<const ClusterConfig> config);

@@ -76,12 +76,10 @@ void refuse_the_rest(const Node& node) {
   // Effects that need what is refused elsewhere, or that only tune a choice which is made otherwise
   // here: hosts that discovery drops drain in any case, and control waits for every new cluster.
   node.ignore({"ignore_health_on_host_removal", "drain_connections_on_host_removal",
-               "close_connections_on_host_health_failure", "wait_for_warm_on_init",
-               "lrs_report_endpoint_metrics"});
+               "wait_for_warm_on_init", "lrs_report_endpoint_metrics"});
+  refuse_true(node, "close_connections_on_host_health_failure");
   node.unsupported({"eds_cluster_config",
                     "cluster_type",
-                    "health_checks",
-                    "outlier_detection",
                     "ring_hash_lb_config",
                     "maglev_lb_config",
                     "load_balancing_policy",
@@ -151,6 +149,9 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   parse_original_dst(node, *out);
   parse_http_options(node, *out);
   parse_transport(node, *out);
+  parse_outlier(node, *out);
+  parse_health_check(node, *out);
+  if (out->outlier || out->health_check) out->health = std::make_shared<SharedHealth>();
   set_hashes(node, *out);
   refuse_the_rest(node);
   return out;

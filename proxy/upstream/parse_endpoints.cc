@@ -29,6 +29,17 @@ std::shared_ptr<const Locality> parse_locality(const Node& node) {
   return locality;
 }
 
+std::shared_ptr<const CheckTarget> parse_check_target(const Node& node) {
+  if (node.is_missing()) return nullptr;
+  auto target = std::make_shared<CheckTarget>();
+  target->port = static_cast<uint16_t>(node["port_value"].as_u32_or(0, 0, UINT16_MAX));
+  target->hostname = node["hostname"].as_string_or("");
+  target->is_disabled = node["disable_active_health_check"].as_bool_or(false);
+  node.unsupported({"address"}, kLater);
+  node.reject_unknown_keys();
+  return target;
+}
+
 class EndpointParser {
  public:
   explicit EndpointParser(ClusterConfig& out) : out_(out) {}
@@ -75,7 +86,7 @@ class EndpointParser {
     node.reject_unknown_keys();
     if (endpoint.is_missing()) return;
     host.hostname = endpoint["hostname"].as_string_or("");
-    endpoint.ignore({"health_check_config"});  // active health checks are refused
+    host.check = parse_check_target(endpoint["health_check_config"]);
     endpoint.unsupported({"additional_addresses"}, kLater);
     const Node address = endpoint.required("address");
     endpoint.reject_unknown_keys();

@@ -5,7 +5,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/log.h"
-#include "proxy/tls/tls_transport.h"
+#include "proxy/upstream/connect.h"
 #include "proxy/upstream/pool_entry.h"
 
 namespace pillion::upstream {
@@ -73,16 +73,11 @@ void Pool::open_for_waiters() {
 // --- Opening ------------------------------------------------------------------------------------
 
 std::unique_ptr<io::Transport> Pool::make_transport() {
-  std::unique_ptr<io::Socket> socket = io::Socket::connect(
-      loop_, host_.address, options().source_for(host_.address), options().socket);
-  if (socket->bind_failed()) traffic().bind_errors.inc();
-  const std::shared_ptr<const tls::Context>& context = options().tls;
-  if (context == nullptr) return socket;
-  tls::TlsTransport::Options tls;
-  // The transport falls back to the context's name.
-  if (context->uses_host_name_as_sni()) tls.sni = host_.hostname;
-  tls.cluster_stats = stats_.tls.get();
-  return std::make_unique<tls::TlsTransport>(loop_, std::move(socket), context, tls);
+  bool bind_failed = false;
+  std::unique_ptr<io::Transport> transport = upstream::make_transport(
+      loop_, options(), host_.address, host_.hostname, stats_.tls.get(), &bind_failed);
+  if (bind_failed) traffic().bind_errors.inc();
+  return transport;
 }
 
 bool Pool::open_connection() {
@@ -248,6 +243,10 @@ void Pool::fail_stranded(Failure failure) {
 
 void Pool::drain() {
   draining_ = true;
+  close_idle();
+}
+
+void Pool::close_idle() {
   while (Entry* entry = idle_.front()) close_entry(*entry, FailureKind::kDraining);
 }
 

@@ -67,6 +67,8 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   // Idle connections close now, the others after their exchange.  Whoever still holds the host may
   // go on acquiring.
   void drain();
+  // Idle connections close now; the pool goes on.
+  void close_idle();
   // Ends everything; nothing can be acquired any more.
   void close_all(Failure failure);
   // A configuration with an equal connection_hash takes effect: at once, but for connections that

@@ -57,6 +57,28 @@ TEST(Expand, AcceptsEveryGoodFile) {
     EXPECT_EQ(messages_of(c, load), "") << c.path;
 }
 
+TEST(Expand, WritesOutlierDetectionAndHealthChecks) {
+  Expanded mesh(
+      "outbound: {}\n"
+      "services:\n"
+      "  a: { tls: off, endpoints: { static: 127.0.0.1:1 }, outlier: { eject: 7s },\n"
+      "       health_check: { path: /up, interval: 3s } }\n"
+      "  b: { tls: off, endpoints: { static: 127.0.0.1:1 }, health_check: {} }\n");
+  ASSERT_TRUE(mesh.errors.ok()) << mesh.errors.to_string();
+  const Node outlier = mesh.cluster("a")["outlier_detection"];
+  EXPECT_EQ(outlier["consecutive_5xx"].as_u32(), 5u);
+  EXPECT_EQ(outlier["base_ejection_time"].as_duration(), std::chrono::seconds(7));
+  EXPECT_EQ(outlier["max_ejection_percent"].as_u32(), 50u);
+  EXPECT_TRUE(outlier["always_eject_one_host"].as_bool());
+  const Node check = Expanded::nth(mesh.cluster("a")["health_checks"], 0);
+  EXPECT_EQ(check["interval"].as_duration(), std::chrono::seconds(3));
+  EXPECT_EQ(check["http_health_check"]["path"].as_string(), "/up");
+  EXPECT_TRUE(mesh.cluster("b")["outlier_detection"].is_missing());
+  const Node tcp = Expanded::nth(mesh.cluster("b")["health_checks"], 0);
+  EXPECT_TRUE(tcp["tcp_health_check"].is_mapping());
+  EXPECT_EQ(tcp["unhealthy_threshold"].as_u32(), 3u);
+}
+
 TEST(Expand, ChecksTheFieldsOfEverySection) {
   Errors errors;
   auto document = load_file(case_folder() / "good/sidecar.yaml", errors);
