@@ -73,7 +73,8 @@ void parse_fields(SpanTargetOptions& out, const Node& list) {
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; };
     if (std::ranges::any_of(value, is_control))
       header["value"].expected("a text without control characters");
-    if (value.find('%') != std::string::npos) header["value"].error(str("formats (%) ", kLater));
+    if (value.find('%') != std::string::npos)
+      header["value"].error("formats (%) come with a later version");
     header.unsupported({"raw_value"}, kLater);
     header.reject_unknown_keys();
     item.ignore({"append_action", "keep_empty_value", "append"});  // there is nothing to add to

@@ -114,6 +114,8 @@ class Text {
     size_ += kTraceIdText;
     return *this;
   }
+  // As B3 wants it: an id of 64 bits stays one.
+  Text& put_b3(const TraceId& id) noexcept { return id.high == 0 ? put(id.low) : put(id); }
   Text& put(uint64_t span) noexcept {
     write_hex(data_ + size_, span);
     size_ += kSpanIdText;
@@ -236,11 +238,11 @@ void write_trace_context(Headers& headers, TraceForm form, const TraceId& trace,
   headers.set(HeaderId::kTraceparent, traceparent.view());
   if (form == TraceForm::kB3Single) {
     Text b3(arena, kTraceIdText + 2 * kSpanIdText + 4);
-    b3.put(trace).put("-").put(span).put(sampled ? "-1" : "-0");
+    b3.put_b3(trace).put("-").put(span).put(sampled ? "-1" : "-0");
     if (parent != 0) b3.put("-").put(parent);
     headers.set(HeaderId::kB3, b3.view());
   } else if (form == TraceForm::kB3Multi) {
-    headers.set(HeaderId::kXB3TraceId, Text(arena, kTraceIdText).put(trace).view());
+    headers.set(HeaderId::kXB3TraceId, Text(arena, kTraceIdText).put_b3(trace).view());
     headers.set(HeaderId::kXB3SpanId, Text(arena, kSpanIdText).put(span).view());
     headers.set(HeaderId::kXB3Sampled, sampled ? "1" : "0");
     headers.remove(HeaderId::kXB3ParentSpanId);

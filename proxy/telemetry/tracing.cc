@@ -1,5 +1,7 @@
 #include "proxy/telemetry/tracing.h"
 
+#include <algorithm>
+
 #include "proxy/telemetry/span_recorder.h"
 
 namespace pillion::telemetry {
@@ -39,11 +41,13 @@ void remove_trace_fields(http::Headers& headers) {
   }
 }
 
-// The caller's tracestate if it may go on; else it is taken away.
+// The caller's tracestate (the first field of it) if it may go on; else it is taken away.
 std::string_view check_tracestate(http::Headers& headers, const TraceContext& parent) {
-  const std::string_view state = headers.get(HeaderId::kTracestate);
-  if (state.empty()) return {};
-  if (parent.form == TraceForm::kW3c && is_valid_tracestate(state)) return state;
+  const bool is_valid = parent.form == TraceForm::kW3c &&
+                        std::all_of(headers.begin(), headers.end(), [](const http::Field& f) {
+                          return f.id != HeaderId::kTracestate || is_valid_tracestate(f.value);
+                        });
+  if (is_valid) return headers.get(HeaderId::kTracestate);
   headers.remove(HeaderId::kTracestate);
   return {};
 }

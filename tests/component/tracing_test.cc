@@ -91,11 +91,10 @@ TEST_F(TracingTest, ARequestThatNoRouteTakesLeavesOne) {
 TEST_F(TracingTest, AClientThatLeavesEndsItsSpans) {
   set_cluster({backend.address});
   listen({.hcm = tracing("spawn_upstream_span: true")});
-  {
-    Peer client = request();
-    Peer server = backend.accept();
-    (void)server.message();
-  }
+  Peer client = request();
+  Peer server = backend.accept();
+  (void)server.message();
+  client.close();
   EXPECT_EQ(logged().substr(0, 4), "0 DC");
   EXPECT_EQ(spans_left(), 2u);
   EXPECT_EQ(collector.count("downstream_remote_disconnect"), 4u) << "error.type and status, twice";

@@ -121,7 +121,7 @@ class Tracing(unittest.TestCase):
         attempt, server = sorted(self.spans(2), key=lambda span: span.kind)
         self.assertEqual((server.trace, server.parent), ("0" * 16 + "a3ce929d0e0e4736", CALLER))
         self.assertEqual((many["x-b3-traceid"], many["x-b3-spanid"], many["x-b3-parentspanid"], many["x-b3-sampled"]),
-                         (server.trace, attempt.id, server.id, "1"))
+                         ("a3ce929d0e0e4736", attempt.id, server.id, "1"))
 
     def test_a_malformed_context_begins_a_new_trace(self):
         client = self.proxy(echo)
