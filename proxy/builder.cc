@@ -12,6 +12,7 @@
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/header_formats.h"
 #include "proxy/telemetry/local_replies.h"
+#include "proxy/telemetry/tracing.h"
 #include "proxy/upstream/parse.h"
 
 namespace pillion {
@@ -22,7 +23,8 @@ using config::Node;
 
 class Services final : public core::ParseServices {
  public:
-  explicit Services(LogWriter* writer) : writer_(writer) {}
+  Services(LogWriter* writer, telemetry::SpanExporter* spans, std::string_view node_id)
+      : writer_(writer), spans_(spans), node_id_(node_id) {}
   std::vector<std::shared_ptr<const core::AccessLogger>> access_logs(const Node& list) override {
     return telemetry::parse_access_logs(list, writer_);
   }
@@ -30,9 +32,15 @@ class Services final : public core::ParseServices {
     return telemetry::parse_local_replies(node);
   }
   const route::FormatFactory& header_formats() override { return formats_; }
+  std::shared_ptr<const core::Tracer> tracer(const Node& node, bool is_outbound,
+                                             std::vector<Located<std::string>>& clusters) override {
+    return telemetry::parse_tracing(node, is_outbound, node_id_, spans_, clusters);
+  }
 
  private:
   LogWriter* writer_;
+  telemetry::SpanExporter* spans_;
+  std::string_view node_id_;
   telemetry::HeaderFormats formats_;
 };
 
@@ -108,8 +116,9 @@ void collect_contexts(Snapshot& out) {
   for (const auto& cluster : out.clusters) add(cluster->pool.tls);
 }
 
-void parse_resources(Snapshot& out, const Node& node, LogWriter* writer, config::Errors& errors) {
-  Services services(writer);
+void parse_resources(Snapshot& out, const Node& node, LogWriter* writer,
+                     telemetry::SpanExporter* spans, config::Errors& errors) {
+  Services services(writer, spans, out.bootstrap.node_id);
   std::vector<Located<std::string>> used;
   parse_clusters(out, node["clusters"]);
   parse_listeners(out, node["listeners"], {services, used});
@@ -122,7 +131,8 @@ void parse_resources(Snapshot& out, const Node& node, LogWriter* writer, config:
 }  // namespace
 
 std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter* writer,
-                                               config::Errors& errors) {
+                                               config::Errors& errors,
+                                               telemetry::SpanExporter* spans) {
   auto out = std::make_shared<Snapshot>();
   out->document = config::load_bootstrap(options.config_path, options.config_yaml, errors);
   if (out->document == nullptr) return nullptr;
@@ -131,7 +141,7 @@ std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter
   out->bootstrap = parse_bootstrap(root, options);
   // A configuration that is refused already is checked to its end, and opens no log.
   if (!errors.ok()) writer = nullptr;
-  if (resources.is_present()) parse_resources(*out, resources, writer, errors);
+  if (resources.is_present()) parse_resources(*out, resources, writer, spans, errors);
   out->files = errors.files();
   out->unknown_fields = errors.unknown_fields();
   return errors.ok() ? out : nullptr;

@@ -10,13 +10,18 @@
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
 
+namespace pillion::telemetry {
+class SpanExporter;
+}
+
 namespace pillion {
 
 // The snapshot that options.config_path and options.config_yaml stand for.  Everything that is
 // wrong goes to `errors`, sorted out by file and line; null if anything is (or errors.ok() is
 // false). `writer` is where access logs go and outlives the snapshot; null opens nothing, which is
-// enough for checking and explaining.
+// enough for checking and explaining.  Likewise `spans`, for what tracers record.
 std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter* writer,
-                                               config::Errors& errors);
+                                               config::Errors& errors,
+                                               telemetry::SpanExporter* spans = nullptr);
 
 }  // namespace pillion

@@ -110,6 +110,7 @@ Server::Server(const Options& options)
 
 Server::~Server() {
   if (builder_.joinable()) builder_.join();
+  spans_.close();
   log::detach();
 }
 
@@ -221,7 +222,8 @@ void Server::check_shutdown() {
     idle_since_ = now;
   }
   const bool is_over = closing_ && workers_listening_ == 0 && is_idle;
-  if (is_over || now >= drain_deadline_) return loop_.stop();
+  if (is_over && !std::exchange(finishing_, true)) spans_.finish();
+  if ((is_over && spans_.is_idle()) || now >= drain_deadline_) return loop_.stop();
   const bool is_quiet = is_idle && now - idle_since_ >= kQuietTime;
   if (is_quiet || drain_deadline_ - now <= last_call(options_.drain_time)) close_sockets();
   loop_.arm(shutdown_timer_, std::min(kShutdownCheck, drain_deadline_ - now));
@@ -249,6 +251,8 @@ void Server::close_everything() {
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();
   if (admin_ != nullptr) admin_->close();
+  spans_.close();
+  if (clusters_ != nullptr) clusters_->close();
   retired_timer_.cancel();
   drain_timer_.cancel();
   shutdown_timer_.cancel();
@@ -299,7 +303,8 @@ int run_server(const Options& options) {
   set_core_dumps(options.enable_core_dump);
   Server server(options);
   config::Errors errors(options.unknown_fields());
-  std::shared_ptr<const Snapshot> snapshot = build_snapshot(options, &server.log_writer(), errors);
+  std::shared_ptr<const Snapshot> snapshot =
+      build_snapshot(options, &server.log_writer(), errors, &server.span_exporter());
   std::fputs(errors.to_string(config::Severity::kWarning).c_str(), stderr);
   if (snapshot == nullptr) {
     std::fputs(errors.to_string().c_str(), stderr);

@@ -26,6 +26,7 @@
 #include "proxy/admin_listener.h"
 #include "proxy/base/log_writer.h"
 #include "proxy/config/errors.h"
+#include "proxy/control_clusters.h"
 #include "proxy/discovery/discovery.h"
 #include "proxy/io/file_watch.h"
 #include "proxy/io/inbox.h"
@@ -36,6 +37,7 @@
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
+#include "proxy/telemetry/span_exporter.h"
 #include "proxy/worker.h"
 
 namespace pillion {
@@ -56,6 +58,8 @@ class Server final : public admin::ServerView,
   int run();
   // Where access logs of a first configuration go.
   LogWriter& log_writer() noexcept { return writer_; }
+  // Where tracers of a first configuration leave their spans.
+  telemetry::SpanExporter& span_exporter() noexcept { return spans_; }
 
   // ---- ServerView (server_view.cc) ----
   [[nodiscard]] admin::ServerState state() const override;
@@ -113,6 +117,8 @@ class Server final : public admin::ServerView,
   void log_new_listeners();
   void retire_former(const Snapshot& next);
   void prune_retired();
+  // Control calls upstreams: the clusters in force are made known to it, once.
+  upstream::ClusterClient& cluster_client();
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
   [[nodiscard]] std::vector<io::Address> bound_addresses() const;
 
@@ -146,6 +152,8 @@ class Server final : public admin::ServerView,
   std::unique_ptr<io::FileWatch> file_watch_;
   // Of the files that the configuration names (certificates, bodies ...), by name.
   std::map<std::string, std::unique_ptr<io::FileWatch>> named_files_;
+  telemetry::SpanExporter spans_{loop_, registry_};
+  std::unique_ptr<ControlClusters> clusters_;  // null: control calls nobody
   std::vector<std::unique_ptr<Worker>> workers_;
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
@@ -177,6 +185,7 @@ class Server final : public admin::ServerView,
   Instant drain_deadline_{};
   Instant idle_since_{};
   bool closing_ = false;            // nobody listens from now on
+  bool finishing_ = false;          // nobody is connected any more; the last spans go
   uint32_t workers_listening_ = 0;  // that have not told that they took what the kernel had queued
   io::Timer shutdown_timer_ = io::Timer::of<&Server::check_shutdown>(this);
 };

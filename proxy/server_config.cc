@@ -57,7 +57,7 @@ void Server::reload(std::string_view cause) {
   building_ = true;
   builder_ = std::thread([this] {
     config::Errors errors(options_.unknown_fields());
-    std::shared_ptr<const Snapshot> snapshot = build_snapshot(options_, &writer_, errors);
+    std::shared_ptr<const Snapshot> snapshot = build_snapshot(options_, &writer_, errors, &spans_);
     inbox_.post([this, snapshot = std::move(snapshot), files = errors.files(),
                  messages = errors.to_string(),
                  warnings = errors.to_string(config::Severity::kWarning)] {
@@ -269,6 +269,8 @@ void Server::apply_when_warm() {
   for (const WorkerUpdate::NewListener& added : update->new_listeners)
     new_listeners_.push_back(added.config->name);
   applying_ = concurrency_;
+  if (clusters_ != nullptr) clusters_->apply(*update);
+  if (spans_.has_targets()) spans_.use(cluster_client());
   std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
     worker->post([shared, this](Worker& w) {
@@ -327,14 +329,25 @@ void Server::become_ready() {
 }
 
 void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
+  if (clusters_ != nullptr) clusters_->set_hosts(cluster, hosts);
   for (const auto& worker : workers_) {
     worker->post([name = std::string(cluster), hosts](Worker& w) { w.set_hosts(name, hosts); });
   }
 }
 
 void Server::on_health(std::string_view cluster) {
+  if (clusters_ != nullptr) clusters_->update_health(cluster);
   for (const auto& worker : workers_)
     worker->post([name = std::string(cluster)](Worker& w) { w.update_health(name); });
+}
+
+upstream::ClusterClient& Server::cluster_client() {
+  if (clusters_ == nullptr) {
+    clusters_ = std::make_unique<ControlClusters>(loop_, batch_, registry_, rng_);
+    for (const auto& cluster : snapshot_->clusters)
+      clusters_->set({cluster, discovery_.hosts(cluster->name)});
+  }
+  return clusters_->client();
 }
 
 void Server::retire_former(const Snapshot& next) {

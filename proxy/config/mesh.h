@@ -17,7 +17,7 @@
 //              outlier detection and no health checks (`outlier: {}` has the defaults below, and
 //              ejects half of the hosts at most, but always one: Envoy's 10 % would spare every
 //              host of a cluster with fewer than ten)
-//   telemetry  no metrics listener, no access log
+//   telemetry  no metrics listener, no access log, no tracing; with tracing: sample 1%
 //   admin      listen 127.0.0.1:15000
 
 #include <chrono>
@@ -110,6 +110,14 @@ struct AccessLog {
   Node node;
 };
 
+// OTLP over HTTP.
+struct Tracing {
+  AddressText collector;
+  std::string url;
+  double sample_percent = 1;
+  Node node, otlp_node;
+};
+
 struct Mesh {
   Workload workload;
   std::optional<Inbound> inbound;
@@ -118,6 +126,7 @@ struct Mesh {
   std::optional<AddressText> metrics;
   Node metrics_node;
   std::optional<AccessLog> access_log;
+  std::optional<Tracing> tracing;
   AddressText admin;
   Node admin_node;
   Node root;

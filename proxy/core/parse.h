@@ -21,6 +21,12 @@ class ParseServices {
   // LocalReplyConfig; null if missing.
   virtual std::shared_ptr<const LocalReplies> local_replies(const config::Node& node) = 0;
   virtual const route::FormatFactory& header_formats() = 0;
+  // HttpConnectionManager.Tracing; null if missing.  Clusters that it names go to `clusters`.
+  virtual std::shared_ptr<const Tracer> tracer(const config::Node& /*node*/, bool /*is_outbound*/,
+                                               std::vector<config::Located<std::string>>&
+                                               /*clusters*/) {
+    return nullptr;
+  }
 };
 
 struct ParseContext {
@@ -28,6 +34,7 @@ struct ParseContext {
   // Receives each cluster named anywhere in a listener, so that the builder, who knows the
   // clusters, reports dangling names where they were written.
   std::vector<config::Located<std::string>>& clusters;
+  bool is_outbound = false;  // the listener's traffic_direction is OUTBOUND
 };
 
 // Errors go to the node's list; what comes back is then good for further checks only.  Never null.

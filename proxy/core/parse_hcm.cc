@@ -97,7 +97,7 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   out->hash = config::hash_value(node);
   node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,
                    Unknown::kAlwaysError);
-  node.unsupported({"tracing"}, kLater);
+  out->tracer = context.services.tracer(node["tracing"], context.is_outbound, context.clusters);
   node.reject_unknown_keys();
   return out;
 }
