@@ -19,6 +19,8 @@ import sidecar
 from peers import LINGER_RESET, Upstream, connect, get, reply
 
 ORIGIN_FIELDS = ("Content-Type: text/plain", "X-Origin: o", "Server: origin")
+STATUSES = {"busy": "503 Busy", "broken": "500 Broken", "conflict": "409 Conflict", "teapot": "418 Teapot"}
+EXTRA = {"unavailable": ["grpc-status: 14"], "limited": ["x-envoy-ratelimited: true"]}
 VARYING = ("date", "x-envoy-upstream-service-time")
 
 
@@ -52,7 +54,15 @@ class Side:
         while (request := peer.read_request()) is not None:
             self.requests.append(request)
             what = request.first.split(" ")[1].split("?")[0].rpartition("/")[2]
-            if what == "hang":
+            if what.endswith("-once"):
+                what = what[:-5] if len(self.requests) == 1 else ""
+            if what in STATUSES:
+                peer.send(reply(b"no", status=STATUSES[what]))
+            elif what in EXTRA:
+                peer.send(reply(b"", *EXTRA[what]))
+            elif what == "after":
+                peer.send(reply(b"", "Retry-After: 1", status="503 Busy"))
+            elif what == "hang":
                 peer.hang()
             elif what == "close":
                 return
