@@ -85,7 +85,8 @@ std::optional<Duration> grpc_timeout(const http::Headers& headers) noexcept {
   if (error != std::errc{} || at != unit) return std::nullopt;
   switch (*unit) {
     case 'H':
-      return std::min<Duration>(std::chrono::hours(number), kLongest);
+      return std::min(std::chrono::hours(number),
+                      std::chrono::duration_cast<std::chrono::hours>(kLongest));
     case 'M':
       return std::chrono::minutes(number);
     case 'S':
