@@ -27,6 +27,8 @@ struct RetryState {
         span(its_policy.base_interval),
         left(its_policy.num_retries) {}
 
+  // Was there a retry?
+  [[nodiscard]] bool has_granted() const noexcept { return tried_count != 0; }
   // The attempt they are for is over.
   void end_try() noexcept {
     per_try.cancel();

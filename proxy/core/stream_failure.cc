@@ -22,6 +22,18 @@ std::string_view with_transport_failure(std::string_view details, std::string_vi
   return {out, static_cast<size_t>(at - out)};
 }
 
+// The body of a reply after retries: "...before headers. retried and the latest reset reason: X".
+std::string_view with_retried(std::string_view body, Arena& arena) {
+  constexpr std::string_view kInsert = "retried and the latest ";
+  const size_t at = body.find("reset reason: ");
+  if (at == body.npos) return body;
+  char* out = arena.allocate_array<char>(body.size() + kInsert.size());
+  char* to = std::copy_n(body.data(), at, out);
+  to = std::copy(kInsert.begin(), kInsert.end(), to);
+  to = std::copy(body.begin() + static_cast<std::ptrdiff_t>(at), body.end(), to);
+  return {out, static_cast<size_t>(to - out)};
+}
+
 }  // namespace
 
 void Stream::on_pool_failure(Failure failure) {
@@ -101,7 +113,9 @@ void Stream::fail(Failure failure) {
     extra.add(http::HeaderId::kXEnvoyOverloaded, "true");
     return local_reply(row.status, row.body, row.details, &extra);
   }
-  local_reply(row.status, row.body, info_.response_details);
+  const bool was_retried = retry_ != nullptr && retry_->has_granted();
+  local_reply(row.status, was_retried ? with_retried(row.body, arena_) : row.body,
+              info_.response_details);
 }
 
 void Stream::drop_attempt() {

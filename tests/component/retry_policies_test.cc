@@ -172,6 +172,34 @@ TEST_F(RetryPolicies, BodiesAreSentAgainUpToTheirLimit) {
   EXPECT_EQ(app->retry_or_shadow_abandoned.value(), 0);
 }
 
+TEST_F(RetryPolicies, ChunksAndTrailersAreSentAgain) {
+  begin({"retry_on: 5xx"});
+  Peer client = request(
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: "
+      "5\r\n\r\n");
+  Peer server = backend.accept();
+  const std::string first = server.answer(kEmpty503);
+  EXPECT_TRUE(first.ends_with("5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n")) << first;
+  back_off();
+  const std::string second = server.answer();
+  EXPECT_TRUE(second.ends_with("5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n")) << second;
+  EXPECT_EQ(status_of(client.message()), 200);
+}
+
+TEST_F(RetryPolicies, AReplyAfterRetriesSaysSo) {
+  begin({"retry_on: reset"});
+  Peer client = request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+  for (int i = 0; i < 2; ++i) {
+    Peer server = backend.accept();
+    server.message();
+    server.abort();
+    back_off();
+  }
+  EXPECT_TRUE(client.message().ends_with(
+      "before headers. retried and the latest reset reason: connection termination"));
+  EXPECT_EQ(logged(), "503 URX,UC upstream_reset_before_response_started{connection_termination}");
+}
+
 TEST_F(RetryPolicies, ABodyThatIsTooLongIsNotSentAgain) {
   begin({.policy = "retry_on: 5xx", .route = "per_request_buffer_limit_bytes: 100"});
   Peer client = request(
