@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string_view>
 
+#include "proxy/base/str.h"
 #include "proxy/config/document.h"
 #include "proxy/config/node.h"
 #include "proxy/config/scalars.h"
@@ -58,6 +59,8 @@ class EnvoyWriter {
   void item_text(std::string_view value) { tree_.string(value); }
   void word(std::string_view key, std::string_view value) { tree_.key(key).plain(value); }
   void number(std::string_view key, uint64_t value) { tree_.key(key).number(value); }
+  void item_number(uint64_t value) { tree_.number(value); }
+  void decimal(std::string_view key, double value) { tree_.key(key).plain(str(value)); }
   void flag(std::string_view key, bool value) { tree_.key(key).boolean(value); }
   void duration(std::string_view key, std::chrono::nanoseconds value) {
     tree_.key(key).string(format_duration(value));

@@ -99,7 +99,11 @@ void write_service(EnvoyWriter& out, const Mesh& mesh, const Service& service) {
           out.number("max_connections", service.max_connections);
           out.number("max_pending_requests", service.max_pending);
           out.number("max_requests", service.max_requests);
-          out.number("max_retries", 1024);
+          out.message("retry_budget", [&] {
+            out.message("budget_percent",
+                        [&] { out.decimal("value", service.retries.budget_percent); });
+            out.number("min_retry_concurrency", 3);
+          });
         });
       });
     });

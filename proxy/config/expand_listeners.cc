@@ -194,11 +194,20 @@ void write_listener_filters(EnvoyWriter& out, bool is_captured, bool is_strict) 
 // --- Outbound ----------------------------------------------------------------------------------
 
 void write_retries(EnvoyWriter& out, const Retries& retries) {
-  if (retries.attempts == 0 || retries.on.empty()) return;
+  const bool has_retries = retries.attempts != 0 && !retries.on.empty();
+  const bool has_limit = retries.per_try != std::chrono::nanoseconds{};
+  if (!has_retries && !has_limit) return;
   out.standing_for(retries.node, [&] {
     out.message("retry_policy", [&] {
+      if (has_limit) out.duration("per_try_timeout", retries.per_try);
+      if (!has_retries) return;
       out.text("retry_on", retries.on);
       out.number("num_retries", retries.attempts);
+      if (!retries.statuses.empty()) {
+        out.list("retriable_status_codes", [&] {
+          for (const uint32_t status : retries.statuses) out.item_number(status);
+        });
+      }
     });
   });
 }

@@ -13,10 +13,10 @@
 //              addresses have none: what is redirected may not arrive there anyway
 //   service    hosts [ its name ], tls mesh, timeout 15s, balance least_request, 1024 each of
 //              connections, pending and requests; 2 retries on connect-failure, which no server
-//              can have seen: `reset` may run a request twice and is for the user to ask for; no
-//              outlier detection and no health checks (`outlier: {}` has the defaults below, and
-//              ejects half of the hosts at most, but always one: Envoy's 10 % would spare every
-//              host of a cluster with fewer than ten)
+//              can have seen: `reset` may run a request twice and is for the user to ask for; a
+//              retry budget of 20 %; no outlier detection and no health checks (`outlier: {}` has
+//              the defaults below, and ejects half of the hosts at most, but always one: Envoy's 10
+//              % would spare every host of a cluster with fewer than ten)
 //   telemetry  no metrics listener, no access log, no tracing; with tracing: sample 1%
 //   admin      listen 127.0.0.1:15000
 
@@ -63,8 +63,11 @@ struct Outbound {
 };
 
 struct Retries {
-  uint32_t attempts = 2;  // beyond the first try
-  std::string on = "connect-failure";
+  uint32_t attempts = 2;               // beyond the first try
+  std::string on = "connect-failure";  // in Envoy's words
+  std::vector<uint32_t> statuses;
+  std::chrono::nanoseconds per_try{};  // 0: none
+  double budget_percent = 20;          // retries under way, of the requests under way; 3 always may
   Node node;
 };
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
@@ -9,43 +11,70 @@
 namespace pillion::config {
 namespace {
 
+// What `on` may say: our words are Envoy's, but for those of gRPC, and a status that stands for
+// itself.
+struct RetryWord {
+  std::string_view ours;
+  std::string_view envoys;
+};
+constexpr RetryWord kRetryWords[] = {
+    {"connect-failure", "connect-failure"},
+    {"reset", "reset"},
+    {"reset-before-request", "reset-before-request"},
+    {"refused-stream", "refused-stream"},
+    {"5xx", "5xx"},
+    {"gateway-error", "gateway-error"},
+    {"retriable-4xx", "retriable-4xx"},
+    {"envoy-ratelimited", "envoy-ratelimited"},
+    {"grpc-cancelled", "cancelled"},
+    {"grpc-deadline-exceeded", "deadline-exceeded"},
+    {"grpc-internal", "internal"},
+    {"grpc-resource-exhausted", "resource-exhausted"},
+    {"grpc-unavailable", "unavailable"},
+};
+constexpr std::string_view kStatusCodes = "retriable-status-codes";
+constexpr std::string_view kHeaders = "retriable-headers";
+
+void add_word(Retries& out, std::string_view word) {
+  if (!out.on.empty()) out.on += ',';
+  out.on += word;
+}
+
+bool is_status(std::string_view word) {
+  return word.size() == 3 && word.find_first_not_of("0123456789") == word.npos;
+}
+
+void parse_retry_word(Retries& out, const Node& item) {
+  const std::string word = item.as_string();
+  if (word.empty()) return;
+  if (is_status(word)) {
+    if (word < "400" || word > "599") return item.expected("a status of 400-599");
+    if (out.statuses.empty()) add_word(out, kStatusCodes);
+    return out.statuses.push_back(static_cast<uint32_t>(std::stoul(word)));
+  }
+  const auto* const known = std::ranges::find(kRetryWords, word, &RetryWord::ours);
+  if (known != std::end(kRetryWords)) return add_word(out, known->envoys);
+  if (word == kStatusCodes) return item.error(str(word, ": write the statuses, such as 503"));
+  if (word == kHeaders) return item.error(str(word, ' ', kLater));
+  std::vector<std::string_view> words;
+  for (const RetryWord& each : kRetryWords) words.push_back(each.ours);
+  item.unknown_name("condition", words);
+}
+
 Retries parse_retries(const Node& node) {
-  static constexpr std::array<std::string_view, 2> kNow = {"connect-failure", "reset"};
-  static constexpr std::array<std::string_view, 14> kLaterWords = {"5xx",
-                                                                   "gateway-error",
-                                                                   "retriable-4xx",
-                                                                   "refused-stream",
-                                                                   "retriable-status-codes",
-                                                                   "retriable-headers",
-                                                                   "reset-before-request",
-                                                                   "envoy-ratelimited",
-                                                                   "grpc-unavailable",
-                                                                   "grpc-cancelled",
-                                                                   "grpc-deadline-exceeded",
-                                                                   "grpc-internal",
-                                                                   "grpc-resource-exhausted",
-                                                                   "503"};
   Retries out;
   out.node = node;
   if (!is_section(node, "{ attempts: 3 }")) return out;
   out.attempts = node["attempts"].as_u32_or(out.attempts, 0, 10);
   if (const Node on = node["on"]; on.is_present()) {
     out.on.clear();
-    for (const Node& item : on.items()) {
-      const std::string word = item.as_string();
-      const std::string_view view = word;
-      const bool is_status = view.size() == 3 && view.find_first_not_of("0123456789") == view.npos;
-      if (std::find(kNow.begin(), kNow.end(), view) != kNow.end()) {
-        out.on += (out.on.empty() ? "" : ",") + word;
-      } else if (is_status ||
-                 std::find(kLaterWords.begin(), kLaterWords.end(), view) != kLaterWords.end()) {
-        item.error(str(word, ' ', kLater, "; now: connect-failure, reset"));
-      } else if (!word.empty()) {
-        item.unknown_name("condition", kNow);
-      }
-    }
+    for (const Node& item : on.items()) parse_retry_word(out, item);
   }
-  refuse_later(node, {"per_try", "budget"});
+  if (const Node per_try = node["per_try"]; per_try.is_present()) {
+    out.per_try = per_try.as_duration();
+    if (out.per_try <= std::chrono::nanoseconds{}) per_try.expected("a duration above zero");
+  }
+  out.budget_percent = node["budget"].as_percent_or(out.budget_percent);
   node.reject_unknown_keys();
   return out;
 }

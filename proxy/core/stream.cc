@@ -39,9 +39,12 @@ Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owne
 }
 
 void Stream::arm_duration(Duration limit) {
-  auto* timer =
-      arena_.create<io::Timer>(io::Timer::call<&Stream::on_duration_timeout, Stream>(), this);
-  worker_.loop.arm(*timer, limit);
+  if (duration_timer_ == nullptr) {
+    duration_timer_ =
+        arena_.create<io::Timer>(io::Timer::call<&Stream::on_duration_timeout, Stream>(), this);
+  }
+  duration_timer_->cancel();
+  if (limit != Duration{}) worker_.loop.arm(*duration_timer_, limit);
 }
 
 Stream::~Stream() {
@@ -63,7 +66,7 @@ void Stream::on_request_head(bool end) {
   if (!choose_route()) return;
   if (!check_upgrade(end)) return;
   finalize_request();
-  keep_body_ = http::is_idempotent(request_.method) || retries_left_ != 0;
+  keep_body_ = http::is_idempotent(request_.method) || keeps_for_retries_;
   start_attempt();
   if (end && !ended_) end_request();
 }
@@ -130,12 +133,8 @@ bool Stream::check_upgrade(bool) {
 
 void Stream::start_attempt() {
   if (ended_) return;
-  upstream::PickContext context;
-  context.exclude = host_.get();
-  context.original_destination = &info_.connection->local;
-  context.own_addresses = worker_.own_addresses;
   Failure failure;
-  upstream::Host* host = cluster_->pick(context, &failure);
+  upstream::Host* host = pick_host(&failure);
   if (host == nullptr) return fail(failure);
   host_ = Ref(host);
   ++info_.upstream.attempts;
@@ -152,6 +151,7 @@ void Stream::start_attempt() {
   route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1,
                       !config_.suppress_envoy_headers);
   announce_timeout();
+  announce_attempt();
   if (SpanRecorder* s = spans()) s->begin_attempt(info_, request_, info_.times.us_cx_begin);
   response_state_ = ResponseState::kWaiting;
   http::H1ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
@@ -175,6 +175,9 @@ void Stream::on_pool_ready(http::H1ClientConnection& connection) {
   upstream_->send_head(request_, end);
   if (!body_.empty()) send_held_body();
   if (request_state_ == RequestState::kDone && !end) end_held_body();
+  if (limits_tries_ && request_state_ == RequestState::kDone && upstream_ != nullptr) {
+    start_try_timers();
+  }
   // The client may have been paused for want of room in body_, or by the attempt before.
   holds_client_ = false;
   const bool has_room = upstream_ != nullptr && !upstream_->is_backed_up();

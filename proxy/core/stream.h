@@ -29,6 +29,8 @@
 
 namespace pillion::core {
 
+struct RetryState;
+
 // The request side and the response side advance independently.
 enum class RequestState : uint8_t { kHead, kBody, kDone };
 enum class ResponseState : uint8_t { kNone, kWaiting, kBody, kDone };
@@ -112,6 +114,30 @@ class Stream final : public io::Deferred,
   void start_attempt();
   void finish();
 
+  // Trying again, in stream_retry.cc.
+  void use_retry_policy(const route::RetryPolicy& policy);
+  RetryState& retry_state();
+  bool try_again(Failure failure);
+  bool passes_over_host(Failure failure);
+  bool repeats_on_fresh_connection(Failure failure);
+  bool retry_failure(Failure failure);
+  bool retry_response(const http::ResponseHead& head, bool end);
+  void discard_response(size_t size, bool end);
+  bool grant_retry(bool wanted, const http::ResponseHead* head);
+  void start_back_off(RetryState& retry, const http::ResponseHead* head);
+  void on_retry_timer();
+  void end_retry();
+  void start_try_timers();
+  void touch_try();
+  void on_per_try_timeout();
+  void on_per_try_idle_timeout();
+  void end_try(Failure failure);
+  upstream::Host* pick_host(Failure* failure);
+  void announce_attempt();
+  void add_attempt_count(http::Headers& headers);
+  [[nodiscard]] size_t kept_body_limit() const;
+  void give_up_body();
+
   // The rest of the request, in stream_request.cc.
   void pump_request(std::string_view data, bool end);
   void send_held_body();
@@ -129,7 +155,6 @@ class Stream final : public io::Deferred,
   void apply_route_limits(const route::ForwardAction& action);
   void announce_timeout();
   void send_continue();
-  [[nodiscard]] bool route_retries(route::RetryOn token) const;
   void send_path_redirect();
   void finalize_request();
   void finalize_response(http::ResponseHead& head);
@@ -150,12 +175,8 @@ class Stream final : public io::Deferred,
 
   // Failing, in stream_failure.cc.
   void fail(Failure failure);
-  bool try_again(Failure failure);
-  bool use_policy_retry(route::RetryOn token);
   void local_reply(uint16_t status, std::string_view body, std::string_view details,
                    const http::Headers* extra = nullptr);
-  void on_retry_timer();
-  void end_retry();
   void drop_attempt();
   void release_slots();
   // One timer for two phases: request_timeout until the request is complete, the route's after.
@@ -164,8 +185,12 @@ class Stream final : public io::Deferred,
   void on_duration_timeout();
   void touch() {
     if (idle_timeout_ != Duration{}) worker_.loop.arm(idle_timer_, idle_timeout_);
+    if (retry_ != nullptr) touch_try();
   }
   void arm_duration(Duration limit);
+
+  // While no attempt can take the body it waits here, then the client is paused.
+  static constexpr size_t kHeldBodyLimit = 64 * 1024;
 
   WorkerContext& worker_;
   const HcmConfig& config_;
@@ -187,7 +212,8 @@ class Stream final : public io::Deferred,
   route::TimeoutPlan timeouts_;
   uint64_t delivered_ = 0;  // response bytes since the client last stalled
   size_t read_limit_;
-  uint32_t retries_left_ = 0;
+  RetryState* retry_ = nullptr;          // in the arena; null until it is needed
+  io::Timer* duration_timer_ = nullptr;  // in the arena, too
   uint8_t connect_tries_ = 0;
   RequestState request_state_ = RequestState::kHead;
   ResponseState response_state_ = ResponseState::kNone;
@@ -199,9 +225,10 @@ class Stream final : public io::Deferred,
   bool continue_sent_ : 1 = false;
   bool reused_retry_done_ : 1 = false;
   bool ended_ : 1 = false;
-  bool holds_client_ : 1 = false;  // the client is paused because body_ is full
-  bool retry_timer_is_armed_ : 1 = false;
-  bool counts_retry_ : 1 = false;  // a slot of the cluster's retry breaker is ours
+  bool holds_client_ : 1 = false;       // the client is paused because body_ is full
+  bool has_retries_ : 1 = false;        // the route's policy grants them
+  bool keeps_for_retries_ : 1 = false;  // and wants the body again
+  bool limits_tries_ : 1 = false;       // the policy limits the time of an attempt
 };
 
 }  // namespace pillion::core

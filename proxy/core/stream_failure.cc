@@ -1,16 +1,13 @@
-// What a stream does when something goes wrong: try again, answer for itself, or break off.
+// What a stream does when something goes wrong: answer for itself, or break off.  (Trying again is
+// in stream_retry.cc.)
 #include <algorithm>
 
-#include "proxy/base/response_flags.h"
 #include "proxy/core/request_headers.h"
+#include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
 
 namespace pillion::core {
 namespace {
-
-// Hosts that refuse to connect are passed over as long as others are there, but not without end;
-// more tries are the retry policy's.
-constexpr uint8_t kMaxConnectTries = 8;
 
 // %RESPONSE_CODE_DETAILS% of a connect failure ends with what the transport said, as Envoy's does:
 // "...{remote_connection_failure|delayed_connect_error:_Connection_refused}".
@@ -23,6 +20,18 @@ std::string_view with_transport_failure(std::string_view details, std::string_vi
   at = std::transform(reason.begin(), reason.end(), at, [](char c) { return c == ' ' ? '_' : c; });
   *at++ = '}';
   return {out, static_cast<size_t>(at - out)};
+}
+
+// The body of a reply after retries: "...before headers. retried and the latest reset reason: X".
+std::string_view with_retried(std::string_view body, Arena& arena) {
+  constexpr std::string_view kInsert = "retried and the latest ";
+  const size_t at = body.find("reset reason: ");
+  if (at == body.npos) return body;
+  char* out = arena.allocate_array<char>(body.size() + kInsert.size());
+  char* to = std::copy_n(body.data(), at, out);
+  to = std::copy(kInsert.begin(), kInsert.end(), to);
+  to = std::copy(body.begin() + static_cast<std::ptrdiff_t>(at), body.end(), to);
+  return {out, static_cast<size_t>(to - out)};
 }
 
 }  // namespace
@@ -41,7 +50,7 @@ void Stream::on_upstream_reset(Failure failure) {
   info_.upstream.identity = nullptr;  // the connection is closing
   release_upstream();
   host_->on_failure(failure);
-  if (ended_) return;
+  if (ended_ || response_state_ == ResponseState::kNone) return;  // it was not wanted
   if (!answered && try_again(failure)) return;
   fail(failure);
 }
@@ -49,76 +58,6 @@ void Stream::on_upstream_reset(Failure failure) {
 void Stream::on_request_failed(Failure failure) {
   if (ended_) return;
   fail(failure);
-}
-
-// Design section 10: repeat only what cannot have been seen or may be seen twice.
-bool Stream::try_again(Failure failure) {
-  if (SpanRecorder* s = spans()) s->end_attempt(info_, failure, worker_.loop.now());
-  const RetryClass retry = failure.row().retry;
-  if (retry == RetryClass::never || response_state_ == ResponseState::kBody) return false;
-  if (retry == RetryClass::connect) {
-    const bool other_host =
-        connect_tries_ + 1u < std::min<size_t>(cluster_->host_count(), kMaxConnectTries);
-    if (sent_any_ && !keep_body_) return false;
-    if (!other_host && !use_policy_retry(route::RetryOn::kConnectFailure)) return false;
-    if (connect_tries_ < kMaxConnectTries) ++connect_tries_;
-  } else {
-    const bool repeatable = keep_body_ && http::is_idempotent(request_.method);
-    const bool stale_connection = connection_reused_ && repeatable && !reused_retry_done_;
-    if (stale_connection) {
-      reused_retry_done_ = true;
-    } else if (!keep_body_ || !use_policy_retry(route::RetryOn::kReset)) {
-      return false;
-    }
-  }
-  response_state_ = ResponseState::kNone;
-  // Not on the stack of the connection that is just closing.
-  if (!retry_timer_is_armed_) worker_.loop.post(*this);
-  return true;
-}
-
-// A retry that the route's policy grants: it costs one of num_retries and a slot of the retry
-// breaker, and waits (full jitter: envoy.md 2.2).
-bool Stream::use_policy_retry(route::RetryOn token) {
-  if (!route_retries(token)) return false;
-  stats::ClusterStats& stats = cluster_->stats();
-  if (retries_left_ == 0) {
-    stats.upstream_rq_retry_limit_exceeded.inc();
-    info_.flags |= flag_bit(ResponseFlag::kUpstreamRetryLimitExceeded);
-    return false;
-  }
-  --retries_left_;
-  end_retry();
-  const upstream::ClusterConfig& config = cluster_->config();
-  if (!config.limits->retries.try_acquire(config.pool.limits.max_retries)) {
-    stats.upstream_rq_retry_overflow.inc();
-    info_.flags |= flag_bit(ResponseFlag::kUpstreamOverflow);
-    return false;
-  }
-  counts_retry_ = true;
-  stats.upstream_rq_retry.inc();
-  stats.upstream_rq_retry_backoff_exponential.inc();
-  const route::RetryPolicy& policy = route_.route->forward->retry;
-  const uint32_t n = policy.num_retries - retries_left_ - 1;
-  const Duration span =
-      std::min(policy.base_interval * (1 << std::min(n, 16u)), policy.max_interval);
-  auto* timer = arena_.create<io::Timer>(io::Timer::call<&Stream::on_retry_timer, Stream>(), this);
-  worker_.loop.arm(
-      *timer,
-      Duration(static_cast<int64_t>(worker_.rng.below(static_cast<uint64_t>(span.count()) + 1))));
-  retry_timer_is_armed_ = true;
-  return true;
-}
-
-void Stream::on_retry_timer() {
-  retry_timer_is_armed_ = false;
-  start_attempt();
-}
-
-void Stream::end_retry() {
-  if (!counts_retry_) return;
-  counts_retry_ = false;
-  cluster_->config().limits->retries.release();
 }
 
 void Stream::on_phase_timeout() {
@@ -177,7 +116,9 @@ void Stream::fail(Failure failure) {
     extra.add(http::HeaderId::kXEnvoyOverloaded, "true");
     return local_reply(row.status, row.body, row.details, &extra);
   }
-  local_reply(row.status, row.body, info_.response_details);
+  const bool was_retried = retry_ != nullptr && retry_->has_granted();
+  local_reply(row.status, was_retried ? with_retried(row.body, arena_) : row.body,
+              info_.response_details);
 }
 
 void Stream::drop_attempt() {
@@ -196,6 +137,10 @@ void Stream::drop_attempt() {
 
 // The slots of the cluster's breakers that the stream holds.
 void Stream::release_slots() {
+  if (retry_ != nullptr) {
+    retry_->back_off.cancel();
+    retry_->end_try();
+  }
   end_retry();
   if (!counts_request_) return;
   counts_request_ = false;
@@ -223,6 +168,7 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   // The rest of the request is not wanted, and what follows it cannot be found without it.
   if (request_state_ != RequestState::kDone) owner_.close_after_response();
   info_.times.ds_tx_begin = worker_.loop.now();
+  if (cluster_ && route_.host->count_attempts_in_response) add_attempt_count(head->headers);
   if (route_) route::finalize_response(route_, *head, &info_);
   prepare_response(*head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
   const bool bodiless = text.body.empty() || request_.method == http::Method::kHead;

@@ -1,4 +1,5 @@
 // A stream's response, from the attempt to the client.
+#include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
 
 namespace pillion::core {
@@ -23,7 +24,7 @@ void Stream::on_informational(http::ResponseHead& head) {
   if (ended_ || response_state_ != ResponseState::kWaiting) return;
   // A 100 that nobody waits for: the client did not ask, or had ours already (RFC 9110, 10.1.1).
   if (head.status == 100 && (continue_sent_ || !request_.expects_continue)) return;
-  keep_body_ = false;  // never tried again after a 1xx was passed on
+  keep_body_ = has_retries_ = false;  // never tried again after a 1xx was passed on
   downstream_->send_informational(head);
 }
 
@@ -32,11 +33,12 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   if (ended_) return;
   if (head.status == 101 && !tunnel_) return fail({FailureKind::kUpstreamProtocol});
   touch();
+  host_->on_response(head);
+  if (has_retries_ && retry_response(head, end)) return;
   response_state_ = ResponseState::kBody;
   body_.clear();
   keep_body_ = false;
   count_upstream_status(head.status);
-  host_->on_response(head);
   info_.response = &head;
   info_.response_code = head.status;  // fields that are added may name it
   finalize_response(head);
@@ -61,6 +63,7 @@ void Stream::on_response_body(std::string_view data, bool end) {
   if (end) release_upstream();
   if (ended_) return;
   touch();
+  if (response_state_ == ResponseState::kNone) return discard_response(data.size(), end);
   pump_response(data, end);
 }
 
@@ -84,7 +87,7 @@ void Stream::pump_response(std::string_view data, bool end) {
 
 void Stream::on_response_trailers(http::Headers& trailers) {
   release_upstream();
-  if (ended_) return;
+  if (ended_ || response_state_ == ResponseState::kNone) return;  // it was not wanted
   info_.response_trailers = &trailers;
   info_.response_trailer_bytes = trailers.byte_size();
   downstream_->send_trailers(trailers);
@@ -100,6 +103,7 @@ void Stream::on_response_drained() {
 void Stream::release_upstream() {
   info_.times.us_rx_end = worker_.loop.now();
   upstream_ = nullptr;
+  if (retry_ != nullptr) retry_->end_try();
   host_->on_request_end();
 }
 

@@ -55,11 +55,8 @@ constexpr KindInfo kKinds[] = {
 };
 static_assert(std::size(kKinds) == static_cast<size_t>(Kind::kCount));
 
-}  // namespace
-
-const KindInfo& kind_info(Kind kind) noexcept { return kKinds[static_cast<size_t>(kind)]; }
-
-void count_upstream_response(ClusterStats& stats, unsigned status) {
+template <typename Stats>
+void count_response(Stats& stats, unsigned status) {
   stats.upstream_rq_completed.inc();
   switch (status / 100) {
     case 1:
@@ -81,6 +78,17 @@ void count_upstream_response(ClusterStats& stats, unsigned status) {
       break;
   }
   stats.upstream_rq_code.inc(status <= 999 ? static_cast<uint16_t>(status) : uint16_t{0});
+}
+
+}  // namespace
+
+const KindInfo& kind_info(Kind kind) noexcept { return kKinds[static_cast<size_t>(kind)]; }
+
+void count_upstream_response(ClusterStats& stats, unsigned status) {
+  count_response(stats, status);
+}
+void count_upstream_response(ClusterRetryStats& stats, unsigned status) {
+  count_response(stats, status);
 }
 
 }  // namespace pillion::stats

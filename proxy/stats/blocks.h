@@ -92,5 +92,6 @@ void count_downstream_class(Block& block, unsigned status) noexcept {
 }
 // upstream_rq_completed, upstream_rq_Nxx and upstream_rq_<status>.
 void count_upstream_response(ClusterStats& stats, unsigned status);
+void count_upstream_response(ClusterRetryStats& stats, unsigned status);
 
 }  // namespace pillion::stats

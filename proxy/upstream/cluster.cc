@@ -111,6 +111,24 @@ void Cluster::end_request() noexcept {
   stats().upstream_rq_active.dec();
 }
 
+bool Cluster::begin_retry() noexcept {
+  SharedLimits& limits = *config_->limits;
+  if (limits.retries.try_acquire(config_->pool.limits.retries_allowed(limits))) {
+    stats().upstream_rq_retry.inc();
+    return true;
+  }
+  stats().upstream_rq_retry_overflow.inc();
+  return false;
+}
+
+void Cluster::count_retried(uint16_t status) {
+  if (!blocks_.retry) {
+    blocks_.retry =
+        context_.registry.block<stats::ClusterRetryStats>(context_.worker, config_->stat_name);
+  }
+  stats::count_upstream_response(*blocks_.retry, status);
+}
+
 Ref<Host> Cluster::make_host(HostInfoPtr info) {
   return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, blocks_,
                                                        config_, context_.worker});

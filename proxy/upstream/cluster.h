@@ -52,6 +52,11 @@ class Cluster final : public RefCounted<Cluster> {
   // The request breaker: begin_request() false means overflow.
   bool begin_request() noexcept;
   void end_request() noexcept;
+  // The retry breaker or budget: begin_retry() false means overflow.
+  bool begin_retry() noexcept;
+  void end_retry() noexcept { config_->limits->retries.release(); }
+  // A response that the client does not get, because the request is tried again.
+  void count_retried(uint16_t status);
 
   // New endpoints: connections of addresses that stay are kept, those of others drain.
   void update_hosts(const std::shared_ptr<const HostSet>& hosts);

@@ -43,7 +43,8 @@ class PoolWaiter : public ListNode<WaiterTag> {
 struct ClusterBlocks {
   stats::BlockRef<stats::ClusterStats> traffic;
   stats::BlockRef<stats::ClusterHttp1Stats> http1;
-  stats::BlockRef<stats::ClusterTlsStats> tls;  // only if the cluster speaks TLS
+  stats::BlockRef<stats::ClusterTlsStats> tls;      // only if the cluster speaks TLS
+  stats::BlockRef<stats::ClusterRetryStats> retry;  // made at the first response that is retried
 };
 
 class Pool final : private http::H1ClientConnection::Owner, public io::Deferred {

@@ -212,6 +212,44 @@ TEST(Expand, RetriesOnlyWhatNoServerCanHaveSeenUnlessTold) {
   Node policy = e.nth(host["routes"], 0)["route"]["retry_policy"];
   EXPECT_EQ(policy["retry_on"].raw(), "connect-failure");
   EXPECT_EQ(policy["num_retries"].as_u32(), 2U);
+  EXPECT_TRUE(policy["per_try_timeout"].is_missing());
+  Node limits = e.nth(e.cluster("orders")["circuit_breakers"]["thresholds"], 0);
+  EXPECT_EQ(limits["retry_budget"]["budget_percent"].as_percent(), 20.0);
+  EXPECT_EQ(limits["retry_budget"]["min_retry_concurrency"].as_u32(), 3U);
+  EXPECT_TRUE(limits["max_retries"].is_missing());
+}
+
+TEST(Expand, WritesRetriesInEnvoysWords) {
+  Expanded e(
+      "outbound: {}\nservices: { users: { tls: off, endpoints: { dns: u:80 }, retries: { attempts: "
+      "4,\n"
+      "  on: [ 503, grpc-unavailable, 429, reset-before-request, grpc-internal ], per_try: 500ms,\n"
+      "  budget: 12.5% } } }\n");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  Node manager = e.first_filter(e.nth(e.listener(0)["filter_chains"], 0));
+  Node host = e.nth(manager["route_config"]["virtual_hosts"], 0);
+  Node policy = e.nth(host["routes"], 0)["route"]["retry_policy"];
+  EXPECT_EQ(policy["retry_on"].raw(),
+            "retriable-status-codes,unavailable,reset-before-request,internal");
+  EXPECT_EQ(e.nth(policy["retriable_status_codes"], 0).as_u32(), 503U);
+  EXPECT_EQ(e.nth(policy["retriable_status_codes"], 1).as_u32(), 429U);
+  EXPECT_EQ(policy["num_retries"].as_u32(), 4U);
+  EXPECT_EQ(policy["per_try_timeout"].as_duration(), std::chrono::milliseconds(500));
+  Node limits = e.nth(e.cluster("users")["circuit_breakers"]["thresholds"], 0);
+  EXPECT_EQ(limits["retry_budget"]["budget_percent"].as_percent(), 12.5);
+}
+
+TEST(Expand, LimitsATryEvenWithoutAnother) {
+  Expanded e(
+      "outbound: {}\nservices: { users: { tls: off, endpoints: { dns: u:80 }, retries: { attempts: "
+      "0,\n"
+      "  per_try: 500ms } } }\n");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  Node manager = e.first_filter(e.nth(e.listener(0)["filter_chains"], 0));
+  Node host = e.nth(manager["route_config"]["virtual_hosts"], 0);
+  Node policy = e.nth(host["routes"], 0)["route"]["retry_policy"];
+  EXPECT_TRUE(policy["retry_on"].is_missing());
+  EXPECT_EQ(policy["per_try_timeout"].as_duration(), std::chrono::milliseconds(500));
 }
 
 TEST(Expand, LeavesOtherServersUrlsAlone) {

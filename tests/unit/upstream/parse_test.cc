@@ -43,6 +43,7 @@ TEST(ClusterParsing, HasEnvoysDefaultsButForIdleConnections) {
   EXPECT_EQ(c->pool.limits.max_pending, 1024u);
   EXPECT_EQ(c->pool.limits.max_requests, 1024u);
   EXPECT_EQ(c->pool.limits.max_retries, 3u);
+  EXPECT_FALSE(c->pool.limits.retry_budget);
   EXPECT_EQ(c->balancer.group.policy, BalancePolicy::kRoundRobin);
   EXPECT_EQ(c->balancer.panic_threshold, 50u);
   EXPECT_EQ(c->balancer.overprovisioning, 140u);
@@ -81,7 +82,8 @@ load_assignment:
 circuit_breakers:
   thresholds:
   - { priority: HIGH, max_connections: 1 }
-  - { max_connections: 2, max_pending_requests: 3, max_requests: 4, max_retries: 5, track_remaining: true }
+  - { max_connections: 2, max_pending_requests: 3, max_requests: 4, max_retries: 5, track_remaining: true,
+      retry_budget: { budget_percent: { value: 12.5 } } }
 dns_refresh_rate: 30s
 dns_failure_refresh_rate: { base_interval: 2s }
 respect_dns_ttl: true
@@ -131,6 +133,9 @@ typed_extension_protocol_options:
   EXPECT_EQ(c->pool.limits.max_pending, 3u);
   EXPECT_EQ(c->pool.limits.max_requests, 4u);
   EXPECT_EQ(c->pool.limits.max_retries, 5u);
+  ASSERT_TRUE(c->pool.limits.retry_budget);
+  EXPECT_EQ(c->pool.limits.retry_budget->percent, 12.5);
+  EXPECT_EQ(c->pool.limits.retry_budget->min_concurrency, 3u);
   EXPECT_TRUE(c->tracks_remaining);
   EXPECT_EQ(c->dns.refresh_rate, seconds(30));
   EXPECT_EQ(c->dns.failure_base, seconds(2));
