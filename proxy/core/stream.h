@@ -120,6 +120,7 @@ class Stream final : public io::Deferred,
   bool try_again(Failure failure);
   bool passes_over_host(Failure failure);
   bool repeats_on_fresh_connection(Failure failure);
+  bool repeats_refused(Failure failure);
   bool retry_failure(Failure failure);
   bool retry_response(const http::ResponseHead& head, bool end);
   void discard_response(size_t size, bool end);
@@ -210,8 +211,8 @@ class Stream final : public io::Deferred,
   io::Timer idle_timer_ = io::Timer::of<&Stream::on_idle_timeout>(this);
   Duration idle_timeout_{};
   route::TimeoutPlan timeouts_;
-  uint64_t delivered_ = 0;  // response bytes since the client last stalled
-  size_t read_limit_;
+  uint32_t delivered_ = 0;  // response bytes since the client last stalled, up to kTrustAfter
+  uint32_t read_limit_;
   RetryState* retry_ = nullptr;          // in the arena; null until it is needed
   io::Timer* duration_timer_ = nullptr;  // in the arena, too
   uint8_t connect_tries_ = 0;

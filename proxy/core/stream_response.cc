@@ -70,7 +70,7 @@ void Stream::on_response_body(std::string_view data, bool end) {
 void Stream::pump_response(std::string_view data, bool end) {
   info_.bytes_sent += data.size();
   if (read_limit_ != io::Loop::kScratchBytes) {
-    delivered_ += data.size();
+    delivered_ += static_cast<uint32_t>(data.size());  // a piece is 256 KiB at most
     if (delivered_ >= kTrustAfter) read_limit_ = io::Loop::kScratchBytes;
   }
   downstream_->send_body(data, end);

@@ -14,6 +14,8 @@ using route::AttemptOutcome;
 // Hosts that refuse to connect are passed over as long as others are there, but not without end;
 // more tries are the retry policy's.
 constexpr uint8_t kMaxConnectTries = 8;
+// Again at once, after REFUSED_STREAM or GOAWAY.
+constexpr uint8_t kMaxRefusedTries = 2;
 
 // A response that is not passed on is read for the sake of its connection, up to this.
 constexpr size_t kDiscardLimit = 64 * 1024;
@@ -43,7 +45,8 @@ RetryState& Stream::retry_state() {
 bool Stream::try_again(Failure failure) {
   if (SpanRecorder* s = spans()) s->end_attempt(info_, failure, worker_.loop.now());
   if (response_state_ == ResponseState::kBody) return false;
-  const bool at_once = passes_over_host(failure) || repeats_on_fresh_connection(failure);
+  const bool at_once =
+      passes_over_host(failure) || repeats_on_fresh_connection(failure) || repeats_refused(failure);
   if (!at_once && !retry_failure(failure)) return false;
   response_state_ = ResponseState::kNone;
   // Not on the stack of the connection that is just closing.
@@ -69,6 +72,14 @@ bool Stream::repeats_on_fresh_connection(Failure failure) {
     return false;
   }
   reused_retry_done_ = true;
+  return true;
+}
+
+// Not processed, so that any method may be sent again; but a peer may refuse without end.
+bool Stream::repeats_refused(Failure failure) {
+  if (failure.row().retry != RetryClass::refused || !keep_body_) return false;
+  if (connect_tries_ >= kMaxRefusedTries) return false;
+  ++connect_tries_;
   return true;
 }
 

@@ -152,7 +152,7 @@ TEST(RetryPolicy, AsksForAnotherTryByFailure) {
       EXPECT_EQ(retries(kind, true), c.reset) << c.word << " " << failure_row(kind).name;
       EXPECT_EQ(retries(kind, false), c.reset || c.unsent) << c.word;
     }
-    EXPECT_EQ(retries(kUpstreamRefused, true), c.refused) << c.word;
+    EXPECT_EQ(retries(kStreamRefused, true), c.refused) << c.word;
     for (const FailureKind kind : kNever) {
       EXPECT_FALSE(retries(kind, false)) << c.word << " " << failure_row(kind).name;
     }
