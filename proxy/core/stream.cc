@@ -152,12 +152,12 @@ void Stream::start_attempt() {
                       !config_.suppress_envoy_headers);
   announce_timeout();
   response_state_ = ResponseState::kWaiting;
-  http::H1ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
+  http::ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
   if (connection != nullptr) return on_pool_ready(*connection);
   if (failure) fail(failure);
 }
 
-void Stream::on_pool_ready(http::H1ClientConnection& connection) {
+void Stream::on_pool_ready(http::ClientConnection& connection) {
   connection_reused_ = connection.exchanges() != 0;
   info_.upstream.connection_id = connection.id();
   info_.upstream.identity = connection.transport().identity();

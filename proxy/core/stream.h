@@ -86,7 +86,7 @@ class Stream final : public io::Deferred,
 
  private:
   // PoolWaiter
-  void on_pool_ready(http::H1ClientConnection& connection) override;
+  void on_pool_ready(http::ClientConnection& connection) override;
   void on_pool_failure(Failure failure) override;
   // ResponseSink
   http::ResponseHead& new_response_head() override;

@@ -23,7 +23,7 @@ Pool::~Pool() { DASSERT(open_ == 0 && waiters_.empty()); }
 
 // --- Waiters ------------------------------------------------------------------------------------
 
-http::H1ClientConnection* Pool::acquire(PoolWaiter& waiter, Failure* refused) {
+http::ClientConnection* Pool::acquire(PoolWaiter& waiter, Failure* refused) {
   if (closed_) {
     *refused = {FailureKind::kHostRemoved};
     return nullptr;
@@ -109,11 +109,11 @@ bool Pool::open_connection() {
   return true;
 }
 
-Pool::Entry* Pool::entry_of(http::H1ClientConnection& connection) noexcept {
+Pool::Entry* Pool::entry_of(http::ClientConnection& connection) noexcept {
   return static_cast<Entry*>(connection.pool_slot);
 }
 
-void Pool::on_client_connected(http::H1ClientConnection& connection) {
+void Pool::on_client_connected(http::ClientConnection& connection) {
   Entry& entry = *entry_of(connection);
   entry.connected = true;
   --connecting_count_;
@@ -126,7 +126,7 @@ void Pool::on_client_connected(http::H1ClientConnection& connection) {
 
 // --- Between exchanges --------------------------------------------------------------------------
 
-void Pool::on_client_idle(http::H1ClientConnection& connection) {
+void Pool::on_client_idle(http::ClientConnection& connection) {
   Entry& entry = *entry_of(connection);
   entry.busy = false;
   count_sent(entry);
@@ -140,7 +140,7 @@ bool Pool::is_past(Instant since, Duration limit) const noexcept {
 
 bool Pool::is_used_up(const Entry& entry) {
   const PoolOptions& o = options();
-  const http::H1ClientConnection& connection = *entry.connection;
+  const http::ClientConnection& connection = *entry.connection;
   if (o.max_requests_per_connection != 0 &&
       connection.exchanges() >= o.max_requests_per_connection) {
     traffic().upstream_cx_max_requests.inc();
@@ -152,7 +152,7 @@ bool Pool::is_used_up(const Entry& entry) {
 }
 
 void Pool::serve_or_keep(Entry& entry) {
-  http::H1ClientConnection& connection = *entry.connection;
+  http::ClientConnection& connection = *entry.connection;
   if (PoolWaiter* waiter = waiters_.front()) {
     cancel(*waiter);
     entry.busy = true;
@@ -215,7 +215,7 @@ void Pool::on_connect_timer() {
 
 void Pool::close_entry(Entry& entry, FailureKind kind) { entry.connection->close({kind}); }
 
-void Pool::on_client_closed(http::H1ClientConnection& connection, Failure failure) {
+void Pool::on_client_closed(http::ClientConnection& connection, Failure failure) {
   const std::unique_ptr<Entry> entry(entry_of(connection));
   entry->ListNode<IdleTag>::unlink();
   entry->ListNode<AllTag>::unlink();

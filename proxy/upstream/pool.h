@@ -19,7 +19,7 @@
 #include <string_view>
 
 #include "proxy/base/intrusive_list.h"
-#include "proxy/http/h1_client.h"
+#include "proxy/http/client_connection.h"
 #include "proxy/io/socket.h"
 #include "proxy/stats/registry.h"
 #include "proxy/upstream/cluster_config.h"
@@ -31,7 +31,7 @@ struct WaiterTag {};
 class PoolWaiter : public ListNode<WaiterTag> {
  public:
   // The connection is idle and now the waiter's: it calls begin() at once.
-  virtual void on_pool_ready(http::H1ClientConnection& connection) = 0;
+  virtual void on_pool_ready(http::ClientConnection& connection) = 0;
   // Pool::last_failure_reason() says more.
   virtual void on_pool_failure(Failure failure) = 0;
 
@@ -46,7 +46,7 @@ struct ClusterBlocks {
   stats::BlockRef<stats::ClusterTlsStats> tls;  // only if the cluster speaks TLS
 };
 
-class Pool final : private http::H1ClientConnection::Owner, public io::Deferred {
+class Pool final : private http::ClientConnection::Owner, public io::Deferred {
  public:
   // The references outlive the pool's last connection.
   struct Context {
@@ -61,7 +61,7 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   ~Pool() override;  // after close_all()
 
   // An idle connection, or null: then `waiter` is queued, or was refused (`*refused` says why).
-  http::H1ClientConnection* acquire(PoolWaiter& waiter, Failure* refused);
+  http::ClientConnection* acquire(PoolWaiter& waiter, Failure* refused);
   // A waiter that lost interest.
   void cancel(PoolWaiter& waiter);
   // Idle connections close now, the others after their exchange.  Whoever still holds the host may
@@ -91,15 +91,16 @@ class Pool final : private http::H1ClientConnection::Owner, public io::Deferred 
   struct IdleTag {};
   struct Entry;  // a connection with its place in the pool's lists
 
-  void on_client_connected(http::H1ClientConnection& connection) override;
-  void on_client_idle(http::H1ClientConnection& connection) override;
-  void on_client_closed(http::H1ClientConnection& connection, Failure failure) override;
-  void on_client_event(http::H1ClientConnection::Event event) override;
+  void on_client_connected(http::ClientConnection& connection) override;
+  void on_client_idle(http::ClientConnection& connection) override;
+  void on_client_closed(http::ClientConnection& connection, Failure failure) override;
+  void on_client_event(http::ClientConnection& connection,
+                       http::ClientConnection::Event event) override;
   void on_client_bytes(uint64_t received, uint64_t sent) override;
 
   bool open_connection();
   void open_for_waiters();
-  static Entry* entry_of(http::H1ClientConnection& connection) noexcept;
+  static Entry* entry_of(http::ClientConnection& connection) noexcept;
   // Is it too old, or has it served enough?  Then it was counted, and is to be closed.
   bool is_used_up(const Entry& entry);
   bool is_past(Instant since, Duration limit) const noexcept;

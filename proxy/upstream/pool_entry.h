@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "proxy/http/h1_client.h"
 #include "proxy/upstream/pool.h"
 
 namespace pillion::upstream {
@@ -11,10 +12,10 @@ struct Pool::Entry final : ListNode<AllTag>, ListNode<IdleTag> {
   explicit Entry(Pool& pool)
       : connection(std::make_unique<http::H1ClientConnection>(
             pool.loop_, pool.batch_, pool.head_limits_,
-            static_cast<http::H1ClientConnection::Owner&>(pool))) {
+            static_cast<http::ClientConnection::Owner&>(pool))) {
     connection->pool_slot = this;
   }
-  std::unique_ptr<http::H1ClientConnection> connection;
+  std::unique_ptr<http::ClientConnection> connection;
   const io::Transport* transport =
       nullptr;  // the connection's; lives until the end of its last turn
   Instant began{};

@@ -8,7 +8,7 @@
 namespace pillion::upstream {
 namespace {
 
-using Event = http::H1ClientConnection::Event;
+using Event = http::ClientConnection::Event;
 
 // Envoy's words for a connect that the kernel refused.
 std::string reason_of(const io::Transport& transport, Failure failure) {
@@ -72,7 +72,7 @@ void Pool::on_client_bytes(uint64_t received, uint64_t) {
   traffic().upstream_cx_rx_bytes_total.add(received);
 }
 
-void Pool::on_client_event(Event event) {
+void Pool::on_client_event(http::ClientConnection&, Event event) {
   stats::ClusterHttp1Stats& h1 = *stats_.http1;
   switch (event) {
     case Event::kTruncated:
