@@ -32,6 +32,7 @@
 #include "proxy/http/headers.h"
 
 struct nghttp2_session;
+struct nghttp2_session_callbacks;
 
 namespace pillion::io {
 class Writer;
@@ -86,7 +87,8 @@ class H2Stream {
 
  private:
   friend class H2Session;
-  friend struct H2Callbacks;
+  friend struct H2Receiving;
+  friend struct H2Sending;
   int32_t id_ = 0;
   bool has_source_ : 1 = false;  // nghttp2 asks us for its DATA
   bool deferred_ : 1 = false;    // it asked, and there was nothing
@@ -121,7 +123,7 @@ class H2Observer {
   // Both directions ended (kNone), or either side reset it.  Last call for this stream.
   virtual void on_stream_closed(H2Stream& stream, H2Error error) = 0;
   // The peer takes no further streams; those above `last_stream` were not processed, and are closed
-  // with kRefusedStream before this call.
+  // with kRefusedStream right after this call.
   virtual void on_goaway(int32_t /*last_stream*/, H2Error /*error*/) {}
   // The peer's SETTINGS came: see peer_max_streams().
   virtual void on_settings() {}
@@ -193,31 +195,43 @@ class H2Session {
   [[nodiscard]] bool is_broken() const noexcept { return broken_; }
 
  private:
-  friend struct H2Callbacks;
+  friend struct H2Receiving;
+  friend struct H2Sending;
 
-  void fail(H2Error error);
-  void check_floods(uint8_t type, uint8_t flags, size_t payload);
+  static void add_send_callbacks(nghttp2_session_callbacks* table);
+  [[nodiscard]] bool has_room() const noexcept;
+  // The callbacks say nothing more.
+  [[nodiscard]] bool is_deaf() const noexcept { return stopped_ || flood_ != H2Flood::kNone; }
+  void begin();
+  void count_frame(uint8_t type, uint8_t flags, size_t payload);
+  void earn_window_updates(uint32_t more);
   void end_flood(H2Flood kind);
-  void drain(H2Stream& stream);
+  void end_receiving(int error);
+  void deliver_chunk(bool end);
   void wake(H2Stream& stream);
 
   H2Observer& observer_;
   io::Writer& writer_;
   nghttp2_session* session_ = nullptr;  // owned
-  H2Options options_;
+  const H2Options options_;
+  const Role role_;
+  // The chunk of a DATA frame that may be the stream's last: told when that is known.
+  H2Stream* chunk_stream_ = nullptr;
+  std::string_view chunk_;
   uint32_t streams_opened_ = 0;
-  uint32_t empty_frames_ = 0;
-  uint32_t streams_now_ = 0;
-  uint64_t priority_frames_ = 0;
-  uint64_t window_updates_ = 0;
-  uint64_t data_frames_sent_ = 0;
-  uint32_t frames_left_ = 0;  // of the budget of this receive()
+  // What the peer may still send of these; new streams and DATA that we send add to it.
+  uint32_t priority_credit_;
+  uint32_t window_update_credit_;
+  uint32_t empty_frames_ = 0;  // in a row
+  uint32_t frames_left_ = 0;   // of this receive()'s budget
   uint32_t begins_left_ = 0;
   H2Error error_ = H2Error::kNone;
   H2Flood flood_ = H2Flood::kNone;
   bool in_callback_ = false;  // in receive() or send()
   bool stopped_ = false;
   bool broken_ = false;
+  bool dead_ = false;    // nghttp2 gave up
+  bool paused_ = false;  // within receive(): the budget of new streams is spent
 };
 
 }  // namespace pillion::http
