@@ -79,7 +79,8 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
       options_(options),
       role_(role),
       priority_credit_(options.max_priority_frames_per_stream),
-      window_update_credit_(kFirstWindowUpdates) {
+      window_update_credit_(kFirstWindowUpdates),
+      reset_credit_(options.stream_reset_burst) {
   const auto option = make_option(options);
   const nghttp2_session_callbacks* callbacks = H2Receiving::table();
   const int error = role == Role::kServer
@@ -105,7 +106,6 @@ void H2Session::begin() {
     add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
   }
   add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.stream_window);
-  add(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options_.max_header_list_bytes);
   if (options_.hpack_table_size != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)
     add(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options_.hpack_table_size);
   ASSERT(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries, count) == 0);
@@ -181,6 +181,15 @@ void H2Session::count_frame(uint8_t type, uint8_t flags, size_t payload) {
 
 void H2Session::earn_window_updates(uint32_t more) {
   window_update_credit_ = std::min(kMaxCredit, window_update_credit_ + more);
+}
+
+// A client that makes us reset streams all the time is as costly as one that resets them itself.
+void H2Session::count_reset() {
+  if (reset_credit_ != 0) {
+    --reset_credit_;
+  } else if (flood_ == H2Flood::kNone) {
+    end_flood(H2Flood::kResets);
+  }
 }
 
 void H2Session::end_flood(H2Flood kind) {

@@ -59,7 +59,7 @@ enum class H2Error : uint32_t {
 };
 
 // Why a session ended itself because of what the peer sent; each has a counter (http2.*).
-enum class H2Flood : uint8_t { kNone, kEmptyFrames, kPriority, kWindowUpdate, kOutbound };
+enum class H2Flood : uint8_t { kNone, kEmptyFrames, kPriority, kWindowUpdate, kResets, kOutbound };
 
 // What a session keeps for a stream: the base of a connection's own stream class.  Made by the
 // connection, owned by it; see on_stream_closed.
@@ -205,6 +205,7 @@ class H2Session {
   void begin();
   void count_frame(uint8_t type, uint8_t flags, size_t payload);
   void earn_window_updates(uint32_t more);
+  void count_reset();
   void end_flood(H2Flood kind);
   void end_receiving(int error);
   void deliver_chunk(bool end);
@@ -222,6 +223,7 @@ class H2Session {
   // What the peer may still send of these; new streams and DATA that we send add to it.
   uint32_t priority_credit_;
   uint32_t window_update_credit_;
+  uint32_t reset_credit_;      // streams that we may have to reset; served ones add to it
   uint32_t empty_frames_ = 0;  // in a row
   uint32_t frames_left_ = 0;   // of this receive()'s budget
   uint32_t begins_left_ = 0;

@@ -160,6 +160,9 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   H2Session& self = session_of(user);
   if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != 0)
     self.error_ = static_cast<H2Error>(frame->goaway.error_code);
+  if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+      self.role_ == H2Session::Role::kServer)
+    self.count_reset();
   const bool has_contents = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
   if (!has_contents || self.stopped_) return 0;
   if (frame->hd.type == NGHTTP2_DATA) {
@@ -176,6 +179,7 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   }
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
   stream->end_sent_ = true;
+  if (self.reset_credit_ < self.options_.stream_reset_burst) ++self.reset_credit_;
   // RFC 9113, 8.1: the rest of the request is not wanted.
   if (self.role_ == H2Session::Role::kServer && !stream->end_received_ && !stream->reset_)
     self.reset(*stream, H2Error::kNone);

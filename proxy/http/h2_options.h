@@ -16,9 +16,6 @@ struct H2Options {
   // stalled streams stop its connection.)
   uint32_t stream_window = 1024 * 1024;
   uint32_t connection_window = 16 * 1024 * 1024;
-  // Of a whole head, as RFC 9113, 6.5.2 counts it (32 bytes a field included): only announced; the
-  // connection enforces its own limits on what it is given.
-  uint32_t max_header_list_bytes = 60 * 1024;
 
   // Floods.  Each ends the connection with ENHANCE_YOUR_CALM.
   uint32_t max_outbound_control_frames = 1000;  // acknowledgements that wait to be written
