@@ -144,7 +144,8 @@ void H2Session::end_receiving(int error) {
   if (stopped_) return;
   dead_ = broken_ = true;
   if (error == NGHTTP2_ERR_FLOODED) flood_ = H2Flood::kOutbound;
-  error_ = error == NGHTTP2_ERR_FLOODED ? H2Error::kEnhanceYourCalm : H2Error::kProtocol;
+  const bool is_flood = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+  terminate(is_flood ? H2Error::kEnhanceYourCalm : H2Error::kProtocol);
 }
 
 void H2Session::deliver_chunk(bool end) {

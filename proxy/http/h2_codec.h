@@ -118,6 +118,8 @@ class H2Observer {
   // Payload without padding.  The view lives until the loop's scratch buffer is read into again.
   // `end`: the last; may be empty.  For the stream's windows see consume().
   virtual void on_data(H2Stream& stream, std::string_view data, bool end) = 0;
+  // Our END_STREAM is with the Writer.  on_stream_closed follows when the peer's has come.
+  virtual void on_end_sent(H2Stream& /*stream*/) {}
   // What waited has been sent after is_stalled().
   virtual void on_stream_drained(H2Stream& stream) = 0;
   // Both directions ended (kNone), or either side reset it.  Last call for this stream.
@@ -232,7 +234,8 @@ class H2Session {
   bool in_callback_ = false;  // in receive() or send()
   bool stopped_ = false;
   bool broken_ = false;
-  bool dead_ = false;    // nghttp2 gave up
+  bool dead_ = false;    // nghttp2 takes no further input
+  bool mute_ = false;    // and makes no further output
   bool paused_ = false;  // within receive(): the budget of new streams is spent
 };
 

@@ -69,7 +69,7 @@ void H2Session::send() {
   while (!stopped_ && has_room()) {
     const uint8_t* data = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &data);
-    if (size < 0) dead_ = true;
+    if (size < 0) mute_ = true;
     if (size <= 0) break;
     writer_.append_copy({reinterpret_cast<const char*>(data), static_cast<size_t>(size)});
   }
@@ -81,8 +81,9 @@ bool H2Session::wants_to_send() const noexcept {
 }
 
 bool H2Session::is_finished() const noexcept {
-  return dead_ ||
-         (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0);
+  if (mute_) return true;
+  const bool wants_nothing = dead_ || nghttp2_session_want_read(session_) == 0;
+  return wants_nothing && nghttp2_session_want_write(session_) == 0;
 }
 
 bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const Headers& fields,
@@ -180,9 +181,7 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
   stream->end_sent_ = true;
   if (self.reset_credit_ < self.options_.stream_reset_burst) ++self.reset_credit_;
-  // RFC 9113, 8.1: the rest of the request is not wanted.
-  if (self.role_ == H2Session::Role::kServer && !stream->end_received_ && !stream->reset_)
-    self.reset(*stream, H2Error::kNone);
+  self.observer_.on_end_sent(*stream);
   return 0;
 }
 

@@ -9,8 +9,6 @@
 namespace pillion::http {
 namespace {
 
-// Lingering, so much is read and dropped.
-constexpr uint32_t kLingerBytes = 64 * 1024;
 // What was left over is worked through in pieces of this size.
 constexpr size_t kLeftoverPiece = 64 * 1024;
 
@@ -75,7 +73,7 @@ void H2ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
   while (H2ServerStream* stream = streams_list_.front()) {
     stream->ListNode<>::unlink();
     stream->exchange_ = nullptr;
-    stream->flush_timer_.cancel();
+    stream->timer_.cancel();
     loop_.delete_later(stream);
   }
   owner_.on_stream_count(-static_cast<int>(std::exchange(stream_count_, 0)));
@@ -89,7 +87,7 @@ void H2ServerConnection::lose(Failure failure) {
     H2ServerStream* stream = streams_list_.front();
     if (stream == nullptr) break;
     stream->ListNode<>::unlink();
-    stream->flush_timer_.cancel();
+    stream->timer_.cancel();
     stream->fail(failure);
     loop_.delete_later(stream);
   }
@@ -108,7 +106,7 @@ void H2ServerConnection::on_readable() {
       received_ += r.bytes;
       if (lingering_) {
         lingered_ += static_cast<uint32_t>(r.bytes);
-        return lingered_ >= kLingerBytes ? close({FailureKind::kNone}) : void();
+        return lingered_ >= kH2LingerBytes ? close({FailureKind::kNone}) : void();
       }
       const size_t used = receive({room.data(), r.bytes});
       if (closed_) return;
@@ -170,6 +168,7 @@ void H2ServerConnection::run_ready() {
   batch_.flush();
   if (closed_) return;
   if (write_failed_) return lose({FailureKind::kDownstreamReset});
+  if (session_.flood() != H2Flood::kNone) report_flood();
   count_traffic();
   end_if_finished();
   if (!closed_ && stream_count_ == 0) transport_->watch();
@@ -199,6 +198,8 @@ void H2ServerConnection::drain(Duration grace) {
 
 void H2ServerConnection::on_drain_timeout() {
   if (lingering_) return on_linger_timeout();
+  if (flood_reported_)
+    return close({FailureKind::kDownstreamReset}, io::Transport::CloseMode::kReset);
   if (std::exchange(goaway_sent_, true)) return;
   session_.goaway(H2Error::kNone);
   send_soon();
@@ -211,7 +212,7 @@ void H2ServerConnection::end_if_finished() {
     H2ServerStream* stream = streams_list_.front();
     if (stream == nullptr) break;
     stream->ListNode<>::unlink();
-    stream->flush_timer_.cancel();
+    stream->timer_.cancel();
     stream->fail({FailureKind::kDownstreamReset});
     loop_.delete_later(stream);
     --stream_count_;
@@ -233,6 +234,8 @@ void H2ServerConnection::linger() {
 
 void H2ServerConnection::report_flood() {
   if (std::exchange(flood_reported_, true)) return;
+  // Whoever does not take our GOAWAY goes without.
+  loop_.arm(end_timer_, std::max<Duration>(limits_->linger_time, std::chrono::seconds(1)));
   switch (session_.flood()) {
     case H2Flood::kNone:
       return owner_.on_event(Event::kProtocolError);
@@ -304,6 +307,10 @@ void H2ServerConnection::on_data(H2Stream& stream, std::string_view data, bool e
   static_cast<H2ServerStream&>(stream).take_data(data, end);
 }
 
+void H2ServerConnection::on_end_sent(H2Stream& stream) {
+  static_cast<H2ServerStream&>(stream).end_sent_now();
+}
+
 void H2ServerConnection::on_stream_drained(H2Stream& base) {
   auto& stream = static_cast<H2ServerStream&>(base);
   if (stream.exchange_ != nullptr) stream.exchange_->sink().on_response_drained();
@@ -311,7 +318,7 @@ void H2ServerConnection::on_stream_drained(H2Stream& base) {
 
 void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error error) {
   auto& stream = static_cast<H2ServerStream&>(base);
-  stream.flush_timer_.cancel();
+  stream.timer_.cancel();
   stream.ListNode<>::unlink();
   loop_.delete_later(&stream);
   // Otherwise the call that made the end of the response is on the stack, and ends the exchange.

@@ -123,6 +123,7 @@ class H2ServerConnection final : public io::Deferred,
   void on_field(H2Stream& stream, std::string_view name, std::string_view value) override;
   void on_head_ended(H2Stream& stream, bool end) override;
   void on_data(H2Stream& stream, std::string_view data, bool end) override;
+  void on_end_sent(H2Stream& stream) override;
   void on_stream_drained(H2Stream& stream) override;
   void on_stream_closed(H2Stream& stream, H2Error error) override;
   void on_goaway(int32_t, H2Error) override { send_soon(); }

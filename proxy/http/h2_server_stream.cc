@@ -36,8 +36,7 @@ H2Error error_of(Failure failure) {
 }  // namespace
 
 H2ServerStream::H2ServerStream(H2ServerConnection& connection)
-    : connection_(connection),
-      flush_timer_(io::Timer::of<&H2ServerStream::on_flush_timeout>(this)) {
+    : connection_(connection), timer_(io::Timer::of<&H2ServerStream::on_timeout>(this)) {
   static_assert(sizeof(H2ServerStream) <= kBlockBytes);
 }
 
@@ -83,7 +82,12 @@ void H2ServerStream::end_trailers(bool end) {
 }
 
 void H2ServerStream::take_data(std::string_view data, bool end) {
-  if (exchange_ == nullptr) return session().consume_connection(data.size());
+  if (exchange_ == nullptr) {
+    session().consume_connection(data.size());
+    dropped_ += static_cast<uint32_t>(data.size());
+    if (dropped_ > kH2LingerBytes && end_sent()) session().reset(*this, H2Error::kNone);
+    return;
+  }
   if (has_length_) {
     const bool too_much = data.size() > body_left_;
     body_left_ -= std::min<uint64_t>(data.size(), body_left_);
@@ -182,17 +186,26 @@ void H2ServerStream::response_done() {
   // What the client still sends is dropped, and its window is nobody's concern any more.
   if (unreturned_ != 0) session().consume_connection(std::exchange(unreturned_, 0));
   const Duration limit = connection_.limits_->flush_time;
-  if (!end_sent() && limit != Duration{}) connection_.loop_.arm(flush_timer_, limit);
+  if (!end_sent() && limit != Duration{}) connection_.loop_.arm(timer_, limit);
+}
+
+void H2ServerStream::end_sent_now() {
+  timer_.cancel();
+  if (receive_ended()) return;
+  const Duration limit = connection_.limits_->linger_time;
+  if (limit == Duration{} || dropped_ > kH2LingerBytes)
+    return session().reset(*this, H2Error::kNone);
+  connection_.loop_.arm(timer_, limit);
 }
 
 void H2ServerStream::end_exchange() {
   if (H2Exchange* exchange = std::exchange(exchange_, nullptr)) exchange->on_exchange_done();
 }
 
-void H2ServerStream::on_flush_timeout() {
+void H2ServerStream::on_timeout() {
   if (connection_.closed_) return;
-  connection_.owner_.on_event(H2ServerConnection::Event::kFlushTimeout);
-  session().reset(*this, H2Error::kCancel);
+  if (!end_sent()) connection_.owner_.on_event(H2ServerConnection::Event::kFlushTimeout);
+  session().reset(*this, end_sent() ? H2Error::kNone : H2Error::kCancel);
   connection_.send_soon();
 }
 

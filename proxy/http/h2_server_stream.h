@@ -4,6 +4,10 @@
 // Owned by its connection, which destroys it at the end of the turn in which the session forgot it.
 // The Exchange is cut off before: when the response is made, when either side resets the stream, or
 // when the connection closes (then without a call).
+//
+// After a response before the end of its request the stream lingers: what the client still sends is
+// dropped (64 KiB or linger_time), then the stream is reset with NO_ERROR (RFC 9113, 8.1).  Reset
+// at once, some clients take the response for broken.
 
 #include <cstdint>
 
@@ -17,6 +21,9 @@
 namespace pillion::http {
 
 class H2ServerConnection;
+
+// Lingering, so much is read and dropped.
+inline constexpr uint32_t kH2LingerBytes = 64 * 1024;
 
 // What the owner of a connection makes for each of its requests.
 class H2Exchange {
@@ -68,16 +75,20 @@ class H2ServerStream final : public io::Deferred,
   // Whoever works for it stops.
   void fail(Failure failure);
   void response_done();
+  // END_STREAM is sent.
+  void end_sent_now();
   // Cuts the exchange off and tells it.
   void end_exchange();
-  void on_flush_timeout();
+  void on_timeout();
 
   H2ServerConnection& connection_;
   H2Exchange* exchange_ = nullptr;  // null after its end
   H2RequestReader reader_;
-  io::Timer flush_timer_;    // a client that does not take a finished response
+  // A client that does not take a finished response; then, one that does not end its request.
+  io::Timer timer_;
   uint64_t body_left_ = 0;   // of Content-Length
   uint32_t unreturned_ = 0;  // bytes of the window that pause_request() holds back
+  uint32_t dropped_ = 0;     // bytes that came after the response
   bool has_length_ : 1 = false;
   bool is_head_request_ : 1 = false;
   bool in_trailers_ : 1 = false;

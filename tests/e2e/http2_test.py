@@ -66,7 +66,7 @@ class ClearText(unittest.TestCase):
         self.assertEqual(curl(url, "--http1.1")[:2], ("1.1", 200))
         self.assertEqual(curl(url, PRIOR)[:2], ("2", 200))
         client = connect(self, self.port)
-        for byte in b"PRI * HTTP/1.1\r\nHost: h\r\n\r\n":
+        for byte in b"PROPFIND / HTTP/1.1\r\nHost: h\r\n\r\n":  # begins as the preface does
             client.send(bytes([byte]))
         self.assertEqual(client.read_response().status, 200)
 
@@ -111,8 +111,10 @@ class ClearText(unittest.TestCase):
         self.sidecar.wait_stat("http2.streams_active", 0)
 
     def test_a_failing_upstream_is_told_in_http_2_and_in_grpc(self):
-        url = self.proxy()
-        self.upstream.close()
+        port = sidecar.free_port()
+        sidecar.start(self, envoy.bootstrap([envoy.http("in", port, codec_type="AUTO")],
+                                            [envoy.cluster(ports=[sidecar.free_port()])]))
+        url = f"http://127.0.0.1:{port}"
         self.assertEqual(curl(url, PRIOR)[1], 503)
         for options in ((PRIOR,), ("--http1.1",)):
             _, status, head, body = curl(url, *options, "-H", "content-type: application/grpc+proto", "-d", "x")

@@ -156,9 +156,18 @@ TEST_F(H2ServerTest, ResetsTheRestOfARequestThatWasAnsweredEarly) {
   greet();
   received();
   send(headers(1, request_block("POST"), false));
-  EXPECT_EQ(received(), "HEADERS 1; DATA 1 2 end; RST_STREAM 1 error 0; ");
+  EXPECT_EQ(received(), "HEADERS 1; DATA 1 2 end; ");
+  // It has a while to end by itself.
   send(data(1, "what was on its way", true));
   EXPECT_EQ(noted(), "head POST /a; done; ");
+  EXPECT_EQ(streams, 0);
+  send(headers(3, request_block("POST"), false));
+  loop.skip(std::chrono::seconds(2));
+  turn();
+  EXPECT_EQ(received(), "HEADERS 3; DATA 3 2 end; RST_STREAM 3 error 0; ");
+  send(headers(5, request_block("POST"), false));
+  for (int i = 0; i < 5; ++i) send(data(5, std::string(16'000, 'x')));
+  EXPECT_EQ(received(), "HEADERS 5; DATA 5 2 end; RST_STREAM 5 error 0; ");
   EXPECT_FALSE(closed);
 }
 
