@@ -1,6 +1,7 @@
 #include "proxy/http/parse_h2_options.h"
 
 #include <chrono>
+#include <string>
 
 namespace pillion::http {
 namespace {
