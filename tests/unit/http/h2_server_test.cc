@@ -165,6 +165,8 @@ TEST_F(H2ServerTest, ResetsTheRestOfARequestThatWasAnsweredEarly) {
   loop.skip(std::chrono::seconds(2));
   turn();
   EXPECT_EQ(received(), "HEADERS 3; DATA 3 2 end; RST_STREAM 3 error 0; ");
+  send(
+      frame(4, 1, 0, ""));  // our SETTINGS are in force: the window is larger than what it may send
   send(headers(5, request_block("POST"), false));
   for (int i = 0; i < 5; ++i) send(data(5, std::string(16'000, 'x')));
   EXPECT_EQ(received(), "HEADERS 5; DATA 5 2 end; RST_STREAM 5 error 0; ");
