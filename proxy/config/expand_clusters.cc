@@ -49,7 +49,8 @@ void write_upstream_tls(EnvoyWriter& out, const Mesh& mesh, const Service& servi
   out.message("transport_socket", [&] {
     out.extension("envoy.transport_sockets.tls", kUpstreamTls, [&] {
       if (!service.hosts.empty()) out.text("sni", service.hosts.front().value);
-      write_common_tls(out, mesh);
+      static constexpr std::string_view kAlpn[] = {"http/1.1"};
+      write_common_tls(out, mesh, kAlpn);
     });
   });
 }
@@ -118,7 +119,7 @@ void write_passthrough(EnvoyWriter& out, std::string_view name) {
 
 }  // namespace
 
-void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
+void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn) {
   if (!mesh.workload.certificates) return;
   const CertificateFiles& files = *mesh.workload.certificates;
   out.standing_for(files.node, [&] {
@@ -150,7 +151,10 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
           });
         });
       });
-      out.list("alpn_protocols", [&] { out.item_text("http/1.1"); });
+      if (alpn.empty()) return;
+      out.list("alpn_protocols", [&] {
+        for (const std::string_view name : alpn) out.item_text(name);
+      });
     });
   });
 }

@@ -1,6 +1,9 @@
 #pragma once
 // The pieces of expand.cc: each writes the listeners or clusters that a Mesh stands for.
 
+#include <span>
+#include <string_view>
+
 #include "proxy/config/envoy_writer.h"
 #include "proxy/config/mesh.h"
 
@@ -18,6 +21,6 @@ void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_clusters(EnvoyWriter& out, const Mesh& mesh);
 
 // CommonTlsContext of both sides: the workload's certificate, and peers of its trust domain.
-void write_common_tls(EnvoyWriter& out, const Mesh& mesh);
+void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn);
 
 }  // namespace pillion::config

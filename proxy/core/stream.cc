@@ -1,7 +1,6 @@
 #include "proxy/core/stream.h"
 
 #include "proxy/base/assert.h"
-#include "proxy/core/request_headers.h"
 
 namespace pillion::core {
 namespace {
@@ -34,7 +33,6 @@ Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owne
   }
   stats::HttpStats& stats = owner.http_stats();
   stats.downstream_rq_total.inc();
-  stats.downstream_rq_http1_total.inc();
   stats.downstream_rq_active.inc();
 }
 
@@ -69,7 +67,7 @@ void Stream::on_request_head(bool end) {
 }
 
 bool Stream::prepare(bool) {
-  if (!apply_underscores(request_.headers, config_.underscores, owner_.codec_stats())) {
+  if (!apply_underscores(request_.headers, config_.underscores, owner_.underscore_counters())) {
     fail({FailureKind::kUnderscoreField});
     return false;
   }

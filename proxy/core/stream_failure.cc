@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "proxy/base/response_flags.h"
-#include "proxy/core/request_headers.h"
+#include "proxy/core/grpc_reply.h"
 #include "proxy/core/stream.h"
 
 namespace pillion::core {
@@ -209,8 +209,9 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   response_ = head;
   LocalReplyText text{status, body, "text/plain"};
   if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
-  head->status = info_.response_code = text.status;
   info_.local_reply_body = text.body;
+  if (is_grpc(request_.headers)) make_grpc_reply(head->headers, text);
+  head->status = info_.response_code = text.status;
   if (!text.body.empty()) head->headers.add(http::HeaderId::kContentType, text.content_type);
   head->framing = text.body.empty() ? http::Framing::kNone : http::Framing::kLength;
   head->content_length = text.body.size();
