@@ -61,7 +61,9 @@ void Stream::on_request_head(bool end) {
   if (!choose_route()) return;
   if (!check_upgrade(end)) return;
   finalize_request();
-  keep_body_ = http::is_idempotent(request_.method) || retries_left_ != 0;
+  // An HTTP/2 upstream may say that it did not process the request, whatever the method is.
+  keep_body_ = http::is_idempotent(request_.method) || retries_left_ != 0 ||
+               cluster_->config().pool.protocol_for(request_) != upstream::PoolProtocol::kHttp1;
   start_attempt();
   if (end && !ended_) end_request();
 }
@@ -115,7 +117,11 @@ bool Stream::prepare(bool) {
 bool Stream::check_upgrade(bool) {
   const bool connect = request_.method == http::Method::kConnect;
   if (request_.upgrade.empty() && !connect) return true;
-  if (upgrade_allowed(connect ? "connect" : request_.upgrade)) {
+  // HTTP/2 knows no upgrade (RFC 9113, 8.6).
+  const bool impossible =
+      !request_.upgrade.empty() &&
+      cluster_->config().pool.protocol_for(request_) == upstream::PoolProtocol::kHttp2;
+  if (!impossible && upgrade_allowed(connect ? "connect" : request_.upgrade)) {
     tunnel_ = true;
     keep_body_ = false;
     return true;
@@ -150,7 +156,7 @@ void Stream::start_attempt() {
                       !config_.suppress_envoy_headers);
   announce_timeout();
   response_state_ = ResponseState::kWaiting;
-  http::ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
+  http::ClientConnection* connection = cluster_->pool(*host, request_).acquire(*this, &failure);
   if (connection != nullptr) return on_pool_ready(*connection);
   if (failure) fail(failure);
 }

@@ -11,6 +11,8 @@ namespace {
 // Hosts that refuse to connect are passed over as long as others are there, but not without end;
 // more tries are the retry policy's.
 constexpr uint8_t kMaxConnectTries = 8;
+// Again at once, after REFUSED_STREAM or GOAWAY.
+constexpr uint8_t kMaxRefusedTries = 2;
 
 // %RESPONSE_CODE_DETAILS% of a connect failure ends with what the transport said, as Envoy's does:
 // "...{remote_connection_failure|delayed_connect_error:_Connection_refused}".
@@ -29,7 +31,8 @@ std::string_view with_transport_failure(std::string_view details, std::string_vi
 
 void Stream::on_pool_failure(Failure failure) {
   if (ended_) return;
-  info_.upstream.transport_failure = arena_.copy(cluster_->pool(*host_).last_failure_reason());
+  info_.upstream.transport_failure =
+      arena_.copy(cluster_->pool(*host_, request_).last_failure_reason());
   if (!try_again(failure)) fail(failure);
 }
 
@@ -59,9 +62,15 @@ bool Stream::try_again(Failure failure) {
     if (sent_any_ && !keep_body_) return false;
     if (!other_host && !use_policy_retry(route::RetryOn::kConnectFailure)) return false;
     if (connect_tries_ < kMaxConnectTries) ++connect_tries_;
+  } else if (retry == RetryClass::refused) {
+    // Not processed, so that any method may be sent again; but a peer may refuse without end.
+    if (!keep_body_ || connect_tries_ >= kMaxRefusedTries) return false;
+    ++connect_tries_;
   } else {
     const bool repeatable = keep_body_ && http::is_idempotent(request_.method);
-    const bool stale_connection = connection_reused_ && repeatable && !reused_retry_done_;
+    // A stream that is reset says nothing of its connection.
+    const bool stale_connection = failure.kind != FailureKind::kStreamReset && connection_reused_ &&
+                                  repeatable && !reused_retry_done_;
     if (stale_connection) {
       reused_retry_done_ = true;
     } else if (!keep_body_ || !use_policy_retry(route::RetryOn::kReset)) {
@@ -179,7 +188,7 @@ void Stream::fail(Failure failure) {
 void Stream::drop_attempt() {
   if (cluster_) {
     if (host_ && ListNode<upstream::WaiterTag>::is_linked()) {
-      cluster_->pool(*host_).cancel(*this);
+      cluster_->pool(*host_, request_).cancel(*this);
       cluster_->stats().upstream_rq_cancelled.inc();
     }
   }

@@ -22,12 +22,37 @@ namespace pillion::http {
 class ClientConnection : public io::Deferred {
  public:
   // Of what codecs see of a peer; the pool counts them.
-  enum class Event : uint8_t { kMalformed, kTooLarge, kTruncated, kUnsolicited, kInterimFlood };
+  enum class Event : uint8_t {
+    kMalformed,
+    kTooLarge,
+    kTruncated,
+    kUnsolicited,
+    kInterimFlood,
+    // Of HTTP/2.
+    kStreamBegun,
+    kStreamEnded,
+    kResetByPeer,
+    kResetByUs,
+    kStreamRefused,
+    kTrailers,
+    kEmptyFrameFlood,
+    kPriorityFlood,
+    kWindowUpdateFlood,
+    kOutboundFlood,
+    kConnectionError,
+    kKeepaliveTimeout,
+    kGoawaySent,
+  };
   class Owner {
    public:
     virtual void on_client_connected(ClientConnection& connection) = 0;
     // An exchange ended and another may begin.
     virtual void on_client_idle(ClientConnection& connection) = 0;
+    // Of HTTP/2: how many exchanges may run has changed, or it was looked at whether the peer has
+    // ended the connection.
+    virtual void on_client_room(ClientConnection& /*connection*/) {}
+    // Of HTTP/2: the peer takes no further exchanges.
+    virtual void on_client_leaving(ClientConnection& /*connection*/) {}
     // It is closed.  The owner forgets it and passes it to Loop::delete_later.
     virtual void on_client_closed(ClientConnection& connection, Failure failure) = 0;
     virtual void on_client_event(ClientConnection& connection, Event event) = 0;

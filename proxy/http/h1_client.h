@@ -2,8 +2,8 @@
 // H1ClientConnection: one HTTP/1.1 connection to an upstream; one exchange at a time.
 //
 // The stream uses the connection itself as its UpstreamStream, between begin() and the end of the
-// exchange.  A connection is used again only if the exchange ended cleanly on both directions and nothing
-// more came than the response (RFC 9112, 9.3 and 6.3).
+// exchange.  A connection is used again only if the exchange ended cleanly on both directions and
+// nothing more came than the response (RFC 9112, 9.3 and 6.3).
 
 #include <cstdint>
 #include <memory>

@@ -1,5 +1,7 @@
 #pragma once
-// Host: one endpoint of a cluster as one worker sees it: its pool and its load.
+// Host: one endpoint of a cluster as one worker sees it: its pools and its load.
+//
+// It has one pool for the cluster's protocol, and a second one where requests choose (PoolKey).
 //
 // Reference-counted on its worker: the cluster's balancer holds it while discovery names it, a
 // stream while it uses it (or waits for its pool), and lets it go before its Ref<Cluster>. HostInfo
@@ -22,11 +24,13 @@ class Host final : public RefCounted<Host> {
         counters_(identity_->stats->of(context.worker)),
         info_(std::move(info)),
         loop_(context.loop),
-        pool_(new Pool(context, *identity_, counters_)) {}
+        pool_(new Pool(context, *identity_, counters_, context.config->pool.main_protocol())) {}
   // Nobody uses or awaits a connection any more: each who does holds the host.
   ~Host() {
-    pool_->close_all({FailureKind::kHostRemoved});
-    loop_.delete_later(pool_);
+    for_each_pool([this](Pool& pool) {
+      pool.close_all({FailureKind::kHostRemoved});
+      loop_.delete_later(&pool);
+    });
   }
 
   // These stay what they are, and where they are, as long as the Host lives (logs keep views).
@@ -38,6 +42,20 @@ class Host final : public RefCounted<Host> {
   void set_info(HostInfoPtr info) noexcept { info_ = std::move(info); }
   [[nodiscard]] Pool& pool() noexcept { return *pool_; }
   [[nodiscard]] const Pool& pool() const noexcept { return *pool_; }
+  // The pool of that protocol; `context` as at construction.
+  [[nodiscard]] Pool& pool(PoolProtocol protocol, const Pool::Context& context) {
+    if (pool_->protocol() == protocol) return *pool_;
+    if (other_ == nullptr) other_ = new Pool(context, *identity_, counters_, protocol);
+    return *other_;
+  }
+  template <typename Fn>
+  void for_each_pool(Fn&& fn) {
+    fn(*pool_);
+    if (other_ != nullptr) fn(*other_);
+  }
+  [[nodiscard]] bool has_empty_pools() const noexcept {
+    return pool_->is_empty() && (other_ == nullptr || other_->is_empty());
+  }
   // Requests of this worker that run here.
   [[nodiscard]] uint32_t active() const noexcept { return active_; }
 
@@ -60,6 +78,7 @@ class Host final : public RefCounted<Host> {
   HostInfoPtr info_;
   io::Loop& loop_;
   Pool* pool_;
+  Pool* other_ = nullptr;  // of another protocol, made on first use
   uint32_t active_ = 0;
 };
 
