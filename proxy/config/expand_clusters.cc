@@ -15,12 +15,24 @@ constexpr std::string_view kUpstreamTls =
 
 // Common server defaults for idle keep-alive are 60-75 s: closing first avoids the race in which a
 // request meets a connection that the server is closing.
-void write_idle_timeout(EnvoyWriter& out) {
+void write_http_options(EnvoyWriter& out, ServiceProtocol protocol) {
+  const auto http1 = [&] { out.message("http_protocol_options", [] {}); };
+  const auto http2 = [&] { out.message("http2_protocol_options", [] {}); };
   out.message("typed_extension_protocol_options", [&] {
     out.any(kHttpOptions, kHttpOptions, [&] {
       out.message("common_http_protocol_options",
                   [&] { out.duration("idle_timeout", seconds(60)); });
-      out.message("explicit_http_config", [&] { out.message("http_protocol_options", [] {}); });
+      switch (protocol) {
+        case ServiceProtocol::kHttp1:
+          return out.message("explicit_http_config", http1);
+        case ServiceProtocol::kHttp2:
+          return out.message("explicit_http_config", http2);
+        case ServiceProtocol::kAuto:
+          return out.message("use_downstream_protocol_config", [&] {
+            http1();
+            http2();
+          });
+      }
     });
   });
 }
@@ -49,8 +61,8 @@ void write_upstream_tls(EnvoyWriter& out, const Mesh& mesh, const Service& servi
   out.message("transport_socket", [&] {
     out.extension("envoy.transport_sockets.tls", kUpstreamTls, [&] {
       if (!service.hosts.empty()) out.text("sni", service.hosts.front().value);
-      static constexpr std::string_view kAlpn[] = {"http/1.1"};
-      write_common_tls(out, mesh, kAlpn);
+      // Each pool offers the protocol that it speaks (ALPN).
+      write_common_tls(out, mesh, {});
     });
   });
 }
@@ -74,20 +86,20 @@ void write_service(EnvoyWriter& out, const Mesh& mesh, const Service& service) {
         });
       });
     });
-    write_idle_timeout(out);
+    write_http_options(out, service.protocol);
     if (service.uses_mesh_tls && !mesh.lacks_identity) write_upstream_tls(out, mesh, service);
   });
 }
 
 void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
-                 const Node& node) {
+                 const Node& node, ServiceProtocol protocol) {
   out.item([&] {
     out.text("name", name);
     out.word("type", "STATIC");
     out.duration("connect_timeout", seconds(1));
     const Endpoint endpoint{address, node};
     write_endpoints(out, name, {&endpoint, 1});
-    write_idle_timeout(out);
+    write_http_options(out, protocol);
   });
 }
 
@@ -113,7 +125,7 @@ void write_passthrough(EnvoyWriter& out, std::string_view name) {
     out.word("lb_policy", "CLUSTER_PROVIDED");
     out.duration("connect_timeout", seconds(5));
     if (name == kInboundPassthrough) write_last_hop_sources(out);
-    write_idle_timeout(out);
+    write_http_options(out, ServiceProtocol::kAuto);
   });
 }
 
@@ -162,7 +174,8 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::s
 void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
   if (mesh.inbound) {
     out.standing_for(mesh.inbound->app_node, [&] {
-      write_local(out, kAppCluster, mesh.inbound->app, mesh.inbound->app_node);
+      write_local(out, kAppCluster, mesh.inbound->app, mesh.inbound->app_node,
+                  ServiceProtocol::kAuto);
       if (mesh.inbound->capture == Capture::kRedirect) write_passthrough(out, kInboundPassthrough);
     });
   }
@@ -173,8 +186,9 @@ void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
     out.standing_for(mesh.outbound->node, [&] { write_passthrough(out, kOutboundPassthrough); });
   }
   if (mesh.metrics) {
-    out.standing_for(mesh.metrics_node,
-                     [&] { write_local(out, kAdminCluster, mesh.admin, mesh.admin_node); });
+    out.standing_for(mesh.metrics_node, [&] {
+      write_local(out, kAdminCluster, mesh.admin, mesh.admin_node, ServiceProtocol::kHttp1);
+    });
   }
 }
 
