@@ -15,12 +15,24 @@ constexpr std::string_view kUpstreamTls =
 
 // Common server defaults for idle keep-alive are 60-75 s: closing first avoids the race in which a
 // request meets a connection that the server is closing.
-void write_idle_timeout(EnvoyWriter& out) {
+void write_http_options(EnvoyWriter& out, ServiceProtocol protocol) {
+  const auto http1 = [&] { out.message("http_protocol_options", [] {}); };
+  const auto http2 = [&] { out.message("http2_protocol_options", [] {}); };
   out.message("typed_extension_protocol_options", [&] {
     out.any(kHttpOptions, kHttpOptions, [&] {
       out.message("common_http_protocol_options",
                   [&] { out.duration("idle_timeout", seconds(60)); });
-      out.message("explicit_http_config", [&] { out.message("http_protocol_options", [] {}); });
+      switch (protocol) {
+        case ServiceProtocol::kHttp1:
+          return out.message("explicit_http_config", http1);
+        case ServiceProtocol::kHttp2:
+          return out.message("explicit_http_config", http2);
+        case ServiceProtocol::kAuto:
+          return out.message("use_downstream_protocol_config", [&] {
+            http1();
+            http2();
+          });
+      }
     });
   });
 }
@@ -49,7 +61,8 @@ void write_upstream_tls(EnvoyWriter& out, const Mesh& mesh, const Service& servi
   out.message("transport_socket", [&] {
     out.extension("envoy.transport_sockets.tls", kUpstreamTls, [&] {
       if (!service.hosts.empty()) out.text("sni", service.hosts.front().value);
-      write_common_tls(out, mesh);
+      // Each pool offers the protocol that it speaks (ALPN).
+      write_common_tls(out, mesh, {});
     });
   });
 }
@@ -109,7 +122,7 @@ void write_service(EnvoyWriter& out, const Mesh& mesh, const Service& service) {
     });
     if (service.outlier) write_outlier(out, *service.outlier);
     if (service.health_check) write_health_check(out, *service.health_check);
-    write_idle_timeout(out);
+    write_http_options(out, service.protocol);
     if (service.uses_mesh_tls && !mesh.lacks_identity) write_upstream_tls(out, mesh, service);
   });
 }
@@ -136,25 +149,25 @@ void write_passthrough(EnvoyWriter& out, std::string_view name) {
     out.word("lb_policy", "CLUSTER_PROVIDED");
     out.duration("connect_timeout", seconds(5));
     if (name == kInboundPassthrough) write_last_hop_sources(out);
-    write_idle_timeout(out);
+    write_http_options(out, ServiceProtocol::kAuto);
   });
 }
 
 }  // namespace
 
 void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
-                 const Node& node) {
+                 const Node& node, ServiceProtocol protocol) {
   out.item([&] {
     out.text("name", name);
     out.word("type", address.kind == AddressText::Kind::kName ? "STRICT_DNS" : "STATIC");
     out.duration("connect_timeout", seconds(1));
     const Endpoint endpoint{address, node};
     write_endpoints(out, name, {&endpoint, 1});
-    write_idle_timeout(out);
+    write_http_options(out, protocol);
   });
 }
 
-void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
+void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn) {
   if (!mesh.workload.certificates) return;
   const CertificateFiles& files = *mesh.workload.certificates;
   out.standing_for(files.node, [&] {
@@ -186,7 +199,10 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
           });
         });
       });
-      out.list("alpn_protocols", [&] { out.item_text("http/1.1"); });
+      if (alpn.empty()) return;
+      out.list("alpn_protocols", [&] {
+        for (const std::string_view name : alpn) out.item_text(name);
+      });
     });
   });
 }
@@ -194,7 +210,8 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
 void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
   if (mesh.inbound) {
     out.standing_for(mesh.inbound->app_node, [&] {
-      write_local(out, kAppCluster, mesh.inbound->app, mesh.inbound->app_node);
+      write_local(out, kAppCluster, mesh.inbound->app, mesh.inbound->app_node,
+                  ServiceProtocol::kAuto);
       if (mesh.inbound->capture == Capture::kRedirect) write_passthrough(out, kInboundPassthrough);
     });
   }
@@ -205,8 +222,9 @@ void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
     out.standing_for(mesh.outbound->node, [&] { write_passthrough(out, kOutboundPassthrough); });
   }
   if (mesh.metrics) {
-    out.standing_for(mesh.metrics_node,
-                     [&] { write_local(out, kAdminCluster, mesh.admin, mesh.admin_node); });
+    out.standing_for(mesh.metrics_node, [&] {
+      write_local(out, kAdminCluster, mesh.admin, mesh.admin_node, ServiceProtocol::kHttp1);
+    });
   }
   write_tracing_cluster(out, mesh);
 }

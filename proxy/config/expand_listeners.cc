@@ -140,7 +140,8 @@ void write_inbound_chain(EnvoyWriter& out, const Mesh& mesh, std::string_view na
     out.message("transport_socket", [&] {
       out.extension("envoy.transport_sockets.tls", kDownstreamTls, [&] {
         out.flag("require_client_certificate", true);
-        write_common_tls(out, mesh);
+        static constexpr std::string_view kAlpn[] = {"h2", "http/1.1"};
+        write_common_tls(out, mesh, kAlpn);
       });
     });
   });

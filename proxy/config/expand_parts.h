@@ -1,6 +1,9 @@
 #pragma once
 // The pieces of expand.cc: each writes the listeners or clusters that a Mesh stands for.
 
+#include <span>
+#include <string_view>
+
 #include "proxy/config/envoy_writer.h"
 #include "proxy/config/mesh.h"
 
@@ -24,9 +27,9 @@ void write_tracing_cluster(EnvoyWriter& out, const Mesh& mesh);
 
 // A cluster of one endpoint without TLS.
 void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
-                 const Node& node);
+                 const Node& node, ServiceProtocol protocol);
 
 // CommonTlsContext of both sides: the workload's certificate, and peers of its trust domain.
-void write_common_tls(EnvoyWriter& out, const Mesh& mesh);
+void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn);
 
 }  // namespace pillion::config

@@ -11,7 +11,8 @@
 //   both       capture redirects IPv4 and IPv6 to one port: the listener has a twin of the other
 //              family, :: for 0.0.0.0, ::1 for 127.0.0.1, and the other way around.  Other
 //              addresses have none: what is redirected may not arrive there anyway
-//   service    hosts [ its name ], tls mesh, timeout 15s, balance least_request, 1024 each of
+//   service    hosts [ its name ], tls mesh, protocol auto (the client's), timeout 15s, balance
+//   least_request, 1024 each of
 //              connections, pending and requests; 2 retries on connect-failure, which no server
 //              can have seen: `reset` may run a request twice and is for the user to ask for; a
 //              retry budget of 20 %; no outlier detection and no health checks (`outlier: {}` has
@@ -33,6 +34,8 @@ namespace pillion::config {
 
 enum class Capture : uint8_t { kRedirect, kOff };
 enum class Mtls : uint8_t { kStrict, kOff };
+// What a service speaks; kAuto: what its client speaks.
+enum class ServiceProtocol : uint8_t { kAuto, kHttp1, kHttp2 };
 enum class UnknownHosts : uint8_t { kPassthrough, kReject };
 
 struct CertificateFiles {
@@ -98,6 +101,7 @@ struct Service {
   bool uses_dns = false;
   std::vector<Endpoint> endpoints;
   bool uses_mesh_tls = true;
+  ServiceProtocol protocol = ServiceProtocol::kAuto;
   std::chrono::nanoseconds timeout{std::chrono::seconds(15)};
   Retries retries;
   uint32_t max_connections = 1024, max_pending = 1024, max_requests = 1024;

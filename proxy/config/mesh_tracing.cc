@@ -77,7 +77,8 @@ void write_tracing_cluster(EnvoyWriter& out, const Mesh& mesh) {
   if (!mesh.tracing) return;
   const Tracing& tracing = *mesh.tracing;
   out.standing_for(tracing.otlp_node, [&] {
-    write_local(out, kTracingCluster, tracing.collector, tracing.otlp_node);
+    write_local(out, kTracingCluster, tracing.collector, tracing.otlp_node,
+                ServiceProtocol::kHttp1);
   });
 }
 

@@ -11,6 +11,7 @@
 #include "proxy/core/access_logger.h"
 #include "proxy/core/local_reply.h"
 #include "proxy/core/tracer.h"
+#include "proxy/http/h2_options.h"
 #include "proxy/http/limits.h"
 #include "proxy/match/canonical_path.h"
 #include "proxy/route/route_table.h"
@@ -44,7 +45,8 @@ struct UpgradeConfig {
 struct HcmConfig {
   std::string stat_prefix;
   CodecType codec = CodecType::kAuto;
-  http::H1Limits head_limits;
+  http::H1Limits head_limits;  // of both protocols
+  http::H2Options h2;
   std::string default_host_http10;  // default_host_for_http_10: of HTTP/1.0 requests without Host
   Underscores underscores = Underscores::kAllow;
 

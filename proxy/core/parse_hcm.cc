@@ -14,10 +14,8 @@ using config::EnumRow;
 using config::Node;
 using config::Unknown;
 
-constexpr EnumRow kCodecs[] = {{"AUTO", 0},
-                               {"HTTP1", 1},
-                               {"HTTP2", 2, kHttp2Later},
-                               {"HTTP3", 3, "HTTP/3 comes with a later version"}};
+constexpr EnumRow kCodecs[] = {
+    {"AUTO", 0}, {"HTTP1", 1}, {"HTTP2", 2}, {"HTTP3", 3, "HTTP/3 comes with a later version"}};
 constexpr EnumRow kServerHeaders[] = {
     {"OVERWRITE", 0}, {"APPEND_IF_ABSENT", 1}, {"PASS_THROUGH", 2}};
 

@@ -12,7 +12,6 @@
 namespace pillion::core {
 
 inline constexpr std::string_view kLater = "comes with a later version";
-inline constexpr std::string_view kHttp2Later = "HTTP/2 comes with a later version";
 
 // Where Envoy takes extensions: what their types begin with, and what messages call them.
 enum class ExtensionPoint : uint8_t {

@@ -1,7 +1,6 @@
 #include "proxy/core/stream.h"
 
 #include "proxy/base/assert.h"
-#include "proxy/core/request_headers.h"
 
 namespace pillion::core {
 namespace {
@@ -34,7 +33,6 @@ Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owne
   }
   stats::HttpStats& stats = owner.http_stats();
   stats.downstream_rq_total.inc();
-  stats.downstream_rq_http1_total.inc();
   stats.downstream_rq_active.inc();
 }
 
@@ -66,13 +64,15 @@ void Stream::on_request_head(bool end) {
   if (!choose_route()) return;
   if (!check_upgrade(end)) return;
   finalize_request();
-  keep_body_ = http::is_idempotent(request_.method) || keeps_for_retries_;
+  // An HTTP/2 upstream may say that it did not process the request, whatever the method is.
+  keep_body_ = http::is_idempotent(request_.method) || keeps_for_retries_ ||
+               cluster_->config().pool.protocol_for(request_) != upstream::PoolProtocol::kHttp1;
   start_attempt();
   if (end && !ended_) end_request();
 }
 
 bool Stream::prepare(bool) {
-  if (!apply_underscores(request_.headers, config_.underscores, owner_.codec_stats())) {
+  if (!apply_underscores(request_.headers, config_.underscores, owner_.underscore_counters())) {
     fail({FailureKind::kUnderscoreField});
     return false;
   }
@@ -121,7 +121,11 @@ bool Stream::prepare(bool) {
 bool Stream::check_upgrade(bool) {
   const bool connect = request_.method == http::Method::kConnect;
   if (request_.upgrade.empty() && !connect) return true;
-  if (upgrade_allowed(connect ? "connect" : request_.upgrade)) {
+  // HTTP/2 knows no upgrade (RFC 9113, 8.6).
+  const bool impossible =
+      !request_.upgrade.empty() &&
+      cluster_->config().pool.protocol_for(request_) == upstream::PoolProtocol::kHttp2;
+  if (!impossible && upgrade_allowed(connect ? "connect" : request_.upgrade)) {
     tunnel_ = true;
     keep_body_ = false;
     return true;
@@ -154,12 +158,12 @@ void Stream::start_attempt() {
   announce_attempt();
   if (SpanRecorder* s = spans()) s->begin_attempt(info_, request_, info_.times.us_cx_begin);
   response_state_ = ResponseState::kWaiting;
-  http::H1ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
+  http::ClientConnection* connection = cluster_->pool(*host, request_).acquire(*this, &failure);
   if (connection != nullptr) return on_pool_ready(*connection);
   if (failure) fail(failure);
 }
 
-void Stream::on_pool_ready(http::H1ClientConnection& connection) {
+void Stream::on_pool_ready(http::ClientConnection& connection) {
   connection_reused_ = connection.exchanges() != 0;
   info_.upstream.connection_id = connection.id();
   info_.upstream.identity = connection.transport().identity();

@@ -20,6 +20,7 @@
 #include "proxy/base/buffer.h"
 #include "proxy/base/free_list.h"
 #include "proxy/core/hcm_config.h"
+#include "proxy/core/request_headers.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/core/worker_context.h"
 #include "proxy/http/codec.h"
@@ -41,7 +42,7 @@ class StreamOwner {
   virtual const ConnectionInfo& connection_info() const = 0;
   virtual stats::HttpStats& http_stats() = 0;
   virtual stats::ListenerHttpStats& listener_http_stats() = 0;
-  virtual stats::Http1Stats& codec_stats() = 0;
+  virtual UnderscoreCounters underscore_counters() = 0;
   // Of the stream, framing included.  Received: a pipelined request that came with it is counted
   // here.
   virtual uint64_t wire_bytes_received() const = 0;
@@ -88,7 +89,7 @@ class Stream final : public io::Deferred,
 
  private:
   // PoolWaiter
-  void on_pool_ready(http::H1ClientConnection& connection) override;
+  void on_pool_ready(http::ClientConnection& connection) override;
   void on_pool_failure(Failure failure) override;
   // ResponseSink
   http::ResponseHead& new_response_head() override;

@@ -2,6 +2,7 @@
 // in stream_retry.cc.)
 #include <algorithm>
 
+#include "proxy/core/grpc_reply.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
@@ -39,7 +40,8 @@ std::string_view with_retried(std::string_view body, Arena& arena) {
 void Stream::on_pool_failure(Failure failure) {
   if (ended_) return;
   host_->on_failure(failure);
-  info_.upstream.transport_failure = arena_.copy(cluster_->pool(*host_).last_failure_reason());
+  info_.upstream.transport_failure =
+      arena_.copy(cluster_->pool(*host_, request_).last_failure_reason());
   if (!try_again(failure)) fail(failure);
 }
 
@@ -124,7 +126,7 @@ void Stream::fail(Failure failure) {
 void Stream::drop_attempt() {
   if (cluster_) {
     if (host_ && ListNode<upstream::WaiterTag>::is_linked()) {
-      cluster_->pool(*host_).cancel(*this);
+      cluster_->pool(*host_, request_).cancel(*this);
       cluster_->stats().upstream_rq_cancelled.inc();
     }
   }
@@ -158,8 +160,9 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   response_ = head;
   LocalReplyText text{status, body, "text/plain"};
   if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
-  head->status = info_.response_code = text.status;
   info_.local_reply_body = text.body;
+  if (is_grpc(request_.headers)) make_grpc_reply(head->headers, text);
+  head->status = info_.response_code = text.status;
   if (!text.body.empty()) head->headers.add(http::HeaderId::kContentType, text.content_type);
   head->framing = text.body.empty() ? http::Framing::kNone : http::Framing::kLength;
   head->content_length = text.body.size();

@@ -14,6 +14,9 @@ ClusterBlocks make_blocks(const ClusterContext& context, const ClusterConfig& co
   ClusterBlocks blocks;
   blocks.traffic = registry.block<stats::ClusterStats>(context.worker, config.stat_name);
   blocks.http1 = registry.block<stats::ClusterHttp1Stats>(context.worker, config.stat_name);
+  if (config.pool.protocol != UpstreamProtocol::kHttp1) {
+    blocks.http2 = registry.block<stats::ClusterHttp2Stats>(context.worker, config.stat_name);
+  }
   if (config.pool.tls)
     blocks.tls = registry.block<stats::ClusterTlsStats>(context.worker, config.stat_name);
   return blocks;
@@ -90,7 +93,7 @@ void Cluster::expire_original() {
   std::erase_if(originals_, [&](const auto& item) {
     const Original& entry = item.second;
     return now - entry.used >= config_->cleanup_interval && entry.host->active() == 0 &&
-           entry.host->pool().is_empty();
+           entry.host->has_empty_pools();
   });
   if (!originals_.empty()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
@@ -130,8 +133,7 @@ void Cluster::count_retried(uint16_t status) {
 }
 
 Ref<Host> Cluster::make_host(HostInfoPtr info) {
-  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, blocks_,
-                                                       config_, context_.worker});
+  return make_ref<Host>(std::move(info), pool_context());
 }
 
 void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {
@@ -165,7 +167,7 @@ void Cluster::adopt_hosts(const HostSet& set) {
     next.push_back(std::move(old->second));
     known.erase(old);
   }
-  for (auto& [id, gone] : known) gone->pool().drain();
+  for (auto& [id, gone] : known) gone->for_each_pool([](Pool& pool) { pool.drain(); });
   hosts_ = std::move(next);
   balancer_.rebuild(config_->balancer, hosts_, context_.rng);
 }

@@ -11,11 +11,17 @@
 
 namespace pillion::upstream {
 
-// A transport that connects once it is started.  `hostname` is the SNI where the configuration
-// says so.  `*bind_failed` tells that the source address cannot be had.  `tls` may be null; else it
-// outlives the transport, as the loop does.
+struct ConnectTarget {
+  const io::Address& address;
+  std::string_view hostname;  // the SNI, where the configuration says so
+  // Offered where the TLS context names no protocols itself; as on the wire.
+  std::string_view alpn;
+};
+
+// A transport that connects once it is started.  `*bind_failed` tells that the source address
+// cannot be had.  `tls` may be null; else it outlives the transport, as the loop does.
 std::unique_ptr<io::Transport> make_transport(io::Loop& loop, const PoolOptions& options,
-                                              const io::Address& to, std::string_view hostname,
-                                              stats::ClusterTlsStats* tls, bool* bind_failed);
+                                              const ConnectTarget& to, stats::ClusterTlsStats* tls,
+                                              bool* bind_failed);
 
 }  // namespace pillion::upstream

@@ -21,12 +21,13 @@ Duration random_part(Rng& rng, Duration most) noexcept {
 
 }  // namespace
 
-std::unique_ptr<io::Transport> make_probe_transport(const Probe::Context& context) {
+std::unique_ptr<io::Transport> make_probe_transport(const Probe::Context& context,
+                                                    std::string_view alpn) {
   const HostInfo& host = context.host;
   io::Address to = host.address;
   if (host.check && host.check->port != 0) to.set_port(host.check->port);
   bool bind_failed = false;
-  return make_transport(context.loop, context.config.pool, to, host.hostname, context.tls,
+  return make_transport(context.loop, context.config.pool, {to, host.hostname, alpn}, context.tls,
                         &bind_failed);
 }
 

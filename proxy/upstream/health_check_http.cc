@@ -11,11 +11,13 @@ namespace {
 
 // As Envoy's, which access-log filters and servers know.
 constexpr std::string_view kUserAgent = "Envoy/HC";
+// The ALPN offer: the protocol of checks is not that of traffic.
+constexpr std::string_view kHttp1 = "\x08http/1.1";
 // A body is not looked at; it may be as long as the timeout lets it.
 constexpr size_t kReadAtOnce = 16 * 1024;
 
 class HttpProbe final : public Probe,
-                        private http::H1ClientConnection::Owner,
+                        private http::ClientConnection::Owner,
                         private http::ResponseSink {
  public:
   explicit HttpProbe(const Context& context)
@@ -26,9 +28,8 @@ class HttpProbe final : public Probe,
     if (connection_ != nullptr) return send();
     state_ = State::kConnecting;
     connection_ = std::make_unique<http::H1ClientConnection>(
-        context_.loop, context_.batch, limits_,
-        static_cast<http::H1ClientConnection::Owner&>(*this));
-    std::unique_ptr<io::Transport> transport = make_probe_transport(context_);
+        context_.loop, context_.batch, limits_, static_cast<http::ClientConnection::Owner&>(*this));
+    std::unique_ptr<io::Transport> transport = make_probe_transport(context_, kHttp1);
     transport_ = transport.get();
     connection_->start(std::move(transport));
   }
@@ -65,16 +66,17 @@ class HttpProbe final : public Probe,
   }
 
   // The connection; it may become idle, or close, before the end of its response is told.
-  void on_client_connected(http::H1ClientConnection&) override { send(); }
-  void on_client_idle(http::H1ClientConnection& connection) override {
+  void on_client_connected(http::ClientConnection&) override { send(); }
+  void on_client_idle(http::ClientConnection& connection) override {
     if (!options().reuse_connection) connection.close({FailureKind::kNone});
   }
-  void on_client_closed(http::H1ClientConnection& connection, Failure failure) override {
+  void on_client_closed(http::ClientConnection& connection, Failure failure) override {
     static_cast<void>(connection);
     context_.loop.delete_later(std::move(connection_));
     if (state_ == State::kConnecting) fail(failure);
   }
-  void on_client_event(http::H1ClientConnection::Event) override {}
+  using Event = http::ClientConnection::Event;
+  void on_client_event(http::ClientConnection&, Event) override {}
   void on_client_bytes(uint64_t, uint64_t) override {}
 
   // The response

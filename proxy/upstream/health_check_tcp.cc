@@ -30,7 +30,7 @@ class TcpProbe final : public Probe, private io::TransportObserver {
     sent_ = 0;
     waiting_ = true;
     if (transport_ != nullptr) return send();
-    transport_ = make_probe_transport(context_);
+    transport_ = make_probe_transport(context_, {});
     transport_->start(*this);
   }
   void cancel() override {

@@ -62,8 +62,9 @@ class Probe {
 
 std::unique_ptr<Probe> make_http_probe(const Probe::Context& context);
 std::unique_ptr<Probe> make_tcp_probe(const Probe::Context& context);
-// A transport to where the host is checked.
-std::unique_ptr<io::Transport> make_probe_transport(const Probe::Context& context);
+// A transport to where the host is checked; `alpn` as in ConnectTarget.
+std::unique_ptr<io::Transport> make_probe_transport(const Probe::Context& context,
+                                                    std::string_view alpn);
 // Why a connection failed, in words.
 std::string probe_failure_reason(Failure failure, std::string_view transport_reason);
 

@@ -1,5 +1,7 @@
 #pragma once
-// Host: one endpoint of a cluster as one worker sees it: its pool and its load.
+// Host: one endpoint of a cluster as one worker sees it: its pools and its load.
+//
+// It has one pool for the cluster's protocol, and a second one where requests choose (PoolKey).
 //
 // Reference-counted on its worker: the cluster's balancer holds it while discovery names it, a
 // stream while it uses it (or waits for its pool), and lets it go before its Ref<Cluster>. HostInfo
@@ -23,12 +25,14 @@ class Host final : public RefCounted<Host> {
         counters_(identity_->stats->of(context.worker)),
         info_(std::move(info)),
         loop_(context.loop),
-        pool_(new Pool(context, *identity_, counters_)),
+        pool_(new Pool(context, *identity_, counters_, context.config->pool.main_protocol())),
         watch_(HostWatch::make(*context.config, identity_->id, context.worker)) {}
   // Nobody uses or awaits a connection any more: each who does holds the host.
   ~Host() {
-    pool_->close_all({FailureKind::kHostRemoved});
-    loop_.delete_later(pool_);
+    for_each_pool([this](Pool& pool) {
+      pool.close_all({FailureKind::kHostRemoved});
+      loop_.delete_later(&pool);
+    });
   }
 
   // These stay what they are, and where they are, as long as the Host lives (logs keep views).
@@ -50,7 +54,8 @@ class Host final : public RefCounted<Host> {
   // Flags have changed: connections to a host that is not to be used any more close when idle.
   void on_health_changed() {
     const bool is_usable = (flags() & kFailed) == 0;
-    if (std::exchange(was_usable_, is_usable) && !is_usable) pool_->close_idle();
+    if (std::exchange(was_usable_, is_usable) && !is_usable)
+      for_each_pool([](Pool& pool) { pool.close_idle(); });
   }
   // Counts neither as healthy nor as one that should be.
   [[nodiscard]] bool is_excluded() const noexcept { return (flags() & kExcludedByAnswer) != 0; }
@@ -60,6 +65,20 @@ class Host final : public RefCounted<Host> {
   }
   [[nodiscard]] Pool& pool() noexcept { return *pool_; }
   [[nodiscard]] const Pool& pool() const noexcept { return *pool_; }
+  // The pool of that protocol; `context` as at construction.
+  [[nodiscard]] Pool& pool(PoolProtocol protocol, const Pool::Context& context) {
+    if (pool_->protocol() == protocol) return *pool_;
+    if (other_ == nullptr) other_ = new Pool(context, *identity_, counters_, protocol);
+    return *other_;
+  }
+  template <typename Fn>
+  void for_each_pool(Fn&& fn) {
+    fn(*pool_);
+    if (other_ != nullptr) fn(*other_);
+  }
+  [[nodiscard]] bool has_empty_pools() const noexcept {
+    return pool_->is_empty() && (other_ == nullptr || other_->is_empty());
+  }
   // Requests of this worker that run here.
   [[nodiscard]] uint32_t active() const noexcept { return active_; }
 
@@ -103,6 +122,7 @@ class Host final : public RefCounted<Host> {
   io::Loop& loop_;
   Pool* pool_;
   std::unique_ptr<HostWatch> watch_;  // null: nobody watches or checks the cluster's hosts
+  Pool* other_ = nullptr;             // of another protocol, made on first use
   uint32_t active_ = 0;
   bool was_usable_ = true;
 };

@@ -48,7 +48,7 @@ class MapCall final : public io::Deferred,
   // ReadyTask
   void run_ready() override { start(); }
   // PoolWaiter
-  void on_pool_ready(http::H1ClientConnection& connection) override;
+  void on_pool_ready(http::ClientConnection& connection) override;
   void on_pool_failure(Failure failure) override;
   // ResponseSink
   http::ResponseHead& new_response_head() override {
@@ -124,12 +124,12 @@ void MapCall::start() {
   host_ = Ref(host);
   char text[io::Address::kMaxText];
   host_text_ = arena_.copy({text, host->address().format(text, true)});
-  http::H1ClientConnection* connection = cluster->pool(*host).acquire(*this, &failure);
+  http::ClientConnection* connection = cluster->pool(*host, head_).acquire(*this, &failure);
   if (connection != nullptr) return on_pool_ready(*connection);
   if (failure) fail(failure);
 }
 
-void MapCall::on_pool_ready(http::H1ClientConnection& connection) {
+void MapCall::on_pool_ready(http::ClientConnection& connection) {
   upstream_ = &connection.begin(*this);
   host_->on_request_start();
   const bool end = request_ended_ && waiting_.empty() && head_.content_length == 0;
@@ -140,7 +140,7 @@ void MapCall::on_pool_ready(http::H1ClientConnection& connection) {
 
 void MapCall::on_pool_failure(Failure failure) {
   // A copy: the pool's text is good until its next failure, and the observer may open a call.
-  fail(failure, arena_.copy(cluster_->pool(*host_).last_failure_reason()));
+  fail(failure, arena_.copy(cluster_->pool(*host_, head_).last_failure_reason()));
 }
 
 void MapCall::send_waiting() {
@@ -222,7 +222,7 @@ void MapCall::finish() noexcept {
   observer_ = nullptr;
   timer_.cancel();
   ListNode<io::ReadyTag>::unlink();
-  if (host_) cluster_->pool(*host_).cancel(*this);
+  if (host_) cluster_->pool(*host_, head_).cancel(*this);
   waiting_.clear();
   if (upstream_ != nullptr) {
     http::UpstreamStream* upstream = upstream_;

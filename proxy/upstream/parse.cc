@@ -109,6 +109,21 @@ void refuse_the_rest(const Node& node) {
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
 }
 
+// What an HTTP/2 connection has told its peer at its start, or learns from which pool it belongs
+// to.
+uint64_t hash_of_protocol(const PoolOptions& pool) {
+  uint64_t hash = static_cast<uint64_t>(pool.protocol);
+  const http::H2Options& h2 = pool.h2;
+  for (const uint64_t value :
+       {uint64_t{h2.hpack_table_size}, uint64_t{h2.stream_window}, uint64_t{h2.connection_window},
+        uint64_t{h2.max_outbound_control_frames}, uint64_t{h2.max_empty_frames},
+        uint64_t{h2.max_priority_frames_per_stream},
+        uint64_t{h2.max_window_updates_per_data_frame}}) {
+    hash = combine_hashes(hash, value);
+  }
+  return hash;
+}
+
 void set_hashes(const Node& node, ClusterConfig& out) {
   // Certificates are read from files, so that equal text may stand for another context; equal
   // contexts are one object.
@@ -119,7 +134,15 @@ void set_hashes(const Node& node, ClusterConfig& out) {
   hash = combine_hashes(hash, hash_value(node["transport_socket"]));
   hash = combine_hashes(hash, hash_value(node["upstream_bind_config"]));
   hash = combine_hashes(hash, hash_value(node["upstream_connection_options"]));
+  hash = combine_hashes(hash, hash_of_protocol(out.pool));
   out.connection_hash = combine_hashes(hash, out.original_dst_port);
+}
+
+// auto_config asks the TLS handshake.
+void check_protocol(const Node& node, const ClusterConfig& out) {
+  if (out.pool.protocol != UpstreamProtocol::kAuto || node.has("transport_socket")) return;
+  node["typed_extension_protocol_options"].error(
+      "auto_config needs a transport_socket with TLS: the protocol is chosen by ALPN");
 }
 
 }  // namespace
@@ -149,6 +172,7 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   parse_original_dst(node, *out);
   parse_http_options(node, *out);
   parse_transport(node, *out);
+  check_protocol(node, *out);
   parse_outlier(node, *out);
   parse_health_check(node, *out);
   if (out->outlier || out->health_check) out->health = std::make_shared<SharedHealth>();

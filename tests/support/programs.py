@@ -38,6 +38,16 @@ def find_debian(name, package=None):
     return find(name, f"apt-get install {package or name} (deploy/packages.txt lists it)")
 
 
+@functools.cache
+def find_grpc_python():
+    """A Python that has Debian's gRPC: not always the first in PATH."""
+    for folder_of_path in os.environ["PATH"].split(os.pathsep):
+        path = os.path.join(folder_of_path, "python3")
+        if os.access(path, os.X_OK) and subprocess.run([path, "-c", "import grpc"], capture_output=True).returncode == 0:
+            return path
+    raise AssertionError("no python3 has grpc: apt-get install python3-grpcio (deploy/packages.txt lists it)")
+
+
 def find_go():
     cached = glob.glob(os.path.join(cache(), "pypi", "go", "bin", "go"))
     return find(os.environ.get("GO") or (cached[0] if cached and not shutil.which("go") else "go"),
@@ -134,6 +144,11 @@ def node_server(test):
     port = free_port()
     return Program(test, [find_debian("node", "nodejs"), os.path.join(INTEROP, "node", "server.js"), str(port)],
                    port=port)
+
+
+def grpc_server(test):
+    port = free_port()
+    return Program(test, [find_grpc_python(), os.path.join(INTEROP, "grpc_server.py"), str(port)], port=port)
 
 
 def python_server(test):

@@ -252,6 +252,28 @@ TEST(Expand, LimitsATryEvenWithoutAnother) {
   EXPECT_EQ(policy["per_try_timeout"].as_duration(), std::chrono::milliseconds(500));
 }
 
+TEST(Expand, SpeaksTheProtocolOfTheClientUnlessTold) {
+  constexpr std::string_view kOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  Expanded e(
+      "workload: { trust_domain: mesh.local }\n"
+      "inbound: { app: 127.0.0.1:80, mtls: off }\n"
+      "outbound: {}\n"
+      "services:\n"
+      "  a: { endpoints: { dns: a:1 }, tls: off }\n"
+      "  b: { endpoints: { dns: b:1 }, tls: off, protocol: auto }\n"
+      "  c: { endpoints: { dns: c:1 }, tls: off, protocol: http1 }\n"
+      "  d: { endpoints: { dns: d:1 }, tls: off, protocol: http2 }\n");
+  EXPECT_TRUE(e.errors.ok()) << e.errors.to_string();
+  const auto options = [&](std::string_view cluster) {
+    return e.cluster(cluster)["typed_extension_protocol_options"][kOptions];
+  };
+  for (const std::string_view name : {"a", "b", "inbound|app", "outbound|passthrough"}) {
+    EXPECT_TRUE(options(name).has("use_downstream_protocol_config")) << name;
+  }
+  EXPECT_TRUE(options("c")["explicit_http_config"].has("http_protocol_options"));
+  EXPECT_TRUE(options("d")["explicit_http_config"].has("http2_protocol_options"));
+}
+
 TEST(Expand, LeavesOtherServersUrlsAlone) {
   Expanded e(kSidecar);
   Node inbound = e.first_filter(e.nth(e.listener(0)["filter_chains"], 0));
