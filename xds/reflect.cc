@@ -44,8 +44,7 @@ std::string base64(std::string_view bytes) {
     uint32_t bits = 0;
     for (size_t k = 0; k < 3; ++k)
       bits = bits << 8 | (k < have ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k)
-      out += k <= have ? kDigits[bits >> (18 - 6 * k) & 63] : '=';
+    for (size_t k = 0; k < 4; ++k) out += k <= have ? kDigits[bits >> (18 - 6 * k) & 63] : '=';
   }
   return out;
 }
@@ -185,8 +184,7 @@ class Walker {
       case FieldDescriptor::CPPTYPE_DOUBLE:
         return out_.plain(number_text(r.GetRepeatedDouble(message, &field, i)));
       case FieldDescriptor::CPPTYPE_FLOAT:
-        return out_.plain(
-            number_text(static_cast<double>(r.GetRepeatedFloat(message, &field, i))));
+        return out_.plain(number_text(static_cast<double>(r.GetRepeatedFloat(message, &field, i))));
     }
   }
 
@@ -275,8 +273,8 @@ class Walker {
     }
     if (!inner->ParseFromString(bytes))
       return error_inside(str("the bytes are no ", config::printable(type)));
-    const bool has_own_form = inner->GetDescriptor()->well_known_type() !=
-                              pb::Descriptor::WELLKNOWNTYPE_UNSPECIFIED;
+    const bool has_own_form =
+        inner->GetDescriptor()->well_known_type() != pb::Descriptor::WELLKNOWNTYPE_UNSPECIFIED;
     if (!has_own_form) return fields(*inner);
     out_.key("value");
     this->message(*inner);
@@ -334,9 +332,9 @@ config::DocumentPtr reflect(std::string_view type, std::string_view bytes, std::
   const std::unique_ptr<pb::Message> message = make_message(type);
   if (message == nullptr ||
       !message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    errors.error({source, {}, {}},
-                 message == nullptr ? str("no such type: ", config::printable(type))
-                                    : str("the bytes are no ", config::printable(type)));
+    errors.error({source, {}, {}}, message == nullptr
+                                       ? str("no such type: ", config::printable(type))
+                                       : str("the bytes are no ", config::printable(type)));
     return nullptr;
   }
   Walker walker(std::move(source), errors);

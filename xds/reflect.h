@@ -2,15 +2,15 @@
 // A protobuf message -> the config::Document that the same message would be as text in a file, so
 // that each feature has one parser for files and xDS.
 //
-// The rules are those of proto3's JSON mapping, which the parsers read: names as in the .proto file,
-// enums by name, durations as "1.5s", wrappers as their value, bytes as base64, Struct as it is, Any
-// as a mapping with @type.  Fields at their default are absent, as protobuf cannot tell them apart.
-// Values have no line; their place is the resource ("lds/inbound") and their path.
+// The rules are those of proto3's JSON mapping, which the parsers read: names as in the .proto
+// file, enums by name, durations as "1.5s", wrappers as their value, bytes as base64, Struct as it
+// is, Any as a mapping with @type.  Fields at their default are absent, as protobuf cannot tell
+// them apart. Values have no line; their place is the resource ("lds/inbound") and their path.
 //
 // Errors: a type that xds/proto does not have (by name, with its place), bytes that are no such
 // message, more than kMaxValues values or kMaxNesting levels.  Fields that a newer API has are
-// warnings under the message's name and their number; in messages on which security depends they are
-// errors (matchers, TLS: skipping a condition widens a match).
+// warnings under the message's name and their number; in messages on which security depends they
+// are errors (matchers, TLS: skipping a condition widens a match).
 //
 // Any thread.
 

@@ -21,6 +21,8 @@ class ParseServices {
   // LocalReplyConfig; null if missing.
   virtual std::shared_ptr<const LocalReplies> local_replies(const config::Node& node) = 0;
   virtual const route::FormatFactory& header_formats() = 0;
+  // What RDS says under this name; null: nothing so far.
+  virtual std::shared_ptr<const route::RouteTable> routes(std::string_view) { return nullptr; }
 };
 
 struct ParseContext {
@@ -28,6 +30,8 @@ struct ParseContext {
   // Receives each cluster named anywhere in a listener, so that the builder, who knows the
   // clusters, reports dangling names where they were written.
   std::vector<config::Located<std::string>>& clusters;
+  // Clusters of which validate_clusters: false says that they need not exist, too.
+  bool all_clusters = false;
 };
 
 // Errors go to the node's list; what comes back is then good for further checks only.  Never null.

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/upstream/parse_parts.h"
 
@@ -18,7 +19,7 @@ constexpr EnumRow kTypes[] = {
     {"STATIC", static_cast<int>(DiscoveryType::kStatic)},
     {"STRICT_DNS", static_cast<int>(DiscoveryType::kStrictDns)},
     {"LOGICAL_DNS", static_cast<int>(DiscoveryType::kLogicalDns)},
-    {"EDS", 3, kLater},
+    {"EDS", static_cast<int>(DiscoveryType::kEds)},
     {"ORIGINAL_DST", static_cast<int>(DiscoveryType::kOriginalDst)},
 };
 
@@ -72,14 +73,28 @@ void parse_original_dst(const Node& node, ClusterConfig& out) {
   options.reject_unknown_keys();
 }
 
+void parse_eds(const Node& node, ClusterConfig& out) {
+  const Node eds = node["eds_cluster_config"];
+  if (out.type != DiscoveryType::kEds) {
+    if (eds) eds.error("only clusters of type EDS have it");
+    eds.ignore({"eds_config", "service_name"});
+    return eds.reject_unknown_keys();
+  }
+  const Node source = node.required("eds_cluster_config");
+  if (source.is_missing()) return;
+  out.eds_name = source["service_name"].as_string_or("");
+  if (out.eds_name.empty()) out.eds_name = out.name;
+  out.eds_timeout = config::parse_ads_source(source.required("eds_config")).initial_fetch_timeout;
+  source.reject_unknown_keys();
+}
+
 void refuse_the_rest(const Node& node) {
   // Effects that need what is refused elsewhere, or that only tune a choice which is made otherwise
   // here: hosts that discovery drops drain in any case, and control waits for every new cluster.
   node.ignore({"ignore_health_on_host_removal", "drain_connections_on_host_removal",
                "close_connections_on_host_health_failure", "wait_for_warm_on_init",
                "lrs_report_endpoint_metrics"});
-  node.unsupported({"eds_cluster_config",
-                    "cluster_type",
+  node.unsupported({"cluster_type",
                     "health_checks",
                     "outlier_detection",
                     "ring_hash_lb_config",
@@ -149,6 +164,7 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   parse_endpoints(node, *out);
   parse_dns(node, out->dns);
   parse_original_dst(node, *out);
+  parse_eds(node, *out);
   parse_http_options(node, *out);
   parse_transport(node, *out);
   set_hashes(node, *out);
