@@ -26,20 +26,21 @@ void note(Piece<T>& piece, const Errors& errors) {
 
 class Build {
  public:
-  Build(const Options& options, LogWriter* writer, const BuildJob& job)
+  Build(const Options& options, const Sinks& sinks, const BuildJob& job)
       : options_(options),
-        writer_(writer),
+        sinks_(sinks),
         job_(job),
         unknown_(options.reject_unknown_dynamic_fields ? config::UnknownFields::kError
                                                        : config::UnknownFields::kWarn),
         resources_(job.previous == nullptr ? std::make_shared<Resources>()
                                            : std::make_shared<Resources>(*job.previous->resources)),
-        compiler_(writer, *resources_) {}
+        compiler_(sinks, job.previous == nullptr ? std::string() : job.previous->bootstrap.node_id,
+                  *resources_) {}
 
   // False if the file was refused.
   bool read_files(Errors& errors) {
     out_ = std::make_shared<Snapshot>();
-    if (!load_files(*out_, *resources_, options_, writer_, errors) || !errors.ok()) return false;
+    if (!load_files(*out_, *resources_, options_, sinks_, errors) || !errors.ok()) return false;
     compile_again(resources_->clusters);
     compile_again(resources_->routes);
     compile_again(resources_->listeners);
@@ -229,7 +230,7 @@ class Build {
   }
 
   const Options& options_;
-  LogWriter* writer_;
+  const Sinks& sinks_;
   const BuildJob& job_;
   const config::UnknownFields unknown_;
   std::shared_ptr<Resources> resources_;
@@ -239,10 +240,10 @@ class Build {
 
 }  // namespace
 
-BuildResult run_build(const Options& options, LogWriter* writer, const BuildJob& job) {
+BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob& job) {
   BuildResult result;
   result.read_files = job.reads_files || job.previous == nullptr;
-  Build build(options, writer, job);
+  Build build(options, sinks, job);
   if (result.read_files) {
     Errors errors(options.unknown_fields());
     const bool is_good = build.read_files(errors);
@@ -260,13 +261,13 @@ BuildResult run_build(const Options& options, LogWriter* writer, const BuildJob&
   return result;
 }
 
-std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter* writer,
+std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sinks& sinks,
                                                Errors& errors) {
   auto out = std::make_shared<Snapshot>();
   auto resources = std::make_shared<Resources>();
-  if (!load_files(*out, *resources, options, writer, errors)) return nullptr;
+  if (!load_files(*out, *resources, options, sinks, errors)) return nullptr;
   if (errors.ok()) {
-    Compiler compiler(writer, *resources);
+    Compiler compiler(sinks, out->bootstrap.node_id, *resources);
     // What a control plane would say is not waited for.
     std::set<std::string> endpoints, routes;
     for (const auto& [name, timeout] : wanted_endpoints(*resources)) endpoints.insert(name);

@@ -14,7 +14,17 @@
 #include "proxy/snapshot.h"
 #include "xds/discovery_message.h"
 
+namespace pillion::telemetry {
+class SpanExporter;
+}
+
 namespace pillion {
+
+// Where what it configures is recorded.  Both outlive the snapshot; null opens nothing.
+struct Sinks {
+  LogWriter* logs = nullptr;
+  telemetry::SpanExporter* spans = nullptr;
+};
 
 // What is new since the last build.
 struct BuildJob {
@@ -36,14 +46,13 @@ struct BuildResult {
   std::vector<std::pair<xds::ResourceType, std::string>> answers;
 };
 
-// `writer` is where access logs go and outlives the snapshot; null opens nothing.
-BuildResult run_build(const Options& options, LogWriter* writer, const BuildJob& job);
+BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob& job);
 
 // The snapshot that options.config_path and options.config_yaml stand for.  Everything that is
 // wrong goes to `errors`, sorted out by file and line; null if anything is (or errors.ok() is
-// false). Without a writer it is good for checking and explaining.  What would come from a control
+// false). Without sinks it is good for checking and explaining.  What would come from a control
 // plane counts as there, and empty.
-std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter* writer,
+std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sinks& sinks,
                                                config::Errors& errors);
 
 }  // namespace pillion

@@ -11,6 +11,7 @@
 #include "proxy/route/parse.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/local_replies.h"
+#include "proxy/telemetry/tracing.h"
 #include "proxy/upstream/parse.h"
 
 namespace pillion {
@@ -41,11 +42,16 @@ void for_each_hcm(const core::ListenerConfig& listener, Fn&& fn) {
 // ---- one piece ----
 
 std::vector<std::shared_ptr<const core::AccessLogger>> Compiler::access_logs(const Node& list) {
-  return telemetry::parse_access_logs(list, writer_);
+  return telemetry::parse_access_logs(list, sinks_.logs);
 }
 
 std::shared_ptr<const core::LocalReplies> Compiler::local_replies(const Node& node) {
   return telemetry::parse_local_replies(node);
+}
+
+std::shared_ptr<const core::Tracer> Compiler::tracer(const Node& node, bool is_outbound,
+                                                     std::vector<Located<std::string>>& clusters) {
+  return telemetry::parse_tracing(node, is_outbound, node_id_, sinks_.spans, clusters);
 }
 
 std::shared_ptr<const route::RouteTable> Compiler::table(std::string_view name) const {
@@ -71,7 +77,7 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
   std::vector<Located<std::string>> used;
   CompiledListener out;
   out.origin = std::move(origin);
-  out.config = core::parse_listener(node, {*this, used, must_exist == nullptr});
+  out.config = core::parse_listener(node, {*this, used, false, must_exist == nullptr});
   for_each_hcm(*out.config, [&out](const core::HcmConfig& hcm) {
     if (hcm.rds_name.empty()) return;
     const auto table = hcm.lacks_routes ? nullptr : hcm.routes;
@@ -157,7 +163,7 @@ void refuse_unknown_clusters(const Resources& resources,
 
 }  // namespace
 
-bool load_files(Snapshot& out, Resources& resources, const Options& options, LogWriter* writer,
+bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
                 config::Errors& errors) {
   out.document = config::load_bootstrap(options.config_path, options.config_yaml, errors);
   if (out.document == nullptr) return false;
@@ -165,12 +171,12 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Log
   const Node node = root["static_resources"];
   out.bootstrap = parse_bootstrap(root, options);
   // A configuration that is refused already is checked to its end, and opens no log.
-  if (!errors.ok()) writer = nullptr;
+  if (!errors.ok()) sinks.logs = nullptr;
   resources.file_clusters.clear();
   resources.file_listeners.clear();
   std::vector<Located<std::string>> used;
   if (node.is_present()) {
-    Compiler compiler(writer, resources);
+    Compiler compiler(sinks, out.bootstrap.node_id, resources);
     load_clusters(resources, compiler, node["clusters"], out);
     load_listeners(resources, compiler, node["listeners"], out, used);
     node.unsupported({"secrets"}, "comes with a later version; name the files in the TLS context");

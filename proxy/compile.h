@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/base/log_writer.h"
+#include "proxy/builder.h"
 #include "proxy/core/parse.h"
 #include "proxy/options.h"
 #include "proxy/resources.h"
@@ -20,8 +20,9 @@ namespace pillion {
 // up; it may change between two calls.
 class Compiler final : private core::ParseServices {
  public:
-  Compiler(LogWriter* writer, const Resources& resources)
-      : writer_(writer), resources_(resources) {}
+  // `node_id`: what tracers call this process.
+  Compiler(const Sinks& sinks, std::string node_id, const Resources& resources)
+      : sinks_(sinks), node_id_(std::move(node_id)), resources_(resources) {}
 
   CompiledCluster cluster(const config::Node& node, Origin origin);
   CompiledRoutes routes(const config::Node& node, Origin origin);
@@ -31,7 +32,6 @@ class Compiler final : private core::ParseServices {
                             std::vector<config::Located<std::string>>* must_exist = nullptr);
   // The table in force under an RDS name, or null.
   [[nodiscard]] std::shared_ptr<const route::RouteTable> table(std::string_view name) const;
-  void set_writer(LogWriter* writer) { writer_ = writer; }
 
  private:
   std::vector<std::shared_ptr<const core::AccessLogger>> access_logs(
@@ -42,14 +42,19 @@ class Compiler final : private core::ParseServices {
     return table(name);
   }
 
-  LogWriter* writer_;
+  std::shared_ptr<const core::Tracer> tracer(
+      const config::Node& node, bool is_outbound,
+      std::vector<config::Located<std::string>>& clusters) override;
+
+  const Sinks sinks_;
+  const std::string node_id_;
   const Resources& resources_;
   telemetry::HeaderFormats formats_;
 };
 
 // Loads and compiles the file into `out` and `resources` (its part of them).  False if there is no
 // text at all; else what is wrong is in `errors`.
-bool load_files(Snapshot& out, Resources& resources, const Options& options, LogWriter* writer,
+bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
                 config::Errors& errors);
 
 // Fills the lists of `out` with what is in force of out.resources.

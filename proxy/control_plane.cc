@@ -111,6 +111,10 @@ void ControlPlane::on_resources(xds::Response&& response) {
              {{"type", xds::short_name(response.type)},
               {"version", config::printable(response.version)},
               {"resources", response.resources.size()}});
+  if (response.type == ResourceType::kRoutes) {
+    for (const xds::Resource& resource : response.resources)
+      ads_.answered(ResourceType::kRoutes, resource.name);
+  }
   if (response.type != ResourceType::kEndpoints) {
     waiting_.push_back(std::move(response));
     return host_.on_resources_wait();

@@ -110,6 +110,7 @@ Server::Server(const Options& options)
 
 Server::~Server() {
   if (builder_.joinable()) builder_.join();
+  spans_.close();
   log::detach();
 }
 
@@ -125,7 +126,7 @@ Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
   keep_log_stats();
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
   if (Status<> committed = commit(snapshot, nullptr); !committed) return committed;
-  if (Status<> asking = ask_control_plane(bootstrap.dynamic); !asking) return asking;
+  ask_control_plane(bootstrap.dynamic);
   for (const auto& worker : workers_) worker->start();
   io::SignalObserver& observer = *this;
   signals_ = std::make_unique<io::Signals>(
@@ -134,15 +135,12 @@ Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
   return Ok{};
 }
 
-Status<> Server::ask_control_plane(const DynamicConfig& config) {
-  if (!config.has_ads) return Ok{};
-  if (cluster_client_ == nullptr)
-    return Error<std::string>{"dynamic_resources: this server cannot call clusters"};
+void Server::ask_control_plane(const DynamicConfig& config) {
+  if (!config.has_ads) return;
   ControlPlaneHost& host = *this;
   control_plane_ = std::make_unique<ControlPlane>(
-      ControlPlane::Context{loop_, rng_, *cluster_client_, registry_}, config, host);
+      ControlPlane::Context{loop_, rng_, cluster_client(), registry_}, config, host);
   control_plane_->start(*snapshot_);
-  return Ok{};
 }
 
 Status<> Server::open_admin(const BootstrapConfig& config) {
@@ -233,7 +231,8 @@ void Server::check_shutdown() {
     idle_since_ = now;
   }
   const bool is_over = closing_ && workers_listening_ == 0 && is_idle;
-  if (is_over || now >= drain_deadline_) return loop_.stop();
+  if (is_over && !std::exchange(finishing_, true)) spans_.finish();
+  if ((is_over && spans_.is_idle()) || now >= drain_deadline_) return loop_.stop();
   const bool is_quiet = is_idle && now - idle_since_ >= kQuietTime;
   if (is_quiet || drain_deadline_ - now <= last_call(options_.drain_time)) close_sockets();
   loop_.arm(shutdown_timer_, std::min(kShutdownCheck, drain_deadline_ - now));
@@ -262,6 +261,8 @@ void Server::close_everything() {
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();
   if (admin_ != nullptr) admin_->close();
+  spans_.close();
+  if (clusters_ != nullptr) clusters_->close();
   retired_timer_.cancel();
   drain_timer_.cancel();
   shutdown_timer_.cancel();
@@ -311,7 +312,7 @@ int run_server(const Options& options) {
   std::signal(SIGPIPE, SIG_IGN);
   set_core_dumps(options.enable_core_dump);
   Server server(options);
-  BuildResult built = run_build(options, &server.log_writer(), {});
+  BuildResult built = run_build(options, server.sinks(), {});
   std::fputs(built.warnings.c_str(), stderr);
   if (built.snapshot == nullptr) {
     std::fputs(built.messages.c_str(), stderr);

@@ -28,6 +28,7 @@
 #include "proxy/base/log_writer.h"
 #include "proxy/builder.h"
 #include "proxy/config/errors.h"
+#include "proxy/control_clusters.h"
 #include "proxy/control_plane.h"
 #include "proxy/discovery/discovery.h"
 #include "proxy/io/file_watch.h"
@@ -39,6 +40,7 @@
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
+#include "proxy/telemetry/span_exporter.h"
 #include "proxy/worker.h"
 
 namespace pillion {
@@ -58,10 +60,8 @@ class Server final : public admin::ServerView,
   Status<> start(std::shared_ptr<const Snapshot> snapshot);
   // Until the end of the process; the exit code.
   int run();
-  // Where access logs of a first configuration go.
-  LogWriter& log_writer() noexcept { return writer_; }
-  // How the control plane is reached; before start(), outlives the server.
-  void set_cluster_client(upstream::ClusterClient& client) noexcept { cluster_client_ = &client; }
+  // Where what a first configuration asks for is recorded.
+  [[nodiscard]] Sinks sinks() noexcept { return {&writer_, &spans_}; }
 
   // ---- ServerView (server_view.cc) ----
   [[nodiscard]] admin::ServerState state() const override;
@@ -131,12 +131,14 @@ class Server final : public admin::ServerView,
   void log_new_listeners();
   void retire_former(const Snapshot& next);
   void prune_retired();
+  // Control calls upstreams: the clusters in force are made known to it, once.
+  upstream::ClusterClient& cluster_client();
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
   [[nodiscard]] std::vector<io::Address> bound_addresses() const;
 
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);
-  Status<> ask_control_plane(const DynamicConfig& config);
+  void ask_control_plane(const DynamicConfig& config);
   void begin_shutdown(std::string_view cause);
   void check_shutdown();
   void close_sockets();
@@ -159,14 +161,15 @@ class Server final : public admin::ServerView,
   ConnectionBudget budget_;
   Rng rng_;
   discovery::Discovery discovery_;
-  upstream::ClusterClient* cluster_client_ = nullptr;
-  std::unique_ptr<ControlPlane> control_plane_;
   admin::Router router_;
   std::unique_ptr<AdminListener> admin_;
   std::unique_ptr<io::Signals> signals_;
   std::unique_ptr<io::FileWatch> file_watch_;
   // Of the files that the configuration names (certificates, bodies ...), by name.
   std::map<std::string, std::unique_ptr<io::FileWatch>> named_files_;
+  telemetry::SpanExporter spans_{loop_, registry_};
+  std::unique_ptr<ControlClusters> clusters_;    // null: control calls nobody
+  std::unique_ptr<ControlPlane> control_plane_;  // null: no dynamic_resources
   std::vector<std::unique_ptr<Worker>> workers_;
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
@@ -200,6 +203,7 @@ class Server final : public admin::ServerView,
   Instant drain_deadline_{};
   Instant idle_since_{};
   bool closing_ = false;            // nobody listens from now on
+  bool finishing_ = false;          // nobody is connected any more; the last spans go
   uint32_t workers_listening_ = 0;  // that have not told that they took what the kernel had queued
   io::Timer shutdown_timer_ = io::Timer::of<&Server::check_shutdown>(this);
 };

@@ -76,7 +76,7 @@ void Server::build_if_wanted() {
   if (builder_.joinable()) builder_.join();
   building_ = true;
   builder_ = std::thread([this, job = std::move(job)] {
-    auto result = std::make_shared<BuildResult>(run_build(options_, &writer_, job));
+    auto result = std::make_shared<BuildResult>(run_build(options_, sinks(), job));
     inbox_.post([this, result] { finish_build(std::move(*result)); });
   });
 }
@@ -336,6 +336,8 @@ void Server::apply_when_warm() {
   for (const WorkerUpdate::NewListener& added : update->new_listeners)
     new_listeners_.push_back(added.config->name);
   applying_ = concurrency_;
+  if (clusters_ != nullptr) clusters_->apply(*update);
+  if (spans_.has_targets()) spans_.use(cluster_client());
   std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
     worker->post([shared, this](Worker& w) {
@@ -393,9 +395,19 @@ void Server::become_ready_if() {
 }
 
 void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
+  if (clusters_ != nullptr) clusters_->set_hosts(cluster, hosts);
   for (const auto& worker : workers_) {
     worker->post([name = std::string(cluster), hosts](Worker& w) { w.set_hosts(name, hosts); });
   }
+}
+
+upstream::ClusterClient& Server::cluster_client() {
+  if (clusters_ == nullptr) {
+    clusters_ = std::make_unique<ControlClusters>(loop_, batch_, registry_, rng_);
+    for (const auto& cluster : snapshot_->clusters)
+      clusters_->set({cluster, discovery_.hosts(cluster->name)});
+  }
+  return clusters_->client();
 }
 
 void Server::retire_former(const Snapshot& next) {

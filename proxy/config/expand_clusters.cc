@@ -78,18 +78,6 @@ void write_service(EnvoyWriter& out, const Mesh& mesh, const Service& service) {
   });
 }
 
-void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
-                 const Node& node) {
-  out.item([&] {
-    out.text("name", name);
-    out.word("type", "STATIC");
-    out.duration("connect_timeout", seconds(1));
-    const Endpoint endpoint{address, node};
-    write_endpoints(out, name, {&endpoint, 1});
-    write_idle_timeout(out);
-  });
-}
-
 // The last hop to the pod's own address: by these sources the capture rules know it
 // (cli/capture.h).
 void write_last_hop_sources(EnvoyWriter& out) {
@@ -117,6 +105,18 @@ void write_passthrough(EnvoyWriter& out, std::string_view name) {
 }
 
 }  // namespace
+
+void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
+                 const Node& node) {
+  out.item([&] {
+    out.text("name", name);
+    out.word("type", address.kind == AddressText::Kind::kName ? "STRICT_DNS" : "STATIC");
+    out.duration("connect_timeout", seconds(1));
+    const Endpoint endpoint{address, node};
+    write_endpoints(out, name, {&endpoint, 1});
+    write_idle_timeout(out);
+  });
+}
 
 void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
   if (!mesh.workload.certificates) return;
@@ -172,6 +172,7 @@ void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
     out.standing_for(mesh.metrics_node,
                      [&] { write_local(out, kAdminCluster, mesh.admin, mesh.admin_node); });
   }
+  write_tracing_cluster(out, mesh);
 }
 
 }  // namespace pillion::config

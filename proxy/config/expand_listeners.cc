@@ -154,6 +154,7 @@ void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
       out.message("set_current_client_cert_details", [&] { out.flag("uri", true); });
     }
     write_upgrades(out);
+    write_tracing(out, mesh);
     write_access_log(out, mesh);
   };
   write_manager(out, "inbound", extras, [&] {
@@ -251,6 +252,7 @@ void write_outbound_chain(EnvoyWriter& out, const Mesh& mesh, const uint16_t* po
     }
     auto extras = [&] {
       write_upgrades(out);
+      write_tracing(out, mesh);
       write_access_log(out, mesh);
     };
     write_manager(out, "outbound", extras, [&] {

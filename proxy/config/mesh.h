@@ -14,7 +14,7 @@
 //   service    hosts [ its name ], tls mesh, timeout 15s, balance least_request, 1024 each of
 //              connections, pending and requests; 2 retries on connect-failure, which no server
 //              can have seen: `reset` may run a request twice and is for the user to ask for
-//   telemetry  no metrics listener, no access log
+//   telemetry  no metrics listener, no access log, no tracing; with tracing: sample 1%
 //   admin      listen 127.0.0.1:15000
 
 #include <chrono>
@@ -89,6 +89,14 @@ struct AccessLog {
   Node node;
 };
 
+// OTLP over HTTP.
+struct Tracing {
+  AddressText collector;
+  std::string url;
+  double sample_percent = 1;
+  Node node, otlp_node;
+};
+
 struct Mesh {
   Workload workload;
   std::optional<Inbound> inbound;
@@ -97,6 +105,7 @@ struct Mesh {
   std::optional<AddressText> metrics;
   Node metrics_node;
   std::optional<AccessLog> access_log;
+  std::optional<Tracing> tracing;
   AddressText admin;
   Node admin_node;
   Node root;

@@ -10,6 +10,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/core/access_logger.h"
 #include "proxy/core/local_reply.h"
+#include "proxy/core/tracer.h"
 #include "proxy/http/limits.h"
 #include "proxy/match/canonical_path.h"
 #include "proxy/route/route_table.h"
@@ -65,6 +66,8 @@ struct HcmConfig {
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
   bool always_set_request_id_in_response = false;
+  bool request_id_carries_reason = true;  // pack_trace_reason of the UUID extension, and
+  bool request_id_samples = true;         // use_request_id_for_trace_sampling
   ForwardClientCert forward_client_cert = ForwardClientCert::kSanitize;
   ClientCertDetails client_cert_details;
   std::string via;
@@ -89,6 +92,7 @@ struct HcmConfig {
   bool lacks_routes = false;
   std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
+  std::shared_ptr<const Tracer> tracer;  // null: no tracing
   uint64_t hash = 0;
 };
 

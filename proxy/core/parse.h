@@ -23,6 +23,12 @@ class ParseServices {
   virtual const route::FormatFactory& header_formats() = 0;
   // What RDS says under this name; null: nothing so far.
   virtual std::shared_ptr<const route::RouteTable> routes(std::string_view) { return nullptr; }
+  // HttpConnectionManager.Tracing; null if missing.  Clusters that it names go to `clusters`.
+  virtual std::shared_ptr<const Tracer> tracer(const config::Node& /*node*/, bool /*is_outbound*/,
+                                               std::vector<config::Located<std::string>>&
+                                               /*clusters*/) {
+    return nullptr;
+  }
 };
 
 struct ParseContext {
@@ -30,6 +36,7 @@ struct ParseContext {
   // Receives each cluster named anywhere in a listener, so that the builder, who knows the
   // clusters, reports dangling names where they were written.
   std::vector<config::Located<std::string>>& clusters;
+  bool is_outbound = false;  // the listener's traffic_direction is OUTBOUND
   // Clusters of which validate_clusters: false says that they need not exist, too.
   bool all_clusters = false;
 };

@@ -113,7 +113,7 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
     out->hash = config::combine_hashes(out->hash, out->routes->hash());
   node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,
                    Unknown::kAlwaysError);
-  node.unsupported({"tracing"}, kLater);
+  out->tracer = context.services.tracer(node["tracing"], context.is_outbound, context.clusters);
   node.reject_unknown_keys();
   return out;
 }

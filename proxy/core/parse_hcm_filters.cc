@@ -11,9 +11,10 @@ constexpr std::string_view kRouter = "envoy.extensions.filters.http.router.v3.Ro
 void parse_router(HcmConfig& out, const Node& node) {
   out.suppress_envoy_headers = node["suppress_envoy_headers"].as_bool_or(false);
   out.respect_expected_rq_timeout = node["respect_expected_rq_timeout"].as_bool_or(false);
-  // The counters of clusters are always kept; the other two tune tracing and gRPC counters, which
-  // there are none of.
-  node.ignore({"dynamic_stats", "start_child_span", "suppress_grpc_request_failure_code_stats"});
+  // The counters of clusters are always kept; the other tunes gRPC counters, which there are none
+  // of.
+  node.ignore({"dynamic_stats", "suppress_grpc_request_failure_code_stats"});
+  refuse_true(node, {"start_child_span"}, "use tracing.spawn_upstream_span");
   refuse_true(node, {"reject_connect_request_early_data"});
   node.unsupported({"strict_check_headers", "upstream_http_filters"}, kLater,
                    config::Unknown::kAlwaysError);

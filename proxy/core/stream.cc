@@ -90,6 +90,7 @@ bool Stream::prepare(bool) {
     info_.connection = connection;
   }
   prepare_request(request_, config_, *info_.connection, worker_.rng);
+  if (config_.tracer != nullptr) begin_trace();
   info_.stream_id = request_.headers.get(http::HeaderId::kXRequestId);
   info_.original_path = request_.path;
   idle_timeout_ = config_.stream_idle_timeout;
@@ -151,6 +152,7 @@ void Stream::start_attempt() {
   route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1,
                       !config_.suppress_envoy_headers);
   announce_timeout();
+  if (SpanRecorder* s = spans()) s->begin_attempt(info_, request_, info_.times.us_cx_begin);
   response_state_ = ResponseState::kWaiting;
   http::H1ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
   if (connection != nullptr) return on_pool_ready(*connection);
@@ -204,6 +206,7 @@ void Stream::finish() {
   stats.downstream_rq_active.dec();
   stats.downstream_rq_time.record(info_.times.end - info_.times.ds_rx_begin);
   if (info_.response_code != 0) count_response(info_.response_code);
+  if (SpanRecorder* s = spans()) s->finish(info_, route_ ? route_.route->operation : "");
   if (!config_.access_logs.empty()) log_access();
 }
 

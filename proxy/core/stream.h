@@ -137,6 +137,13 @@ class Stream final : public io::Deferred,
   void send_direct_response();
   void log_access();
 
+  // Tracing, in stream_routing.cc too.
+  void begin_trace();
+  // Null: not sampled, as most requests.
+  [[nodiscard]] SpanRecorder* spans() const noexcept {
+    return info_.trace == nullptr ? nullptr : info_.trace->recorder;
+  }
+
   // Counting, in stream_routing.cc too.
   void count_response(uint16_t status);
   void count_upstream_status(uint16_t status);

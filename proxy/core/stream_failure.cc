@@ -51,6 +51,7 @@ void Stream::on_request_failed(Failure failure) {
 
 // Design section 10: repeat only what cannot have been seen or may be seen twice.
 bool Stream::try_again(Failure failure) {
+  if (SpanRecorder* s = spans()) s->end_attempt(info_, failure, worker_.loop.now());
   const RetryClass retry = failure.row().retry;
   if (retry == RetryClass::never || response_state_ == ResponseState::kBody) return false;
   if (retry == RetryClass::connect) {

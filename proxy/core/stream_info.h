@@ -15,6 +15,9 @@
 
 namespace pillion::core {
 
+class SpanRecorder;
+struct StreamTrace;
+
 // Of a downstream connection; fixed once its filter chain is chosen.  Every idle connection has
 // one, so what can be had elsewhere is not in it.
 struct ConnectionInfo {
@@ -116,6 +119,7 @@ struct StreamInfo {
   uint64_t downstream_wire_sent = 0;
   uint64_t downstream_wire_received = 0;
   bool is_health_check = false;
+  const StreamTrace* trace = nullptr;  // null: none
 };
 
 }  // namespace pillion::core

@@ -83,6 +83,12 @@ void Stream::apply_route_limits(const route::ForwardAction& action) {
   }
 }
 
+void Stream::begin_trace() {
+  info_.trace =
+      config_.tracer->begin({info_, request_, arena_, worker_.rng, owner_.http_stats(),
+                             config_.request_id_carries_reason, config_.request_id_samples});
+}
+
 bool Stream::upgrade_allowed(std::string_view type) const {
   switch (route::find_upgrade(route_, type)) {
     case route::UpgradeVerdict::kAllowed:

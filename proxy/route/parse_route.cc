@@ -105,7 +105,12 @@ Route parse_route(const Node& node, const ParseContext& context) {
     route.forward = std::make_unique<const ForwardAction>();  // an error, which is recorded
   }
   route.mutations = parse_level_mutations(node, context.options.formats);
-  node.ignore({"metadata", "decorator", "tracing", "stat_prefix"});  // change no request
+  const Node decorator = node["decorator"];
+  route.operation = decorator["operation"].as_string_or("");
+  decorator.ignore({"propagate"});  // of a response field that we neither read nor write
+  decorator.reject_unknown_keys();
+  node.ignore({"metadata", "stat_prefix"});  // change no request
+  node.unsupported({"tracing"}, kLater);
   node.unsupported({"typed_per_filter_config"}, kLater, Unknown::kAlwaysError);
   node.unsupported({"filter_action", "non_forwarding_action", "per_request_buffer_limit_bytes",
                     "request_body_buffer_limit"},

@@ -96,6 +96,7 @@ struct Route {
   std::unique_ptr<const DirectResponse> direct_response;
   std::unique_ptr<const LevelMutations> mutations;
   std::string name;
+  std::string operation;  // decorator.operation: what traces call it; empty: nothing
 };
 
 struct VirtualHost {

@@ -32,6 +32,7 @@ constexpr KindInfo describe(std::string_view before, std::string_view between,
     using B = Type;                                                \
     static constexpr Row kRows[] = {
 #define COUNTER(row, help) ROW(kCounter, row, #row, #row, "", "", help)
+#define COUNTER_AS(row, raw, help) ROW(kCounter, row, raw, #row, "", "", help)
 #define GAUGE(row, help) ROW(kGauge, row, #row, #row, "", "", help)
 #define GAUGE_AS(row, raw, help) ROW(kGauge, row, raw, #row, "", "", help)
 #define HISTOGRAM(row, help) ROW(kHistogram, row, #row, #row, "", "", help)

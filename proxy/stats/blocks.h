@@ -18,6 +18,7 @@ namespace pillion::stats {
 // Cache line of its own: two writers never share one.
 #define BLOCK(Type, before, between, after, family, label, label2) struct alignas(64) Type {
 #define COUNTER(row, help) Counter row;
+#define COUNTER_AS(row, raw, help) Counter row;
 #define GAUGE(row, help) Gauge row;
 #define GAUGE_AS(row, raw, help) Gauge row;
 #define HISTOGRAM(row, help) Histogram row;

@@ -19,10 +19,8 @@ constexpr std::string_view kAlwaysAbsent[] = {
     "DYNAMIC_METADATA",
     "FILTER_STATE",
     "ROUNDTRIP_DURATION",
-    "SPAN_ID",
     "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT",
-    "TRACE_ID",
     "UPSTREAM_FILTER_STATE",
     "VIRTUAL_CLUSTER_NAME",
 };

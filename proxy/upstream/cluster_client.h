@@ -37,7 +37,7 @@ struct CallField {
 // The head of a request.  Everything is copied by open().
 struct CallHead {
   std::string_view method = "POST";
-  std::string_view path;                        // with the query
+  std::string_view path = {};                   // with the query
   std::string_view authority = {};              // empty: the cluster's name
   std::span<const CallField> fields = {};       // without Host and framing fields
   std::optional<uint64_t> content_length = {};  // none: as much as is sent

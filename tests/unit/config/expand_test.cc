@@ -96,6 +96,41 @@ TEST(Expand, MakesOneHttpChainForEachPortAndPassesTheOthersAsTcp) {
   EXPECT_EQ(e.cluster("outbound|passthrough")["type"].raw(), "ORIGINAL_DST");
 }
 
+TEST(Expand, TracesBothWaysToACollectorOfItsOwn) {
+  struct Case {
+    std::string_view otlp, uri, type, address, port;
+  };
+  for (const Case& c :
+       {Case{"http://collector", "http://collector:4318/v1/traces", "STRICT_DNS", "collector",
+             "4318"},
+        Case{"http://10.0.0.7:80/", "http://10.0.0.7:80/v1/traces", "STATIC", "10.0.0.7", "80"},
+        Case{"http://[::1]/otlp", "http://[::1]:4318/otlp", "STATIC", "::1", "4318"}}) {
+    Expanded e(std::string("workload: { name: users }\n"
+                           "inbound: { app: 127.0.0.1:8080, mtls: off }\n"
+                           "outbound: {}\n"
+                           "telemetry: { tracing: { otlp: \"")
+                   .append(c.otlp)
+                   .append("\", sample: 0.5% } }\n"));
+    ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+    for (const Where& where : e.errors.unfinished()) ADD_FAILURE() << where.path;
+    for (size_t i = 0; i < 2; ++i) {
+      Node tracing = e.first_filter(e.nth(e.listener(i)["filter_chains"], 0))["tracing"];
+      EXPECT_EQ(tracing["random_sampling"]["value"].raw(), "0.5");
+      EXPECT_TRUE(tracing["spawn_upstream_span"].as_bool());
+      Node tracer = tracing["provider"]["typed_config"];
+      EXPECT_EQ(tracer["service_name"].raw(), "users");
+      EXPECT_EQ(tracer["http_service"]["http_uri"]["uri"].raw(), c.uri);
+      EXPECT_EQ(tracer["http_service"]["http_uri"]["cluster"].raw(), "tracing|otlp");
+    }
+    Node cluster = e.cluster("tracing|otlp");
+    EXPECT_EQ(cluster["type"].raw(), c.type);
+    Node locality = e.nth(cluster["load_assignment"]["endpoints"], 0);
+    Node address = e.nth(locality["lb_endpoints"], 0)["endpoint"]["address"]["socket_address"];
+    EXPECT_EQ(address["address"].raw(), c.address);
+    EXPECT_EQ(address["port_value"].raw(), c.port);
+  }
+}
+
 TEST(Expand, ListensForBothFamiliesWhereCaptureRedirectsBoth) {
   struct Case {
     const char *fields, *twin;

@@ -149,7 +149,7 @@ TEST(HcmParsing, TakesTheOptionsOfTheRouter) {
         options, " } } ] }");
   };
   const ParsedManager first(
-      with_router("suppress_envoy_headers: true, dynamic_stats: false, start_child_span: true"));
+      with_router("suppress_envoy_headers: true, dynamic_stats: false, start_child_span: false"));
   EXPECT_EQ(first.messages, "");
   EXPECT_TRUE(first->suppress_envoy_headers);
   EXPECT_FALSE(first->respect_expected_rq_timeout);

@@ -77,7 +77,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
  protected:
   void start(std::string_view bootstrap = kBootstrap) {
     options.config_yaml = bootstrap;
-    BuildResult built = run_build(options, nullptr, {});
+    BuildResult built = run_build(options, {}, {});
     ASSERT_NE(built.snapshot, nullptr) << built.messages;
     snapshot = built.snapshot;
     ControlPlaneHost& host = *this;
@@ -99,7 +99,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
       job.previous = snapshot;
       job.now = loop.now();
       control->add_to(job, ControlPlane::Take::kResponsesToo);
-      const BuildResult result = run_build(options, nullptr, job);
+      const BuildResult result = run_build(options, {}, job);
       ASSERT_NE(result.snapshot, nullptr);
       ++builds;
       snapshot = result.snapshot;
@@ -220,6 +220,11 @@ class RunningControlPlane : public ControlPlaneTest {
     builds = 0;
   }
 };
+
+TEST_F(RunningControlPlane, WaitsNoMoreForWhatWasAnswered) {
+  loop.skip(60s);
+  EXPECT_FALSE(is_wanted) << "a timeout would start a build";
+}
 
 TEST_F(RunningControlPlane, TakesEndpointsWithoutABuild) {
   say(ResourceType::kEndpoints, {assignment("b", {1, 2, 3})});

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "proxy/base/str.h"
@@ -157,7 +158,12 @@ TEST(Reflect, EndsAtItsLimitOfNesting) {
 using config::Kind;
 using config::Value;
 
+// As JSON has it: the first name of an enum is one too.
 bool is_default(const Value& value) {
+  constexpr std::string_view kFirstNames[] = {"ROUND_ROBIN", "AUTO",      "HTTP",
+                                              "DEFAULT",     "OVERWRITE", "SANITIZE",
+                                              "UNKNOWN",     "HUNDRED",   "TCP"};
+  if (std::ranges::find(kFirstNames, value.scalar()) != std::end(kFirstNames)) return true;
   switch (value.kind) {
     case Kind::kNull:
       return true;
