@@ -9,6 +9,7 @@ import random
 import threading
 import unittest
 
+import programs
 import sidecar
 from control_plane import ControlPlane, bootstrap
 
@@ -25,6 +26,7 @@ class Origin(http.server.ThreadingHTTPServer):
     def __init__(self, test, name):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one piece
 
             def do_GET(self):
                 self.send_response(200)
@@ -145,7 +147,7 @@ class XdsTest(unittest.TestCase):
         self.port = sidecar.free_port()
         self.wanted = Wanted(self.origins)
         self.wanted.say(self.plane, self.port)
-        self.proxy = sidecar.start(self, bootstrap(self.plane.port))
+        self.proxy = sidecar.start(self, bootstrap(self.plane.address))
 
     def expect(self, port, kind):
         answer = self.wanted.answer()
@@ -167,6 +169,7 @@ class XdsTest(unittest.TestCase):
             load.stop()
         self.assertEqual(load.failures, [])
         self.assertGreater(load.count, CHANGES)
+        print(f"{load.count} requests over {CHANGES} changes", flush=True)
         self.assertEqual(self.plane.nacks(), [])
         self.assertEqual(self.proxy.stats()["listener_manager.lds.update_rejected"], 0)
 
@@ -189,9 +192,27 @@ class XdsTest(unittest.TestCase):
 
     def test_the_last_state_serves_while_the_control_plane_is_away(self):
         self.expect(self.port, "start")
-        self.plane.process.kill()
+        load = Load(self.port)
+        address = self.plane.address
+        self.plane.stop()
         self.proxy.wait_stat("control_plane.connected_state", 0)
         self.assertEqual(get(self.port), (200, self.wanted.answer()))
+        # It comes back and knows something else.
+        self.plane = ControlPlane(self, "tcp", address)
+        self.wanted.clusters["c0"] = 3
+        self.wanted.version += 1
+        self.wanted.say(self.plane, self.port)
+        self.expect(self.port, "come back")
+        load.stop()
+        self.assertEqual(load.failures, [])
+
+    def test_the_control_plane_may_listen_on_a_unix_socket(self):
+        path = os.path.join(programs.folder(self), "xds.sock")
+        plane = ControlPlane(self, "unix", path)
+        port = sidecar.free_port()
+        self.wanted.say(plane, port)
+        sidecar.start(self, bootstrap(path))
+        self.expect(port, "unix")
 
 
 if __name__ == "__main__":

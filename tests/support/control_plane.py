@@ -16,15 +16,16 @@ from sidecar import until
 
 
 class ControlPlane:
-    def __init__(self, test):
+    def __init__(self, test, *address):
+        """`address`: network and address ("tcp", "127.0.0.1:80" or "unix", path); a free port without."""
         self.lines = []
-        self.process = subprocess.Popen([programs.built_go_module("go-xds")], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([programs.built_go_module("go-xds"), *address], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         test.addCleanup(self.stop)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        until("the control plane listens", lambda: self.lines and self.lines[0].startswith("port "))
-        self.port = int(self.lines[0].split()[1])
+        until("the control plane listens", lambda: self.lines and self.lines[0].startswith("listens "))
+        self.address = self.lines[0].split()[1]
 
     def _read(self):
         for line in self.process.stdout:
@@ -43,6 +44,8 @@ class ControlPlane:
         return [line for line in self.lines if line.startswith("nack ")]
 
     def stop(self):
+        if self.process.stdout.closed:
+            return
         self.process.stdin.close()
         self.process.terminate()
         self.process.wait()
@@ -50,11 +53,14 @@ class ControlPlane:
         self.process.stdout.close()
 
 
-def bootstrap(port, fetch_timeout="15s"):
+def bootstrap(address, fetch_timeout="15s"):
+    """`address`: host:port, or the path of a socket."""
+    host, _, port = address.rpartition(":")
     ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": fetch_timeout}
     http2 = {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
              "explicit_http_config": {"http2_protocol_options": {}}}
-    endpoint = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
+    where = {"socket_address": {"address": host, "port_value": int(port)}} if host else {"pipe": {"path": address}}
+    endpoint = {"endpoint": {"address": where}}
     return {
         "node": {"id": "test", "cluster": "test"},
         "dynamic_resources": {

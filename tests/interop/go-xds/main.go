@@ -1,5 +1,6 @@
 // A control plane for xds_test.py: go-control-plane's server with its snapshot cache, ordered ADS.
 //
+// Arguments: nothing, or network and address to listen on ("unix /path"); told by the line "listens ADDRESS".
 // Commands on stdin, one JSON object a line: {"version", "clusters": {name: port | "eds:port,port"},
 // "routes": {route name: cluster}, "listeners": {name: {"port", "routes"}}}.  It becomes the
 // snapshot; the line "ok <version>" answers.  Each NACK is a line "nack <type> <message>", each ACK
@@ -147,13 +148,17 @@ func main() {
 			}
 			return nil
 		}}
-	listening, err := net.Listen("tcp", "127.0.0.1:0")
+	network, at := "tcp", "127.0.0.1:0"
+	if len(os.Args) > 1 {
+		network, at = os.Args[1], os.Args[2]
+	}
+	listening, err := net.Listen(network, at)
 	check(err)
 	grpcServer := grpc.NewServer()
 	xds := server.NewServer(ctx, snapshots, callbacks, sotw.WithOrderedADS())
 	discovery.RegisterAggregatedDiscoveryServiceServer(grpcServer, xds)
 	go func() { check(grpcServer.Serve(listening)) }()
-	say("port %d", listening.Addr().(*net.TCPAddr).Port)
+	say("listens %s", listening.Addr())
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
