@@ -59,6 +59,23 @@ std::string text_of(const config::Value& value) {
   return out;
 }
 
+// Of each piece what is in force, or, if nothing is, what waits or why it was refused.
+template <typename T>
+void add_pieces(std::vector<admin::ConfigResource>& out, admin::ConfigResource::Kind kind,
+                const Pieces<T>& pieces) {
+  for (const auto& [name, piece] : pieces) {
+    const auto& shown = piece.active != nullptr ? piece.active : piece.newest;
+    admin::ConfigResource resource{kind,          true, name,    piece.version,
+                                   piece.updated, {},   nullptr, piece.error};
+    resource.is_warming = piece.active == nullptr && piece.newest != nullptr;
+    if (shown != nullptr) {
+      resource.document = shown->origin.document;
+      resource.value = shown->origin.value;
+    }
+    out.push_back(std::move(resource));
+  }
+}
+
 admin::CircuitBreakerStatus breaker_of(const upstream::LimitValues& limits) {
   return {limits.max_connections, limits.max_pending, limits.max_requests, limits.max_retries};
 }
@@ -126,6 +143,8 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
   const upstream::ClusterConfig& config = **it;
   out.name = config.name;
   out.observability_name = config.stat_name;
+  out.eds_service_name = config.eds_name == config.name ? std::string() : config.eds_name;
+  out.added_via_api = snapshot_->resources->clusters.contains(name);
   out.default_priority = breaker_of(config.pool.limits);
   const upstream::HostSetPtr hosts = discovery_.hosts(config.name);
   const discovery::ClusterHealth* health = discovery_.health(config.name);
@@ -192,19 +211,15 @@ std::vector<admin::ConfigResource> Server::config() const {
     out.push_back({kind, false, name, {}, config_time_, snapshot_->document, value, {}});
   };
   add(Kind::kBootstrap, {}, &root);
-  const config::Value* resources = child(&root, "static_resources");
-  const config::Value* value = child(resources, "clusters");
-  value = value == nullptr ? nullptr : value->first_child;
-  for (const auto& cluster : snapshot_->clusters) {
-    add(Kind::kCluster, cluster->name, value);
-    value = value == nullptr ? nullptr : value->next;
-  }
-  value = child(resources, "listeners");
-  value = value == nullptr ? nullptr : value->first_child;
-  for (const auto& listener : snapshot_->listeners) {
-    add(Kind::kListener, listener->name, value);
-    value = value == nullptr ? nullptr : value->next;
-  }
+  const Resources& resources = *snapshot_->resources;
+  for (const auto& piece : resources.file_clusters)
+    add(Kind::kCluster, piece.newest->config->name, piece.newest->origin.value);
+  for (const auto& piece : resources.file_listeners)
+    add(Kind::kListener, piece.newest->config->name, piece.newest->origin.value);
+  add_pieces(out, Kind::kCluster, resources.clusters);
+  add_pieces(out, Kind::kListener, resources.listeners);
+  add_pieces(out, Kind::kRoute, resources.routes);
+  if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
   return out;
 }
 

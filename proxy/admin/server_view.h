@@ -114,6 +114,7 @@ struct ConfigResource {
   std::shared_ptr<const config::Document> document;  // keeps `value` alive
   const config::Value* value = nullptr;              // in Envoy's v3 schema
   std::optional<ConfigFailure> error_state;          // the last update of this resource was refused
+  bool is_warming = false;                           // not in force yet
 };
 
 struct RuntimeEntry {

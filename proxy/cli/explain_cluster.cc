@@ -80,6 +80,10 @@ void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& con
         lines.push_back(str("host: ", host->address.to_string(), details(*host)));
       }
       return;
+    case DiscoveryType::kEds:
+      lines.push_back(
+          str("host: one of those that the control plane has under \"", cluster.eds_name, '"'));
+      return;
     case DiscoveryType::kOriginalDst:
       return explain_original_destination(cluster, connection, lines);
   }

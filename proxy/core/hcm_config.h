@@ -88,6 +88,10 @@ struct HcmConfig {
 
   std::vector<UpgradeConfig> upgrades;
   std::shared_ptr<const route::RouteTable> routes;
+  // rds: `routes` came under this name; an empty table if RDS has said nothing.
+  std::string rds_name;
+  Duration rds_timeout{};  // initial_fetch_timeout
+  bool lacks_routes = false;
   std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   std::shared_ptr<const Tracer> tracer;  // null: no tracing

@@ -21,6 +21,8 @@ class ParseServices {
   // LocalReplyConfig; null if missing.
   virtual std::shared_ptr<const LocalReplies> local_replies(const config::Node& node) = 0;
   virtual const route::FormatFactory& header_formats() = 0;
+  // What RDS says under this name; null: nothing so far.
+  virtual std::shared_ptr<const route::RouteTable> routes(std::string_view) { return nullptr; }
   // HttpConnectionManager.Tracing; null if missing.  Clusters that it names go to `clusters`.
   virtual std::shared_ptr<const Tracer> tracer(const config::Node& /*node*/, bool /*is_outbound*/,
                                                std::vector<config::Located<std::string>>&
@@ -35,6 +37,8 @@ struct ParseContext {
   // clusters, reports dangling names where they were written.
   std::vector<config::Located<std::string>>& clusters;
   bool is_outbound = false;  // the listener's traffic_direction is OUTBOUND
+  // Clusters of which validate_clusters: false says that they need not exist, too.
+  bool all_clusters = false;
 };
 
 // Errors go to the node's list; what comes back is then good for further checks only.  Never null.

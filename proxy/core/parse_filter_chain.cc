@@ -88,6 +88,9 @@ void set_hashes(FilterChain& chain, const Node& node) {
   const uint64_t match = config::hash_value(node["filter_chain_match"]);
   chain.connection_hash = combine_hashes(combine_hashes(tls, terminal_hash(chain)), match);
   chain.hash = combine_hashes(config::hash_value(node), identity);
+  // Its routes may lie elsewhere.
+  if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain.terminal))
+    chain.hash = combine_hashes(chain.hash, (*hcm)->hash);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/core/parse_parts.h"
 #include "proxy/route/parse.h"
@@ -19,13 +20,26 @@ constexpr EnumRow kCodecs[] = {
 constexpr EnumRow kServerHeaders[] = {
     {"OVERWRITE", 0}, {"APPEND_IF_ABSENT", 1}, {"PASS_THROUGH", 2}};
 
-// rds and scoped_routes leave an empty table behind their error.
-std::shared_ptr<const route::RouteTable> parse_routes(const Node& node,
+std::shared_ptr<const route::RouteTable> parse_rds(HcmConfig& out, const Node& node,
+                                                   const ParseContext& context) {
+  out.rds_name = node["route_config_name"].as_string();
+  out.rds_timeout = config::parse_ads_source(node.required("config_source")).initial_fetch_timeout;
+  node.reject_unknown_keys();
+  std::shared_ptr<const route::RouteTable> table = context.services.routes(out.rds_name);
+  out.lacks_routes = table == nullptr;
+  return table;
+}
+
+// scoped_routes leave an empty table behind their error.
+std::shared_ptr<const route::RouteTable> parse_routes(HcmConfig& out, const Node& node,
                                                       const ParseContext& context) {
   (void)node.one_of({"route_config", "rds", "scoped_routes"});
-  node.unsupported({"rds", "scoped_routes"}, kLater, Unknown::kAlwaysError);
-  return route::parse_route_table(node["route_config"],
-                                  {&context.services.header_formats(), &context.clusters});
+  node.unsupported({"scoped_routes"}, kLater, Unknown::kAlwaysError);
+  std::shared_ptr<const route::RouteTable> table;
+  if (node.has("rds")) table = parse_rds(out, node["rds"], context);
+  if (table != nullptr) return table;
+  return route::parse_route_table(node["route_config"], {&context.services.header_formats(),
+                                                         &context.clusters, context.all_clusters});
 }
 
 void parse_times(HcmConfig& out, const Node& node) {
@@ -89,10 +103,12 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   out->path = match::parse_path_options(node);
   parse_responses(*out, node, context);
   parse_upgrades(*out, node["upgrade_configs"]);
-  out->routes = parse_routes(node, context);
+  out->routes = parse_routes(*out, node, context);
   parse_http_filters(*out, node["http_filters"]);
   parse_logs(*out, node, context);
   out->hash = config::hash_value(node);
+  if (!out->rds_name.empty() && !out->lacks_routes)
+    out->hash = config::combine_hashes(out->hash, out->routes->hash());
   node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,
                    Unknown::kAlwaysError);
   out->tracer = context.services.tracer(node["tracing"], context.is_outbound, context.clusters);

@@ -101,7 +101,8 @@ std::shared_ptr<const ListenerConfig> parse_listener(const Node& node,
   parse_listener_filters(*out, node["listener_filters"]);
   out->direction = node["traffic_direction"].as_enum_or(Direction::kUnspecified, kDirections);
   parse_chains(*out, node,
-               {context.services, context.clusters, out->direction == Direction::kOutbound});
+               {context.services, context.clusters, out->direction == Direction::kOutbound,
+                context.all_clusters});
   out->use_original_dst = node["use_original_dst"].as_bool_or(false);
   out->listener_filters_timeout =
       node["listener_filters_timeout"].as_duration_or(out->listener_filters_timeout);

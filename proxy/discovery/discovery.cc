@@ -86,6 +86,8 @@ std::shared_ptr<Source> Discovery::source_for(const Slot& current, const Cluster
       return nullptr;
     case DiscoveryType::kStatic:
       return std::make_shared<StaticSource>(config.static_hosts, before);
+    case DiscoveryType::kEds:
+      return eds_source(config.eds_name);
     case DiscoveryType::kStrictDns:
     case DiscoveryType::kLogicalDns:
       break;
@@ -98,6 +100,23 @@ std::shared_ptr<Source> Discovery::source_for(const Slot& current, const Cluster
   known = source;
   source->start();
   return source;
+}
+
+std::shared_ptr<EdsSource> Discovery::eds_source(std::string_view name) {
+  std::shared_ptr<EdsSource>& source = eds_[std::string(name)];
+  if (source == nullptr) {
+    SourceObserver& observer = *this;
+    source = std::make_shared<EdsSource>(observer);
+  }
+  return source;
+}
+
+void Discovery::set_endpoints(std::string_view eds_name, const upstream::HostSet& endpoints) {
+  eds_source(eds_name)->set(endpoints);
+}
+
+void Discovery::keep_endpoints(const std::set<std::string>& eds_names) {
+  std::erase_if(eds_, [&](const auto& item) { return !eds_names.contains(item.first); });
 }
 
 void Discovery::commit() {

@@ -18,7 +18,9 @@
 // refresh_gauges() the circuit breakers.
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -74,6 +76,11 @@ class Discovery final : private SourceObserver,
   void abandon();
   void remove(std::string_view name);
 
+  // What EDS says of the endpoints under that name, to all clusters that use it, now and later.
+  void set_endpoints(std::string_view eds_name, const upstream::HostSet& endpoints);
+  // Forgets the names that are not in this (sorted) set.
+  void keep_endpoints(const std::set<std::string>& eds_names);
+
   [[nodiscard]] bool all_warm();
   // As of the last add(), committed or not; null for ORIGINAL_DST and unknown names.
   [[nodiscard]] upstream::HostSetPtr hosts(std::string_view name) const;
@@ -115,6 +122,7 @@ class Discovery final : private SourceObserver,
   void use_health(Entry& entry);
   [[nodiscard]] static bool is_cold(const Entry& entry);
   std::shared_ptr<Source> source_for(const Slot& current, const upstream::ClusterConfig& config);
+  std::shared_ptr<EdsSource> eds_source(std::string_view name);
   struct Index {
     size_t cold = 0;  // entries whose latest source is not warm
     std::unordered_map<const Source*, std::vector<std::pair<const std::string*, Entry*>>> users;
@@ -127,7 +135,8 @@ class Discovery final : private SourceObserver,
   DiscoveryObserver& observer_;
   io::Inbox inbox_{context_.loop};  // for reports of workers
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;
-  std::unordered_map<std::string, std::weak_ptr<Source>> shared_;  // by DnsSource::key_of
+  std::unordered_map<std::string, std::weak_ptr<Source>> shared_;       // by DnsSource::key_of
+  std::map<std::string, std::shared_ptr<EdsSource>, std::less<>> eds_;  // by name
   std::unique_ptr<Index> index_;  // made when needed, dropped by each change of the entries
   bool awaited_ = false;          // on_warm() is due when all are warm
   bool reporting_ = false;

@@ -17,6 +17,7 @@ struct ParseOptions {
   // Receives each cluster named in the configuration, so that the caller, who knows the clusters,
   // reports dangling names; nothing is added if validate_clusters is false.  May be null.
   std::vector<config::Located<std::string>>* clusters = nullptr;
+  bool all_clusters = false;  // add them in any case
 };
 
 // envoy.config.route.v3.RouteConfiguration.  Errors are recorded in the node's list; the table is

@@ -26,7 +26,8 @@ bool is(const Node& field, std::string_view snake, std::string_view camel) {
 // The name of a cluster, told to the caller.
 std::string parse_cluster_name(const Node& node, const ParseContext& context) {
   std::string name = node.as_string();
-  if (!name.empty() && context.validate_clusters && context.options.clusters != nullptr) {
+  const bool is_wanted = context.validate_clusters || context.options.all_clusters;
+  if (!name.empty() && is_wanted && context.options.clusters != nullptr) {
     context.options.clusters->push_back(node.located_string());
   }
   return name;

@@ -3,6 +3,7 @@
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/value_hash.h"
 #include "proxy/route/parse.h"
 #include "proxy/route/parse_parts.h"
 
@@ -88,6 +89,7 @@ std::shared_ptr<const RouteTable> parse_route_table(const Node& node, const Pars
                    config::Unknown::kAlwaysError);
   node.unsupported({"vhds", "request_mirror_policies", "cluster_specifier_plugins"}, kLater);
   node.reject_unknown_keys();
+  parts.hash = config::hash_value(node);
   return std::make_shared<const RouteTable>(std::move(parts));
 }
 

@@ -40,6 +40,7 @@ class RouteTable {
     bool ignore_port_in_host = false;
     bool ignore_path_parameters = false;
     bool most_specific_wins = false;
+    uint64_t hash = 0;  // of what it was configured with
   };
   explicit RouteTable(Parts parts);
   RouteTable(const RouteTable&) = delete;
@@ -52,6 +53,7 @@ class RouteTable {
   [[nodiscard]] const VirtualHost* find_host(std::string_view authority) const;
 
   [[nodiscard]] std::string_view name() const noexcept { return parts_.name; }
+  [[nodiscard]] uint64_t hash() const noexcept { return parts_.hash; }
   [[nodiscard]] const std::vector<VirtualHost>& hosts() const noexcept { return parts_.hosts; }
   [[nodiscard]] const LevelMutations* mutations() const noexcept { return parts_.mutations.get(); }
   [[nodiscard]] bool ignores_path_parameters() const noexcept {

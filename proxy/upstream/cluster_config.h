@@ -20,6 +20,7 @@ enum class DiscoveryType : uint8_t {
   kStatic = 0,
   kStrictDns = 1,
   kLogicalDns = 2,
+  kEds = 3,
   kOriginalDst = 4
 };
 // kAuto and kV4Preferred ask for the other family only when the first has no address.
@@ -50,6 +51,8 @@ struct ClusterConfig {
   DiscoveryType type = DiscoveryType::kStatic;
   HostSet static_hosts;                // STATIC
   std::vector<DnsTarget> dns_targets;  // STRICT_DNS, LOGICAL_DNS
+  std::string eds_name;                // EDS: service_name, or the name
+  Duration eds_timeout{};              // EDS: initial_fetch_timeout; 0: for ever
   DnsOptions dns;
   // ORIGINAL_DST
   uint16_t original_dst_port = 0;  // upstream_port_override; 0: as the client said

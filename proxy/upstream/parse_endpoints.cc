@@ -1,6 +1,7 @@
 // load_assignment (config.endpoint.v3.ClusterLoadAssignment).
 #include "proxy/base/str.h"
 #include "proxy/io/parse_address.h"
+#include "proxy/upstream/parse.h"
 #include "proxy/upstream/parse_parts.h"
 
 namespace pillion::upstream {
@@ -128,8 +129,21 @@ void parse_endpoints(const Node& cluster, ClusterConfig& out) {
   const bool is_original = out.type == DiscoveryType::kOriginalDst;
   if (is_original && node)
     node.error("clusters of type ORIGINAL_DST have no endpoints of their own");
-  if (!is_original && out.type != DiscoveryType::kStatic) (void)cluster.required("load_assignment");
+  const bool is_eds = out.type == DiscoveryType::kEds;
+  if (is_eds && node) node.error("clusters of type EDS get their endpoints from EDS");
+  if (!is_original && !is_eds && out.type != DiscoveryType::kStatic)
+    (void)cluster.required("load_assignment");
   if (node) EndpointParser(out).parse(node);
+}
+
+HostSet parse_assignment(const Node& node) {
+  ClusterConfig cluster;
+  const uint32_t usual = cluster.balancer.overprovisioning;
+  EndpointParser(cluster).parse(node);
+  if (cluster.balancer.overprovisioning != usual)
+    node["policy"]["overprovisioning_factor"].error(
+        str("other than ", usual, " comes with a later version"));
+  return std::move(cluster.static_hosts);
 }
 
 }  // namespace pillion::upstream

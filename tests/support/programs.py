@@ -10,6 +10,7 @@ import atexit
 import ctypes
 import functools
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -76,6 +77,26 @@ def built_go(name):
                             env=environment, capture_output=True, text=True)
     if result.returncode:
         raise AssertionError(f"go build {name}: {result.stderr}")
+    return path
+
+
+def built_go_module(name):
+    """The path of the program of tests/interop/<name>, a module with dependencies: compiled once into the cache,
+    because that takes minutes."""
+    source = os.path.join(INTEROP, name)
+    digest = hashlib.sha256()
+    for file in ("main.go", "go.mod", "go.sum"):
+        with open(os.path.join(source, file), "rb") as content:
+            digest.update(content.read())
+    path = os.path.join(cache(), f"{name}-{digest.hexdigest()[:16]}")
+    if not os.path.exists(path):
+        os.makedirs(cache(), exist_ok=True)
+        environment = os.environ | {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+        result = subprocess.run([find_go(), "build", "-trimpath", "-o", f"{path}.{os.getpid()}", "."], cwd=source,
+                                env=environment, capture_output=True, text=True)
+        if result.returncode:
+            raise AssertionError(f"go build {name}: {result.stderr}")
+        os.rename(f"{path}.{os.getpid()}", path)
     return path
 
 
