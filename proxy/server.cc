@@ -113,7 +113,7 @@ Server::~Server() {
   log::detach();
 }
 
-Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
+Status<> Server::start(const std::shared_ptr<const Snapshot>& snapshot) {
   const BootstrapConfig bootstrap = snapshot->bootstrap;
   budget_.limit = connection_limit(options_, bootstrap);
   if (Status<> opened = open_admin(bootstrap); !opened) return opened;
@@ -305,8 +305,8 @@ int run_server(const Options& options) {
     std::fputs(errors.to_string().c_str(), stderr);
     return 1;
   }
-  if (Status<> started = server.start(std::move(snapshot)); !started)
-    return complain(started.error());
+  if (Status<> started = server.start(snapshot); !started) return complain(started.error());
+  snapshot.reset();  // a reload may end what it consists of
   return server.run();
 }
 

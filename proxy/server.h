@@ -51,7 +51,7 @@ class Server final : public admin::ServerView,
 
   // Takes the first configuration and opens every socket.  An error is for a person, and nothing
   // listens then.
-  Status<> start(std::shared_ptr<const Snapshot> snapshot);
+  Status<> start(const std::shared_ptr<const Snapshot>& snapshot);
   // Until the end of the process; the exit code.
   int run();
   // Where access logs of a first configuration go.
@@ -94,7 +94,7 @@ class Server final : public admin::ServerView,
 
   // ---- server_config.cc ----
   void reload(std::string_view cause);
-  void finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
+  void finish_build(const std::shared_ptr<const Snapshot>& snapshot, std::string messages,
                     const std::string& warnings);
   void refuse_reload(std::string messages);
   void watch(const std::set<std::string>& files);

@@ -68,7 +68,7 @@ void Server::reload(std::string_view cause) {
   });
 }
 
-void Server::finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
+void Server::finish_build(const std::shared_ptr<const Snapshot>& snapshot, std::string messages,
                           const std::string& warnings) {
   building_ = false;
   if (shutting_down_) return;
