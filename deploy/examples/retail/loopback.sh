@@ -4,7 +4,8 @@
 
 # POD: the port of the service, and the sidecar's inbound, outbound, admin and metrics ports.
 declare -gA ports=([customer]="18080 15106 15101 15100 15190" [users-1]="18081 15206 - 15200 15290"
-  [users-2]="18082 15306 - 15300 15390" [users-3]="18083 15406 - 15400 15490")
+  [users-2]="18082 15306 - 15300 15390" [users-3]="18083 15406 - 15400 15490"
+  [prices]="18084 15506 - 15500 15590" [collector]="14318")
 
 port() { cut -d' ' -f"$2" <<<"${ports[$1]}"; }
 service_port() { port "$1" 1; }
@@ -14,6 +15,7 @@ outbound_port() { port "$1" 3; }
 shop_url=http://127.0.0.1:$(inbound_port customer)
 plain_users=127.0.0.1:$(inbound_port users-1)
 gone_endpoint=127.0.0.1:$(inbound_port users-3)
+collector=127.0.0.1:$(service_port collector)
 
 admin_url() { echo "http://127.0.0.1:$(port "$1" 4)"; }
 metrics_url() { echo "http://127.0.0.1:$(port "$1" 5)/stats/prometheus"; }
@@ -43,13 +45,19 @@ end_world() {
 start_service() {
   mkdir -p "$run/$1"
   local proxy=
-  if [[ $1 == customer ]]; then proxy=http://127.0.0.1:$(outbound_port customer); fi
+  local prices=() # gRPC has no use for an HTTP proxy: it is told where the sidecar listens
+  if [[ $1 == customer ]]; then
+    proxy=http://127.0.0.1:$(outbound_port customer)
+    prices=(PRICES="127.0.0.1:$(outbound_port customer)" PRICES_NAME=prices)
+  fi
   spawn "$run/$1/service.pid" "$run/$1/service.log" "$run/$1/service.log" \
     env NAME="$1" LISTEN="127.0.0.1:$(service_port "$1")" http_proxy="$proxy" no_proxy= \
-    PYTHONDONTWRITEBYTECODE=1 "$python" "$run/retail/$2.py"
+    "${prices[@]}" PYTHONDONTWRITEBYTECODE=1 "$python" "$run/retail/$2.py"
 }
 
-service_answers() { curl -s --noproxy '*' --max-time 1 -o /dev/null "http://127.0.0.1:$(service_port "$1")/"; }
+service_url() { echo "http://127.0.0.1:$(service_port "$1")"; }
+
+service_answers() { curl -s "${@:2}" --noproxy '*' --max-time 1 -o /dev/null "http://127.0.0.1:$(service_port "$1")/"; }
 
 # write_config POD NAME: the short YAML of that service, with ports of this pod and without capture.
 write_config() {
@@ -62,6 +70,8 @@ write_config() {
     -e "s/10\.77\.0\.21:8080/127.0.0.1:$(inbound_port users-1)/" \
     -e "s/10\.77\.0\.22:8080/127.0.0.1:$(inbound_port users-2)/" \
     -e "s/10\.77\.0\.23:8080/127.0.0.1:$(inbound_port users-3)/" \
+    -e "s/10\.77\.0\.31:8080/127.0.0.1:$(inbound_port prices)/" \
+    -e "s/10\.77\.0\.1:4318/$collector/" \
     "$retail/$2.yaml" >"$run/$1/sidecar.yaml"
 }
 
@@ -87,7 +97,9 @@ how_to_play() {
 
 The demo keeps running.  Try:
   curl -s $shop_url/customers/7/profile
+  curl -s $shop_url/customers/7/prices
   curl -s $(metrics_url users-1)
+  curl -s -X PUT -d true $(service_url users-1)/broken      (and see /clusters)
   curl -s $(admin_url customer)/clusters        (a browser shows $(admin_url customer)/ too)
   curl http://$plain_users/users/7
   edit $run/customer/sidecar.yaml and see $run/customer/sidecar.log

@@ -1,20 +1,21 @@
 # The demo's world, of network namespaces: a bridge in `pillion-net`, and a pod each for customer,
-# users-1 to users-3 and an intruder, joined to it by veth pairs.  The host's own network is not
+# users-1 to users-3, prices and an intruder, joined to it by veth pairs.  The host's own network is not
 # touched.  Services run as nobody, sidecars as uid 1337, whom capture leaves alone.
 #
 # The same functions as loopback.sh.
 
-pods=(customer users-1 users-2 users-3 intruder)
+pods=(customer users-1 users-2 users-3 prices intruder)
 declare -gA address=([customer]=10.77.0.10 [users-1]=10.77.0.21 [users-2]=10.77.0.22
-  [users-3]=10.77.0.23 [intruder]=10.77.0.66)
+  [users-3]=10.77.0.23 [prices]=10.77.0.31 [intruder]=10.77.0.66)
 gateway=10.77.0.1
-service_address=10.77.100.1 # what the name `users` resolves to: nobody has it, the sidecar answers
+service_address=10.77.100.1 # what the names of services resolve to: nobody has it, the sidecar answers
 app_uid=65534
 sidecar_uid=1337
 
 shop_url=http://${address[customer]}:8080
 plain_users=${address[users-1]}:8080
 gone_endpoint=${address[users-3]}:8080
+collector=$gateway:4318
 
 # Prints the reason and succeeds when this world cannot be.
 why_no_pods() {
@@ -62,7 +63,7 @@ make_names() {
     touch "$run/made-etc-hosts"
   fi
   mkdir -p /etc/netns/pillion-customer
-  printf '127.0.0.1 localhost\n%s users\n' "$service_address" >/etc/netns/pillion-customer/hosts
+  printf '127.0.0.1 localhost\n%s users prices\n' "$service_address" >/etc/netns/pillion-customer/hosts
 }
 
 check_world() {
@@ -101,7 +102,9 @@ start_service() {
     "$python" "$run/retail/$2.py"
 }
 
-service_answers() { in_pod "$1" curl -s --max-time 1 -o /dev/null http://127.0.0.1:8080/; }
+service_url() { echo http://127.0.0.1:8080; }
+
+service_answers() { in_pod "$1" curl -s "${@:2}" --max-time 1 -o /dev/null http://127.0.0.1:8080/; }
 
 # write_config POD NAME: the short YAML of that service, into the pod.
 write_config() { cp "$retail/$2.yaml" "$run/$1/sidecar.yaml"; }
@@ -135,7 +138,9 @@ how_to_play() {
 
 The demo keeps running.  Try:
   ip netns exec pillion-net curl -s $shop_url/customers/7/profile
+  ip netns exec pillion-net curl -s $shop_url/customers/7/prices
   ip netns exec pillion-net curl -s $(metrics_url users-1)
+  ip netns exec pillion-users-1 curl -s -X PUT -d true http://127.0.0.1:8080/broken   (and see /clusters)
   ip netns exec pillion-customer curl -s $(admin_url customer)/clusters
   ip netns exec pillion-customer curl -s $(admin_url customer)/help
   ip netns exec pillion-users-1 $run/pillion capture print

@@ -56,7 +56,7 @@ def serve(routes):
                 return 405, {"error": f"{self.command} is not for {self.path}"}
             return 404, {"error": f"there is no {self.path}"}
 
-        do_GET = do_POST = answer
+        do_GET = do_POST = do_PUT = answer
 
     host, port = os.environ.get("LISTEN", "0.0.0.0:8080").rsplit(":", 1)
     server = Server((host, int(port)), Handler)

@@ -32,13 +32,15 @@ must_be_ready() {
 
 start_services() {
   local pod
-  title "Four services in Python, which know nothing of Pillion"
+  title "Services in Python, which know nothing of Pillion"
   start_service customer customer
+  start_service prices prices
   for pod in "${replicas[@]}"; do start_service "$pod" users; done
   for pod in customer "${replicas[@]}"; do
     wait_until 10 service_answers "$pod" || failed "the service of $pod does not answer"
   done
-  say "customer is the shop's front door; users has three replicas."
+  wait_until 10 service_answers prices --http2-prior-knowledge || failed "the service of prices does not answer"
+  say "customer is the shop's front door; users has three replicas; prices speaks gRPC."
   if [[ $mode == pods ]]; then
     say "Nothing protects them: anyone on the network reads what users knows."
     show intruder curl -sS --max-time 5 "http://$plain_users/users/7"
@@ -51,8 +53,9 @@ start_sidecars() {
   make_ca
   start_sidecar customer customer
   for pod in "${replicas[@]}"; do start_sidecar "$pod" users; done
-  must_be_ready customer "${replicas[@]}"
-  for pod in customer "${replicas[@]}"; do capture_pod "$pod"; done
+  start_sidecar prices prices
+  must_be_ready customer prices "${replicas[@]}"
+  for pod in customer prices "${replicas[@]}"; do capture_pod "$pod"; done
   say "Each is a short YAML file.  This is the one of users:"
   indent <"$run/users-1/sidecar.yaml"
 }
@@ -67,6 +70,35 @@ call_through_both() {
   grep -iE '"(host|x-[a-z-]*|served_by)"' <<<"$seen" | sed 's/^ */    /' || true
   grep -q "URI=spiffe://mesh.local/ns/shop/sa/customer" <<<"$seen" ||
     failed "users did not see the identity of customer"
+}
+
+call_by_grpc() {
+  title "gRPC between two services"
+  say "customer asks prices by gRPC, which is HTTP/2: five answers on one stream, through both sidecars."
+  show shopper curl -sS --max-time 5 "$shop_url/customers/7/prices"
+  grep -q '"protocol": *"HTTP/2"' "$run/prices/access.log" || wait_until 5 grep -q 'HTTP/2' "$run/prices/access.log" ||
+    failed "prices was not asked by HTTP/2"
+}
+
+start_collector() {
+  local prefix=()
+  mkdir -p "$run/collector"
+  read -ra prefix < <(pod_prefix shopper)
+  : >"$run/collector/spans"
+  spawn "$run/collector/service.pid" "$run/collector/service.log" "$run/collector/service.log" \
+    "${prefix[@]}" "$python" "$run/retail/collector.py" serve "$collector" "$run/collector/spans"
+}
+
+has_spans() { [[ $(grep -c "$1" "$run/collector/spans") -ge $2 ]]; }
+
+trace_a_call() {
+  local trace=4bf92f3577b34da6a3ce929d0e0e4736
+  title "Where the time goes: one trace through both sidecars"
+  say "A call that is part of a trace is recorded by every sidecar that it passes:"
+  show shopper curl -sS --max-time 5 -o /dev/null -H "traceparent: 00-$trace-00f067aa0ba902b7-01" \
+    "$shop_url/customers/7/profile"
+  wait_until 10 has_spans "$trace" 4 || failed "the collector did not get the spans"
+  "$python" "$run/retail/collector.py" tree "$run/collector/spans" "$trace" | indent
 }
 
 refuse_intruder() {
@@ -106,13 +138,53 @@ kill_replica_under_load() {
   end_load
   [[ $load_result == *users-2* ]] || failed "users-2 answered nothing before its death"
   say "No client saw an error: what users-2 left unanswered was asked again of another replica, and who"
-  say "could not connect to it went on to the next.  Without health checks (a later version) a dead replica"
-  say "stays in the list: it is tried again and again, and each call that meets it goes on in the same way."
+  say "could not connect to it went on to the next."
+  say "After three failures in a row users-2 was left out for a while, like users-1 before."
   start_service users-2 users
   start_sidecar users-2 users
   must_be_ready users-2
   wait_until 10 service_answers users-2 || failed "the service of users-2 does not answer"
   say "users-2 is back."
+}
+
+clusters_say() { in_pod customer curl -sf --max-time 1 "$(admin_url customer)/clusters" | grep -qF "$1"; }
+
+eject_failing_replica() {
+  title "A replica that fails is taken out, and comes back"
+  say "users-1 answers 500 from now on; customer's sidecar asks another replica instead, and counts:"
+  begin_load
+  sleep 0.5
+  in_pod users-1 curl -sf --noproxy '*' -X PUT -d true -o /dev/null "$(service_url users-1)/broken"
+  wait_until 10 clusters_say failed_outlier_check || failed "users-1 was not ejected"
+  grep -F 'host ejected' "$run/customer/sidecar.log" | tail -n 1 | indent
+  in_pod users-1 curl -sf --noproxy '*' -X PUT -d false -o /dev/null "$(service_url users-1)/broken"
+  say "It is mended, and gets calls again after three seconds:"
+  wait_until 20 sidecar_said customer 'host is back' || failed "users-1 stays ejected"
+  grep -F 'host is back' "$run/customer/sidecar.log" | tail -n 1 | indent
+  end_load
+}
+
+# Forty calls at once that take a second each.
+crowd() {
+  local n pids=()
+  rm -f "$run"/load/crowd.*
+  for ((n = 0; n < 40; n++)); do
+    in_pod shopper curl -s --max-time 10 -o /dev/null -w '%{http_code}\n' "$shop_url/customers/slow" >"$run/load/crowd.$n" &
+    pids+=($!)
+  done
+  wait "${pids[@]}"
+  cat "$run"/load/crowd.* | sort | uniq -c
+}
+
+open_circuit() {
+  local counted
+  title "A circuit breaker"
+  say "users takes a second for this call, and customer's file allows 32 at a time; forty come at once:"
+  counted=$(crowd)
+  indent <<<"$counted"
+  [[ $counted == *" 503"* && $counted == *" 200"* ]] || failed "the breaker did not open"
+  say "Eight were refused at once instead of waiting in a queue that only grows:"
+  in_pod customer curl -sf --max-time 5 "$(admin_url customer)/stats?filter=cluster.users.upstream_rq_active_overflow" | indent
 }
 
 endpoint_is_gone() { ! in_pod customer curl -sf --max-time 1 "$(admin_url customer)/clusters" | grep -qF "$gone_endpoint"; }
@@ -162,9 +234,14 @@ show_numbers() {
 
 tell_story() {
   start_services
+  start_collector
   start_sidecars
   call_through_both
+  call_by_grpc
+  trace_a_call
   refuse_intruder
+  eject_failing_replica
+  open_circuit
   kill_replica_under_load
   change_configuration_live
   show_numbers
