@@ -2,6 +2,7 @@
 """Calls a URL from several threads until a file disappears, then says how it went, as one line of JSON.
 
     load.py URL THREADS WHILE_THIS_FILE_EXISTS
+    load.py URL CALLS                            so many calls, one after another
 """
 
 import collections
@@ -12,28 +13,39 @@ import threading
 import urllib.error
 import urllib.request
 
-url, threads, running = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+url, number, running = sys.argv[1], int(sys.argv[2]), (sys.argv[3:] or [None])[0]
 replicas, errors, lock = collections.Counter(), collections.Counter(), threading.Lock()
 
 
 def call_once():
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
-            return replicas, json.load(answer)["user"]["served_by"]
+            value = json.load(answer)
+            return replicas, value.get("user", value)["served_by"]
     except urllib.error.HTTPError as error:
         return errors, f"{error.code} {error.read().decode(errors='replace')[:200]}"
     except (OSError, ValueError, KeyError) as error:
         return errors, str(error)
 
 
+def call_and_count():
+    counter, key = call_once()
+    with lock:
+        counter[key] += 1
+
+
 def call_until_told_to_stop():
     while os.path.exists(running):
-        counter, key = call_once()
-        with lock:
-            counter[key] += 1
+        call_and_count()
 
 
-workers = [threading.Thread(target=call_until_told_to_stop) for _ in range(threads)]
+def call_often():
+    for _ in range(number):
+        call_and_count()
+
+
+workers = [threading.Thread(target=call_until_told_to_stop) for _ in range(number)] if running else [
+    threading.Thread(target=call_often)]
 for worker in workers:
     worker.start()
 for worker in workers:

@@ -5,7 +5,7 @@
 # POD: the port of the service, and the sidecar's inbound, outbound, admin and metrics ports.
 declare -gA ports=([customer]="18080 15106 15101 15100 15190" [users-1]="18081 15206 - 15200 15290"
   [users-2]="18082 15306 - 15300 15390" [users-3]="18083 15406 - 15400 15490"
-  [prices]="18084 15506 - 15500 15590" [collector]="14318")
+  [prices]="18084 15506 - 15500 15590" [gateway]="18085 - - 15600 -" [collector]="14318" [control]="18000")
 
 port() { cut -d' ' -f"$2" <<<"${ports[$1]}"; }
 service_port() { port "$1" 1; }
@@ -16,6 +16,9 @@ shop_url=http://127.0.0.1:$(inbound_port customer)
 plain_users=127.0.0.1:$(inbound_port users-1)
 gone_endpoint=127.0.0.1:$(inbound_port users-3)
 collector=127.0.0.1:$(service_port collector)
+control_plane=127.0.0.1:$(service_port control)
+gateway_address=127.0.0.1:$(service_port gateway)
+users_endpoints=("127.0.0.1:$(inbound_port users-1)" "127.0.0.1:$(inbound_port users-2)" "127.0.0.1:$(inbound_port users-3)")
 
 admin_url() { echo "http://127.0.0.1:$(port "$1" 4)"; }
 metrics_url() { echo "http://127.0.0.1:$(port "$1" 5)/stats/prometheus"; }
@@ -72,6 +75,8 @@ write_config() {
     -e "s/10\.77\.0\.23:8080/127.0.0.1:$(inbound_port users-3)/" \
     -e "s/10\.77\.0\.31:8080/127.0.0.1:$(inbound_port prices)/" \
     -e "s/10\.77\.0\.1:4318/$collector/" \
+    -e "s/address: 10\.77\.0\.1, port_value: 18000/address: 127.0.0.1, port_value: $(service_port control)/" \
+    -e "s/port_value: 15000/port_value: $(port "$1" 4)/" \
     "$retail/$2.yaml" >"$run/$1/sidecar.yaml"
 }
 

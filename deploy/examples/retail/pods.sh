@@ -1,12 +1,13 @@
 # The demo's world, of network namespaces: a bridge in `pillion-net`, and a pod each for customer,
-# users-1 to users-3, prices and an intruder, joined to it by veth pairs.  The host's own network is not
+# users-1 to users-3, prices, a gateway and an intruder, joined to it by veth pairs.  The host's own network is not
 # touched.  Services run as nobody, sidecars as uid 1337, whom capture leaves alone.
 #
 # The same functions as loopback.sh.
 
-pods=(customer users-1 users-2 users-3 prices intruder)
+pods=(customer users-1 users-2 users-3 prices gateway intruder)
 declare -gA address=([customer]=10.77.0.10 [users-1]=10.77.0.21 [users-2]=10.77.0.22
-  [users-3]=10.77.0.23 [prices]=10.77.0.31 [intruder]=10.77.0.66)
+  [users-3]=10.77.0.23 [prices]=10.77.0.31
+  [gateway]=10.77.0.40 [intruder]=10.77.0.66)
 gateway=10.77.0.1
 service_address=10.77.100.1 # what the names of services resolve to: nobody has it, the sidecar answers
 app_uid=65534
@@ -16,6 +17,9 @@ shop_url=http://${address[customer]}:8080
 plain_users=${address[users-1]}:8080
 gone_endpoint=${address[users-3]}:8080
 collector=$gateway:4318
+control_plane=$gateway:18000
+gateway_address=${address[gateway]}:8080
+users_endpoints=("${address[users-1]}:8080" "${address[users-2]}:8080" "${address[users-3]}:8080")
 
 # Prints the reason and succeeds when this world cannot be.
 why_no_pods() {

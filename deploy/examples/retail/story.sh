@@ -218,6 +218,65 @@ change_configuration_live() {
   mv "$config.new" "$config"
 }
 
+# wish_quietly CANARY_PERCENT FAULT_PERCENT: what the control plane is to tell the gateway.
+wish_quietly() {
+  cat >"$run/gateway/wishes.json.new" <<WISHES
+{ "canary_percent": $1, "fault_percent": $2, "listen": "$gateway_address", "certs": "certs",
+  "users": [ "${users_endpoints[0]}", "${users_endpoints[1]}" ], "canary": [ "${users_endpoints[2]}" ] }
+WISHES
+  mv "$run/gateway/wishes.json.new" "$run/gateway/wishes.json"
+}
+
+# wish CANARY_PERCENT FAULT_PERCENT: the same, and the gateway has taken it.
+wish() {
+  local before
+  before=$(grep -c 'taken: routes' "$run/gateway/control.log" || true)
+  wish_quietly "$@"
+  wait_until 10 routes_taken "$((before + 1))" || failed "the gateway did not take the routes"
+}
+
+routes_taken() { [[ $(grep -c 'taken: routes' "$run/gateway/control.log") -ge $1 ]]; }
+
+gateway_answers() { in_pod shopper curl -sf --noproxy '*' --max-time 1 -o /dev/null "http://$gateway_address/users/7"; }
+
+# A hundred calls to the gateway: who answered how often, or with which status.
+hundred_calls() {
+  in_pod shopper "$python" "$run/retail/load.py" "http://$gateway_address/users/7" 100
+}
+
+start_gateway() {
+  local prefix=()
+  mkdir -p "$run/gateway"
+  chmod 755 "$run/gateway"
+  protoc -I"$root/xds/proto" --include_imports -o "$run/gateway/protos" "$root"/xds/proto/*.proto
+  printf '{}' >"$run/gateway/wishes.json"
+  read -ra prefix < <(pod_prefix shopper)
+  spawn "$run/gateway/control.pid" "$run/gateway/control.log" "$run/gateway/control.errors.log" \
+    "${prefix[@]}" "$python" "$run/retail/control_plane.py" "$control_plane" "$run/gateway/wishes.json" "$run/gateway/protos"
+  wish_quietly 0 0
+  start_sidecar gateway gateway
+  wait_until 20 gateway_answers || failed "the gateway does not answer"
+}
+
+canary_by_control_plane() {
+  title "A canary, moved by a control plane"
+  say "A gateway knows nothing but its control plane (a page of Python), which says by ADS: 90 % of the calls to"
+  say "users-1 and users-2, 10 % to users-3, which runs a new version."
+  start_gateway
+  wish 10 0
+  say "    $(hundred_calls)"
+  say "It does well, so that it gets half of the calls; nothing restarts:"
+  wish 50 0
+  load_result=$(hundred_calls)
+  say "    $load_result"
+  [[ $load_result == *'"errors": 0'* && $load_result == *users-3* ]] || failed "the canary got no calls, or calls failed"
+  say "And one call in four is to fail, to see what clients make of that (a fault, injected by the gateway):"
+  wish 50 25
+  load_result=$(hundred_calls)
+  say "    $load_result"
+  [[ $load_result == *418* ]] || failed "no fault was injected"
+}
+
 show_numbers() {
   title "The numbers, for Prometheus"
   local numbers
@@ -244,6 +303,7 @@ tell_story() {
   open_circuit
   kill_replica_under_load
   change_configuration_live
+  canary_by_control_plane
   show_numbers
   title "That was Pillion"
 }
