@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "filters/registry.h"
 #include "proxy/base/str.h"
 #include "proxy/bootstrap.h"
 #include "proxy/config/expand.h"
@@ -22,7 +23,8 @@ using config::Node;
 
 class Services final : public core::ParseServices {
  public:
-  explicit Services(LogWriter* writer) : writer_(writer) {}
+  Services(LogWriter* writer, std::string_view node_cluster)
+      : writer_(writer), node_cluster_(node_cluster) {}
   std::vector<std::shared_ptr<const core::AccessLogger>> access_logs(const Node& list) override {
     return telemetry::parse_access_logs(list, writer_);
   }
@@ -30,9 +32,12 @@ class Services final : public core::ParseServices {
     return telemetry::parse_local_replies(node);
   }
   const route::FormatFactory& header_formats() override { return formats_; }
+  std::span<const core::HttpFilterType> http_filters() override { return filters::http_filters(); }
+  [[nodiscard]] std::string_view node_cluster() const override { return node_cluster_; }
 
  private:
   LogWriter* writer_;
+  std::string_view node_cluster_;
   telemetry::HeaderFormats formats_;
 };
 
@@ -109,7 +114,7 @@ void collect_contexts(Snapshot& out) {
 }
 
 void parse_resources(Snapshot& out, const Node& node, LogWriter* writer, config::Errors& errors) {
-  Services services(writer);
+  Services services(writer, out.bootstrap.node_cluster);
   std::vector<Located<std::string>> used;
   parse_clusters(out, node["clusters"]);
   parse_listeners(out, node["listeners"], {services, used});

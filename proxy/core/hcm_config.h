@@ -16,6 +16,8 @@
 
 namespace pillion::core {
 
+class HttpFilterChain;
+
 enum class CodecType : uint8_t { kAuto, kHttp1, kHttp2 };
 enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
 enum class ForwardClientCert : uint8_t {
@@ -82,6 +84,7 @@ struct HcmConfig {
   bool respect_expected_rq_timeout = false;  // route::TimeoutRules::respect_expected
 
   std::vector<UpgradeConfig> upgrades;
+  std::shared_ptr<const HttpFilterChain> filters;  // null: the router alone
   std::shared_ptr<const route::RouteTable> routes;
   std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;

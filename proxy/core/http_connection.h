@@ -42,6 +42,7 @@ class HttpConnection final : public Connection,
   stats::HttpStats& http_stats() override { return *state_->http; }
   stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
   stats::Http1Stats& codec_stats() override { return *state_->http1; }
+  const FilterWorkerStates& filter_states() const override { return state_->filters; }
   uint64_t wire_bytes_received() const override { return server_.exchange_received(); }
   uint64_t wire_bytes_sent() const override { return server_.exchange_sent(); }
   void close_after_response() override { server_.drain(); }

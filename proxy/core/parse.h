@@ -2,10 +2,12 @@
 // config::Node -> what a listener is made of (config.listener.v3.Listener and below).
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "proxy/config/node.h"
+#include "proxy/core/http_filter.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/route/value_format.h"
 
@@ -21,6 +23,9 @@ class ParseServices {
   // LocalReplyConfig; null if missing.
   virtual std::shared_ptr<const LocalReplies> local_replies(const config::Node& node) = 0;
   virtual const route::FormatFactory& header_formats() = 0;
+  // The types of HTTP filters that there are, but for the router.
+  virtual std::span<const HttpFilterType> http_filters() = 0;
+  [[nodiscard]] virtual std::string_view node_cluster() const { return {}; }
 };
 
 struct ParseContext {

@@ -22,12 +22,12 @@ constexpr EnumRow kServerHeaders[] = {
     {"OVERWRITE", 0}, {"APPEND_IF_ABSENT", 1}, {"PASS_THROUGH", 2}};
 
 // rds and scoped_routes leave an empty table behind their error.
-std::shared_ptr<const route::RouteTable> parse_routes(const Node& node,
-                                                      const ParseContext& context) {
+std::shared_ptr<const route::RouteTable> parse_routes(const Node& node, const ParseContext& context,
+                                                      const FilterListParser& filters) {
   (void)node.one_of({"route_config", "rds", "scoped_routes"});
   node.unsupported({"rds", "scoped_routes"}, kLater, Unknown::kAlwaysError);
-  return route::parse_route_table(node["route_config"],
-                                  {&context.services.header_formats(), &context.clusters});
+  return route::parse_route_table(
+      node["route_config"], {&context.services.header_formats(), &context.clusters, &filters});
 }
 
 void parse_times(HcmConfig& out, const Node& node) {
@@ -91,8 +91,9 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   out->path = match::parse_path_options(node);
   parse_responses(*out, node, context);
   parse_upgrades(*out, node["upgrade_configs"]);
-  out->routes = parse_routes(node, context);
-  parse_http_filters(*out, node["http_filters"]);
+  FilterListParser filters(context.services);
+  filters.parse_list(*out, node["http_filters"]);
+  out->routes = parse_routes(node, context, filters);
   parse_logs(*out, node, context);
   out->hash = config::hash_value(node);
   node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,

@@ -86,6 +86,13 @@ struct UpstreamInfo {
   uint32_t attempts = 0;
 };
 
+// A named text that a filter left: %FILTER_STATE(key)%.  In the stream's arena.
+struct FilterState {
+  std::string_view key;
+  std::string_view value;
+  FilterState* next;
+};
+
 struct StreamInfo {
   const ConnectionInfo* connection = nullptr;
   const http::RequestHead* request = nullptr;    // null for TCP
@@ -99,6 +106,7 @@ struct StreamInfo {
   std::string_view termination_details;
   std::string_view downstream_transport_failure;
   std::string_view stream_id;  // x-request-id or own id
+  FilterState* filter_state = nullptr;
   UpstreamInfo upstream;
   StreamTimes times;
   WallTime wall_begin{};

@@ -105,8 +105,8 @@ Route parse_route(const Node& node, const ParseContext& context) {
     route.forward = std::make_unique<const ForwardAction>();  // an error, which is recorded
   }
   route.mutations = parse_level_mutations(node, context.options.formats);
+  route.filters = parse_overrides(node, context.options);
   node.ignore({"metadata", "decorator", "tracing", "stat_prefix"});  // change no request
-  node.unsupported({"typed_per_filter_config"}, kLater, Unknown::kAlwaysError);
   node.unsupported({"filter_action", "non_forwarding_action", "per_request_buffer_limit_bytes",
                     "request_body_buffer_limit"},
                    kLater);

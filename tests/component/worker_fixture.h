@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "filters/registry.h"
 #include "proxy/base/log_writer.h"
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
@@ -36,15 +37,16 @@ struct ListenerYaml {
   std::string tcp = {};       // fields of a TcpProxy, which then takes the manager's place
   std::string chain = {};     // fields of the filter chain
   std::string listener = {};  // fields of the listener
+  std::string filters = {};   // of http_filters, before the router, each followed by a comma
+  std::string host = {};      // fields of the virtual host, each followed by a comma
 
   [[nodiscard]] std::string text() const {
-    const std::string manager =
-        str("{ ", kExtension,
-            "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: web, ",
-            hcm, hcm.empty() ? "" : ", ",
-            "route_config: { virtual_hosts: [ { name: all, domains: [ '*' ], routes: [ ", routes,
-            " ] } ] }, http_filters: [ { name: router, typed_config: { ", kExtension,
-            "filters.http.router.v3.Router } } ] }");
+    const std::string manager = str(
+        "{ ", kExtension,
+        "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: web, ", hcm,
+        hcm.empty() ? "" : ", ", "route_config: { virtual_hosts: [ { name: all, domains: [ '*' ], ",
+        host, "routes: [ ", routes, " ] } ] }, http_filters: [ ", filters,
+        "{ name: router, typed_config: { ", kExtension, "filters.http.router.v3.Router } } ] }");
     const std::string proxy =
         str("{ ", kExtension,
             "filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: raw, cluster: app, ", tcp, " }");
@@ -174,6 +176,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
   stats::Registry registry;
   std::vector<std::string> log;
   std::string log_format = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
+  std::span<const core::HttpFilterType> http_filters = filters::http_filters();
   LogWriter* log_writer = nullptr;  // set: access logs are what the configuration says, not `log`
   upstream::ClusterMap clusters{upstream::ClusterContext{loop, batch, registry, 0, rng_}};
   core::WorkerContext worker{loop, batch, registry, clusters, 0, Rng(1), {}};
@@ -201,6 +204,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
       return telemetry::parse_local_replies(node);
     }
     const route::FormatFactory& header_formats() override { return formats; }
+    std::span<const core::HttpFilterType> http_filters() override { return test.http_filters; }
     WorkerTest& test;
     telemetry::HeaderFormats formats;
   };
