@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/bootstrap_dynamic.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/io/parse_address.h"
 
@@ -168,8 +169,8 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
   if (root["header_prefix"].as_string_or("x-envoy") != "x-envoy") {
     root["header_prefix"].error("only x-envoy is supported");
   }
-  root.unsupported({"dynamic_resources",
-                    "cluster_manager",
+  parse_dynamic_resources(out, root);
+  root.unsupported({"cluster_manager",
                     "hds_config",
                     "stats_sinks",
                     "tracing",

@@ -1,144 +1,282 @@
 #include "proxy/builder.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <functional>
 #include <unordered_set>
 
-#include "filters/registry.h"
 #include "proxy/base/str.h"
-#include "proxy/bootstrap.h"
-#include "proxy/config/expand.h"
+#include "proxy/compile.h"
 #include "proxy/config/suggest.h"
-#include "proxy/core/parse.h"
-#include "proxy/telemetry/access_log.h"
-#include "proxy/telemetry/header_formats.h"
-#include "proxy/telemetry/local_replies.h"
-#include "proxy/upstream/parse.h"
+#include "proxy/settle.h"
+#include "xds/reflect.h"
 
 namespace pillion {
 namespace {
 
-using config::Located;
+using config::Errors;
 using config::Node;
+using config::Severity;
 
-class Services final : public core::ParseServices {
+// What a piece that was compiled again needs beside itself.
+template <typename T>
+void note(Piece<T>& piece, const Errors& errors) {
+  piece.files = errors.files();
+  piece.unknown_fields = errors.unknown_fields();
+}
+
+class Build {
  public:
-  Services(LogWriter* writer, std::string_view node_cluster)
-      : writer_(writer), node_cluster_(node_cluster) {}
-  std::vector<std::shared_ptr<const core::AccessLogger>> access_logs(const Node& list) override {
-    return telemetry::parse_access_logs(list, writer_);
+  Build(const Options& options, const Sinks& sinks, const BuildJob& job)
+      : options_(options),
+        sinks_(sinks),
+        job_(job),
+        unknown_(options.reject_unknown_dynamic_fields ? config::UnknownFields::kError
+                                                       : config::UnknownFields::kWarn),
+        resources_(job.previous == nullptr ? std::make_shared<Resources>()
+                                           : std::make_shared<Resources>(*job.previous->resources)),
+        compiler_(sinks, job.previous == nullptr ? std::string() : job.previous->bootstrap.node_id,
+                  job.previous == nullptr ? std::string() : job.previous->bootstrap.node_cluster,
+                  *resources_) {}
+
+  // False if the file was refused.
+  bool read_files(Errors& errors) {
+    out_ = std::make_shared<Snapshot>();
+    if (!load_files(*out_, *resources_, options_, sinks_, errors) || !errors.ok()) return false;
+    compile_again(resources_->clusters);
+    compile_again(resources_->routes);
+    compile_again(resources_->listeners);
+    drop_names_of_file(resources_->clusters, resources_->file_clusters);
+    drop_names_of_file(resources_->listeners, resources_->file_listeners);
+    return true;
   }
-  std::shared_ptr<const core::LocalReplies> local_replies(const Node& node) override {
-    return telemetry::parse_local_replies(node);
+
+  void keep_files() {
+    out_ = std::make_shared<Snapshot>();
+    out_->bootstrap = job_.previous->bootstrap;
+    out_->document = job_.previous->document;
   }
-  const route::FormatFactory& header_formats() override { return formats_; }
-  std::span<const core::HttpFilterType> http_filters() override { return filters::http_filters(); }
-  [[nodiscard]] std::string_view node_cluster() const override { return node_cluster_; }
+
+  // What is wrong with it, one problem a line.
+  std::string take(const xds::Response& response) {
+    switch (response.type) {
+      case xds::ResourceType::kClusters:
+        return take_all(response, resources_->clusters, resources_->file_clusters);
+      case xds::ResourceType::kListeners:
+        return take_listeners(response);
+      case xds::ResourceType::kRoutes:
+        return take_routes(response);
+      case xds::ResourceType::kEndpoints:
+        break;
+    }
+    return {};
+  }
+
+  std::shared_ptr<const Snapshot> finish() {
+    settle(*resources_, compiler_, {job_.endpoints, job_.given_up_routes, job_.now});
+    out_->resources = std::move(resources_);
+    index_resources(*out_);
+    return std::move(out_);
+  }
+
+  std::string warnings;
 
  private:
-  LogWriter* writer_;
-  std::string_view node_cluster_;
-  telemetry::HeaderFormats formats_;
+  std::shared_ptr<const CompiledCluster> compile(const Pieces<CompiledCluster>&, const Node& node,
+                                                 Origin origin) {
+    return std::make_shared<CompiledCluster>(compiler_.cluster(node, std::move(origin)));
+  }
+  std::shared_ptr<const CompiledRoutes> compile(const Pieces<CompiledRoutes>&, const Node& node,
+                                                Origin origin) {
+    return std::make_shared<CompiledRoutes>(compiler_.routes(node, std::move(origin)));
+  }
+  std::shared_ptr<const CompiledListener> compile(const Pieces<CompiledListener>&, const Node& node,
+                                                  Origin origin) {
+    return std::make_shared<CompiledListener>(compiler_.listener(node, std::move(origin)));
+  }
+
+  // Files that pieces name (certificates) may have changed.  A piece that is wrong now stays as it
+  // was.
+  template <typename T>
+  void compile_again(Pieces<T>& pieces) {
+    for (auto& [name, piece] : pieces) {
+      if (piece.files.empty()) continue;
+      const bool is_active = !piece.waits() && piece.active != nullptr;
+      for (std::shared_ptr<const T>* end : {&piece.newest, &piece.active}) {
+        if (*end == nullptr) continue;
+        Errors errors(unknown_);
+        std::shared_ptr<const T> again =
+            compile(pieces, Node((*end)->origin.value, &errors), (*end)->origin);
+        if (errors.ok()) {
+          note(piece, errors);
+          *end = std::move(again);
+        } else {
+          warnings += errors.to_string();
+        }
+      }
+      if (is_active && piece.newest != nullptr) piece.active = piece.newest;
+    }
+  }
+
+  template <typename T>
+  static std::set<std::string_view> names_of(const std::vector<Piece<T>>& list) {
+    std::set<std::string_view> names;
+    for (const Piece<T>& piece : list) names.insert(piece.newest->config->name);
+    return names;
+  }
+
+  template <typename T>
+  void drop_names_of_file(Pieces<T>& pieces, const std::vector<Piece<T>>& list) {
+    for (const std::string_view name : names_of(list)) {
+      const auto it = pieces.find(name);
+      if (it != pieces.end()) pieces.erase(it);
+    }
+  }
+
+  // A resource becomes the newest of `piece`, or a line of what is wrong.
+  template <typename T>
+  std::string take_one(const xds::Response& response, const xds::Resource& resource,
+                       const Pieces<T>& pieces, Piece<T>& piece) {
+    const uint64_t hash = std::hash<std::string>{}(resource.bytes);
+    piece.lingers_until = {};
+    if (piece.newest != nullptr && piece.bytes_hash == hash) {
+      piece.version = response.version;
+      piece.error.reset();
+      return {};
+    }
+    Errors errors(unknown_);
+    const config::DocumentPtr document = xds::reflect(
+        xds::message_of(response.type), resource.bytes,
+        str(xds::short_name(response.type), '/', config::printable(resource.name)), errors);
+    std::shared_ptr<const T> made;
+    // What cannot be read would only give errors that follow from it.
+    if (errors.ok())
+      made = compile(pieces, document->root(errors), {document, &document->root_value()});
+    warnings += errors.to_string(Severity::kWarning);
+    if (!errors.ok()) return refuse(response, piece, errors.to_string());
+    note(piece, errors);
+    piece.newest = std::move(made);
+    piece.version = response.version;
+    piece.updated = wall_now();
+    piece.bytes_hash = hash;
+    piece.error.reset();
+    return {};
+  }
+
+  template <typename T>
+  static std::string refuse(const xds::Response& response, Piece<T>& piece, std::string text) {
+    piece.error = admin::ConfigFailure{wall_now(), response.version, text};
+    return text;
+  }
+
+  // LDS and CDS: what is not there any more is removed.
+  template <typename T>
+  std::string take_all(const xds::Response& response, Pieces<T>& pieces,
+                       const std::vector<Piece<T>>& file) {
+    std::string wrong;
+    std::unordered_set<std::string_view> said;
+    const std::set<std::string_view> fixed = names_of(file);
+    for (const xds::Resource& resource : response.resources) {
+      const std::string_view kind = xds::short_name(response.type);
+      if (resource.name.empty()) {
+        wrong += str(kind, ": name: required field is missing\n");
+      } else if (fixed.contains(resource.name)) {
+        warnings += str(kind, '/', config::printable(resource.name),
+                        ": warning: the file has one of this name, which stays\n");
+      } else {
+        said.insert(resource.name);
+        wrong += take_one(response, resource, pieces, pieces[resource.name]);
+      }
+    }
+    for (auto& [name, piece] : pieces) {
+      if (said.contains(name)) continue;
+      piece.newest = nullptr;
+      piece.error.reset();
+    }
+    return wrong;
+  }
+
+  std::string take_listeners(const xds::Response& response) {
+    const Pieces<CompiledListener> before = resources_->listeners;
+    std::string wrong = take_all(response, resources_->listeners, resources_->file_listeners);
+    // Only now it is known who has left an address.
+    UsedAddresses used;
+    const auto& admin = out_->bootstrap.admin;
+    if (admin) used.add(admin->to_string(), "admin");
+    Errors ignored;
+    for (const auto& piece : resources_->file_listeners)
+      used.take(*piece.newest->config, Node(piece.newest->origin.value, &ignored));
+    for (auto& [name, piece] : resources_->listeners) {
+      if (piece.newest == nullptr) continue;
+      Errors errors;
+      used.take(*piece.newest->config, Node(piece.newest->origin.value, &errors));
+      if (errors.ok()) continue;
+      wrong += refuse(response, piece, errors.to_string());
+      const auto former = before.find(name);
+      piece.newest = former == before.end() ? nullptr : former->second.newest;
+      piece.bytes_hash = former == before.end() ? 0 : former->second.bytes_hash;
+    }
+    return wrong;
+  }
+
+  // RDS: only what was asked for; others are another's.
+  std::string take_routes(const xds::Response& response) {
+    const std::map<std::string, Duration> wanted = wanted_routes(*resources_);
+    std::string wrong;
+    for (const xds::Resource& resource : response.resources) {
+      if (!wanted.contains(resource.name)) continue;
+      Pieces<CompiledRoutes>& routes = resources_->routes;
+      wrong += take_one(response, resource, routes, routes[resource.name]);
+    }
+    return wrong;
+  }
+
+  const Options& options_;
+  const Sinks& sinks_;
+  const BuildJob& job_;
+  const config::UnknownFields unknown_;
+  std::shared_ptr<Resources> resources_;
+  Compiler compiler_;
+  std::shared_ptr<Snapshot> out_;
 };
-
-void parse_clusters(Snapshot& out, const Node& list) {
-  std::unordered_set<std::string_view> names;
-  for (const Node node : list.items()) {
-    std::shared_ptr<const upstream::ClusterConfig> cluster = upstream::parse_cluster(node);
-    if (!cluster->name.empty() && !names.insert(cluster->name).second) {
-      node["name"].error(
-          str("another cluster is called \"", config::printable(cluster->name), "\" already"));
-    }
-    out.clusters.push_back(std::move(cluster));
-  }
-}
-
-// A second listener on a port would take half of its connections, or none.
-void refuse_same_address(const core::ListenerConfig& listener, const Node& node,
-                         std::unordered_map<std::string, std::string>& used) {
-  if (!listener.bind_to_port) return;
-  const auto refuse = [&](const io::Address& address, const Node& where) {
-    if (address.kind() == io::Address::Kind::kNone) return;
-    if (address.is_ip() && address.port() == 0) return;  // each gets a port of its own
-    const auto [it, is_new] = used.emplace(address.to_string(), listener.name);
-    if (is_new) return;
-    where.error(
-        str("listener \"", config::printable(it->second), "\" listens on ", it->first, " already"));
-  };
-  refuse(listener.address, node["address"]);
-  size_t i = 0;
-  for (const Node item : node["additional_addresses"].items())
-    refuse(listener.additional_addresses[i++], item["address"]);
-}
-
-void parse_listeners(Snapshot& out, const Node& list, const core::ParseContext& context) {
-  std::unordered_set<std::string_view> names;
-  std::unordered_map<std::string, std::string> used;
-  if (out.bootstrap.admin) used.emplace(out.bootstrap.admin->to_string(), "admin");
-  for (const Node node : list.items()) {
-    std::shared_ptr<const core::ListenerConfig> listener = core::parse_listener(node, context);
-    if (!names.insert(listener->name).second) {
-      node["name"].error(
-          str("another listener is called \"", config::printable(listener->name), "\" already"));
-    }
-    refuse_same_address(*listener, node, used);
-    out.listeners.push_back(std::move(listener));
-  }
-}
-
-void refuse_unknown_clusters(const Snapshot& snapshot,
-                             const std::vector<Located<std::string>>& used,
-                             config::Errors& errors) {
-  std::vector<std::string_view> names;
-  for (const auto& cluster : snapshot.clusters) names.push_back(cluster->name);
-  for (const Located<std::string>& name : used) {
-    if (name.value.empty() || std::find(names.begin(), names.end(), name.value) != names.end())
-      continue;
-    errors.error(name.where, str("unknown cluster \"", config::printable(name.value), '"',
-                                 config::did_you_mean(name.value, names)));
-  }
-}
-
-void collect_contexts(Snapshot& out) {
-  const auto add = [&out](const std::shared_ptr<const tls::Context>& context) {
-    if (context != nullptr &&
-        std::ranges::find(out.tls_contexts, context) == out.tls_contexts.end()) {
-      out.tls_contexts.push_back(context);
-    }
-  };
-  for (const auto& listener : out.listeners) {
-    for (const auto& chain : listener->chains) add(chain->tls);
-    if (listener->default_chain) add(listener->default_chain->tls);
-  }
-  for (const auto& cluster : out.clusters) add(cluster->pool.tls);
-}
-
-void parse_resources(Snapshot& out, const Node& node, LogWriter* writer, config::Errors& errors) {
-  Services services(writer, out.bootstrap.node_cluster);
-  std::vector<Located<std::string>> used;
-  parse_clusters(out, node["clusters"]);
-  parse_listeners(out, node["listeners"], {services, used});
-  node.unsupported({"secrets"}, "comes with a later version; name the files in the TLS context");
-  node.reject_unknown_keys();
-  refuse_unknown_clusters(out, used, errors);
-  collect_contexts(out);
-}
 
 }  // namespace
 
-std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter* writer,
-                                               config::Errors& errors) {
+BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob& job) {
+  BuildResult result;
+  result.read_files = job.reads_files || job.previous == nullptr;
+  Build build(options, sinks, job);
+  if (result.read_files) {
+    Errors errors(options.unknown_fields());
+    const bool is_good = build.read_files(errors);
+    result.files = errors.files();
+    result.messages = errors.to_string();
+    result.warnings = errors.to_string(Severity::kWarning);
+    if (!is_good) return result;
+  } else {
+    build.keep_files();
+  }
+  for (const xds::Response& response : job.responses)
+    result.answers.emplace_back(response.type, build.take(response));
+  result.snapshot = build.finish();
+  result.warnings += build.warnings;
+  return result;
+}
+
+std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sinks& sinks,
+                                               Errors& errors) {
   auto out = std::make_shared<Snapshot>();
-  out->document = config::load_bootstrap(options.config_path, options.config_yaml, errors);
-  if (out->document == nullptr) return nullptr;
-  const Node root = out->document->root(errors);
-  const Node resources = root["static_resources"];
-  out->bootstrap = parse_bootstrap(root, options);
-  // A configuration that is refused already is checked to its end, and opens no log.
-  if (!errors.ok()) writer = nullptr;
-  if (resources.is_present()) parse_resources(*out, resources, writer, errors);
-  out->files = errors.files();
-  out->unknown_fields = errors.unknown_fields();
+  auto resources = std::make_shared<Resources>();
+  if (!load_files(*out, *resources, options, sinks, errors)) return nullptr;
+  if (errors.ok()) {
+    Compiler compiler(sinks, out->bootstrap.node_id, out->bootstrap.node_cluster, *resources);
+    // What a control plane would say is not waited for.
+    std::set<std::string> endpoints, routes;
+    for (const auto& [name, timeout] : wanted_endpoints(*resources)) endpoints.insert(name);
+    for (const auto& [name, timeout] : wanted_routes(*resources)) routes.insert(name);
+    settle(*resources, compiler, {endpoints, routes, {}});
+  }
+  out->resources = std::move(resources);
+  index_resources(*out);
   return errors.ok() ? out : nullptr;
 }
 

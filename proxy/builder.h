@@ -1,22 +1,58 @@
 #pragma once
-// Text -> Snapshot: loads, expands, parses and compiles a configuration.  Runs on any thread that
-// may block (the builder thread of a server, `pillion check`, `pillion explain`).
+// Text and resources of a control plane -> Snapshot: loads, expands, parses and compiles.  Runs on
+// any thread that may block (the builder thread of a server, `pillion check`, `pillion explain`).
 
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "proxy/base/log_writer.h"
 #include "proxy/config/errors.h"
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
+#include "xds/discovery_message.h"
+
+namespace pillion::telemetry {
+class SpanExporter;
+}
 
 namespace pillion {
 
+// Where what it configures is recorded.  Both outlive the snapshot; null opens nothing.
+struct Sinks {
+  LogWriter* logs = nullptr;
+  telemetry::SpanExporter* spans = nullptr;
+};
+
+// What is new since the last build.
+struct BuildJob {
+  std::shared_ptr<const Snapshot> previous;  // null: the first
+  bool reads_files = false;                  // the file or what it names has changed
+  std::vector<xds::Response> responses;      // of CDS, LDS and RDS, in their order
+  std::set<std::string> endpoints;           // EDS names that were answered, or given up
+  std::set<std::string> given_up_routes;     // RDS names that need not be waited for
+  Instant now{};
+};
+
+struct BuildResult {
+  std::shared_ptr<const Snapshot> snapshot;  // null: the file was refused
+  std::string messages;                      // why
+  std::string warnings;
+  std::set<std::string> files;  // that a refused configuration names too: what it lacks may come
+  bool read_files = false;
+  // For each response what was wrong with it, one problem a line; empty: nothing.
+  std::vector<std::pair<xds::ResourceType, std::string>> answers;
+};
+
+BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob& job);
+
 // The snapshot that options.config_path and options.config_yaml stand for.  Everything that is
 // wrong goes to `errors`, sorted out by file and line; null if anything is (or errors.ok() is
-// false). `writer` is where access logs go and outlives the snapshot; null opens nothing, which is
-// enough for checking and explaining.
-std::shared_ptr<const Snapshot> build_snapshot(const Options& options, LogWriter* writer,
+// false). Without sinks it is good for checking and explaining.  What would come from a control
+// plane counts as there, and empty.
+std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sinks& sinks,
                                                config::Errors& errors);
 
 }  // namespace pillion

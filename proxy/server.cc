@@ -98,7 +98,7 @@ Server::Server(const Options& options)
       concurrency_(worker_count(options)),
       writer_(writer_options(options)),
       rng_(std::random_device{}()),
-      discovery_({loop_, resolver_, registry_, rng_},
+      discovery_({loop_, resolver_, registry_, rng_, &batch_},
                  static_cast<discovery::DiscoveryObserver&>(*this)),
       stats_(registry_.block<stats::ServerStats>(stats::kControl)),
       listener_stats_(registry_.block<stats::ListenerManagerStats>(stats::kControl)),
@@ -110,6 +110,7 @@ Server::Server(const Options& options)
 
 Server::~Server() {
   if (builder_.joinable()) builder_.join();
+  spans_.close();
   log::detach();
 }
 
@@ -124,13 +125,22 @@ Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
   registry_.on_scrape([this] { discovery_.refresh_gauges(); });
   keep_log_stats();
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
-  if (Status<> committed = commit(snapshot); !committed) return committed;
+  if (Status<> committed = commit(snapshot, nullptr); !committed) return committed;
+  ask_control_plane(bootstrap.dynamic);
   for (const auto& worker : workers_) worker->start();
   io::SignalObserver& observer = *this;
   signals_ = std::make_unique<io::Signals>(
       loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1}, observer);
   watch_config();
   return Ok{};
+}
+
+void Server::ask_control_plane(const DynamicConfig& config) {
+  if (!config.has_ads) return;
+  ControlPlaneHost& host = *this;
+  control_plane_ = std::make_unique<ControlPlane>(
+      ControlPlane::Context{loop_, rng_, cluster_client(), registry_}, config, host);
+  control_plane_->start(*snapshot_);
 }
 
 Status<> Server::open_admin(const BootstrapConfig& config) {
@@ -221,7 +231,8 @@ void Server::check_shutdown() {
     idle_since_ = now;
   }
   const bool is_over = closing_ && workers_listening_ == 0 && is_idle;
-  if (is_over || now >= drain_deadline_) return loop_.stop();
+  if (is_over && !std::exchange(finishing_, true)) spans_.finish();
+  if ((is_over && spans_.is_idle()) || now >= drain_deadline_) return loop_.stop();
   const bool is_quiet = is_idle && now - idle_since_ >= kQuietTime;
   if (is_quiet || drain_deadline_ - now <= last_call(options_.drain_time)) close_sockets();
   loop_.arm(shutdown_timer_, std::min(kShutdownCheck, drain_deadline_ - now));
@@ -245,10 +256,13 @@ void Server::close_sockets() {
 
 void Server::close_everything() {
   log::info(log::kMain, "exiting", {{"open_connections", budget_.used.load()}});
+  if (control_plane_ != nullptr) control_plane_->stop();
   if (builder_.joinable()) builder_.join();
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();
   if (admin_ != nullptr) admin_->close();
+  spans_.close();
+  if (clusters_ != nullptr) clusters_->close();
   retired_timer_.cancel();
   drain_timer_.cancel();
   shutdown_timer_.cancel();
@@ -298,14 +312,13 @@ int run_server(const Options& options) {
   std::signal(SIGPIPE, SIG_IGN);
   set_core_dumps(options.enable_core_dump);
   Server server(options);
-  config::Errors errors(options.unknown_fields());
-  std::shared_ptr<const Snapshot> snapshot = build_snapshot(options, &server.log_writer(), errors);
-  std::fputs(errors.to_string(config::Severity::kWarning).c_str(), stderr);
-  if (snapshot == nullptr) {
-    std::fputs(errors.to_string().c_str(), stderr);
+  BuildResult built = run_build(options, server.sinks(), {});
+  std::fputs(built.warnings.c_str(), stderr);
+  if (built.snapshot == nullptr) {
+    std::fputs(built.messages.c_str(), stderr);
     return 1;
   }
-  if (Status<> started = server.start(std::move(snapshot)); !started)
+  if (Status<> started = server.start(std::move(built.snapshot)); !started)
     return complain(started.error());
   return server.run();
 }

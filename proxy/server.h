@@ -7,6 +7,7 @@
 //
 //   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
 //   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
+//   the control plane says something new: the same, with what it says instead of the file
 //   SIGTERM: not ready, responses announce the end ─▶ no connection left, or the deadline ─▶ exit
 //
 // Single-threaded but for the builder thread, which only runs build_snapshot() and posts its
@@ -25,7 +26,10 @@
 #include "proxy/admin/server_view.h"
 #include "proxy/admin_listener.h"
 #include "proxy/base/log_writer.h"
+#include "proxy/builder.h"
 #include "proxy/config/errors.h"
+#include "proxy/control_clusters.h"
+#include "proxy/control_plane.h"
 #include "proxy/discovery/discovery.h"
 #include "proxy/io/file_watch.h"
 #include "proxy/io/inbox.h"
@@ -36,6 +40,7 @@
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
+#include "proxy/telemetry/span_exporter.h"
 #include "proxy/worker.h"
 
 namespace pillion {
@@ -44,7 +49,8 @@ class Server final : public admin::ServerView,
                      public admin::ServerActions,
                      private io::SignalObserver,
                      private io::FileObserver,
-                     private discovery::DiscoveryObserver {
+                     private discovery::DiscoveryObserver,
+                     private ControlPlaneHost {
  public:
   explicit Server(const Options& options);
   ~Server() override;
@@ -54,8 +60,8 @@ class Server final : public admin::ServerView,
   Status<> start(std::shared_ptr<const Snapshot> snapshot);
   // Until the end of the process; the exit code.
   int run();
-  // Where access logs of a first configuration go.
-  LogWriter& log_writer() noexcept { return writer_; }
+  // Where what a first configuration asks for is recorded.
+  [[nodiscard]] Sinks sinks() noexcept { return {&writer_, &spans_}; }
 
   // ---- ServerView (server_view.cc) ----
   [[nodiscard]] admin::ServerState state() const override;
@@ -90,33 +96,50 @@ class Server final : public admin::ServerView,
   void on_file_changed() override { reload("a file changed"); }
   void on_file_gone(const std::string& path) override;
   void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) override;
+  void on_health(std::string_view cluster) override;
   void on_warm() override;
+  void on_resources_wait() override;
+  void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override;
+  void on_initialized() override;
 
   // ---- server_config.cc ----
   void reload(std::string_view cause);
-  void finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
-                    const std::string& warnings);
+  void build_if_wanted();
+  void finish_build(BuildResult result);
   void refuse_reload(std::string messages);
   void watch(const std::set<std::string>& files);
-  // Opens what is new; a sentence if an address cannot be had, and nothing has changed then.
-  Status<> open_new_sockets(const Snapshot& next, WorkerUpdate& update);
+  // Opens what is new; the listener and a sentence if an address cannot be had, and nothing has
+  // changed then.
+  struct NotOpened {
+    std::string listener;
+    std::string reason;
+  };
+  Status<NotOpened> open_new_sockets(const Snapshot& next, WorkerUpdate& update);
+  // Leaves a listener of the control plane that cannot be had out of `next`; false if it is not
+  // one.
+  bool leave_out(Snapshot& next, const NotOpened& listener);
   // Puts the resources in force in the place of those that did not change.
   void keep_unchanged(Snapshot& next);
   void diff_clusters(const Snapshot& next, WorkerUpdate& update);
   void diff_listeners(const Snapshot& next, WorkerUpdate& update);
   void count_listeners(const WorkerUpdate& update);
-  Status<> commit(const std::shared_ptr<const Snapshot>& built);
+  // `left_out`: gets a line for each listener of the control plane that cannot be had; null: that
+  // is an error as with the file's.
+  Status<> commit(const std::shared_ptr<const Snapshot>& built, std::string* left_out);
   void apply_when_warm();
   void on_applied();
-  void become_ready();
+  void become_ready_if();
   void log_new_listeners();
   void retire_former(const Snapshot& next);
   void prune_retired();
+  // Control calls upstreams: the clusters in force are made known to it, once.
+  upstream::ClusterClient& cluster_client();
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
   [[nodiscard]] std::vector<io::Address> bound_addresses() const;
 
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);
+  void ask_control_plane(const DynamicConfig& config);
   void begin_shutdown(std::string_view cause);
   void check_shutdown();
   void close_sockets();
@@ -145,6 +168,9 @@ class Server final : public admin::ServerView,
   std::unique_ptr<io::FileWatch> file_watch_;
   // Of the files that the configuration names (certificates, bodies ...), by name.
   std::map<std::string, std::unique_ptr<io::FileWatch>> named_files_;
+  telemetry::SpanExporter spans_{loop_, registry_};
+  std::unique_ptr<ControlClusters> clusters_;    // null: control calls nobody
+  std::unique_ptr<ControlPlane> control_plane_;  // null: no dynamic_resources
   std::vector<std::unique_ptr<Worker>> workers_;
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
@@ -160,7 +186,9 @@ class Server final : public admin::ServerView,
   uint32_t applying_ = 0;                   // workers that have yet to apply the last update
   std::thread builder_;
   bool building_ = false;
-  bool rebuild_wanted_ = false;
+  std::string reload_wanted_;    // why the files shall be read; empty: they need not be
+  bool resources_wait_ = false;  // of the control plane, for a build
+  bool is_reload_ = false;       // what is being applied came from files
   // Superseded resources, until no worker uses them: they die here, not on a worker.
   std::vector<std::shared_ptr<const core::ListenerConfig>> retired_listeners_;
   std::vector<std::shared_ptr<const upstream::ClusterConfig>> retired_clusters_;
@@ -176,6 +204,7 @@ class Server final : public admin::ServerView,
   Instant drain_deadline_{};
   Instant idle_since_{};
   bool closing_ = false;            // nobody listens from now on
+  bool finishing_ = false;          // nobody is connected any more; the last spans go
   uint32_t workers_listening_ = 0;  // that have not told that they took what the kernel had queued
   io::Timer shutdown_timer_ = io::Timer::of<&Server::check_shutdown>(this);
 };

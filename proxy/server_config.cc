@@ -36,6 +36,7 @@ void warn_of_fixed_fields(const BootstrapConfig& before, const BootstrapConfig& 
   compare("node", &BootstrapConfig::node_hash);
   compare("admin", &BootstrapConfig::admin_hash);
   compare("stats_config", &BootstrapConfig::stats_config_hash);
+  compare("dynamic_resources", &BootstrapConfig::dynamic_hash);
   compare("overload_manager", &BootstrapConfig::overload_manager_hash);
   if (changed.empty()) return;
   log::warning(log::kConfig, "these changes take effect at the next start only",
@@ -47,39 +48,68 @@ void warn_of_fixed_fields(const BootstrapConfig& before, const BootstrapConfig& 
 // ---- reading ----
 
 void Server::reload(std::string_view cause) {
-  if (shutting_down_) return;
-  if (building_ || pending_ != nullptr || applying_ != 0) {
-    rebuild_wanted_ = true;
-    return;
+  reload_wanted_ = cause;
+  build_if_wanted();
+}
+
+void Server::on_resources_wait() {
+  resources_wait_ = true;
+  build_if_wanted();
+}
+
+// One build after the other, and none before the last one is in force.  Files and what the control
+// plane says are taken in turns: what is wrong with the one must not refuse the other.
+void Server::build_if_wanted() {
+  if (shutting_down_ || building_ || pending_ != nullptr || applying_ != 0) return;
+  if (reload_wanted_.empty() && !resources_wait_) return;
+  BuildJob job;
+  job.previous = snapshot_;
+  job.now = loop_.now();
+  if (const std::string cause = std::exchange(reload_wanted_, {}); !cause.empty()) {
+    log::info(log::kConfig, "reading the configuration again", {{"cause", cause}});
+    job.reads_files = true;
+    if (control_plane_ != nullptr) control_plane_->add_to(job, ControlPlane::Take::kStateAlone);
+  } else {
+    resources_wait_ = false;
+    control_plane_->add_to(job, ControlPlane::Take::kResponsesToo);
   }
-  log::info(log::kConfig, "reading the configuration again", {{"cause", cause}});
   if (builder_.joinable()) builder_.join();
   building_ = true;
-  builder_ = std::thread([this] {
-    config::Errors errors(options_.unknown_fields());
-    std::shared_ptr<const Snapshot> snapshot = build_snapshot(options_, &writer_, errors);
-    inbox_.post([this, snapshot = std::move(snapshot), files = errors.files(),
-                 messages = errors.to_string(),
-                 warnings = errors.to_string(config::Severity::kWarning)] {
-      // Of a refused configuration too: the file that it lacks may come.
-      if (snapshot == nullptr) watch(files);
-      finish_build(snapshot, messages, warnings);
-    });
+  builder_ = std::thread([this, job = std::move(job)] {
+    auto result = std::make_shared<BuildResult>(run_build(options_, sinks(), job));
+    inbox_.post([this, result] { finish_build(std::move(*result)); });
   });
 }
 
-void Server::finish_build(std::shared_ptr<const Snapshot> snapshot, std::string messages,
-                          const std::string& warnings) {
+void Server::finish_build(BuildResult result) {
   building_ = false;
   if (shutting_down_) return;
-  log_lines(log::Level::kWarning, warnings);
-  if (snapshot == nullptr) {
-    refuse_reload(std::move(messages));
-  } else if (Status<> committed = commit(snapshot); !committed) {
+  log_lines(log::Level::kWarning, result.warnings);
+  is_reload_ = result.read_files;
+  std::string left_out;
+  if (result.snapshot == nullptr) {
+    // Of a refused configuration too: the file that it lacks may come.
+    watch(result.files);
+    refuse_reload(std::move(result.messages));
+  } else if (Status<> committed =
+                 commit(result.snapshot, control_plane_ == nullptr ? nullptr : &left_out);
+             !committed) {
     refuse_reload(committed.error());
   }
-  if (std::exchange(rebuild_wanted_, false)) reload("the file changed once more");
+  if (control_plane_ != nullptr) {
+    for (auto& [type, wrong] : result.answers)
+      if (type == xds::ResourceType::kListeners) wrong += left_out;
+    control_plane_->on_built(result, *snapshot_);
+    discovery_.keep_endpoints(control_plane_->endpoints());
+  }
+  build_if_wanted();
 }
+
+void Server::on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) {
+  discovery_.set_endpoints(eds_name, endpoints);
+}
+
+void Server::on_initialized() { become_ready_if(); }
 
 // The old configuration stays in force, and everybody who asks is told why.
 void Server::refuse_reload(std::string messages) {
@@ -173,14 +203,14 @@ void Server::diff_listeners(const Snapshot& next, WorkerUpdate& update) {
   }
 }
 
-Status<> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
+Status<Server::NotOpened> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
   const std::vector<io::Address> ours = bound_addresses();
   std::vector<ListenSockets> opened;
   for (WorkerUpdate::NewListener& added : update.new_listeners) {
     Result<ListenSockets> sockets = open_listen_sockets(*added.config, concurrency_, ours);
     if (!sockets) {
       for (const ListenSockets& s : opened) close_listen_sockets(s);
-      return Error<std::string>{sockets.error()};
+      return Error<NotOpened>{{added.config->name, sockets.error()}};
     }
     added.sockets = sockets->sockets;
     opened.push_back(std::move(*sockets));
@@ -196,6 +226,29 @@ Status<> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
   }
   bound_ = std::move(bound);
   return Ok{};
+}
+
+// Others go on: the one before it stays, or there is none.
+bool Server::leave_out(Snapshot& next, const NotOpened& listener) {
+  auto resources = std::make_shared<Resources>(*next.resources);
+  const auto piece = resources->listeners.find(listener.listener);
+  const auto it = std::ranges::find_if(
+      next.listeners, [&](const auto& item) { return item->name == listener.listener; });
+  if (piece == resources->listeners.end() || it == next.listeners.end()) return false;
+  const Pieces<CompiledListener>& former = snapshot_->resources->listeners;
+  const auto before = former.find(listener.listener);
+  const Bound* bound = find_bound(listener.listener);
+  if (before != former.end() && before->second.active != nullptr && bound != nullptr) {
+    piece->second.newest = piece->second.active = before->second.active;
+    *it = bound->config;
+  } else {
+    piece->second.newest = piece->second.active = nullptr;
+    next.listeners.erase(it);
+  }
+  piece->second.bytes_hash = 0;
+  piece->second.error = admin::ConfigFailure{wall_now(), piece->second.version, listener.reason};
+  next.resources = std::move(resources);
+  return true;
 }
 
 // Begins to watch those of the files that are not watched yet.
@@ -224,12 +277,22 @@ void Server::on_file_gone(const std::string& path) {
 
 // ---- taking effect ----
 
-Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {
+Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, std::string* left_out) {
   auto next = std::make_shared<Snapshot>(*built);
   keep_unchanged(*next);
   auto update = std::make_shared<WorkerUpdate>();
   diff_listeners(*next, *update);
-  if (Status<> opened = open_new_sockets(*next, *update); !opened) return opened;
+  while (true) {
+    const Status<NotOpened> opened = open_new_sockets(*next, *update);
+    if (opened) break;
+    const NotOpened& failed = opened.error();
+    if (left_out == nullptr || !leave_out(*next, failed)) return Error{failed.reason};
+    log::error(log::kConfig, "a listener of the control plane is left out",
+               {{"listener", failed.listener}, {"reason", failed.reason}});
+    *left_out += str("lds/", failed.listener, ": ", failed.reason, '\n');
+    *update = {};
+    diff_listeners(*next, *update);
+  }
   count_listeners(*update);
   diff_clusters(*next, *update);
   update->own_addresses = bound_addresses();
@@ -251,7 +314,11 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built) {
   config_time_ = wall_now();
   last_failure_.reset();
   cluster_stats_->active_clusters.set(static_cast<int64_t>(snapshot_->clusters.size()));
+  cluster_stats_->warming_clusters.set(
+      static_cast<int64_t>(snapshot_->resources->warming_clusters));
   listener_stats_->total_listeners_active.set(static_cast<int64_t>(snapshot_->listeners.size()));
+  listener_stats_->total_listeners_warming.set(
+      static_cast<int64_t>(snapshot_->resources->warming_listeners));
   pending_ = std::move(update);
   apply_when_warm();
   return Ok{};
@@ -269,6 +336,8 @@ void Server::apply_when_warm() {
   for (const WorkerUpdate::NewListener& added : update->new_listeners)
     new_listeners_.push_back(added.config->name);
   applying_ = concurrency_;
+  if (clusters_ != nullptr) clusters_->apply(*update);
+  if (spans_.has_targets()) spans_.use(cluster_client());
   std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
     worker->post([shared, this](Worker& w) {
@@ -283,17 +352,13 @@ void Server::on_warm() { apply_when_warm(); }
 void Server::on_applied() {
   if (--applying_ != 0) return;
   log_new_listeners();
-  if (!ready_) {
-    become_ready();
-  } else {
+  if (ready_) {
     // Not before: whoever waits for the counter or the line may rely on the new configuration.
-    stats_->config_reload_success.inc();
+    if (is_reload_) stats_->config_reload_success.inc();
     log::info(log::kConfig, "configuration in force");
   }
-  if (rebuild_wanted_ && !building_) {
-    rebuild_wanted_ = false;
-    reload("the file changed once more");
-  }
+  become_ready_if();
+  build_if_wanted();
 }
 
 // Addresses as bound: a port 0 is resolved.
@@ -313,7 +378,10 @@ void Server::log_new_listeners() {
   }
 }
 
-void Server::become_ready() {
+// When workers have what the file says, and what the control plane said first.
+void Server::become_ready_if() {
+  const bool is_complete = control_plane_ == nullptr || control_plane_->is_initialized();
+  if (ready_ || applying_ != 0 || pending_ != nullptr || !is_complete) return;
   ready_ = true;
   if (admin_ != nullptr)
     log::info(log::kAdmin, "admin interface listening", {{"address", admin_->address()}});
@@ -327,9 +395,25 @@ void Server::become_ready() {
 }
 
 void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
+  if (clusters_ != nullptr) clusters_->set_hosts(cluster, hosts);
   for (const auto& worker : workers_) {
     worker->post([name = std::string(cluster), hosts](Worker& w) { w.set_hosts(name, hosts); });
   }
+}
+
+void Server::on_health(std::string_view cluster) {
+  if (clusters_ != nullptr) clusters_->update_health(cluster);
+  for (const auto& worker : workers_)
+    worker->post([name = std::string(cluster)](Worker& w) { w.update_health(name); });
+}
+
+upstream::ClusterClient& Server::cluster_client() {
+  if (clusters_ == nullptr) {
+    clusters_ = std::make_unique<ControlClusters>(loop_, batch_, registry_, rng_);
+    for (const auto& cluster : snapshot_->clusters)
+      clusters_->set({cluster, discovery_.hosts(cluster->name)});
+  }
+  return clusters_->client();
 }
 
 void Server::retire_former(const Snapshot& next) {

@@ -59,8 +59,37 @@ std::string text_of(const config::Value& value) {
   return out;
 }
 
+// Of each piece what is in force, or, if nothing is, what waits or why it was refused.
+template <typename T>
+void add_pieces(std::vector<admin::ConfigResource>& out, admin::ConfigResource::Kind kind,
+                const Pieces<T>& pieces) {
+  for (const auto& [name, piece] : pieces) {
+    const auto& shown = piece.active != nullptr ? piece.active : piece.newest;
+    admin::ConfigResource resource{kind,          true, name,    piece.version,
+                                   piece.updated, {},   nullptr, piece.error};
+    resource.is_warming = piece.active == nullptr && piece.newest != nullptr;
+    if (shown != nullptr) {
+      resource.document = shown->origin.document;
+      resource.value = shown->origin.value;
+    }
+    out.push_back(std::move(resource));
+  }
+}
+
 admin::CircuitBreakerStatus breaker_of(const upstream::LimitValues& limits) {
   return {limits.max_connections, limits.max_pending, limits.max_requests, limits.max_retries};
+}
+
+void add_verdict(const discovery::HostVerdict& verdict, admin::HostStatus& out) {
+  const auto has = [&verdict](upstream::HealthFlag flag) { return (verdict.flags & flag) != 0; };
+  out.failed_active_health_check = has(upstream::kFailedActive);
+  out.failed_outlier_check = has(upstream::kFailedOutlier);
+  out.degraded = has(upstream::kDegradedActive);
+  out.pending_active_health_check = has(upstream::kPendingActive);
+  out.excluded_via_immediate_hc_fail = has(upstream::kExcludedByAnswer);
+  out.active_hc_timeout = has(upstream::kActiveTimeout);
+  out.success_rate = verdict.success_rate;
+  out.local_origin_success_rate = verdict.local_success_rate;
 }
 
 }  // namespace
@@ -114,8 +143,15 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
   const upstream::ClusterConfig& config = **it;
   out.name = config.name;
   out.observability_name = config.stat_name;
+  out.eds_service_name = config.eds_name == config.name ? std::string() : config.eds_name;
+  out.added_via_api = snapshot_->resources->clusters.contains(name);
   out.default_priority = breaker_of(config.pool.limits);
   const upstream::HostSetPtr hosts = discovery_.hosts(config.name);
+  const discovery::ClusterHealth* health = discovery_.health(config.name);
+  if (discovery::OutlierRates rates; health != nullptr && health->rates(rates)) {
+    out.outlier = {rates.external.average, rates.external.threshold, rates.local.average,
+                   rates.local.threshold};
+  }
   if (hosts == nullptr) return true;
   for (const upstream::HostInfoPtr& host : hosts->hosts) {
     admin::HostStatus status;
@@ -134,6 +170,7 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
     status.rq_active = static_cast<uint64_t>(std::max<int64_t>(totals.rq_active, 0));
     status.failed_eds_health = !host->is_healthy() && !host->is_degraded();
     status.eds_degraded = host->is_degraded();
+    if (health != nullptr) add_verdict(health->verdict(host->id), status);
     if (host->locality != nullptr) {
       status.region = host->locality->region;
       status.zone = host->locality->zone;
@@ -174,19 +211,15 @@ std::vector<admin::ConfigResource> Server::config() const {
     out.push_back({kind, false, name, {}, config_time_, snapshot_->document, value, {}});
   };
   add(Kind::kBootstrap, {}, &root);
-  const config::Value* resources = child(&root, "static_resources");
-  const config::Value* value = child(resources, "clusters");
-  value = value == nullptr ? nullptr : value->first_child;
-  for (const auto& cluster : snapshot_->clusters) {
-    add(Kind::kCluster, cluster->name, value);
-    value = value == nullptr ? nullptr : value->next;
-  }
-  value = child(resources, "listeners");
-  value = value == nullptr ? nullptr : value->first_child;
-  for (const auto& listener : snapshot_->listeners) {
-    add(Kind::kListener, listener->name, value);
-    value = value == nullptr ? nullptr : value->next;
-  }
+  const Resources& resources = *snapshot_->resources;
+  for (const auto& piece : resources.file_clusters)
+    add(Kind::kCluster, piece.newest->config->name, piece.newest->origin.value);
+  for (const auto& piece : resources.file_listeners)
+    add(Kind::kListener, piece.newest->config->name, piece.newest->origin.value);
+  add_pieces(out, Kind::kCluster, resources.clusters);
+  add_pieces(out, Kind::kListener, resources.listeners);
+  add_pieces(out, Kind::kRoute, resources.routes);
+  if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
   return out;
 }
 

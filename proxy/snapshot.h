@@ -15,11 +15,22 @@
 #include "proxy/core/listener_config.h"
 #include "proxy/io/address.h"
 #include "proxy/match/string.h"
+#include "proxy/resources.h"
 #include "proxy/stats/exposition.h"
 #include "proxy/tls/context.h"
 #include "proxy/upstream/cluster_config.h"
+#include "xds/ads.h"
 
 namespace pillion {
+
+// dynamic_resources: what a control plane is asked for, and how it is reached.
+struct DynamicConfig {
+  bool has_ads = false;
+  config::Located<std::string> cluster;  // must be one of the file's
+  xds::AdsOptions ads;
+  std::optional<Duration> cds_timeout;  // set: clusters come from it
+  std::optional<Duration> lds_timeout;  // set: listeners come from it
+};
 
 // The fields of the bootstrap beside its resources.  Not reloadable, but for `stats`.
 struct BootstrapConfig {
@@ -30,7 +41,9 @@ struct BootstrapConfig {
   std::optional<io::Address> admin;     // none: no admin listener
   stats::ExpositionOptions stats;       // stats_config: matcher and fixed tags
   const config::Value* layered_runtime = nullptr;
+  DynamicConfig dynamic;
   // Of what is read at the start only.
+  uint64_t dynamic_hash = 0;
   uint64_t admin_hash = 0;
   uint64_t node_hash = 0;
   uint64_t stats_config_hash = 0;
@@ -44,7 +57,8 @@ struct Snapshot {
   // In the order of the configuration; names are unique.
   std::vector<std::shared_ptr<const core::ListenerConfig>> listeners;
   std::vector<std::shared_ptr<const upstream::ClusterConfig>> clusters;
-  // What it was made of, in Envoy's schema; keeps every `const config::Value*` alive.
+  std::shared_ptr<const Resources> resources;  // what these were compiled from
+  // The file, in Envoy's schema; keeps every `const config::Value*` alive.
   std::shared_ptr<const config::Document> document;
   // Every TLS context in use, for /certs.
   std::vector<std::shared_ptr<const tls::Context>> tls_contexts;

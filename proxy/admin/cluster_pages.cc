@@ -66,6 +66,16 @@ void write_text(const HostStatus& host, std::string_view cluster, std::string& o
 void write_text(const ClusterStatus& cluster, std::string& out) {
   const std::string name = one_line(cluster.name);
   out += str(name, "::observability_name::", one_line(cluster.observability_name), "\n");
+  if (cluster.outlier) {
+    const OutlierStatus& o = *cluster.outlier;
+    const std::string begin = name + "::outlier::";
+    out += str(begin, "success_rate_average::", o.success_rate_average, "\n");
+    out += str(begin, "success_rate_ejection_threshold::", o.success_rate_threshold, "\n");
+    out += str(begin, "local_origin_success_rate_average::", o.local_success_rate_average, "\n");
+    out +=
+        str(begin, "local_origin_success_rate_ejection_threshold::", o.local_success_rate_threshold,
+            "\n");
+  }
   write_text(cluster.default_priority, name + "::default_priority::", out);
   write_text(cluster.high_priority, name + "::high_priority::", out);
   out += str(name, "::added_via_api::", cluster.added_via_api, "\n");
@@ -144,6 +154,14 @@ void write_json(const CircuitBreakerStatus& limits, bool is_high, JsonWriter& js
 void write_json(const ClusterStatus& cluster, JsonWriter& json) {
   json.begin_object().field("name", cluster.name);
   if (cluster.added_via_api) json.field("added_via_api", true);
+  const auto threshold = [&json](std::string_view key, double value) {
+    if (value >= 0) json.key(key).begin_object().field("value", value).end_object();
+  };
+  if (cluster.outlier) {
+    threshold("success_rate_ejection_threshold", cluster.outlier->success_rate_threshold);
+    threshold("local_origin_success_rate_ejection_threshold",
+              cluster.outlier->local_success_rate_threshold);
+  }
   json.key("host_statuses").begin_array();
   for (const HostStatus& host : cluster.hosts) write_json(host, json);
   json.end_array().key("circuit_breakers").begin_object().key("thresholds").begin_array();

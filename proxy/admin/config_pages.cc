@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "proxy/admin/config_json.h"
 #include "proxy/admin/pages.h"
@@ -37,6 +38,13 @@ constexpr std::array kSections = {
             "secret", "envoy.extensions.transport_sockets.tls.v3.Secret", false},
 };
 
+// Clusters that wait stand in a list of their own.
+std::string_view list_of(const Section& section, const ConfigResource& resource) {
+  if (!resource.is_dynamic) return section.static_list;
+  const bool is_warming_cluster = section.kind == Kind::kCluster && resource.is_warming;
+  return is_warming_cluster ? "dynamic_warming_clusters" : section.dynamic_list;
+}
+
 void write_failure(JsonWriter& json, const ConfigFailure& failure, std::string_view when_field) {
   json.begin_object().field(when_field, utc_text(failure.when));
   json.field("details", failure.details);
@@ -58,12 +66,15 @@ void write_entry(JsonWriter& json, const Section& section, const ConfigResource&
   const bool has_state = resource.is_dynamic && section.kind == Kind::kListener;
   const bool has_name = has_state || section.kind == Kind::kSecret;
   if (has_name) json.field("name", resource.name);
-  if (has_state) json.key("active_state").begin_object();
-  if (!resource.version.empty()) json.field("version_info", resource.version);
-  json.key(section.field);
-  write_value(json, section, resource);
-  json.field("last_updated", utc_text(resource.last_updated));
-  if (has_state) json.end_object();
+  // What was refused from the start has no state, only an error.
+  if (resource.value != nullptr) {
+    if (has_state) json.key(resource.is_warming ? "warming_state" : "active_state").begin_object();
+    if (!resource.version.empty()) json.field("version_info", resource.version);
+    json.key(section.field);
+    write_value(json, section, resource);
+    json.field("last_updated", utc_text(resource.last_updated));
+    if (has_state) json.end_object();
+  }
   if (resource.error_state) {
     json.key("error_state");
     write_failure(json, *resource.error_state, "last_update_attempt");
@@ -76,10 +87,11 @@ class ConfigDump final : public stats::TextSource {
   ConfigDump(const ServerView& view, std::vector<ConfigResource> resources, bool with_eds)
       : view_(view), resources_(std::move(resources)), with_eds_(with_eds) {
     // By section, static before dynamic, else in the order of the configuration.
-    std::stable_sort(
-        resources_.begin(), resources_.end(), [](const ConfigResource& a, const ConfigResource& b) {
-          return std::pair(section_of(a), a.is_dynamic) < std::pair(section_of(b), b.is_dynamic);
-        });
+    std::stable_sort(resources_.begin(), resources_.end(),
+                     [](const ConfigResource& a, const ConfigResource& b) {
+                       return std::tuple(section_of(a), a.is_dynamic, a.is_warming) <
+                              std::tuple(section_of(b), b.is_dynamic, b.is_warming);
+                     });
     json_.begin_object().key("configs").begin_array();
   }
 
@@ -121,7 +133,7 @@ class ConfigDump final : public stats::TextSource {
     }
     const ConfigResource& resource = resources_[at_++];
     if (section.kind == Kind::kBootstrap) return write_entry(json_, section, resource);
-    const std::string_view list = resource.is_dynamic ? section.dynamic_list : section.static_list;
+    const std::string_view list = list_of(section, resource);
     if (list != list_) {
       if (!list_.empty()) json_.end_array();
       json_.key(list).begin_array();
@@ -205,10 +217,11 @@ void show_config(const PageContext& context, const Request& request, Response& r
     return;
   }
   for (const Section& section : kSections) {
-    const bool is_static = *wanted == section.static_list;
-    if (!is_static && (*wanted != section.dynamic_list || wanted->empty())) continue;
+    const bool is_warming = section.kind == Kind::kCluster && *wanted == "dynamic_warming_clusters";
+    const bool is_dynamic = *wanted == section.dynamic_list && !wanted->empty();
+    if (*wanted != section.static_list && !is_dynamic && !is_warming) continue;
     std::erase_if(resources, [&](const ConfigResource& r) {
-      return r.kind != section.kind || r.is_dynamic == is_static;
+      return r.kind != section.kind || list_of(section, r) != *wanted;
     });
     response.stream = std::make_unique<ResourceDump>(section, std::move(resources));
     return;

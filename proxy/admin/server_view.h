@@ -60,12 +60,21 @@ struct CircuitBreakerStatus {
   uint32_t max_retries = 3;
 };
 
+// Of clusters with outlier detection; -1 where too little is known.
+struct OutlierStatus {
+  double success_rate_average = -1;
+  double success_rate_threshold = -1;
+  double local_success_rate_average = -1;
+  double local_success_rate_threshold = -1;
+};
+
 struct ClusterStatus {
   std::string name;
   std::string observability_name;  // alt_stat_name, else the name
   std::string eds_service_name;
   bool added_via_api = false;
   CircuitBreakerStatus default_priority, high_priority;
+  std::optional<OutlierStatus> outlier;
   std::vector<HostStatus> hosts;
 };
 
@@ -105,6 +114,7 @@ struct ConfigResource {
   std::shared_ptr<const config::Document> document;  // keeps `value` alive
   const config::Value* value = nullptr;              // in Envoy's v3 schema
   std::optional<ConfigFailure> error_state;          // the last update of this resource was refused
+  bool is_warming = false;                           // not in force yet
 };
 
 struct RuntimeEntry {

@@ -55,6 +55,14 @@ class Buffer {
   [[nodiscard]] std::string_view front() const noexcept;
   // Fills at most `max` entries with the content in order; returns how many.
   int iovecs(iovec* out, int max) const noexcept;
+  // Calls fn(piece) for each contiguous piece in order, until it says false: then the buffer may
+  // have changed.
+  template <typename Fn>
+  void for_each_piece(Fn&& fn) const {
+    for (const Slab* slab = head_; slab != nullptr; slab = slab->next) {
+      if (!fn(std::string_view(slab->data + slab->begin, slab->end - slab->begin))) return;
+    }
+  }
   // Copies the first bytes to `to`; returns min(n, size()).
   size_t peek(char* to, size_t n) const noexcept;
   void consume(size_t n) noexcept;

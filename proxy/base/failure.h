@@ -14,8 +14,9 @@ enum class FailureKind : uint8_t {
 };
 
 enum class FailureSide : uint8_t { downstream, upstream, internal };
-// never: not without the client; connect: nothing was sent; reset: may have been seen by the peer.
-enum class RetryClass : uint8_t { never, connect, reset };
+// never: not without the client; connect: nothing was sent; reset: may have been seen by the peer;
+// refused: the peer says that it did nothing (REFUSED_STREAM).
+enum class RetryClass : uint8_t { never, connect, reset, refused };
 
 struct FailureRow {
   std::string_view name;

@@ -33,7 +33,7 @@ constexpr std::string_view kSilent =
     " aws cache_filter client connection dubbo dynamic_modules ext_authz ext_proc filter golang "
     "grpc happy_eyeballs hc health_checker http http2 init jwt kafka lua matcher misc mongo oauth2 "
     "quic quic_stream rate_limit_quota rbac redis router runtime secret stats stats_sinks tap "
-    "thrift tracing udp wasm websocket ";
+    "thrift udp wasm websocket ";
 constexpr auto kLevelNames = std::to_array<std::string_view>(
     {"trace", "debug", "info", "warning", "error", "critical", "off"});
 constexpr std::string_view kPattern = "[%Y-%m-%d %T.%e][%t][%l][%n] %v";

@@ -32,7 +32,7 @@ int run_check(const CheckFlags& flags) {
 CheckReport check(const Options& options) {
   using config::Severity;
   config::Errors errors(options.unknown_fields());
-  const auto snapshot = build_snapshot(options, nullptr, errors);
+  const auto snapshot = build_snapshot(options, {}, errors);
   CheckReport report;
   report.is_good = snapshot != nullptr && errors.ok();
   report.problems = errors.to_string(Severity::kError) + errors.to_string(Severity::kWarning);

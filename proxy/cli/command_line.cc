@@ -26,6 +26,7 @@ int run_command_line(const std::vector<std::string>& arguments) {
   add_explain(root, command);
   add_capture(root, command);
   add_ca(root, command);
+  add_inject(root, command);
   add_version(root, command);
   // For --help only: as a flag it belongs to `run`, which is called below.
   root.add_flag("--version")->description("as `pillion version`");

@@ -24,6 +24,7 @@ void add_expand(CLI::App& root, Command& command);
 void add_explain(CLI::App& root, Command& command);
 void add_capture(CLI::App& root, Command& command);
 void add_ca(CLI::App& root, Command& command);
+void add_inject(CLI::App& root, Command& command);
 void add_version(CLI::App& root, Command& command);
 
 }  // namespace pillion::cli

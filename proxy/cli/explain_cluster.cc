@@ -80,9 +80,19 @@ void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& con
         lines.push_back(str("host: ", host->address.to_string(), details(*host)));
       }
       return;
+    case DiscoveryType::kEds:
+      lines.push_back(
+          str("host: one of those that the control plane has under \"", cluster.eds_name, '"'));
+      return;
     case DiscoveryType::kOriginalDst:
       return explain_original_destination(cluster, connection, lines);
   }
+}
+
+std::string retries_text(const upstream::LimitValues& limits) {
+  if (!limits.retry_budget) return str(limits.max_retries, " retries");
+  return str("retries for ", limits.retry_budget->percent, "% of the requests under way, but ",
+             limits.retry_budget->min_concurrency, " at least");
 }
 
 }  // namespace
@@ -105,8 +115,7 @@ void explain_cluster(const Snapshot& snapshot, std::string_view name,
   lines.push_back(str("connect timeout: ", seconds(cluster.pool.connect_timeout)));
   const upstream::LimitValues& limits = cluster.pool.limits;
   lines.push_back(str("limits: ", limits.max_connections, " connections, ", limits.max_pending,
-                      " pending, ", limits.max_requests, " requests, ", limits.max_retries,
-                      " retries"));
+                      " pending, ", limits.max_requests, " requests, ", retries_text(limits)));
 }
 
 }  // namespace pillion::cli

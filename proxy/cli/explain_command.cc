@@ -38,7 +38,7 @@ int run_explain(const ExplainFlags& flags) {
   config::Errors errors(flags.options.unknown_fields(), config::UnreadableFiles::kWarn);
   Options options = flags.options;
   options.config_path = flags.file;
-  const auto snapshot = build_snapshot(options, nullptr, errors);
+  const auto snapshot = build_snapshot(options, {}, errors);
   fputs(errors.to_string().c_str(), stderr);
   fputs(errors.to_string(config::Severity::kWarning).c_str(), stderr);
   if (snapshot == nullptr) return 1;

@@ -1,9 +1,10 @@
 #pragma once
-// Writes Envoy v3 messages into a TreeBuilder, for expand.cc.
+// Writes messages, Envoy v3's for expand.cc and Kubernetes' for rewrite.h, into a TreeBuilder.
 
 #include <chrono>
 #include <string_view>
 
+#include "proxy/base/str.h"
 #include "proxy/config/document.h"
 #include "proxy/config/node.h"
 #include "proxy/config/scalars.h"
@@ -58,9 +59,17 @@ class EnvoyWriter {
   void item_text(std::string_view value) { tree_.string(value); }
   void word(std::string_view key, std::string_view value) { tree_.key(key).plain(value); }
   void number(std::string_view key, uint64_t value) { tree_.key(key).number(value); }
+  void item_number(uint64_t value) { tree_.number(value); }
+  void decimal(std::string_view key, double value) { tree_.key(key).plain(str(value)); }
   void flag(std::string_view key, bool value) { tree_.key(key).boolean(value); }
   void duration(std::string_view key, std::chrono::nanoseconds value) {
     tree_.key(key).string(format_duration(value));
+  }
+  // Whatever `body` writes.
+  template <typename Body>
+  void value(std::string_view key, Body&& body) {
+    tree_.key(key);
+    body(tree_);
   }
   // envoy.config.core.v3.Address
   void address(std::string_view key, const AddressText& value);

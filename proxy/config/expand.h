@@ -19,7 +19,8 @@
 //   other people's servers).  Escaped slashes stay as they are: nothing here decides by path, and
 //   object stores and package registries use %2F.
 //   No route timeout inbound (the caller's holds); TLS 1.3 only; idle upstream connections close
-//   after 60 s; 1024 concurrent retries (Envoy's 3 turn a dead replica into errors); the TTL of DNS
+//   after 60 s; retries have a budget, 20 % of the requests under way (Envoy's 3 in all turn a dead
+//   replica into errors, and many more would turn an overload into an outage); the TTL of DNS
 //   answers counts.
 // Runs unchanged in Envoy (1.40: `envoy --mode validate`).
 

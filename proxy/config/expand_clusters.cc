@@ -15,12 +15,24 @@ constexpr std::string_view kUpstreamTls =
 
 // Common server defaults for idle keep-alive are 60-75 s: closing first avoids the race in which a
 // request meets a connection that the server is closing.
-void write_idle_timeout(EnvoyWriter& out) {
+void write_http_options(EnvoyWriter& out, ServiceProtocol protocol) {
+  const auto http1 = [&] { out.message("http_protocol_options", [] {}); };
+  const auto http2 = [&] { out.message("http2_protocol_options", [] {}); };
   out.message("typed_extension_protocol_options", [&] {
     out.any(kHttpOptions, kHttpOptions, [&] {
       out.message("common_http_protocol_options",
                   [&] { out.duration("idle_timeout", seconds(60)); });
-      out.message("explicit_http_config", [&] { out.message("http_protocol_options", [] {}); });
+      switch (protocol) {
+        case ServiceProtocol::kHttp1:
+          return out.message("explicit_http_config", http1);
+        case ServiceProtocol::kHttp2:
+          return out.message("explicit_http_config", http2);
+        case ServiceProtocol::kAuto:
+          return out.message("use_downstream_protocol_config", [&] {
+            http1();
+            http2();
+          });
+      }
     });
   });
 }
@@ -49,7 +61,38 @@ void write_upstream_tls(EnvoyWriter& out, const Mesh& mesh, const Service& servi
   out.message("transport_socket", [&] {
     out.extension("envoy.transport_sockets.tls", kUpstreamTls, [&] {
       if (!service.hosts.empty()) out.text("sni", service.hosts.front().value);
-      write_common_tls(out, mesh);
+      // Each pool offers the protocol that it speaks (ALPN).
+      write_common_tls(out, mesh, {});
+    });
+  });
+}
+
+void write_outlier(EnvoyWriter& out, const Outlier& outlier) {
+  out.standing_for(outlier.node, [&] {
+    out.message("outlier_detection", [&] {
+      out.number("consecutive_5xx", outlier.consecutive_5xx);
+      out.duration("interval", outlier.interval);
+      out.duration("base_ejection_time", outlier.eject);
+      out.number("max_ejection_percent", 50);
+      out.flag("always_eject_one_host", true);
+      // Rows of failures alone: they say which host it is, in a cluster of any size.
+      out.number("enforcing_success_rate", 0);
+      out.number("enforcing_local_origin_success_rate", 0);
+    });
+  });
+}
+
+void write_health_check(EnvoyWriter& out, const HealthCheck& check) {
+  out.standing_for(check.node, [&] {
+    out.list("health_checks", [&] {
+      out.item([&] {
+        out.duration("timeout", check.timeout);
+        out.duration("interval", check.interval);
+        out.number("unhealthy_threshold", check.unhealthy);
+        out.number("healthy_threshold", check.healthy);
+        if (check.path.empty()) return out.message("tcp_health_check", [] {});
+        out.message("http_health_check", [&] { out.text("path", check.path); });
+      });
     });
   });
 }
@@ -69,24 +112,18 @@ void write_service(EnvoyWriter& out, const Mesh& mesh, const Service& service) {
           out.number("max_connections", service.max_connections);
           out.number("max_pending_requests", service.max_pending);
           out.number("max_requests", service.max_requests);
-          out.number("max_retries", 1024);
+          out.message("retry_budget", [&] {
+            out.message("budget_percent",
+                        [&] { out.decimal("value", service.retries.budget_percent); });
+            out.number("min_retry_concurrency", 3);
+          });
         });
       });
     });
-    write_idle_timeout(out);
+    if (service.outlier) write_outlier(out, *service.outlier);
+    if (service.health_check) write_health_check(out, *service.health_check);
+    write_http_options(out, service.protocol);
     if (service.uses_mesh_tls && !mesh.lacks_identity) write_upstream_tls(out, mesh, service);
-  });
-}
-
-void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
-                 const Node& node) {
-  out.item([&] {
-    out.text("name", name);
-    out.word("type", "STATIC");
-    out.duration("connect_timeout", seconds(1));
-    const Endpoint endpoint{address, node};
-    write_endpoints(out, name, {&endpoint, 1});
-    write_idle_timeout(out);
   });
 }
 
@@ -112,13 +149,25 @@ void write_passthrough(EnvoyWriter& out, std::string_view name) {
     out.word("lb_policy", "CLUSTER_PROVIDED");
     out.duration("connect_timeout", seconds(5));
     if (name == kInboundPassthrough) write_last_hop_sources(out);
-    write_idle_timeout(out);
+    write_http_options(out, ServiceProtocol::kAuto);
   });
 }
 
 }  // namespace
 
-void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
+void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
+                 const Node& node, ServiceProtocol protocol) {
+  out.item([&] {
+    out.text("name", name);
+    out.word("type", address.kind == AddressText::Kind::kName ? "STRICT_DNS" : "STATIC");
+    out.duration("connect_timeout", seconds(1));
+    const Endpoint endpoint{address, node};
+    write_endpoints(out, name, {&endpoint, 1});
+    write_http_options(out, protocol);
+  });
+}
+
+void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn) {
   if (!mesh.workload.certificates) return;
   const CertificateFiles& files = *mesh.workload.certificates;
   out.standing_for(files.node, [&] {
@@ -150,7 +199,10 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
           });
         });
       });
-      out.list("alpn_protocols", [&] { out.item_text("http/1.1"); });
+      if (alpn.empty()) return;
+      out.list("alpn_protocols", [&] {
+        for (const std::string_view name : alpn) out.item_text(name);
+      });
     });
   });
 }
@@ -158,7 +210,8 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh) {
 void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
   if (mesh.inbound) {
     out.standing_for(mesh.inbound->app_node, [&] {
-      write_local(out, kAppCluster, mesh.inbound->app, mesh.inbound->app_node);
+      write_local(out, kAppCluster, mesh.inbound->app, mesh.inbound->app_node,
+                  ServiceProtocol::kAuto);
       if (mesh.inbound->capture == Capture::kRedirect) write_passthrough(out, kInboundPassthrough);
     });
   }
@@ -169,9 +222,11 @@ void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
     out.standing_for(mesh.outbound->node, [&] { write_passthrough(out, kOutboundPassthrough); });
   }
   if (mesh.metrics) {
-    out.standing_for(mesh.metrics_node,
-                     [&] { write_local(out, kAdminCluster, mesh.admin, mesh.admin_node); });
+    out.standing_for(mesh.metrics_node, [&] {
+      write_local(out, kAdminCluster, mesh.admin, mesh.admin_node, ServiceProtocol::kHttp1);
+    });
   }
+  write_tracing_cluster(out, mesh);
 }
 
 }  // namespace pillion::config

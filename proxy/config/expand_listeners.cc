@@ -140,7 +140,8 @@ void write_inbound_chain(EnvoyWriter& out, const Mesh& mesh, std::string_view na
     out.message("transport_socket", [&] {
       out.extension("envoy.transport_sockets.tls", kDownstreamTls, [&] {
         out.flag("require_client_certificate", true);
-        write_common_tls(out, mesh);
+        static constexpr std::string_view kAlpn[] = {"h2", "http/1.1"};
+        write_common_tls(out, mesh, kAlpn);
       });
     });
   });
@@ -154,6 +155,7 @@ void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
       out.message("set_current_client_cert_details", [&] { out.flag("uri", true); });
     }
     write_upgrades(out);
+    write_tracing(out, mesh);
     write_access_log(out, mesh);
   };
   write_manager(out, "inbound", extras, [&] {
@@ -193,11 +195,20 @@ void write_listener_filters(EnvoyWriter& out, bool is_captured, bool is_strict) 
 // --- Outbound ----------------------------------------------------------------------------------
 
 void write_retries(EnvoyWriter& out, const Retries& retries) {
-  if (retries.attempts == 0 || retries.on.empty()) return;
+  const bool has_retries = retries.attempts != 0 && !retries.on.empty();
+  const bool has_limit = retries.per_try != std::chrono::nanoseconds{};
+  if (!has_retries && !has_limit) return;
   out.standing_for(retries.node, [&] {
     out.message("retry_policy", [&] {
+      if (has_limit) out.duration("per_try_timeout", retries.per_try);
+      if (!has_retries) return;
       out.text("retry_on", retries.on);
       out.number("num_retries", retries.attempts);
+      if (!retries.statuses.empty()) {
+        out.list("retriable_status_codes", [&] {
+          for (const uint32_t status : retries.statuses) out.item_number(status);
+        });
+      }
     });
   });
 }
@@ -251,6 +262,7 @@ void write_outbound_chain(EnvoyWriter& out, const Mesh& mesh, const uint16_t* po
     }
     auto extras = [&] {
       write_upgrades(out);
+      write_tracing(out, mesh);
       write_access_log(out, mesh);
     };
     write_manager(out, "outbound", extras, [&] {

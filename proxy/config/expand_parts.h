@@ -1,6 +1,9 @@
 #pragma once
 // The pieces of expand.cc: each writes the listeners or clusters that a Mesh stands for.
 
+#include <span>
+#include <string_view>
+
 #include "proxy/config/envoy_writer.h"
 #include "proxy/config/mesh.h"
 
@@ -11,13 +14,22 @@ constexpr std::string_view kAppCluster = "inbound|app";
 constexpr std::string_view kInboundPassthrough = "inbound|passthrough";
 constexpr std::string_view kOutboundPassthrough = "outbound|passthrough";
 constexpr std::string_view kAdminCluster = "admin|metrics";
+constexpr std::string_view kTracingCluster = "tracing|otlp";
 
 void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_clusters(EnvoyWriter& out, const Mesh& mesh);
 
+// HttpConnectionManager.tracing and the cluster of the collector, if there is tracing.
+void write_tracing(EnvoyWriter& out, const Mesh& mesh);
+void write_tracing_cluster(EnvoyWriter& out, const Mesh& mesh);
+
+// A cluster of one endpoint without TLS.
+void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
+                 const Node& node, ServiceProtocol protocol);
+
 // CommonTlsContext of both sides: the workload's certificate, and peers of its trust domain.
-void write_common_tls(EnvoyWriter& out, const Mesh& mesh);
+void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn);
 
 }  // namespace pillion::config

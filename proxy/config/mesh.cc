@@ -113,7 +113,8 @@ void parse_telemetry(const Node& node, Mesh& mesh) {
                                 choose(log["format"], 0, kFormats) != 0, log};
     log.reject_unknown_keys();
   }
-  refuse_later(node, {"tracing"});
+  if (const Node tracing = node["tracing"]; tracing.is_present())
+    mesh.tracing = parse_mesh_tracing(tracing);
   node.reject_unknown_keys();
 }
 

@@ -11,10 +11,14 @@
 //   both       capture redirects IPv4 and IPv6 to one port: the listener has a twin of the other
 //              family, :: for 0.0.0.0, ::1 for 127.0.0.1, and the other way around.  Other
 //              addresses have none: what is redirected may not arrive there anyway
-//   service    hosts [ its name ], tls mesh, timeout 15s, balance least_request, 1024 each of
+//   service    hosts [ its name ], tls mesh, protocol auto (the client's), timeout 15s, balance
+//   least_request, 1024 each of
 //              connections, pending and requests; 2 retries on connect-failure, which no server
-//              can have seen: `reset` may run a request twice and is for the user to ask for
-//   telemetry  no metrics listener, no access log
+//              can have seen: `reset` may run a request twice and is for the user to ask for; a
+//              retry budget of 20 %; no outlier detection and no health checks (`outlier: {}` has
+//              the defaults below, and ejects half of the hosts at most, but always one: Envoy's 10
+//              % would spare every host of a cluster with fewer than ten)
+//   telemetry  no metrics listener, no access log, no tracing; with tracing: sample 1%
 //   admin      listen 127.0.0.1:15000
 
 #include <chrono>
@@ -30,6 +34,8 @@ namespace pillion::config {
 
 enum class Capture : uint8_t { kRedirect, kOff };
 enum class Mtls : uint8_t { kStrict, kOff };
+// What a service speaks; kAuto: what its client speaks.
+enum class ServiceProtocol : uint8_t { kAuto, kHttp1, kHttp2 };
 enum class UnknownHosts : uint8_t { kPassthrough, kReject };
 
 struct CertificateFiles {
@@ -60,8 +66,27 @@ struct Outbound {
 };
 
 struct Retries {
-  uint32_t attempts = 2;  // beyond the first try
-  std::string on = "connect-failure";
+  uint32_t attempts = 2;               // beyond the first try
+  std::string on = "connect-failure";  // in Envoy's words
+  std::vector<uint32_t> statuses;
+  std::chrono::nanoseconds per_try{};  // 0: none
+  double budget_percent = 20;          // retries under way, of the requests under way; 3 always may
+  Node node;
+};
+
+struct Outlier {
+  uint32_t consecutive_5xx = 5;
+  std::chrono::nanoseconds interval{std::chrono::seconds(10)};
+  std::chrono::nanoseconds eject{std::chrono::seconds(30)};
+  Node node;
+};
+
+struct HealthCheck {
+  std::string path;  // of an HTTP check; empty: to connect is enough
+  std::chrono::nanoseconds interval{std::chrono::seconds(10)};
+  std::chrono::nanoseconds timeout{std::chrono::seconds(1)};
+  uint32_t unhealthy = 3;
+  uint32_t healthy = 2;
   Node node;
 };
 
@@ -76,10 +101,13 @@ struct Service {
   bool uses_dns = false;
   std::vector<Endpoint> endpoints;
   bool uses_mesh_tls = true;
+  ServiceProtocol protocol = ServiceProtocol::kAuto;
   std::chrono::nanoseconds timeout{std::chrono::seconds(15)};
   Retries retries;
   uint32_t max_connections = 1024, max_pending = 1024, max_requests = 1024;
   std::string lb_policy = "LEAST_REQUEST";
+  std::optional<Outlier> outlier;
+  std::optional<HealthCheck> health_check;
   Node node, hosts_node, endpoints_node;
 };
 
@@ -87,6 +115,14 @@ struct AccessLog {
   std::string path;
   bool is_json = false;
   Node node;
+};
+
+// OTLP over HTTP.
+struct Tracing {
+  AddressText collector;
+  std::string url;
+  double sample_percent = 1;
+  Node node, otlp_node;
 };
 
 struct Mesh {
@@ -97,6 +133,7 @@ struct Mesh {
   std::optional<AddressText> metrics;
   Node metrics_node;
   std::optional<AccessLog> access_log;
+  std::optional<Tracing> tracing;
   AddressText admin;
   Node admin_node;
   Node root;

@@ -35,6 +35,7 @@ AddressText address_or(const Node& node, const char* fallback);
 // An address to listen on or to connect to without DNS.
 AddressText literal_address_or(const Node& node, const char* fallback, uint16_t min_port = 0);
 
+Tracing parse_mesh_tracing(const Node& node);
 Service parse_service(std::string_view name, const Node& node);
 
 // What concerns more than one part: identities, hosts with two owners, loops.

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
@@ -9,43 +11,103 @@
 namespace pillion::config {
 namespace {
 
+// What `on` may say: our words are Envoy's, but for those of gRPC, and a status that stands for
+// itself.
+struct RetryWord {
+  std::string_view ours;
+  std::string_view envoys;
+};
+constexpr RetryWord kRetryWords[] = {
+    {"connect-failure", "connect-failure"},
+    {"reset", "reset"},
+    {"reset-before-request", "reset-before-request"},
+    {"refused-stream", "refused-stream"},
+    {"5xx", "5xx"},
+    {"gateway-error", "gateway-error"},
+    {"retriable-4xx", "retriable-4xx"},
+    {"envoy-ratelimited", "envoy-ratelimited"},
+    {"grpc-cancelled", "cancelled"},
+    {"grpc-deadline-exceeded", "deadline-exceeded"},
+    {"grpc-internal", "internal"},
+    {"grpc-resource-exhausted", "resource-exhausted"},
+    {"grpc-unavailable", "unavailable"},
+};
+constexpr std::string_view kStatusCodes = "retriable-status-codes";
+constexpr std::string_view kHeaders = "retriable-headers";
+
+void add_word(Retries& out, std::string_view word) {
+  if (!out.on.empty()) out.on += ',';
+  out.on += word;
+}
+
+bool is_status(std::string_view word) {
+  return word.size() == 3 && word.find_first_not_of("0123456789") == word.npos;
+}
+
+void parse_retry_word(Retries& out, const Node& item) {
+  const std::string word = item.as_string();
+  if (word.empty()) return;
+  if (is_status(word)) {
+    if (word < "400" || word > "599") return item.expected("a status of 400-599");
+    if (out.statuses.empty()) add_word(out, kStatusCodes);
+    return out.statuses.push_back(static_cast<uint32_t>(std::stoul(word)));
+  }
+  const auto* const known = std::ranges::find(kRetryWords, word, &RetryWord::ours);
+  if (known != std::end(kRetryWords)) return add_word(out, known->envoys);
+  if (word == kStatusCodes) return item.error(str(word, ": write the statuses, such as 503"));
+  if (word == kHeaders) return item.error(str(word, ' ', kLater));
+  std::vector<std::string_view> words;
+  for (const RetryWord& each : kRetryWords) words.push_back(each.ours);
+  item.unknown_name("condition", words);
+}
+
 Retries parse_retries(const Node& node) {
-  static constexpr std::array<std::string_view, 2> kNow = {"connect-failure", "reset"};
-  static constexpr std::array<std::string_view, 14> kLaterWords = {"5xx",
-                                                                   "gateway-error",
-                                                                   "retriable-4xx",
-                                                                   "refused-stream",
-                                                                   "retriable-status-codes",
-                                                                   "retriable-headers",
-                                                                   "reset-before-request",
-                                                                   "envoy-ratelimited",
-                                                                   "grpc-unavailable",
-                                                                   "grpc-cancelled",
-                                                                   "grpc-deadline-exceeded",
-                                                                   "grpc-internal",
-                                                                   "grpc-resource-exhausted",
-                                                                   "503"};
   Retries out;
   out.node = node;
   if (!is_section(node, "{ attempts: 3 }")) return out;
   out.attempts = node["attempts"].as_u32_or(out.attempts, 0, 10);
   if (const Node on = node["on"]; on.is_present()) {
     out.on.clear();
-    for (const Node& item : on.items()) {
-      const std::string word = item.as_string();
-      const std::string_view view = word;
-      const bool is_status = view.size() == 3 && view.find_first_not_of("0123456789") == view.npos;
-      if (std::find(kNow.begin(), kNow.end(), view) != kNow.end()) {
-        out.on += (out.on.empty() ? "" : ",") + word;
-      } else if (is_status ||
-                 std::find(kLaterWords.begin(), kLaterWords.end(), view) != kLaterWords.end()) {
-        item.error(str(word, ' ', kLater, "; now: connect-failure, reset"));
-      } else if (!word.empty()) {
-        item.unknown_name("condition", kNow);
-      }
-    }
+    for (const Node& item : on.items()) parse_retry_word(out, item);
   }
-  refuse_later(node, {"per_try", "budget"});
+  if (const Node per_try = node["per_try"]; per_try.is_present()) {
+    out.per_try = per_try.as_duration();
+    if (out.per_try <= std::chrono::nanoseconds{}) per_try.expected("a duration above zero");
+  }
+  out.budget_percent = node["budget"].as_percent_or(out.budget_percent);
+  node.reject_unknown_keys();
+  return out;
+}
+
+std::chrono::nanoseconds positive_or(const Node& node, std::chrono::nanoseconds fallback) {
+  const std::chrono::nanoseconds value = node.as_duration_or(fallback);
+  if (value > std::chrono::nanoseconds{}) return value;
+  node.expected("more than 0s");
+  return fallback;
+}
+
+std::optional<Outlier> parse_outlier(const Node& parent) {
+  const Node node = parent["outlier"];
+  if (node.is_missing() || !is_section(node, "{ consecutive_5xx: 5 }")) return std::nullopt;
+  Outlier out;
+  out.node = node;
+  out.consecutive_5xx = node["consecutive_5xx"].as_u32_or(out.consecutive_5xx, 1);
+  out.interval = positive_or(node["interval"], out.interval);
+  out.eject = positive_or(node["eject"], out.eject);
+  node.reject_unknown_keys();
+  return out;
+}
+
+std::optional<HealthCheck> parse_health_check(const Node& parent) {
+  const Node node = parent["health_check"];
+  if (node.is_missing() || !is_section(node, "{ path: /healthz }")) return std::nullopt;
+  HealthCheck out;
+  out.node = node;
+  out.path = node["path"].as_string_or("");
+  out.interval = positive_or(node["interval"], out.interval);
+  out.timeout = positive_or(node["timeout"], out.timeout);
+  out.unhealthy = node["unhealthy"].as_u32_or(out.unhealthy, 1);
+  out.healthy = node["healthy"].as_u32_or(out.healthy, 1);
   node.reject_unknown_keys();
   return out;
 }
@@ -98,6 +160,7 @@ void parse_hosts(const Node& node, Service& out) {
 
 Service parse_service(std::string_view name, const Node& node) {
   static constexpr std::array<Word, 2> kTls = {{{"mesh", 1}, {"off", 0}}};
+  static constexpr std::array<Word, 3> kProtocols = {{{"auto", 0}, {"http1", 1}, {"http2", 2}}};
   static constexpr std::array<Word, 3> kBalance = {
       {{"round_robin", 0}, {"least_request", 1}, {"random", 2}}};
   static constexpr std::array<const char*, 3> kPolicies = {"ROUND_ROBIN", "LEAST_REQUEST",
@@ -109,6 +172,7 @@ Service parse_service(std::string_view name, const Node& node) {
   parse_hosts(node["hosts"], out);
   parse_endpoints(node["endpoints"], out);
   out.uses_mesh_tls = choose(node["tls"], 1, kTls) != 0;
+  out.protocol = static_cast<ServiceProtocol>(choose(node["protocol"], 0, kProtocols));
   out.timeout = node["timeout"].as_duration_or(out.timeout);
   out.retries = parse_retries(node["retries"]);
   const Node breaker = node["circuit_breaker"];
@@ -119,7 +183,9 @@ Service parse_service(std::string_view name, const Node& node) {
   const int balance =
       choose(node["balance"], 1, kBalance, {"ewma", "ring_hash", "maglev", "weighted_round_robin"});
   out.lb_policy = kPolicies[static_cast<size_t>(balance)];
-  refuse_later(node, {"outlier", "health_check", "hash", "mirror", "split"});
+  out.outlier = parse_outlier(node);
+  out.health_check = parse_health_check(node);
+  refuse_later(node, {"hash", "mirror", "split"});
   node.reject_unknown_keys();
   return out;
 }

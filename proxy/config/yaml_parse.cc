@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <istream>
+#include <optional>
 #include <streambuf>
 #include <vector>
 
 #include "proxy/base/str.h"
+#include "proxy/base/utf8.h"
 #include "proxy/config/node.h"
 #include "proxy/config/suggest.h"
 #include "proxy/config/yaml_text.h"
@@ -37,13 +39,34 @@ class ViewBuffer final : public std::streambuf {
   }
 };
 
+// Where the quoted text ends that begins at `at`: its last quote, or npos.
+size_t end_of_quote(std::string_view text, size_t at) {
+  const char quote = text[at];
+  for (++at; at < text.size(); ++at) {
+    if (quote == '"' && text[at] == '\\') {
+      ++at;
+    } else if (text[at] == quote) {
+      if (quote == '"' || at + 1 == text.size() || text[at + 1] != quote) return at;
+      ++at;
+    }
+  }
+  return text.npos;
+}
+
 class Builder final : public YAML::EventHandler {
  public:
-  Builder(const std::string& source, Errors& errors, const LoadLimits& limits)
-      : source_(source), errors_(errors), limits_(limits), tree_(source) {}
+  // Of one document; may_begin: false for one that must not be there.
+  Builder(std::string_view text, const std::string& source, Errors& errors,
+          const LoadLimits& limits, bool may_begin)
+      : text_(text),
+        source_(source),
+        errors_(errors),
+        limits_(limits),
+        tree_(source),
+        may_begin_(may_begin) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1) throw Stop{from_yaml(mark), "more than one document"};
+    if (!may_begin_) throw Stop{from_yaml(mark), "more than one document"};
   }
   void OnDocumentEnd() override {}
 
@@ -58,6 +81,8 @@ class Builder final : public YAML::EventHandler {
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    check_utf8(mark, value);
+    if (tag == "!") check_misread(mark);
     if (wants_key()) return on_key(mark, tag, value);
     before_value(mark);
     const bool is_string = tag == "!" || tag == "tag:yaml.org,2002:str";
@@ -91,7 +116,7 @@ class Builder final : public YAML::EventHandler {
     close();
   }
 
-  DocumentPtr finish() { return documents_ == 0 ? nullptr : tree_.finish(); }
+  DocumentPtr finish() { return tree_.finish(); }
   // Offset of the last quoted scalar that was a value, or -1.
   [[nodiscard]] int last_quoted_at() const { return last_quoted_at_; }
   // Where the innermost container began that is not complete.
@@ -112,6 +137,39 @@ class Builder final : public YAML::EventHandler {
     tree_.key(key, key_mark_);
     has_key_ = true;
     if (tag == "!") last_quoted_at_ = mark.pos;
+  }
+
+  // The text is; yaml-cpp's \N and \_ make one byte of what needs two.
+  static void check_utf8(const YAML::Mark& mark, std::string_view value) {
+    while (!value.empty()) {
+      const size_t length = utf8_length(value);
+      if (length == 0) {
+        throw Stop{from_yaml(mark),
+                   "the escapes \\N and \\_ are not supported: write \\u0085 and \\u00a0"};
+      }
+      value.remove_prefix(length);
+    }
+  }
+
+  // What yaml-cpp 0.7 takes for less than it is: better refused than changed.
+  void check_misread(const YAML::Mark& mark) const {
+    // An anchor or tag may stand before it.
+    const size_t at = text_.find_first_of("\"'|>", static_cast<size_t>(mark.pos));
+    if (at == text_.npos) return;
+    const std::string_view next = text_.substr(at + 1, 2);
+    if (text_[at] == '>' && next.substr(0, next.find('\n')).find('+') != next.npos) {
+      throw Stop{from_yaml(mark),
+                 "folded text that keeps its line ends (>+) is not supported: use |+"};
+    }
+    const bool is_quote = text_[at] == '"' || text_[at] == '\'';
+    const size_t end = is_quote ? end_of_quote(text_, at) : text_.npos;
+    if (end == text_.npos) return;
+    std::string_view tail = text_.substr(at + 1, end - at - 1);
+    tail.remove_prefix(tail.find_last_not_of(" \t\r\n") + 1);  // npos + 1 is 0
+    if (std::count(tail.begin(), tail.end(), '\n') > 1) {
+      throw Stop{from_yaml(mark),
+                 "quoted text that ends in empty lines is not supported: write \\n"};
+    }
   }
 
   void before_value(const YAML::Mark& mark) {
@@ -207,6 +265,7 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
+  const std::string_view text_;
   const std::string& source_;
   Errors& errors_;
   const LoadLimits& limits_;
@@ -214,32 +273,19 @@ class Builder final : public YAML::EventHandler {
   std::vector<const Value*> open_;
   std::vector<const Value*> anchors_;  // by yaml-cpp's anchor number
   size_t alias_values_ = 0;
-  int documents_ = 0;
+  const bool may_begin_;
   int last_quoted_at_ = -1;
   Mark key_mark_;         // of the last key
   bool has_key_ = false;  // the open mapping has a key that waits for its value
 };
 
-// Where the quoted text ends that begins at `at`: its last quote, or npos.
-size_t end_of_quote(std::string_view text, size_t at) {
-  const char quote = text[at];
-  for (++at; at < text.size(); ++at) {
-    if (quote == '"' && text[at] == '\\') {
-      ++at;
-    } else if (text[at] == quote) {
-      if (quote == '"' || at + 1 == text.size() || text[at + 1] != quote) return at;
-      ++at;
-    }
-  }
-  return text.npos;
-}
-
 // yaml-cpp ends a quoted text silently at the end of the file: a truncated file must not pass.
 bool is_terminated(std::string_view text, int offset) {
   if (offset < 0) return true;
-  // An anchor or tag may stand before the quote.
-  const size_t at = text.find_first_of("\"'", static_cast<size_t>(offset));
-  return at == text.npos || end_of_quote(text, at) != text.npos;
+  // An anchor or tag may stand before the quote.  A block scalar may have quotes of its own.
+  const size_t at = text.find_first_of("\"'|>", static_cast<size_t>(offset));
+  if (at == text.npos || text[at] == '|' || text[at] == '>') return true;
+  return end_of_quote(text, at) != text.npos;
 }
 
 // Is there a bracket at `offset` that nothing closes?  yaml-cpp takes it for a key.
@@ -296,15 +342,21 @@ std::string explain(const YAML::Exception& error, Mark mark, Mark open, std::str
 
 }  // namespace
 
-DocumentPtr parse_yaml(std::string_view text, const std::string& source, Errors& errors,
-                       const LoadLimits& limits) {
-  Builder builder(source, errors, limits);
+std::vector<DocumentPtr> parse_documents(std::string_view text, const std::string& source,
+                                         Errors& errors, const LoadLimits& limits, size_t most) {
+  std::vector<DocumentPtr> documents;
+  std::optional<Builder> builder;
+  int last_quoted_at = -1;
   TextError problem;
   try {
     ViewBuffer buffer(text);
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
+    while (true) {
+      builder.emplace(text, source, errors, limits, documents.size() < most);
+      if (!parser.HandleNextDocument(*builder)) break;
+      last_quoted_at = std::max(last_quoted_at, builder->last_quoted_at());
+      documents.push_back(builder->finish());
     }
   } catch (const Stop& stop) {
     problem = {stop.mark, stop.text};
@@ -312,17 +364,22 @@ DocumentPtr parse_yaml(std::string_view text, const std::string& source, Errors&
       problem.text = "not valid YAML: the bracket that opens here is never closed";
   } catch (const YAML::Exception& error) {
     const Mark mark = from_yaml(error.mark);
-    problem = {mark, explain(error, mark, builder.open_mark(), text)};
+    problem = {mark, explain(error, mark, builder ? builder->open_mark() : Mark{}, text)};
   }
-  if (!is_terminated(text, builder.last_quoted_at())) {
-    problem = {mark_at(text, static_cast<size_t>(builder.last_quoted_at())),
-               "a quote is never closed"};
+  if (builder) last_quoted_at = std::max(last_quoted_at, builder->last_quoted_at());
+  if (!is_terminated(text, last_quoted_at)) {
+    problem = {mark_at(text, static_cast<size_t>(last_quoted_at)), "a quote is never closed"};
   }
-  if (!problem.text.empty()) {
-    errors.error({source, problem.mark, {}}, problem.text);
-    return nullptr;
-  }
-  DocumentPtr document = builder.finish();
+  if (problem.text.empty()) return documents;
+  errors.error({source, problem.mark, {}}, problem.text);
+  return {nullptr};
+}
+
+DocumentPtr parse_yaml(std::string_view text, const std::string& source, Errors& errors,
+                       const LoadLimits& limits) {
+  const auto documents = parse_documents(text, source, errors, limits, 1);
+  if (!documents.empty() && documents.front() == nullptr) return nullptr;
+  const DocumentPtr document = documents.empty() ? nullptr : documents.front();
   const Value* root = document == nullptr ? nullptr : &document->root_value();
   if (root == nullptr || root->kind == Kind::kNull) {
     errors.error({source, {}, {}}, "the file is empty");

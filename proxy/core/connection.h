@@ -26,6 +26,7 @@ struct ChainState final : RefCounted<ChainState> {
   std::shared_ptr<const FilterChain> chain;
   stats::BlockRef<stats::HttpStats> http;
   stats::BlockRef<stats::Http1Stats> http1;
+  stats::BlockRef<stats::Http2Stats> http2;
   stats::BlockRef<stats::ListenerHttpStats> listener_http;
   stats::BlockRef<stats::TcpStats> tcp;
   FilterWorkerStates filters;
@@ -39,6 +40,9 @@ class ConnectionOwner {
   virtual const ListenerConfig& listener_config() const = 0;
   // The TLS handshake of a connection took too long; it closes itself.
   virtual void on_handshake_timeout() = 0;
+  // `next` goes on with the transport of `former`: takes its place in the list; `former` goes to
+  // Loop::delete_later.
+  virtual void on_connection_replaced(Connection& former, Connection& next) = 0;
   // Unlinks the connection and passes it to Loop::delete_later.
   virtual void on_connection_closed(Connection& connection, Failure failure) = 0;
 

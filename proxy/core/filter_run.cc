@@ -124,7 +124,8 @@ bool FilterRun::find_overrides(FilterContext& slot) {
     for (const route::FilterOverride& override : **level) {
       if (override.filter != entry.name) continue;
       if (!std::exchange(is_decided, true)) is_disabled = override.disabled;
-      if (slot.route_config_ == nullptr) slot.route_config_ = override.config.get();
+      if (slot.route_config_ == nullptr && override.type == entry.type)
+        slot.route_config_ = override.config.get();
     }
   }
   return is_disabled;
@@ -348,6 +349,8 @@ Arena& FilterContext::arena() const { return run_.host_.arena(); }
 bool FilterContext::fails_health_checks() const { return run_.host_.worker().fails_health_checks; }
 const route::FilterOverrides* const* FilterContext::override_levels() const { return run_.levels_; }
 std::string_view FilterContext::name() const { return run_.chain_.entries()[index_].name; }
+
+const void* FilterContext::type() const { return run_.chain_.entries()[index_].type; }
 
 std::string_view FilterContext::cluster() const {
   const route::RouteMatch& match = route();

@@ -10,6 +10,8 @@
 #include "proxy/base/clock.h"
 #include "proxy/core/access_logger.h"
 #include "proxy/core/local_reply.h"
+#include "proxy/core/tracer.h"
+#include "proxy/http/h2_options.h"
 #include "proxy/http/limits.h"
 #include "proxy/match/canonical_path.h"
 #include "proxy/route/route_table.h"
@@ -45,7 +47,8 @@ struct UpgradeConfig {
 struct HcmConfig {
   std::string stat_prefix;
   CodecType codec = CodecType::kAuto;
-  http::H1Limits head_limits;
+  http::H1Limits head_limits;  // of both protocols
+  http::H2Options h2;
   std::string default_host_http10;  // default_host_for_http_10: of HTTP/1.0 requests without Host
   Underscores underscores = Underscores::kAllow;
 
@@ -67,6 +70,8 @@ struct HcmConfig {
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
   bool always_set_request_id_in_response = false;
+  bool request_id_carries_reason = true;  // pack_trace_reason of the UUID extension, and
+  bool request_id_samples = true;         // use_request_id_for_trace_sampling
   ForwardClientCert forward_client_cert = ForwardClientCert::kSanitize;
   ClientCertDetails client_cert_details;
   std::string via;
@@ -86,8 +91,13 @@ struct HcmConfig {
   std::vector<UpgradeConfig> upgrades;
   std::shared_ptr<const HttpFilterChain> filters;  // null: the router alone
   std::shared_ptr<const route::RouteTable> routes;
+  // rds: `routes` came under this name; an empty table if RDS has said nothing.
+  std::string rds_name;
+  Duration rds_timeout{};  // initial_fetch_timeout
+  bool lacks_routes = false;
   std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
+  std::shared_ptr<const Tracer> tracer;  // null: no tracing
   uint64_t hash = 0;
 };
 

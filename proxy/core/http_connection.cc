@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/core/codec_stats.h"
+#include "proxy/core/http2_connection.h"
 
 namespace pillion::core {
 
@@ -17,9 +18,7 @@ HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Re
       config_(std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get()),
       server_(worker.loop, worker.batch, config_->head_limits, *this) {
   http_stats().downstream_cx_total.inc();
-  http_stats().downstream_cx_http1_total.inc();
   http_stats().downstream_cx_active.inc();
-  http_stats().downstream_cx_http1_active.inc();
   if (state_->chain->tls) {
     http_stats().downstream_cx_ssl_total.inc();
     http_stats().downstream_cx_ssl_active.inc();
@@ -30,6 +29,8 @@ HttpConnection::~HttpConnection() = default;
 
 void HttpConnection::start(std::unique_ptr<io::Transport> transport) {
   const bool plain = !state_->chain->tls;
+  if (plain && config_->codec == CodecType::kHttp2) return become_http2(std::move(transport), {});
+  if (config_->codec == CodecType::kAuto) server_.expect_preface();
   server_.start(std::move(transport), {});
   if (config_->max_connection_duration != Duration{}) {
     duration_timer_ = std::make_unique<io::Timer>(
@@ -46,8 +47,30 @@ void HttpConnection::on_server_connected() {
   connected_ = true;
   info_.identity = server_.transport().identity();
   timer_.cancel();
+  const bool is_agreed = config_->codec == CodecType::kAuto && info_.identity != nullptr &&
+                         info_.identity->alpn == "h2";
+  if (is_agreed || config_->codec == CodecType::kHttp2) return become_http2(server_.release(), {});
   arm_idle();
   server_.read_now();
+}
+
+void HttpConnection::on_http2(Buffer& already_read) {
+  become_http2(server_.release(), std::move(already_read));
+}
+
+void HttpConnection::become_http2(std::unique_ptr<io::Transport> transport, Buffer already_read) {
+  timer_.cancel();
+  duration_timer_.reset();
+  server_.release();  // it may not have begun
+  auto* next = new Http2Connection(worker_, owner_, state_, info_);
+  owner_.on_connection_replaced(*this, *next);
+  next->take_over(std::move(transport), std::move(already_read), draining_);
+}
+
+void HttpConnection::count_http1() {
+  if (std::exchange(counted_, true)) return;
+  http_stats().downstream_cx_http1_total.inc();
+  http_stats().downstream_cx_http1_active.inc();
 }
 
 // A reload gave the chain a new configuration: requests that begin from now on have it.
@@ -61,6 +84,8 @@ void HttpConnection::take_successor() {
 http::RequestSink& HttpConnection::new_stream() {
   if (state_->successor) [[unlikely]]
     take_successor();
+  count_http1();
+  http_stats().downstream_rq_http1_total.inc();
   stream_ = new Stream(worker_, *config_, *this, server_);
   if (config_->request_headers_timeout != Duration{}) {
     timer_.cancel();
@@ -154,7 +179,7 @@ void HttpConnection::on_server_closed(Failure failure) {
   if (stream_ != nullptr) http_stats().downstream_cx_destroy_active_rq.inc();
   end_stream();
   http_stats().downstream_cx_active.dec();
-  http_stats().downstream_cx_http1_active.dec();
+  if (counted_) http_stats().downstream_cx_http1_active.dec();
   if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
   const bool by_client = failure.kind == FailureKind::kDownstreamClosed ||

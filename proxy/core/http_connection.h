@@ -1,6 +1,7 @@
 #pragma once
 // HttpConnection: a client's connection under an HttpConnectionManager: codec, current stream,
-// timeouts, drain.  The terminal of an HTTP filter chain.
+// timeouts, drain.  The terminal of an HTTP filter chain.  It speaks HTTP/1; when codec_type, ALPN
+// or the client's preface asks for HTTP/2, an Http2Connection takes its place.
 //
 // Owned by its Listener's list; when it closes it tells the ConnectionOwner, which passes it to
 // Loop::delete_later.  Pins its FilterChain, so a reload cannot take the configuration away.
@@ -29,6 +30,7 @@ class HttpConnection final : public Connection,
  private:
   // H1ServerConnection::Owner (public only so that make_unique may convert)
   void on_server_connected() override;
+  void on_http2(Buffer& already_read) override;
   http::RequestSink& new_stream() override;
   http::RequestHead& request_head() override { return stream_->request_head(); }
   http::Headers& new_request_trailers() override { return stream_->new_request_trailers(); }
@@ -41,7 +43,10 @@ class HttpConnection final : public Connection,
   const ConnectionInfo& connection_info() const override { return info_; }
   stats::HttpStats& http_stats() override { return *state_->http; }
   stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
-  stats::Http1Stats& codec_stats() override { return *state_->http1; }
+  UnderscoreCounters underscore_counters() override {
+    return {state_->http1->dropped_headers_with_underscores,
+            state_->http1->requests_rejected_with_underscores_in_headers};
+  }
   const FilterWorkerStates& filter_states() const override { return state_->filters; }
   uint64_t wire_bytes_received() const override { return server_.exchange_received(); }
   uint64_t wire_bytes_sent() const override { return server_.exchange_sent(); }
@@ -49,6 +54,9 @@ class HttpConnection final : public Connection,
   void begin_tunnel() override { server_.begin_tunnel(); }
 
   [[nodiscard]] const HcmConfig& config() const noexcept { return *config_; }
+  void become_http2(std::unique_ptr<io::Transport> transport, Buffer already_read);
+  // What the client speaks is known.
+  void count_http1();
   void take_successor();
   void end_stream();
   void arm_idle();
@@ -63,6 +71,7 @@ class HttpConnection final : public Connection,
   io::Timer timer_ = io::Timer::of<&HttpConnection::on_timer>(this);
   std::unique_ptr<io::Timer> duration_timer_;  // of max_connection_duration, which is rarely set
   bool connected_ = false;
+  bool counted_ = false;  // as an HTTP/1 connection
 };
 
 }  // namespace pillion::core

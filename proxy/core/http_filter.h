@@ -175,8 +175,9 @@ class FilterContext {
   // From within on_request_head, as its verdict: the head waits until the body is complete, and
   // then has a Content-Length.  More than `limit` bytes are answered with 413.
   [[nodiscard]] FilterVerdict buffer_request(uint64_t limit);
-  // Chooses the route again, after what it depends on was changed.  Filters behind see the new
-  // one's configuration; which of them are disabled was settled by the first.
+  // Chooses the route again, after what it depends on was changed; from the request's hooks, until
+  // its head has passed them all.  Filters behind see the new one's configuration; which of them
+  // are disabled was settled by the first.
   void clear_route_cache();
   // The filter's on_timer() once, unless it is armed again, cancelled or the stream ends.
   void arm_timer(Duration delay);
@@ -192,6 +193,7 @@ class FilterContext {
   void run_timer() { filter_->on_timer(); }
   [[nodiscard]] const route::FilterOverrides* const* override_levels() const;
   [[nodiscard]] std::string_view name() const;
+  [[nodiscard]] const void* type() const;
 
   FilterRun& run_;
   HttpFilter* filter_ = nullptr;  // null: disabled for this stream
@@ -244,7 +246,8 @@ template <typename Fn>
 void FilterContext::for_each_route_config(Fn&& fn) const {
   for (const route::FilterOverrides* const* level = override_levels(); *level != nullptr; ++level) {
     for (const route::FilterOverride& override : **level) {
-      if (override.config != nullptr && override.filter == name()) fn(*override.config);
+      if (override.config != nullptr && override.filter == name() && override.type == type())
+        fn(*override.config);
     }
   }
 }

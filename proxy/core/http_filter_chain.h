@@ -24,7 +24,8 @@ class HttpFilterChain {
   struct Entry {
     std::string name;  // in http_filters; what typed_per_filter_config calls it
     std::shared_ptr<const HttpFilterFactory> factory;
-    bool disabled = false;  // unless a route enables it
+    bool disabled = false;       // unless a route enables it
+    const void* type = nullptr;  // as FilterOverride::type
   };
   // At least one entry, at most kMaxFilters.
   explicit HttpFilterChain(std::vector<Entry> entries);

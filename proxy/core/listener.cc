@@ -231,6 +231,7 @@ ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) 
   if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain->terminal)) {
     state->http = worker_.registry.block<stats::HttpStats>(worker_.index, (*hcm)->stat_prefix);
     state->http1 = worker_.registry.block<stats::Http1Stats>(worker_.index);
+    state->http2 = worker_.registry.block<stats::Http2Stats>(worker_.index);
     state->listener_http = worker_.registry.block<stats::ListenerHttpStats>(
         worker_.index, config_->stat_name, (*hcm)->stat_prefix);
     if ((*hcm)->filters != nullptr) {
@@ -289,6 +290,12 @@ void Listener::log_end(const ConnectionInfo& info, const Connection* connection,
   stream.times.end = worker_.loop.now();
   if (connection != nullptr) connection->describe(stream);
   for (const auto& log : config_->access_logs) log->log(stream);
+}
+
+void Listener::on_connection_replaced(Connection& former, Connection& next) {
+  connections_.push_back(next);
+  former.ListNode<ConnectionTag>::unlink();
+  worker_.loop.delete_later(&former);
 }
 
 void Listener::on_connection_closed(Connection& connection, Failure failure) {

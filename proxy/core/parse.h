@@ -26,6 +26,14 @@ class ParseServices {
   // The types of HTTP filters that there are, but for the router.
   virtual std::span<const HttpFilterType> http_filters() = 0;
   [[nodiscard]] virtual std::string_view node_cluster() const { return {}; }
+  // What RDS says under this name; null: nothing so far.
+  virtual std::shared_ptr<const route::RouteTable> routes(std::string_view) { return nullptr; }
+  // HttpConnectionManager.Tracing; null if missing.  Clusters that it names go to `clusters`.
+  virtual std::shared_ptr<const Tracer> tracer(const config::Node& /*node*/, bool /*is_outbound*/,
+                                               std::vector<config::Located<std::string>>&
+                                               /*clusters*/) {
+    return nullptr;
+  }
 };
 
 struct ParseContext {
@@ -33,11 +41,17 @@ struct ParseContext {
   // Receives each cluster named anywhere in a listener, so that the builder, who knows the
   // clusters, reports dangling names where they were written.
   std::vector<config::Located<std::string>>& clusters;
+  bool is_outbound = false;  // the listener's traffic_direction is OUTBOUND
+  // Clusters of which validate_clusters: false says that they need not exist, too.
+  bool all_clusters = false;
 };
 
 // Errors go to the node's list; what comes back is then good for further checks only.  Never null.
 std::shared_ptr<const ListenerConfig> parse_listener(const config::Node& node,
                                                      const ParseContext& context);
+
+// For typed_per_filter_config of route tables that stand alone (RDS).  `services` outlives it.
+std::unique_ptr<const route::FilterOverrideParser> make_override_parser(ParseServices& services);
 
 // HttpConnectionManager and TcpProxy, from the fields of their typed_config.  Never null.
 std::shared_ptr<const HcmConfig> parse_hcm(const config::Node& node, const ParseContext& context);

@@ -1,7 +1,6 @@
 // FilterChain: match, transport socket, and the filter that ends it.
 #include <functional>
 
-#include "proxy/base/str.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/core/parse_parts.h"
 #include "proxy/tls/context.h"
@@ -43,13 +42,13 @@ void parse_terminal(FilterChain& chain, const Node& list, const ParseContext& co
 void withhold_http2(tls::ContextConfig& config, const Node& context) {
   if (std::erase(config.alpn, "h2") == 0) return;
   context["common_tls_context"]["alpn_protocols"].warn(
-      str("h2 is not offered to clients: ", kHttp2Later));
+      "h2 is not offered to clients: codec_type is HTTP1");
 }
 
-std::shared_ptr<const tls::Context> make_tls(const Node& node, bool is_http) {
+std::shared_ptr<const tls::Context> make_tls(const Node& node, bool is_http1) {
   const size_t errors_before = node.errors()->error_count();
   tls::ContextConfig config = tls::parse_downstream_tls_context(node);
-  if (is_http) withhold_http2(config, node);
+  if (is_http1) withhold_http2(config, node);
   if (node.errors()->error_count() != errors_before) return nullptr;
   auto made = tls::Context::make(config);
   if (made) return *made;
@@ -57,12 +56,12 @@ std::shared_ptr<const tls::Context> make_tls(const Node& node, bool is_http) {
   return nullptr;
 }
 
-std::shared_ptr<const tls::Context> parse_transport_socket(const Node& item, bool is_http) {
+std::shared_ptr<const tls::Context> parse_transport_socket(const Node& item, bool is_http1) {
   if (item.is_missing()) return nullptr;
   const auto [type, node] =
       parse_extension(item, ExtensionPoint::kTransportSocket, {kTls, kRawBuffer});
   item.reject_unknown_keys();
-  if (type == kTls) return make_tls(node, is_http);
+  if (type == kTls) return make_tls(node, is_http1);
   if (type == kRawBuffer) node.reject_unknown_keys();
   return nullptr;
 }
@@ -89,6 +88,9 @@ void set_hashes(FilterChain& chain, const Node& node) {
   const uint64_t match = config::hash_value(node["filter_chain_match"]);
   chain.connection_hash = combine_hashes(combine_hashes(tls, terminal_hash(chain)), match);
   chain.hash = combine_hashes(config::hash_value(node), identity);
+  // Its routes may lie elsewhere.
+  if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain.terminal))
+    chain.hash = combine_hashes(chain.hash, (*hcm)->hash);
 }
 
 }  // namespace
@@ -99,8 +101,9 @@ std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node,
   chain->name = node["name"].as_string_or("");
   chain->match = parse_chain_match(node["filter_chain_match"]);
   parse_terminal(*chain, node["filters"], context);
-  const bool is_http = std::holds_alternative<std::shared_ptr<const HcmConfig>>(chain->terminal);
-  chain->tls = parse_transport_socket(node["transport_socket"], is_http);
+  const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain->terminal);
+  const bool is_http1 = hcm != nullptr && (*hcm)->codec == CodecType::kHttp1;
+  chain->tls = parse_transport_socket(node["transport_socket"], is_http1);
   chain->transport_socket_connect_timeout =
       node["transport_socket_connect_timeout"].as_duration_or(Duration{});
   set_hashes(*chain, node);

@@ -3,6 +3,7 @@
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/core/parse_parts.h"
 #include "proxy/route/parse.h"
@@ -14,20 +15,33 @@ using config::EnumRow;
 using config::Node;
 using config::Unknown;
 
-constexpr EnumRow kCodecs[] = {{"AUTO", 0},
-                               {"HTTP1", 1},
-                               {"HTTP2", 2, kHttp2Later},
-                               {"HTTP3", 3, "HTTP/3 comes with a later version"}};
+constexpr EnumRow kCodecs[] = {
+    {"AUTO", 0}, {"HTTP1", 1}, {"HTTP2", 2}, {"HTTP3", 3, "HTTP/3 comes with a later version"}};
 constexpr EnumRow kServerHeaders[] = {
     {"OVERWRITE", 0}, {"APPEND_IF_ABSENT", 1}, {"PASS_THROUGH", 2}};
 
-// rds and scoped_routes leave an empty table behind their error.
-std::shared_ptr<const route::RouteTable> parse_routes(const Node& node, const ParseContext& context,
+std::shared_ptr<const route::RouteTable> parse_rds(HcmConfig& out, const Node& node,
+                                                   const ParseContext& context) {
+  out.rds_name = node["route_config_name"].as_string();
+  out.rds_timeout = config::parse_ads_source(node.required("config_source")).initial_fetch_timeout;
+  node.reject_unknown_keys();
+  std::shared_ptr<const route::RouteTable> table = context.services.routes(out.rds_name);
+  out.lacks_routes = table == nullptr;
+  return table;
+}
+
+// scoped_routes leave an empty table behind their error.
+std::shared_ptr<const route::RouteTable> parse_routes(HcmConfig& out, const Node& node,
+                                                      const ParseContext& context,
                                                       const FilterListParser& filters) {
   (void)node.one_of({"route_config", "rds", "scoped_routes"});
-  node.unsupported({"rds", "scoped_routes"}, kLater, Unknown::kAlwaysError);
+  node.unsupported({"scoped_routes"}, kLater, Unknown::kAlwaysError);
+  std::shared_ptr<const route::RouteTable> table;
+  if (node.has("rds")) table = parse_rds(out, node["rds"], context);
+  if (table != nullptr) return table;
   return route::parse_route_table(
-      node["route_config"], {&context.services.header_formats(), &context.clusters, &filters});
+      node["route_config"],
+      {&context.services.header_formats(), &context.clusters, context.all_clusters, &filters});
 }
 
 void parse_times(HcmConfig& out, const Node& node) {
@@ -93,12 +107,14 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   parse_upgrades(*out, node["upgrade_configs"]);
   FilterListParser filters(context.services);
   filters.parse_list(*out, node["http_filters"]);
-  out->routes = parse_routes(node, context, filters);
+  out->routes = parse_routes(*out, node, context, filters);
   parse_logs(*out, node, context);
   out->hash = config::hash_value(node);
+  if (!out->rds_name.empty() && !out->lacks_routes)
+    out->hash = config::combine_hashes(out->hash, out->routes->hash());
   node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,
                    Unknown::kAlwaysError);
-  node.unsupported({"tracing"}, kLater);
+  out->tracer = context.services.tracer(node["tracing"], context.is_outbound, context.clusters);
   node.reject_unknown_keys();
   return out;
 }

@@ -17,9 +17,10 @@ constexpr std::string_view kFilterConfig = "envoy.config.route.v3.FilterConfig";
 void parse_router(HcmConfig& out, const Node& item, const Node& node) {
   out.suppress_envoy_headers = node["suppress_envoy_headers"].as_bool_or(false);
   out.respect_expected_rq_timeout = node["respect_expected_rq_timeout"].as_bool_or(false);
-  // The counters of clusters are always kept; the other two tune tracing and gRPC counters, which
-  // there are none of.
-  node.ignore({"dynamic_stats", "start_child_span", "suppress_grpc_request_failure_code_stats"});
+  // The counters of clusters are always kept; the other tunes gRPC counters, which there are none
+  // of.
+  node.ignore({"dynamic_stats", "suppress_grpc_request_failure_code_stats"});
+  refuse_true(node, {"start_child_span"}, "use tracing.spawn_upstream_span");
   refuse_true(node, {"reject_connect_request_early_data"});
   node.unsupported({"strict_check_headers", "upstream_http_filters"}, kLater,
                    config::Unknown::kAlwaysError);
@@ -42,6 +43,7 @@ bool is_skipped(const Node& item, std::span<const std::string_view> supported) {
 }  // namespace
 
 void FilterListParser::parse_list(HcmConfig& out, const Node& list) {
+  knows_list_ = true;
   std::vector<std::string_view> supported{kRouter};
   for (const HttpFilterType& type : types_) supported.push_back(type.type);
   std::vector<HttpFilterChain::Entry> entries;
@@ -87,6 +89,7 @@ void FilterListParser::add(const Node& item, std::string_view type, const Node& 
   names_.push_back({entry.name, found == types_.end() ? nullptr : &*found});
   if (found == types_.end()) return;  // an error, which is recorded
   entry.factory = found->parse(node, context_);
+  entry.type = &*found;
   entries.push_back(std::move(entry));
 }
 
@@ -117,6 +120,10 @@ void FilterListParser::parse_override(const config::Entry& entry,
     message = config.size() != 0 ? config.typed_config() : config::TypedConfig{};
     wrapper.reject_unknown_keys(config::Unknown::kAlwaysError);
   }
+  if (!knows_list_) {
+    parse_of_any_list(message, is_optional, override);
+    return out.push_back(std::move(override));
+  }
   const auto named = std::ranges::find(names_, entry.key, &Named::name);
   if (named == names_.end()) {
     std::vector<std::string_view> names;
@@ -140,7 +147,24 @@ void FilterListParser::parse_message(const HttpFilterType& type, const config::T
     message.node["@type"].expected(type.route_type);
   } else {
     out.config = type.parse_route(message.node, context_);
+    out.type = &type;
   }
+}
+
+// Of RDS: which filters there are is said elsewhere; what names none of a manager that uses the
+// table has no effect there.
+void FilterListParser::parse_of_any_list(const config::TypedConfig& message, bool is_optional,
+                                         route::FilterOverride& out) const {
+  if (message.type.empty()) return;
+  const auto found = std::ranges::find(types_, message.type, &HttpFilterType::route_type);
+  if (found != types_.end()) return parse_message(*found, message, out);
+  std::string text =
+      str("no filter has the configuration \"", config::printable(message.type), '"');
+  is_optional ? message.node.warn(std::move(text)) : message.node["@type"].error(std::move(text));
+}
+
+std::unique_ptr<const route::FilterOverrideParser> make_override_parser(ParseServices& services) {
+  return std::make_unique<const FilterListParser>(services);
 }
 
 }  // namespace pillion::core

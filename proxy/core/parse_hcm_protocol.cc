@@ -1,7 +1,6 @@
-// The codec's part of an HttpConnectionManager: limits and liberties of HTTP/1, times of
-// connections.
-#include "proxy/base/str.h"
+// The codecs' part of an HttpConnectionManager: limits and liberties, times of connections.
 #include "proxy/core/parse_parts.h"
+#include "proxy/http/parse_h2_options.h"
 
 namespace pillion::core {
 namespace {
@@ -52,8 +51,6 @@ void parse_http1(HcmConfig& out, const Node& node) {
 
 // Options of codecs that we lack are legal, but whoever wrote them should know.
 void warn_of_newer_codecs(const Node& hcm) {
-  const Node http2 = hcm["http2_protocol_options"];
-  if (http2.is_present()) http2.warn(str("has no effect: ", kHttp2Later));
   const Node http3 = hcm["http3_protocol_options"];
   if (http3.is_present()) http3.warn("has no effect: HTTP/3 comes with a later version");
 }
@@ -63,6 +60,7 @@ void warn_of_newer_codecs(const Node& hcm) {
 void parse_protocol_options(HcmConfig& out, const Node& hcm) {
   parse_common(out, hcm["common_http_protocol_options"]);
   parse_http1(out, hcm["http_protocol_options"]);
+  out.h2 = http::parse_h2_options(hcm["http2_protocol_options"]);
   warn_of_newer_codecs(hcm);
   out.head_limits.max_bytes = 1024 * hcm["max_request_headers_kb"].as_u32_or(60, 1, 8192);
   out.head_limits.max_line = out.head_limits.max_bytes;

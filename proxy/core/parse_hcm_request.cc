@@ -38,7 +38,8 @@ void parse_request_id(HcmConfig& out, const Node& hcm) {
   const auto [type, node] = extension["typed_config"].typed_config();
   extension.reject_unknown_keys();
   if (type == kUuid) {
-    node.ignore({"pack_trace_reason", "use_request_id_for_trace_sampling"});  // of tracing
+    out.request_id_carries_reason = node["pack_trace_reason"].as_bool_or(true);
+    out.request_id_samples = node["use_request_id_for_trace_sampling"].as_bool_or(true);
     node.reject_unknown_keys();
   } else if (!type.empty()) {
     node["@type"].expected(kUuid);

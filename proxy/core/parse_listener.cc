@@ -99,7 +99,10 @@ std::shared_ptr<const ListenerConfig> parse_listener(const Node& node,
   if (out->name.empty()) out->name = out->address.to_string();  // Envoy makes up a UUID
   out->stat_name = stat_name_of(*out, node);
   parse_listener_filters(*out, node["listener_filters"]);
-  parse_chains(*out, node, context);
+  out->direction = node["traffic_direction"].as_enum_or(Direction::kUnspecified, kDirections);
+  parse_chains(*out, node,
+               {context.services, context.clusters, out->direction == Direction::kOutbound,
+                context.all_clusters});
   out->use_original_dst = node["use_original_dst"].as_bool_or(false);
   out->listener_filters_timeout =
       node["listener_filters_timeout"].as_duration_or(out->listener_filters_timeout);
@@ -110,7 +113,6 @@ std::shared_ptr<const ListenerConfig> parse_listener(const Node& node,
   out->max_accepts_per_event =
       node["max_connections_to_accept_per_socket_event"].as_u32_or(out->max_accepts_per_event, 1);
   out->ignore_global_conn_limit = node["ignore_global_conn_limit"].as_bool_or(false);
-  out->direction = node["traffic_direction"].as_enum_or(Direction::kUnspecified, kDirections);
   out->access_logs = context.services.access_logs(node["access_log"]);
   (void)node["drain_type"].as_enum_or<int>(0, kDrainTypes);
   set_hashes(*out, node);

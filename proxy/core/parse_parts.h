@@ -13,7 +13,6 @@
 namespace pillion::core {
 
 inline constexpr std::string_view kLater = "comes with a later version";
-inline constexpr std::string_view kHttp2Later = "HTTP/2 comes with a later version";
 
 // Where Envoy takes extensions: what their types begin with, and what messages call them.
 enum class ExtensionPoint : uint8_t {
@@ -58,7 +57,7 @@ class FilterListParser final : public route::FilterOverrideParser {
   explicit FilterListParser(ParseServices& services)
       : types_(services.http_filters()),
         context_{services.header_formats(), services.node_cluster()} {}
-  // Sets what the router says, and `filters`.  Before parse(), which knows these names.
+  // Sets what the router says, and `filters`.  Before parse(), which then knows these names.
   void parse_list(HcmConfig& out, const config::Node& list);
   [[nodiscard]] std::unique_ptr<const route::FilterOverrides> parse(
       const config::Node& map) const override;
@@ -71,12 +70,15 @@ class FilterListParser final : public route::FilterOverrideParser {
   void add(const config::Node& item, std::string_view type, const config::Node& node,
            std::vector<HttpFilterChain::Entry>& entries);
   void parse_override(const config::Entry& entry, route::FilterOverrides& out) const;
+  void parse_of_any_list(const config::TypedConfig& message, bool is_optional,
+                         route::FilterOverride& out) const;
   void parse_message(const HttpFilterType& type, const config::TypedConfig& message,
                      route::FilterOverride& out) const;
 
   std::span<const HttpFilterType> types_;
   FilterParseContext context_;
   std::vector<Named> names_;
+  bool knows_list_ = false;  // else any name may be one
 };
 
 // Parts of an HttpConnectionManager.

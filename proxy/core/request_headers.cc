@@ -189,16 +189,16 @@ io::Address forwarded_client(http::Headers& headers, const HcmConfig& config) {
   return address ? *address : io::Address{};
 }
 
-bool apply_underscores(http::Headers& headers, Underscores action, stats::Http1Stats& stats) {
+bool apply_underscores(http::Headers& headers, Underscores action, UnderscoreCounters counters) {
   if (action == Underscores::kAllow) return true;
   for (http::Field* f = headers.mutable_begin(); f != headers.end(); ++f) {
     // Known names have none.
     if (f->id != HeaderId::kUnknown || f->name.find('_') == std::string_view::npos) continue;
     if (action == Underscores::kReject) {
-      stats.requests_rejected_with_underscores_in_headers.inc();
+      counters.rejected.inc();
       return false;
     }
-    stats.dropped_headers_with_underscores.inc();
+    counters.dropped.inc();
     f->id = HeaderId::kRemoved;
   }
   return true;

@@ -24,8 +24,13 @@ void prepare_request(http::RequestHead& head, const HcmConfig& config,
 // Before prepare_request(), which adds to the field.
 io::Address forwarded_client(http::Headers& headers, const HcmConfig& config);
 
+// Counters of the codec that a request came by.
+struct UnderscoreCounters {
+  stats::Counter& dropped;
+  stats::Counter& rejected;
+};
 // headers_with_underscores_action.  False: the request is to be refused.
-bool apply_underscores(http::Headers& headers, Underscores action, stats::Http1Stats& stats);
+bool apply_underscores(http::Headers& headers, Underscores action, UnderscoreCounters counters);
 
 // server, via, date and the request id, as configured.  `date` is the IMF-fixdate of this second.
 void prepare_response(http::ResponseHead& head, const HcmConfig& config,

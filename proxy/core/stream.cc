@@ -1,7 +1,6 @@
 #include "proxy/core/stream.h"
 
 #include "proxy/base/assert.h"
-#include "proxy/core/request_headers.h"
 
 namespace pillion::core {
 namespace {
@@ -34,14 +33,16 @@ Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owne
   }
   stats::HttpStats& stats = owner.http_stats();
   stats.downstream_rq_total.inc();
-  stats.downstream_rq_http1_total.inc();
   stats.downstream_rq_active.inc();
 }
 
 void Stream::arm_duration(Duration limit) {
-  auto* timer =
-      arena_.create<io::Timer>(io::Timer::call<&Stream::on_duration_timeout, Stream>(), this);
-  worker_.loop.arm(*timer, limit);
+  if (duration_timer_ == nullptr) {
+    duration_timer_ =
+        arena_.create<io::Timer>(io::Timer::call<&Stream::on_duration_timeout, Stream>(), this);
+  }
+  duration_timer_->cancel();
+  if (limit != Duration{}) worker_.loop.arm(*duration_timer_, limit);
 }
 
 Stream::~Stream() {
@@ -72,13 +73,15 @@ void Stream::route_request() {
   if (!use_route()) return;
   if (!check_upgrade()) return;
   finalize_request();
-  keep_body_ = http::is_idempotent(request_.method) || retries_left_ != 0;
+  // An HTTP/2 upstream may say that it did not process the request, whatever the method is.
+  keep_body_ = http::is_idempotent(request_.method) || keeps_for_retries_ ||
+               cluster_->config().pool.protocol_for(request_) != upstream::PoolProtocol::kHttp1;
   start_attempt();
   if (end && !ended_) end_request();
 }
 
 bool Stream::prepare(bool) {
-  if (!apply_underscores(request_.headers, config_.underscores, owner_.codec_stats())) {
+  if (!apply_underscores(request_.headers, config_.underscores, owner_.underscore_counters())) {
     fail({FailureKind::kUnderscoreField});
     return false;
   }
@@ -99,6 +102,7 @@ bool Stream::prepare(bool) {
     info_.connection = connection;
   }
   prepare_request(request_, config_, *info_.connection, worker_.rng);
+  if (config_.tracer != nullptr) begin_trace();
   info_.stream_id = request_.headers.get(http::HeaderId::kXRequestId);
   info_.original_path = request_.path;
   idle_timeout_ = config_.stream_idle_timeout;
@@ -126,7 +130,11 @@ bool Stream::prepare(bool) {
 bool Stream::check_upgrade() {
   const bool connect = request_.method == http::Method::kConnect;
   if (request_.upgrade.empty() && !connect) return true;
-  if (upgrade_allowed(connect ? "connect" : request_.upgrade)) {
+  // HTTP/2 knows no upgrade (RFC 9113, 8.6).
+  const bool impossible =
+      !request_.upgrade.empty() &&
+      cluster_->config().pool.protocol_for(request_) == upstream::PoolProtocol::kHttp2;
+  if (!impossible && upgrade_allowed(connect ? "connect" : request_.upgrade)) {
     tunnel_ = true;
     keep_body_ = false;
     return true;
@@ -138,12 +146,8 @@ bool Stream::check_upgrade() {
 
 void Stream::start_attempt() {
   if (ended_) return;
-  upstream::PickContext context;
-  context.exclude = host_.get();
-  context.original_destination = &info_.connection->local;
-  context.own_addresses = worker_.own_addresses;
   Failure failure;
-  upstream::Host* host = cluster_->pick(context, &failure);
+  upstream::Host* host = pick_host(&failure);
   if (host == nullptr) return fail(failure);
   host_ = Ref(host);
   ++info_.upstream.attempts;
@@ -160,19 +164,22 @@ void Stream::start_attempt() {
   route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1,
                       !config_.suppress_envoy_headers);
   announce_timeout();
+  announce_attempt();
+  if (SpanRecorder* s = spans()) s->begin_attempt(info_, request_, info_.times.us_cx_begin);
   response_state_ = ResponseState::kWaiting;
-  http::H1ClientConnection* connection = cluster_->pool(*host).acquire(*this, &failure);
+  http::ClientConnection* connection = cluster_->pool(*host, request_).acquire(*this, &failure);
   if (connection != nullptr) return on_pool_ready(*connection);
   if (failure) fail(failure);
 }
 
-void Stream::on_pool_ready(http::H1ClientConnection& connection) {
+void Stream::on_pool_ready(http::ClientConnection& connection) {
   connection_reused_ = connection.exchanges() != 0;
   info_.upstream.connection_id = connection.id();
   info_.upstream.identity = connection.transport().identity();
   info_.times.us_ready = worker_.loop.now();
   upstream_ = &connection.begin(*this);
   host_->on_request_start();
+  host_->on_outcome(upstream::AttemptOutcome::kConnected);
   send_continue();
   const bool end = request_passed_ && body_.empty() && request_trailers_ == nullptr;
   sent_any_ = true;
@@ -180,6 +187,7 @@ void Stream::on_pool_ready(http::H1ClientConnection& connection) {
   upstream_->send_head(request_, end);
   if (!body_.empty()) send_held_body();
   if (request_passed_ && !end) end_held_body();
+  if (limits_tries_ && request_passed_ && upstream_ != nullptr) start_try_timers();
   // The client may have been paused for want of room in body_, or by the attempt before.
   holds_client_ = false;
   const bool has_room =
@@ -214,6 +222,7 @@ void Stream::finish() {
   stats.downstream_rq_active.dec();
   stats.downstream_rq_time.record(info_.times.end - info_.times.ds_rx_begin);
   if (info_.response_code != 0) count_response(info_.response_code);
+  if (SpanRecorder* s = spans()) s->finish(info_, route_ ? route_.route->operation : "");
   if (!config_.access_logs.empty()) log_access();
 }
 

@@ -22,6 +22,7 @@
 #include "proxy/base/free_list.h"
 #include "proxy/core/filter_run.h"
 #include "proxy/core/hcm_config.h"
+#include "proxy/core/request_headers.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/core/worker_context.h"
 #include "proxy/http/codec.h"
@@ -30,6 +31,8 @@
 #include "proxy/upstream/pool.h"
 
 namespace pillion::core {
+
+struct RetryState;
 
 // The request side and the response side advance independently.
 enum class RequestState : uint8_t { kHead, kBody, kDone };
@@ -41,7 +44,7 @@ class StreamOwner {
   virtual const ConnectionInfo& connection_info() const = 0;
   virtual stats::HttpStats& http_stats() = 0;
   virtual stats::ListenerHttpStats& listener_http_stats() = 0;
-  virtual stats::Http1Stats& codec_stats() = 0;
+  virtual UnderscoreCounters underscore_counters() = 0;
   // Of the configuration's filters on this worker.
   virtual const FilterWorkerStates& filter_states() const = 0;
   // Of the stream, framing included.  Received: a pipelined request that came with it is counted
@@ -90,7 +93,7 @@ class Stream final : public io::Deferred,
 
  private:
   // PoolWaiter
-  void on_pool_ready(http::H1ClientConnection& connection) override;
+  void on_pool_ready(http::ClientConnection& connection) override;
   void on_pool_failure(Failure failure) override;
   // ResponseSink
   http::ResponseHead& new_response_head() override;
@@ -117,6 +120,31 @@ class Stream final : public io::Deferred,
   bool check_upgrade();
   void start_attempt();
   void finish();
+
+  // Trying again, in stream_retry.cc.
+  void use_retry_policy(const route::RetryPolicy& policy);
+  RetryState& retry_state();
+  bool try_again(Failure failure);
+  bool passes_over_host(Failure failure);
+  bool repeats_on_fresh_connection(Failure failure);
+  bool repeats_refused(Failure failure);
+  bool retry_failure(Failure failure);
+  bool retry_response(const http::ResponseHead& head, bool end);
+  void discard_response(size_t size, bool end);
+  bool grant_retry(bool wanted, const http::ResponseHead* head);
+  void start_back_off(RetryState& retry, const http::ResponseHead* head);
+  void on_retry_timer();
+  void end_retry();
+  void start_try_timers();
+  void touch_try();
+  void on_per_try_timeout();
+  void on_per_try_idle_timeout();
+  void end_try(Failure failure);
+  upstream::Host* pick_host(Failure* failure);
+  void announce_attempt();
+  void add_attempt_count(http::Headers& headers);
+  [[nodiscard]] size_t kept_body_limit() const;
+  void give_up_body();
 
   // The rest of the request, in stream_request.cc.
   void end_of_request();
@@ -153,7 +181,6 @@ class Stream final : public io::Deferred,
   void announce_timeout();
   void send_continue();
   void invite_body();
-  [[nodiscard]] bool route_retries(route::RetryOn token) const;
   void send_path_redirect();
   void finalize_request();
   void finalize_response(http::ResponseHead& head);
@@ -161,18 +188,21 @@ class Stream final : public io::Deferred,
   void send_direct_response();
   void log_access();
 
+  // Tracing, in stream_routing.cc too.
+  void begin_trace();
+  // Null: not sampled, as most requests.
+  [[nodiscard]] SpanRecorder* spans() const noexcept {
+    return info_.trace == nullptr ? nullptr : info_.trace->recorder;
+  }
+
   // Counting, in stream_routing.cc too.
   void count_response(uint16_t status);
   void count_upstream_status(uint16_t status);
 
   // Failing, in stream_failure.cc.
   void fail(Failure failure);
-  bool try_again(Failure failure);
-  bool use_policy_retry(route::RetryOn token);
   void local_reply(uint16_t status, std::string_view body, std::string_view details,
                    const http::Headers* extra = nullptr);
-  void on_retry_timer();
-  void end_retry();
   void drop_attempt();
   void release_slots();
   // One timer for two phases: request_timeout until the request is complete, the route's after.
@@ -181,8 +211,12 @@ class Stream final : public io::Deferred,
   void on_duration_timeout();
   void touch() {
     if (idle_timeout_ != Duration{}) worker_.loop.arm(idle_timer_, idle_timeout_);
+    if (retry_ != nullptr) touch_try();
   }
   void arm_duration(Duration limit);
+
+  // While no attempt can take the body it waits here, then the client is paused.
+  static constexpr size_t kHeldBodyLimit = 64 * 1024;
 
   WorkerContext& worker_;
   const HcmConfig& config_;
@@ -203,16 +237,16 @@ class Stream final : public io::Deferred,
   io::Timer idle_timer_ = io::Timer::of<&Stream::on_idle_timeout>(this);
   Duration idle_timeout_{};
   route::TimeoutPlan timeouts_;
-  uint64_t delivered_ = 0;  // response bytes since the client last stalled
-  size_t read_limit_;
-  uint32_t retries_left_ = 0;
+  uint32_t delivered_ = 0;  // response bytes since the client last stalled, up to kTrustAfter
+  uint32_t read_limit_;
+  RetryState* retry_ = nullptr;          // in the arena; null until it is needed
+  io::Timer* duration_timer_ = nullptr;  // in the arena, too
   uint8_t connect_tries_ = 0;
   RequestState request_state_ = RequestState::kHead;
   ResponseState response_state_ = ResponseState::kNone;
-  bool keep_body_ : 1 = false;  // body_ holds all of the request so far
-  bool sent_any_ : 1 = false;   // the current attempt got our head
-  bool request_passed_ : 1 =
-      false;  // the end of the request, and all before it, passed the filters
+  bool keep_body_ : 1 = false;       // body_ holds all of the request so far
+  bool sent_any_ : 1 = false;        // the current attempt got our head
+  bool request_passed_ : 1 = false;  // all of the request has passed the filters
   bool connection_reused_ : 1 = false;
   bool counts_request_ : 1 = false;  // a slot of the cluster's request breaker is ours
   bool tunnel_ : 1 = false;
@@ -220,9 +254,10 @@ class Stream final : public io::Deferred,
   bool continue_sent_ : 1 = false;
   bool reused_retry_done_ : 1 = false;
   bool ended_ : 1 = false;
-  bool holds_client_ : 1 = false;  // the client is paused because body_ is full
-  bool retry_timer_is_armed_ : 1 = false;
-  bool counts_retry_ : 1 = false;  // a slot of the cluster's retry breaker is ours
+  bool holds_client_ : 1 = false;       // the client is paused because body_ is full
+  bool has_retries_ : 1 = false;        // the route's policy grants them
+  bool keeps_for_retries_ : 1 = false;  // and wants the body again
+  bool limits_tries_ : 1 = false;       // the policy limits the time of an attempt
 };
 
 }  // namespace pillion::core

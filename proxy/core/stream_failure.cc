@@ -1,16 +1,14 @@
-// What a stream does when something goes wrong: try again, answer for itself, or break off.
+// What a stream does when something goes wrong: answer for itself, or break off.  (Trying again is
+// in stream_retry.cc.)
 #include <algorithm>
 
-#include "proxy/base/response_flags.h"
+#include "proxy/core/grpc_reply.h"
 #include "proxy/core/request_headers.h"
+#include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
 
 namespace pillion::core {
 namespace {
-
-// Hosts that refuse to connect are passed over as long as others are there, but not without end;
-// more tries are the retry policy's.
-constexpr uint8_t kMaxConnectTries = 8;
 
 // %RESPONSE_CODE_DETAILS% of a connect failure ends with what the transport said, as Envoy's does:
 // "...{remote_connection_failure|delayed_connect_error:_Connection_refused}".
@@ -25,11 +23,25 @@ std::string_view with_transport_failure(std::string_view details, std::string_vi
   return {out, static_cast<size_t>(at - out)};
 }
 
+// The body of a reply after retries: "...before headers. retried and the latest reset reason: X".
+std::string_view with_retried(std::string_view body, Arena& arena) {
+  constexpr std::string_view kInsert = "retried and the latest ";
+  const size_t at = body.find("reset reason: ");
+  if (at == body.npos) return body;
+  char* out = arena.allocate_array<char>(body.size() + kInsert.size());
+  char* to = std::copy_n(body.data(), at, out);
+  to = std::copy(kInsert.begin(), kInsert.end(), to);
+  to = std::copy(body.begin() + static_cast<std::ptrdiff_t>(at), body.end(), to);
+  return {out, static_cast<size_t>(to - out)};
+}
+
 }  // namespace
 
 void Stream::on_pool_failure(Failure failure) {
   if (ended_) return;
-  info_.upstream.transport_failure = arena_.copy(cluster_->pool(*host_).last_failure_reason());
+  host_->on_failure(failure);
+  info_.upstream.transport_failure =
+      arena_.copy(cluster_->pool(*host_, request_).last_failure_reason());
   if (!try_again(failure)) fail(failure);
 }
 
@@ -39,7 +51,8 @@ void Stream::on_upstream_reset(Failure failure) {
   cluster_->stats().upstream_rq_rx_reset.inc();
   info_.upstream.identity = nullptr;  // the connection is closing
   release_upstream();
-  if (ended_) return;
+  host_->on_failure(failure);
+  if (ended_ || response_state_ == ResponseState::kNone) return;  // it was not wanted
   if (!answered && try_again(failure)) return;
   fail(failure);
 }
@@ -49,75 +62,6 @@ void Stream::on_request_failed(Failure failure) {
   fail(failure);
 }
 
-// Design section 10: repeat only what cannot have been seen or may be seen twice.
-bool Stream::try_again(Failure failure) {
-  const RetryClass retry = failure.row().retry;
-  if (retry == RetryClass::never || response_state_ == ResponseState::kBody) return false;
-  if (retry == RetryClass::connect) {
-    const bool other_host =
-        connect_tries_ + 1u < std::min<size_t>(cluster_->host_count(), kMaxConnectTries);
-    if (sent_any_ && !keep_body_) return false;
-    if (!other_host && !use_policy_retry(route::RetryOn::kConnectFailure)) return false;
-    if (connect_tries_ < kMaxConnectTries) ++connect_tries_;
-  } else {
-    const bool repeatable = keep_body_ && http::is_idempotent(request_.method);
-    const bool stale_connection = connection_reused_ && repeatable && !reused_retry_done_;
-    if (stale_connection) {
-      reused_retry_done_ = true;
-    } else if (!keep_body_ || !use_policy_retry(route::RetryOn::kReset)) {
-      return false;
-    }
-  }
-  response_state_ = ResponseState::kNone;
-  // Not on the stack of the connection that is just closing.
-  if (!retry_timer_is_armed_) worker_.loop.post(*this);
-  return true;
-}
-
-// A retry that the route's policy grants: it costs one of num_retries and a slot of the retry
-// breaker, and waits (full jitter: envoy.md 2.2).
-bool Stream::use_policy_retry(route::RetryOn token) {
-  if (!route_retries(token)) return false;
-  stats::ClusterStats& stats = cluster_->stats();
-  if (retries_left_ == 0) {
-    stats.upstream_rq_retry_limit_exceeded.inc();
-    info_.flags |= flag_bit(ResponseFlag::kUpstreamRetryLimitExceeded);
-    return false;
-  }
-  --retries_left_;
-  end_retry();
-  const upstream::ClusterConfig& config = cluster_->config();
-  if (!config.limits->retries.try_acquire(config.pool.limits.max_retries)) {
-    stats.upstream_rq_retry_overflow.inc();
-    info_.flags |= flag_bit(ResponseFlag::kUpstreamOverflow);
-    return false;
-  }
-  counts_retry_ = true;
-  stats.upstream_rq_retry.inc();
-  stats.upstream_rq_retry_backoff_exponential.inc();
-  const route::RetryPolicy& policy = route_.route->forward->retry;
-  const uint32_t n = policy.num_retries - retries_left_ - 1;
-  const Duration span =
-      std::min(policy.base_interval * (1 << std::min(n, 16u)), policy.max_interval);
-  auto* timer = arena_.create<io::Timer>(io::Timer::call<&Stream::on_retry_timer, Stream>(), this);
-  worker_.loop.arm(
-      *timer,
-      Duration(static_cast<int64_t>(worker_.rng.below(static_cast<uint64_t>(span.count()) + 1))));
-  retry_timer_is_armed_ = true;
-  return true;
-}
-
-void Stream::on_retry_timer() {
-  retry_timer_is_armed_ = false;
-  start_attempt();
-}
-
-void Stream::end_retry() {
-  if (!counts_retry_) return;
-  counts_retry_ = false;
-  cluster_->config().limits->retries.release();
-}
-
 void Stream::on_phase_timeout() {
   if (request_state_ != RequestState::kDone) {
     owner_.http_stats().downstream_rq_timeout.inc();
@@ -125,6 +69,7 @@ void Stream::on_phase_timeout() {
   }
   cluster_->stats().upstream_rq_timeout.inc();
   if (host_) host_->counters().rq_timeout.inc();
+  if (upstream_ != nullptr) host_->on_outcome(upstream::AttemptOutcome::kTimeout);
   fail({FailureKind::kRequestTimeoutUpstream});
 }
 
@@ -173,13 +118,15 @@ void Stream::fail(Failure failure) {
     extra.add(http::HeaderId::kXEnvoyOverloaded, "true");
     return local_reply(row.status, row.body, row.details, &extra);
   }
-  local_reply(row.status, row.body, info_.response_details);
+  const bool was_retried = retry_ != nullptr && retry_->has_granted();
+  local_reply(row.status, was_retried ? with_retried(row.body, arena_) : row.body,
+              info_.response_details);
 }
 
 void Stream::drop_attempt() {
   if (cluster_) {
     if (host_ && ListNode<upstream::WaiterTag>::is_linked()) {
-      cluster_->pool(*host_).cancel(*this);
+      cluster_->pool(*host_, request_).cancel(*this);
       cluster_->stats().upstream_rq_cancelled.inc();
     }
   }
@@ -192,6 +139,10 @@ void Stream::drop_attempt() {
 
 // The slots of the cluster's breakers that the stream holds.
 void Stream::release_slots() {
+  if (retry_ != nullptr) {
+    retry_->back_off.cancel();
+    retry_->end_try();
+  }
   end_retry();
   if (!counts_request_) return;
   counts_request_ = false;
@@ -209,8 +160,9 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   response_ = head;
   LocalReplyText text{status, body, "text/plain"};
   if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
-  head->status = info_.response_code = text.status;
   info_.local_reply_body = text.body;
+  if (is_grpc(request_.headers)) make_grpc_reply(head->headers, text);
+  head->status = info_.response_code = text.status;
   if (!text.body.empty()) head->headers.add(http::HeaderId::kContentType, text.content_type);
   head->framing = text.body.empty() ? http::Framing::kNone : http::Framing::kLength;
   head->content_length = text.body.size();
@@ -219,6 +171,7 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   // The rest of the request is not wanted, and what follows it cannot be found without it.
   if (request_state_ != RequestState::kDone) owner_.close_after_response();
   if (filters_ != nullptr) filters_->drop_request();
+  if (cluster_ && route_.host->count_attempts_in_response) add_attempt_count(head->headers);
   if (route_) route::finalize_response(route_, *head, &info_);
   const bool bodiless = text.body.empty() || request_.method == http::Method::kHead;
   run_response_filters(*head, bodiless);

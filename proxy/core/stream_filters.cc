@@ -1,6 +1,7 @@
 // What a stream lets its filters know of it and do to it.
 #include <charconv>
 
+#include "proxy/core/grpc_reply.h"
 #include "proxy/core/stream.h"
 
 namespace pillion::core {
@@ -17,6 +18,7 @@ class Stream::Filters final : public FilterHost {
   http::Headers& request_trailers() override { return *s_.request_trailers_; }
   const route::RouteMatch& route() override { return s_.route_; }
   void choose_route() override {
+    if (s_.cluster_) return;  // it was used already
     s_.info_.virtual_host = s_.info_.route_name = {};
     s_.choose_route();
   }
@@ -51,8 +53,7 @@ class Stream::Filters final : public FilterHost {
     http::Headers headers(s_.arena_);
     if (reply.headers != nullptr)
       reply.headers->for_each([&headers](const http::Field& f) { headers.add(f); });
-    const std::string_view type = s_.request_.headers.get(http::HeaderId::kContentType);
-    if (reply.grpc_status && type.starts_with("application/grpc"))
+    if (reply.grpc_status && is_grpc(s_.request_.headers))
       headers.add(http::HeaderId::kGrpcStatus, number_text(*reply.grpc_status));
     s_.local_reply(reply.status, reply.body, reply.details, &headers);
   }

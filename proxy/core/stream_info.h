@@ -15,6 +15,9 @@
 
 namespace pillion::core {
 
+class SpanRecorder;
+struct StreamTrace;
+
 // Of a downstream connection; fixed once its filter chain is chosen.  Every idle connection has
 // one, so what can be had elsewhere is not in it.
 struct ConnectionInfo {
@@ -110,9 +113,10 @@ struct StreamInfo {
   UpstreamInfo upstream;
   StreamTimes times;
   WallTime wall_begin{};
-  Failure failure;              // why it did not end well; kind kNone otherwise
-  uint32_t flags = 0;           // bits of ResponseFlag, beyond failure.row().flag
-  uint16_t response_code = 0;   // 0 for TCP or when nothing was sent
+  Failure failure;             // why it did not end well; kind kNone otherwise
+  uint32_t flags = 0;          // bits of ResponseFlag, beyond failure.row().flag
+  uint16_t response_code = 0;  // 0 for TCP or when nothing was sent
+  bool is_health_check = false;
   uint64_t bytes_received = 0;  // body (HTTP) or all bytes (TCP) from downstream
   uint64_t bytes_sent = 0;
   uint64_t request_header_bytes = 0;
@@ -123,7 +127,7 @@ struct StreamInfo {
   uint64_t upstream_wire_received = 0;
   uint64_t downstream_wire_sent = 0;
   uint64_t downstream_wire_received = 0;
-  bool is_health_check = false;
+  const StreamTrace* trace = nullptr;  // null: none
 };
 
 }  // namespace pillion::core

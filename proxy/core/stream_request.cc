@@ -2,25 +2,18 @@
 #include "proxy/core/stream.h"
 
 namespace pillion::core {
-namespace {
-
-// While no attempt can take the body it waits here, then the client is paused.
-constexpr size_t kHeldBodyLimit = 64 * 1024;
-
-}  // namespace
 
 // Sends what waited for a connection, or was kept for another attempt.
 void Stream::send_held_body() {
-  iovec pieces[8];
   if (keep_body_) {
-    const int count = body_.iovecs(pieces, 8);
-    for (int i = 0; i < count; ++i) {
-      upstream_->send_body({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len},
-                           false);
-    }
+    body_.for_each_piece([this](std::string_view piece) {
+      upstream_->send_body(piece, false);
+      return upstream_ != nullptr;
+    });
     worker_.batch.flush();
     return;
   }
+  iovec pieces[8];
   while (!body_.empty()) {
     const int count = body_.iovecs(pieces, 8);
     size_t n = 0;
@@ -66,11 +59,7 @@ void Stream::pump_request(std::string_view data, bool end) {
 void Stream::forward_request(std::string_view data, bool end) {
   // What filters held may come when all of the request is here: nothing is left to be paused.
   const bool client_sends = request_state_ == RequestState::kBody;
-  if (keep_body_ && body_.size() + data.size() >= kHeldBodyLimit) {
-    // Too long to be repeated: an attempt that has it keeps it.
-    keep_body_ = false;
-    if (upstream_ != nullptr) body_.clear();
-  }
+  if (keep_body_ && body_.size() + data.size() > kept_body_limit()) give_up_body();
   if (keep_body_ || upstream_ == nullptr) body_.append(data);
   if (upstream_ == nullptr) {
     if (body_.size() >= kHeldBodyLimit && !holds_client_ && client_sends) {
@@ -102,6 +91,7 @@ void Stream::end_request() {
   info_.times.us_tx_end = worker_.loop.now();
   if (tunnel_ || response_state_ == ResponseState::kDone) return;
   if (timeouts_.global != Duration{}) worker_.loop.arm(phase_timer_, timeouts_.global);
+  if (limits_tries_ && upstream_ != nullptr) start_try_timers();
 }
 
 void Stream::on_request_drained() {

@@ -1,5 +1,6 @@
 // A stream's response, from the attempt to the client.
 #include "proxy/core/request_headers.h"
+#include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
 
 namespace pillion::core {
@@ -24,7 +25,7 @@ void Stream::on_informational(http::ResponseHead& head) {
   if (ended_ || response_state_ != ResponseState::kWaiting) return;
   // A 100 that nobody waits for: the client did not ask, or had ours already (RFC 9110, 10.1.1).
   if (head.status == 100 && (continue_sent_ || !request_.expects_continue)) return;
-  keep_body_ = false;  // never tried again after a 1xx was passed on
+  keep_body_ = has_retries_ = false;  // never tried again after a 1xx was passed on
   downstream_->send_informational(head);
 }
 
@@ -33,6 +34,8 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   if (ended_) return;
   if (head.status == 101 && !tunnel_) return fail({FailureKind::kUpstreamProtocol});
   touch();
+  host_->on_response(head);
+  if (has_retries_ && retry_response(head, end)) return;
   response_state_ = ResponseState::kBody;
   body_.clear();
   keep_body_ = false;
@@ -72,6 +75,7 @@ void Stream::on_response_body(std::string_view data, bool end) {
   if (end) release_upstream();
   if (ended_) return;
   touch();
+  if (response_state_ == ResponseState::kNone) return discard_response(data.size(), end);
   respond_body(data, end);
 }
 
@@ -83,7 +87,7 @@ void Stream::respond_body(std::string_view data, bool end) {
 void Stream::pump_response(std::string_view data, bool end) {
   info_.bytes_sent += data.size();
   if (read_limit_ != io::Loop::kScratchBytes) {
-    delivered_ += data.size();
+    delivered_ += static_cast<uint32_t>(data.size());  // a piece is 256 KiB at most
     if (delivered_ >= kTrustAfter) read_limit_ = io::Loop::kScratchBytes;
   }
   downstream_->send_body(data, end);
@@ -100,7 +104,7 @@ void Stream::pump_response(std::string_view data, bool end) {
 
 void Stream::on_response_trailers(http::Headers& trailers) {
   release_upstream();
-  if (ended_) return;
+  if (ended_ || response_state_ == ResponseState::kNone) return;  // it was not wanted
   if (filters_ != nullptr && !filters_->on_response_trailers(trailers)) return;
   send_response_trailers(trailers);
 }
@@ -121,6 +125,7 @@ void Stream::on_response_drained() {
 void Stream::release_upstream() {
   info_.times.us_rx_end = worker_.loop.now();
   upstream_ = nullptr;
+  if (retry_ != nullptr) retry_->end_try();
   host_->on_request_end();
 }
 

@@ -75,16 +75,23 @@ bool Stream::use_forward_route(const route::ForwardAction& action) {
 void Stream::apply_route_limits(const route::ForwardAction& action) {
   // Envoy's control fields of a client are never trusted here; prepare_request() removed them.
   timeouts_ = route::finalize_timeouts(action, request_.headers, {});
-  if (action.retry.tokens != 0) retries_left_ = action.retry.num_retries;
+  if (action.retry != nullptr) use_retry_policy(*action.retry);
   if (action.idle_timeout) {
     idle_timeout_ = *action.idle_timeout;
     idle_timer_.cancel();
     touch();
   }
-  if (action.max_stream_duration && *action.max_stream_duration != Duration{} &&
-      config_.max_stream_duration == Duration{}) {
-    arm_duration(*action.max_stream_duration);
+  if (const auto limit = route::stream_duration(action, request_.headers)) arm_duration(*limit);
+  if (action.grpc_timeout_header_max) {
+    const std::string_view left = route::forwarded_grpc_timeout(action, request_.headers);
+    if (!left.empty()) request_.headers.set(HeaderId::kGrpcTimeout, left);
   }
+}
+
+void Stream::begin_trace() {
+  info_.trace =
+      config_.tracer->begin({info_, request_, arena_, worker_.rng, owner_.http_stats(),
+                             config_.request_id_carries_reason, config_.request_id_samples});
 }
 
 bool Stream::upgrade_allowed(std::string_view type) const {
@@ -100,10 +107,6 @@ bool Stream::upgrade_allowed(std::string_view type) const {
     if (equals_ignore_case(upgrade.type, type)) return upgrade.enabled;
   }
   return false;
-}
-
-bool Stream::route_retries(route::RetryOn token) const {
-  return route_ && route_.route->forward && route_.route->forward->retry.has(token);
 }
 
 void Stream::finalize_request() {
@@ -141,6 +144,7 @@ void Stream::finalize_response(http::ResponseHead& head) {
     head.headers.set(HeaderId::kXEnvoyUpstreamServiceTime,
                      number_text(arena_, static_cast<uint64_t>(std::max<int64_t>(ms.count(), 0))));
   }
+  if (route_.host->count_attempts_in_response) add_attempt_count(head.headers);
   route::finalize_response(route_, head, &info_);
 }
 
@@ -176,7 +180,6 @@ void Stream::count_upstream_status(uint16_t status) {
   stats::count_upstream_response(stats, status);
   upstream::HostCounters& host = host_->counters();
   (status >= 500 ? host.rq_error : host.rq_success).inc();
-  if (counts_retry_ && status < 500) stats.upstream_rq_retry_success.inc();
 }
 
 void Stream::log_access() {

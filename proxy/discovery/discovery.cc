@@ -20,18 +20,23 @@ void count_update(stats::ClusterInfoStats& stats, const Update& update) {
   if (!update.hosts_changed) stats.update_no_rebuild.inc();
 }
 
-void set_membership(stats::ClusterInfoStats& stats, const upstream::HostSet& set) {
+void set_membership(stats::ClusterInfoStats& stats, const upstream::HostSet& set,
+                    const ClusterHealth* health) {
   int64_t healthy = 0;
   int64_t degraded = 0;
+  int64_t excluded = 0;
   for (const upstream::HostInfoPtr& host : set.hosts) {
-    healthy += host->is_healthy();
-    degraded += host->is_degraded();
+    const uint32_t flags = health == nullptr ? 0 : health->verdict(host->id).flags;
+    excluded += (flags & upstream::kExcludedByAnswer) != 0;
+    if ((flags & (upstream::kFailedActive | upstream::kFailedOutlier)) != 0) continue;
+    const bool has_degraded = (flags & upstream::kDegradedActive) != 0;
+    healthy += host->is_healthy() && !has_degraded;
+    degraded += host->is_degraded() || (host->is_healthy() && has_degraded);
   }
   stats.membership_total.set(static_cast<int64_t>(set.hosts.size()));
   stats.membership_healthy.set(healthy);
   stats.membership_degraded.set(degraded);
-  stats.membership_excluded.set(0);
-  stats.membership_change.inc();
+  stats.membership_excluded.set(excluded);
 }
 
 void log_empty(std::string_view cluster, std::string_view name, size_t endpoints) {
@@ -67,9 +72,10 @@ HostSetPtr Discovery::add(std::shared_ptr<const ClusterConfig> config) {
   entry.next.source = source_for(entry.latest(), *config);
   entry.next.config = std::move(config);
   index_.reset();
-  const bool is_cold = entry.next.source && !entry.next.source->is_warm();
-  entry.stats->warming_state.set(is_cold);
-  awaited_ = awaited_ || is_cold;
+  prepare_health(entry);
+  const bool waits = is_cold(entry);
+  entry.stats->warming_state.set(waits);
+  awaited_ = awaited_ || waits;
   return entry.next.source ? entry.next.source->hosts() : nullptr;
 }
 
@@ -80,6 +86,8 @@ std::shared_ptr<Source> Discovery::source_for(const Slot& current, const Cluster
       return nullptr;
     case DiscoveryType::kStatic:
       return std::make_shared<StaticSource>(config.static_hosts, before);
+    case DiscoveryType::kEds:
+      return eds_source(config.eds_name);
     case DiscoveryType::kStrictDns:
     case DiscoveryType::kLogicalDns:
       break;
@@ -94,21 +102,83 @@ std::shared_ptr<Source> Discovery::source_for(const Slot& current, const Cluster
   return source;
 }
 
+std::shared_ptr<EdsSource> Discovery::eds_source(std::string_view name) {
+  std::shared_ptr<EdsSource>& source = eds_[std::string(name)];
+  if (source == nullptr) {
+    SourceObserver& observer = *this;
+    source = std::make_shared<EdsSource>(observer);
+  }
+  return source;
+}
+
+void Discovery::set_endpoints(std::string_view eds_name, const upstream::HostSet& endpoints) {
+  eds_source(eds_name)->set(endpoints);
+}
+
+void Discovery::keep_endpoints(const std::set<std::string>& eds_names) {
+  std::erase_if(eds_, [&](const auto& item) { return !eds_names.contains(item.first); });
+}
+
 void Discovery::commit() {
   DASSERT(!reporting_);
   for (auto& [name, entry] : entries_) {
     if (!entry.next.config) continue;
     entry.current = std::exchange(entry.next, Slot{});
+    use_health(entry);
     tell_membership(name, entry);
     entry.breakers.set_config(context_.registry, entry.current.config);
   }
   index_.reset();
 }
 
+void Discovery::prepare_health(Entry& entry) {
+  const ClusterConfig& config = *entry.next.config;
+  if (!has_health(config) && entry.health == nullptr) return;
+  if (entry.health == nullptr) {
+    ClusterHealth::Owner& owner = *this;
+    entry.health = std::make_unique<ClusterHealth>(
+        ClusterHealth::Context{context_.loop, context_.batch, inbox_, context_.registry,
+                               context_.rng, owner},
+        config.name);
+  }
+  entry.health->prepare(entry.next.config, Entry::hosts_of(entry.next));
+}
+
+// Of the configuration in force.
+void Discovery::use_health(Entry& entry) {
+  if (entry.health == nullptr) return;
+  if (!has_health(*entry.current.config)) return entry.health.reset();
+  entry.health->use(entry.current.config, Entry::hosts_of(entry.current));
+}
+
+bool Discovery::is_cold(const Entry& entry) {
+  const Source* source = entry.latest().source.get();
+  return (source != nullptr && !source->is_warm()) ||
+         (entry.health != nullptr && !entry.health->is_warm());
+}
+
+const ClusterHealth* Discovery::health(std::string_view name) const {
+  const auto it = entries_.find(name);
+  return it == entries_.end() ? nullptr : it->second.health.get();
+}
+
+void Discovery::on_cluster_health(ClusterHealth& health) {
+  Entry& entry = entries_.find(health.name())->second;
+  if (entry.next.config) {
+    entry.stats->warming_state.set(is_cold(entry));
+    index_.reset();
+    announce_if_warm();
+  }
+  if (!entry.current.source) return;
+  set_membership(*entry.stats, *entry.current.source->hosts(), &health);
+  observer_.on_health(health.name());
+}
+
 void Discovery::abandon() {
   DASSERT(!reporting_);
   for (auto& [name, entry] : entries_) entry.next = Slot{};
   std::erase_if(entries_, [](const auto& item) { return !item.second.current.config; });
+  for (auto& [name, entry] : entries_) use_health(entry);
   index_.reset();
   announce_if_warm();
 }
@@ -142,8 +212,7 @@ const Discovery::Index& Discovery::index() {
     const Source* next = entry.next.source.get();
     if (current != nullptr) index_->users[current].emplace_back(&name, &entry);
     if (next != nullptr && next != current) index_->users[next].emplace_back(&name, &entry);
-    const Source* latest = entry.latest().source.get();
-    if (latest != nullptr && !latest->is_warm()) ++index_->cold;
+    if (is_cold(entry)) ++index_->cold;
   }
   return *index_;
 }
@@ -174,7 +243,10 @@ void Discovery::on_update(Source& source, const Update& update) {
     count_update(*entry->stats, update);
     if (!update.empty_name.empty())
       log_empty(*name, update.empty_name, source.hosts()->hosts.size());
-    if (update.became_warm) entry->stats->warming_state.set(0);
+    if (update.hosts_changed && entry->health != nullptr) {
+      entry->health->set_hosts(Entry::hosts_of(entry->current), Entry::hosts_of(entry->next));
+    }
+    if (update.became_warm) entry->stats->warming_state.set(is_cold(*entry));
     if (!update.hosts_changed || entry->current.source.get() != &source) continue;
     tell_membership(*name, *entry);
     observer_.on_hosts(*name, source.hosts());
@@ -190,7 +262,8 @@ void Discovery::tell_membership(std::string_view name, Entry& entry) {
   const HostSetPtr& hosts = entry.current.source->hosts();
   const HostSetPtr before = std::exchange(entry.told, hosts);
   if (before == hosts) return;
-  set_membership(*entry.stats, *hosts);
+  entry.stats->membership_change.inc();
+  set_membership(*entry.stats, *hosts, entry.health.get());
   if (!log::enabled(log::kUpstream, log::Level::kDebug)) return;
   const upstream::HostChange change = upstream::compare(before.get(), *hosts);
   if (change.added.empty() && change.removed.empty()) return;

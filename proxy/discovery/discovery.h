@@ -18,7 +18,9 @@
 // refresh_gauges() the circuit breakers.
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -26,7 +28,9 @@
 #include <vector>
 
 #include "proxy/base/rng.h"
+#include "proxy/discovery/cluster_health.h"
 #include "proxy/discovery/source.h"
+#include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/resolver.h"
 #include "proxy/stats/registry.h"
@@ -39,6 +43,8 @@ class DiscoveryObserver {
  public:
   // A committed cluster has other hosts.  Must not call add, commit, abandon or remove.
   virtual void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) = 0;
+  // Flags in the HostHealth of hosts of a committed cluster have changed.
+  virtual void on_health(std::string_view /*cluster*/) {}
   // The last cluster has become warm that was not at its add(); never inside another call.
   virtual void on_warm() = 0;
 
@@ -46,7 +52,9 @@ class DiscoveryObserver {
   ~DiscoveryObserver() = default;
 };
 
-class Discovery final : private SourceObserver, private io::ReadyTask {
+class Discovery final : private SourceObserver,
+                        private ClusterHealth::Owner,
+                        private io::ReadyTask {
  public:
   // All of it outlives the object.
   struct Context {
@@ -54,6 +62,7 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
     io::Resolver& resolver;
     stats::Registry& registry;
     Rng& rng;
+    io::WriteBatch* batch = nullptr;  // of the loop; needed for health checks
   };
   Discovery(const Context& context, DiscoveryObserver& observer);
   ~Discovery();
@@ -67,9 +76,16 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
   void abandon();
   void remove(std::string_view name);
 
+  // What EDS says of the endpoints under that name, to all clusters that use it, now and later.
+  void set_endpoints(std::string_view eds_name, const upstream::HostSet& endpoints);
+  // Forgets the names that are not in this (sorted) set.
+  void keep_endpoints(const std::set<std::string>& eds_names);
+
   [[nodiscard]] bool all_warm();
   // As of the last add(), committed or not; null for ORIGINAL_DST and unknown names.
   [[nodiscard]] upstream::HostSetPtr hosts(std::string_view name) const;
+  // What watching the hosts of a committed cluster has come to; null if nobody does.
+  [[nodiscard]] const ClusterHealth* health(std::string_view name) const;
   // Brings circuit-breaker gauges up to date; before a scrape.
   void refresh_gauges();
 
@@ -84,6 +100,10 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
     upstream::HostSetPtr told;  // of which membership_* and the log speak
     stats::BlockRef<stats::ClusterInfoStats> stats;
     upstream::BreakerGauges breakers;
+    std::unique_ptr<ClusterHealth> health;  // null: nobody watches the hosts
+    [[nodiscard]] static upstream::HostSetPtr hosts_of(const Slot& slot) {
+      return slot.source ? slot.source->hosts() : nullptr;
+    }
     [[nodiscard]] const Slot& latest() const noexcept { return next.config ? next : current; }
   };
   struct Hash {
@@ -95,9 +115,14 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
 
   void on_attempt(Source& source) override;
   void on_update(Source& source, const Update& update) override;
+  void on_cluster_health(ClusterHealth& health) override;
   void run_ready() override;
 
+  void prepare_health(Entry& entry);
+  void use_health(Entry& entry);
+  [[nodiscard]] static bool is_cold(const Entry& entry);
   std::shared_ptr<Source> source_for(const Slot& current, const upstream::ClusterConfig& config);
+  std::shared_ptr<EdsSource> eds_source(std::string_view name);
   struct Index {
     size_t cold = 0;  // entries whose latest source is not warm
     std::unordered_map<const Source*, std::vector<std::pair<const std::string*, Entry*>>> users;
@@ -108,8 +133,10 @@ class Discovery final : private SourceObserver, private io::ReadyTask {
 
   Context context_;
   DiscoveryObserver& observer_;
+  io::Inbox inbox_{context_.loop};  // for reports of workers
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;
-  std::unordered_map<std::string, std::weak_ptr<Source>> shared_;  // by DnsSource::key_of
+  std::unordered_map<std::string, std::weak_ptr<Source>> shared_;       // by DnsSource::key_of
+  std::map<std::string, std::shared_ptr<EdsSource>, std::less<>> eds_;  // by name
   std::unique_ptr<Index> index_;  // made when needed, dropped by each change of the entries
   bool awaited_ = false;          // on_warm() is due when all are warm
   bool reporting_ = false;

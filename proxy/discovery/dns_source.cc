@@ -167,6 +167,11 @@ std::string DnsSource::key_of(const upstream::ClusterConfig& config) {
     // Host names and localities are free text: their lengths keep them apart.
     key += str('\n', target.name, ' ', target.port, ' ', like.weight, ' ', like.priority, ' ',
                static_cast<int>(like.health), ' ', like.hostname.size(), ' ', like.hostname);
+    if (like.check != nullptr) {
+      const upstream::CheckTarget& check = *like.check;
+      key += str(" check ", check.port, ' ', check.is_disabled ? 1 : 0, ' ', check.hostname.size(),
+                 ' ', check.hostname);
+    }
     if (like.locality == nullptr) continue;
     for (const std::string& part :
          {like.locality->region, like.locality->zone, like.locality->sub_zone}) {

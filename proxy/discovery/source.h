@@ -67,4 +67,18 @@ class StaticSource final : public Source {
   [[nodiscard]] bool is_warm() const noexcept override { return true; }
 };
 
+// Endpoints that a control plane says (EDS).  Whoever uses it waits for the first answer before the
+// cluster takes effect, so that the source itself is always warm.
+class EdsSource final : public Source {
+ public:
+  explicit EdsSource(SourceObserver& observer);
+  void start() override {}
+  [[nodiscard]] bool is_warm() const noexcept override { return true; }
+  // Hosts that were there keep their identity.
+  void set(const upstream::HostSet& endpoints);
+
+ private:
+  SourceObserver& observer_;
+};
+
 }  // namespace pillion::discovery

@@ -16,4 +16,19 @@ upstream::HostSetPtr with_identity(const upstream::HostSet& endpoints,
 StaticSource::StaticSource(const upstream::HostSet& endpoints, const upstream::HostSetPtr& previous)
     : Source(with_identity(endpoints, previous)) {}
 
+EdsSource::EdsSource(SourceObserver& observer)
+    : Source(upstream::make_host_set({}, nullptr)), observer_(observer) {}
+
+void EdsSource::set(const upstream::HostSet& endpoints) {
+  observer_.on_attempt(*this);
+  upstream::HostSetPtr next = with_identity(endpoints, hosts_);
+  Update update;
+  update.hosts_changed = next != hosts_;
+  update.outcome = next->hosts.empty()    ? Outcome::kEmpty
+                   : update.hosts_changed ? Outcome::kChanged
+                                          : Outcome::kUnchanged;
+  hosts_ = std::move(next);
+  observer_.on_update(*this, update);
+}
+
 }  // namespace pillion::discovery

@@ -1,24 +1,19 @@
 #include "proxy/http/h1_client.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "proxy/base/assert.h"
 #include "proxy/http/h1_writer.h"
 
 namespace pillion::http {
-namespace {
-
-uint64_t next_id() noexcept {
-  static std::atomic<uint64_t> id{0};
-  return id.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
-}  // namespace
 
 H1ClientConnection::H1ClientConnection(io::Loop& loop, io::WriteBatch& batch,
                                        const H1Limits& limits, Owner& owner)
-    : loop_(loop), owner_(owner), limits_(&limits), writer_(batch, *this), id_(next_id()) {}
+    : ClientConnection(Protocol::kHttp11),
+      loop_(loop),
+      owner_(owner),
+      limits_(&limits),
+      writer_(batch, *this) {}
 
 H1ClientConnection::~H1ClientConnection() { DASSERT(closed_ && sink_ == nullptr); }
 
@@ -26,6 +21,12 @@ void H1ClientConnection::start(std::unique_ptr<io::Transport> transport) {
   transport_ = std::move(transport);
   writer_.set_transport(*transport_);
   transport_->start(*this);
+}
+
+void H1ClientConnection::adopt(std::unique_ptr<io::Transport> transport) {
+  state_ = State::kIdle;
+  connected_at = loop_.now();
+  start(std::move(transport));
 }
 
 void H1ClientConnection::on_connected() {
@@ -120,16 +121,12 @@ void H1ClientConnection::close(Failure failure) {
   if (sink != nullptr) sink->on_upstream_reset(failure);
 }
 
-// A transport speaks of its peer; here the peer is an upstream.
-Failure H1ClientConnection::upstream_view(Failure failure) const noexcept {
-  if (failure.kind == FailureKind::kDownstreamReset || failure.kind == FailureKind::kPeerGone) {
-    return {FailureKind::kUpstreamReset, failure.detail};
-  }
+Failure H1ClientConnection::view_of(Failure failure) const noexcept {
   // TLS without its farewell (a peer that was killed): nothing is truncated where nothing has come.
   if (failure.kind == FailureKind::kUpstreamTruncated && !in_message()) {
     return {FailureKind::kUpstreamClosed, failure.detail};
   }
-  return failure;
+  return upstream_view(failure);
 }
 
 bool H1ClientConnection::in_message() const noexcept {
@@ -163,7 +160,7 @@ void H1ClientConnection::on_readable() {
       break;
     case io::IoStatus::kError:
       ended_by_peer_ = true;
-      close(upstream_view(transport_->failure()));
+      close(view_of(transport_->failure()));
       break;
     case io::IoStatus::kAgain:
       return;
@@ -178,7 +175,7 @@ void H1ClientConnection::process(char* data, size_t size) {
       case State::kConnecting:
       case State::kIdle:
         // Nobody asked: whatever it is, it must not become the answer to the next request.
-        owner_.on_client_event(Event::kUnsolicited);
+        owner_.on_client_event(*this, Event::kUnsolicited);
         return close({FailureKind::kUpstreamProtocol});
       case State::kHead:
         used = read_head(data, size);
@@ -313,7 +310,7 @@ size_t H1ClientConnection::read_trailers(char* data, size_t size) {
 void H1ClientConnection::end_exchange(size_t leftover) {
   end_sink(leftover);
   state_ = State::kIdle;
-  if (leftover != 0) owner_.on_client_event(Event::kUnsolicited);
+  if (leftover != 0) owner_.on_client_event(*this, Event::kUnsolicited);
   // An answer before the end of the request leaves the rest of the request on the wire.
   if (!keep_alive_ || !request_done_ || leftover != 0 || writer_.backlog() != 0) {
     return close({FailureKind::kNone});
@@ -334,7 +331,7 @@ void H1ClientConnection::on_eof() {
     return sink->on_response_body({}, true);
   }
   const bool is_cut = in_message();
-  if (is_cut) owner_.on_client_event(Event::kTruncated);
+  if (is_cut) owner_.on_client_event(*this, Event::kTruncated);
   close({is_cut ? FailureKind::kUpstreamTruncated : FailureKind::kUpstreamClosed});
 }
 
@@ -352,7 +349,7 @@ ResponseSink* H1ClientConnection::end_sink(size_t leftover) {
 }
 
 void H1ClientConnection::protocol_error(Event event) {
-  owner_.on_client_event(event);
+  owner_.on_client_event(*this, event);
   close({FailureKind::kUpstreamProtocol});
 }
 

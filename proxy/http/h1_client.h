@@ -1,18 +1,14 @@
 #pragma once
 // H1ClientConnection: one HTTP/1.1 connection to an upstream; one exchange at a time.
 //
-// Owned by its pool (the Owner), which hears when it connects, becomes idle and ends.  The stream
-// uses it as an UpstreamStream between begin() and the end of the exchange.
-//
-// Calls match: start (on_client_connected (begin exchange)*)? on_client_closed.
-// A connection is used again only if the exchange ended cleanly on both directions and nothing
-// more came than the response (RFC 9112, 9.3 and 6.3).
+// The stream uses the connection itself as its UpstreamStream, between begin() and the end of the
+// exchange.  A connection is used again only if the exchange ended cleanly on both directions and
+// nothing more came than the response (RFC 9112, 9.3 and 6.3).
 
 #include <cstdint>
 #include <memory>
 
-#include "proxy/base/clock.h"
-#include "proxy/http/codec.h"
+#include "proxy/http/client_connection.h"
 #include "proxy/http/h1_body.h"
 #include "proxy/http/h1_parser.h"
 #include "proxy/http/head_stash.h"
@@ -22,52 +18,25 @@
 
 namespace pillion::http {
 
-class H1ClientConnection final : public io::Deferred,
+class H1ClientConnection final : public ClientConnection,
                                  public UpstreamStream,
                                  private io::TransportObserver,
                                  private io::WriterObserver {
  public:
-  // Counters of a cluster that the codec touches; the pool fills it from its stats block.
-  enum class Event : uint8_t { kMalformed, kTooLarge, kTruncated, kUnsolicited, kInterimFlood };
-  class Owner {
-   public:
-    virtual void on_client_connected(H1ClientConnection& connection) = 0;
-    // The exchange ended and another may begin.
-    virtual void on_client_idle(H1ClientConnection& connection) = 0;
-    // It is closed.  The owner forgets it and passes it to Loop::delete_later.
-    virtual void on_client_closed(H1ClientConnection& connection, Failure failure) = 0;
-    virtual void on_client_event(Event event) = 0;
-    virtual void on_client_bytes(uint64_t received, uint64_t sent) = 0;
-
-   protected:
-    ~Owner() = default;
-  };
-
   // `loop`, `batch` and `owner` outlive the connection, `limits` too or until set_limits().
   H1ClientConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits, Owner& owner);
   ~H1ClientConnection() override;
 
-  void start(std::unique_ptr<io::Transport> transport);
-  // Ties the connection, which is idle, to one exchange.  Returns it as what the stream uses.
-  UpstreamStream& begin(ResponseSink& sink);
+  // ClientConnection
+  void start(std::unique_ptr<io::Transport> transport) override;
+  void adopt(std::unique_ptr<io::Transport> transport) override;
+  UpstreamStream& begin(ResponseSink& sink) override;
+  void close(Failure failure) override;
+  [[nodiscard]] uint64_t bytes_sent() const noexcept override { return writer_.bytes_sent(); }
+
   // For what is parsed from now on; `limits` outlives the connection or the next call.
   void set_limits(const H1Limits& limits) noexcept { limits_ = &limits; }
-  // Idempotent; the sink, if any, is told `failure`.
-  void close(Failure failure);
-
   [[nodiscard]] bool is_idle() const noexcept { return state_ == State::kIdle && !closed_; }
-  [[nodiscard]] uint32_t exchanges() const noexcept { return exchanges_; }
-  [[nodiscard]] uint64_t bytes_sent() const noexcept { return writer_.bytes_sent(); }
-  // May it be used again after this exchange, as far as the last response says?
-  [[nodiscard]] bool keeps_alive() const noexcept { return keep_alive_; }
-  // Did the peer end it?  For counters, once it is closed.
-  [[nodiscard]] bool ended_by_peer() const noexcept { return ended_by_peer_; }
-  [[nodiscard]] uint64_t id() const noexcept { return id_; }
-  [[nodiscard]] io::Transport& transport() noexcept { return *transport_; }
-  // When it last became idle; written by the pool.
-  Instant idle_since{};
-  Instant connected_at{};
-  void* pool_slot = nullptr;  // the pool's own record of this connection
 
   // UpstreamStream
   void send_head(const RequestHead& head, bool end) override;
@@ -86,7 +55,7 @@ class H1ClientConnection final : public io::Deferred,
   void on_writable() override { writer_.on_writable(); }
   void on_closed(Failure failure) override {
     ended_by_peer_ = true;
-    close(upstream_view(failure));
+    close(view_of(failure));
   }
   void on_drained() override;
   void on_write_failed() override;
@@ -104,7 +73,7 @@ class H1ClientConnection final : public io::Deferred,
   void count_bytes(size_t received);
   // The exchange is over, all but `leftover` bytes of what came were its own.  Its sink, cut off.
   ResponseSink* end_sink(size_t leftover);
-  Failure upstream_view(Failure failure) const noexcept;
+  Failure view_of(Failure failure) const noexcept;
   // Has a part of a response come that is not complete?  (A tunnel's end is handled before.)
   [[nodiscard]] bool in_message() const noexcept;
 
@@ -112,7 +81,6 @@ class H1ClientConnection final : public io::Deferred,
   Owner& owner_;
   const H1Limits* limits_;
   io::Writer writer_;
-  std::unique_ptr<io::Transport> transport_;
   ResponseSink* sink_ = nullptr;
   ResponseHead* head_ = nullptr;  // in the sink's arena
   Headers* trailers_ = nullptr;
@@ -120,21 +88,16 @@ class H1ClientConnection final : public io::Deferred,
   H1ResponseParser parser_;
   H1TrailerParser trailer_parser_;
   H1BodyReader body_;
-  uint64_t id_;
   uint64_t counted_sent_ = 0;
   uint64_t added_before_ = 0;  // to the writer, by the exchanges that ended
   uint64_t received_ = 0;      // in this exchange
-  uint32_t exchanges_ = 0;
   uint8_t interim_ = 0;
   Method method_ = Method::kGet;
   Framing request_framing_ = Framing::kNone;
   State state_ = State::kConnecting;
   bool request_done_ : 1 = false;
   bool asked_upgrade_ : 1 = false;
-  bool keep_alive_ : 1 = true;
   bool write_failed_ : 1 = false;
-  bool ended_by_peer_ : 1 = false;
-  bool closed_ : 1 = false;
 };
 
 }  // namespace pillion::http

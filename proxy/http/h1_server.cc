@@ -5,6 +5,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/http/h1_server_work.h"
+#include "proxy/http/h2_preface.h"
 
 namespace pillion::http {
 namespace {
@@ -104,6 +105,38 @@ void H1ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
   owner_.on_server_closed(failure);
 }
 
+std::unique_ptr<io::Transport> H1ServerConnection::release() {
+  closed_ = true;
+  ListNode<io::ReadyTag>::unlink();
+  if (work_ != nullptr) {
+    work_->linger_timer.cancel();
+    work_->writer.detach();
+    work_->pending.clear();
+  }
+  return std::move(transport_);
+}
+
+bool H1ServerConnection::sniff(std::string_view bytes) {
+  const std::string_view wanted = kH2Preface.substr(preface_bytes_);
+  const std::string_view common = bytes.substr(0, wanted.size());
+  if (wanted.starts_with(common)) {
+    preface_bytes_ = static_cast<uint8_t>(preface_bytes_ + common.size());
+    if (preface_bytes_ < kH2Preface.size()) return true;
+    Buffer all;
+    all.append(kH2Preface);
+    all.append(bytes.substr(common.size()));
+    owner_.on_http2(all);
+    return true;
+  }
+  sniffing_ = false;
+  if (preface_bytes_ == 0) return false;
+  need_work();
+  work_->pending.append(kH2Preface.substr(0, preface_bytes_));
+  work_->pending.append(bytes);
+  loop_.post(*this);
+  return true;
+}
+
 void H1ServerConnection::drain() {
   draining_ = true;
   if (!is_idle() || closed_) return;
@@ -124,6 +157,10 @@ void H1ServerConnection::on_readable() {
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk: {
+      if (sniffing_ && sniff({room.data(), r.bytes})) {
+        received_ += r.bytes;
+        return;
+      }
       need_work();
       received_ += r.bytes;
       const size_t used = waits ? 0 : process(room.data(), r.bytes);

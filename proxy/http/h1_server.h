@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "proxy/base/buffer.h"
 #include "proxy/http/codec.h"
 #include "proxy/http/limits.h"
 #include "proxy/io/loop.h"
@@ -47,6 +48,9 @@ class H1ServerConnection final : public io::Deferred,
     virtual void on_malformed(FailureKind kind) = 0;
     // A head of that many bytes was parsed; on_request_head of the sink follows.
     virtual void on_head_complete(size_t bytes) = 0;
+    // After expect_preface(): the client speaks HTTP/2.  `already_read` has its preface and what
+    // came behind it.  The owner takes the transport by release().
+    virtual void on_http2(Buffer& /*already_read*/) {}
     // Bytes of the wire since the last call: after each exchange, when idle, and at the end.
     virtual void on_traffic(uint64_t received, uint64_t sent) {
       static_cast<void>(received + sent);
@@ -62,6 +66,10 @@ class H1ServerConnection final : public io::Deferred,
 
   // Bytes already read from the transport (inspectors) come first.
   void start(std::unique_ptr<io::Transport> transport, std::string_view already_read);
+  // Before start(): the first bytes may be the preface of HTTP/2.
+  void expect_preface() noexcept { sniffing_ = true; }
+  // Ends this connection without a call of on_server_closed and gives its transport away.
+  std::unique_ptr<io::Transport> release();
   // Tries to read at once: right after accept the request is often there.
   void read_now() { on_readable(); }
   // Idempotent.  The sink of a running exchange is not told.
@@ -113,6 +121,8 @@ class H1ServerConnection final : public io::Deferred,
   void need_work();
   void rest();
 
+  // True: the bytes are (or may become) a preface, or wait now with those that looked like one.
+  bool sniff(std::string_view bytes);
   void settle();
   void on_eof();
   void lose(Failure failure);
@@ -147,6 +157,8 @@ class H1ServerConnection final : public io::Deferred,
   uint32_t requests_ = 0;
   uint16_t blank_lines_ = 0;  // skipped since the last request
   State state_ = State::kIdle;
+  uint8_t preface_bytes_ = 0;  // so many came, and nothing else
+  bool sniffing_ : 1 = false;
   bool half_blank_line_ : 1 = false;  // CR came, LF is awaited
   bool keep_alive_ : 1 = true;
   bool head_sent_ : 1 = false;

@@ -7,13 +7,6 @@
 namespace pillion::route {
 namespace {
 
-// application/grpc, application/grpc+proto; not application/grpc-web.
-bool is_grpc(const http::RequestHead& head) {
-  constexpr std::string_view kType = "application/grpc";
-  const std::string_view type = head.headers.get(http::HeaderId::kContentType);
-  return type.starts_with(kType) && (type.size() == kType.size() || type[kType.size()] == '+');
-}
-
 // Of the lower half of the dice; weights take the upper one, or both would always go together.
 bool drawn(config::Fraction fraction, uint64_t random) {
   return (random & UINT32_MAX) % fraction.denominator < fraction.numerator;
@@ -23,9 +16,15 @@ bool is_whole(config::Fraction fraction) { return fraction.numerator >= fraction
 
 }  // namespace
 
+bool is_grpc(const http::Headers& headers) noexcept {
+  constexpr std::string_view kType = "application/grpc";
+  const std::string_view type = headers.get(http::HeaderId::kContentType);
+  return type.starts_with(kType) && (type.size() == kType.size() || type[kType.size()] == '+');
+}
+
 bool RouteConditions::hold(const http::RequestHead& head, uint64_t random) const {
   if (!is_whole(fraction) && !drawn(fraction, random)) return false;
-  if (grpc && !is_grpc(head)) return false;
+  if (grpc && !is_grpc(head.headers)) return false;
   return std::ranges::all_of(headers, [&](const auto& m) { return m.matches(head); }) &&
          std::ranges::all_of(query_parameters,
                              [&](const auto& m) { return m.matches(head.path); }) &&
@@ -34,7 +33,7 @@ bool RouteConditions::hold(const http::RequestHead& head, uint64_t random) const
 
 std::string RouteConditions::why_not(const http::RequestHead& head, uint64_t random) const {
   if (!is_whole(fraction) && !drawn(fraction, random)) return "the dice (runtime_fraction)";
-  if (grpc && !is_grpc(head)) return "gRPC";
+  if (grpc && !is_grpc(head.headers)) return "gRPC";
   for (const auto& m : headers) {
     if (!m.matches(head)) return m.describe();
   }

@@ -12,6 +12,9 @@
 
 namespace pillion::route {
 
+// application/grpc, application/grpc+proto; not application/grpc-web.
+bool is_grpc(const http::Headers& headers) noexcept;
+
 struct RouteConditions {
   std::vector<match::HeaderMatcher> headers;
   std::vector<match::QueryParameterMatcher> query_parameters;

@@ -45,11 +45,17 @@ void explain_forward(const ForwardAction& action, std::vector<std::string>& line
   if (action.max_stream_duration) {
     lines.push_back(str("longest stream: ", seconds(*action.max_stream_duration)));
   }
-  const RetryPolicy& retry = action.retry;
-  if (retry.tokens == 0) return lines.push_back("retries: none");
-  lines.push_back(str("retries: ", retry.num_retries, " on",
-                      retry.has(RetryOn::kConnectFailure) ? " connect-failure" : "",
-                      retry.has(RetryOn::kReset) ? " reset" : ""));
+  const RetryPolicy* retry = action.retry.get();
+  if (retry != nullptr && retry->per_try_timeout != Duration{}) {
+    lines.push_back(str("timeout of one try: ", seconds(retry->per_try_timeout)));
+  }
+  if (retry == nullptr || retry->tokens == 0) return lines.push_back("retries: none");
+  std::string text = str("retries: ", retry->num_retries, " on");
+  for (size_t i = 0; i < std::size(kRetryWords); ++i) {
+    if ((retry->tokens >> i & 1) != 0) text += str(' ', kRetryWords[i]);
+  }
+  for (const uint16_t code : retry->status_codes) text += str(' ', code);
+  lines.push_back(std::move(text));
 }
 
 // Why `route` is not taken; empty if it is.

@@ -23,6 +23,9 @@ struct FilterOverride {
   std::string filter;                               // its name in http_filters
   std::shared_ptr<const FilterRouteConfig> config;  // null: only `disabled` counts
   bool disabled = false;                            // false: enabled, even if the list disables it
+  // Who made the config (core::HttpFilterType): tables that come by RDS do not know the filters of
+  // the managers that use them.
+  const void* type = nullptr;
 };
 using FilterOverrides = std::vector<FilterOverride>;
 

@@ -18,6 +18,7 @@ struct ParseOptions {
   // Receives each cluster named in the configuration, so that the caller, who knows the clusters,
   // reports dangling names; nothing is added if validate_clusters is false.  May be null.
   std::vector<config::Located<std::string>>* clusters = nullptr;
+  bool all_clusters = false;  // add them in any case
   // Parses typed_per_filter_config; null: it is refused.
   const FilterOverrideParser* filters = nullptr;
 };

@@ -26,7 +26,8 @@ bool is(const Node& field, std::string_view snake, std::string_view camel) {
 // The name of a cluster, told to the caller.
 std::string parse_cluster_name(const Node& node, const ParseContext& context) {
   std::string name = node.as_string();
-  if (!name.empty() && context.validate_clusters && context.options.clusters != nullptr) {
+  const bool is_wanted = context.validate_clusters || context.options.all_clusters;
+  if (!name.empty() && is_wanted && context.options.clusters != nullptr) {
     context.options.clusters->push_back(node.located_string());
   }
   return name;
@@ -141,12 +142,22 @@ void parse_times(ForwardAction& action, const Node& node) {
   if (const Node idle = node["idle_timeout"]; idle.is_present()) {
     action.idle_timeout = idle.as_duration();
   }
+  if (const Node most = node["max_grpc_timeout"]; most.is_present()) {
+    action.max_grpc_timeout = most.as_duration();
+  }
+  action.grpc_timeout_offset = node["grpc_timeout_offset"].as_duration_or({});
   const Node stream = node["max_stream_duration"];
   if (stream.is_missing()) return;
+  // Its limits take the place of those above, whichever of them it sets.
+  action.timeout = {};
+  action.max_grpc_timeout = {};
+  action.grpc_timeout_offset = stream["grpc_timeout_header_offset"].as_duration_or({});
+  if (const Node most = stream["grpc_timeout_header_max"]; most.is_present()) {
+    action.grpc_timeout_header_max = most.as_duration();
+  }
   if (const Node longest = stream["max_stream_duration"]; longest.is_present()) {
     action.max_stream_duration = longest.as_duration();
   }
-  stream.unsupported({"grpc_timeout_header_max", "grpc_timeout_header_offset"}, kLater);
   stream.reject_unknown_keys();
 }
 
@@ -160,28 +171,14 @@ std::unique_ptr<const ForwardAction> parse_forward(const Node& node, const Parse
   action->upgrades = parse_upgrades(node["upgrade_configs"]);
   const Node retry = node["retry_policy"];
   action->retry = retry.is_present() ? parse_retry_policy(retry) : context.host_retry;
+  action->body_limit = context.body_limit;
   (void)node["priority"].as_enum_or<int>(0, kPriorities);
-  node.unsupported({"metadata_match",
-                    "hash_policy",
-                    "rate_limits",
-                    "include_vh_rate_limits",
-                    "request_mirror_policies",
-                    "request_mirror_policy",
-                    "hedge_policy",
-                    "internal_redirect_policy",
-                    "internal_redirect_action",
-                    "max_internal_redirects",
-                    "retry_policy_typed_config",
-                    "path_rewrite_policy",
-                    "path_rewrite",
-                    "host_rewrite",
-                    "max_grpc_timeout",
-                    "grpc_timeout_offset",
-                    "early_data_policy",
-                    "flush_timeout",
-                    "cluster_specifier_plugin",
-                    "inline_cluster_specifier_plugin",
-                    "cors"},
+  node.unsupported({"metadata_match", "hash_policy", "rate_limits", "include_vh_rate_limits",
+                    "request_mirror_policies", "request_mirror_policy", "hedge_policy",
+                    "internal_redirect_policy", "internal_redirect_action",
+                    "max_internal_redirects", "retry_policy_typed_config", "path_rewrite_policy",
+                    "path_rewrite", "host_rewrite", "early_data_policy", "flush_timeout",
+                    "cluster_specifier_plugin", "inline_cluster_specifier_plugin", "cors"},
                    kLater);
   node.reject_unknown_keys();
   return action;

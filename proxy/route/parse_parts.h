@@ -16,10 +16,16 @@ struct ParseContext {
   const ParseOptions& options;
   bool validate_clusters = true;
   uint32_t max_direct_response_bytes = 4096;
-  RetryPolicy host_retry;  // of the virtual host
+  // Of the virtual host.
+  std::shared_ptr<const RetryPolicy> host_retry{};
+  uint32_t body_limit = kDefaultBodyLimit;  // that of the route once parse_route() knows it
 };
 
-Route parse_route(const config::Node& node, const ParseContext& context);
+// per_request_buffer_limit_bytes, or its successor request_body_buffer_limit, of a virtual host or
+// a route.
+uint32_t parse_body_limit(const config::Node& node, uint32_t fallback);
+
+Route parse_route(const config::Node& node, ParseContext context);
 std::unique_ptr<const ForwardAction> parse_forward(const config::Node& node,
                                                    const ParseContext& context);
 std::unique_ptr<const RedirectAction> parse_redirect(const config::Node& node);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "proxy/base/str.h"
@@ -86,8 +87,18 @@ void parse_match(Route& route, const Node& match) {
 
 }  // namespace
 
-Route parse_route(const Node& node, const ParseContext& context) {
+uint32_t parse_body_limit(const Node& node, uint32_t fallback) {
+  const Node older = node["per_request_buffer_limit_bytes"];
+  if (const Node newer = node["request_body_buffer_limit"]; newer.is_present()) {
+    return static_cast<uint32_t>(std::min<uint64_t>(newer.as_u64(), UINT32_MAX));
+  }
+  // It can only lower what a connection may hold.
+  return older.is_present() ? std::min(older.as_u32(), kDefaultBodyLimit) : fallback;
+}
+
+Route parse_route(const Node& node, ParseContext context) {
   Route route;
+  context.body_limit = parse_body_limit(node, context.body_limit);
   route.name = node["name"].as_string_or("");
   parse_match(route, node.required("match"));
   const bool has_other = node.has("filter_action") || node.has("non_forwarding_action");
@@ -106,10 +117,13 @@ Route parse_route(const Node& node, const ParseContext& context) {
   }
   route.mutations = parse_level_mutations(node, context.options.formats);
   route.filters = parse_overrides(node, context.options);
-  node.ignore({"metadata", "decorator", "tracing", "stat_prefix"});  // change no request
-  node.unsupported({"filter_action", "non_forwarding_action", "per_request_buffer_limit_bytes",
-                    "request_body_buffer_limit"},
-                   kLater);
+  const Node decorator = node["decorator"];
+  route.operation = decorator["operation"].as_string_or("");
+  decorator.ignore({"propagate"});  // of a response field that we neither read nor write
+  decorator.reject_unknown_keys();
+  node.ignore({"metadata", "stat_prefix"});  // change no request
+  node.unsupported({"tracing"}, kLater);
+  node.unsupported({"filter_action", "non_forwarding_action"}, kLater);
   node.reject_unknown_keys();
   return route;
 }

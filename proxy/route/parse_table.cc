@@ -3,6 +3,7 @@
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/value_hash.h"
 #include "proxy/route/parse.h"
 #include "proxy/route/parse_parts.h"
 
@@ -38,6 +39,10 @@ void add_host(RouteTable::Parts& parts, const Node& node, ParseContext context) 
   for (const Node domain : domains.items()) add_domain(parts, host, domain);
   if (domains.is_sequence() && domains.size() == 0) domains.error("expected at least one domain");
   context.host_retry = parse_retry_policy(node["retry_policy"]);
+  context.body_limit = parse_body_limit(node, context.body_limit);
+  host.count_attempts_in_request = node["include_request_attempt_count"].as_bool_or(false);
+  host.count_attempts_in_response = node["include_attempt_count_in_response"].as_bool_or(false);
+  host.marks_timeout_retries = node["include_is_timeout_retry_header"].as_bool_or(false);
   host.require_tls = node["require_tls"].as_enum_or(VirtualHost::RequireTls::kNone, kRequireTls);
   host.mutations = parse_level_mutations(node, context.options.formats);
   host.filters = parse_overrides(node, context.options);
@@ -46,10 +51,8 @@ void add_host(RouteTable::Parts& parts, const Node& node, ParseContext context) 
   for (const Node route : routes.items()) host.routes.push_back(parse_route(route, context));
   node.ignore({"metadata"});  // only labels
   node.unsupported({"matcher", "cors"}, kLater, config::Unknown::kAlwaysError);
-  node.unsupported({"virtual_clusters", "rate_limits", "include_request_attempt_count",
-                    "include_attempt_count_in_response", "include_is_timeout_retry_header",
-                    "retry_policy_typed_config", "hedge_policy", "request_mirror_policies",
-                    "per_request_buffer_limit_bytes", "request_body_buffer_limit"},
+  node.unsupported({"virtual_clusters", "rate_limits", "retry_policy_typed_config", "hedge_policy",
+                    "request_mirror_policies"},
                    kLater);
   node.reject_unknown_keys();
   parts.hosts.push_back(std::move(host));
@@ -77,7 +80,7 @@ std::string target_text(const Node& node) {
 
 std::shared_ptr<const RouteTable> parse_route_table(const Node& node, const ParseOptions& options) {
   RouteTable::Parts parts;
-  ParseContext context{options, true, 4096, {}};
+  ParseContext context{options};
   parts.name = node["name"].as_string_or("");
   context.validate_clusters = node["validate_clusters"].as_bool_or(true);
   context.max_direct_response_bytes = node["max_direct_response_body_size_bytes"].as_u32_or(4096);
@@ -93,6 +96,7 @@ std::shared_ptr<const RouteTable> parse_route_table(const Node& node, const Pars
   node.unsupported({"internal_only_headers"}, kLater, config::Unknown::kAlwaysError);
   node.unsupported({"vhds", "request_mirror_policies", "cluster_specifier_plugins"}, kLater);
   node.reject_unknown_keys();
+  parts.hash = config::hash_value(node);
   return std::make_shared<const RouteTable>(std::move(parts));
 }
 

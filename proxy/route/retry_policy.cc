@@ -1,75 +1,146 @@
 #include "proxy/route/retry_policy.h"
 
 #include <algorithm>
-#include <string_view>
-
-#include "proxy/base/str.h"
-#include "proxy/config/suggest.h"
+#include <charconv>
 
 namespace pillion::route {
 namespace {
 
-constexpr std::string_view kLater = "comes with a later version";
-constexpr std::string_view kTokens[] = {
-    "connect-failure", "reset",
-    // Those that Pillion does not have yet.
-    "5xx", "gateway-error", "reset-before-request", "envoy-ratelimited", "retriable-4xx",
-    "refused-stream", "retriable-status-codes", "retriable-headers", "http3-post-connect-failure",
-    "cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"};
+using http::HeaderId;
+using Kind = AttemptOutcome::Kind;
+using std::chrono::seconds;
 
-void add_token(RetryPolicy& policy, std::string_view token, const config::Node& node) {
-  const auto add = [&policy](RetryOn bit) { policy.tokens |= static_cast<uint8_t>(bit); };
-  if (token == "connect-failure") return add(RetryOn::kConnectFailure);
-  if (token == "reset") return add(RetryOn::kReset);
-  if (std::ranges::find(kTokens, token) != std::end(kTokens)) {
-    return node.error(str(token, " is known to Envoy v3 but not supported by Pillion yet (", kLater,
-                          "; connect-failure and reset are)"));
-  }
-  node.error(str("unknown retry condition \"", config::printable(token), '"',
-                 config::did_you_mean(token, kTokens)));
+template <typename T>
+std::optional<T> read_number(std::string_view text) noexcept {
+  T number = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  if (text.empty() || error != std::errc{} || at != end) return std::nullopt;
+  return number;
 }
 
-void parse_back_off(RetryPolicy& policy, const config::Node& node) {
-  if (node.is_missing()) return;
-  constexpr auto kLeast = std::chrono::milliseconds(1);
-  const config::Node base = node.required("base_interval");
-  const config::Node max = node["max_interval"];
-  if (base.is_present()) {
-    policy.base_interval = base.as_duration();
-    if (policy.base_interval <= Duration{}) base.expected("a duration above zero");
-    policy.base_interval = std::max<Duration>(policy.base_interval, kLeast);
-    policy.max_interval = policy.base_interval * 10;
+// grpc-status counts in a response head only: that is a response without a message (Trailers-Only).
+bool is_grpc_failure(const RetryPolicy& policy, const http::ResponseHead& head) {
+  const auto status = read_number<uint32_t>(head.headers.get(HeaderId::kGrpcStatus));
+  switch (status.value_or(0)) {
+    case 1:
+      return policy.has(RetryOn::kGrpcCancelled);
+    case 4:
+      return policy.has(RetryOn::kGrpcDeadlineExceeded);
+    case 8:
+      return policy.has(RetryOn::kGrpcResourceExhausted);
+    case 13:
+      return policy.has(RetryOn::kGrpcInternal);
+    case 14:
+      return policy.has(RetryOn::kGrpcUnavailable);
+    default:
+      return false;
   }
-  if (max.is_present()) {
-    policy.max_interval = max.as_duration();
-    if (policy.max_interval < policy.base_interval) max.expected("at least the base_interval");
+}
+
+bool is_retriable(const RetryPolicy& policy, const http::ResponseHead& head) {
+  // The upstream asks for less, not for more, unless the policy knows better.
+  if (head.headers.find("x-envoy-ratelimited") != nullptr) {
+    return policy.has(RetryOn::kRateLimited);
   }
-  node.reject_unknown_keys();
+  const unsigned status = head.status;
+  if (policy.has(RetryOn::k5xx) && status >= 500 && status < 600) return true;
+  if (policy.has(RetryOn::kGatewayError) && status >= 502 && status <= 504) return true;
+  if (policy.has(RetryOn::kRetriable4xx) && status == 409) return true;
+  if (policy.has(RetryOn::kStatusCodes) &&
+      std::ranges::find(policy.status_codes, status) != policy.status_codes.end()) {
+    return true;
+  }
+  if (policy.has(RetryOn::kHeaders) &&
+      std::ranges::any_of(policy.headers, [&](const auto& m) { return m.matches(head); })) {
+    return true;
+  }
+  return is_grpc_failure(policy, head);
+}
+
+// To the client a reset is a 5xx, so 5xx and gateway-error ask for it, too.
+bool is_retriable_reset(const RetryPolicy& policy, const AttemptOutcome& outcome) noexcept {
+  if (policy.has(RetryOn::kReset) || policy.has(RetryOn::k5xx) ||
+      policy.has(RetryOn::kGatewayError)) {
+    return true;
+  }
+  if (policy.has(RetryOn::kResetBeforeRequest) && !outcome.request_started) return true;
+  if (outcome.kind == Kind::kRefusedStream) return policy.has(RetryOn::kRefusedStream);
+  return outcome.kind == Kind::kConnectFailure && policy.has(RetryOn::kConnectFailure);
+}
+
+std::optional<Duration> read_reset(const ResetHeader& header, const http::ResponseHead& head,
+                                   WallTime now) {
+  const http::Field* field = head.headers.find(header.name);
+  if (field == nullptr) return std::nullopt;
+  // A year is too long in any case, and more would overflow a Duration.
+  constexpr int64_t kLongest = int64_t{366} * 24 * 3600;
+  const auto number = read_number<uint64_t>(field->value);
+  if (!number || *number > uint64_t{INT64_MAX}) return std::nullopt;
+  int64_t wait = static_cast<int64_t>(*number);
+  if (header.is_timestamp) {
+    wait -= std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
+  }
+  if (wait < 0 || wait > kLongest) return std::nullopt;
+  return seconds(wait);
 }
 
 }  // namespace
 
-RetryPolicy parse_retry_policy(const config::Node& node) {
-  RetryPolicy policy;
-  if (node.is_missing()) return policy;
-  const config::Node on = node["retry_on"];
-  std::string_view rest = on.as_view_or();
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    const std::string_view token = trim(rest.substr(0, comma));
-    if (!token.empty()) add_token(policy, token, on);
-    rest = comma == rest.npos ? std::string_view{} : rest.substr(comma + 1);
+bool RetryPolicy::concerns(const http::RequestHead& request) const {
+  return request_headers.empty() ||
+         std::ranges::any_of(request_headers, [&](const auto& m) { return m.matches(request); });
+}
+
+AttemptOutcome::Kind outcome_of(Failure failure) noexcept {
+  switch (failure.row().retry) {
+    case RetryClass::connect:
+      return Kind::kConnectFailure;
+    case RetryClass::reset:
+      return Kind::kReset;
+    case RetryClass::refused:
+      return Kind::kRefusedStream;
+    case RetryClass::never:
+      break;
   }
-  policy.num_retries = node["num_retries"].as_u32_or(1);
-  parse_back_off(policy, node["retry_back_off"]);
-  node.unsupported(
-      {"per_try_timeout", "per_try_idle_timeout", "retry_priority", "retry_host_predicate",
-       "retry_options_predicates", "host_selection_retry_max_attempts", "retriable_status_codes",
-       "rate_limited_retry_back_off", "retriable_headers", "retriable_request_headers",
-       "refresh_cluster_on_retry"},
-      kLater);
-  node.reject_unknown_keys();
-  return policy;
+  return Kind::kFinal;
+}
+
+bool should_retry(const RetryPolicy& policy, const AttemptOutcome& outcome) {
+  switch (outcome.kind) {
+    case Kind::kResponse:
+      return is_retriable(policy, *outcome.response);
+    case Kind::kReset:
+    case Kind::kConnectFailure:
+    case Kind::kRefusedStream:
+      return is_retriable_reset(policy, outcome);
+    case Kind::kFinal:
+      break;
+  }
+  return false;
+}
+
+std::optional<Duration> asked_back_off(const RetryPolicy& policy, const http::ResponseHead& head,
+                                       WallTime now) {
+  for (const ResetHeader& header : policy.reset_headers) {
+    const std::optional<Duration> wait = read_reset(header, head, now);
+    if (!wait || *wait > policy.reset_max_interval) continue;
+    if (*wait == Duration{}) return std::nullopt;
+    return wait;
+  }
+  return std::nullopt;
+}
+
+Duration spread_back_off(Duration asked, Rng& rng) noexcept {
+  return asked +
+         Duration(static_cast<int64_t>(rng.below(static_cast<uint64_t>(asked.count()) / 2)));
+}
+
+Duration next_back_off(const RetryPolicy& policy, Duration& span, Rng& rng) noexcept {
+  const Duration wait(static_cast<int64_t>(rng.below(static_cast<uint64_t>(span.count()))));
+  // Not doubled first: a maximum of years must not overflow.
+  span = span > policy.max_interval / 2 ? policy.max_interval : 2 * span;
+  return wait;
 }
 
 }  // namespace pillion::route

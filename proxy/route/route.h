@@ -54,6 +54,9 @@ struct Rewrite {
   bool append_x_forwarded_host = false;
 };
 
+// Envoy's default of per_connection_buffer_limit_bytes, which bounds it there.
+inline constexpr uint32_t kDefaultBodyLimit = 1024 * 1024;
+
 // RouteAction.
 struct ForwardAction {
   std::string cluster;         // one of these three is set
@@ -61,10 +64,15 @@ struct ForwardAction {
   std::unique_ptr<const WeightedClusters> weighted;
   std::unique_ptr<const Rewrite> rewrite;  // null: nothing changes
   std::vector<UpgradeRule> upgrades;
-  RetryPolicy retry;                            // the route's, or else the virtual host's
-  Duration timeout = std::chrono::seconds(15);  // from the end of the request; 0: none
+  std::shared_ptr<const RetryPolicy> retry;  // the route's, or else the virtual host's; may be null
+  // From the end of the request; 0: none, as in a route that says max_stream_duration.
+  Duration timeout = std::chrono::seconds(15);
+  std::optional<Duration> max_grpc_timeout;  // grpc-timeout instead of it, up to this; 0: any
+  std::optional<Duration> grpc_timeout_header_max;  // or instead of max_stream_duration; 0: any
+  Duration grpc_timeout_offset{};                   // less than grpc-timeout by this, of either
   std::optional<Duration> idle_timeout;         // of the stream, instead of the manager's; 0: none
   std::optional<Duration> max_stream_duration;  // instead of the manager's; 0: none
+  uint32_t body_limit = kDefaultBodyLimit;      // of what is kept of a request for its retries
   uint16_t cluster_not_found_status = 503;
 };
 
@@ -99,6 +107,7 @@ struct Route {
   std::unique_ptr<const LevelMutations> mutations;
   std::unique_ptr<const FilterOverrides> filters;
   std::string name;
+  std::string operation;  // decorator.operation: what traces call it; empty: nothing
 };
 
 struct VirtualHost {
@@ -111,6 +120,9 @@ struct VirtualHost {
   std::unique_ptr<const LevelMutations> mutations;
   std::unique_ptr<const FilterOverrides> filters;
   RequireTls require_tls = RequireTls::kNone;
+  bool count_attempts_in_request = false;   // include_request_attempt_count
+  bool count_attempts_in_response = false;  // include_attempt_count_in_response
+  bool marks_timeout_retries = false;       // include_is_timeout_retry_header
   const RouteTable* table = nullptr;
 };
 

@@ -41,6 +41,7 @@ class RouteTable {
     bool ignore_port_in_host = false;
     bool ignore_path_parameters = false;
     bool most_specific_wins = false;
+    uint64_t hash = 0;  // of what it was configured with
   };
   explicit RouteTable(Parts parts);
   RouteTable(const RouteTable&) = delete;
@@ -53,6 +54,7 @@ class RouteTable {
   [[nodiscard]] const VirtualHost* find_host(std::string_view authority) const;
 
   [[nodiscard]] std::string_view name() const noexcept { return parts_.name; }
+  [[nodiscard]] uint64_t hash() const noexcept { return parts_.hash; }
   [[nodiscard]] const std::vector<VirtualHost>& hosts() const noexcept { return parts_.hosts; }
   [[nodiscard]] const LevelMutations* mutations() const noexcept { return parts_.mutations.get(); }
   [[nodiscard]] const std::unique_ptr<const FilterOverrides>& filters() const noexcept {

@@ -27,9 +27,23 @@ struct TimeoutRules {
 };
 
 // Pure: `headers` are read only.  A value that is no whole number of milliseconds is as good as
-// none.
+// none.  A limit of one attempt that is not below the one of all is dropped: it could never fire
+// first.
 TimeoutPlan finalize_timeouts(const ForwardAction& action, const http::Headers& headers,
                               TimeoutRules rules) noexcept;
+
+// What grpc-timeout says ("250m"; gRPC over HTTP/2: up to eight digits and a unit), rounded up to
+// milliseconds; none if it says nothing that is valid.
+std::optional<Duration> grpc_timeout(const http::Headers& headers) noexcept;
+
+// How long the stream may last as its route says (RouteAction.max_stream_duration); none: the
+// connection manager's value holds.  0: no limit.
+std::optional<Duration> stream_duration(const ForwardAction& action,
+                                        const http::Headers& headers) noexcept;
+
+// The same route's client is to be told by grpc-timeout what stream_duration() made of it; the
+// value of the field, in the arena.  Empty: the field stays as it is.
+std::string_view forwarded_grpc_timeout(const ForwardAction& action, http::Headers& headers);
 
 // Value of x-envoy-expected-rq-timeout-ms for an attempt that begins `elapsed` after the request
 // did: how long the upstream has.  At least 1; none if nothing limits it.

@@ -32,6 +32,7 @@ constexpr KindInfo describe(std::string_view before, std::string_view between,
     using B = Type;                                                \
     static constexpr Row kRows[] = {
 #define COUNTER(row, help) ROW(kCounter, row, #row, #row, "", "", help)
+#define COUNTER_AS(row, raw, help) ROW(kCounter, row, raw, #row, "", "", help)
 #define GAUGE(row, help) ROW(kGauge, row, #row, #row, "", "", help)
 #define GAUGE_AS(row, raw, help) ROW(kGauge, row, raw, #row, "", "", help)
 #define HISTOGRAM(row, help) ROW(kHistogram, row, #row, #row, "", "", help)
@@ -54,11 +55,8 @@ constexpr KindInfo kKinds[] = {
 };
 static_assert(std::size(kKinds) == static_cast<size_t>(Kind::kCount));
 
-}  // namespace
-
-const KindInfo& kind_info(Kind kind) noexcept { return kKinds[static_cast<size_t>(kind)]; }
-
-void count_upstream_response(ClusterStats& stats, unsigned status) {
+template <typename Stats>
+void count_response(Stats& stats, unsigned status) {
   stats.upstream_rq_completed.inc();
   switch (status / 100) {
     case 1:
@@ -80,6 +78,17 @@ void count_upstream_response(ClusterStats& stats, unsigned status) {
       break;
   }
   stats.upstream_rq_code.inc(status <= 999 ? static_cast<uint16_t>(status) : uint16_t{0});
+}
+
+}  // namespace
+
+const KindInfo& kind_info(Kind kind) noexcept { return kKinds[static_cast<size_t>(kind)]; }
+
+void count_upstream_response(ClusterStats& stats, unsigned status) {
+  count_response(stats, status);
+}
+void count_upstream_response(ClusterRetryStats& stats, unsigned status) {
+  count_response(stats, status);
 }
 
 }  // namespace pillion::stats

@@ -18,6 +18,7 @@ namespace pillion::stats {
 // Cache line of its own: two writers never share one.
 #define BLOCK(Type, before, between, after, family, label, label2) struct alignas(64) Type {
 #define COUNTER(row, help) Counter row;
+#define COUNTER_AS(row, raw, help) Counter row;
 #define GAUGE(row, help) Gauge row;
 #define GAUGE_AS(row, raw, help) Gauge row;
 #define HISTOGRAM(row, help) Histogram row;
@@ -91,5 +92,6 @@ void count_downstream_class(Block& block, unsigned status) noexcept {
 }
 // upstream_rq_completed, upstream_rq_Nxx and upstream_rq_<status>.
 void count_upstream_response(ClusterStats& stats, unsigned status);
+void count_upstream_response(ClusterRetryStats& stats, unsigned status);
 
 }  // namespace pillion::stats

@@ -18,10 +18,8 @@ constexpr std::string_view kAlwaysAbsent[] = {
     "DOWNSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
     "DYNAMIC_METADATA",
     "ROUNDTRIP_DURATION",
-    "SPAN_ID",
     "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT",
-    "TRACE_ID",
     "UPSTREAM_FILTER_STATE",
     "VIRTUAL_CLUSTER_NAME",
 };

@@ -9,6 +9,7 @@
 #include "proxy/base/str.h"
 #include "proxy/base/uuid.h"
 #include "proxy/config/suggest.h"
+#include "proxy/core/tracer.h"
 #include "proxy/telemetry/operators.h"
 
 namespace pillion::telemetry {
@@ -171,6 +172,11 @@ Value local_reply_body(const Operation&, const StreamInfo& info, Scratch&) {
   return info.local_reply_body;
 }
 
+template <std::string_view core::StreamTrace::* kText>
+Value trace_text(const Operation&, const StreamInfo& info, Scratch&) {
+  return info.trace == nullptr ? Value() : Value::text_or_none(info.trace->*kText);
+}
+
 Value log_type(const Operation&, const StreamInfo& info, Scratch&) {
   return info.request == nullptr ? "TcpConnectionEnd" : "DownstreamEnd";
 }
@@ -271,6 +277,8 @@ constexpr OperatorRow kRows[] = {
     {"UPSTREAM_CLUSTER_RAW", cluster},
     {"STREAM_ID", text<&StreamInfo::stream_id>},
     {"UNIQUE_ID", unique_id},
+    {"TRACE_ID", trace_text<&core::StreamTrace::trace_id>},
+    {"SPAN_ID", trace_text<&core::StreamTrace::span_id>},
     {"LOCAL_REPLY_BODY", local_reply_body},
     {"ACCESS_LOG_TYPE", log_type},
     {"HOSTNAME", compiled_text, Arguments::kNone, compile_hostname},

@@ -11,6 +11,7 @@ struct Level {
   std::vector<Host*> healthy;
   std::vector<Host*> degraded;
   std::vector<Host*> all;
+  uint32_t excluded = 0;
 };
 
 std::vector<Level> by_priority(const std::vector<Ref<Host>>& hosts) {
@@ -20,8 +21,9 @@ std::vector<Level> by_priority(const std::vector<Ref<Host>>& hosts) {
     if (info.priority >= levels.size()) levels.resize(info.priority + 1);
     Level& level = levels[info.priority];
     level.all.push_back(host.get());
-    if (info.is_healthy()) level.healthy.push_back(host.get());
-    if (info.is_degraded()) level.degraded.push_back(host.get());
+    if (host->is_healthy()) level.healthy.push_back(host.get());
+    if (host->is_degraded()) level.degraded.push_back(host.get());
+    level.excluded += host->is_excluded();
   }
   return levels;
 }
@@ -35,7 +37,7 @@ void Balancer::rebuild(const BalancerOptions& options, const std::vector<Ref<Hos
   for (const Level& level : levels) {
     health.push_back({static_cast<uint32_t>(level.healthy.size()),
                       static_cast<uint32_t>(level.degraded.size()),
-                      static_cast<uint32_t>(level.all.size())});
+                      static_cast<uint32_t>(level.all.size()) - level.excluded});
   }
   const std::vector<PriorityLoad> loads =
       spread_load(health, options.overprovisioning, options.panic_threshold);

@@ -39,12 +39,14 @@ void BreakerGauges::refresh() {
   open_->default_cx_open.set(is_open(used.connections, limits.max_connections));
   open_->default_rq_pending_open.set(is_open(used.pending, limits.max_pending));
   open_->default_rq_open.set(is_open(used.requests, limits.max_requests));
-  open_->default_rq_retry_open.set(is_open(used.retries, limits.max_retries));
+  open_->default_rq_retry_open.set(is_open(used.retries, limits.retries_allowed(used)));
   if (!remaining_) return;
   remaining_->default_remaining_cx.set(left(used.connections, limits.max_connections));
   remaining_->default_remaining_pending.set(left(used.pending, limits.max_pending));
   remaining_->default_remaining_rq.set(left(used.requests, limits.max_requests));
-  remaining_->default_remaining_retries.set(left(used.retries, limits.max_retries));
+  // Of a budget nobody can say what is left: Envoy says 0.
+  remaining_->default_remaining_retries.set(
+      limits.retry_budget ? 0 : left(used.retries, limits.max_retries));
 }
 
 }  // namespace pillion::upstream

@@ -14,6 +14,9 @@ ClusterBlocks make_blocks(const ClusterContext& context, const ClusterConfig& co
   ClusterBlocks blocks;
   blocks.traffic = registry.block<stats::ClusterStats>(context.worker, config.stat_name);
   blocks.http1 = registry.block<stats::ClusterHttp1Stats>(context.worker, config.stat_name);
+  if (config.pool.protocol != UpstreamProtocol::kHttp1) {
+    blocks.http2 = registry.block<stats::ClusterHttp2Stats>(context.worker, config.stat_name);
+  }
   if (config.pool.tls)
     blocks.tls = registry.block<stats::ClusterTlsStats>(context.worker, config.stat_name);
   return blocks;
@@ -90,7 +93,7 @@ void Cluster::expire_original() {
   std::erase_if(originals_, [&](const auto& item) {
     const Original& entry = item.second;
     return now - entry.used >= config_->cleanup_interval && entry.host->active() == 0 &&
-           entry.host->pool().is_empty();
+           entry.host->has_empty_pools();
   });
   if (!originals_.empty()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
@@ -111,20 +114,43 @@ void Cluster::end_request() noexcept {
   stats().upstream_rq_active.dec();
 }
 
+bool Cluster::begin_retry() noexcept {
+  SharedLimits& limits = *config_->limits;
+  if (limits.retries.try_acquire(config_->pool.limits.retries_allowed(limits))) {
+    stats().upstream_rq_retry.inc();
+    return true;
+  }
+  stats().upstream_rq_retry_overflow.inc();
+  return false;
+}
+
+void Cluster::count_retried(uint16_t status) {
+  if (!blocks_.retry) {
+    blocks_.retry =
+        context_.registry.block<stats::ClusterRetryStats>(context_.worker, config_->stat_name);
+  }
+  stats::count_upstream_response(*blocks_.retry, status);
+}
+
 Ref<Host> Cluster::make_host(HostInfoPtr info) {
-  return make_ref<Host>(std::move(info), Pool::Context{context_.loop, context_.batch, blocks_,
-                                                       config_, context_.worker});
+  return make_ref<Host>(std::move(info), pool_context());
 }
 
 void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {
   DASSERT(can_keep_connections(*config, *config_));
   config_ = std::move(config);
   for_each_pool([this](Pool& pool) { pool.set_config(config_); });
+  for (Ref<Host>& host : hosts_) host->set_config(*config_, context_.worker);
   balancer_.rebuild(config_->balancer, hosts_, context_.rng);
   if (cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
 
 void Cluster::update_hosts(const std::shared_ptr<const HostSet>& hosts) { adopt_hosts(*hosts); }
+
+void Cluster::update_health() {
+  for (Ref<Host>& host : hosts_) host->on_health_changed();
+  balancer_.rebuild(config_->balancer, hosts_, context_.rng);
+}
 
 void Cluster::adopt_hosts(const HostSet& set) {
   std::vector<Ref<Host>> next;
@@ -141,7 +167,7 @@ void Cluster::adopt_hosts(const HostSet& set) {
     next.push_back(std::move(old->second));
     known.erase(old);
   }
-  for (auto& [id, gone] : known) gone->pool().drain();
+  for (auto& [id, gone] : known) gone->for_each_pool([](Pool& pool) { pool.drain(); });
   hosts_ = std::move(next);
   balancer_.rebuild(config_->balancer, hosts_, context_.rng);
 }

@@ -48,13 +48,26 @@ class Cluster final : public RefCounted<Cluster> {
 
   // A host for the next attempt, or null and why.
   Host* pick(const PickContext& context, Failure* failure);
-  Pool& pool(Host& host) noexcept { return host.pool(); }
+  // The pool of `host` that a request goes to: which protocol it speaks may depend on the request.
+  Pool& pool(Host& host, const http::RequestHead& request) {
+    const PoolProtocol protocol = config_->pool.protocol_for(request);
+    if (host.pool().protocol() == protocol) [[likely]]
+      return host.pool();
+    return host.pool(protocol, pool_context());
+  }
   // The request breaker: begin_request() false means overflow.
   bool begin_request() noexcept;
   void end_request() noexcept;
+  // The retry breaker or budget: begin_retry() false means overflow.
+  bool begin_retry() noexcept;
+  void end_retry() noexcept { config_->limits->retries.release(); }
+  // A response that the client does not get, because the request is tried again.
+  void count_retried(uint16_t status);
 
   // New endpoints: connections of addresses that stay are kept, those of others drain.
   void update_hosts(const std::shared_ptr<const HostSet>& hosts);
+  // Flags in the HostHealth of hosts have changed.
+  void update_health();
   // Takes a configuration that keeps connections (can_keep_connections); hosts and pools stay.
   // References into config() end here.
   void reconfigure(std::shared_ptr<const ClusterConfig> config);
@@ -65,12 +78,15 @@ class Cluster final : public RefCounted<Cluster> {
   Host* pick_original(const PickContext& context, Failure* failure);
   template <typename Fn>
   void for_each_pool(Fn&& fn) {
-    for (Ref<Host>& host : hosts_) fn(host->pool());
-    for (auto& [address, entry] : originals_) fn(entry.host->pool());
+    for (Ref<Host>& host : hosts_) host->for_each_pool(fn);
+    for (auto& [address, entry] : originals_) entry.host->for_each_pool(fn);
   }
   void expire_original();
   void adopt_hosts(const HostSet& set);
   Ref<Host> make_host(HostInfoPtr info);
+  [[nodiscard]] Pool::Context pool_context() {
+    return {context_.loop, context_.batch, blocks_, config_, context_.worker};
+  }
 
   ClusterContext context_;
   std::shared_ptr<const ClusterConfig> config_;

@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "proxy/upstream/balancer_options.h"
+#include "proxy/upstream/health_check_options.h"
+#include "proxy/upstream/host_health.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/limits.h"
+#include "proxy/upstream/outlier_options.h"
 #include "proxy/upstream/pool_options.h"
 
 namespace pillion::upstream {
@@ -17,6 +20,7 @@ enum class DiscoveryType : uint8_t {
   kStatic = 0,
   kStrictDns = 1,
   kLogicalDns = 2,
+  kEds = 3,
   kOriginalDst = 4
 };
 // kAuto and kV4Preferred ask for the other family only when the first has no address.
@@ -47,6 +51,8 @@ struct ClusterConfig {
   DiscoveryType type = DiscoveryType::kStatic;
   HostSet static_hosts;                // STATIC
   std::vector<DnsTarget> dns_targets;  // STRICT_DNS, LOGICAL_DNS
+  std::string eds_name;                // EDS: service_name, or the name
+  Duration eds_timeout{};              // EDS: initial_fetch_timeout; 0: for ever
   DnsOptions dns;
   // ORIGINAL_DST
   uint16_t original_dst_port = 0;  // upstream_port_override; 0: as the client said
@@ -57,18 +63,22 @@ struct ClusterConfig {
   uint32_t buffer_limit = 1024 * 1024;  // per_connection_buffer_limit_bytes
   bool tracks_remaining = false;        // circuit_breakers: track_remaining
   bool admin_target = false;            // endpoints are our own admin listener
+  std::shared_ptr<const OutlierOptions> outlier;           // null: no outlier detection
+  std::shared_ptr<const HealthCheckOptions> health_check;  // null: no active health checks
   // Shared by all configurations that a cluster name has had; replaced only by adopt_limits().
   mutable std::shared_ptr<SharedLimits> limits = std::make_shared<SharedLimits>();
+  mutable std::shared_ptr<SharedHealth> health;  // null without `outlier` and `health_check`
   // Of what existing connections depend on: equal hashes keep pools over a reload.  Both count the
   // identity of the TLS context, so that a certificate whose file changed makes another hash.
   uint64_t connection_hash = 0;
   uint64_t hash = 0;
 };
 
-// Makes `config` count on the limits of the configuration that it replaces.  Called by control
-// after parsing, before any worker sees `config`.
+// Makes `config` count on the limits of the configuration that it replaces, and know what that one
+// knew of the health of hosts.  Called by control after parsing, before any worker sees `config`.
 inline void adopt_limits(const ClusterConfig& config, const ClusterConfig& replaced) noexcept {
   config.limits = replaced.limits;
+  if (config.health && replaced.health) config.health = replaced.health;
 }
 
 }  // namespace pillion::upstream

@@ -27,6 +27,11 @@ void ClusterMap::set_hosts(std::string_view name, const std::shared_ptr<const Ho
   if (it->second.cluster) it->second.cluster->update_hosts(hosts);
 }
 
+void ClusterMap::update_health(std::string_view name) {
+  const auto it = entries_.find(name);
+  if (it != entries_.end() && it->second.cluster) it->second.cluster->update_health();
+}
+
 void ClusterMap::remove(std::string_view name) {
   const auto it = entries_.find(name);
   if (it == entries_.end()) return;

@@ -34,6 +34,8 @@ class ClusterMap {
   // the hosts and so their connections.
   void set(const ClusterResource& resource);
   void set_hosts(std::string_view name, const std::shared_ptr<const HostSet>& hosts);
+  // The health of hosts has changed, as told by control.
+  void update_health(std::string_view name);
   void remove(std::string_view name);
   // Calls fn(Cluster&) for each cluster in use on this worker.
   template <typename Fn>

@@ -32,9 +32,14 @@ bool same_locality(const HostInfo& a, const HostInfo& b) noexcept {
   return a.locality != nullptr && b.locality != nullptr && *a.locality == *b.locality;
 }
 
+bool same_check(const HostInfo& a, const HostInfo& b) noexcept {
+  if (a.check == b.check) return true;
+  return a.check != nullptr && b.check != nullptr && *a.check == *b.check;
+}
+
 bool same_properties(const HostInfo& a, const HostInfo& b) noexcept {
   return a.weight == b.weight && a.priority == b.priority && a.health == b.health &&
-         same_locality(a, b);
+         same_locality(a, b) && same_check(a, b);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 
 namespace pillion::upstream {
 
-// Of EDS and files (core.v3.HealthStatus); active checks come with a later issue.
+// Of EDS and files (core.v3.HealthStatus); HostHealth has what checks and traffic say.
 enum class HealthStatus : uint8_t {
   kUnknown,
   kHealthy,
@@ -31,6 +31,14 @@ struct Locality {
   friend bool operator==(const Locality&, const Locality&) = default;
 };
 
+// How a host is checked, where that differs (Endpoint.HealthCheckConfig).
+struct CheckTarget {
+  uint16_t port = 0;     // 0: that of the host
+  std::string hostname;  // of an HTTP check; empty: as the check says
+  bool is_disabled = false;
+  friend bool operator==(const CheckTarget&, const CheckTarget&) = default;
+};
+
 // Names an endpoint of a cluster across time and threads: the same as long as discovery finds the
 // same address and host name without a break.  0: none.
 using HostId = uint64_t;
@@ -43,7 +51,8 @@ struct HostInfo {
   uint32_t weight = 1;
   uint32_t priority = 0;
   HealthStatus health = HealthStatus::kUnknown;
-  std::shared_ptr<HostStats> stats;  // given by make_host_set(); the same for the same id
+  std::shared_ptr<const CheckTarget> check;  // null: as all
+  std::shared_ptr<HostStats> stats;          // given by make_host_set(); the same for the same id
 
   [[nodiscard]] bool is_healthy() const noexcept {
     return health == HealthStatus::kUnknown || health == HealthStatus::kHealthy;

@@ -4,8 +4,10 @@
 // each counter on a cache line of its own.  Limits are soft, as Envoy's: check, then increment
 // (shared/reference/envoy.md 2.3).
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 namespace pillion::upstream {
 
@@ -33,12 +35,29 @@ struct SharedLimits {
   SharedCount retries;
 };
 
+// CircuitBreakers.Thresholds.RetryBudget: retries as a share of what is under way.
+struct RetryBudget {
+  double percent = 20.0;
+  uint32_t min_concurrency = 3;
+};
+
 // CircuitBreakers.Thresholds; Envoy's defaults.
 struct LimitValues {
   uint32_t max_connections = 1024;
   uint32_t max_pending = 1024;
   uint32_t max_requests = 1024;
   uint32_t max_retries = 3;
+  std::optional<RetryBudget> retry_budget;  // instead of max_retries
+
+  // How many retries may be under way now.  A request that waits for a connection has its slot of
+  // `requests` already, so that these are what Envoy's formula calls active and pending.
+  [[nodiscard]] uint32_t retries_allowed(const SharedLimits& used) const noexcept {
+    if (!retry_budget) return max_retries;
+    const double share = retry_budget->percent / 100.0 *
+                         static_cast<double>(std::max<int64_t>(used.requests.used(), 0));
+    const double most = std::max(share, static_cast<double>(retry_budget->min_concurrency));
+    return static_cast<uint32_t>(std::min(most, static_cast<double>(UINT32_MAX)));
+  }
 };
 
 }  // namespace pillion::upstream

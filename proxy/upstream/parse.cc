@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/upstream/parse_parts.h"
 
@@ -18,7 +19,7 @@ constexpr EnumRow kTypes[] = {
     {"STATIC", static_cast<int>(DiscoveryType::kStatic)},
     {"STRICT_DNS", static_cast<int>(DiscoveryType::kStrictDns)},
     {"LOGICAL_DNS", static_cast<int>(DiscoveryType::kLogicalDns)},
-    {"EDS", 3, kLater},
+    {"EDS", static_cast<int>(DiscoveryType::kEds)},
     {"ORIGINAL_DST", static_cast<int>(DiscoveryType::kOriginalDst)},
 };
 
@@ -72,35 +73,35 @@ void parse_original_dst(const Node& node, ClusterConfig& out) {
   options.reject_unknown_keys();
 }
 
+void parse_eds(const Node& node, ClusterConfig& out) {
+  const Node eds = node["eds_cluster_config"];
+  if (out.type != DiscoveryType::kEds) {
+    if (eds) eds.error("only clusters of type EDS have it");
+    eds.ignore({"eds_config", "service_name"});
+    return eds.reject_unknown_keys();
+  }
+  const Node source = node.required("eds_cluster_config");
+  if (source.is_missing()) return;
+  out.eds_name = source["service_name"].as_string_or("");
+  if (out.eds_name.empty()) out.eds_name = out.name;
+  out.eds_timeout = config::parse_ads_source(source.required("eds_config")).initial_fetch_timeout;
+  source.reject_unknown_keys();
+}
+
 void refuse_the_rest(const Node& node) {
   // Effects that need what is refused elsewhere, or that only tune a choice which is made otherwise
   // here: hosts that discovery drops drain in any case, and control waits for every new cluster.
   node.ignore({"ignore_health_on_host_removal", "drain_connections_on_host_removal",
-               "close_connections_on_host_health_failure", "wait_for_warm_on_init",
-               "lrs_report_endpoint_metrics"});
-  node.unsupported({"eds_cluster_config",
-                    "cluster_type",
-                    "health_checks",
-                    "outlier_detection",
-                    "ring_hash_lb_config",
-                    "maglev_lb_config",
-                    "load_balancing_policy",
-                    "metadata",
-                    "filters",
-                    "lrs_server",
-                    "track_timeout_budgets",
-                    "track_cluster_stats",
-                    "upstream_config",
-                    "preconnect_policy",
-                    "connection_pool_per_downstream_connection",
-                    "dns_resolvers",
-                    "dns_resolution_config",
-                    "typed_dns_resolver_config",
-                    "use_tcp_for_dns_lookups",
-                    "stats_matcher",
-                    "queuing_policies",
-                    "per_connection_buffer_high_watermark_timeout"},
-                   kLater);
+               "wait_for_warm_on_init", "lrs_report_endpoint_metrics"});
+  refuse_true(node, "close_connections_on_host_health_failure");
+  node.unsupported(
+      {"cluster_type", "ring_hash_lb_config", "maglev_lb_config", "load_balancing_policy",
+       "metadata", "filters", "lrs_server", "track_timeout_budgets", "track_cluster_stats",
+       "upstream_config", "preconnect_policy", "connection_pool_per_downstream_connection",
+       "dns_resolvers", "dns_resolution_config", "typed_dns_resolver_config",
+       "use_tcp_for_dns_lookups", "stats_matcher", "queuing_policies",
+       "per_connection_buffer_high_watermark_timeout"},
+      kLater);
   // Without these a request would go to other hosts than meant, or in clear text.
   node.unsupported({"lb_subset_config", "transport_socket_matches", "transport_socket_matcher"},
                    kLater, config::Unknown::kAlwaysError);
@@ -109,6 +110,21 @@ void refuse_the_rest(const Node& node) {
   node.unsupported({"protocol_selection"}, "use typed_extension_protocol_options");
   // A misspelt transport_socket must not end in clear text.
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
+}
+
+// What an HTTP/2 connection has told its peer at its start, or learns from which pool it belongs
+// to.
+uint64_t hash_of_protocol(const PoolOptions& pool) {
+  uint64_t hash = static_cast<uint64_t>(pool.protocol);
+  const http::H2Options& h2 = pool.h2;
+  for (const uint64_t value :
+       {uint64_t{h2.hpack_table_size}, uint64_t{h2.stream_window}, uint64_t{h2.connection_window},
+        uint64_t{h2.max_outbound_control_frames}, uint64_t{h2.max_empty_frames},
+        uint64_t{h2.max_priority_frames_per_stream},
+        uint64_t{h2.max_window_updates_per_data_frame}}) {
+    hash = combine_hashes(hash, value);
+  }
+  return hash;
 }
 
 void set_hashes(const Node& node, ClusterConfig& out) {
@@ -121,7 +137,15 @@ void set_hashes(const Node& node, ClusterConfig& out) {
   hash = combine_hashes(hash, hash_value(node["transport_socket"]));
   hash = combine_hashes(hash, hash_value(node["upstream_bind_config"]));
   hash = combine_hashes(hash, hash_value(node["upstream_connection_options"]));
+  hash = combine_hashes(hash, hash_of_protocol(out.pool));
   out.connection_hash = combine_hashes(hash, out.original_dst_port);
+}
+
+// auto_config asks the TLS handshake.
+void check_protocol(const Node& node, const ClusterConfig& out) {
+  if (out.pool.protocol != UpstreamProtocol::kAuto || node.has("transport_socket")) return;
+  node["typed_extension_protocol_options"].error(
+      "auto_config needs a transport_socket with TLS: the protocol is chosen by ALPN");
 }
 
 }  // namespace
@@ -149,8 +173,13 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   parse_endpoints(node, *out);
   parse_dns(node, out->dns);
   parse_original_dst(node, *out);
+  parse_eds(node, *out);
   parse_http_options(node, *out);
   parse_transport(node, *out);
+  check_protocol(node, *out);
+  parse_outlier(node, *out);
+  parse_health_check(node, *out);
+  if (out->outlier || out->health_check) out->health = std::make_shared<SharedHealth>();
   set_hashes(node, *out);
   refuse_the_rest(node);
   return out;

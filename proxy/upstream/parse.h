@@ -15,4 +15,7 @@ namespace pillion::upstream {
 // Reads the files that a TLS context names, so it belongs on a thread that may block.
 std::shared_ptr<const ClusterConfig> parse_cluster(const config::Node& node);
 
+// config.endpoint.v3.ClusterLoadAssignment, as EDS sends it: the endpoints have IP addresses.
+HostSet parse_assignment(const config::Node& node);
+
 }  // namespace pillion::upstream

@@ -75,6 +75,16 @@ void parse_common(const Node& node, BalancerOptions& out) {
   node.reject_unknown_keys();
 }
 
+std::optional<RetryBudget> parse_retry_budget(const Node& node) {
+  if (node.is_missing()) return std::nullopt;
+  RetryBudget budget;
+  budget.percent = node["budget_percent"].as_percent_or(budget.percent);
+  budget.min_concurrency = node["min_retry_concurrency"].as_u32_or(budget.min_concurrency);
+  node.unsupported({"budget_interval"}, kLater);
+  node.reject_unknown_keys();
+  return budget;
+}
+
 }  // namespace
 
 void parse_balancing(const Node& cluster, ClusterConfig& out) {
@@ -100,7 +110,8 @@ void parse_circuit_breakers(const Node& node, ClusterConfig& out) {
     limits.max_requests = item["max_requests"].as_u32_or(limits.max_requests);
     limits.max_retries = item["max_retries"].as_u32_or(limits.max_retries);
     const bool track = item["track_remaining"].as_bool_or(false);
-    item.unsupported({"retry_budget", "max_connection_pools"}, kLater);
+    limits.retry_budget = parse_retry_budget(item["retry_budget"]);
+    item.unsupported({"max_connection_pools"}, kLater);
     item.reject_unknown_keys();
     if (is_high) continue;
     out.pool.limits = limits;

@@ -1,6 +1,7 @@
 // load_assignment (config.endpoint.v3.ClusterLoadAssignment).
 #include "proxy/base/str.h"
 #include "proxy/io/parse_address.h"
+#include "proxy/upstream/parse.h"
 #include "proxy/upstream/parse_parts.h"
 
 namespace pillion::upstream {
@@ -27,6 +28,17 @@ std::shared_ptr<const Locality> parse_locality(const Node& node) {
   locality->sub_zone = node["sub_zone"].as_string_or("");
   node.reject_unknown_keys();
   return locality;
+}
+
+std::shared_ptr<const CheckTarget> parse_check_target(const Node& node) {
+  if (node.is_missing()) return nullptr;
+  auto target = std::make_shared<CheckTarget>();
+  target->port = static_cast<uint16_t>(node["port_value"].as_u32_or(0, 0, UINT16_MAX));
+  target->hostname = node["hostname"].as_string_or("");
+  target->is_disabled = node["disable_active_health_check"].as_bool_or(false);
+  node.unsupported({"address"}, kLater);
+  node.reject_unknown_keys();
+  return target;
 }
 
 class EndpointParser {
@@ -75,7 +87,7 @@ class EndpointParser {
     node.reject_unknown_keys();
     if (endpoint.is_missing()) return;
     host.hostname = endpoint["hostname"].as_string_or("");
-    endpoint.ignore({"health_check_config"});  // active health checks are refused
+    host.check = parse_check_target(endpoint["health_check_config"]);
     endpoint.unsupported({"additional_addresses"}, kLater);
     const Node address = endpoint.required("address");
     endpoint.reject_unknown_keys();
@@ -117,8 +129,21 @@ void parse_endpoints(const Node& cluster, ClusterConfig& out) {
   const bool is_original = out.type == DiscoveryType::kOriginalDst;
   if (is_original && node)
     node.error("clusters of type ORIGINAL_DST have no endpoints of their own");
-  if (!is_original && out.type != DiscoveryType::kStatic) (void)cluster.required("load_assignment");
+  const bool is_eds = out.type == DiscoveryType::kEds;
+  if (is_eds && node) node.error("clusters of type EDS get their endpoints from EDS");
+  if (!is_original && !is_eds && out.type != DiscoveryType::kStatic)
+    (void)cluster.required("load_assignment");
   if (node) EndpointParser(out).parse(node);
+}
+
+HostSet parse_assignment(const Node& node) {
+  ClusterConfig cluster;
+  const uint32_t usual = cluster.balancer.overprovisioning;
+  EndpointParser(cluster).parse(node);
+  if (cluster.balancer.overprovisioning != usual)
+    node["policy"]["overprovisioning_factor"].error(
+        str("other than ", usual, " comes with a later version"));
+  return std::move(cluster.static_hosts);
 }
 
 }  // namespace pillion::upstream

@@ -18,6 +18,10 @@ void parse_endpoints(const config::Node& cluster, ClusterConfig& out);
 // parse_balancing.cc: lb_policy and its options, common_lb_config, circuit_breakers.
 void parse_balancing(const config::Node& cluster, ClusterConfig& out);
 void parse_circuit_breakers(const config::Node& node, ClusterConfig& out);
+// parse_outlier.cc: outlier_detection.
+void parse_outlier(const config::Node& cluster, ClusterConfig& out);
+// parse_health_check.cc: health_checks.
+void parse_health_check(const config::Node& cluster, ClusterConfig& out);
 // parse_protocol.cc: HttpProtocolOptions and the older fields for the same.
 void parse_http_options(const config::Node& cluster, ClusterConfig& out);
 // parse_transport.cc: transport_socket, upstream_bind_config, upstream_connection_options.

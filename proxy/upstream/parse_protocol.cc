@@ -1,6 +1,7 @@
 // HTTP towards the hosts of a cluster.
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
+#include "proxy/http/parse_h2_options.h"
 #include "proxy/upstream/parse_parts.h"
 
 namespace pillion::upstream {
@@ -45,23 +46,42 @@ void parse_http1(const Node& node) {
   node.reject_unknown_keys();
 }
 
+// Both protocols of a cluster that may speak either.
+void parse_either(const Node& node, UpstreamProtocol protocol, PoolOptions& out) {
+  out.protocol = protocol;
+  parse_http1(node["http_protocol_options"]);
+  out.h2 = http::parse_h2_options(node["http2_protocol_options"]);
+  node.unsupported({"http3_protocol_options", "alternate_protocols_cache_options"}, kLater);
+  node.reject_unknown_keys();
+}
+
+void parse_explicit(const Node& node, PoolOptions& out) {
+  const Node version =
+      node.one_of({"http_protocol_options", "http2_protocol_options", "http3_protocol_options"},
+                  Need::kExactlyOne);
+  if (version.key() == "http_protocol_options" || version.key() == "httpProtocolOptions") {
+    parse_http1(version);
+  } else if (version.key() == "http2_protocol_options" || version.key() == "http2ProtocolOptions") {
+    out.protocol = UpstreamProtocol::kHttp2;
+    out.h2 = http::parse_h2_options(version);
+  }
+  node.unsupported({"http3_protocol_options"}, kLater);
+  node.reject_unknown_keys();
+}
+
 void parse_typed_options(const Node& node, PoolOptions& out) {
   const Node protocol =
       node.one_of({"explicit_http_config", "use_downstream_protocol_config", "auto_config"});
-  if (protocol &&
-      (protocol.key() == "explicit_http_config" || protocol.key() == "explicitHttpConfig")) {
-    const Node version = protocol.one_of(
-        {"http_protocol_options", "http2_protocol_options", "http3_protocol_options"},
-        Need::kExactlyOne);
-    if (version.key() == "http_protocol_options" || version.key() == "httpProtocolOptions") {
-      parse_http1(version);
-    }
-    protocol.unsupported({"http2_protocol_options", "http3_protocol_options"}, kLater);
-    protocol.reject_unknown_keys();
+  const std::string_view key = protocol ? protocol.key() : std::string_view();
+  if (key == "explicit_http_config" || key == "explicitHttpConfig") {
+    parse_explicit(protocol, out);
+  } else if (key == "use_downstream_protocol_config" || key == "useDownstreamProtocolConfig") {
+    parse_either(protocol, UpstreamProtocol::kDownstream, out);
+  } else if (protocol) {
+    parse_either(protocol, UpstreamProtocol::kAuto, out);
   }
   parse_common(node["common_http_protocol_options"], out);
-  node.unsupported({"use_downstream_protocol_config", "auto_config",
-                    "upstream_http_protocol_options", "http_filters", "header_validation_config",
+  node.unsupported({"upstream_http_protocol_options", "http_filters", "header_validation_config",
                     "outlier_detection", "retry_policy", "hash_policy", "request_mirror_policies"},
                    kLater);
   node.reject_unknown_keys();
@@ -76,13 +96,19 @@ void parse_http_options(const Node& cluster, ClusterConfig& out) {
   out.pool.max_requests_per_connection = requests.as_u32_or(0);
   parse_common(older, out.pool);
   parse_http1(cluster["http_protocol_options"]);
-  cluster.unsupported({"http2_protocol_options", "upstream_http_protocol_options"}, kLater);
+  const Node http2 = cluster["http2_protocol_options"];
+  if (http2.is_present()) {
+    out.pool.protocol = UpstreamProtocol::kHttp2;
+    out.pool.h2 = http::parse_h2_options(http2);
+  }
+  cluster.unsupported({"upstream_http_protocol_options"}, kLater);
 
   for (const auto& [key, value] : cluster["typed_extension_protocol_options"].entries()) {
     const auto [type, node] = value.typed_config();
     if (type == kHttpOptions) {
       if (older.is_present()) older.error(str("given already in ", kHttpOptions));
       if (requests.is_present()) requests.error(str("belongs into ", kHttpOptions));
+      if (http2.is_present()) http2.error(str("belongs into ", kHttpOptions));
       parse_typed_options(node, out.pool);
     } else if (!type.empty()) {
       node.error(str("protocol options \"", config::printable(type),

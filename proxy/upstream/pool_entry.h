@@ -7,20 +7,18 @@
 
 namespace pillion::upstream {
 
-struct Pool::Entry final : ListNode<AllTag>, ListNode<IdleTag> {
-  explicit Entry(Pool& pool)
-      : connection(std::make_unique<http::H1ClientConnection>(
-            pool.loop_, pool.batch_, pool.head_limits_,
-            static_cast<http::H1ClientConnection::Owner&>(pool))) {
-    connection->pool_slot = this;
-  }
-  std::unique_ptr<http::H1ClientConnection> connection;
+struct Pool::Entry final : ListNode<AllTag>, ListNode<AvailableTag> {
+  std::unique_ptr<http::ClientConnection> connection;
   const io::Transport* transport =
       nullptr;  // the connection's; lives until the end of its last turn
   Instant began{};
   uint64_t sent_counted = 0;
+  uint32_t active = 0;   // exchanges that run
+  uint32_t planned = 1;  // while it connects: how many waiters it is for
   bool connected = false;
-  bool busy = false;  // handed out, and the exchange has not ended
+  bool leaving = false;  // takes no more exchanges, and closes after those that run
+
+  [[nodiscard]] bool has_room() const noexcept { return active < connection->max_streams(); }
 };
 
 }  // namespace pillion::upstream

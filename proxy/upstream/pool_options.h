@@ -6,7 +6,9 @@
 #include <memory>
 
 #include "proxy/base/clock.h"
+#include "proxy/http/h2_options.h"
 #include "proxy/http/limits.h"
+#include "proxy/http/message.h"
 #include "proxy/io/address.h"
 #include "proxy/io/socket.h"
 #include "proxy/tls/context.h"
@@ -14,8 +16,17 @@
 
 namespace pillion::upstream {
 
+// Which HTTP the connections of a pool speak; of kAuto each decides by ALPN.
+enum class PoolProtocol : uint8_t { kHttp1, kHttp2, kAuto };
+
+// HttpProtocolOptions.upstream_protocol_options: explicit, auto_config, and the protocol of the
+// client's request.
+enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2, kAuto, kDownstream };
+
 struct PoolOptions {
-  http::H1Limits head_limits;
+  http::H1Limits head_limits;  // of HTTP/2 as well
+  http::H2Options h2;
+  UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
   io::SocketOptions socket;
   io::Address source;                                  // kNone: chosen by the kernel
   io::Address extra_source;                            // of the other IP family than `source`
@@ -26,6 +37,26 @@ struct PoolOptions {
   uint32_t max_requests_per_connection = 0;            // 0: no limit
   LimitValues limits;
 
+  // A request that asks for an upgrade needs HTTP/1 where there is a choice.
+  [[nodiscard]] PoolProtocol protocol_for(const http::RequestHead& request) const noexcept {
+    switch (protocol) {
+      case UpstreamProtocol::kHttp1:
+        break;
+      case UpstreamProtocol::kHttp2:
+        return PoolProtocol::kHttp2;
+      case UpstreamProtocol::kAuto:
+        return request.upgrade.empty() ? PoolProtocol::kAuto : PoolProtocol::kHttp1;
+      case UpstreamProtocol::kDownstream:
+        return request.protocol == http::Protocol::kHttp2 ? PoolProtocol::kHttp2
+                                                          : PoolProtocol::kHttp1;
+    }
+    return PoolProtocol::kHttp1;
+  }
+  // Of a host's first pool, which is there from the start.
+  [[nodiscard]] PoolProtocol main_protocol() const noexcept {
+    if (protocol == UpstreamProtocol::kAuto) return PoolProtocol::kAuto;
+    return protocol == UpstreamProtocol::kHttp2 ? PoolProtocol::kHttp2 : PoolProtocol::kHttp1;
+  }
   [[nodiscard]] const io::Address& source_for(const io::Address& host) const noexcept {
     return extra_source.kind() == host.kind() ? extra_source : source;
   }

@@ -8,7 +8,7 @@
 namespace pillion::upstream {
 namespace {
 
-using Event = http::H1ClientConnection::Event;
+using Event = http::ClientConnection::Event;
 
 // Envoy's words for a connect that the kernel refused.
 std::string reason_of(const io::Transport& transport, Failure failure) {
@@ -30,7 +30,7 @@ void Pool::count_closed(const Entry& entry, Failure failure) {
   s.upstream_cx_destroy.inc();
   s.upstream_cx_length_ms.record(loop_.now() - entry.began);
   // An exchange that ended in order is no longer a request in progress.
-  const bool was_active = entry.busy && failure.kind != FailureKind::kNone;
+  const bool was_active = entry.active != 0 && failure.kind != FailureKind::kNone;
   if (was_active) s.upstream_cx_destroy_with_active_rq.inc();
   if (entry.connection->ended_by_peer()) {
     s.upstream_cx_destroy_remote.inc();
@@ -39,7 +39,7 @@ void Pool::count_closed(const Entry& entry, Failure failure) {
   }
   s.upstream_cx_destroy_local.inc();
   if (was_active) s.upstream_cx_destroy_local_with_active_rq.inc();
-  const bool asked_to = entry.busy && !was_active && !entry.connection->keeps_alive();
+  const bool asked_to = entry.active != 0 && !was_active && !entry.connection->keeps_alive();
   if (asked_to) s.upstream_cx_close_notify.inc();
 }
 
@@ -52,7 +52,7 @@ void Pool::log_closed(const Entry& entry, Failure failure) const {
   if (!entry.connected) {
     log::debug(log::kPool, "connect failed",
                {{"cluster", config_->name}, {"host", host_.address}, {"reason", cause}});
-  } else if (entry.busy && failure) {
+  } else if (entry.active != 0 && failure) {
     log::debug(
         log::kPool, "connection closed with an error",
         {{"cluster", config_->name}, {"host", host_.address}, {"reason", cause}, {"by", ended_by}});
@@ -72,7 +72,11 @@ void Pool::on_client_bytes(uint64_t received, uint64_t) {
   traffic().upstream_cx_rx_bytes_total.add(received);
 }
 
-void Pool::on_client_event(Event event) {
+void Pool::on_client_event(http::ClientConnection& connection, Event event) {
+  connection.protocol() == http::Protocol::kHttp2 ? count_h2_event(event) : count_h1_event(event);
+}
+
+void Pool::count_h1_event(Event event) {
   stats::ClusterHttp1Stats& h1 = *stats_.http1;
   switch (event) {
     case Event::kTruncated:
@@ -89,6 +93,57 @@ void Pool::on_client_event(Event event) {
       break;
     case Event::kInterimFlood:
       h1.responses_rejected_interim_flood.inc();
+      break;
+    default:
+      return;
+  }
+  traffic().upstream_cx_protocol_error.inc();
+}
+
+void Pool::count_h2_event(Event event) {
+  stats::ClusterHttp2Stats& h2 = *stats_.http2;
+  switch (event) {
+    case Event::kStreamBegun:
+      return h2.streams_active.inc();
+    case Event::kStreamEnded:
+      return h2.streams_active.dec();
+    case Event::kResetByPeer:
+      return h2.rx_reset.inc();
+    case Event::kResetByUs:
+      return h2.tx_reset.inc();
+    case Event::kStreamRefused:
+      return h2.stream_refused_errors.inc();
+    case Event::kTrailers:
+      return h2.trailers.inc();
+    case Event::kKeepaliveTimeout:
+      return h2.keepalive_timeout.inc();
+    case Event::kGoawaySent:
+      return h2.goaway_sent.inc();
+    case Event::kTruncated:
+    case Event::kUnsolicited:
+      return;
+    case Event::kMalformed:
+      h2.rx_messaging_error.inc();
+      break;
+    case Event::kTooLarge:
+      h2.header_overflow.inc();
+      break;
+    case Event::kInterimFlood:
+      h2.interim_flood.inc();
+      break;
+    case Event::kEmptyFrameFlood:
+      h2.inbound_empty_frames_flood.inc();
+      break;
+    case Event::kPriorityFlood:
+      h2.inbound_priority_frames_flood.inc();
+      break;
+    case Event::kWindowUpdateFlood:
+      h2.inbound_window_update_frames_flood.inc();
+      break;
+    case Event::kOutboundFlood:
+      h2.outbound_control_flood.inc();
+      break;
+    case Event::kConnectionError:
       break;
   }
   traffic().upstream_cx_protocol_error.inc();

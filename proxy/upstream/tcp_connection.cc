@@ -35,6 +35,7 @@ void TcpConnection::on_connected() {
   connected_ = true;
   timer_.reset();
   cluster_->stats().upstream_cx_connect_ms.record(loop_.now() - began_);
+  host_->on_outcome(AttemptOutcome::kConnectedRaw);
   owner_.on_tcp_connected();
 }
 
@@ -48,6 +49,8 @@ void TcpConnection::on_connect_timeout() {
 void TcpConnection::fail(Failure failure) {
   cluster_->stats().upstream_cx_connect_fail.inc();
   host_->on_connect_failed();
+  host_->on_outcome(failure.kind == FailureKind::kConnectTimeout ? AttemptOutcome::kTimeout
+                                                                 : AttemptOutcome::kFailed);
   log_failure(failure);
   close(io::Transport::CloseMode::kOrderly, failure.kind != FailureKind::kConnectTimeout);
   owner_.on_tcp_failed(failure);

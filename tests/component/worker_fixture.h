@@ -19,6 +19,7 @@
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/header_formats.h"
 #include "proxy/telemetry/local_replies.h"
+#include "proxy/telemetry/tracing.h"
 #include "proxy/upstream/parse.h"
 #include "tests/component/peers.h"
 
@@ -78,6 +79,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
       listener->close_connections();
       loop.delete_later(std::move(listener));
     }
+    spans.close();
     clusters.clear();
     run_for(loop, milliseconds(1));
     EXPECT_EQ(connection_count, 0);
@@ -178,6 +180,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
   std::string log_format = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
   std::span<const core::HttpFilterType> http_filters = filters::http_filters();
   LogWriter* log_writer = nullptr;  // set: access logs are what the configuration says, not `log`
+  telemetry::SpanExporter spans{loop, registry};  // that nobody takes, unless the test does
   upstream::ClusterMap clusters{upstream::ClusterContext{loop, batch, registry, 0, rng_}};
   core::WorkerContext worker{loop, batch, registry, clusters, 0, Rng(1), {}};
   stats::BlockRef<stats::HttpStats> http = registry.block<stats::HttpStats>(0, "web");
@@ -205,6 +208,11 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
     }
     const route::FormatFactory& header_formats() override { return formats; }
     std::span<const core::HttpFilterType> http_filters() override { return test.http_filters; }
+    std::shared_ptr<const core::Tracer> tracer(
+        const config::Node& node, bool is_outbound,
+        std::vector<config::Located<std::string>>& names) override {
+      return telemetry::parse_tracing(node, is_outbound, "node", &test.spans, names);
+    }
     WorkerTest& test;
     telemetry::HeaderFormats formats;
   };

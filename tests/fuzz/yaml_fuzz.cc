@@ -32,10 +32,12 @@ void read_everything(const Node& node) {
 }
 
 void check_round_trip(const Document& document) {
-  const std::string printed = print_yaml(document);
-  Errors errors;
-  const DocumentPtr again = load_text(printed, "printed", errors);
-  if (again == nullptr || print_yaml(*again) != printed) std::abort();
+  for (const ScalarStyle style : {ScalarStyle::kAsNeeded, ScalarStyle::kAsWritten}) {
+    const std::string printed = print_yaml(document, style);
+    Errors errors;
+    const DocumentPtr again = load_text(printed, "printed", errors);
+    if (again == nullptr || print_yaml(*again, style) != printed) std::abort();
+  }
 }
 
 }  // namespace

@@ -34,6 +34,19 @@ def to(prefix, cluster="app", more=None, **action):
     return at(prefix, **(more or {}), route={"cluster": cluster, "timeout": "10s"} | action)
 
 
+PREVIOUS_HOSTS = [{"name": "previous", "typed_config": {
+    "@type": envoy.TYPE + "retry.host.previous_hosts.v3.PreviousHostsPredicate"}}]
+RETRIES = {
+    "5xx": {"retry_on": "5xx", "num_retries": 2}, "gateway": {"retry_on": "gateway-error"},
+    "4xx": {"retry_on": "retriable-4xx,retriable-status-codes", "retriable_status_codes": [429]},
+    "reset": {"retry_on": "reset"}, "unsent": {"retry_on": "reset-before-request,connect-failure"},
+    "grpc": {"retry_on": "unavailable,cancelled"},
+    "header": {"retry_on": "retriable-headers", "retriable_headers": [{"name": "x-origin"}]},
+    "slow": {"retry_on": "gateway-error", "per_try_timeout": "0.2s"}, "slow-once": {"per_try_timeout": "0.2s"},
+    "after": {"retry_on": "5xx", "rate_limited_retry_back_off": {"reset_headers": [{"name": "retry-after"}]}},
+    "hosts": {"retry_on": "5xx", "retry_host_predicate": PREVIOUS_HOSTS, "host_selection_retry_max_attempts": 3},
+}
+
 ROUTES = [
     at("/direct/empty", direct_response={"status": 204}),
     at("/direct", direct_response={"status": 418, "body": {"inline_string": "a teapot"}},
@@ -63,8 +76,10 @@ ROUTES = [
         "response_headers_to_remove": ["x-origin"]}),
     to("/refused", "refused"), to("/empty", "empty"), at("/nowhere", route={"cluster_header": "x-cluster"}),
     to("/slow", timeout="0.2s"), to("/second", timeout="1s"),
-    to("/retry", "half", retry_policy={"retry_on": "connect-failure", "num_retries": 5}),
+    *(to(f"/retry-{name}", retry_policy={"retry_back_off": {"base_interval": "0.001s"}} | policy,
+         timeout="10s") for name, policy in RETRIES.items()),
     to("/retry-in-vain", "refused", retry_policy={"retry_on": "connect-failure,reset", "num_retries": 2}),
+    to("/retry", "half", retry_policy={"retry_on": "connect-failure", "num_retries": 5}),
     {"match": {"path": "/match/path"}, "name": "path", "direct_response": {"status": 200}},
     {"match": {"path_separated_prefix": "/match/sep"}, "name": "sep", "direct_response": {"status": 200}},
     {"match": {"safe_regex": {"regex": "/match/re/[a-z]+"}}, "name": "re", "direct_response": {"status": 200}},
@@ -169,6 +184,25 @@ REQUESTS = [(name, "plain", data) for name, data in (
     ("an upstream that resets", ask("/app/reset")),
     ("an upstream that is no server", ask("/app/noise")),
     ("an upstream that frames twice", ask("/app/twice")),
+    ("a 503 and a retry", ask("/retry-5xx/busy-once")),
+    ("503s and retries", ask("/retry-5xx/busy")),
+    ("a 503 and a retry of a POST", post("/retry-5xx/busy-once")),
+    ("a reset and a retry for 5xx", ask("/retry-5xx/reset-once")),
+    ("noise and a retry for 5xx", ask("/retry-5xx/noise-once")),
+    ("a close and a retry for a reset", post("/retry-reset/close-once")),
+    ("a 503 and no retry for a reset", ask("/retry-reset/busy")),
+    ("a 500 and no retry for a gateway", ask("/retry-gateway/broken")),
+    ("a 503 and a retry for a gateway", ask("/retry-gateway/busy-once")),
+    ("409s and a retry", ask("/retry-4xx/conflict")),
+    ("a 429 and a retry", ask("/retry-4xx/many-once")),
+    ("a reset that came after the request", post("/retry-unsent/reset")),
+    ("a gRPC status and a retry", ask("/retry-grpc/unavailable")),
+    ("a response that a field has retried", ask("/retry-header/x")),
+    ("an attempt that is too slow, and a retry", ask("/retry-slow/hang")),
+    ("an attempt that is too slow", ask("/retry-slow-once/hang")),
+    ("a retry when the upstream says", ask("/retry-after/after-once")),
+    ("a retry on the only host", ask("/retry-hosts/busy-once")),
+    ("a rate limited response", ask("/retry-5xx/limited")),
     ("a POST", post("/app")),
     ("a POST in chunks with trailers", get("/app", "Transfer-Encoding: chunked", "Trailer: x-sum", host="a",
                                            method="POST") + CHUNKS),

@@ -19,6 +19,9 @@ import sidecar
 from peers import LINGER_RESET, Upstream, connect, get, reply
 
 ORIGIN_FIELDS = ("Content-Type: text/plain", "X-Origin: o", "Server: origin")
+STATUSES = {"busy": "503 Service Unavailable", "broken": "500 Internal Server Error", "conflict": "409 Conflict",
+            "many": "429 Too Many Requests"}
+EXTRA = {"unavailable": ["grpc-status: 14"], "limited": ["x-envoy-ratelimited: true"]}
 VARYING = ("date", "x-envoy-upstream-service-time")
 
 
@@ -27,7 +30,7 @@ def normal(name, value):
     value = re.sub(r"\b(127\.0\.0\.1|a):\d{4,5}\b", r"\1:PORT", value)
     if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value):
         value = "UUID"
-    if name == "x-envoy-expected-rq-timeout-ms" and 9000 < int(value) <= 10000:
+    if name == "x-envoy-expected-rq-timeout-ms" and 8000 < int(value) <= 10000:
         value = "10000"  # less what a first try took
     return "T" if name in VARYING else value
 
@@ -52,7 +55,15 @@ class Side:
         while (request := peer.read_request()) is not None:
             self.requests.append(request)
             what = request.first.split(" ")[1].split("?")[0].rpartition("/")[2]
-            if what == "hang":
+            if what.endswith("-once"):
+                what = what[:-5] if len(self.requests) == 1 else ""
+            if what in STATUSES:
+                peer.send(reply(b"no", status=STATUSES[what]))
+            elif what in EXTRA:
+                peer.send(reply(b"", *EXTRA[what]))
+            elif what == "after":
+                peer.send(reply(b"", "Retry-After: 1", status="503 Service Unavailable"))
+            elif what == "hang":
                 peer.hang()
             elif what == "close":
                 return

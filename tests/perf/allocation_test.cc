@@ -51,6 +51,37 @@ TEST_F(Allocation, TimeoutsAndRetriesThatDoNotHappenNeedNone) {
                  "retry_policy: { retry_on: 'connect-failure,reset', num_retries: 3 } } }"});
 }
 
+std::string tracing(std::string_view fields) {
+  return str("tracing: { spawn_upstream_span: true, ", fields,
+             ", provider: { name: t, typed_config: { '@type': "
+             "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig, http_service: { "
+             "http_uri: { uri: 'http://c:4318', cluster: c, timeout: 1s } } } } }");
+}
+
+TEST_F(Allocation, TracingThatChoosesNoRequestNeedsNone) {
+  expect_none(get_1k(), {.hcm = tracing("random_sampling: { value: 0 }")});
+}
+
+TEST_F(Allocation, TracingOfACallerThatIsNotSampledNeedsNone) {
+  Exchange exchange = get_1k();
+  exchange.request.insert(
+      exchange.request.size() - 2,
+      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\r\n");
+  expect_none(exchange, {.hcm = tracing("verbose: true")});
+}
+
+// Spans wait for control, which here takes them away once a second at most.
+TEST_F(Allocation, ASampledRequestNeedsNoneBeyondTheQueuesChunks) {
+  if (!can_count_allocations()) GTEST_SKIP() << "a sanitizer owns malloc";
+  set_cluster({backend.address});
+  listen({.hcm = tracing("verbose: true")});
+  run(get_1k(), kWarmUp, kMeasured);
+  const size_t chunks = telemetry::SpanQueues::kQueueBytes / LogQueue::kChunkBytes;
+  const size_t wakes = telemetry::SpanQueues::kQueueBytes / telemetry::SpanQueues::kUrgentBytes;
+  EXPECT_LE(allocations.ours, 2 * chunks + 4 * wakes) << "in " << kMeasured << " requests";
+  EXPECT_EQ(http->tracing_random_sampling.value(), kWarmUp + kMeasured + 1u);
+}
+
 // With an access log to a file: the worker formats and hands over; the writer thread may do what it
 // likes.
 class LoggedAllocation : public Allocation,

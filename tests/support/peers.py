@@ -238,13 +238,17 @@ class Upstream:
             with contextlib.suppress(OSError):
                 peer.close()
 
-    def _end(self):
+    def stop(self):
+        """Ends every connection; from now on connects are refused."""
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for peer in self.peers:
             with contextlib.suppress(OSError):
                 peer.socket.shutdown(socket.SHUT_RDWR)
+
+    def _end(self):
+        self.stop()
         if self.failures:
             raise self.failures[0]
 

@@ -10,6 +10,7 @@ import atexit
 import ctypes
 import functools
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -36,6 +37,16 @@ def find(name, how):
 
 def find_debian(name, package=None):
     return find(name, f"apt-get install {package or name} (deploy/packages.txt lists it)")
+
+
+@functools.cache
+def find_grpc_python():
+    """A Python that has Debian's gRPC: not always the first in PATH."""
+    for folder_of_path in os.environ["PATH"].split(os.pathsep):
+        path = os.path.join(folder_of_path, "python3")
+        if os.access(path, os.X_OK) and subprocess.run([path, "-c", "import grpc"], capture_output=True).returncode == 0:
+            return path
+    raise AssertionError("no python3 has grpc: apt-get install python3-grpcio (deploy/packages.txt lists it)")
 
 
 def find_go():
@@ -66,6 +77,26 @@ def built_go(name):
                             env=environment, capture_output=True, text=True)
     if result.returncode:
         raise AssertionError(f"go build {name}: {result.stderr}")
+    return path
+
+
+def built_go_module(name):
+    """The path of the program of tests/interop/<name>, a module with dependencies: compiled once into the cache,
+    because that takes minutes."""
+    source = os.path.join(INTEROP, name)
+    digest = hashlib.sha256()
+    for file in ("main.go", "go.mod", "go.sum"):
+        with open(os.path.join(source, file), "rb") as content:
+            digest.update(content.read())
+    path = os.path.join(cache(), f"{name}-{digest.hexdigest()[:16]}")
+    if not os.path.exists(path):
+        os.makedirs(cache(), exist_ok=True)
+        environment = os.environ | {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+        result = subprocess.run([find_go(), "build", "-trimpath", "-o", f"{path}.{os.getpid()}", "."], cwd=source,
+                                env=environment, capture_output=True, text=True)
+        if result.returncode:
+            raise AssertionError(f"go build {name}: {result.stderr}")
+        os.rename(f"{path}.{os.getpid()}", path)
     return path
 
 
@@ -134,6 +165,11 @@ def node_server(test):
     port = free_port()
     return Program(test, [find_debian("node", "nodejs"), os.path.join(INTEROP, "node", "server.js"), str(port)],
                    port=port)
+
+
+def grpc_server(test):
+    port = free_port()
+    return Program(test, [find_grpc_python(), os.path.join(INTEROP, "grpc_server.py"), str(port)], port=port)
 
 
 def python_server(test):

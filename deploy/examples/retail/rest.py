@@ -22,9 +22,10 @@ def serve(routes):
 
     A function gets the request and what the pattern's groups matched, and returns (status, value to
     be sent as JSON).  It listens on $LISTEN (HOST:PORT, by default 0.0.0.0:8080) and signs its
-    answers with $NAME.
+    answers with $NAME.  GET /healthz is there always, for probes.
     """
     name = os.environ.get("NAME", "nameless")
+    routes = [("GET", r"/healthz", lambda request: (200, {"status": "ok"})), *routes]
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -21,7 +21,7 @@ const std::string kGood = PILLION_SOURCE_DIR "/tests/data/config/good/";
 
 std::shared_ptr<const Snapshot> build(const Options& options) {
   config::Errors errors;
-  auto snapshot = build_snapshot(options, nullptr, errors);
+  auto snapshot = build_snapshot(options, {}, errors);
   EXPECT_NE(snapshot, nullptr) << errors.to_string();
   return snapshot;
 }
@@ -133,7 +133,7 @@ TEST(Explain, NeedsNoCertificates) {
       "key: /nonexistent/a.key, ca: /nonexistent/ca.crt } } }\n"
       "inbound: { app: 127.0.0.1:8080 }\noutbound: {}\n"
       "services: { orders: { endpoints: { dns: orders.shop:8080 } } }\n";
-  const auto snapshot = build_snapshot(options, nullptr, errors);
+  const auto snapshot = build_snapshot(options, {}, errors);
   ASSERT_NE(snapshot, nullptr) << errors.to_string();
   EXPECT_EQ(errors.sorted(config::Severity::kWarning).size(), 3U);
   EXPECT_THAT(lines_of(snapshot, request("GET http://orders:8080/")),

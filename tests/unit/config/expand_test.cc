@@ -57,6 +57,28 @@ TEST(Expand, AcceptsEveryGoodFile) {
     EXPECT_EQ(messages_of(c, load), "") << c.path;
 }
 
+TEST(Expand, WritesOutlierDetectionAndHealthChecks) {
+  Expanded mesh(
+      "outbound: {}\n"
+      "services:\n"
+      "  a: { tls: off, endpoints: { static: 127.0.0.1:1 }, outlier: { eject: 7s },\n"
+      "       health_check: { path: /up, interval: 3s } }\n"
+      "  b: { tls: off, endpoints: { static: 127.0.0.1:1 }, health_check: {} }\n");
+  ASSERT_TRUE(mesh.errors.ok()) << mesh.errors.to_string();
+  const Node outlier = mesh.cluster("a")["outlier_detection"];
+  EXPECT_EQ(outlier["consecutive_5xx"].as_u32(), 5u);
+  EXPECT_EQ(outlier["base_ejection_time"].as_duration(), std::chrono::seconds(7));
+  EXPECT_EQ(outlier["max_ejection_percent"].as_u32(), 50u);
+  EXPECT_TRUE(outlier["always_eject_one_host"].as_bool());
+  const Node check = Expanded::nth(mesh.cluster("a")["health_checks"], 0);
+  EXPECT_EQ(check["interval"].as_duration(), std::chrono::seconds(3));
+  EXPECT_EQ(check["http_health_check"]["path"].as_string(), "/up");
+  EXPECT_TRUE(mesh.cluster("b")["outlier_detection"].is_missing());
+  const Node tcp = Expanded::nth(mesh.cluster("b")["health_checks"], 0);
+  EXPECT_TRUE(tcp["tcp_health_check"].is_mapping());
+  EXPECT_EQ(tcp["unhealthy_threshold"].as_u32(), 3u);
+}
+
 TEST(Expand, ChecksTheFieldsOfEverySection) {
   Errors errors;
   auto document = load_file(case_folder() / "good/sidecar.yaml", errors);
@@ -94,6 +116,41 @@ TEST(Expand, MakesOneHttpChainForEachPortAndPassesTheOthersAsTcp) {
   EXPECT_EQ(e.first_filter(outbound["default_filter_chain"])["cluster"].raw(),
             "outbound|passthrough");
   EXPECT_EQ(e.cluster("outbound|passthrough")["type"].raw(), "ORIGINAL_DST");
+}
+
+TEST(Expand, TracesBothWaysToACollectorOfItsOwn) {
+  struct Case {
+    std::string_view otlp, uri, type, address, port;
+  };
+  for (const Case& c :
+       {Case{"http://collector", "http://collector:4318/v1/traces", "STRICT_DNS", "collector",
+             "4318"},
+        Case{"http://10.0.0.7:80/", "http://10.0.0.7:80/v1/traces", "STATIC", "10.0.0.7", "80"},
+        Case{"http://[::1]/otlp", "http://[::1]:4318/otlp", "STATIC", "::1", "4318"}}) {
+    Expanded e(std::string("workload: { name: users }\n"
+                           "inbound: { app: 127.0.0.1:8080, mtls: off }\n"
+                           "outbound: {}\n"
+                           "telemetry: { tracing: { otlp: \"")
+                   .append(c.otlp)
+                   .append("\", sample: 0.5% } }\n"));
+    ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+    for (const Where& where : e.errors.unfinished()) ADD_FAILURE() << where.path;
+    for (size_t i = 0; i < 2; ++i) {
+      Node tracing = e.first_filter(e.nth(e.listener(i)["filter_chains"], 0))["tracing"];
+      EXPECT_EQ(tracing["random_sampling"]["value"].raw(), "0.5");
+      EXPECT_TRUE(tracing["spawn_upstream_span"].as_bool());
+      Node tracer = tracing["provider"]["typed_config"];
+      EXPECT_EQ(tracer["service_name"].raw(), "users");
+      EXPECT_EQ(tracer["http_service"]["http_uri"]["uri"].raw(), c.uri);
+      EXPECT_EQ(tracer["http_service"]["http_uri"]["cluster"].raw(), "tracing|otlp");
+    }
+    Node cluster = e.cluster("tracing|otlp");
+    EXPECT_EQ(cluster["type"].raw(), c.type);
+    Node locality = e.nth(cluster["load_assignment"]["endpoints"], 0);
+    Node address = e.nth(locality["lb_endpoints"], 0)["endpoint"]["address"]["socket_address"];
+    EXPECT_EQ(address["address"].raw(), c.address);
+    EXPECT_EQ(address["port_value"].raw(), c.port);
+  }
 }
 
 TEST(Expand, ListensForBothFamiliesWhereCaptureRedirectsBoth) {
@@ -155,6 +212,66 @@ TEST(Expand, RetriesOnlyWhatNoServerCanHaveSeenUnlessTold) {
   Node policy = e.nth(host["routes"], 0)["route"]["retry_policy"];
   EXPECT_EQ(policy["retry_on"].raw(), "connect-failure");
   EXPECT_EQ(policy["num_retries"].as_u32(), 2U);
+  EXPECT_TRUE(policy["per_try_timeout"].is_missing());
+  Node limits = e.nth(e.cluster("orders")["circuit_breakers"]["thresholds"], 0);
+  EXPECT_EQ(limits["retry_budget"]["budget_percent"].as_percent(), 20.0);
+  EXPECT_EQ(limits["retry_budget"]["min_retry_concurrency"].as_u32(), 3U);
+  EXPECT_TRUE(limits["max_retries"].is_missing());
+}
+
+TEST(Expand, WritesRetriesInEnvoysWords) {
+  Expanded e(
+      "outbound: {}\nservices: { users: { tls: off, endpoints: { dns: u:80 }, retries: { attempts: "
+      "4,\n"
+      "  on: [ 503, grpc-unavailable, 429, reset-before-request, grpc-internal ], per_try: 500ms,\n"
+      "  budget: 12.5% } } }\n");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  Node manager = e.first_filter(e.nth(e.listener(0)["filter_chains"], 0));
+  Node host = e.nth(manager["route_config"]["virtual_hosts"], 0);
+  Node policy = e.nth(host["routes"], 0)["route"]["retry_policy"];
+  EXPECT_EQ(policy["retry_on"].raw(),
+            "retriable-status-codes,unavailable,reset-before-request,internal");
+  EXPECT_EQ(e.nth(policy["retriable_status_codes"], 0).as_u32(), 503U);
+  EXPECT_EQ(e.nth(policy["retriable_status_codes"], 1).as_u32(), 429U);
+  EXPECT_EQ(policy["num_retries"].as_u32(), 4U);
+  EXPECT_EQ(policy["per_try_timeout"].as_duration(), std::chrono::milliseconds(500));
+  Node limits = e.nth(e.cluster("users")["circuit_breakers"]["thresholds"], 0);
+  EXPECT_EQ(limits["retry_budget"]["budget_percent"].as_percent(), 12.5);
+}
+
+TEST(Expand, LimitsATryEvenWithoutAnother) {
+  Expanded e(
+      "outbound: {}\nservices: { users: { tls: off, endpoints: { dns: u:80 }, retries: { attempts: "
+      "0,\n"
+      "  per_try: 500ms } } }\n");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  Node manager = e.first_filter(e.nth(e.listener(0)["filter_chains"], 0));
+  Node host = e.nth(manager["route_config"]["virtual_hosts"], 0);
+  Node policy = e.nth(host["routes"], 0)["route"]["retry_policy"];
+  EXPECT_TRUE(policy["retry_on"].is_missing());
+  EXPECT_EQ(policy["per_try_timeout"].as_duration(), std::chrono::milliseconds(500));
+}
+
+TEST(Expand, SpeaksTheProtocolOfTheClientUnlessTold) {
+  constexpr std::string_view kOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  Expanded e(
+      "workload: { trust_domain: mesh.local }\n"
+      "inbound: { app: 127.0.0.1:80, mtls: off }\n"
+      "outbound: {}\n"
+      "services:\n"
+      "  a: { endpoints: { dns: a:1 }, tls: off }\n"
+      "  b: { endpoints: { dns: b:1 }, tls: off, protocol: auto }\n"
+      "  c: { endpoints: { dns: c:1 }, tls: off, protocol: http1 }\n"
+      "  d: { endpoints: { dns: d:1 }, tls: off, protocol: http2 }\n");
+  EXPECT_TRUE(e.errors.ok()) << e.errors.to_string();
+  const auto options = [&](std::string_view cluster) {
+    return e.cluster(cluster)["typed_extension_protocol_options"][kOptions];
+  };
+  for (const std::string_view name : {"a", "b", "inbound|app", "outbound|passthrough"}) {
+    EXPECT_TRUE(options(name).has("use_downstream_protocol_config")) << name;
+  }
+  EXPECT_TRUE(options("c")["explicit_http_config"].has("http_protocol_options"));
+  EXPECT_TRUE(options("d")["explicit_http_config"].has("http2_protocol_options"));
 }
 
 TEST(Expand, LeavesOtherServersUrlsAlone) {

@@ -168,7 +168,22 @@ TEST(Loader, ReportsMoreThanOneThing) {
             "whole value\n");
 }
 
+TEST(Loader, RefusesWhatTheLibraryMisreads) {
+  EXPECT_EQ(messages("a: \"x\\N\"\n"),
+            "f:1:4: the escapes \\N and \\_ are not supported: write \\u0085 and \\u00a0\n");
+  EXPECT_EQ(messages("a: \"x\\u0085\\u00a0\"\n"), "");
+  EXPECT_EQ(messages("a: >+\n  x\n\n"),
+            "f:1:4: folded text that keeps its line ends (>+) is not supported: use |+\n");
+  EXPECT_EQ(messages("a: '\n\n  '\n"),
+            "f:1:4: quoted text that ends in empty lines is not supported: write \\n\n");
+  EXPECT_EQ(messages("a: \"x\n\n\n  \"\n"),
+            "f:1:4: quoted text that ends in empty lines is not supported: write \\n\n");
+  EXPECT_EQ(messages("a: ''\nb: \"\"\nc: >-\n  +\nd: |+\n\n"), "");
+}
+
 TEST(Loader, NoticesAQuoteThatNeverCloses) {
+  EXPECT_EQ(messages("a: |\n  echo it's\nb: &x >-\n  \"open\n"), "");
+  EXPECT_EQ(messages("a: \"\n"), "f:1:4: a quote is never closed\n");
   EXPECT_EQ(messages("a: \"x\n"), "f:1:4: a quote is never closed\n");
   EXPECT_EQ(messages("a: 'it''s\n"), "f:1:4: a quote is never closed\n");
   EXPECT_EQ(messages("a: 'it''s'\n"), "");

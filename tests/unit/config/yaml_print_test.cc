@@ -82,5 +82,46 @@ TEST(YamlPrint, KeepsTypedScalarsPlain) {
             "port: 8080\nb: true\nf: -1.5\nz: null\ne: {}\nl:\n-\n  - 1\n- a: inbound|app\n");
 }
 
+// The text of `a: VALUE` when it was read and printed as it was written.
+std::string as_written(const std::string& value) {
+  Errors errors;
+  const auto document = load_text("a: " + value + "\n", "t", errors);
+  if (document == nullptr) return errors.to_string();
+  const std::string printed = print_yaml(*document, ScalarStyle::kAsWritten);
+  const auto again = load_text(printed, "printed", errors);
+  EXPECT_TRUE(again != nullptr && is_same(document->root_value(), again->root_value())) << printed;
+  return printed.substr(3);
+}
+
+TEST(YamlPrint, LeavesPlainTextPlainAndQuotedTextQuoted) {
+  // What these mean depends on who reads them, so that none may change sides.
+  for (const char* value :
+       {"012", "1_000.5", "-0x1f", "+5", "-.inf", "2001-12-14 21:59:43.10 -5", "yes", "=", "a b",
+        "a, b", "x#y", "-x", "?x", ":x", "\xc3\xa9", "a'b\"c", "1e3", "0o17", "12:30:45"}) {
+    EXPECT_EQ(as_written(value), std::string(value) + "\n");
+    if (std::string_view(value).find('"') != std::string_view::npos) continue;
+    EXPECT_EQ(as_written('"' + std::string(value) + '"'), '"' + std::string(value) + "\"\n");
+  }
+  // Ends of lines in YAML 1.1.
+  EXPECT_EQ(as_written("a\xe2\x80\xa8z"), "\"a\\u2028z\"\n");
+  EXPECT_EQ(as_written("\"a\\u0085\\nz\""), "\"a\\u0085\\nz\"\n");
+  EXPECT_EQ(as_written("'it''s'"), "\"it's\"\n");
+  EXPECT_EQ(as_written("~"), "null\n");
+}
+
+TEST(YamlPrint, ShowsTextOfSeveralLinesAsALiteralBlock) {
+  EXPECT_EQ(as_written("\"x\\ny\""), "|-\n  x\n  y\n");
+  EXPECT_EQ(as_written("\"x\\n\\n  y\\n\""), "|\n  x\n\n    y\n");
+  EXPECT_EQ(as_written("\"x\\n\\n\""), "|+\n  x\n\n");
+  EXPECT_EQ(as_written("|\n  # no comment\n  ---\n"), "|\n  # no comment\n  ---\n");
+}
+
+TEST(YamlPrint, QuotesWhatALiteralBlockCannotShow) {
+  for (const char* value : {"\"\\nx\"", "\" x\\ny\"", "\"x\\n \\ny\"", "\"x\\n  \"", "\"x\\r\\ny\"",
+                            "\"x\\x07\\ny\"", "\"\\n\""}) {
+    EXPECT_EQ(as_written(value)[0], '"') << value;
+  }
+}
+
 }  // namespace
 }  // namespace pillion::config

@@ -130,14 +130,18 @@ TEST_F(ParsedFiles, RefuseAKeyOfAnotherCertificate) {
   EXPECT_EQ(config->chains[0]->tls, nullptr);
 }
 
-// A client that is offered h2 speaks it, and we would not understand.
+// A client that is offered h2 speaks it, and the listener would not understand.
 TEST_F(ParsedFiles, DoNotOfferHttp2InFrontOfHttp1) {
-  const ParsedListener http(with_tls("[ h2, http/1.1 ]"));
+  const ParsedListener http(
+      with_tls("[ h2, http/1.1 ]", filter(kManagerType, manager("codec_type: HTTP1"))));
   EXPECT_TRUE(http.errors.ok());
   EXPECT_NE(http.messages.find("alpn_protocols: warning: h2 is not offered to clients"),
             std::string::npos)
       << http.messages;
   EXPECT_EQ(http->chains[0]->tls->alpn_wire(), "\x08http/1.1");
+  const ParsedListener both(with_tls("[ h2, http/1.1 ]"));
+  EXPECT_EQ(both.messages, "");
+  EXPECT_EQ(both->chains[0]->tls->alpn_wire(), "\x02h2\x08http/1.1");
   // Whoever is behind a TCP proxy may speak what it likes.
   const ParsedListener tcp(with_tls("[ h2 ]", filter(kTcpProxyType, tcp_proxy())));
   EXPECT_EQ(tcp.messages, "");

@@ -149,7 +149,7 @@ TEST(HcmParsing, TakesTheOptionsOfTheRouter) {
         options, " } } ] }");
   };
   const ParsedManager first(
-      with_router("suppress_envoy_headers: true, dynamic_stats: false, start_child_span: true"));
+      with_router("suppress_envoy_headers: true, dynamic_stats: false, start_child_span: false"));
   EXPECT_EQ(first.messages, "");
   EXPECT_TRUE(first->suppress_envoy_headers);
   EXPECT_FALSE(first->respect_expected_rq_timeout);
@@ -197,11 +197,23 @@ TEST(HcmParsing, AcceptsWhatHasNoEffect) {
   }
 }
 
+TEST(HcmParsing, TakesTheOptionsOfHttp2) {
+  const ParsedManager config(
+      manager("codec_type: HTTP2, http2_protocol_options: { max_concurrent_streams: 5, "
+              "connection_keepalive: { interval: 30s, timeout: 5s } }"));
+  EXPECT_EQ(config.messages, "");
+  EXPECT_EQ(config->codec, CodecType::kHttp2);
+  EXPECT_EQ(config->h2.max_concurrent_streams, 5u);
+  EXPECT_EQ(config->h2.ping_interval, std::chrono::seconds(30));
+  const ParsedManager refused(manager("http2_protocol_options: { allow_connect: true }"));
+  EXPECT_FALSE(refused.errors.ok());
+}
+
 TEST(HcmParsing, WarnsOfTheOptionsOfCodecsToCome) {
-  const ParsedManager config(manager("http2_protocol_options: { max_concurrent_streams: 5 }"));
+  const ParsedManager config(manager("http3_protocol_options: {}"));
   EXPECT_TRUE(config.errors.ok());
   EXPECT_EQ(config.messages,
-            "l:1:63: http2_protocol_options: warning: has no effect: HTTP/2 comes with a later "
+            "l:1:63: http3_protocol_options: warning: has no effect: HTTP/3 comes with a later "
             "version\n");
 }
 

@@ -13,7 +13,7 @@
 namespace pillion::http {
 namespace {
 
-class ClientTest : public ::testing::Test, public H1ClientConnection::Owner {
+class ClientTest : public ::testing::Test, public ClientConnection::Owner {
  protected:
   struct Sink final : ResponseSink {
     explicit Sink(ClientTest& t) : test(t) {}
@@ -103,13 +103,13 @@ class ClientTest : public ::testing::Test, public H1ClientConnection::Owner {
     return out;
   }
 
-  void on_client_connected(H1ClientConnection&) override { log += "connected; "; }
-  void on_client_idle(H1ClientConnection&) override { log += "idle; "; }
-  void on_client_closed(H1ClientConnection&, Failure failure) override {
+  void on_client_connected(ClientConnection&) override { log += "connected; "; }
+  void on_client_idle(ClientConnection&) override { log += "idle; "; }
+  void on_client_closed(ClientConnection&, Failure failure) override {
     log += str("closed ", failure.row().name, "; ");
     loop.delete_later(std::move(connection));
   }
-  void on_client_event(H1ClientConnection::Event event) override {
+  void on_client_event(ClientConnection&, ClientConnection::Event event) override {
     constexpr std::string_view kNames[] = {"malformed", "too large", "truncated", "unsolicited",
                                            "interim flood"};
     log += str(kNames[static_cast<size_t>(event)], "; ");

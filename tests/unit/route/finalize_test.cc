@@ -304,7 +304,8 @@ TEST(ForwardAction, HasEnvoysDefaults) {
   EXPECT_EQ(action.timeout, std::chrono::seconds(15));
   EXPECT_FALSE(action.idle_timeout);
   EXPECT_FALSE(action.max_stream_duration);
-  EXPECT_EQ(action.retry.tokens, 0);
+  EXPECT_EQ(action.retry, nullptr);
+  EXPECT_EQ(action.body_limit, 1024u * 1024u);
   EXPECT_EQ(action.cluster_not_found_status, 503);
   EXPECT_EQ(action.rewrite, nullptr);
   EXPECT_LE(sizeof(Route), 240u);  // a mesh has thousands
@@ -327,19 +328,36 @@ TEST(ForwardAction, ReadsTimesRetriesAndUpgrades) {
   EXPECT_EQ(action.idle_timeout, std::chrono::seconds(3));
   EXPECT_EQ(action.max_stream_duration, std::chrono::seconds(4));
   EXPECT_EQ(action.cluster_not_found_status, 404);
-  EXPECT_TRUE(action.retry.has(RetryOn::kConnectFailure));
-  EXPECT_TRUE(action.retry.has(RetryOn::kReset));
-  EXPECT_EQ(action.retry.num_retries, 3u);
-  EXPECT_EQ(action.retry.base_interval, std::chrono::milliseconds(10));
-  EXPECT_EQ(action.retry.max_interval, std::chrono::milliseconds(100));
+  EXPECT_TRUE(action.retry->has(RetryOn::kConnectFailure));
+  EXPECT_TRUE(action.retry->has(RetryOn::kReset));
+  EXPECT_EQ(action.retry->num_retries, 3u);
+  EXPECT_EQ(action.retry->base_interval, std::chrono::milliseconds(10));
+  EXPECT_EQ(action.retry->max_interval, std::chrono::milliseconds(100));
   const RouteMatch match{&table.routes->hosts()[0], &routes[0]};
   EXPECT_EQ(find_upgrade(match, "websocket"), UpgradeVerdict::kAllowed);
   EXPECT_EQ(find_upgrade(match, "WebSocket"), UpgradeVerdict::kAllowed);
   EXPECT_EQ(find_upgrade(match, "other"), UpgradeVerdict::kForbidden);
   EXPECT_EQ(find_upgrade(match, "connect"), UpgradeVerdict::kUnsaid);
   // Without a policy of its own a route has its virtual host's.
-  EXPECT_FALSE(routes[1].forward->retry.has(RetryOn::kConnectFailure));
-  EXPECT_TRUE(routes[1].forward->retry.has(RetryOn::kReset));
+  EXPECT_FALSE(routes[1].forward->retry->has(RetryOn::kConnectFailure));
+  EXPECT_TRUE(routes[1].forward->retry->has(RetryOn::kReset));
+}
+
+TEST(ForwardAction, HasTheBodyLimitOfTheRouteOrTheVirtualHost) {
+  const Table table(with_routes(
+      "[ { match: { prefix: / }, route: { cluster: c } },"
+      "  { match: { prefix: / }, per_request_buffer_limit_bytes: 7, route: { cluster: c } },"
+      "  { match: { prefix: / }, per_request_buffer_limit_bytes: 4000000, route: { cluster: c } },"
+      "  { match: { prefix: / }, request_body_buffer_limit: 4000000, route: { cluster: c } } ]",
+      "per_request_buffer_limit_bytes: 99, include_request_attempt_count: true,"
+      "include_attempt_count_in_response: true, include_is_timeout_retry_header: true"));
+  const VirtualHost& host = table.routes->hosts()[0];
+  constexpr uint32_t kLimits[] = {99, 7, 1024 * 1024, 4000000};
+  for (size_t i = 0; i < std::size(kLimits); ++i) {
+    EXPECT_EQ(host.routes[i].forward->body_limit, kLimits[i]) << i;
+  }
+  EXPECT_TRUE(host.count_attempts_in_request && host.count_attempts_in_response &&
+              host.marks_timeout_retries);
 }
 
 }  // namespace

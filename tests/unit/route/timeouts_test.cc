@@ -69,6 +69,20 @@ TEST(Timeouts, FollowTheTable) {
        kTrusted,
        kNone,
        milliseconds(100)},
+      // The policy's limit of an attempt, which trusted headers replace.
+      {", retry_policy: { per_try_timeout: 2s }", {}, {}, seconds(15), seconds(2)},
+      {", retry_policy: { per_try_timeout: 15s }", {}, {}, seconds(15), kNone},
+      {", retry_policy: { per_try_timeout: 2s }, timeout: 0s", {}, {}, kNone, seconds(2)},
+      {", retry_policy: { per_try_timeout: 2s }",
+       {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}},
+       {},
+       seconds(15),
+       seconds(2)},
+      {", retry_policy: { per_try_timeout: 2s }",
+       {{"x-envoy-upstream-rq-per-try-timeout-ms", "100"}},
+       kTrusted,
+       seconds(15),
+       milliseconds(100)},
       // The time that a proxy before us has counted.
       {"", {{"x-envoy-expected-rq-timeout-ms", "7"}}, kTrusted, seconds(15), kNone},
       {"",
@@ -90,6 +104,90 @@ TEST(Timeouts, FollowTheTable) {
     EXPECT_EQ(plan.global, c.global) << c.action << " " << text;
     EXPECT_EQ(plan.per_try, c.per_try) << c.action << " " << text;
     EXPECT_EQ(plan.timeout_status, 504);
+  }
+}
+
+TEST(Timeouts, OfGrpcAreTheClientsWithinTheRoutes) {
+  struct Case {
+    std::string_view action, timeout;
+    Duration global;
+  };
+  const Case cases[] = {
+      {"", "1S", seconds(15)},
+      {", max_grpc_timeout: 5s", "1S", seconds(1)},
+      {", max_grpc_timeout: 5s", "9S", seconds(5)},
+      {", max_grpc_timeout: 5s", "", seconds(5)},
+      {", max_grpc_timeout: 5s", "0S", seconds(5)},
+      {", max_grpc_timeout: 0s", "9H", std::chrono::hours(9)},
+      {", max_grpc_timeout: 0s", "", Duration{}},
+      {", max_grpc_timeout: 5s, grpc_timeout_offset: 0.1s", "1S", milliseconds(900)},
+      {", max_grpc_timeout: 5s, grpc_timeout_offset: 1s", "1S", seconds(1)},
+      // max_stream_duration, whatever it says, takes the place of the route's timeout.
+      {", timeout: 3s, max_stream_duration: { max_stream_duration: 4s }", "1S", Duration{}},
+      {", max_grpc_timeout: 5s, max_stream_duration: {}", "1S", Duration{}},
+  };
+  for (const Case& c : cases) {
+    const Request::Fields fields = {{"content-type", "application/grpc"},
+                                    {"grpc-timeout", std::string(c.timeout)}};
+    EXPECT_EQ(plan_of(c.action, fields, {}).global, c.global) << c.action << " " << c.timeout;
+  }
+  EXPECT_EQ(plan_of(", max_grpc_timeout: 5s", {{"grpc-timeout", "1S"}}, {}).global, seconds(15));
+}
+
+TEST(Timeouts, ReadGrpcTimeout) {
+  const std::pair<std::string_view, std::optional<Duration>> cases[] = {
+      {"1H", std::chrono::hours(1)},
+      {"2M", std::chrono::minutes(2)},
+      {"3S", seconds(3)},
+      {"4m", milliseconds(4)},
+      {"1001u", milliseconds(2)},
+      {"1n", milliseconds(1)},
+      {"99999999S", seconds(99999999)},
+      {"99999999H", std::chrono::hours(24 * 365)},
+      {"999999999S", std::nullopt},
+      {"", std::nullopt},
+      {"S", std::nullopt},
+      {"1", std::nullopt},
+      {"1s", std::nullopt},
+      {"-1S", std::nullopt},
+      {" 1S", std::nullopt},
+      {"1 S", std::nullopt},
+  };
+  for (const auto& [text, expected] : cases) {
+    const Request request("h/", {{"grpc-timeout", std::string(text)}});
+    EXPECT_EQ(grpc_timeout(request.head.headers), expected) << text;
+  }
+}
+
+TEST(Timeouts, OfStreamsAreTheRoutesOrTheGrpcClients) {
+  struct Case {
+    std::string_view duration, timeout;
+    std::optional<Duration> limit;
+    std::string_view forwarded;
+  };
+  const Case cases[] = {
+      {"", "1S", std::nullopt, ""},
+      {"{}", "1S", std::nullopt, ""},
+      {"{ max_stream_duration: 7s }", "1S", seconds(7), ""},
+      {"{ max_stream_duration: 0s }", "1S", Duration{}, ""},
+      {"{ max_stream_duration: 7s, grpc_timeout_header_max: 5s }", "", seconds(7), ""},
+      {"{ max_stream_duration: 7s, grpc_timeout_header_max: 5s }", "9S", seconds(5), "5000m"},
+      {"{ grpc_timeout_header_max: 5s }", "1S", seconds(1), "1000m"},
+      {"{ grpc_timeout_header_max: 0s }", "9H", std::chrono::hours(9), "32400000m"},
+      {"{ grpc_timeout_header_max: 0s }", "99H", std::chrono::hours(99), "356400S"},
+      {"{ grpc_timeout_header_max: 5s, grpc_timeout_header_offset: 0.25s }", "1S",
+       milliseconds(750), "750m"},
+      {"{ grpc_timeout_header_max: 5s, grpc_timeout_header_offset: 1s }", "1S", milliseconds(1),
+       "1m"},
+  };
+  for (const Case& c : cases) {
+    const Table table(with_routes(
+        str("[ { match: { prefix: / }, route: { cluster: c",
+            c.duration.empty() ? "" : ", max_stream_duration: ", c.duration, " } } ]")));
+    Request request("h/", {{"grpc-timeout", std::string(c.timeout)}});
+    const ForwardAction& action = *table.routes->match(request.head, 0, false).route->forward;
+    EXPECT_EQ(stream_duration(action, request.head.headers), c.limit) << c.duration << c.timeout;
+    EXPECT_EQ(forwarded_grpc_timeout(action, request.head.headers), c.forwarded) << c.duration;
   }
 }
 

@@ -33,7 +33,7 @@ std::shared_ptr<const core::ListenerConfig> make_listener(std::string_view text,
           text, " } } } ] } ] }, http_filters: [ { name: router, typed_config: { ", kType,
           "http.router.v3.Router } } ] } } ] } ] } ] } }");
   config::Errors errors(options.unknown_fields());
-  const auto snapshot = build_snapshot(options, nullptr, errors);
+  const auto snapshot = build_snapshot(options, {}, errors);
   EXPECT_NE(snapshot, nullptr) << errors.to_string();
   return snapshot == nullptr ? nullptr : snapshot->listeners.front();
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "proxy/base/response_flags.h"
+#include "proxy/core/tracer.h"
 #include "tests/unit/telemetry/sample.h"
 
 namespace pillion::telemetry {
@@ -227,6 +228,12 @@ TEST_F(FormatTest, GivesADashForDataThatNothingMakesYet) {
   EXPECT_EQ(
       text("%DYNAMIC_METADATA(a:b)% %FILTER_STATE(k:PLAIN):9% %TRACE_ID% %VIRTUAL_CLUSTER_NAME%"),
       "- - - -");
+}
+
+TEST_F(FormatTest, KnowsTheTraceOfAStream) {
+  const core::StreamTrace trace{"4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"};
+  sample.info.trace = &trace;
+  EXPECT_EQ(text("%TRACE_ID% %SPAN_ID%"), "4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b7");
 }
 
 TEST_F(FormatTest, EveryOperatorSurvivesAnEmptyStream) {

@@ -43,6 +43,7 @@ TEST(ClusterParsing, HasEnvoysDefaultsButForIdleConnections) {
   EXPECT_EQ(c->pool.limits.max_pending, 1024u);
   EXPECT_EQ(c->pool.limits.max_requests, 1024u);
   EXPECT_EQ(c->pool.limits.max_retries, 3u);
+  EXPECT_FALSE(c->pool.limits.retry_budget);
   EXPECT_EQ(c->balancer.group.policy, BalancePolicy::kRoundRobin);
   EXPECT_EQ(c->balancer.panic_threshold, 50u);
   EXPECT_EQ(c->balancer.overprovisioning, 140u);
@@ -81,7 +82,8 @@ load_assignment:
 circuit_breakers:
   thresholds:
   - { priority: HIGH, max_connections: 1 }
-  - { max_connections: 2, max_pending_requests: 3, max_requests: 4, max_retries: 5, track_remaining: true }
+  - { max_connections: 2, max_pending_requests: 3, max_requests: 4, max_retries: 5, track_remaining: true,
+      retry_budget: { budget_percent: { value: 12.5 } } }
 dns_refresh_rate: 30s
 dns_failure_refresh_rate: { base_interval: 2s }
 respect_dns_ttl: true
@@ -131,6 +133,9 @@ typed_extension_protocol_options:
   EXPECT_EQ(c->pool.limits.max_pending, 3u);
   EXPECT_EQ(c->pool.limits.max_requests, 4u);
   EXPECT_EQ(c->pool.limits.max_retries, 5u);
+  ASSERT_TRUE(c->pool.limits.retry_budget);
+  EXPECT_EQ(c->pool.limits.retry_budget->percent, 12.5);
+  EXPECT_EQ(c->pool.limits.retry_budget->min_concurrency, 3u);
   EXPECT_TRUE(c->tracks_remaining);
   EXPECT_EQ(c->dns.refresh_rate, seconds(30));
   EXPECT_EQ(c->dns.failure_base, seconds(2));
@@ -238,6 +243,66 @@ TEST(ClusterParsing, SharesTlsContextsAndCountsThemInItsHashes) {
   EXPECT_NE(a->connection_hash, cluster_of("name: a")->connection_hash);
 }
 
+TEST(ClusterParsing, KnowsOutlierDetectionAndItsDefaults) {
+  const auto a = cluster_of("{ name: a, outlier_detection: {} }");
+  ASSERT_NE(a->outlier, nullptr);
+  ASSERT_NE(a->health, nullptr);
+  EXPECT_EQ(a->outlier->consecutive_5xx, 5u);
+  EXPECT_EQ(a->outlier->interval, std::chrono::seconds(10));
+  EXPECT_EQ(a->outlier->base_ejection_time, std::chrono::seconds(30));
+  EXPECT_EQ(a->outlier->max_ejection_time, std::chrono::seconds(300));
+  EXPECT_EQ(a->outlier->max_ejection_percent, 10u);
+  EXPECT_FALSE(a->outlier->always_eject_one);
+  EXPECT_EQ(a->outlier->enforcing_of(OutlierKind::kConsecutiveGateway), 0u);
+  EXPECT_EQ(a->outlier->enforcing_of(OutlierKind::kConsecutive5xx), 100u);
+  const auto b = cluster_of(
+      "{ name: a, outlier_detection: { base_ejection_time: 400s, enforcing_success_rate: 7, "
+      "split_external_local_origin_errors: true, always_eject_one_host: true } }");
+  EXPECT_EQ(b->outlier->max_ejection_time, std::chrono::seconds(400)) << "gives way to the base";
+  EXPECT_EQ(b->outlier->enforcing_of(OutlierKind::kSuccessRate), 7u);
+  EXPECT_TRUE(b->outlier->split_local_origin);
+  EXPECT_TRUE(b->outlier->always_eject_one);
+  EXPECT_NE(a->hash, b->hash);
+  EXPECT_EQ(a->connection_hash, b->connection_hash) << "connections stay";
+  EXPECT_EQ(cluster_of("name: a")->health, nullptr);
+}
+
+TEST(ClusterParsing, KnowsHealthChecksAndTheirDefaults) {
+  const auto http = cluster_of(
+      "{ name: a, health_checks: [ { timeout: 1s, interval: 4s, unhealthy_threshold: 3, "
+      "healthy_threshold: 2, http_health_check: { path: /up, method: HEAD, request_headers_to_add: "
+      "[ { header: { key: X-Probe, value: yes } } ], expected_statuses: [ { start: 200, end: 300 } "
+      "], retriable_statuses: [ { start: 500, end: 501 } ] } } ] }");
+  ASSERT_NE(http->health_check, nullptr);
+  const HealthCheckOptions& o = *http->health_check;
+  EXPECT_EQ(o.kind, HealthCheckOptions::Kind::kHttp);
+  EXPECT_EQ(o.unhealthy_interval, std::chrono::seconds(4));
+  EXPECT_EQ(o.unhealthy_edge_interval, std::chrono::seconds(4));
+  EXPECT_EQ(o.no_traffic_interval, std::chrono::seconds(60));
+  EXPECT_TRUE(o.reuse_connection);
+  EXPECT_EQ(o.http.method, "HEAD");
+  EXPECT_EQ(o.http.headers.front().first, "x-probe");
+  EXPECT_TRUE(HttpCheck::contains(o.http.expected, 299));
+  EXPECT_FALSE(HttpCheck::contains(o.http.expected, 300));
+  EXPECT_TRUE(HttpCheck::contains(o.http.retriable, 500));
+  const auto tcp = cluster_of(
+      "{ name: a, health_checks: [ { timeout: 1s, interval: 4s, unhealthy_threshold: 3, "
+      "healthy_threshold: 2, tcp_health_check: { send: { text: 50494e47 }, receive: [ { text: "
+      "'504f' }, { text: 4E47 } ] } } ] }");
+  EXPECT_EQ(tcp->health_check->tcp.send, "PING");
+  EXPECT_EQ(tcp->health_check->tcp.receive, (std::vector<std::string>{"PO", "NG"}));
+}
+
+TEST(ClusterParsing, AdoptsWhatItsPredecessorKnewOfHosts) {
+  const auto a = cluster_of("{ name: a, outlier_detection: {} }");
+  const auto b = cluster_of("{ name: a, outlier_detection: { interval: 1s } }");
+  adopt_limits(*b, *a);
+  EXPECT_EQ(a->health, b->health);
+  const auto c = cluster_of("name: a");
+  adopt_limits(*c, *b);
+  EXPECT_EQ(c->health, nullptr);
+}
+
 TEST(ClusterParsing, AdoptsTheLimitsOfItsPredecessor) {
   const auto a = cluster_of("name: a");
   const auto b = cluster_of("name: a");
@@ -248,8 +313,7 @@ TEST(ClusterParsing, AdoptsTheLimitsOfItsPredecessor) {
 
 TEST(ClusterParsing, WarnsInsteadOfRefusingWhenUnknownFieldsAreTolerated) {
   config::Errors errors(config::UnknownFields::kWarn);
-  const auto document =
-      config::load_text("{ name: a, filters: [], outlier_detection: {} }", "t", errors);
+  const auto document = config::load_text("{ name: a, filters: [], lrs_server: {} }", "t", errors);
   (void)parse_cluster(document->root(errors));
   EXPECT_TRUE(errors.ok()) << errors.to_string();
   EXPECT_EQ(errors.warning_count(), 2u);

@@ -96,7 +96,7 @@ class Backend {
 // One request: waits for a connection and sends itself on it, unless told to hold back.
 class Request final : public PoolWaiter, public http::ResponseSink {
  public:
-  http::H1ClientConnection* connection = nullptr;
+  http::ClientConnection* connection = nullptr;
   http::UpstreamStream* stream = nullptr;
   Failure failure;  // of the pool
   Failure reset;    // of the exchange
@@ -105,10 +105,10 @@ class Request final : public PoolWaiter, public http::ResponseSink {
 
   // Acquires, and sends if there is a connection at once.
   void start(Pool& pool) {
-    http::H1ClientConnection* ready = pool.acquire(*this, &failure);
+    http::ClientConnection* ready = pool.acquire(*this, &failure);
     if (ready != nullptr) send(*ready);
   }
-  void send(http::H1ClientConnection& on) {
+  void send(http::ClientConnection& on) {
     connection = &on;
     http::RequestHead head(arena_);
     head.method_text = "GET";
@@ -119,7 +119,7 @@ class Request final : public PoolWaiter, public http::ResponseSink {
   }
   [[nodiscard]] bool is_ready() const { return connection != nullptr; }
 
-  void on_pool_ready(http::H1ClientConnection& ready) override {
+  void on_pool_ready(http::ClientConnection& ready) override {
     if (order != nullptr) order->push_back(this);
     send(ready);
   }

@@ -27,7 +27,7 @@ TEST_F(PoolTest, OpensAConnectionAndKeepsItForTheNextRequest) {
   finish(conn, first);
 
   Request second;
-  http::H1ClientConnection* again = pool.acquire(second, &refused);
+  http::ClientConnection* again = pool.acquire(second, &refused);
   ASSERT_EQ(again, first.connection);
   second.send(*again);
   run_for(loop, milliseconds(1));
@@ -62,7 +62,7 @@ TEST_F(PoolTest, HandsOutTheConnectionThatWasUsedLast) {
   ASSERT_TRUE(run_until(loop, [&] { return last.done; }));
   Request c;
   Failure refused;
-  http::H1ClientConnection* got = pool.acquire(c, &refused);
+  http::ClientConnection* got = pool.acquire(c, &refused);
   EXPECT_EQ(got, last.connection);
   c.send(*got);
   c.stream->reset();
@@ -154,7 +154,7 @@ TEST_F(PoolTest, StrandsNoWaiterWhenTheOnlyConnectFails) {
 TEST_F(PoolTest, MayBeAskedAgainByAWaiterThatFailed) {
   struct Stubborn final : PoolWaiter {
     explicit Stubborn(Pool& p) : pool(p) {}
-    void on_pool_ready(http::H1ClientConnection&) override {}
+    void on_pool_ready(http::ClientConnection&) override {}
     void on_pool_failure(Failure) override {
       Failure refused;
       if (++failures < 3) {

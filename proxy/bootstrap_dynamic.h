@@ -1,0 +1,14 @@
+#pragma once
+// config.bootstrap.v3.Bootstrap.DynamicResources: which control plane, over which cluster, for
+// what.
+
+#include "proxy/config/node.h"
+#include "proxy/snapshot.h"
+
+namespace pillion {
+
+// `root` is the bootstrap, whose node goes into the first request of a stream; `out` has been
+// filled from the rest of it.  Missing: nothing dynamic.
+void parse_dynamic_resources(BootstrapConfig& out, const config::Node& root);
+
+}  // namespace pillion

@@ -1,0 +1,243 @@
+#include "proxy/compile.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "filters/registry.h"
+#include "proxy/base/str.h"
+#include "proxy/bootstrap.h"
+#include "proxy/config/expand.h"
+#include "proxy/config/suggest.h"
+#include "proxy/route/parse.h"
+#include "proxy/telemetry/access_log.h"
+#include "proxy/telemetry/local_replies.h"
+#include "proxy/telemetry/tracing.h"
+#include "proxy/upstream/parse.h"
+
+namespace pillion {
+namespace {
+
+using config::Located;
+using config::Node;
+
+std::set<std::string> names_of(const std::vector<Located<std::string>>& list) {
+  std::set<std::string> names;
+  for (const Located<std::string>& name : list) names.insert(name.value);
+  return names;
+}
+
+template <typename Fn>
+void for_each_hcm(const core::ListenerConfig& listener, Fn&& fn) {
+  const auto visit = [&fn](const std::shared_ptr<const core::FilterChain>& chain) {
+    if (chain == nullptr) return;
+    if (const auto* hcm = std::get_if<std::shared_ptr<const core::HcmConfig>>(&chain->terminal))
+      fn(**hcm);
+  };
+  for (const auto& chain : listener.chains) visit(chain);
+  visit(listener.default_chain);
+}
+
+}  // namespace
+
+// ---- one piece ----
+
+std::vector<std::shared_ptr<const core::AccessLogger>> Compiler::access_logs(const Node& list) {
+  return telemetry::parse_access_logs(list, sinks_.logs);
+}
+
+std::shared_ptr<const core::LocalReplies> Compiler::local_replies(const Node& node) {
+  return telemetry::parse_local_replies(node);
+}
+
+std::span<const core::HttpFilterType> Compiler::http_filters() { return filters::http_filters(); }
+
+std::shared_ptr<const core::Tracer> Compiler::tracer(const Node& node, bool is_outbound,
+                                                     std::vector<Located<std::string>>& clusters) {
+  return telemetry::parse_tracing(node, is_outbound, node_id_, sinks_.spans, clusters);
+}
+
+std::shared_ptr<const route::RouteTable> Compiler::table(std::string_view name) const {
+  const auto it = resources_.routes.find(name);
+  if (it == resources_.routes.end() || it->second.active == nullptr) return nullptr;
+  return it->second.active->table;
+}
+
+CompiledCluster Compiler::cluster(const Node& node, Origin origin) {
+  return {std::move(origin), upstream::parse_cluster(node)};
+}
+
+CompiledRoutes Compiler::routes(const Node& node, Origin origin) {
+  std::vector<Located<std::string>> used;
+  const auto filters = core::make_override_parser(*this);
+  CompiledRoutes out{std::move(origin),
+                     route::parse_route_table(node, {&formats_, &used, true, filters.get()}),
+                     {}};
+  out.clusters = names_of(used);
+  return out;
+}
+
+CompiledListener Compiler::listener(const Node& node, Origin origin,
+                                    std::vector<Located<std::string>>* must_exist) {
+  std::vector<Located<std::string>> used;
+  CompiledListener out;
+  out.origin = std::move(origin);
+  out.config = core::parse_listener(node, {*this, used, false, must_exist == nullptr});
+  for_each_hcm(*out.config, [&out](const core::HcmConfig& hcm) {
+    if (hcm.rds_name.empty()) return;
+    const auto table = hcm.lacks_routes ? nullptr : hcm.routes;
+    out.tables.insert_or_assign(hcm.rds_name, CompiledListener::Table{table, hcm.rds_timeout});
+  });
+  out.clusters = names_of(used);
+  if (must_exist != nullptr) std::ranges::move(used, std::back_inserter(*must_exist));
+  return out;
+}
+
+// A second listener on a port would take half of its connections, or none.
+void UsedAddresses::take(const core::ListenerConfig& listener, const Node& node) {
+  if (!listener.bind_to_port) return;
+  const auto refuse = [&](const io::Address& address, const Node& where) {
+    if (address.kind() == io::Address::Kind::kNone) return;
+    if (address.is_ip() && address.port() == 0) return;  // each gets a port of its own
+    const auto [it, is_new] = used_.emplace(address.to_string(), listener.name);
+    if (is_new) return;
+    where.error(
+        str("listener \"", config::printable(it->second), "\" listens on ", it->first, " already"));
+  };
+  refuse(listener.address, node["address"]);
+  size_t i = 0;
+  for (const Node item : node["additional_addresses"].items())
+    refuse(listener.additional_addresses[i++], item["address"]);
+}
+
+// ---- the file ----
+
+namespace {
+
+void load_clusters(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot) {
+  std::unordered_set<std::string_view> names;
+  for (const Node node : list.items()) {
+    const auto cluster = std::make_shared<CompiledCluster>(
+        compiler.cluster(node, {snapshot.document, node.value()}));
+    const std::string& name = cluster->config->name;
+    if (!name.empty() && !names.insert(name).second) {
+      node["name"].error(
+          str("another cluster is called \"", config::printable(name), "\" already"));
+    }
+    const bool is_eds = cluster->config->type == upstream::DiscoveryType::kEds;
+    if (is_eds && !snapshot.bootstrap.dynamic.has_ads)
+      node["type"].error("EDS needs dynamic_resources.ads_config");
+    out.file_clusters.emplace_back().newest = cluster;
+  }
+}
+
+void load_listeners(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot,
+                    std::vector<Located<std::string>>& must_exist) {
+  // With CDS the others may come by it.
+  const bool is_complete = !snapshot.bootstrap.dynamic.cds_timeout;
+  std::unordered_set<std::string> names;
+  UsedAddresses used;
+  if (snapshot.bootstrap.admin) used.add(snapshot.bootstrap.admin->to_string(), "admin");
+  for (const Node node : list.items()) {
+    auto listener = std::make_shared<CompiledListener>(compiler.listener(
+        node, {snapshot.document, node.value()}, is_complete ? &must_exist : nullptr));
+    const std::string& name = listener->config->name;
+    if (!names.insert(name).second) {
+      node["name"].error(
+          str("another listener is called \"", config::printable(name), "\" already"));
+    }
+    if (!listener->tables.empty() && !snapshot.bootstrap.dynamic.has_ads)
+      node.error("rds needs dynamic_resources.ads_config");
+    used.take(*listener->config, node);
+    out.file_listeners.emplace_back().newest = listener;
+  }
+}
+
+void refuse_unknown_clusters(const Resources& resources,
+                             const std::vector<Located<std::string>>& used,
+                             config::Errors& errors) {
+  std::vector<std::string_view> names;
+  for (const auto& cluster : resources.file_clusters) names.push_back(cluster.newest->config->name);
+  for (const Located<std::string>& name : used) {
+    if (name.value.empty() || std::find(names.begin(), names.end(), name.value) != names.end())
+      continue;
+    errors.error(name.where, str("unknown cluster \"", config::printable(name.value), '"',
+                                 config::did_you_mean(name.value, names)));
+  }
+}
+
+}  // namespace
+
+bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
+                config::Errors& errors) {
+  out.document = config::load_bootstrap(options.config_path, options.config_yaml, errors);
+  if (out.document == nullptr) return false;
+  const Node root = out.document->root(errors);
+  const Node node = root["static_resources"];
+  out.bootstrap = parse_bootstrap(root, options);
+  // A configuration that is refused already is checked to its end, and opens no log.
+  if (!errors.ok()) sinks.logs = nullptr;
+  resources.file_clusters.clear();
+  resources.file_listeners.clear();
+  std::vector<Located<std::string>> used;
+  if (node.is_present()) {
+    Compiler compiler(sinks, out.bootstrap.node_id, out.bootstrap.node_cluster, resources);
+    load_clusters(resources, compiler, node["clusters"], out);
+    load_listeners(resources, compiler, node["listeners"], out, used);
+    node.unsupported({"secrets"}, "comes with a later version; name the files in the TLS context");
+    node.reject_unknown_keys();
+  }
+  const DynamicConfig& dynamic = out.bootstrap.dynamic;
+  if (dynamic.has_ads && !dynamic.cluster.value.empty()) used.push_back(dynamic.cluster);
+  refuse_unknown_clusters(resources, used, errors);
+  resources.files = errors.files();
+  resources.unknown_fields = errors.unknown_fields();
+  return true;
+}
+
+// ---- all of it ----
+
+namespace {
+
+void collect_contexts(Snapshot& out) {
+  std::unordered_set<const tls::Context*> seen;
+  const auto add = [&](const std::shared_ptr<const tls::Context>& context) {
+    if (context != nullptr && seen.insert(context.get()).second)
+      out.tls_contexts.push_back(context);
+  };
+  for (const auto& listener : out.listeners) {
+    for (const auto& chain : listener->chains) add(chain->tls);
+    if (listener->default_chain) add(listener->default_chain->tls);
+  }
+  for (const auto& cluster : out.clusters) add(cluster->pool.tls);
+}
+
+template <typename T>
+void collect_notes(Snapshot& out, const Pieces<T>& pieces) {
+  for (const auto& [name, piece] : pieces) {
+    out.files.insert(piece.files.begin(), piece.files.end());
+    for (const auto& [field, count] : piece.unknown_fields) out.unknown_fields[field] += count;
+  }
+}
+
+}  // namespace
+
+void index_resources(Snapshot& out) {
+  const Resources& resources = *out.resources;
+  out.files = resources.files;
+  out.unknown_fields = resources.unknown_fields;
+  for (const auto& piece : resources.file_clusters)
+    if (piece.active != nullptr) out.clusters.push_back(piece.active->config);
+  for (const auto& [name, piece] : resources.clusters)
+    if (piece.active != nullptr) out.clusters.push_back(piece.active->config);
+  for (const auto& piece : resources.file_listeners)
+    if (piece.active != nullptr) out.listeners.push_back(piece.active->config);
+  for (const auto& [name, piece] : resources.listeners)
+    if (piece.active != nullptr) out.listeners.push_back(piece.active->config);
+  collect_notes(out, resources.clusters);
+  collect_notes(out, resources.routes);
+  collect_notes(out, resources.listeners);
+  collect_contexts(out);
+}
+
+}  // namespace pillion

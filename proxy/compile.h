@@ -1,0 +1,83 @@
+#pragma once
+// Node -> compiled piece of a configuration, and how pieces become a Snapshot.  Internal to the
+// builder.
+
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "proxy/builder.h"
+#include "proxy/core/parse.h"
+#include "proxy/options.h"
+#include "proxy/resources.h"
+#include "proxy/snapshot.h"
+#include "proxy/telemetry/header_formats.h"
+
+namespace pillion {
+
+// What the parsers of listeners and routes are given.  `resources` is where RDS names are looked
+// up; it may change between two calls.
+class Compiler final : private core::ParseServices {
+ public:
+  // `node_id`: what tracers call this process; `node_cluster`: what the health_check filter does.
+  Compiler(const Sinks& sinks, std::string node_id, std::string node_cluster,
+           const Resources& resources)
+      : sinks_(sinks),
+        node_id_(std::move(node_id)),
+        node_cluster_(std::move(node_cluster)),
+        resources_(resources) {}
+
+  CompiledCluster cluster(const config::Node& node, Origin origin);
+  CompiledRoutes routes(const config::Node& node, Origin origin);
+  // `must_exist`: gets the clusters that must, with their places; null: that is not looked at, and
+  // the result has all that are named.
+  CompiledListener listener(const config::Node& node, Origin origin,
+                            std::vector<config::Located<std::string>>* must_exist = nullptr);
+  // The table in force under an RDS name, or null.
+  [[nodiscard]] std::shared_ptr<const route::RouteTable> table(std::string_view name) const;
+
+ private:
+  std::vector<std::shared_ptr<const core::AccessLogger>> access_logs(
+      const config::Node& list) override;
+  std::shared_ptr<const core::LocalReplies> local_replies(const config::Node& node) override;
+  const route::FormatFactory& header_formats() override { return formats_; }
+  std::span<const core::HttpFilterType> http_filters() override;
+  [[nodiscard]] std::string_view node_cluster() const override { return node_cluster_; }
+  std::shared_ptr<const route::RouteTable> routes(std::string_view name) override {
+    return table(name);
+  }
+
+  std::shared_ptr<const core::Tracer> tracer(
+      const config::Node& node, bool is_outbound,
+      std::vector<config::Located<std::string>>& clusters) override;
+
+  const Sinks sinks_;
+  const std::string node_id_;
+  const std::string node_cluster_;
+  const Resources& resources_;
+  telemetry::HeaderFormats formats_;
+};
+
+// Loads and compiles the file into `out` and `resources` (its part of them).  False if there is no
+// text at all; else what is wrong is in `errors`.
+bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
+                config::Errors& errors);
+
+// Fills the lists of `out` with what is in force of out.resources.
+void index_resources(Snapshot& out);
+
+// Addresses on which a listener listens -> its name; an error on `node` for each that is taken.
+class UsedAddresses {
+ public:
+  void add(std::string address, std::string name) {
+    used_.emplace(std::move(address), std::move(name));
+  }
+  // Takes the listener's, and tells of those that others have.
+  void take(const core::ListenerConfig& listener, const config::Node& node);
+
+ private:
+  std::map<std::string, std::string> used_;
+};
+
+}  // namespace pillion

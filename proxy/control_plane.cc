@@ -1,0 +1,227 @@
+#include "proxy/control_plane.h"
+
+#include <functional>
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+#include "proxy/settle.h"
+#include "proxy/upstream/parse.h"
+#include "xds/reflect.h"
+
+namespace pillion {
+namespace {
+
+using xds::ResourceType;
+
+// How long assignments are taken in one go, on the loop that does everything else too.
+constexpr Duration kSlice = std::chrono::milliseconds(2);
+
+uint64_t hash_of(const std::string& text) { return std::hash<std::string>{}(text); }
+
+}  // namespace
+
+ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
+                           ControlPlaneHost& host)
+    : context_(context),
+      config_(config),
+      host_(host),
+      ads_(context.loop, context.rng, context.clusters, *this, config.ads),
+      stats_(context.registry.block<stats::ControlPlaneStats>(stats::kControl)),
+      cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
+      lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)) {
+  context_.registry.on_scrape([this] { update_stats(); });
+}
+
+void ControlPlane::start(const Snapshot& snapshot) {
+  log::info(log::kConfig, "asking the control plane",
+            {{"cluster", config_.ads.cluster},
+             {"clusters", config_.cds_timeout.has_value()},
+             {"listeners", config_.lds_timeout.has_value()}});
+  ads_.start();
+  has_clusters_ = !config_.cds_timeout;
+  has_listeners_ = !config_.lds_timeout;
+  if (config_.cds_timeout) ads_.subscribe_all(ResourceType::kClusters, *config_.cds_timeout);
+  update_subscriptions(*snapshot.resources);
+  advance();
+}
+
+// ---- the builder ----
+
+void ControlPlane::add_to(BuildJob& job, Take take) {
+  if (take == Take::kResponsesToo) job.responses = std::exchange(waiting_, {});
+  job.endpoints = settled_;
+  job.given_up_routes = given_up_routes_;
+}
+
+void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot) {
+  for (const auto& [type, wrong] : result.answers) {
+    has_clusters_ |= type == ResourceType::kClusters;
+    has_listeners_ |= type == ResourceType::kListeners;
+  }
+  // Names first, so that they ride on the answers.
+  update_subscriptions(*snapshot.resources);
+  for (const auto& [type, wrong] : result.answers) {
+    if (wrong.empty()) {
+      ads_.accept(type);
+    } else {
+      log::error(log::kConfig, "refused a part of what the control plane sent",
+                 {{"type", xds::short_name(type)}, {"reason", wrong}});
+      ads_.reject(type, wrong);
+    }
+  }
+  if (snapshot.resources->next_deadline != Instant{})
+    context_.loop.arm_at(linger_timer_, snapshot.resources->next_deadline);
+  advance();
+}
+
+void ControlPlane::update_subscriptions(const Resources& resources) {
+  warming_clusters_ = resources.warming_clusters;
+  warming_listeners_ = resources.warming_listeners;
+  wanted_endpoints_ = wanted_endpoints(resources);
+  wanted_routes_ = wanted_routes(resources);
+  const auto is_unwanted = [](const auto& wanted) {
+    return [&wanted](const std::string& name) { return !wanted.contains(name); };
+  };
+  std::erase_if(settled_, is_unwanted(wanted_endpoints_));
+  std::erase_if(given_up_routes_, is_unwanted(wanted_routes_));
+  std::erase_if(assignments_,
+                [this](const auto& item) { return !wanted_endpoints_.contains(item.first); });
+  ads_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
+  if (phase_ != Phase::kClusters) ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+}
+
+void ControlPlane::advance() {
+  if (phase_ == Phase::kClusters && has_clusters_ && warming_clusters_ == 0) {
+    phase_ = Phase::kListeners;
+    if (config_.lds_timeout) ads_.subscribe_all(ResourceType::kListeners, *config_.lds_timeout);
+    ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  }
+  if (phase_ == Phase::kListeners && has_listeners_ && warming_listeners_ == 0) {
+    phase_ = Phase::kRunning;
+    host_.on_initialized();
+  }
+}
+
+// ---- the stream ----
+
+void ControlPlane::on_resources(xds::Response&& response) {
+  log::debug(log::kConfig, "the control plane says",
+             {{"type", xds::short_name(response.type)},
+              {"version", config::printable(response.version)},
+              {"resources", response.resources.size()}});
+  if (response.type == ResourceType::kRoutes) {
+    for (const xds::Resource& resource : response.resources)
+      ads_.answered(ResourceType::kRoutes, resource.name);
+  }
+  if (response.type != ResourceType::kEndpoints) {
+    waiting_.push_back(std::move(response));
+    return host_.on_resources_wait();
+  }
+  endpoints_ = std::move(response);
+  next_ = 0;
+  wrong_.clear();
+  run_ready();
+}
+
+void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::string>& names) {
+  switch (type) {
+    case ResourceType::kClusters:
+      cds_stats_->init_fetch_timeout.inc();
+      has_clusters_ = true;
+      return advance();
+    case ResourceType::kListeners:
+      lds_stats_->init_fetch_timeout.inc();
+      has_listeners_ = true;
+      return advance();
+    case ResourceType::kEndpoints:
+      settled_.insert(names.begin(), names.end());
+      break;
+    case ResourceType::kRoutes:
+      given_up_routes_.insert(names.begin(), names.end());
+      break;
+  }
+  host_.on_resources_wait();
+}
+
+void ControlPlane::on_connected(bool connected, std::string_view text) {
+  stats_->connected_state.set(connected);
+  if (connected)
+    log::info(log::kConfig, "the control plane answers",
+              {{"cluster", config_.ads.cluster}, {"identifier", config::printable(text)}});
+}
+
+// ---- endpoints ----
+
+// A portion of the response; the rest in the next turn.
+void ControlPlane::run_ready() {
+  const Instant end = MonotonicClock::now() + kSlice;
+  while (next_ < endpoints_.resources.size()) {
+    if (MonotonicClock::now() >= end) return context_.loop.post_next(*this);
+    wrong_ += take_assignment(endpoints_.resources[next_++]);
+  }
+  endpoints_ = {};
+  if (wrong_.empty()) return ads_.accept(ResourceType::kEndpoints);
+  log::error(log::kConfig, "refused a part of what the control plane sent",
+             {{"type", "eds"}, {"reason", wrong_}});
+  ads_.reject(ResourceType::kEndpoints, wrong_);
+}
+
+std::string ControlPlane::take_assignment(const xds::Resource& resource) {
+  if (!wanted_endpoints_.contains(resource.name)) return {};
+  ads_.answered(ResourceType::kEndpoints, resource.name);
+  const uint64_t hash = hash_of(resource.bytes);
+  const auto known = assignments_.find(resource.name);
+  if (known != assignments_.end() && known->second.bytes_hash == hash) {
+    known->second.version = endpoints_.version;
+    return {};
+  }
+  config::Errors errors(config::UnknownFields::kWarn);
+  const config::DocumentPtr document =
+      xds::reflect(xds::message_of(ResourceType::kEndpoints), resource.bytes,
+                   str("eds/", config::printable(resource.name)), errors);
+  upstream::HostSet hosts;
+  if (errors.ok()) hosts = upstream::parse_assignment(document->root(errors));
+  if (!errors.ok()) return errors.to_string();
+  assignments_[resource.name] = {hash, endpoints_.version, wall_now(), document};
+  host_.on_endpoints(resource.name, hosts);
+  settle_endpoints(resource.name);
+  return {};
+}
+
+void ControlPlane::settle_endpoints(const std::string& name) {
+  if (settled_.insert(name).second) host_.on_resources_wait();
+}
+
+void ControlPlane::append_endpoints(std::vector<admin::ConfigResource>& out) const {
+  for (const auto& [name, assignment] : assignments_) {
+    out.push_back({admin::ConfigResource::Kind::kEndpoints,
+                   true,
+                   name,
+                   assignment.version,
+                   assignment.updated,
+                   assignment.document,
+                   &assignment.document->root_value(),
+                   {}});
+  }
+}
+
+// ---- counters ----
+
+void ControlPlane::update_stats() {
+  const auto add = [this](ResourceType type, auto& block) {
+    const xds::AdsCounts& now = ads_.counts(type);
+    xds::AdsCounts& before = told_[static_cast<size_t>(type)];
+    block.update_attempt.add(now.attempts - before.attempts);
+    block.update_success.add(now.success - before.success);
+    block.update_failure.add(now.failure - before.failure);
+    block.update_rejected.add(now.rejected - before.rejected);
+    block.version.set(static_cast<int64_t>(hash_of(ads_.version(type)) >> 1));
+    before = now;
+  };
+  add(ResourceType::kClusters, *cds_stats_);
+  add(ResourceType::kListeners, *lds_stats_);
+}
+
+}  // namespace pillion

@@ -1,0 +1,116 @@
+#pragma once
+// ControlPlane: what the server does with what the control plane says.
+//
+// Owned by the Server, on the control loop.  Clusters, listeners and routes go to the builder, in
+// the order in which they came; the host asks for them when it can build, and tells what became of
+// them. Endpoints go straight to discovery, some at a time, and only start a build if a cluster
+// waited for them.
+//
+//   start():  CDS  ->  its clusters have endpoints  ->  LDS  ->  its listeners have routes  ->
+//             on_initialized(), once.  What is not answered in its time is not waited for.
+//
+// The order in which subscriptions begin is Envoy's: listeners of the first moment find clusters.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proxy/admin/server_view.h"
+#include "proxy/builder.h"
+#include "proxy/io/loop.h"
+#include "proxy/snapshot.h"
+#include "proxy/stats/registry.h"
+#include "xds/ads.h"
+
+namespace pillion {
+
+class ControlPlaneHost {
+ public:
+  // There is something for add_to(), or time has passed.  Not inside another call.
+  virtual void on_resources_wait() = 0;
+  virtual void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) = 0;
+  virtual void on_initialized() = 0;
+
+ protected:
+  ~ControlPlaneHost() = default;
+};
+
+class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
+ public:
+  // All of them outlive the object.
+  struct Context {
+    io::Loop& loop;
+    Rng& rng;
+    upstream::ClusterClient& clusters;
+    stats::Registry& registry;
+  };
+  ControlPlane(const Context& context, const DynamicConfig& config, ControlPlaneHost& host);
+
+  // `snapshot`: of the file.
+  void start(const Snapshot& snapshot);
+  void stop() { ads_.stop(); }
+
+  // What the next build shall take in, and know.
+  enum class Take : uint8_t { kStateAlone, kResponsesToo };
+  void add_to(BuildJob& job, Take take);
+  // It did; the snapshot is the server's now.
+  void on_built(const BuildResult& result, const Snapshot& snapshot);
+
+  [[nodiscard]] bool is_initialized() const noexcept { return phase_ == Phase::kRunning; }
+  // The assignments in force, for /config_dump.
+  void append_endpoints(std::vector<admin::ConfigResource>& out) const;
+  // EDS names whose endpoints must be kept.
+  [[nodiscard]] const std::set<std::string>& endpoints() const noexcept { return settled_; }
+
+ private:
+  enum class Phase : uint8_t { kClusters, kListeners, kRunning };
+  struct Assignment {
+    uint64_t bytes_hash = 0;
+    std::string version;
+    WallTime updated{};
+    std::shared_ptr<const config::Document> document;
+  };
+
+  void on_resources(xds::Response&& response) override;
+  void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override;
+  void on_connected(bool connected, std::string_view text) override;
+  void run_ready() override;
+
+  std::string take_assignment(const xds::Resource& resource);
+  void settle_endpoints(const std::string& name);
+  void update_subscriptions(const Resources& resources);
+  void advance();
+  void on_deadline() { host_.on_resources_wait(); }
+  void update_stats();
+
+  Context context_;
+  const DynamicConfig config_;
+  ControlPlaneHost& host_;
+  xds::AdsClient ads_;
+  Phase phase_ = Phase::kClusters;
+  bool has_clusters_ = false;   // CDS was answered, or is not waited for
+  bool has_listeners_ = false;  // LDS likewise
+  size_t warming_clusters_ = 0;
+  size_t warming_listeners_ = 0;
+  std::vector<xds::Response> waiting_;  // for the builder
+  std::map<std::string, Duration> wanted_routes_;
+  std::map<std::string, Duration> wanted_endpoints_;
+  std::set<std::string> settled_;  // EDS names that were answered or given up
+  std::set<std::string> given_up_routes_;
+  std::map<std::string, Assignment> assignments_;
+  // The EDS response that is being taken.
+  xds::Response endpoints_;
+  size_t next_ = 0;
+  std::string wrong_;
+  io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
+
+  stats::BlockRef<stats::ControlPlaneStats> stats_;
+  stats::BlockRef<stats::CdsStats> cds_stats_;
+  stats::BlockRef<stats::LdsStats> lds_stats_;
+  xds::AdsCounts told_[xds::kResourceTypes];  // of which the counters speak
+};
+
+}  // namespace pillion

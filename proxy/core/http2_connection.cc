@@ -1,0 +1,242 @@
+#include "proxy/core/http2_connection.h"
+
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/free_list.h"
+
+namespace pillion::core {
+namespace {
+
+constexpr size_t kExchangeBytes = 96;
+thread_local FreeList free_exchanges{kExchangeBytes, 256};
+
+}  // namespace
+
+// One request on an Http2Connection: what its Stream asks of a connection.
+class Http2Exchange final : public io::Deferred,
+                            public StreamOwner,
+                            public http::H2Exchange,
+                            public ListNode<> {
+ public:
+  Http2Exchange(Http2Connection& connection, http::H2ServerStream& downstream)
+      : connection_(connection),
+        downstream_(&downstream),
+        state_(connection.state_),
+        stream_(new Stream(connection.worker_, *connection.config_, *this, downstream)) {
+    static_assert(sizeof(Http2Exchange) <= kExchangeBytes);
+  }
+  ~Http2Exchange() override { DASSERT(stream_ == nullptr); }
+  static void* operator new(size_t) { return free_exchanges.take(); }
+  static void operator delete(void* memory) noexcept { free_exchanges.give(memory); }
+
+  // Nothing of it is used any more.
+  void end() {
+    ListNode<>::unlink();
+    if (connection_.in_head_ == this) connection_.in_head_ = nullptr;
+    Stream* stream = std::exchange(stream_, nullptr);
+    stream->close();
+    downstream_ = nullptr;
+    connection_.worker_.loop.delete_later(stream);
+    connection_.worker_.loop.delete_later(this);
+  }
+  void on_headers_timeout() { stream_->on_headers_timeout(); }
+
+ private:
+  // H2Exchange
+  http::RequestSink& sink() override { return *stream_; }
+  http::RequestHead& request_head() override { return stream_->request_head(); }
+  http::Headers& new_request_trailers() override { return stream_->new_request_trailers(); }
+  void on_head_complete(size_t bytes) override {
+    stream_->count_header_bytes(bytes);
+    connection_.on_head_complete();
+  }
+  void on_exchange_done() override { end(); }
+  // StreamOwner
+  const ConnectionInfo& connection_info() const override { return connection_.info_; }
+  stats::HttpStats& http_stats() override { return *state_->http; }
+  stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
+  UnderscoreCounters underscore_counters() override {
+    return {state_->http2->dropped_headers_with_underscores,
+            state_->http2->requests_rejected_with_underscores_in_headers};
+  }
+  const FilterWorkerStates& filter_states() const override { return state_->filters; }
+  uint64_t wire_bytes_received() const override {
+    return downstream_ == nullptr ? 0 : downstream_->wire_received();
+  }
+  // What is on its way when the stream ends is not framed yet.
+  uint64_t wire_bytes_sent() const override {
+    return downstream_ == nullptr ? 0 : downstream_->wire_sent() + downstream_->held();
+  }
+  void close_after_response() override {}  // a stream ends alone
+  void begin_tunnel() override {}          // DATA is DATA
+
+  Http2Connection& connection_;
+  http::H2ServerStream* downstream_;
+  Ref<ChainState> state_;  // pinned: the connection may move on to a successor
+  Stream* stream_;         // owned; destroyed by delete_later
+};
+
+Http2Connection::Http2Connection(WorkerContext& worker, ConnectionOwner& owner,
+                                 Ref<ChainState> state, const ConnectionInfo& info)
+    : Connection(owner, std::move(state), info),
+      worker_(worker),
+      config_(std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get()),
+      server_(worker.loop, worker.batch, config_->head_limits, config_->h2, *this) {
+  // The HttpConnection before it counted what is common.
+  http_stats().downstream_cx_http2_total.inc();
+  http_stats().downstream_cx_http2_active.inc();
+}
+
+Http2Connection::~Http2Connection() = default;
+
+void Http2Connection::start(std::unique_ptr<io::Transport> transport) {
+  take_over(std::move(transport), {}, false);
+}
+
+void Http2Connection::take_over(std::unique_ptr<io::Transport> transport, Buffer already_read,
+                                bool draining) {
+  const bool read = already_read.empty();
+  server_.start(std::move(transport), std::move(already_read), true);
+  if (config_->max_connection_duration != Duration{}) {
+    duration_timer_ = std::make_unique<io::Timer>(
+        io::Timer::call<&Http2Connection::on_duration, Http2Connection>(), this);
+    worker_.loop.arm_at(*duration_timer_, info_.begin + config_->max_connection_duration);
+  }
+  on_idle();
+  if (draining) drain();
+  if (read) server_.read_now();
+}
+
+// A reload gave the chain a new configuration: requests that begin from now on have it.
+void Http2Connection::take_successor() {
+  while (state_->successor) state_ = state_->successor;
+  config_ = std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get();
+  info_.filter_chain = &state_->chain->name;
+  server_.set_limits(config_->head_limits);
+}
+
+http::H2Exchange& Http2Connection::new_exchange(http::H2ServerStream& stream) {
+  if (state_->successor) [[unlikely]]
+    take_successor();
+  http_stats().downstream_rq_http2_total.inc();
+  auto* exchange = new Http2Exchange(*this, stream);
+  exchanges_.push_back(*exchange);
+  if (timer_.is_armed()) timer_.cancel();
+  if (config_->request_headers_timeout != Duration{}) {
+    in_head_ = exchange;
+    worker_.loop.arm(timer_, config_->request_headers_timeout);
+  }
+  return *exchange;
+}
+
+void Http2Connection::on_head_complete() {
+  if (std::exchange(in_head_, nullptr) != nullptr) timer_.cancel();
+  if (server_.is_draining()) return;
+  if (config_->max_requests_per_connection != 0 &&
+      server_.requests() >= config_->max_requests_per_connection) {
+    http_stats().downstream_cx_max_requests_reached.inc();
+    return server_.drain(config_->drain_timeout);
+  }
+  if (draining_ || worker_.announces_close()) {
+    http_stats().downstream_cx_drain_close.inc();
+    server_.drain(config_->drain_timeout);
+  }
+}
+
+void Http2Connection::on_idle() {
+  if (config_->idle_timeout != Duration{}) worker_.loop.arm(timer_, config_->idle_timeout);
+}
+
+void Http2Connection::on_timer() {
+  if (in_head_ != nullptr) {
+    http_stats().downstream_rq_header_timeout.inc();
+    return in_head_->on_headers_timeout();
+  }
+  if (server_.streams() != 0) return;
+  http_stats().downstream_cx_idle_timeout.inc();
+  close({FailureKind::kIdleTimeout});
+}
+
+void Http2Connection::on_duration() {
+  http_stats().downstream_cx_max_duration_reached.inc();
+  drain();
+}
+
+// No request is lost by it, so that it need not wait for one.
+void Http2Connection::drain() {
+  draining_ = true;
+  server_.drain(config_->drain_timeout);
+}
+
+void Http2Connection::close(Failure failure) { server_.close(failure); }
+
+void Http2Connection::describe(StreamInfo& info) const {
+  info.bytes_received = server_.bytes_received();
+  info.bytes_sent = server_.bytes_sent();
+  info.downstream_transport_failure = server_.transport().failure_reason();
+}
+
+void Http2Connection::on_stream_count(int change) { state_->http2->streams_active.add(change); }
+
+void Http2Connection::on_traffic(uint64_t received, uint64_t sent) {
+  http_stats().downstream_cx_rx_bytes_total.add(received);
+  http_stats().downstream_cx_tx_bytes_total.add(sent);
+}
+
+void Http2Connection::on_event(Event event) {
+  stats::Http2Stats& stats = *state_->http2;
+  switch (event) {
+    case Event::kResetReceived:
+      return stats.rx_reset.inc();
+    case Event::kResetSent:
+      return stats.tx_reset.inc();
+    case Event::kTrailers:
+      return stats.trailers.inc();
+    case Event::kGoawaySent:
+      return stats.goaway_sent.inc();
+    case Event::kPingTimeout:
+      return stats.keepalive_timeout.inc();
+    case Event::kFlushTimeout:
+      return stats.tx_flush_timeout.inc();
+    case Event::kProtocolError:
+      http_stats().downstream_cx_protocol_error.inc();
+      return stats.protocol_error.inc();
+    case Event::kEmptyFramesFlood:
+      return stats.inbound_empty_frames_flood.inc();
+    case Event::kPriorityFlood:
+      return stats.inbound_priority_frames_flood.inc();
+    case Event::kWindowUpdateFlood:
+      return stats.inbound_window_update_frames_flood.inc();
+    case Event::kResetFlood:
+      return stats.reset_flood.inc();
+    case Event::kControlFlood:
+      return stats.outbound_control_flood.inc();
+  }
+}
+
+void Http2Connection::on_malformed(FailureKind kind) {
+  const bool is_size =
+      kind == FailureKind::kH2HeadTooLarge || kind == FailureKind::kH2TooManyFields;
+  (is_size ? state_->http2->header_overflow : state_->http2->rx_messaging_error).inc();
+}
+
+void Http2Connection::on_server_closed(Failure failure) {
+  timer_.cancel();
+  duration_timer_.reset();
+  if (!exchanges_.empty()) http_stats().downstream_cx_destroy_active_rq.inc();
+  while (Http2Exchange* exchange = exchanges_.front()) exchange->end();
+  http_stats().downstream_cx_active.dec();
+  http_stats().downstream_cx_http2_active.dec();
+  if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
+  http_stats().downstream_cx_destroy.inc();
+  const bool by_client = failure.kind == FailureKind::kDownstreamClosed ||
+                         failure.kind == FailureKind::kDownstreamReset ||
+                         failure.kind == FailureKind::kRequestTruncated;
+  (by_client ? http_stats().downstream_cx_destroy_remote : http_stats().downstream_cx_destroy_local)
+      .inc();
+  http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);
+  owner_.on_connection_closed(*this, failure);
+}
+
+}  // namespace pillion::core

@@ -1,0 +1,62 @@
+#pragma once
+// Http2Connection: a client's HTTP/2 connection under an HttpConnectionManager: codec, streams,
+// timeouts, drain.  Takes the place of an HttpConnection when that has learned the protocol.
+//
+// Owned by its Listener's list; when it closes it tells the ConnectionOwner, which passes it to
+// Loop::delete_later.  Pins its FilterChain; each exchange pins the one that it began with.
+
+#include <memory>
+
+#include "proxy/core/connection.h"
+#include "proxy/core/stream.h"
+#include "proxy/http/h2_server.h"
+
+namespace pillion::core {
+
+class Http2Exchange;
+
+class Http2Connection final : public Connection, private http::H2ServerConnection::Owner {
+ public:
+  Http2Connection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+                  const ConnectionInfo& info);
+  ~Http2Connection() override;
+
+  // As take_over() of a transport from which nothing was read.
+  void start(std::unique_ptr<io::Transport> transport) override;
+  // The transport is connected.  `draining`: the connection is to end.
+  void take_over(std::unique_ptr<io::Transport> transport, Buffer already_read, bool draining);
+  void drain() override;
+  void close(Failure failure) override;
+  void describe(StreamInfo& info) const override;
+
+ private:
+  friend class Http2Exchange;
+  using Event = http::H2ServerConnection::Event;
+
+  // H2ServerConnection::Owner
+  void on_server_connected() override {}
+  http::H2Exchange& new_exchange(http::H2ServerStream& stream) override;
+  void on_idle() override;
+  void on_stream_count(int change) override;
+  void on_event(Event event) override;
+  void on_malformed(FailureKind kind) override;
+  void on_server_closed(Failure failure) override;
+  void on_traffic(uint64_t received, uint64_t sent) override;
+
+  [[nodiscard]] stats::HttpStats& http_stats() const { return *state_->http; }
+  void on_head_complete();
+  void take_successor();
+  void on_timer();
+  void on_duration();
+
+  WorkerContext& worker_;
+  const HcmConfig* config_;  // of state_
+  http::H2ServerConnection server_;
+  IntrusiveList<Http2Exchange> exchanges_;
+  Http2Exchange* in_head_ = nullptr;  // its head is not complete, and has a time limit
+  // The idle timeout without streams, the headers timeout within a head.
+  io::Timer timer_ = io::Timer::of<&Http2Connection::on_timer>(this);
+  std::unique_ptr<io::Timer> duration_timer_;
+};
+
+}  // namespace pillion::core

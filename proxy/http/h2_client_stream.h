@@ -1,0 +1,84 @@
+#pragma once
+// H2ClientStream: one exchange on an H2ClientConnection: the request on its way out, the response
+// as it is read, judged and handed to the sink.  Internal to h2_client*.cc.
+//
+// Owned by its connection.  The sink is cut off before its last call, and when either side gives
+// up; a stream without a sink waits for the session to forget it.
+
+#include <cstdint>
+#include <string_view>
+
+#include "proxy/base/intrusive_list.h"
+#include "proxy/http/codec.h"
+#include "proxy/http/h2_codec.h"
+#include "proxy/http/h2_response.h"
+#include "proxy/io/deferred.h"
+
+namespace pillion::http {
+
+class H2ClientConnection;
+
+class H2ClientStream final : public H2Stream,
+                             public UpstreamStream,
+                             public io::Deferred,
+                             public ListNode<> {
+ public:
+  H2ClientStream(H2ClientConnection& connection, ResponseSink& sink) noexcept
+      : connection_(connection), sink_(&sink) {}
+  static void* operator new(size_t size);
+  static void operator delete(void* memory) noexcept;
+
+  // UpstreamStream
+  void send_head(const RequestHead& head, bool end) override;
+  void send_body(std::string_view data, bool end) override;
+  void send_trailers(const Headers& trailers) override;
+  void reset() override;
+  void pause_response() override { paused_ = true; }
+  void resume_response() override;
+  [[nodiscard]] bool is_backed_up() const noexcept override { return is_stalled(); }
+
+  // From the connection.
+  void on_head_begun();
+  void on_field(std::string_view name, std::string_view value, const H1Limits& limits);
+  void on_head_ended(bool end);
+  void on_data(std::string_view data, bool end);
+  // Room for more of the request.
+  void on_drained() {
+    if (sink_ != nullptr) sink_->on_request_drained();
+  }
+  // The exchange broke; its sink, if it still has one, is told.
+  void fail(Failure failure);
+  // As fail(), of a connection that is gone: what is known of the response decides how.
+  void fail_with_connection(Failure failure);
+  [[nodiscard]] bool has_sink() const noexcept { return sink_ != nullptr; }
+
+ private:
+  friend class H2ClientConnection;
+  enum class State : uint8_t { kWaiting, kBody, kTrailers };
+
+  void take_interim();
+  void take_head(bool end);
+  void take_trailers();
+  void malformed(FailureKind kind);
+  // The last call of the sink follows.
+  ResponseSink& end_sink();
+  [[nodiscard]] bool has_wrong_length(bool end) const noexcept;
+
+  H2ClientConnection& connection_;
+  ResponseSink* sink_;
+  ResponseHead* head_ = nullptr;  // in the sink's arena
+  Headers* trailers_ = nullptr;
+  H2ResponseReader reader_;
+  uint64_t received_ = 0;  // of the body
+  uint64_t content_length_ = 0;
+  size_t owed_ = 0;  // of the windows: received and not passed on
+  Method method_ = Method::kGet;
+  State state_ = State::kWaiting;
+  uint8_t interim_ = 0;
+  bool has_length_ : 1 = false;
+  bool bodiless_ : 1 = false;  // DATA with bytes is an error
+  bool paused_ : 1 = false;
+  bool given_up_ : 1 = false;  // we reset it
+};
+
+}  // namespace pillion::http

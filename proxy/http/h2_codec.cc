@@ -1,0 +1,386 @@
+#include "proxy/http/h2_codec.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/io/writer.h"
+
+namespace pillion::http {
+namespace {
+
+// Budgets of one turn.  Frames are counted as they begin; the input is cut into slices, at whose
+// ends it may stop.
+constexpr uint32_t kFramesPerTurn = 1000;
+constexpr uint32_t kStreamsPerTurn = 64;
+constexpr size_t kSlice = 64 * 1024;
+// Heads that we make were limited where they came from.
+constexpr size_t kMaxSentHead = 9 * 1024 * 1024;
+constexpr uint32_t kFirstWindowUpdates = 32;
+// However long a connection lives, it earns no more.
+constexpr uint32_t kMaxCredit = 100'000;
+constexpr size_t kFrameHeader = 9;
+
+struct FreeOption {
+  void operator()(nghttp2_option* option) const noexcept { nghttp2_option_del(option); }
+};
+
+std::unique_ptr<nghttp2_option, FreeOption> make_option(const H2Options& options) {
+  nghttp2_option* made = nullptr;
+  ASSERT(nghttp2_option_new(&made) == 0);
+  std::unique_ptr<nghttp2_option, FreeOption> option(made);
+  nghttp2_option_set_no_auto_window_update(made, 1);
+  nghttp2_option_set_no_http_messaging(made, 1);  // ours: http/h2_message.h
+  nghttp2_option_set_no_closed_streams(made, 1);
+  nghttp2_option_set_max_outbound_ack(made, options.max_outbound_control_frames);
+  nghttp2_option_set_stream_reset_rate_limit(made, options.stream_reset_burst,
+                                             options.stream_reset_rate);
+  nghttp2_option_set_max_send_header_block_length(made, kMaxSentHead);
+  nghttp2_option_set_max_deflate_dynamic_table_size(made, options.hpack_table_size);
+  return option;
+}
+
+H2Session& session_of(void* user) { return *static_cast<H2Session*>(user); }
+
+// Null for a stream that was refused, or is gone.
+H2Stream* stream_of(nghttp2_session* session, int32_t id) {
+  return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
+}
+
+std::string_view text(const uint8_t* bytes, size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+}  // namespace
+
+// Friend of H2Session and H2Stream: what nghttp2 calls when it receives.
+struct H2Receiving {
+  static const nghttp2_session_callbacks* table();
+  static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* header, void* user);
+  static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user);
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
+                       size_t name_size, const uint8_t* value, size_t value_size, uint8_t flags,
+                       void* user);
+  static int on_data_chunk(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data,
+                           size_t size, void* user);
+  static int on_frame_received(nghttp2_session*, const nghttp2_frame* frame, void* user);
+  static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int error, void* user);
+  static int on_stream_closed(nghttp2_session*, int32_t id, uint32_t error, void* user);
+  static void take_headers(H2Session& session, const nghttp2_frame& frame);
+};
+
+H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, io::Writer& writer)
+    : observer_(observer),
+      writer_(writer),
+      options_(options),
+      role_(role),
+      priority_credit_(options.max_priority_frames_per_stream),
+      window_update_credit_(kFirstWindowUpdates),
+      reset_credit_(options.stream_reset_burst) {
+  const auto option = make_option(options);
+  const nghttp2_session_callbacks* callbacks = H2Receiving::table();
+  const int error = role == Role::kServer
+                        ? nghttp2_session_server_new2(&session_, callbacks, this, option.get())
+                        : nghttp2_session_client_new2(&session_, callbacks, this, option.get());
+  ASSERT(error == 0);  // out of memory
+  begin();
+}
+
+H2Session::~H2Session() { nghttp2_session_del(session_); }
+
+void H2Session::begin() {
+  nghttp2_settings_entry entries[6];
+  size_t count = 0;
+  const auto add = [&entries, &count](int32_t id, uint32_t value) {
+    entries[count++] = {id, value};
+  };
+  if (role_ == Role::kServer) {
+    add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
+    // Their tree is work for us and of use to nobody (RFC 9113, 5.3).
+    add(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1);
+  } else {
+    add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
+  }
+  add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.stream_window);
+  if (options_.hpack_table_size != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)
+    add(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options_.hpack_table_size);
+  ASSERT(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries, count) == 0);
+  const auto window = static_cast<int32_t>(options_.connection_window);
+  ASSERT(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, window) == 0);
+}
+
+// ---- receiving ----
+
+size_t H2Session::receive(std::string_view bytes) {
+  frames_left_ = kFramesPerTurn;
+  begins_left_ = kStreamsPerTurn;
+  paused_ = false;
+  in_callback_ = true;
+  size_t used = 0;
+  while (used < bytes.size() && frames_left_ != 0 && !paused_) {
+    if (is_deaf() || dead_) {
+      used = bytes.size();
+      break;
+    }
+    const std::string_view slice = bytes.substr(used, kSlice);
+    const auto* data = reinterpret_cast<const uint8_t*>(slice.data());
+    const ssize_t taken = nghttp2_session_mem_recv(session_, data, slice.size());
+    if (chunk_stream_ != nullptr) deliver_chunk(false);
+    if (taken < 0) {
+      end_receiving(static_cast<int>(taken));
+      continue;
+    }
+    used += static_cast<size_t>(taken);
+  }
+  in_callback_ = false;
+  return used;
+}
+
+void H2Session::end_receiving(int error) {
+  if (stopped_) return;
+  dead_ = broken_ = true;
+  if (error == NGHTTP2_ERR_FLOODED) flood_ = H2Flood::kOutbound;
+  const bool is_flood = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+  terminate(is_flood ? H2Error::kEnhanceYourCalm : H2Error::kProtocol);
+}
+
+void H2Session::deliver_chunk(bool end) {
+  H2Stream& stream = *std::exchange(chunk_stream_, nullptr);
+  if (!is_deaf() && !stream.reset_) observer_.on_data(stream, std::exchange(chunk_, {}), end);
+}
+
+// Envoy's limits, as credits with a ceiling: a long life does not earn the right to a flood.
+void H2Session::count_frame(uint8_t type, uint8_t flags, size_t payload) {
+  if (frames_left_ != 0) --frames_left_;
+  switch (type) {
+    case NGHTTP2_DATA:
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION: {
+      const uint8_t ends =
+          type == NGHTTP2_CONTINUATION ? NGHTTP2_FLAG_END_HEADERS : NGHTTP2_FLAG_END_STREAM;
+      if (payload != 0 || (flags & ends) != 0) {
+        empty_frames_ = 0;
+      } else if (++empty_frames_ > options_.max_empty_frames) {
+        end_flood(H2Flood::kEmptyFrames);
+      }
+      return;
+    }
+    case NGHTTP2_PRIORITY:
+      if (priority_credit_-- == 0) end_flood(H2Flood::kPriority);
+      return;
+    case NGHTTP2_WINDOW_UPDATE:
+      if (window_update_credit_-- == 0) end_flood(H2Flood::kWindowUpdate);
+      return;
+    default:
+      return;
+  }
+}
+
+void H2Session::earn_window_updates(uint32_t more) {
+  window_update_credit_ = std::min(kMaxCredit, window_update_credit_ + more);
+}
+
+// A client that makes us reset streams all the time is as costly as one that resets them itself.
+void H2Session::count_reset() {
+  if (reset_credit_ != 0) {
+    --reset_credit_;
+  } else if (flood_ == H2Flood::kNone) {
+    end_flood(H2Flood::kResets);
+  }
+}
+
+void H2Session::end_flood(H2Flood kind) {
+  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+  flood_ = kind;
+  error_ = H2Error::kEnhanceYourCalm;
+}
+
+void H2Session::consume(H2Stream& stream, size_t bytes) {
+  nghttp2_session_consume(session_, stream.id_, bytes);
+}
+
+void H2Session::consume_connection(size_t bytes) {
+  nghttp2_session_consume_connection(session_, bytes);
+}
+
+// ---- what nghttp2 calls ----
+
+// Of all sessions; made on first use, never freed.
+const nghttp2_session_callbacks* H2Receiving::table() {
+  static const nghttp2_session_callbacks* const table = [] {
+    nghttp2_session_callbacks* t = nullptr;
+    ASSERT(nghttp2_session_callbacks_new(&t) == 0);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(t, &on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(t, &on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(t, &on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(t, &on_data_chunk);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(t, &on_frame_received);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(t, &on_invalid_frame);
+    nghttp2_session_callbacks_set_on_stream_close_callback(t, &on_stream_closed);
+    H2Session::add_send_callbacks(t);
+    return t;
+  }();
+  return table;
+}
+
+int H2Receiving::on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd* header,
+                                void* user) {
+  H2Session& self = session_of(user);
+  if (self.is_deaf()) return 0;
+  self.count_frame(header->type, header->flags, header->length);
+  if (header->stream_id == 0) return 0;
+  if (H2Stream* stream = stream_of(session, header->stream_id))
+    stream->wire_received_ += kFrameHeader + header->length;
+  return 0;
+}
+
+int H2Receiving::on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame,
+                                  void* user) {
+  H2Session& self = session_of(user);
+  if (self.is_deaf()) return 0;
+  const int32_t id = frame->hd.stream_id;
+  if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+    H2Stream* stream = stream_of(session, id);
+    if (stream != nullptr && !stream->reset_) self.observer_.on_head_begun(*stream);
+    return 0;
+  }
+  ++self.streams_opened_;
+  if (self.begins_left_ != 0) --self.begins_left_;
+  self.priority_credit_ =
+      std::min(kMaxCredit, self.priority_credit_ + self.options_.max_priority_frames_per_stream);
+  self.earn_window_updates(2);
+  H2Stream* stream = self.observer_.on_stream_begun(id);
+  if (stream == nullptr)
+    return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+  stream->id_ = id;
+  stream->wire_received_ += kFrameHeader + frame->hd.length;
+  return nghttp2_session_set_stream_user_data(session, id, stream);
+}
+
+int H2Receiving::on_header(nghttp2_session* session, const nghttp2_frame* frame,
+                           const uint8_t* name, size_t name_size, const uint8_t* value,
+                           size_t value_size, uint8_t, void* user) {
+  H2Session& self = session_of(user);
+  if (self.is_deaf()) return 0;
+  H2Stream* stream = stream_of(session, frame->hd.stream_id);
+  if (stream != nullptr && !stream->reset_)
+    self.observer_.on_field(*stream, text(name, name_size), text(value, value_size));
+  if (self.begins_left_ != 0 || self.paused_) return 0;
+  self.paused_ = true;
+  return NGHTTP2_ERR_PAUSE;
+}
+
+int H2Receiving::on_data_chunk(nghttp2_session* session, uint8_t flags, int32_t id,
+                               const uint8_t* data, size_t size, void* user) {
+  H2Session& self = session_of(user);
+  if (self.chunk_stream_ != nullptr) self.deliver_chunk(false);
+  H2Stream* stream = self.is_deaf() ? nullptr : stream_of(session, id);
+  if (stream == nullptr || stream->reset_) {
+    nghttp2_session_consume_connection(session, size);
+    return 0;
+  }
+  self.chunk_stream_ = stream;
+  self.chunk_ = text(data, size);
+  if ((flags & NGHTTP2_FLAG_END_STREAM) == 0) self.deliver_chunk(false);
+  return 0;
+}
+
+void H2Receiving::take_headers(H2Session& self, const nghttp2_frame& frame) {
+  H2Stream* stream = stream_of(self.session_, frame.hd.stream_id);
+  if (stream == nullptr || stream->reset_) return;
+  const bool end = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+  stream->end_received_ = end;
+  self.observer_.on_head_ended(*stream, end);
+}
+
+int H2Receiving::on_frame_received(nghttp2_session* session, const nghttp2_frame* frame,
+                                   void* user) {
+  H2Session& self = session_of(user);
+  if (self.is_deaf()) return 0;
+  switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+      take_headers(self, *frame);
+      break;
+    case NGHTTP2_DATA: {
+      if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) break;
+      H2Stream* stream = stream_of(session, frame->hd.stream_id);
+      if (stream == nullptr || stream->reset_) break;
+      stream->end_received_ = true;
+      if (self.chunk_stream_ != nullptr) {
+        self.deliver_chunk(true);
+      } else {
+        self.observer_.on_data(*stream, {}, true);
+      }
+      break;
+    }
+    case NGHTTP2_SETTINGS:
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.observer_.on_settings();
+      break;
+    case NGHTTP2_PING:
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+        uint64_t opaque;
+        std::memcpy(&opaque, frame->ping.opaque_data, sizeof opaque);
+        self.observer_.on_ping_ack(opaque);
+      }
+      break;
+    case NGHTTP2_GOAWAY:
+      self.observer_.on_goaway(frame->goaway.last_stream_id,
+                               static_cast<H2Error>(frame->goaway.error_code));
+      break;
+    default:
+      break;
+  }
+  return 0;
+}
+
+int H2Receiving::on_invalid_frame(nghttp2_session*, const nghttp2_frame*, int, void* user) {
+  session_of(user).broken_ = true;
+  return 0;
+}
+
+int H2Receiving::on_stream_closed(nghttp2_session* session, int32_t id, uint32_t error,
+                                  void* user) {
+  H2Session& self = session_of(user);
+  H2Stream* stream = stream_of(session, id);
+  if (stream == nullptr) return 0;
+  if (self.chunk_stream_ == stream) self.chunk_stream_ = nullptr;
+  stream->reset_ = true;
+  stream->held_.clear();
+  if (!self.stopped_) self.observer_.on_stream_closed(*stream, static_cast<H2Error>(error));
+  return 0;
+}
+
+// ---- the connection ----
+
+void H2Session::ping(uint64_t opaque) {
+  uint8_t bytes[8];
+  std::copy_n(reinterpret_cast<const uint8_t*>(&opaque), sizeof bytes, bytes);
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, bytes);
+}
+
+void H2Session::announce_shutdown() { nghttp2_submit_shutdown_notice(session_); }
+
+void H2Session::goaway(H2Error error) {
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(session_),
+                        static_cast<uint32_t>(error), nullptr, 0);
+}
+
+void H2Session::terminate(H2Error error) {
+  if (error_ == H2Error::kNone) error_ = error;
+  nghttp2_session_terminate_session(session_, static_cast<uint32_t>(error));
+}
+
+uint32_t H2Session::peer_max_streams() const noexcept {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+int32_t H2Session::send_window() const noexcept {
+  return nghttp2_session_get_remote_window_size(session_);
+}
+
+}  // namespace pillion::http

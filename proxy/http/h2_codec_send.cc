@@ -1,0 +1,233 @@
+// H2Session, the half that sends.
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "proxy/http/h2_codec.h"
+#include "proxy/io/writer.h"
+
+namespace pillion::http {
+namespace {
+
+constexpr size_t kFrameHeader = 9;
+// Payloads up to this size are copied behind their frame header: fewer pieces to send.
+constexpr size_t kCopyPayload = 2 * 1024;
+// Data up to this size is kept for the turn's end, and sent with all else.
+constexpr size_t kGather = 8 * 1024;
+// A stream holds more than this: its source should stop.
+constexpr size_t kHeldLimit = 32 * 1024;
+// No more frames are made while so much waits for the transport.
+constexpr size_t kBacklogLimit = 64 * 1024;
+
+H2Session& session_of(void* user) { return *static_cast<H2Session*>(user); }
+
+std::string_view text(const uint8_t* bytes, size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+void append_field(std::vector<nghttp2_nv>& to, const Field& field) {
+  // nghttp2 takes pointers to bytes that it only reads.
+  const auto bytes = [](std::string_view text) {
+    return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
+  };
+  // Names of known ids are literals.
+  const uint8_t flags =
+      field.id == HeaderId::kUnknown ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_COPY_NAME;
+  to.push_back(
+      {bytes(field.name), bytes(field.value), field.name.size(), field.value.size(), flags});
+}
+
+// The fields of a head as nghttp2 wants them; valid until the thread's next call.
+const std::vector<nghttp2_nv>& list_fields(std::span<const Field> pseudo, const Headers& fields) {
+  thread_local std::vector<nghttp2_nv> list;
+  list.clear();
+  for (const Field& field : pseudo) append_field(list, field);
+  fields.for_each([](const Field& field) { append_field(list, field); });
+  return list;
+}
+
+}  // namespace
+
+// Friend of H2Session and H2Stream: what nghttp2 calls when it sends.
+struct H2Sending {
+  static int on_frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user);
+  static ssize_t read_data(nghttp2_session*, int32_t id, uint8_t* buffer, size_t size,
+                           uint32_t* flags, nghttp2_data_source* source, void* user);
+  static int send_data(nghttp2_session*, nghttp2_frame* frame, const uint8_t* frame_header,
+                       size_t size, nghttp2_data_source* source, void* user);
+};
+
+bool H2Session::has_room() const noexcept {
+  return writer_.backlog() < kBacklogLimit && !writer_.has_failed();
+}
+
+void H2Session::send() {
+  if (in_callback_ || stopped_) return;
+  in_callback_ = true;
+  while (!stopped_ && has_room()) {
+    const uint8_t* data = nullptr;
+    const ssize_t size = nghttp2_session_mem_send(session_, &data);
+    if (size < 0) mute_ = true;
+    if (size <= 0) break;
+    writer_.append_copy({reinterpret_cast<const char*>(data), static_cast<size_t>(size)});
+  }
+  in_callback_ = false;
+}
+
+bool H2Session::wants_to_send() const noexcept {
+  return !stopped_ && nghttp2_session_want_write(session_) != 0 && has_room();
+}
+
+bool H2Session::is_finished() const noexcept {
+  if (mute_) return true;
+  const bool wants_nothing = dead_ || nghttp2_session_want_read(session_) == 0;
+  return wants_nothing && nghttp2_session_want_write(session_) == 0;
+}
+
+bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const Headers& fields,
+                          bool end) {
+  if (stream.reset_ || stopped_) return false;
+  const std::vector<nghttp2_nv>& list = list_fields(pseudo, fields);
+  nghttp2_data_provider source;
+  source.source.ptr = &stream;
+  source.read_callback = &H2Sending::read_data;
+  const nghttp2_data_provider* const body = end ? nullptr : &source;
+  stream.has_source_ = !end;
+  stream.end_queued_ = end;
+  if (role_ == Role::kServer)
+    return nghttp2_submit_response(session_, stream.id_, list.data(), list.size(), body) == 0;
+  const int32_t id =
+      nghttp2_submit_request(session_, nullptr, list.data(), list.size(), body, &stream);
+  if (id < 0) return false;
+  stream.id_ = id;
+  ++streams_opened_;
+  return true;
+}
+
+void H2Session::send_informational(H2Stream& stream, std::span<const Field> pseudo,
+                                   const Headers& fields) {
+  if (stream.reset_ || stopped_) return;
+  const std::vector<nghttp2_nv>& list = list_fields(pseudo, fields);
+  nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, list.data(), list.size(),
+                         nullptr);
+}
+
+void H2Session::send_data(H2Stream& stream, std::string_view data, bool end) {
+  if (stream.reset_ || stopped_ || !stream.has_source_) return;
+  stream.end_queued_ = end;
+  wake(stream);
+  if (in_callback_ || stream.held_.size() + data.size() <= kGather) {
+    stream.held_.append(data);
+    stream.stalled_ |= stream.held_.size() > kHeldLimit;
+    return;
+  }
+  stream.view_ = data;
+  send();
+  const std::string_view left = std::exchange(stream.view_, {});
+  if (left.empty() || stream.reset_) return;
+  stream.held_.append(left);
+  stream.stalled_ = true;
+}
+
+void H2Session::send_trailers(H2Stream& stream, const Headers& trailers) {
+  if (stream.reset_ || stopped_ || !stream.has_source_) return;
+  stream.trailers_ = stream.trailer_arena_.create<Headers>(stream.trailer_arena_);
+  trailers.for_each([&stream](const Field& field) {
+    field.id == HeaderId::kUnknown
+        ? stream.trailers_->add_copy(field.name, field.value)
+        : stream.trailers_->add(field.id, stream.trailer_arena_.copy(field.value));
+  });
+  stream.end_queued_ = true;
+  wake(stream);
+}
+
+// nghttp2 asks for DATA again.
+void H2Session::wake(H2Stream& stream) {
+  if (!stream.deferred_) return;
+  stream.deferred_ = false;
+  nghttp2_session_resume_data(session_, stream.id_);
+}
+
+void H2Session::reset(H2Stream& stream, H2Error error) {
+  if (stream.reset_ || stopped_) return;
+  stream.reset_ = true;
+  stream.held_.clear();
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
+}
+
+int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+  H2Session& self = session_of(user);
+  if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != 0)
+    self.error_ = static_cast<H2Error>(frame->goaway.error_code);
+  if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+      self.role_ == H2Session::Role::kServer)
+    self.count_reset();
+  const bool has_contents = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+  if (!has_contents || self.stopped_) return 0;
+  if (frame->hd.type == NGHTTP2_DATA) {
+    self.earn_window_updates(2 * self.options_.max_window_updates_per_data_frame);
+  }
+  auto* stream =
+      static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, frame->hd.stream_id));
+  if (stream == nullptr) return 0;
+  stream->wire_sent_ += kFrameHeader + frame->hd.length;
+  if (stream->stalled_ && stream->held_.empty() && stream->view_.empty()) {
+    stream->stalled_ = false;
+    self.observer_.on_stream_drained(*stream);
+    if (self.stopped_) return 0;
+  }
+  if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
+  stream->end_sent_ = true;
+  if (self.reset_credit_ < self.options_.stream_reset_burst) ++self.reset_credit_;
+  self.observer_.on_end_sent(*stream);
+  return 0;
+}
+
+ssize_t H2Sending::read_data(nghttp2_session* session, int32_t id, uint8_t*, size_t size,
+                             uint32_t* flags, nghttp2_data_source* source, void*) {
+  H2Stream& stream = *static_cast<H2Stream*>(source->ptr);
+  const size_t available = stream.held_.size() + stream.view_.size();
+  if (available == 0 && !stream.end_queued_) {
+    stream.deferred_ = true;
+    return NGHTTP2_ERR_DEFERRED;
+  }
+  const size_t n = std::min(size, available);
+  if (n != 0) *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (n != available || !stream.end_queued_) return static_cast<ssize_t>(n);
+  *flags |= NGHTTP2_DATA_FLAG_EOF;
+  if (stream.trailers_ == nullptr) return static_cast<ssize_t>(n);
+  *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+  const std::vector<nghttp2_nv>& list = list_fields({}, *stream.trailers_);
+  if (nghttp2_submit_trailer(session, id, list.data(), list.size()) != 0)
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  return static_cast<ssize_t>(n);
+}
+
+int H2Sending::send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* frame_header, size_t size,
+                         nghttp2_data_source* source, void* user) {
+  H2Session& self = session_of(user);
+  H2Stream& stream = *static_cast<H2Stream*>(source->ptr);
+  if (!self.has_room()) return NGHTTP2_ERR_WOULDBLOCK;
+  io::Writer& writer = self.writer_;
+  writer.append_copy(text(frame_header, kFrameHeader));
+  while (size != 0 && !stream.held_.empty()) {
+    const std::string_view piece = stream.held_.front().substr(0, size);
+    writer.append_copy(piece);
+    size -= piece.size();
+    stream.held_.consume(piece.size());
+  }
+  if (size == 0) return 0;
+  const std::string_view piece = stream.view_.substr(0, size);
+  piece.size() <= kCopyPayload ? writer.append_copy(piece) : writer.add(piece);
+  stream.view_.remove_prefix(size);
+  return 0;
+}
+
+void H2Session::add_send_callbacks(nghttp2_session_callbacks* table) {
+  nghttp2_session_callbacks_set_on_frame_send_callback(table, &H2Sending::on_frame_sent);
+  nghttp2_session_callbacks_set_send_data_callback(table, &H2Sending::send_data);
+}
+
+}  // namespace pillion::http

@@ -1,0 +1,34 @@
+#pragma once
+// What one side of an HTTP/2 connection announces and tolerates: Envoy's Http2ProtocolOptions
+// (envoy.md 1.4), for clients and upstreams alike.
+
+#include <cstdint>
+
+#include "proxy/base/clock.h"
+
+namespace pillion::http {
+
+struct H2Options {
+  uint32_t hpack_table_size = 4096;        // of our decoder, announced; and at most of our encoder
+  uint32_t max_concurrent_streams = 1024;  // that the peer may open
+  // What the peer may send before we return window.  A stream's is what a stalled receiver costs
+  // us; the connection's bounds that over all streams.  (Envoy's defaults are 16 and 24 MiB: two
+  // stalled streams stop its connection.)
+  uint32_t stream_window = 1024 * 1024;
+  uint32_t connection_window = 16 * 1024 * 1024;
+
+  // Floods.  Each ends the connection with ENHANCE_YOUR_CALM.
+  uint32_t max_outbound_control_frames = 1000;  // acknowledgements that wait to be written
+  uint32_t max_empty_frames = 1;                // in a row, with neither payload nor END_STREAM
+  uint32_t max_priority_frames_per_stream = 100;
+  uint32_t max_window_updates_per_data_frame = 10;
+  uint32_t stream_reset_burst = 1000;  // streams that the peer may open and reset, then
+  uint32_t stream_reset_rate = 33;     // so many a second
+
+  // connection_keepalive; zero is off.
+  Duration ping_interval{};
+  Duration ping_timeout{};
+  uint32_t ping_jitter_percent = 15;
+};
+
+}  // namespace pillion::http

@@ -1,0 +1,44 @@
+#pragma once
+// H2ResponseReader: makes a ResponseHead, or trailers, of the fields of one HTTP/2 header block, as
+// strictly as H1ResponseParser does of HTTP/1 (RFC 9113, 8.1-8.3).
+//
+// One per stream, used for its interim heads, its head and its trailers in turn:
+//   begin(head) | begin_trailers(trailers), add(name, value)*, finish(end)
+// Text is copied into the arena of what is filled.  What is wrong is remembered: finish() says it.
+
+#include <cstdint>
+#include <string_view>
+
+#include "proxy/base/failure.h"
+#include "proxy/http/limits.h"
+#include "proxy/http/message.h"
+
+namespace pillion::http {
+
+class H2ResponseReader {
+ public:
+  void begin(ResponseHead& head) noexcept;
+  void begin_trailers(Headers& trailers) noexcept;
+  void add(std::string_view name, std::string_view value, const H1Limits& limits);
+  // kNone, kUpstreamProtocol (malformed), kHeadTooLarge or kTooManyFields.  `end`: the block ends
+  // the response.  `method`: of the request.
+  FailureKind finish(Method method, bool end);
+
+ private:
+  void add_pseudo(std::string_view name, std::string_view value);
+  void add_regular(std::string_view name, std::string_view value);
+  void take_length(std::string_view value);
+  FailureKind finish_head(Method method, bool end);
+  void fail(FailureKind kind) noexcept {
+    if (failure_ == FailureKind::kNone) failure_ = kind;
+  }
+
+  ResponseHead* head_ = nullptr;  // null: trailers
+  Headers* fields_ = nullptr;
+  uint32_t bytes_ = 0;
+  uint32_t count_ = 0;
+  FailureKind failure_ = FailureKind::kNone;
+  bool saw_regular_ = false;
+};
+
+}  // namespace pillion::http

@@ -1,0 +1,335 @@
+#include "proxy/http/h2_server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/rng.h"
+
+namespace pillion::http {
+namespace {
+
+// What was left over is worked through in pieces of this size.
+constexpr size_t kLeftoverPiece = 64 * 1024;
+
+}  // namespace
+
+// PINGs of connection_keepalive: one each interval, whose answer must come within the timeout.
+struct H2ServerConnection::KeepAlive {
+  explicit KeepAlive(H2ServerConnection& connection)
+      : timer(io::Timer::of<&H2ServerConnection::on_keepalive>(&connection)) {}
+  io::Timer timer;
+  uint64_t sent = 0;  // the opaque number of the last
+  bool waiting = false;
+};
+
+H2ServerConnection::H2ServerConnection(io::Loop& loop, io::WriteBatch& batch,
+                                       const H1Limits& limits, const H2Options& options,
+                                       Owner& owner)
+    : loop_(loop),
+      batch_(batch),
+      owner_(owner),
+      limits_(&limits),
+      options_(options),
+      writer_(batch, *this),
+      session_(H2Session::Role::kServer, options, *this, writer_),
+      end_timer_(io::Timer::of<&H2ServerConnection::on_drain_timeout>(this)) {}
+
+H2ServerConnection::~H2ServerConnection() { DASSERT(closed_); }
+
+void H2ServerConnection::start(std::unique_ptr<io::Transport> transport, Buffer already_read,
+                               bool connected) {
+  transport_ = std::move(transport);
+  writer_.set_transport(*transport_);
+  transport_->start(*this);
+  if (!already_read.empty()) {
+    received_ += already_read.size();
+    leftover_ = std::make_unique<Leftover>(*this);
+    leftover_->bytes.append(already_read);
+    loop_.post(*leftover_);
+    transport_->pause(io::PauseReason::kBusy);
+  }
+  if (!connected) return;
+  arm_keepalive();
+  send_soon();
+}
+
+void H2ServerConnection::on_connected() {
+  arm_keepalive();
+  send_soon();
+  owner_.on_server_connected();
+}
+
+void H2ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
+  if (closed_) return;
+  closed_ = true;
+  session_.stop();
+  ListNode<io::ReadyTag>::unlink();
+  end_timer_.cancel();
+  if (leftover_ != nullptr) leftover_->ListNode<io::ReadyTag>::unlink();
+  if (keepalive_ != nullptr) keepalive_->timer.cancel();
+  count_traffic();
+  writer_.detach();
+  while (H2ServerStream* stream = streams_list_.front()) {
+    stream->ListNode<>::unlink();
+    stream->exchange_ = nullptr;
+    stream->timer_.cancel();
+    loop_.delete_later(stream);
+  }
+  owner_.on_stream_count(-static_cast<int>(std::exchange(stream_count_, 0)));
+  transport_->close(mode);
+  owner_.on_server_closed(failure);
+}
+
+// The client is gone: whoever works for it stops.
+void H2ServerConnection::lose(Failure failure) {
+  while (!closed_) {
+    H2ServerStream* stream = streams_list_.front();
+    if (stream == nullptr) break;
+    stream->ListNode<>::unlink();
+    stream->timer_.cancel();
+    stream->fail(failure);
+    loop_.delete_later(stream);
+  }
+  close(failure);
+}
+
+// ---- turns: what the transport and the loop bring ----
+
+void H2ServerConnection::on_readable() {
+  if (closed_) return;
+  if (leftover_ != nullptr) return;  // it reads again when that is done
+  const std::span<char> room = loop_.scratch();
+  const io::IoResult r = transport_->read(room.data(), room.size());
+  switch (r.status) {
+    case io::IoStatus::kOk: {
+      received_ += r.bytes;
+      if (lingering_) {
+        lingered_ += static_cast<uint32_t>(r.bytes);
+        return lingered_ >= kH2LingerBytes ? close({FailureKind::kNone}) : void();
+      }
+      const size_t used = receive({room.data(), r.bytes});
+      if (closed_) return;
+      if (used == r.bytes) break;
+      leftover_ = std::make_unique<Leftover>(*this);
+      leftover_->bytes.append({room.data() + used, r.bytes - used});
+      transport_->pause(io::PauseReason::kBusy);
+      break;
+    }
+    case io::IoStatus::kEof:
+      // HTTP/2 knows no half-closed connection.
+      return lose(
+          {lingering_ || stream_count_ == 0 ? FailureKind::kNone : FailureKind::kDownstreamClosed});
+    case io::IoStatus::kError:
+      return lose(transport_->failure());
+    case io::IoStatus::kAgain:
+      return;
+  }
+  settle();
+}
+
+size_t H2ServerConnection::receive(std::string_view bytes) {
+  const size_t used = session_.receive(bytes);
+  if (closed_) return used;
+  if (session_.flood() != H2Flood::kNone || session_.is_broken()) report_flood();
+  return used;
+}
+
+void H2ServerConnection::receive_leftover() {
+  if (closed_) return;
+  Buffer& bytes = leftover_->bytes;
+  const std::span<char> room = loop_.scratch().first(kLeftoverPiece);
+  const size_t n = bytes.peek(room.data(), room.size());
+  const size_t used = receive({room.data(), n});
+  if (closed_) return;
+  bytes.consume(used);
+  if (bytes.empty()) {
+    leftover_.reset();
+    transport_->resume(io::PauseReason::kBusy);
+    transport_->read_again();
+  }
+  settle();
+}
+
+// After each round: bodies that went up lie in scratch, which the next read will take.
+void H2ServerConnection::settle() {
+  batch_.flush();
+  if (closed_) return;
+  if (leftover_ != nullptr) loop_.post_next(*leftover_);
+  if (session_.wants_to_send() || session_.is_finished()) return send_soon();
+  count_traffic();
+  if (stream_count_ == 0) transport_->watch();
+}
+
+void H2ServerConnection::run_ready() {
+  if (closed_) return;
+  if (write_failed_) return lose({FailureKind::kDownstreamReset});
+  session_.send();
+  batch_.flush();
+  if (closed_) return;
+  if (write_failed_) return lose({FailureKind::kDownstreamReset});
+  if (session_.flood() != H2Flood::kNone) report_flood();
+  count_traffic();
+  end_if_finished();
+  if (!closed_ && stream_count_ == 0) transport_->watch();
+}
+
+void H2ServerConnection::on_write_failed() {
+  write_failed_ = true;
+  send_soon();
+}
+
+void H2ServerConnection::count_traffic() {
+  const uint64_t sent = writer_.bytes_sent();
+  owner_.on_traffic(received_ - std::exchange(counted_received_, received_),
+                    sent - std::exchange(counted_sent_, sent));
+}
+
+// ---- the end ----
+
+void H2ServerConnection::drain(Duration grace) {
+  if (closed_ || draining_) return;
+  draining_ = true;
+  owner_.on_event(Event::kGoawaySent);
+  session_.announce_shutdown();
+  loop_.arm(end_timer_, grace);
+  send_soon();
+}
+
+void H2ServerConnection::on_drain_timeout() {
+  if (lingering_) return on_linger_timeout();
+  if (flood_reported_)
+    return close({FailureKind::kDownstreamReset}, io::Transport::CloseMode::kReset);
+  if (std::exchange(goaway_sent_, true)) return;
+  session_.goaway(H2Error::kNone);
+  send_soon();
+}
+
+void H2ServerConnection::end_if_finished() {
+  if (lingering_ || !session_.is_finished() || writer_.backlog() != 0) return;
+  // After an error streams are left over.
+  while (!closed_) {
+    H2ServerStream* stream = streams_list_.front();
+    if (stream == nullptr) break;
+    stream->ListNode<>::unlink();
+    stream->timer_.cancel();
+    stream->fail({FailureKind::kDownstreamReset});
+    loop_.delete_later(stream);
+    --stream_count_;
+    owner_.on_stream_count(-1);
+  }
+  if (!closed_) linger();
+}
+
+// What the client still sends is read and dropped, or a reset would destroy our GOAWAY.
+void H2ServerConnection::linger() {
+  if (limits_->linger_time == Duration{}) return close({FailureKind::kNone});
+  lingering_ = true;
+  leftover_.reset();
+  loop_.arm(end_timer_, limits_->linger_time);
+  writer_.end();
+  transport_->resume(io::PauseReason::kBusy);
+  transport_->watch();
+}
+
+void H2ServerConnection::report_flood() {
+  if (std::exchange(flood_reported_, true)) return;
+  // Whoever does not take our GOAWAY goes without.
+  loop_.arm(end_timer_, std::max<Duration>(limits_->linger_time, std::chrono::seconds(1)));
+  switch (session_.flood()) {
+    case H2Flood::kNone:
+      return owner_.on_event(Event::kProtocolError);
+    case H2Flood::kEmptyFrames:
+      return owner_.on_event(Event::kEmptyFramesFlood);
+    case H2Flood::kPriority:
+      return owner_.on_event(Event::kPriorityFlood);
+    case H2Flood::kWindowUpdate:
+      return owner_.on_event(Event::kWindowUpdateFlood);
+    case H2Flood::kResets:
+      return owner_.on_event(Event::kResetFlood);
+    case H2Flood::kOutbound:
+      return owner_.on_event(Event::kControlFlood);
+  }
+}
+
+// ---- PINGs ----
+
+void H2ServerConnection::arm_keepalive() {
+  if (options_.ping_interval == Duration{}) return;
+  if (keepalive_ == nullptr) keepalive_ = std::make_unique<KeepAlive>(*this);
+  thread_local Rng rng{static_cast<uint64_t>(loop_.now().time_since_epoch().count())};
+  const auto percent = static_cast<int64_t>(rng.below(options_.ping_jitter_percent + 1));
+  loop_.arm(keepalive_->timer, options_.ping_interval + options_.ping_interval * percent / 100);
+}
+
+void H2ServerConnection::on_keepalive() {
+  if (keepalive_->waiting) {
+    owner_.on_event(Event::kPingTimeout);
+    return lose({FailureKind::kDownstreamClosed});
+  }
+  keepalive_->waiting = true;
+  session_.ping(++keepalive_->sent);
+  loop_.arm(keepalive_->timer, options_.ping_timeout);
+  send_soon();
+}
+
+void H2ServerConnection::on_ping_ack(uint64_t opaque) {
+  if (keepalive_ == nullptr || opaque != keepalive_->sent) return;
+  keepalive_->waiting = false;
+  arm_keepalive();
+}
+
+// ---- streams ----
+
+H2Stream* H2ServerConnection::on_stream_begun(int32_t) {
+  auto* stream = new H2ServerStream(*this);
+  streams_list_.push_back(*stream);
+  ++stream_count_;
+  owner_.on_stream_count(1);
+  stream->exchange_ = &owner_.new_exchange(*stream);
+  stream->reader_.begin(stream->exchange_->request_head());
+  return stream;
+}
+
+void H2ServerConnection::on_head_begun(H2Stream& stream) {
+  static_cast<H2ServerStream&>(stream).begin_trailers();
+}
+
+void H2ServerConnection::on_field(H2Stream& stream, std::string_view name, std::string_view value) {
+  static_cast<H2ServerStream&>(stream).add_field(name, value);
+}
+
+void H2ServerConnection::on_head_ended(H2Stream& stream, bool end) {
+  static_cast<H2ServerStream&>(stream).end_head(end);
+}
+
+void H2ServerConnection::on_data(H2Stream& stream, std::string_view data, bool end) {
+  static_cast<H2ServerStream&>(stream).take_data(data, end);
+}
+
+void H2ServerConnection::on_end_sent(H2Stream& stream) {
+  static_cast<H2ServerStream&>(stream).end_sent_now();
+}
+
+void H2ServerConnection::on_stream_drained(H2Stream& base) {
+  auto& stream = static_cast<H2ServerStream&>(base);
+  if (stream.exchange_ != nullptr) stream.exchange_->sink().on_response_drained();
+}
+
+void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error error) {
+  auto& stream = static_cast<H2ServerStream&>(base);
+  stream.timer_.cancel();
+  stream.ListNode<>::unlink();
+  loop_.delete_later(&stream);
+  // Otherwise the call that made the end of the response is on the stack, and ends the exchange.
+  if (stream.exchange_ != nullptr && !stream.end_sent()) {
+    if (error != H2Error::kNone) owner_.on_event(Event::kResetReceived);
+    stream.fail({FailureKind::kDownstreamReset});
+    if (closed_) return;
+  }
+  --stream_count_;
+  owner_.on_stream_count(-1);
+  if (stream_count_ == 0) owner_.on_idle();
+}
+
+}  // namespace pillion::http

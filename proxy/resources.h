@@ -1,0 +1,95 @@
+#pragma once
+// Resources: what a Snapshot was compiled from, piece by piece, and what waits to become a part of
+// it.  The builder's own state: copied, changed and handed on by each build, never changed after.
+//
+// A piece from the control plane has two ends: `newest`, the last one that was accepted, and
+// `active`, the one in force.  They differ while the newest waits for what it needs (design,
+// section 6: make before break):
+//   a cluster of type EDS       for its endpoints
+//   a route table               for clusters that CDS has named and that still wait
+//   a listener                  for its route tables, and for such clusters
+// and when a piece was removed: a cluster that routes in force still name lingers for a while.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proxy/admin/server_view.h"
+#include "proxy/base/clock.h"
+#include "proxy/config/document.h"
+#include "proxy/config/errors.h"
+#include "proxy/core/listener_config.h"
+#include "proxy/route/route_table.h"
+#include "proxy/upstream/cluster_config.h"
+
+namespace pillion {
+
+// Where a piece was written.
+struct Origin {
+  std::shared_ptr<const config::Document> document;  // keeps `value` alive
+  const config::Value* value = nullptr;
+};
+
+struct CompiledCluster {
+  Origin origin;
+  std::shared_ptr<const upstream::ClusterConfig> config;
+};
+
+struct CompiledRoutes {
+  Origin origin;
+  std::shared_ptr<const route::RouteTable> table;
+  std::set<std::string> clusters;  // that it names
+};
+
+struct CompiledListener {
+  // A route table by its RDS name.
+  struct Table {
+    std::shared_ptr<const route::RouteTable> table;  // null: compiled without it
+    Duration timeout{};                              // initial_fetch_timeout
+  };
+  Origin origin;
+  std::shared_ptr<const core::ListenerConfig> config;
+  std::map<std::string, Table> tables;
+  std::set<std::string> clusters;  // that it names itself
+};
+
+template <typename T>
+struct Piece {
+  std::shared_ptr<const T> newest;  // null: removed, or never accepted
+  std::shared_ptr<const T> active;  // null: not in force
+  std::string version;              // of `newest`
+  WallTime updated{};
+  uint64_t bytes_hash = 0;
+  std::optional<admin::ConfigFailure> error;  // the last update was refused
+  std::set<std::string> files;                // that it names
+  std::map<std::string, uint64_t> unknown_fields;
+  Instant lingers_until{};  // removed, and still in force
+
+  [[nodiscard]] bool waits() const noexcept { return newest != nullptr && newest != active; }
+};
+
+template <typename T>
+using Pieces = std::map<std::string, Piece<T>, std::less<>>;
+
+struct Resources {
+  // From the file; in its order.
+  std::vector<Piece<CompiledCluster>> file_clusters;
+  std::vector<Piece<CompiledListener>> file_listeners;
+  std::set<std::string> files;  // that the file names
+  std::map<std::string, uint64_t> unknown_fields;
+  // From the control plane; names that the file has are left out.
+  Pieces<CompiledCluster> clusters;
+  Pieces<CompiledRoutes> routes;
+  Pieces<CompiledListener> listeners;
+
+  // Clusters and listeners that wait for something before they are in force for the first time.
+  size_t warming_clusters = 0;
+  size_t warming_listeners = 0;
+  Instant next_deadline{};  // when something lingers no longer; the epoch: never
+};
+
+}  // namespace pillion

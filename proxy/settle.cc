@@ -1,0 +1,180 @@
+#include "proxy/settle.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/config/node.h"
+
+namespace pillion {
+namespace {
+
+using upstream::ClusterConfig;
+using upstream::DiscoveryType;
+
+template <typename Fn>
+void for_each_listener(const Resources& resources, Fn&& fn) {
+  const auto visit = [&fn](const Piece<CompiledListener>& piece) {
+    if (piece.newest != nullptr) fn(*piece.newest);
+    if (piece.active != nullptr && piece.waits()) fn(*piece.active);
+  };
+  for (const auto& piece : resources.file_listeners) visit(piece);
+  for (const auto& [name, piece] : resources.listeners) visit(piece);
+}
+
+class Settling {
+ public:
+  Settling(Resources& resources, Compiler& compiler, const Settled& settled)
+      : resources_(resources), compiler_(compiler), settled_(settled) {}
+
+  void run() {
+    settle_clusters();
+    settle_routes();
+    resources_.warming_listeners = 0;
+    for (auto& piece : resources_.file_listeners) settle_listener(piece);
+    for (auto& [name, piece] : resources_.listeners) settle_listener(piece);
+    std::erase_if(resources_.listeners, [](const auto& item) { return is_gone(item.second); });
+    end_lingering();
+  }
+
+ private:
+  template <typename T>
+  static bool is_gone(const Piece<T>& piece) {
+    return piece.newest == nullptr && piece.active == nullptr && !piece.error;
+  }
+
+  [[nodiscard]] bool has_endpoints(const ClusterConfig& cluster) const {
+    return cluster.type != DiscoveryType::kEds || settled_.endpoints.contains(cluster.eds_name);
+  }
+
+  void settle_cluster(Piece<CompiledCluster>& piece) {
+    if (piece.newest == nullptr) return;
+    if (has_endpoints(*piece.newest->config)) piece.active = piece.newest;
+    if (piece.active != nullptr) return;
+    ++resources_.warming_clusters;
+    // A cluster that may wait for ever must not hold up others.
+    if (piece.newest->config->eds_timeout > Duration{}) warming_.insert(piece.newest->config->name);
+  }
+
+  void settle_clusters() {
+    resources_.warming_clusters = 0;
+    for (auto& piece : resources_.file_clusters) settle_cluster(piece);
+    for (auto& [name, piece] : resources_.clusters) settle_cluster(piece);
+  }
+
+  [[nodiscard]] bool names_warming(const std::set<std::string>& clusters) const {
+    return std::ranges::any_of(warming_,
+                               [&](const std::string& name) { return clusters.contains(name); });
+  }
+
+  void settle_routes() {
+    const std::map<std::string, Duration> wanted = wanted_routes(resources_);
+    std::erase_if(resources_.routes,
+                  [&](const auto& item) { return !wanted.contains(item.first); });
+    for (auto& [name, piece] : resources_.routes) {
+      if (piece.newest != nullptr && !names_warming(piece.newest->clusters))
+        piece.active = piece.newest;
+    }
+  }
+
+  // Has it all it needs?
+  [[nodiscard]] bool may_start(const CompiledListener& listener) const {
+    return !names_warming(listener.clusters) &&
+           std::ranges::all_of(listener.tables, [this](const auto& item) {
+             return compiler_.table(item.first) != nullptr ||
+                    settled_.given_up_routes.contains(item.first);
+           });
+  }
+
+  // Compiled with the tables that are in force now; itself if it is already.
+  std::shared_ptr<const CompiledListener> with_tables(
+      const std::shared_ptr<const CompiledListener>& listener) {
+    const bool is_up_to_date = std::ranges::all_of(listener->tables, [this](const auto& item) {
+      return compiler_.table(item.first) == item.second.table;
+    });
+    if (is_up_to_date) return listener;
+    // What is wrong with it was told when it came; a file may have gone bad since.
+    config::Errors errors(config::UnknownFields::kWarn);
+    auto again = std::make_shared<CompiledListener>(
+        compiler_.listener(config::Node(listener->origin.value, &errors), listener->origin));
+    if (errors.ok()) return again;
+    log::error(log::kConfig, "a listener cannot take its new routes",
+               {{"listener", listener->config->name}, {"reason", errors.to_string()}});
+    return listener;
+  }
+
+  void settle_listener(Piece<CompiledListener>& piece) {
+    if (piece.newest == nullptr) {
+      piece.active = nullptr;
+    } else if (may_start(*piece.newest)) {
+      piece.newest = piece.active = with_tables(piece.newest);
+    } else if (piece.active != nullptr) {
+      piece.active = with_tables(piece.active);
+    } else {
+      ++resources_.warming_listeners;
+    }
+  }
+
+  // Clusters that were removed go when nobody names them any more, or when their time is over.
+  void end_lingering() {
+    std::set<std::string> used;
+    const auto add = [&used](const std::set<std::string>& names) {
+      used.insert(names.begin(), names.end());
+    };
+    const auto add_listener = [&](const Piece<CompiledListener>& piece) {
+      if (piece.active != nullptr) add(piece.active->clusters);
+    };
+    for (const auto& piece : resources_.file_listeners) add_listener(piece);
+    for (const auto& [name, piece] : resources_.listeners) add_listener(piece);
+    for (const auto& [name, piece] : resources_.routes)
+      if (piece.active != nullptr) add(piece.active->clusters);
+    resources_.next_deadline = {};
+    for (auto& [name, piece] : resources_.clusters) {
+      if (piece.newest != nullptr || piece.active == nullptr) continue;
+      if (piece.lingers_until == Instant{}) piece.lingers_until = settled_.now + kLingerTime;
+      if (!used.contains(name) || settled_.now >= piece.lingers_until) {
+        piece.active = nullptr;
+      } else if (resources_.next_deadline == Instant{} ||
+                 piece.lingers_until < resources_.next_deadline) {
+        resources_.next_deadline = piece.lingers_until;
+      }
+    }
+    std::erase_if(resources_.clusters, [](const auto& item) { return is_gone(item.second); });
+  }
+
+  Resources& resources_;
+  Compiler& compiler_;
+  const Settled& settled_;
+  std::set<std::string> warming_;  // clusters that others wait for
+};
+
+}  // namespace
+
+std::map<std::string, Duration> wanted_routes(const Resources& resources) {
+  std::map<std::string, Duration> names;
+  for_each_listener(resources, [&names](const CompiledListener& listener) {
+    for (const auto& [name, table] : listener.tables) names.emplace(name, table.timeout);
+  });
+  return names;
+}
+
+std::map<std::string, Duration> wanted_endpoints(const Resources& resources) {
+  std::map<std::string, Duration> names;
+  const auto add = [&names](const std::shared_ptr<const CompiledCluster>& cluster) {
+    if (cluster != nullptr && cluster->config->type == DiscoveryType::kEds)
+      names.emplace(cluster->config->eds_name, cluster->config->eds_timeout);
+  };
+  const auto visit = [&add](const Piece<CompiledCluster>& piece) {
+    add(piece.newest);
+    add(piece.active);
+  };
+  for (const auto& piece : resources.file_clusters) visit(piece);
+  for (const auto& [name, piece] : resources.clusters) visit(piece);
+  return names;
+}
+
+void settle(Resources& resources, Compiler& compiler, const Settled& settled) {
+  Settling(resources, compiler, settled).run();
+}
+
+}  // namespace pillion

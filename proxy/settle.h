@@ -1,0 +1,31 @@
+#pragma once
+// Which pieces of a configuration take effect now, and which wait (see resources.h).  Internal to
+// the builder.
+
+#include <set>
+#include <string>
+
+#include "proxy/compile.h"
+#include "proxy/resources.h"
+
+namespace pillion {
+
+struct Settled {
+  const std::set<std::string>& endpoints;        // BuildJob::endpoints
+  const std::set<std::string>& given_up_routes;  // BuildJob::given_up_routes
+  Instant now;
+};
+
+// How long a cluster that CDS has removed stays, while routes in force name it: their update may be
+// on its way.
+inline constexpr Duration kLingerTime = std::chrono::seconds(15);
+
+// RDS names that listeners need, the newest and those in force.
+std::map<std::string, Duration> wanted_routes(const Resources& resources);
+// EDS names likewise.
+std::map<std::string, Duration> wanted_endpoints(const Resources& resources);
+
+// Moves `active` of each piece as far as it may go.
+void settle(Resources& resources, Compiler& compiler, const Settled& settled);
+
+}  // namespace pillion

@@ -1,0 +1,254 @@
+#include "proxy/telemetry/trace_context.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "proxy/base/ascii.h"
+
+namespace pillion::telemetry {
+namespace {
+
+using http::HeaderId;
+using http::Headers;
+
+constexpr size_t kTraceparentText = 55;  // 00-<32>-<16>-<2>
+constexpr size_t kMaxTracestate = 512;
+constexpr int kMaxMembers = 32;
+
+// Up to 16 digits; both specifications want lower case.
+bool parse_hex(std::string_view text, uint64_t& out) noexcept {
+  uint64_t value = 0;
+  for (const char c : text) {
+    const bool is_lower = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    if (!is_lower) return false;
+    value = value << 4 | static_cast<uint64_t>(hex_digit(c));
+  }
+  out = value;
+  return true;
+}
+
+bool parse_trace_id(std::string_view text, TraceId& out) noexcept {
+  TraceId id;
+  if (text.size() == kTraceIdText) {
+    if (!parse_hex(text.substr(0, 16), id.high) || !parse_hex(text.substr(16), id.low))
+      return false;
+  } else if (text.size() != 16 || !parse_hex(text, id.low)) {
+    return false;
+  }
+  if (!id.is_valid()) return false;
+  out = id;
+  return true;
+}
+
+bool parse_span_id(std::string_view text, uint64_t& out) noexcept {
+  uint64_t id = 0;
+  if (text.size() != kSpanIdText || !parse_hex(text, id) || id == 0) return false;
+  out = id;
+  return true;
+}
+
+// "1", "0", "d" (debug), and for x-b3-sampled the older "true" and "false".
+bool parse_b3_sampled(std::string_view text, Sampled& out) noexcept {
+  if (text == "1" || text == "d" || text == "true") {
+    out = Sampled::kYes;
+  } else if (text == "0" || text == "false") {
+    out = Sampled::kNo;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool read_b3_fields(const Headers& headers, TraceContext& out) noexcept {
+  const http::Field* const id = headers.find(HeaderId::kXB3TraceId);
+  const http::Field* const span = headers.find(HeaderId::kXB3SpanId);
+  const http::Field* const sampled = headers.find(HeaderId::kXB3Sampled);
+  TraceContext context;
+  context.form = TraceForm::kB3Multi;
+  if (headers.get(HeaderId::kXB3Flags) == "1") {
+    context.sampled = Sampled::kYes;
+  } else if (sampled != nullptr && !parse_b3_sampled(sampled->value, context.sampled)) {
+    return false;
+  }
+  if (id == nullptr && span == nullptr) {
+    if (context.sampled == Sampled::kUnsaid) return false;
+    out = context;
+    return true;
+  }
+  if (id == nullptr || span == nullptr || !parse_trace_id(id->value, context.trace) ||
+      !parse_span_id(span->value, context.span)) {
+    return false;
+  }
+  out = context;
+  return true;
+}
+
+constexpr bool is_key_char(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '*' ||
+         c == '/' || c == '@';
+}
+
+bool is_valid_member(std::string_view member) noexcept {
+  const size_t equals = member.find('=');
+  if (equals == std::string_view::npos || equals == 0 || equals > 256) return false;
+  const std::string_view key = member.substr(0, equals);
+  const std::string_view value = member.substr(equals + 1);
+  const bool begins_well = (key[0] >= 'a' && key[0] <= 'z') || (key[0] >= '0' && key[0] <= '9');
+  if (!begins_well || !std::ranges::all_of(key, is_key_char)) return false;
+  return !value.empty() && value.size() <= 256 && std::ranges::all_of(value, [](char c) {
+    return c >= ' ' && c <= '~' && c != '=' && c != ',';
+  });
+}
+
+// One text in the arena from fixed pieces.
+class Text {
+ public:
+  Text(Arena& arena, size_t size) : data_(arena.allocate_array<char>(size)) {}
+  Text& put(std::string_view text) noexcept {
+    std::memcpy(data_ + size_, text.data(), text.size());
+    size_ += text.size();
+    return *this;
+  }
+  Text& put(const TraceId& id) noexcept {
+    write_trace_id(data_ + size_, id);
+    size_ += kTraceIdText;
+    return *this;
+  }
+  // As B3 wants it: an id of 64 bits stays one.
+  Text& put_b3(const TraceId& id) noexcept { return id.high == 0 ? put(id.low) : put(id); }
+  Text& put(uint64_t span) noexcept {
+    write_hex(data_ + size_, span);
+    size_ += kSpanIdText;
+    return *this;
+  }
+  [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
+
+ private:
+  char* data_;
+  size_t size_ = 0;
+};
+
+}  // namespace
+
+bool parse_traceparent(std::string_view text, TraceContext& out) noexcept {
+  if (text.size() < kTraceparentText || text[2] != '-' || text[35] != '-' || text[52] != '-')
+    return false;
+  uint64_t version = 0;
+  uint64_t flags = 0;
+  if (!parse_hex(text.substr(0, 2), version) || version == 0xff) return false;
+  // A later version may have more behind another '-'.
+  if (text.size() > kTraceparentText && (version == 0 || text[kTraceparentText] != '-'))
+    return false;
+  TraceContext context;
+  context.form = TraceForm::kW3c;
+  if (!parse_trace_id(text.substr(3, 32), context.trace) ||
+      !parse_span_id(text.substr(36, 16), context.span) || !parse_hex(text.substr(53, 2), flags)) {
+    return false;
+  }
+  context.sampled = (flags & 1) != 0 ? Sampled::kYes : Sampled::kNo;
+  out = context;
+  return true;
+}
+
+bool parse_b3(std::string_view text, TraceContext& out) noexcept {
+  TraceContext context;
+  context.form = TraceForm::kB3Single;
+  if (text.size() == 1) {
+    if (!parse_b3_sampled(text, context.sampled)) return false;
+    out = context;
+    return true;
+  }
+  const size_t dash = std::min(text.find('-'), text.size());
+  if (!parse_trace_id(text.substr(0, dash), context.trace)) return false;
+  text.remove_prefix(std::min(dash + 1, text.size()));
+  if (!parse_span_id(text.substr(0, kSpanIdText), context.span)) return false;
+  text.remove_prefix(kSpanIdText);
+  // -<sampled>[-<parent of the caller's span>]
+  if (!text.empty()) {
+    if (text.size() < 2 || text[0] != '-' || !parse_b3_sampled(text.substr(1, 1), context.sampled))
+      return false;
+    text.remove_prefix(2);
+  }
+  uint64_t grandparent = 0;
+  const bool has_grandparent =
+      text.size() == 1 + kSpanIdText && text[0] == '-' && parse_hex(text.substr(1), grandparent);
+  if (!text.empty() && !has_grandparent) return false;
+  out = context;
+  return true;
+}
+
+bool is_valid_tracestate(std::string_view text) noexcept {
+  if (text.size() > kMaxTracestate) return false;
+  int members = 0;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    const std::string_view member = trim(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+    if (member.empty()) continue;  // allowed, and no member
+    if (++members > kMaxMembers || !is_valid_member(member)) return false;
+  }
+  return true;
+}
+
+TraceContext read_trace_context(const Headers& headers) noexcept {
+  TraceContext context;
+  if (const http::Field* parent = headers.find(HeaderId::kTraceparent)) {
+    const bool is_repeated = std::any_of(parent + 1, headers.end(), [](const http::Field& f) {
+      return f.id == HeaderId::kTraceparent;
+    });
+    if (is_repeated || !parse_traceparent(parent->value, context)) context.malformed = true;
+    return context;
+  }
+  if (const http::Field* b3 = headers.find(HeaderId::kB3)) {
+    if (parse_b3(b3->value, context)) return context;
+  }
+  (void)read_b3_fields(headers, context);
+  return context;
+}
+
+TraceId make_trace_id(Rng& rng) noexcept {
+  TraceId id;
+  // 64-bit systems look at one half alone.
+  do id = {rng.next(), rng.next()};
+  while (id.high == 0 || id.low == 0);
+  return id;
+}
+
+uint64_t make_span_id(Rng& rng) noexcept {
+  uint64_t id = 0;
+  do id = rng.next();
+  while (id == 0);
+  return id;
+}
+
+void write_hex(char* out, uint64_t value) noexcept {
+  for (int i = 15; i >= 0; --i, value >>= 4) out[i] = kHexDigits[value & 0xf];
+}
+
+void write_trace_id(char* out, const TraceId& id) noexcept {
+  write_hex(out, id.high);
+  write_hex(out + 16, id.low);
+}
+
+void write_trace_context(Headers& headers, TraceForm form, const TraceId& trace, uint64_t span,
+                         uint64_t parent, bool sampled) {
+  Arena& arena = headers.arena();
+  Text traceparent(arena, kTraceparentText);
+  traceparent.put("00-").put(trace).put("-").put(span).put(sampled ? "-01" : "-00");
+  headers.set(HeaderId::kTraceparent, traceparent.view());
+  if (form == TraceForm::kB3Single) {
+    Text b3(arena, kTraceIdText + 2 * kSpanIdText + 4);
+    b3.put_b3(trace).put("-").put(span).put(sampled ? "-1" : "-0");
+    if (parent != 0) b3.put("-").put(parent);
+    headers.set(HeaderId::kB3, b3.view());
+  } else if (form == TraceForm::kB3Multi) {
+    headers.set(HeaderId::kXB3TraceId, Text(arena, kTraceIdText).put_b3(trace).view());
+    headers.set(HeaderId::kXB3SpanId, Text(arena, kSpanIdText).put(span).view());
+    headers.set(HeaderId::kXB3Sampled, sampled ? "1" : "0");
+    headers.remove(HeaderId::kXB3ParentSpanId);
+    if (parent != 0)
+      headers.add(HeaderId::kXB3ParentSpanId, Text(arena, kSpanIdText).put(parent).view());
+  }
+}
+
+}  // namespace pillion::telemetry

@@ -1,0 +1,27 @@
+#pragma once
+// How connections to the hosts of a cluster begin: socket options, source address, TLS.  One place
+// for pools, network filters and health checks.
+
+#include <memory>
+#include <string_view>
+
+#include "proxy/io/transport.h"
+#include "proxy/stats/blocks.h"
+#include "proxy/upstream/pool_options.h"
+
+namespace pillion::upstream {
+
+struct ConnectTarget {
+  const io::Address& address;
+  std::string_view hostname;  // the SNI, where the configuration says so
+  // Offered where the TLS context names no protocols itself; as on the wire.
+  std::string_view alpn;
+};
+
+// A transport that connects once it is started.  `*bind_failed` tells that the source address
+// cannot be had.  `tls` may be null; else it outlives the transport, as the loop does.
+std::unique_ptr<io::Transport> make_transport(io::Loop& loop, const PoolOptions& options,
+                                              const ConnectTarget& to, stats::ClusterTlsStats* tls,
+                                              bool* bind_failed);
+
+}  // namespace pillion::upstream

@@ -1,0 +1,136 @@
+// How a Pool opens connections: when, over what, and which protocol they turn out to speak.
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/log.h"
+#include "proxy/http/h1_client.h"
+#include "proxy/http/h2_client.h"
+#include "proxy/http/undecided_client.h"
+#include "proxy/upstream/connect.h"
+#include "proxy/upstream/pool_entry.h"
+
+namespace pillion::upstream {
+namespace {
+
+// In the order of preference, as on the wire.
+std::string_view alpn_of(PoolProtocol protocol) noexcept {
+  switch (protocol) {
+    case PoolProtocol::kHttp1:
+      return "\x08http/1.1";
+    case PoolProtocol::kHttp2:
+      return "\x02h2";
+    case PoolProtocol::kAuto:
+      break;
+  }
+  return "\x02h2\x08http/1.1";
+}
+
+}  // namespace
+
+std::unique_ptr<io::Transport> Pool::make_transport(std::string_view alpn) {
+  bool bind_failed = false;
+  std::unique_ptr<io::Transport> transport = upstream::make_transport(
+      loop_, options(), {host_.address, host_.hostname, alpn}, stats_.tls.get(), &bind_failed);
+  if (bind_failed) traffic().bind_errors.inc();
+  return transport;
+}
+
+bool Pool::open_for_waiters() {
+  if (planned_ >= waiting_ || closed_) return false;
+  // A peer that allows no streams for now would allow none on another connection.
+  if (protocol_ != PoolProtocol::kHttp1) {
+    for (Entry* entry = ready_.front(); entry != nullptr; entry = ready_.next(*entry)) {
+      if (!entry->leaving && entry->connection->max_streams() == 0) return false;
+    }
+  }
+  return open_connection();
+}
+
+bool Pool::open_connection() {
+  if (!limits().connections.try_acquire(options().limits.max_connections)) {
+    traffic().upstream_cx_overflow.inc();
+    // A pool without any connection may still open one, so that every host makes progress.
+    if (open_ != 0) return false;
+    limits().connections.acquire();
+  }
+  auto* entry = new Entry;
+  http::ClientConnection::Owner& owner = *this;
+  if (protocol_ == PoolProtocol::kAuto) {
+    entry->connection = std::make_unique<http::UndecidedClientConnection>(loop_, owner);
+  } else {
+    const bool is_http2 = protocol_ == PoolProtocol::kHttp2;
+    entry->connection =
+        make_connection(is_http2 ? http::Protocol::kHttp2 : http::Protocol::kHttp11);
+  }
+  entry->connection->pool_slot = entry;
+  entry->began = loop_.now();
+  entry->planned = expected_streams_;
+  planned_ += entry->planned;
+  ++open_;
+  connecting_.push_back(*entry);
+  traffic().upstream_cx_total.inc();
+  traffic().upstream_cx_active.inc();
+  counters_.cx_total.inc();
+  counters_.cx_active.inc();
+  std::unique_ptr<io::Transport> transport = make_transport(alpn_of(protocol_));
+  entry->transport = transport.get();
+  if (!connect_timer_.is_armed()) loop_.arm(connect_timer_, options().connect_timeout);
+  entry->connection->start(std::move(transport));
+  return true;
+}
+
+std::unique_ptr<http::ClientConnection> Pool::make_connection(http::Protocol protocol) {
+  http::ClientConnection::Owner& owner = *this;
+  if (protocol == http::Protocol::kHttp2) {
+    traffic().upstream_cx_http2_total.inc();
+    return std::make_unique<http::H2ClientConnection>(loop_, batch_, head_limits_, h2_options_,
+                                                      owner);
+  }
+  traffic().upstream_cx_http1_total.inc();
+  return std::make_unique<http::H1ClientConnection>(loop_, batch_, head_limits_, owner);
+}
+
+Pool::Entry* Pool::entry_of(http::ClientConnection& connection) noexcept {
+  return static_cast<Entry*>(connection.pool_slot);
+}
+
+// The peer chose by ALPN, and the connection gives way to one that speaks what it chose.
+void Pool::settle_protocol(Entry& entry) {
+  auto& undecided = static_cast<http::UndecidedClientConnection&>(*entry.connection);
+  const http::Protocol protocol = undecided.chosen();
+  std::unique_ptr<io::Transport> transport = undecided.release_transport();
+  loop_.delete_later(std::move(entry.connection));
+  entry.connection = make_connection(protocol);
+  entry.connection->pool_slot = &entry;
+  entry.connection->adopt(std::move(transport));
+  if (protocol != http::Protocol::kHttp2) expected_streams_ = 1;
+}
+
+void Pool::on_client_connected(http::ClientConnection& connection) {
+  Entry& entry = *entry_of(connection);
+  entry.connected = true;
+  planned_ -= entry.planned;
+  entry.ListNode<AllTag>::unlink();
+  ready_.push_back(entry);
+  traffic().upstream_cx_connect_ms.record(loop_.now() - entry.began);
+  log::trace(log::kPool, "connected", {{"cluster", config_->name}, {"host", host_.address}});
+  if (protocol_ == PoolProtocol::kAuto) settle_protocol(entry);
+  const bool is_http2 = entry.connection->protocol() == http::Protocol::kHttp2;
+  entry.connection->idle_since = loop_.now();
+  serve_or_keep(entry);
+  // Of HTTP/1 more are needed than while HTTP/2 was hoped for.
+  while (protocol_ == PoolProtocol::kAuto && !is_http2 && open_for_waiters()) {
+  }
+}
+
+void Pool::on_connect_timer() {
+  while (Entry* oldest = connecting_.front()) {
+    const Instant due = oldest->began + options().connect_timeout;
+    if (due > loop_.now()) return loop_.arm_at(connect_timer_, due);
+    traffic().upstream_cx_connect_timeout.inc();
+    close_entry(*oldest, FailureKind::kConnectTimeout);
+  }
+}
+
+}  // namespace pillion::upstream

@@ -1,0 +1,112 @@
+// What outlier detection hears of the attempts of a stream: one report an outcome.
+
+#include "tests/component/worker_fixture.h"
+
+namespace pillion::testing {
+namespace {
+
+class Outcomes : public WorkerTest {
+ protected:
+  void begin(std::string_view fields, const ListenerYaml& yaml = {}) {
+    set_cluster({backend.address}, fields);
+    listen(yaml);
+  }
+  std::shared_ptr<upstream::HostHealth> health() {
+    upstream::Cluster& cluster = *clusters.find("app");
+    return cluster.config().health->of(cluster.hosts()[0]->info().id);
+  }
+  // "answers/of them good, our own outcomes/of them good".
+  std::string seen() {
+    const upstream::HostHealth::Totals t = health()->sum();
+    return str(t.total, '/', t.success, ' ', t.local_total, '/', t.local_success);
+  }
+  static constexpr std::string_view kSplit =
+      "outlier_detection: { split_external_local_origin_errors: true }";
+  static constexpr std::string_view kJoined = "outlier_detection: {}";
+  Backend backend{loop};
+};
+
+TEST_F(Outcomes, AnAnswerCountsByItsStatus) {
+  begin(kSplit);
+  Peer client = request();
+  Peer server = backend.accept();
+  server.answer();
+  EXPECT_EQ(status_of(client.message()), 200);
+  EXPECT_EQ(seen(), "1/1 1/1");
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  server.answer("HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(status_of(client.message()), 503);
+  EXPECT_EQ(seen(), "2/1 2/2");
+  EXPECT_EQ(health()->row_5xx.load(), 1u);
+  EXPECT_EQ(health()->row_gateway.load(), 1u);
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  server.answer("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(status_of(client.message()), 404);
+  EXPECT_EQ(health()->row_5xx.load(), 0u);
+}
+
+TEST_F(Outcomes, ARefusedConnectIsAFailureOfOurs) {
+  begin(kSplit);
+  backend.stop();
+  Peer client = request();
+  EXPECT_EQ(status_of(client.message()), 503);
+  EXPECT_EQ(seen(), "0/0 1/0");
+  EXPECT_EQ(health()->row_local.load(), 1u);
+}
+
+TEST_F(Outcomes, AResetCountsOnce) {
+  for (const std::string_view fields : {kSplit, kJoined}) {
+    set_cluster({backend.address}, fields);
+    if (!listener) listen({});
+    const std::string before = seen();
+    Peer client = request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    Peer server = backend.accept();
+    server.message();
+    server.abort();
+    EXPECT_EQ(status_of(client.message()), 503);
+    if (fields == kSplit) {
+      EXPECT_EQ(seen(), "0/0 2/1") << "connected, then reset";
+    } else {
+      EXPECT_EQ(seen(), "1/0 2/1") << "as an answer of 503; was " << before;
+    }
+  }
+}
+
+TEST_F(Outcomes, ATimeoutCountsOnce) {
+  ListenerYaml yaml;
+  yaml.routes = "{ match: { prefix: / }, route: { cluster: app, timeout: 1s } }";
+  begin(kJoined, yaml);
+  Peer client = request();
+  Peer server = backend.accept();
+  server.message();
+  pass(seconds(2));
+  EXPECT_EQ(status_of(client.message()), 504);
+  EXPECT_EQ(seen(), "1/0 0/0");
+  EXPECT_EQ(health()->row_gateway.load(), 1u);
+}
+
+TEST_F(Outcomes, AFullBreakerIsNotTheHostsFault) {
+  begin(str(kJoined, ", circuit_breakers: { thresholds: [ { max_pending_requests: 0 } ] }"));
+  Peer client = request();
+  EXPECT_EQ(status_of(client.message()), 503);
+  EXPECT_EQ(seen(), "0/0 0/0");
+}
+
+TEST_F(Outcomes, AConnectionOfBytesCountsWhenItConnects) {
+  ListenerYaml yaml;
+  yaml.tcp = "max_connect_attempts: 1";
+  begin(kJoined, yaml);
+  Peer client = connect();
+  Peer server = backend.accept();
+  server.send("hello");
+  EXPECT_TRUE(client.waits_for("hello"));
+  EXPECT_EQ(seen(), "1/1 0/0");
+  backend.stop();
+  Peer refused = connect();
+  EXPECT_TRUE(refused.waits_for_the_end());
+  EXPECT_EQ(seen(), "2/1 0/0");
+  EXPECT_EQ(health()->row_gateway.load(), 1u);
+}
+
+}  // namespace
+}  // namespace pillion::testing

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""The same requests over {HTTP/1.1, HTTP/2} from the client and {HTTP/1.1, HTTP/2} to the server get the same
+answers.  The client is curl, the server Node."""
+
+import hashlib
+import json
+import os
+import subprocess
+import unittest
+
+import envoy_config as envoy
+import programs
+import sidecar
+from http2_upstream_test import EXPLICIT_H1, EXPLICIT_H2, cluster, echo_server
+
+CLIENTS = {"http1": "--http1.1", "http2": "--http2-prior-knowledge"}
+# What a protocol may say in its own way, or not at all.
+OWN = {"date", "content-length", "transfer-encoding", "x-envoy-upstream-service-time", "connection", "keep-alive", "trailer"}
+REQUESTS = [
+    ("a GET", ["/a?b=c", "-H", "X-One: 1", "-H", "Cookie: a=1; b=2"]),
+    ("a HEAD", ["/?sized", "--head"]),
+    ("204", ["/?status=204"]),
+    ("304", ["/?status=304"]),
+    ("404", ["/?status=404"]),
+    ("500", ["/?status=500"]),
+    ("no body", ["/?size=0&sized"]),
+    ("a long answer", ["/?size=3000000"]),
+    ("a long answer with its length", ["/?size=3000000&sized"]),
+    ("a POST", ["/", "--data-binary", "hello"]),
+    ("an empty POST", ["/", "--data-binary", ""]),
+    ("a long PUT", ["/", "-X", "PUT", "--data-binary", "@long"]),
+    ("an upload of unknown length", ["/", "-T", "-"]),
+    ("trailers", ["/?trailer&size=10000"]),
+    ("an answer before the end of the upload", ["/?early", "-X", "POST", "--data-binary", "@long"]),
+    ("a reset", ["/?reset=2", "--data-binary", "x"]),
+]
+
+
+class Both(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        servers = {"http1": (echo_server(cls, "http1"), EXPLICIT_H1), "h2c": (echo_server(cls, "h2c"), EXPLICIT_H2)}
+        cls.ports = {name: sidecar.free_port() for name in servers}
+        sidecar.start(cls, envoy.bootstrap(
+            [envoy.http(name, port, [envoy.route(name)], codec_type="AUTO") for name, port in cls.ports.items()],
+            [cluster(server.port, options, name) for name, (server, options) in servers.items()]))
+        cls.dir = programs.folder(cls)
+        cls.long = os.urandom(2_000_000)
+        with open(os.path.join(cls.dir, "long"), "wb") as out:
+            out.write(cls.long)
+
+    def ask(self, client, server, arguments):
+        """(status, fields, body) of an answer, without what belongs to its protocol."""
+        url = f"http://127.0.0.1:{self.ports[server]}" + arguments[0]
+        command = [programs.find_debian("curl"), "-s", "-D", "head", "-o", "body", "--max-time", "30", "-H", "Expect:", "-H", "Host: app",
+                   CLIENTS[client], *arguments[1:], url]
+        with open(os.path.join(self.dir, "body"), "wb"):
+            pass  # curl makes none for an answer without a body
+        result = subprocess.run(command, cwd=self.dir, input=b"from stdin" * 1000, capture_output=True, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        # Trailers follow the head, as curl writes it.
+        head, _, trailers = sidecar.read(os.path.join(self.dir, "head")).replace("\r\n", "\n").partition("\n\n")
+        first, *lines = head.split("\n")
+        lines += ["trailer-" + line for line in trailers.strip().split("\n") if line]
+        with open(os.path.join(self.dir, "body"), "rb") as file:
+            body = b"" if "--head" in arguments else file.read()  # curl writes the head there
+        version, status = first.split(" ")[:2]
+        self.assertEqual(version, {"http1": "HTTP/1.1", "http2": "HTTP/2"}[client])
+        fields = sorted(tuple(line.lower().split(": ", 1)) for line in lines)
+        return int(status), [field for field in fields if field[0] not in OWN], body
+
+    def comparable(self, status, fields, body):
+        if body.startswith(b"{"):
+            seen = json.loads(body)
+            del seen["protocol"]
+            for key in ("host", "x-request-id", "x-envoy-expected-rq-timeout-ms", "connection", "content-length",
+                        "transfer-encoding"):
+                seen["fields"].pop(key, None)
+            body = json.dumps(seen, sort_keys=True)
+        joined = {}
+        for name, value in fields:  # two fields of a name are one with a comma
+            joined[name] = joined[name] + ", " + value if name in joined else value
+        return status, joined, body if len(body) < 5000 else hashlib.sha256(body).hexdigest()
+
+    def test_all_four_give_the_same(self):
+        for what, arguments in REQUESTS:
+            with self.subTest(what):
+                answers = {(client, server): self.comparable(*self.ask(client, server, arguments))
+                           for client in CLIENTS for server in self.ports}
+                first = answers["http1", "http1"]
+                for pair, answer in answers.items():
+                    # An HTTP/1 server resets by closing: its failure has another name.
+                    if what == "a reset":
+                        answer, first = answer[0], 503
+                    self.assertEqual(answer, first, pair)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,57 @@
+// A backend of tests that compare protocols: node echo.js PORT http1|h2c|tls [CERT KEY]
+// The same handler behind HTTP/1.1, HTTP/2 in clear text, and TLS with a choice by ALPN.
+'use strict';
+const crypto = require('crypto');
+const fs = require('fs');
+const http = require('http');
+const http2 = require('http2');
+
+const [port, kind, cert, key] = process.argv.slice(2);
+
+function handle(request, response) {
+  const query = new URL(request.url, 'http://x').searchParams;
+  const digest = crypto.createHash('sha256');
+  let length = 0;
+  const trailers = () => request.trailers || {};
+  request.on('data', (chunk) => { length += chunk.length; digest.update(chunk); });
+  request.on('end', () => answer(request, response, query, {length, digest: digest.digest('hex'), trailers: trailers()}));
+  request.on('error', () => {});
+  response.on('error', () => {});
+}
+
+function answer(request, response, query, body) {
+  const number = (name) => Number(query.get(name) || 0);
+  if (query.has('reset')) return request.stream ? request.stream.close(number('reset')) : request.socket.destroy();
+  if (query.has('die')) return (request.stream ? request.stream.session.socket : request.socket)._handle.reset(() => {});
+  const fields = {};
+  for (const [name, value] of Object.entries(request.headers)) if (!name.startsWith(':')) fields[name] = value;
+  const text = Buffer.from(JSON.stringify({
+    protocol: request.httpVersion, method: request.method, path: request.url,
+    authority: request.headers[':authority'] || request.headers.host, fields, ...body}));
+  const payload = query.has('size') ? Buffer.alloc(number('size'), 'x') : text;
+  response.statusCode = number('status') || 200;
+  response.setHeader('content-type', 'application/json');
+  response.setHeader('x-from', ['one', 'two']);
+  if (query.has('sized')) response.setHeader('content-length', payload.length);
+  if (query.has('trailer')) response.setHeader('trailer', 'x-sum');
+  if (query.has('early')) response.writeHead(response.statusCode);
+  if (request.method === 'HEAD' || response.statusCode === 204 || response.statusCode === 304) return response.end();
+  if (query.has('cut')) {
+    response.write(payload);
+    return setTimeout(() => request.stream ? request.stream.close(2) : request.socket.destroy(), 20);
+  }
+  if (query.has('trailer')) response.addTrailers({'x-sum': String(payload.length)});
+  response.end(payload);
+}
+
+let server;
+if (kind === 'http1') server = http.createServer(handle);
+if (kind === 'h2c') server = http2.createServer({settings: {maxConcurrentStreams: 10}}, handle);
+if (kind === 'tls') {
+  server = http2.createSecureServer({cert: fs.readFileSync(cert), key: fs.readFileSync(key), allowHTTP1: true}, handle);
+}
+if (kind === 'tls1') {
+  server = require('https').createServer({cert: fs.readFileSync(cert), key: fs.readFileSync(key)}, handle);
+}
+server.on('sessionError', () => {});
+server.listen(Number(port), '127.0.0.1');

@@ -1,0 +1,369 @@
+// A control plane in memory against the real client, builder and parsers; the test plays the
+// server's part: it builds when it is told to, and keeps the snapshot.
+#include "proxy/control_plane.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "proxy/base/str.h"
+#include "proxy/config/node.h"
+#include "proxy/settle.h"
+#include "tests/support/fake_cluster_client.h"
+#include "xds/grpc_frames.h"
+#include "xds/reflect.h"
+#include "xds/value_json.h"
+
+namespace pillion {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace std::chrono_literals;
+using xds::ResourceType;
+
+constexpr std::string_view kBootstrap = R"(
+node: { id: sidecar~1, cluster: test, metadata: { a: 1 } }
+dynamic_resources:
+  ads_config: { api_type: GRPC, transport_api_version: V3,
+                grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
+  cds_config: { ads: {}, resource_api_version: V3 }
+  lds_config: { ads: {}, resource_api_version: V3 }
+static_resources:
+  clusters:
+    - { name: xds, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: {
+          socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } }
+)";
+
+std::string any(std::string_view type, std::string_view fields) {
+  return str(R"({"@type":"type.googleapis.com/)", type, R"(",)", fields, "}");
+}
+
+std::string static_cluster(std::string_view name, int port = 9) {
+  return str(R"("name":")", name, R"(","type":"STATIC","load_assignment":{"cluster_name":")", name,
+             R"(","endpoints":[{"lb_endpoints":[{"endpoint":{"address":{"socket_address":{)",
+             R"("address":"10.0.0.1","port_value":)", port, "}}}}]}]}");
+}
+std::string eds_cluster(std::string_view name, std::string_view more = "") {
+  return str(R"("name":")", name,
+             R"(","type":"EDS","eds_cluster_config":{"eds_config":{"ads":{}}})", more);
+}
+std::string assignment(std::string_view name, const std::vector<int>& last_bytes) {
+  std::string endpoints;
+  for (const int byte : last_bytes)
+    endpoints += str(endpoints.empty() ? "" : ",", R"({"endpoint":{"address":{"socket_address":{)",
+                     R"("address":"10.0.0.)", byte, R"(","port_value":80}}}})");
+  return str(R"("cluster_name":")", name, R"(","endpoints":[{"lb_endpoints":[)", endpoints, "]}]");
+}
+std::string routes(std::string_view name, std::string_view cluster) {
+  return str(R"("name":")", name, R"(","virtual_hosts":[{"name":"all","domains":["*"],)",
+             R"("routes":[{"match":{"prefix":"/"},"route":{"cluster":")", cluster, R"("}}]}])");
+}
+std::string listener(std::string_view name, int port, std::string_view route_source) {
+  return str(R"("name":")", name, R"(","address":{"socket_address":{"address":"127.0.0.1",)",
+             R"("port_value":)", port, R"(}},"filter_chains":[{"filters":[{"name":"hcm",)",
+             R"("typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.network.)",
+             R"(http_connection_manager.v3.HttpConnectionManager","stat_prefix":"in",)",
+             route_source, R"(,"http_filters":[{"name":"router","typed_config":{"@type":)",
+             R"("type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}]}])");
+}
+std::string rds_listener(std::string_view name, int port, std::string_view route_name) {
+  return listener(
+      name, port,
+      str(R"("rds":{"route_config_name":")", route_name, R"(","config_source":{"ads":{}}})"));
+}
+
+class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
+ protected:
+  void start(std::string_view bootstrap = kBootstrap) {
+    options.config_yaml = bootstrap;
+    BuildResult built = run_build(options, {}, {});
+    ASSERT_NE(built.snapshot, nullptr) << built.messages;
+    snapshot = built.snapshot;
+    ControlPlaneHost& host = *this;
+    control.emplace(ControlPlane::Context{loop, rng, clusters, registry},
+                    snapshot->bootstrap.dynamic, host);
+    control->start(*snapshot);
+    clusters.last().head();
+  }
+
+  void on_resources_wait() override { is_wanted = true; }
+  void on_endpoints(const std::string& name, const upstream::HostSet& set) override {
+    endpoints[name] = set.hosts.size();
+  }
+  void on_initialized() override { ++initialized; }
+
+  void build() {
+    while (std::exchange(is_wanted, false)) {
+      BuildJob job;
+      job.previous = snapshot;
+      job.now = loop.now();
+      control->add_to(job, ControlPlane::Take::kResponsesToo);
+      const BuildResult result = run_build(options, {}, job);
+      ASSERT_NE(result.snapshot, nullptr);
+      ++builds;
+      snapshot = result.snapshot;
+      control->on_built(result, *snapshot);
+    }
+  }
+
+  void say(ResourceType type, const std::vector<std::string>& resources) {
+    std::string list;
+    for (const std::string& fields : resources)
+      list += str(list.empty() ? "" : ",", any(xds::message_of(type), fields));
+    ++said;
+    const Result<std::string> bytes =
+        xds::encode("envoy.service.discovery.v3.DiscoveryResponse",
+                    str(R"({"version_info":"v)", said, R"(","nonce":"n)", said,
+                        R"(","type_url":"type.googleapis.com/)", xds::message_of(type),
+                        R"(","resources":[)", list, "]}"));
+    ASSERT_TRUE(bytes) << bytes.error();
+    clusters.last().data(xds::grpc_frame(*bytes));
+    build();
+  }
+
+  // What was asked and answered since the last call: "cds v1 n1", "eds a b", "lds v1 n2 !reason".
+  std::vector<std::string> requests() {
+    std::vector<std::string> out;
+    xds::GrpcFrames frames(1 << 20);
+    const std::string sent = std::exchange(clusters.last().sent, {});
+    (void)frames.feed(sent, [&out](std::string_view message) {
+      config::Errors errors;
+      const auto document =
+          xds::reflect("envoy.service.discovery.v3.DiscoveryRequest", message, "request", errors);
+      const config::Node node = document->root(errors);
+      std::string line;
+      for (const ResourceType type : xds::kAllTypes) {
+        if (node["type_url"].as_view_or().ends_with(xds::message_of(type)))
+          line = xds::short_name(type);
+      }
+      for (const config::Node name : node["resource_names"].items()) line += str(' ', name.raw());
+      for (const char* key : {"version_info", "response_nonce"})
+        if (node.has(key)) line += str(' ', node[key].as_view_or());
+      if (node.has("error_detail")) line += str(" !", node["error_detail"]["message"].as_view_or());
+      out.push_back(line);
+      return true;
+    });
+    return out;
+  }
+
+  [[nodiscard]] std::vector<std::string> cluster_names() const {
+    std::vector<std::string> names;
+    for (const auto& cluster : snapshot->clusters) names.push_back(cluster->name);
+    return names;
+  }
+  [[nodiscard]] std::vector<std::string> listener_names() const {
+    std::vector<std::string> names;
+    for (const auto& l : snapshot->listeners) names.push_back(l->name);
+    return names;
+  }
+  // Where the listener's first chain sends a request to.
+  [[nodiscard]] std::string target(std::string_view listener_name) const {
+    for (const auto& l : snapshot->listeners) {
+      if (l->name != listener_name) continue;
+      const auto& hcm = std::get<std::shared_ptr<const core::HcmConfig>>(l->chains[0]->terminal);
+      Arena arena;
+      http::RequestHead head(arena);
+      head.path = "/";
+      head.authority = "any";
+      const route::RouteMatch match = hcm->routes->match(head, 0, false);
+      return match ? std::string(route::cluster_name(match, head)) : "404";
+    }
+    return "no listener";
+  }
+
+  io::Loop loop;
+  Rng rng{1};
+  stats::Registry registry;
+  Options options;
+  ::pillion::testing::FakeClusterClient clusters;
+  std::optional<ControlPlane> control;
+  std::shared_ptr<const Snapshot> snapshot;
+  std::map<std::string, size_t> endpoints;
+  bool is_wanted = false;
+  int initialized = 0;
+  int builds = 0;
+  int said = 0;
+};
+
+TEST_F(ControlPlaneTest, AsksForListenersWhenClustersHaveEndpoints) {
+  start();
+  EXPECT_THAT(requests(), ElementsAre("cds"));
+  say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b")});
+  EXPECT_THAT(requests(), ElementsAre("eds b", "cds v1 n1"));
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a")) << "b waits for its endpoints";
+  say(ResourceType::kEndpoints, {assignment("b", {1, 2})});
+  EXPECT_THAT(requests(), ElementsAre("eds b v2 n2", "lds"));
+  EXPECT_EQ(endpoints["b"], 2u);
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b"));
+  EXPECT_EQ(initialized, 0);
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r")});
+  EXPECT_THAT(requests(), ElementsAre("rds r", "lds v3 n3"));
+  EXPECT_THAT(listener_names(), IsEmpty()) << "without its routes it would answer 404";
+  say(ResourceType::kRoutes, {routes("r", "b")});
+  EXPECT_THAT(requests(), ElementsAre("rds r v4 n4"));
+  EXPECT_EQ(target("in"), "b");
+  EXPECT_EQ(initialized, 1);
+}
+
+class RunningControlPlane : public ControlPlaneTest {
+ protected:
+  void SetUp() override {
+    start();
+    say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b")});
+    say(ResourceType::kEndpoints, {assignment("b", {1})});
+    say(ResourceType::kListeners, {rds_listener("in", 1001, "r")});
+    say(ResourceType::kRoutes, {routes("r", "a")});
+    ASSERT_EQ(initialized, 1);
+    ASSERT_EQ(target("in"), "a");
+    (void)requests();
+    builds = 0;
+  }
+};
+
+TEST_F(RunningControlPlane, WaitsNoMoreForWhatWasAnswered) {
+  loop.skip(60s);
+  EXPECT_FALSE(is_wanted) << "a timeout would start a build";
+}
+
+TEST_F(RunningControlPlane, TakesEndpointsWithoutABuild) {
+  say(ResourceType::kEndpoints, {assignment("b", {1, 2, 3})});
+  EXPECT_EQ(endpoints["b"], 3u);
+  EXPECT_EQ(builds, 0);
+  EXPECT_THAT(requests(), ElementsAre("eds b v5 n5"));
+  // Of one that nobody asked for nothing is kept.
+  say(ResourceType::kEndpoints, {assignment("other", {1})});
+  EXPECT_FALSE(endpoints.contains("other"));
+  EXPECT_THAT(requests(), ElementsAre("eds b v6 n6"));
+}
+
+TEST_F(RunningControlPlane, TakesTheGoodAndNamesTheBad) {
+  say(ResourceType::kClusters,
+      {static_cluster("a", 10), eds_cluster("b", R"(,"connect_timeout":"0s")"),
+       static_cluster("c")});
+  EXPECT_THAT(
+      requests(),
+      ElementsAre("cds v1 n5 !cds/b: connect_timeout: expected more than 0s, got \"0s\"\n"));
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b", "c")) << "b as it was";
+  EXPECT_EQ(snapshot->clusters[1]->static_hosts.hosts[0]->address.port(), 10);
+  ASSERT_TRUE(snapshot->resources->clusters.find("b")->second.error);
+  // The same again is as bad; then it is good.
+  say(ResourceType::kClusters,
+      {static_cluster("a"), eds_cluster("b", R"(,"connect_timeout":"0s")")});
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr("cds v1 n6 !cds/b")));
+  say(ResourceType::kClusters,
+      {static_cluster("a"), eds_cluster("b", R"(,"connect_timeout":"1s")")});
+  EXPECT_THAT(requests(), ElementsAre("cds v7 n7"));
+  EXPECT_FALSE(snapshot->resources->clusters.find("b")->second.error);
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b"));
+}
+
+TEST_F(RunningControlPlane, HoldsRoutesUntilTheirNewClusterHasEndpoints) {
+  say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b"), eds_cluster("new")});
+  say(ResourceType::kRoutes, {routes("r", "new")});
+  EXPECT_EQ(target("in"), "a");
+  say(ResourceType::kEndpoints, {assignment("new", {7})});
+  EXPECT_EQ(target("in"), "new");
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b", "new"));
+}
+
+TEST_F(RunningControlPlane, KeepsARemovedClusterWhileRoutesNameItAndForATime) {
+  say(ResourceType::kClusters, {eds_cluster("b")});
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b")) << "the update of r may be on its way";
+  say(ResourceType::kRoutes, {routes("r", "b")});
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "b"));
+  say(ResourceType::kClusters, {});
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "b"));
+  loop.skip(kLingerTime + 1s);
+  build();
+  EXPECT_THAT(cluster_names(), ElementsAre("xds")) << "the control plane means it";
+}
+
+TEST_F(RunningControlPlane, RemovesListenersThatAreNotSaidAnyMoreAndKeepsRoutes) {
+  say(ResourceType::kRoutes, {});
+  EXPECT_EQ(target("in"), "a") << "RDS cannot take back";
+  say(ResourceType::kListeners, {});
+  EXPECT_THAT(listener_names(), IsEmpty());
+  EXPECT_THAT(requests(), ElementsAre("rds r v5 n5", "rds v5 n5", "lds v6 n6"))
+      << "nobody needs r any more";
+  EXPECT_TRUE(snapshot->resources->routes.empty());
+}
+
+TEST_F(RunningControlPlane, KeepsTheListenerWhileItsNewRoutesAreOnTheWay) {
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r2")});
+  EXPECT_EQ(target("in"), "a");
+  say(ResourceType::kRoutes, {routes("r", "b")});
+  EXPECT_EQ(target("in"), "b") << "the old one still gets its updates";
+  say(ResourceType::kRoutes, {routes("r2", "a")});
+  EXPECT_EQ(target("in"), "a");
+}
+
+TEST_F(RunningControlPlane, RefusesAListenerOnAnAddressThatAnotherHas) {
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r"), rds_listener("second", 1001, "r")});
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr("listens on 127.0.0.1:1001 already")));
+  EXPECT_THAT(listener_names(), ElementsAre("in"));
+  // Two that change places are no clash.
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r"), rds_listener("second", 1002, "r")});
+  say(ResourceType::kListeners, {rds_listener("in", 1002, "r"), rds_listener("second", 1001, "r")});
+  EXPECT_THAT(requests(), ElementsAre("lds v6 n6", "lds v7 n7"));
+}
+
+TEST_F(RunningControlPlane, LeavesTheFilesNamesAlone) {
+  const auto before = snapshot->clusters[0];
+  say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b"), static_cluster("xds")});
+  EXPECT_THAT(requests(), ElementsAre("cds v5 n5"));
+  EXPECT_EQ(snapshot->clusters[0], before);
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b"));
+}
+
+TEST_F(RunningControlPlane, CompilesOnlyWhatHasChanged) {
+  const auto a = snapshot->clusters[1];
+  const auto in = snapshot->listeners[0];
+  say(ResourceType::kClusters,
+      {static_cluster("a"), eds_cluster("b", R"(,"connect_timeout":"9s")")});
+  EXPECT_EQ(snapshot->clusters[1], a);
+  EXPECT_EQ(snapshot->listeners[0], in);
+  say(ResourceType::kRoutes, {routes("r", "b")});
+  EXPECT_NE(snapshot->listeners[0]->hash, in->hash) << "its routes are a part of it";
+  EXPECT_EQ(snapshot->listeners[0]->chains[0]->connection_hash, in->chains[0]->connection_hash);
+}
+
+TEST_F(RunningControlPlane, GoesOnWithTheLastStateWhileTheControlPlaneIsAway) {
+  clusters.last().fail("Connection reset");
+  loop.skip(60s);
+  EXPECT_EQ(target("in"), "a");
+  EXPECT_GT(clusters.calls.size(), 1u);
+  EXPECT_THAT(requests(), ElementsAre("cds v1", "eds b v2", "lds v3", "rds r v4"));
+}
+
+TEST_F(ControlPlaneTest, DoesNotWaitForEverForWhatIsNotAnswered) {
+  start();
+  loop.skip(16s);
+  EXPECT_THAT(requests(), ElementsAre("cds", "lds")) << "clusters did not come";
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r")});
+  EXPECT_EQ(initialized, 0);
+  loop.skip(16s);
+  build();
+  EXPECT_EQ(initialized, 1) << "routes did not come";
+  EXPECT_EQ(target("in"), "404");
+  say(ResourceType::kClusters, {eds_cluster("b")});
+  EXPECT_THAT(cluster_names(), ElementsAre("xds"));
+  loop.skip(16s);
+  build();
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "b")) << "endpoints did not come";
+}
+
+TEST_F(ControlPlaneTest, ServesListenersOfTheFileWithRoutesOfTheControlPlane) {
+  start(str(kBootstrap, "  listeners:\n    - {", rds_listener("fixed", 1003, "r"), "}\n"));
+  EXPECT_THAT(listener_names(), IsEmpty());
+  say(ResourceType::kClusters, {static_cluster("a")});
+  EXPECT_THAT(requests(), ElementsAre("cds", "cds v1 n1", "lds", "rds r"));
+  say(ResourceType::kRoutes, {routes("r", "a")});
+  EXPECT_EQ(target("fixed"), "a");
+  EXPECT_EQ(initialized, 0) << "LDS has not answered";
+  say(ResourceType::kListeners, {});
+  EXPECT_EQ(initialized, 1);
+}
+
+}  // namespace
+}  // namespace pillion

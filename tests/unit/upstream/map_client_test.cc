@@ -1,0 +1,210 @@
+// Calls of control over real loopback sockets.
+#include "proxy/upstream/map_client.h"
+
+#include <optional>
+
+#include "tests/unit/upstream/pool_fixture.h"
+
+namespace pillion::upstream {
+namespace {
+
+using std::chrono::milliseconds;
+
+class Caller final : public ClientCallObserver {
+ public:
+  void on_call_head(const http::ResponseHead& head, bool end) override {
+    status = head.status;
+    done = end;
+    if (release_on_head) call.reset();
+  }
+  void on_call_data(std::string_view data, bool end) override {
+    body += data;
+    done = end;
+  }
+  void on_call_trailers(const http::Headers& t) override {
+    trailer = t.get(http::HeaderId::kGrpcStatus);
+    done = true;
+  }
+  void on_call_failed(Failure f, std::string_view r) override {
+    EXPECT_FALSE(failure) << "told twice";
+    failure = f;
+    reason = r;
+  }
+  [[nodiscard]] bool is_over() const { return done || failure; }
+
+  ClientCallPtr call;
+  uint16_t status = 0;
+  std::string body;
+  std::string trailer;
+  std::string reason;
+  Failure failure;
+  bool done = false;
+  bool release_on_head = false;
+};
+
+class MapClientTest : public UpstreamTest {
+ protected:
+  void TearDown() override {
+    caller.call.reset();
+    UpstreamTest::TearDown();
+  }
+  void open(const CallHead& head) { caller.call = client.open("c", head, caller); }
+  bool is_over() {
+    return run_until(loop, [&] { return caller.is_over(); });
+  }
+  MapClient client{loop, batch, clusters};
+  Caller caller;
+};
+
+TEST_F(MapClientTest, SendsARequestAndDeliversItsResponse) {
+  Backend backend;
+  set(hosts_at({backend.address}));
+  const CallField fields[] = {{"content-type", "text/plain"}};
+  open({.path = "/v1/traces", .authority = "collector", .fields = fields, .content_length = 5});
+  caller.call->send("hel", false);
+  caller.call->send("lo", true);
+  EXPECT_EQ(caller.call->host(), "") << "nothing happens on the caller's stack";
+  run_for(loop, milliseconds(5));
+  Conn conn = backend.accept();
+  const std::string head = conn.read_head();
+  EXPECT_TRUE(head.starts_with("POST /v1/traces HTTP/1.1\r\n")) << head;
+  EXPECT_NE(head.find("host: collector\r\n"), std::string::npos) << head;
+  EXPECT_NE(head.find("content-type: text/plain\r\n"), std::string::npos) << head;
+  EXPECT_NE(head.find("content-length: 5\r\n"), std::string::npos) << head;
+  conn.send("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok");
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(caller.status, 202);
+  EXPECT_EQ(caller.body, "ok");
+  EXPECT_EQ(caller.call->host(), backend.address.to_string());
+  EXPECT_EQ(stats->upstream_rq_active.value(), 0);
+  EXPECT_EQ(stats->upstream_rq_total.value(), 1u);
+}
+
+TEST_F(MapClientTest, TalksInBothDirectionsAtOnce) {
+  Backend backend;
+  set(hosts_at({backend.address}));
+  open({.path = "/stream"});  // of unknown length
+  caller.call->send("one", false);
+  run_for(loop, milliseconds(5));
+  Conn conn = backend.accept();
+  (void)conn.read_head();
+  conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  ASSERT_TRUE(run_until(loop, [&] { return caller.body == "abc"; }));
+  EXPECT_FALSE(caller.done);
+  caller.call->send("two", true);
+  conn.send("0\r\ngrpc-status: 0\r\n\r\n");
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(caller.trailer, "0");
+  EXPECT_FALSE(caller.failure);
+}
+
+TEST_F(MapClientTest, TellsThatThereIsNoSuchCluster) {
+  caller.call = client.open("unheard-of", {.path = "/"}, caller);
+  EXPECT_FALSE(caller.failure) << "no callback inside open()";
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(caller.failure.kind, FailureKind::kNoCluster);
+}
+
+TEST_F(MapClientTest, TellsWhyItCannotConnect) {
+  Backend nobody(-1);  // bound, and does not listen
+  set(hosts_at({nobody.address}));
+  open({.path = "/"});
+  caller.call->send("x", true);
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(caller.failure.kind, FailureKind::kConnectFailed);
+  EXPECT_EQ(caller.reason, "delayed connect error: Connection refused");
+  EXPECT_EQ(stats->upstream_rq_active.value(), 0);
+}
+
+TEST_F(MapClientTest, TellsThatThereIsNoHost) {
+  set(hosts_at({}));
+  open({.path = "/"});
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(caller.failure.kind, FailureKind::kNoHealthyUpstream);
+}
+
+TEST_F(MapClientTest, EndsACallThatTakesTooLong) {
+  Backend backend;
+  set(hosts_at({backend.address}));
+  open({.path = "/", .content_length = 0, .timeout = std::chrono::seconds(10)});
+  caller.call->send({}, true);
+  run_for(loop, milliseconds(5));
+  Conn conn = backend.accept();
+  (void)conn.read_head();
+  loop.skip(std::chrono::seconds(11));
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(caller.failure.kind, FailureKind::kRequestTimeoutUpstream);
+  EXPECT_TRUE(conn.is_closed()) << "its answer would be taken for that of the next request";
+}
+
+TEST_F(MapClientTest, TellsThatTheUpstreamWentAway) {
+  Backend backend;
+  set(hosts_at({backend.address}));
+  open({.path = "/", .content_length = 0});
+  caller.call->send({}, true);
+  run_for(loop, milliseconds(5));
+  Conn conn = backend.accept();
+  (void)conn.read_head();
+  conn.close();
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(caller.failure.kind, FailureKind::kUpstreamClosed);
+}
+
+TEST_F(MapClientTest, MayBeGivenUpAtAnyMoment) {
+  Backend backend;
+  set(hosts_at({backend.address}));
+  open({.path = "/"});
+  caller.call.reset();  // before it begins
+  run_for(loop, milliseconds(1));
+  open({.path = "/"});
+  loop.run_once(false);
+  caller.call.reset();  // while it waits for a connection
+  run_for(loop, milliseconds(5));
+  open({.path = "/"});
+  run_for(loop, milliseconds(5));
+  Conn conn = backend.accept();
+  (void)conn.read_head();
+  caller.release_on_head = true;  // from within a callback
+  conn.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+  ASSERT_TRUE(run_until(loop, [&] { return caller.call == nullptr; }));
+  run_for(loop, milliseconds(1));
+  EXPECT_EQ(caller.body, "");
+  EXPECT_FALSE(caller.failure);
+}
+
+TEST_F(MapClientTest, KeepsTheConnectionForTheNextCall) {
+  Backend backend;
+  set(hosts_at({backend.address}));
+  std::optional<Conn> conn;
+  for (int i = 0; i < 2; ++i) {
+    caller.done = false;
+    open({.path = "/", .content_length = 0});
+    caller.call->send({}, true);
+    run_for(loop, milliseconds(5));
+    if (!conn) conn.emplace(backend.accept());
+    (void)conn->read_head();
+    conn->respond();
+    ASSERT_TRUE(is_over());
+  }
+  EXPECT_EQ(stats->upstream_cx_total.value(), 1u);
+}
+
+TEST_F(MapClientTest, HoldsTheResponseBackWhilePaused) {
+  Backend backend;
+  set(hosts_at({backend.address}));
+  open({.path = "/", .content_length = 0});
+  caller.call->pause();
+  caller.call->send({}, true);
+  run_for(loop, milliseconds(5));
+  Conn conn = backend.accept();
+  (void)conn.read_head();
+  conn.respond();
+  run_for(loop, milliseconds(20));
+  EXPECT_EQ(caller.status, 0);
+  caller.call->resume();
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(caller.status, 200);
+}
+
+}  // namespace
+}  // namespace pillion::upstream

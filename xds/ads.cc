@@ -1,0 +1,286 @@
+#include "xds/ads.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+
+namespace pillion::xds {
+namespace {
+
+constexpr std::string_view kPath =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+// Responses that wait until those before them are dealt with; beyond it nothing is read.
+constexpr size_t kMaxWaiting = 8;
+// Stands for all names of a wildcard in Subscription::awaited.
+constexpr std::string_view kAll = "*";
+
+}  // namespace
+
+AdsClient::AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters,
+                     AdsObserver& observer, AdsOptions options)
+    : loop_(loop),
+      rng_(rng),
+      clusters_(clusters),
+      observer_(observer),
+      options_(std::move(options)),
+      frames_(options_.max_message_bytes) {}
+
+const std::string& AdsClient::version(ResourceType type) const noexcept {
+  return subscriptions_[static_cast<size_t>(type)].version;
+}
+
+const AdsCounts& AdsClient::counts(ResourceType type) const noexcept {
+  return subscriptions_[static_cast<size_t>(type)].counts;
+}
+
+// ---- the stream ----
+
+void AdsClient::start() {
+  if (std::exchange(is_running_, true)) return;
+  connect();
+}
+
+void AdsClient::stop() {
+  is_running_ = false;
+  reconnect_timer_.cancel();
+  fetch_timer_.cancel();
+  call_.reset();
+}
+
+void AdsClient::connect() {
+  ++stream_;
+  frames_.reset();
+  node_sent_ = is_paused_ = false;
+  for (Subscription& s : subscriptions_) {
+    s.nonce.clear();
+    s.was_sent = false;
+  }
+  std::vector<upstream::CallField> fields = {{"content-type", "application/grpc"}};
+  for (const auto& [name, value] : options_.metadata) fields.push_back({name, value});
+  call_ = clusters_.open(
+      options_.cluster,
+      {.path = kPath, .authority = options_.authority, .fields = fields, .accepts_trailers = true},
+      *this);
+  for (const ResourceType type : kAllTypes) {
+    if (at(type).is_wanted) send_if_due(type);
+  }
+}
+
+void AdsClient::stream_ended(std::string_view reason) {
+  call_.reset();
+  if (!is_running_) return;
+  for (Subscription& s : subscriptions_) {
+    // What came by this stream cannot be answered on the next one, which says it again.
+    s.waiting.clear();
+    if (!s.is_wanted) continue;
+    ++s.counts.attempts;
+    ++s.counts.failure;
+  }
+  // 500 ms, 1 s, 2 s ... and of that a random part: a restarted control plane is not overrun.
+  const Duration limit = std::min(options_.backoff_max,
+                                  options_.backoff_base * (int64_t{1} << std::min(failures_, 20u)));
+  ++failures_;
+  const Duration wait(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit.count()))));
+  log::warning(log::kConfig, "no stream to the control plane; what it said last stays in force",
+               {{"cluster", options_.cluster}, {"reason", reason}, {"next_try_in", wait}});
+  loop_.arm(reconnect_timer_, wait);
+  const bool was_connected = std::exchange(is_connected_, false);
+  if (was_connected) observer_.on_connected(false, reason);
+}
+
+void AdsClient::on_call_head(const http::ResponseHead& head, bool end) {
+  if (head.status != 200) return stream_ended(str("HTTP status ", head.status));
+  if (end || head.headers.find("grpc-status") != nullptr) return on_call_trailers(head.headers);
+}
+
+void AdsClient::on_call_data(std::string_view data, bool end) {
+  const uint64_t stream = stream_;
+  const char* wrong = frames_.feed(data, [&](std::string_view message) {
+    on_message(message);
+    return call_ != nullptr && stream == stream_;
+  });
+  if (call_ == nullptr || stream != stream_) return;
+  if (wrong != nullptr) return stream_ended(wrong);
+  if (end) stream_ended("the control plane closed it");
+}
+
+void AdsClient::on_call_trailers(const http::Headers& trailers) {
+  std::string reason = "the control plane closed it";
+  if (const http::Field* status = trailers.find("grpc-status"))
+    reason += str(": grpc-status ", config::printable(status->value));
+  if (const http::Field* message = trailers.find("grpc-message"))
+    reason += str(": ", config::printable(message->value, 200));
+  stream_ended(reason);
+}
+
+void AdsClient::on_call_failed(Failure failure, std::string_view reason) {
+  stream_ended(reason.empty() ? failure.row().details : reason);
+}
+
+// ---- responses ----
+
+void AdsClient::on_message(std::string_view bytes) {
+  Result<Response, BadResponse> decoded = decode_response(bytes);
+  failures_ = 0;
+  if (!std::exchange(is_connected_, true))
+    observer_.on_connected(true, decoded ? decoded->control_plane : std::string());
+  if (call_ == nullptr) return;
+  if (decoded) return take(std::move(*decoded));
+  const BadResponse& bad = decoded.error();
+  log::warning(log::kConfig, "the control plane sent what is no answer",
+               {{"cluster", options_.cluster}, {"reason", bad.text}});
+  if (!bad.has_type || !at(bad.type).is_wanted) return;
+  Subscription& s = at(bad.type);
+  ++s.counts.attempts;
+  ++s.counts.rejected;
+  s.nonce = bad.nonce;
+  // One that is being looked at is answered with its own nonce, later; this one at once.
+  send(bad.type, bad.text);
+}
+
+void AdsClient::take(Response&& response) {
+  const ResourceType type = response.type;
+  Subscription& s = at(type);
+  if (!s.is_wanted) return;  // nobody asked: nothing to answer
+  if (s.open) {
+    s.waiting.push_back(std::move(response));
+    return update_pause();
+  }
+  ++s.counts.attempts;
+  s.nonce = response.nonce;
+  if (s.is_wildcard) s.awaited.clear();
+  // Names and version are needed at the end, the resources are the observer's.
+  s.open.emplace();
+  s.open->version = response.version;
+  s.open->nonce = response.nonce;
+  s.open_stream = stream_;
+  observer_.on_resources(std::move(response));
+}
+
+void AdsClient::accept(ResourceType type) { finish(type, {}); }
+
+void AdsClient::reject(ResourceType type, std::string_view reason) {
+  finish(type, reason.empty() ? "refused" : reason);
+}
+
+void AdsClient::finish(ResourceType type, std::string_view error) {
+  Subscription& s = at(type);
+  DASSERT(s.open.has_value());
+  if (!s.open) return;
+  const Response done = std::move(*s.open);
+  s.open.reset();
+  if (error.empty()) {
+    ++s.counts.success;
+    s.version = done.version;
+  } else {
+    ++s.counts.rejected;
+  }
+  if (s.open_stream == stream_) send(type, error);
+  if (s.waiting.empty()) return;
+  Response next = std::move(s.waiting.front());
+  s.waiting.pop_front();
+  update_pause();
+  take(std::move(next));
+}
+
+void AdsClient::update_pause() {
+  const bool is_full = std::ranges::any_of(
+      subscriptions_, [](const Subscription& s) { return s.waiting.size() >= kMaxWaiting; });
+  if (is_full == is_paused_ || call_ == nullptr) return;
+  is_paused_ = is_full;
+  is_full ? call_->pause() : call_->resume();
+}
+
+// ---- requests ----
+
+void AdsClient::send(ResourceType type, std::string_view error) {
+  Subscription& s = at(type);
+  if (call_ == nullptr) return;
+  Request request;
+  request.type = type;
+  request.version = s.version;
+  request.nonce = s.nonce;
+  if (!std::exchange(node_sent_, true)) request.node = options_.node;
+  if (!s.is_wildcard) request.names = &s.names;
+  request.error = error;
+  s.was_sent = true;
+  call_->send(grpc_frame(encode_request(request)), false);
+}
+
+// The list of names: at once, or with the answer that is due.
+void AdsClient::send_if_due(ResourceType type) {
+  Subscription& s = at(type);
+  if (call_ == nullptr || (s.open && s.open_stream == stream_)) return;
+  if (!s.is_wildcard && s.names.empty() && !s.was_sent) return;
+  send(type, {});
+}
+
+void AdsClient::subscribe_all(ResourceType type, Duration timeout) {
+  Subscription& s = at(type);
+  if (s.is_wanted && s.is_wildcard) return;
+  s.is_wanted = s.is_wildcard = true;
+  s.names.clear();
+  s.awaited.clear();
+  await(s, kAll, timeout);
+  send_if_due(type);
+}
+
+void AdsClient::subscribe(ResourceType type, const std::map<std::string, Duration>& names) {
+  Subscription& s = at(type);
+  const bool is_same = std::ranges::equal(
+      names, s.names, [](const auto& item, const std::string& name) { return item.first == name; });
+  if (is_same && (names.empty() || (s.is_wanted && !s.is_wildcard))) return;
+  std::set<std::string> wanted;
+  for (const auto& [name, timeout] : names) {
+    if (!s.names.contains(name)) await(s, name, timeout);
+    wanted.insert(name);
+  }
+  std::erase_if(s.awaited, [&wanted](const auto& item) { return !wanted.contains(item.first); });
+  s.is_wanted = true;
+  s.is_wildcard = false;
+  s.names = std::move(wanted);
+  send_if_due(type);
+}
+
+// ---- what does not come ----
+
+void AdsClient::await(Subscription& s, std::string_view name, Duration timeout) {
+  if (timeout <= Duration{}) return;
+  const Instant deadline = loop_.now() + timeout;
+  s.awaited.insert_or_assign(std::string(name), deadline);
+  arm_fetch_timer(deadline);
+}
+
+void AdsClient::arm_fetch_timer(Instant deadline) {
+  if (!fetch_timer_.is_armed() || deadline < fetch_timer_.deadline())
+    loop_.arm_at(fetch_timer_, deadline);
+}
+
+void AdsClient::answered(ResourceType type, std::string_view name) {
+  Subscription& s = at(type);
+  if (const auto it = s.awaited.find(name); it != s.awaited.end()) s.awaited.erase(it);
+}
+
+void AdsClient::check_fetch_timeouts() {
+  const Instant now = loop_.now();
+  for (const ResourceType type : kAllTypes) {
+    Subscription& s = at(type);
+    std::set<std::string> late;
+    for (const auto& [name, deadline] : s.awaited)
+      deadline <= now ? static_cast<void>(late.insert(name)) : arm_fetch_timer(deadline);
+    if (late.empty()) continue;
+    for (const std::string& name : late) s.awaited.erase(name);
+    log::warning(log::kConfig, "the control plane has not answered in time; going on without",
+                 {{"type", short_name(type)},
+                  {"resources", s.is_wildcard ? std::string("all") : str(late.size())},
+                  {"first", *late.begin()}});
+    if (s.is_wildcard) late.clear();
+    observer_.on_fetch_timeout(type, late);
+  }
+}
+
+}  // namespace pillion::xds

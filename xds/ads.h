@@ -1,0 +1,147 @@
+#pragma once
+// AdsClient: one aggregated discovery stream, state of the world
+// (envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources), over a cluster
+// like any other.
+//
+// Owned by control; lives on its loop.  It knows the protocol and nothing of what resources mean:
+//
+//   ads.start(); ads.subscribe(type, names) at any time, again for other names
+//      on_resources(response)  ->  accept(type) | reject(type, reason), now or later, exactly once;
+//                                  the next response of that type comes after it
+//
+// Rules (reference/envoy.md, 4): the node goes with the first request of a stream; each response is
+// answered once, with its nonce, and with the version last accepted; a nonce dies with its stream;
+// a new stream begins with the versions and names that are known; names that were never asked for
+// are not asked for by an empty list, which would mean all.  A broken stream is opened again after
+// an exponential back-off with full jitter, reset by the first response.  Nothing is forgotten
+// while the control plane is away.
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/rng.h"
+#include "proxy/io/loop.h"
+#include "proxy/upstream/cluster_client.h"
+#include "xds/discovery_message.h"
+#include "xds/grpc_frames.h"
+
+namespace pillion::xds {
+
+struct AdsOptions {
+  std::string cluster;
+  std::string authority;                                      // empty: the cluster's name
+  std::string node;                                           // encoded envoy.config.core.v3.Node
+  std::vector<std::pair<std::string, std::string>> metadata;  // initial_metadata: further headers
+  Duration backoff_base = std::chrono::milliseconds(500);
+  Duration backoff_max = std::chrono::seconds(30);
+  size_t max_message_bytes = size_t{64} << 20;
+};
+
+// Since the start; for counters.
+struct AdsCounts {
+  uint64_t attempts = 0;  // responses, and failures of the stream, for this type
+  uint64_t success = 0;   // accepted
+  uint64_t failure = 0;   // of the stream
+  uint64_t rejected = 0;
+};
+
+class AdsObserver {
+ public:
+  virtual void on_resources(Response&& response) = 0;
+  // These names (of a wildcard: none) were not answered within the time that subscribe() gave. They
+  // stay subscribed.
+  virtual void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) = 0;
+  // `identifier`: what the control plane calls itself, or the reason of the end.
+  virtual void on_connected(bool connected, std::string_view text) = 0;
+
+ protected:
+  ~AdsObserver() = default;
+};
+
+class AdsClient final : private upstream::ClientCallObserver {
+ public:
+  // All of them outlive the client.
+  AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters, AdsObserver& observer,
+            AdsOptions options);
+  AdsClient(const AdsClient&) = delete;
+  AdsClient& operator=(const AdsClient&) = delete;
+
+  void start();
+  // Ends the stream for good.
+  void stop();
+
+  // From now on: everything of that type.  `timeout`: until on_fetch_timeout(); 0: never.
+  void subscribe_all(ResourceType type, Duration timeout);
+  // From now on: these names alone, each with its own timeout, which counts for those that are new.
+  void subscribe(ResourceType type, const std::map<std::string, Duration>& names);
+
+  void accept(ResourceType type);
+  void reject(ResourceType type, std::string_view reason);
+  // Tells which of the names of a response were answered, so that no timeout comes for them;
+  // for a wildcard none need be named.
+  void answered(ResourceType type, std::string_view name);
+
+  [[nodiscard]] bool is_connected() const noexcept { return is_connected_; }
+  [[nodiscard]] const std::string& version(ResourceType type) const noexcept;
+  [[nodiscard]] const AdsCounts& counts(ResourceType type) const noexcept;
+
+ private:
+  struct Subscription {
+    bool is_wanted = false;
+    bool is_wildcard = false;
+    std::set<std::string> names;
+    std::map<std::string, Instant, std::less<>> awaited;  // name -> when it counts as missing
+    std::string version;                                  // last accepted
+    std::string nonce;                                    // newest of this stream
+    bool was_sent = false;                                // on this stream
+    std::optional<Response> open;                         // is being looked at
+    uint64_t open_stream = 0;                             // that it came by
+    std::deque<Response> waiting;                         // came meanwhile
+    AdsCounts counts;
+  };
+
+  void on_call_head(const http::ResponseHead& head, bool end) override;
+  void on_call_data(std::string_view data, bool end) override;
+  void on_call_trailers(const http::Headers& trailers) override;
+  void on_call_failed(Failure failure, std::string_view reason) override;
+
+  void connect();
+  void stream_ended(std::string_view reason);
+  void on_message(std::string_view bytes);
+  void take(Response&& response);
+  void finish(ResourceType type, std::string_view error);
+  void send(ResourceType type, std::string_view error);
+  void send_if_due(ResourceType type);
+  void await(Subscription& s, std::string_view name, Duration timeout);
+  void arm_fetch_timer(Instant deadline);
+  void check_fetch_timeouts();
+  void update_pause();
+  Subscription& at(ResourceType type) { return subscriptions_[static_cast<size_t>(type)]; }
+
+  io::Loop& loop_;
+  Rng& rng_;
+  upstream::ClusterClient& clusters_;
+  AdsObserver& observer_;
+  const AdsOptions options_;
+  std::array<Subscription, kResourceTypes> subscriptions_;
+  upstream::ClientCallPtr call_;
+  GrpcFrames frames_;
+  uint64_t stream_ = 0;  // number of the call
+  uint32_t failures_ = 0;
+  bool is_running_ = false;
+  bool is_connected_ = false;
+  bool is_paused_ = false;
+  bool node_sent_ = false;
+  io::Timer reconnect_timer_ = io::Timer::of<&AdsClient::connect>(this);
+  io::Timer fetch_timer_ = io::Timer::of<&AdsClient::check_fetch_timeouts>(this);
+};
+
+}  // namespace pillion::xds

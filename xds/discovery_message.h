@@ -1,0 +1,66 @@
+#pragma once
+// The two messages of the state-of-the-world protocol (envoy.service.discovery.v3), read and
+// written field by field: a response may hold thousands of resources, which are carried on as bytes
+// and are looked into one by one, on another thread.
+//
+// decode_response() takes any bytes.  What it allocates is bounded by their number: at most
+// kMaxResources resources, and each text is a part of the input.
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/base/result.h"
+
+namespace pillion::xds {
+
+// In the order in which changes take effect without a gap: what is called before who calls it.
+enum class ResourceType : uint8_t { kClusters, kEndpoints, kListeners, kRoutes };
+inline constexpr size_t kResourceTypes = 4;
+inline constexpr ResourceType kAllTypes[] = {ResourceType::kClusters, ResourceType::kEndpoints,
+                                             ResourceType::kListeners, ResourceType::kRoutes};
+
+// "envoy.config.cluster.v3.Cluster".
+std::string_view message_of(ResourceType type) noexcept;
+// "cds": what places and counters are called by.
+std::string_view short_name(ResourceType type) noexcept;
+
+inline constexpr size_t kMaxResources = 200'000;
+
+struct Resource {
+  std::string name;
+  std::string bytes;  // of the message in the Any
+};
+
+struct Response {
+  ResourceType type = ResourceType::kClusters;
+  std::string version;
+  std::string nonce;
+  std::string control_plane;  // its identifier, if it says one
+  std::vector<Resource> resources;
+};
+
+// What is wrong with a response: with a nonce it can be told to the control plane.
+struct BadResponse {
+  std::string text;
+  bool has_type = false;  // `type` and `nonce` say what to refuse
+  ResourceType type = ResourceType::kClusters;
+  std::string nonce;
+};
+
+Result<Response, BadResponse> decode_response(std::string_view bytes);
+
+struct Request {
+  ResourceType type = ResourceType::kClusters;
+  std::string_view version;
+  std::string_view nonce;
+  std::string_view node;                         // encoded envoy.config.core.v3.Node; empty: none
+  const std::set<std::string>* names = nullptr;  // null: the wildcard, by an empty list
+  std::string_view error;                        // not empty: a NACK
+};
+
+std::string encode_request(const Request& request);
+
+}  // namespace pillion::xds

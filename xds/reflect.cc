@@ -1,0 +1,356 @@
+#include "xds/reflect.h"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/str.h"
+#include "proxy/config/node.h"
+#include "proxy/config/suggest.h"
+#include "xds/proto/schema.h"
+
+namespace pillion::xds {
+namespace {
+
+namespace pb = google::protobuf;
+using config::TreeBuilder;
+using pb::FieldDescriptor;
+
+// A condition or a demand that is not understood must not be dropped.
+constexpr std::string_view kSecurity[] = {
+    "envoy.type.matcher.",
+    "envoy.extensions.transport_sockets.tls.",
+    "envoy.config.listener.v3.FilterChain",
+    "envoy.config.route.v3.RouteMatch",
+    "envoy.config.route.v3.HeaderMatcher",
+    "envoy.config.route.v3.QueryParameterMatcher",
+    "envoy.config.route.v3.CookieMatcher",
+    "envoy.config.core.v3.CidrRange",
+    "envoy.config.core.v3.TransportSocket",
+};
+
+std::string base64(std::string_view bytes) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t have = std::min<size_t>(3, bytes.size() - i);
+    uint32_t bits = 0;
+    for (size_t k = 0; k < 3; ++k)
+      bits = bits << 8 | (k < have ? static_cast<uint8_t>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k) out += k <= have ? kDigits[bits >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+// proto3 JSON has words for what JSON lacks.
+std::string number_text(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
+  return str(value);
+}
+
+class Walker {
+ public:
+  Walker(std::string source, config::Errors& errors) : out_(std::move(source)), errors_(errors) {}
+
+  config::DocumentPtr finish() { return out_.finish(); }
+
+  void message(const pb::Message& message) {
+    if (is_too_much()) return out_.null();
+    const pb::Descriptor& type = *message.GetDescriptor();
+    if (type.well_known_type() != pb::Descriptor::WELLKNOWNTYPE_UNSPECIFIED &&
+        well_known(message, type))
+      return;
+    out_.begin_mapping();
+    fields(message);
+    out_.end();
+  }
+
+ private:
+  // Of a message, into the mapping that is open.
+  void fields(const pb::Message& message) {
+    if (message.GetDescriptor()->full_name() == "pillion.Refused") return;
+    const pb::Reflection& reflection = *message.GetReflection();
+    std::vector<const FieldDescriptor*> present;
+    reflection.ListFields(message, &present);
+    for (const FieldDescriptor* field : present) {
+      out_.key(field->name());
+      if (field->is_map()) {
+        map(message, *field);
+      } else if (field->is_repeated()) {
+        out_.begin_sequence();
+        for (int i = 0; i < reflection.FieldSize(message, field); ++i) item(message, *field, i);
+        out_.end();
+      } else {
+        single(message, *field);
+      }
+    }
+    tell_unknown(message);
+  }
+
+  void map(const pb::Message& message, const FieldDescriptor& field) {
+    const pb::Reflection& reflection = *message.GetReflection();
+    const FieldDescriptor* key = field.message_type()->map_key();
+    const FieldDescriptor* value = field.message_type()->map_value();
+    out_.begin_mapping();
+    std::vector<std::pair<std::string, const pb::Message*>> entries;
+    for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+      const pb::Message& entry = reflection.GetRepeatedMessage(message, &field, i);
+      entries.emplace_back(scalar_text(entry, *key), &entry);
+    }
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (size_t i = 0; i < entries.size(); ++i) {
+      // As protobuf: the last of two with the same key counts.
+      if (i + 1 < entries.size() && entries[i].first == entries[i + 1].first) continue;
+      out_.key(entries[i].first);
+      single(*entries[i].second, *value);
+    }
+    out_.end();
+  }
+
+  static std::string scalar_text(const pb::Message& message, const FieldDescriptor& field) {
+    const pb::Reflection& r = *message.GetReflection();
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_STRING:
+        return r.GetString(message, &field);
+      case FieldDescriptor::CPPTYPE_BOOL:
+        return str(r.GetBool(message, &field));
+      case FieldDescriptor::CPPTYPE_INT32:
+        return str(r.GetInt32(message, &field));
+      case FieldDescriptor::CPPTYPE_INT64:
+        return str(r.GetInt64(message, &field));
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return str(r.GetUInt32(message, &field));
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return str(r.GetUInt64(message, &field));
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return number_text(r.GetDouble(message, &field));
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        return number_text(static_cast<double>(r.GetFloat(message, &field)));
+      default:
+        return {};
+    }
+  }
+
+  void text(const FieldDescriptor& field, const std::string& value) {
+    if (field.type() == FieldDescriptor::TYPE_BYTES) return out_.string(base64(value));
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) return out_.string(value);
+    out_.plain(value);
+  }
+
+  void enumerator(const FieldDescriptor& field, int number) {
+    const pb::EnumValueDescriptor* value = field.enum_type()->FindValueByNumber(number);
+    value == nullptr ? out_.plain(str(number)) : out_.plain(value->name());
+  }
+
+  void single(const pb::Message& message, const FieldDescriptor& field) {
+    const pb::Reflection& r = *message.GetReflection();
+    if (is_too_much()) return out_.null();
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE)
+      return this->message(r.GetMessage(message, &field));
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM)
+      return enumerator(field, r.GetEnumValue(message, &field));
+    text(field, scalar_text(message, field));
+  }
+
+  void item(const pb::Message& message, const FieldDescriptor& field, int i) {
+    const pb::Reflection& r = *message.GetReflection();
+    if (is_too_much()) return out_.null();
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        return this->message(r.GetRepeatedMessage(message, &field, i));
+      case FieldDescriptor::CPPTYPE_ENUM:
+        return enumerator(field, r.GetRepeatedEnumValue(message, &field, i));
+      case FieldDescriptor::CPPTYPE_STRING:
+        return text(field, r.GetRepeatedString(message, &field, i));
+      case FieldDescriptor::CPPTYPE_BOOL:
+        return out_.boolean(r.GetRepeatedBool(message, &field, i));
+      case FieldDescriptor::CPPTYPE_INT32:
+        return out_.plain(str(r.GetRepeatedInt32(message, &field, i)));
+      case FieldDescriptor::CPPTYPE_INT64:
+        return out_.plain(str(r.GetRepeatedInt64(message, &field, i)));
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return out_.plain(str(r.GetRepeatedUInt32(message, &field, i)));
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return out_.plain(str(r.GetRepeatedUInt64(message, &field, i)));
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return out_.plain(number_text(r.GetRepeatedDouble(message, &field, i)));
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        return out_.plain(number_text(static_cast<double>(r.GetRepeatedFloat(message, &field, i))));
+    }
+  }
+
+  // --- messages with a JSON form of their own; false: it has none ---
+  bool well_known(const pb::Message& message, const pb::Descriptor& type) {
+    switch (type.well_known_type()) {
+      case pb::Descriptor::WELLKNOWNTYPE_ANY:
+        return any(message), true;
+      case pb::Descriptor::WELLKNOWNTYPE_DURATION:
+        return duration(message), true;
+      case pb::Descriptor::WELLKNOWNTYPE_STRUCT:
+        return map(message, *type.FindFieldByNumber(1)), true;
+      case pb::Descriptor::WELLKNOWNTYPE_VALUE:
+        return value(message), true;
+      case pb::Descriptor::WELLKNOWNTYPE_LISTVALUE: {
+        const FieldDescriptor& items = *type.FindFieldByNumber(1);
+        out_.begin_sequence();
+        for (int i = 0; i < message.GetReflection()->FieldSize(message, &items); ++i)
+          item(message, items, i);
+        return out_.end(), true;
+      }
+      case pb::Descriptor::WELLKNOWNTYPE_DOUBLEVALUE:
+      case pb::Descriptor::WELLKNOWNTYPE_FLOATVALUE:
+      case pb::Descriptor::WELLKNOWNTYPE_INT64VALUE:
+      case pb::Descriptor::WELLKNOWNTYPE_UINT64VALUE:
+      case pb::Descriptor::WELLKNOWNTYPE_INT32VALUE:
+      case pb::Descriptor::WELLKNOWNTYPE_UINT32VALUE:
+      case pb::Descriptor::WELLKNOWNTYPE_STRINGVALUE:
+      case pb::Descriptor::WELLKNOWNTYPE_BYTESVALUE:
+      case pb::Descriptor::WELLKNOWNTYPE_BOOLVALUE:
+        return single(message, *type.FindFieldByNumber(1)), true;
+      default:
+        return false;
+    }
+  }
+
+  // "1.5s"; both parts of a negative one are negative.
+  void duration(const pb::Message& message) {
+    const pb::Reflection& r = *message.GetReflection();
+    const pb::Descriptor& type = *message.GetDescriptor();
+    const int64_t seconds = r.GetInt64(message, type.FindFieldByNumber(1));
+    const int32_t nanos = r.GetInt32(message, type.FindFieldByNumber(2));
+    if (nanos <= -1'000'000'000 || nanos >= 1'000'000'000 ||
+        (seconds != 0 && nanos != 0 && (seconds < 0) != (nanos < 0))) {
+      out_.null();
+      return error("expected a duration whose nanoseconds are a part of a second, of its sign");
+    }
+    std::string text = str(seconds < 0 || nanos < 0 ? "-" : "", seconds < 0 ? "" : str(seconds));
+    if (seconds < 0) text = str(seconds);
+    if (nanos != 0) {
+      std::string digits = str(std::abs(nanos));
+      digits.insert(0, 9 - digits.size(), '0');
+      digits.resize(digits.find_last_not_of('0') + 1);
+      text += str('.', digits);
+    }
+    out_.string(text + 's');
+  }
+
+  void value(const pb::Message& message) {
+    const pb::Reflection& r = *message.GetReflection();
+    const FieldDescriptor* kind =
+        r.GetOneofFieldDescriptor(message, message.GetDescriptor()->oneof_decl(0));
+    // null_value is the only enum among them.
+    if (kind == nullptr || kind->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) return out_.null();
+    single(message, *kind);
+  }
+
+  void any(const pb::Message& message) {
+    const pb::Reflection& r = *message.GetReflection();
+    const pb::Descriptor& descriptor = *message.GetDescriptor();
+    const std::string url = r.GetString(message, descriptor.FindFieldByNumber(1));
+    out_.begin_mapping();
+    if (!url.empty()) {
+      out_.key("@type").string(url);
+      inside_any(url, r.GetString(message, descriptor.FindFieldByNumber(2)));
+    }
+    out_.end();
+  }
+
+  void inside_any(std::string_view url, const std::string& bytes) {
+    const std::string_view type = url.substr(url.rfind('/') + 1);
+    const std::unique_ptr<pb::Message> inner = make_message(type);
+    if (inner == nullptr) {
+      return error_inside(str("type \"", config::printable(type),
+                              "\" is not known to Pillion, or not supported yet"));
+    }
+    if (!inner->ParseFromString(bytes))
+      return error_inside(str("the bytes are no ", config::printable(type)));
+    const bool has_own_form =
+        inner->GetDescriptor()->well_known_type() != pb::Descriptor::WELLKNOWNTYPE_UNSPECIFIED;
+    if (!has_own_form) return fields(*inner);
+    out_.key("value");
+    this->message(*inner);
+  }
+
+  // --- what is wrong ---
+  void error_inside(std::string text) {
+    errors_.error(config::Node(out_.open_container(), &errors_).where(), std::move(text));
+  }
+  void error(std::string text) {
+    errors_.error(config::Node(out_.last_value(), &errors_).where(), std::move(text));
+  }
+
+  void tell_unknown(const pb::Message& message) {
+    const pb::UnknownFieldSet& unknown = message.GetReflection()->GetUnknownFields(message);
+    if (unknown.empty()) return;
+    const std::string& type = message.GetDescriptor()->full_name();
+    const bool is_refused = std::ranges::any_of(
+        kSecurity, [&type](std::string_view prefix) { return type.starts_with(prefix); });
+    int last = 0;
+    for (int i = 0; i < unknown.field_count(); ++i) {
+      const int number = unknown.field(i).number();
+      if (std::exchange(last, number) == number) continue;  // an item of the same list
+      std::string text = str("unknown field ", number, " of ", type);
+      if (is_refused) {
+        error_inside(text + ": without it more would match, or less be checked, than was meant");
+      } else {
+        errors_.warn_unknown_field(config::Node(out_.open_container(), &errors_).where(),
+                                   str(type, '.', number), std::move(text));
+      }
+    }
+  }
+
+  // Says so once.
+  bool is_too_much() {
+    const bool is_deep = out_.depth() >= kMaxNesting;
+    if (!is_deep && out_.value_count() < kMaxValues) return false;
+    if (!std::exchange(told_, true)) {
+      errors_.error(config::Node(out_.open_container(), &errors_).where(),
+                    is_deep ? str("nested deeper than ", kMaxNesting, " levels")
+                            : str("more than ", kMaxValues, " values"));
+    }
+    return true;
+  }
+
+  TreeBuilder out_;
+  config::Errors& errors_;
+  bool told_ = false;
+};
+
+}  // namespace
+
+config::DocumentPtr reflect(std::string_view type, std::string_view bytes, std::string source,
+                            config::Errors& errors) {
+  const std::unique_ptr<pb::Message> message = make_message(type);
+  if (message == nullptr ||
+      !message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    errors.error({source, {}, {}}, message == nullptr
+                                       ? str("no such type: ", config::printable(type))
+                                       : str("the bytes are no ", config::printable(type)));
+    return nullptr;
+  }
+  Walker walker(std::move(source), errors);
+  walker.message(*message);
+  return walker.finish();
+}
+
+Result<std::string> encode(std::string_view type, std::string_view json) {
+  const std::unique_ptr<pb::Message> message = make_message(type);
+  if (message == nullptr) return Error{str("no such type: ", type)};
+  pb::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  const auto status = pb::util::JsonStringToMessage(
+      pb::StringPiece(json.data(), static_cast<ptrdiff_t>(json.size())), message.get(), options);
+  if (!status.ok()) return Error{std::string(status.message())};
+  return message->SerializeAsString();
+}
+
+}  // namespace pillion::xds
