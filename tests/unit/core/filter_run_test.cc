@@ -388,6 +388,21 @@ TEST_F(RouteOverrides, ARouteDisablesAFilterAndEnablesADisabledOne) {
                            "b.response_head(back) end"}));
 }
 
+// A table that came by RDS may be meant for another list, with another filter of that name.
+TEST_F(RouteOverrides, AConfigurationOfAnotherTypeIsNotTaken) {
+  route.filters = level({{"a", config("other"), false, &route}});
+  host.filters = level({{"a", config("host"), true}});
+  int seen = 0;
+  on("a.request_head", [&](FilterContext& context) {
+    context.for_each_route_config([&](const route::FilterRouteConfig&) { ++seen; });
+    return FilterVerdict::kContinue;
+  });
+  make({"a"});
+  EXPECT_TRUE(run->on_request_head(true));
+  EXPECT_EQ(take(), Calls{"a.request_head(host) end"}) << "it still enables the filter";
+  EXPECT_EQ(seen, 1);
+}
+
 TEST_F(RouteOverrides, ThoseOfAllLevelsCanBeSeenTheMostSpecificFirst) {
   host.filters = level({{"a", config("host"), false}});
   route.filters = level({{"a", config("route"), false}});
