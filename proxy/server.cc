@@ -114,7 +114,7 @@ Server::~Server() {
   log::detach();
 }
 
-Status<> Server::start(std::shared_ptr<const Snapshot> snapshot) {
+Status<> Server::start(const std::shared_ptr<const Snapshot>& snapshot) {
   const BootstrapConfig bootstrap = snapshot->bootstrap;
   budget_.limit = connection_limit(options_, bootstrap);
   if (Status<> opened = open_admin(bootstrap); !opened) return opened;
@@ -318,8 +318,8 @@ int run_server(const Options& options) {
     std::fputs(built.messages.c_str(), stderr);
     return 1;
   }
-  if (Status<> started = server.start(std::move(built.snapshot)); !started)
-    return complain(started.error());
+  if (Status<> started = server.start(built.snapshot); !started) return complain(started.error());
+  built = {};  // a reload may end what it consists of
   return server.run();
 }
 

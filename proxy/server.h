@@ -57,7 +57,7 @@ class Server final : public admin::ServerView,
 
   // Takes the first configuration and opens every socket.  An error is for a person, and nothing
   // listens then.
-  Status<> start(std::shared_ptr<const Snapshot> snapshot);
+  Status<> start(const std::shared_ptr<const Snapshot>& snapshot);
   // Until the end of the process; the exit code.
   int run();
   // Where what a first configuration asks for is recorded.

@@ -194,6 +194,7 @@ void H1ClientConnection::process(char* data, size_t size) {
 }
 
 size_t H1ClientConnection::read_head(char* data, size_t size) {
+  DASSERT(sink_ != nullptr);
   if (head_ == nullptr) head_ = &sink_->new_response_head();
   const size_t before = stash_.size();
   if (before != 0) stash_.append(data, size, *head_);
@@ -280,6 +281,7 @@ size_t H1ClientConnection::read_body(char* data, size_t size) {
 }
 
 size_t H1ClientConnection::read_trailers(char* data, size_t size) {
+  DASSERT(sink_ != nullptr);
   if (trailers_ == nullptr) trailers_ = &sink_->new_response_trailers();
   const size_t before = stash_.size();
   if (before != 0) stash_.append(data, size, *trailers_);

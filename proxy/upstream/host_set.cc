@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "proxy/base/assert.h"
+
 namespace pillion::upstream {
 namespace {
 
@@ -79,6 +81,7 @@ HostChange compare(const HostSet* before, const HostSet& after) {
   }
   change.kept = after.hosts.size() - change.added.size();
   if (old.empty()) return change;
+  DASSERT(before != nullptr);
   for (const HostInfoPtr& host : before->hosts) {
     if (old.contains(host->id)) change.removed.push_back(host);
   }
