@@ -58,7 +58,8 @@ TEST(RdsOverrides, AreReadByTheTypeOfTheirMessage) {
 TEST(RdsOverrides, OfUnknownTypesAreRefusedUnlessOptional) {
   const std::string nobodys = "'@type': type.googleapis.com/acme.Nothing";
   const Overrides refused(str("{ a: { ", nobodys, " } }"));
-  EXPECT_EQ(refused.messages, "r:1:8: a.@type: no filter has the configuration \"acme.Nothing\"\n");
+  EXPECT_EQ(refused.messages,
+            "r:1:17: a.@type: no filter has the configuration \"acme.Nothing\"\n");
   const Overrides optional(
       str("{ a: { ", kConfig, ", is_optional: true, config: { ", nobodys, " } } }"));
   EXPECT_TRUE(optional.errors.ok()) << optional.messages;
