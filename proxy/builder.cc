@@ -35,6 +35,7 @@ class Build {
         resources_(job.previous == nullptr ? std::make_shared<Resources>()
                                            : std::make_shared<Resources>(*job.previous->resources)),
         compiler_(sinks, job.previous == nullptr ? std::string() : job.previous->bootstrap.node_id,
+                  job.previous == nullptr ? std::string() : job.previous->bootstrap.node_cluster,
                   *resources_) {}
 
   // False if the file was refused.
@@ -267,7 +268,7 @@ std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sin
   auto resources = std::make_shared<Resources>();
   if (!load_files(*out, *resources, options, sinks, errors)) return nullptr;
   if (errors.ok()) {
-    Compiler compiler(sinks, out->bootstrap.node_id, *resources);
+    Compiler compiler(sinks, out->bootstrap.node_id, out->bootstrap.node_cluster, *resources);
     // What a control plane would say is not waited for.
     std::set<std::string> endpoints, routes;
     for (const auto& [name, timeout] : wanted_endpoints(*resources)) endpoints.insert(name);

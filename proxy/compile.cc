@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "filters/registry.h"
 #include "proxy/base/str.h"
 #include "proxy/bootstrap.h"
 #include "proxy/config/expand.h"
@@ -49,6 +50,8 @@ std::shared_ptr<const core::LocalReplies> Compiler::local_replies(const Node& no
   return telemetry::parse_local_replies(node);
 }
 
+std::span<const core::HttpFilterType> Compiler::http_filters() { return filters::http_filters(); }
+
 std::shared_ptr<const core::Tracer> Compiler::tracer(const Node& node, bool is_outbound,
                                                      std::vector<Located<std::string>>& clusters) {
   return telemetry::parse_tracing(node, is_outbound, node_id_, sinks_.spans, clusters);
@@ -66,8 +69,10 @@ CompiledCluster Compiler::cluster(const Node& node, Origin origin) {
 
 CompiledRoutes Compiler::routes(const Node& node, Origin origin) {
   std::vector<Located<std::string>> used;
-  CompiledRoutes out{
-      std::move(origin), route::parse_route_table(node, {&formats_, &used, true}), {}};
+  const auto filters = core::make_override_parser(*this);
+  CompiledRoutes out{std::move(origin),
+                     route::parse_route_table(node, {&formats_, &used, true, filters.get()}),
+                     {}};
   out.clusters = names_of(used);
   return out;
 }
@@ -176,7 +181,7 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
   resources.file_listeners.clear();
   std::vector<Located<std::string>> used;
   if (node.is_present()) {
-    Compiler compiler(sinks, out.bootstrap.node_id, resources);
+    Compiler compiler(sinks, out.bootstrap.node_id, out.bootstrap.node_cluster, resources);
     load_clusters(resources, compiler, node["clusters"], out);
     load_listeners(resources, compiler, node["listeners"], out, used);
     node.unsupported({"secrets"}, "comes with a later version; name the files in the TLS context");

@@ -20,9 +20,13 @@ namespace pillion {
 // up; it may change between two calls.
 class Compiler final : private core::ParseServices {
  public:
-  // `node_id`: what tracers call this process.
-  Compiler(const Sinks& sinks, std::string node_id, const Resources& resources)
-      : sinks_(sinks), node_id_(std::move(node_id)), resources_(resources) {}
+  // `node_id`: what tracers call this process; `node_cluster`: what the health_check filter does.
+  Compiler(const Sinks& sinks, std::string node_id, std::string node_cluster,
+           const Resources& resources)
+      : sinks_(sinks),
+        node_id_(std::move(node_id)),
+        node_cluster_(std::move(node_cluster)),
+        resources_(resources) {}
 
   CompiledCluster cluster(const config::Node& node, Origin origin);
   CompiledRoutes routes(const config::Node& node, Origin origin);
@@ -38,6 +42,8 @@ class Compiler final : private core::ParseServices {
       const config::Node& list) override;
   std::shared_ptr<const core::LocalReplies> local_replies(const config::Node& node) override;
   const route::FormatFactory& header_formats() override { return formats_; }
+  std::span<const core::HttpFilterType> http_filters() override;
+  [[nodiscard]] std::string_view node_cluster() const override { return node_cluster_; }
   std::shared_ptr<const route::RouteTable> routes(std::string_view name) override {
     return table(name);
   }
@@ -48,6 +54,7 @@ class Compiler final : private core::ParseServices {
 
   const Sinks sinks_;
   const std::string node_id_;
+  const std::string node_cluster_;
   const Resources& resources_;
   telemetry::HeaderFormats formats_;
 };

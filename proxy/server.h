@@ -81,7 +81,7 @@ class Server final : public admin::ServerView,
 
   // ---- ServerActions (server_view.cc) ----
   void drain_listeners(const admin::DrainRequest& request) override;
-  void fail_health_check(bool fail) override { health_check_failed_ = fail; }
+  void fail_health_check(bool fail) override;
   void quit() override { begin_shutdown("/quitquitquit"); }
   void reopen_logs() override { writer_.reopen(); }
   bool set_log_level(std::string_view logger, std::string_view level) override;

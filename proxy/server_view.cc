@@ -255,6 +255,12 @@ bool Server::set_log_level(std::string_view logger, std::string_view level) {
   return static_cast<bool>(log::set_level(logger, level));
 }
 
+void Server::fail_health_check(bool fail) {
+  health_check_failed_ = fail;
+  for (const auto& worker : workers_)
+    worker->post([fail](Worker& w) { w.fail_health_checks(fail); });
+}
+
 void Server::drain_listeners(const admin::DrainRequest& request) {
   log::info(log::kMain, "draining listeners",
             {{"inbound_only", request.inbound_only}, {"graceful", request.graceful}});

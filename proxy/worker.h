@@ -66,6 +66,8 @@ class Worker final : private core::ListenerOwner {
   void update_health(const std::string& cluster) { clusters_.update_health(cluster); }
   // From now on every response, or a growing share of them, announces the end of its connection.
   void announce_drain(bool gradual);
+  // What the health_check filter tells (/healthcheck/fail and ok).
+  void fail_health_checks(bool fail) { context_.fails_health_checks = fail; }
   // Closes listening sockets, after taking what waits in the kernel; all, or those that take
   // inbound traffic.
   void close_sockets(bool inbound_only);

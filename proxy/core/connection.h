@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "proxy/base/ref.h"
+#include "proxy/core/http_filter_chain.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/io/deferred.h"
@@ -28,6 +29,7 @@ struct ChainState final : RefCounted<ChainState> {
   stats::BlockRef<stats::Http2Stats> http2;
   stats::BlockRef<stats::ListenerHttpStats> listener_http;
   stats::BlockRef<stats::TcpStats> tcp;
+  FilterWorkerStates filters;
   Ref<ChainState> successor;
   // An update took the chain away at all: its connections are closed then.
   Instant drain_deadline{};

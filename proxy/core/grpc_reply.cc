@@ -57,7 +57,9 @@ bool is_grpc(const http::Headers& request) noexcept {
 
 void make_grpc_reply(http::Headers& headers, LocalReplyText& reply) {
   headers.set(HeaderId::kContentType, kGrpc);
-  headers.set(HeaderId::kGrpcStatus, grpc_status(reply.status));
+  // A filter may have said it (fault).
+  if (!headers.has(HeaderId::kGrpcStatus))
+    headers.add(HeaderId::kGrpcStatus, grpc_status(reply.status));
   std::string_view message = reply.body;
   while (!message.empty() && message.back() == '\n') message.remove_suffix(1);
   if (!message.empty())

@@ -18,6 +18,8 @@
 
 namespace pillion::core {
 
+class HttpFilterChain;
+
 enum class CodecType : uint8_t { kAuto, kHttp1, kHttp2 };
 enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
 enum class ForwardClientCert : uint8_t {
@@ -87,6 +89,7 @@ struct HcmConfig {
   bool respect_expected_rq_timeout = false;  // route::TimeoutRules::respect_expected
 
   std::vector<UpgradeConfig> upgrades;
+  std::shared_ptr<const HttpFilterChain> filters;  // null: the router alone
   std::shared_ptr<const route::RouteTable> routes;
   // rds: `routes` came under this name; an empty table if RDS has said nothing.
   std::string rds_name;

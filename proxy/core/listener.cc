@@ -234,6 +234,10 @@ ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) 
     state->http2 = worker_.registry.block<stats::Http2Stats>(worker_.index);
     state->listener_http = worker_.registry.block<stats::ListenerHttpStats>(
         worker_.index, config_->stat_name, (*hcm)->stat_prefix);
+    if ((*hcm)->filters != nullptr) {
+      state->filters = (*hcm)->filters->make_worker_states(
+          {worker_.registry, worker_.index, (*hcm)->stat_prefix});
+    }
   } else if (const auto* tcp =
                  std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain->terminal)) {
     state->tcp = worker_.registry.block<stats::TcpStats>(worker_.index, (*tcp)->stat_prefix);

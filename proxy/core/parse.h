@@ -2,10 +2,12 @@
 // config::Node -> what a listener is made of (config.listener.v3.Listener and below).
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "proxy/config/node.h"
+#include "proxy/core/http_filter.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/route/value_format.h"
 
@@ -21,6 +23,9 @@ class ParseServices {
   // LocalReplyConfig; null if missing.
   virtual std::shared_ptr<const LocalReplies> local_replies(const config::Node& node) = 0;
   virtual const route::FormatFactory& header_formats() = 0;
+  // The types of HTTP filters that there are, but for the router.
+  virtual std::span<const HttpFilterType> http_filters() = 0;
+  [[nodiscard]] virtual std::string_view node_cluster() const { return {}; }
   // What RDS says under this name; null: nothing so far.
   virtual std::shared_ptr<const route::RouteTable> routes(std::string_view) { return nullptr; }
   // HttpConnectionManager.Tracing; null if missing.  Clusters that it names go to `clusters`.
@@ -44,6 +49,9 @@ struct ParseContext {
 // Errors go to the node's list; what comes back is then good for further checks only.  Never null.
 std::shared_ptr<const ListenerConfig> parse_listener(const config::Node& node,
                                                      const ParseContext& context);
+
+// For typed_per_filter_config of route tables that stand alone (RDS).  `services` outlives it.
+std::unique_ptr<const route::FilterOverrideParser> make_override_parser(ParseServices& services);
 
 // HttpConnectionManager and TcpProxy, from the fields of their typed_config.  Never null.
 std::shared_ptr<const HcmConfig> parse_hcm(const config::Node& node, const ParseContext& context);

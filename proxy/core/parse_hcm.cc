@@ -32,14 +32,16 @@ std::shared_ptr<const route::RouteTable> parse_rds(HcmConfig& out, const Node& n
 
 // scoped_routes leave an empty table behind their error.
 std::shared_ptr<const route::RouteTable> parse_routes(HcmConfig& out, const Node& node,
-                                                      const ParseContext& context) {
+                                                      const ParseContext& context,
+                                                      const FilterListParser& filters) {
   (void)node.one_of({"route_config", "rds", "scoped_routes"});
   node.unsupported({"scoped_routes"}, kLater, Unknown::kAlwaysError);
   std::shared_ptr<const route::RouteTable> table;
   if (node.has("rds")) table = parse_rds(out, node["rds"], context);
   if (table != nullptr) return table;
-  return route::parse_route_table(node["route_config"], {&context.services.header_formats(),
-                                                         &context.clusters, context.all_clusters});
+  return route::parse_route_table(
+      node["route_config"],
+      {&context.services.header_formats(), &context.clusters, context.all_clusters, &filters});
 }
 
 void parse_times(HcmConfig& out, const Node& node) {
@@ -103,8 +105,9 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   out->path = match::parse_path_options(node);
   parse_responses(*out, node, context);
   parse_upgrades(*out, node["upgrade_configs"]);
-  out->routes = parse_routes(*out, node, context);
-  parse_http_filters(*out, node["http_filters"]);
+  FilterListParser filters(context.services);
+  filters.parse_list(*out, node["http_filters"]);
+  out->routes = parse_routes(*out, node, context, filters);
   parse_logs(*out, node, context);
   out->hash = config::hash_value(node);
   if (!out->rds_name.empty() && !out->lacks_routes)

@@ -1,4 +1,9 @@
-// http_filters of an HttpConnectionManager: so far the router alone, which ends the list.
+// http_filters of an HttpConnectionManager, the router last, and what the levels of its routes say
+// about them (typed_per_filter_config).
+#include <algorithm>
+
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
 #include "proxy/core/parse_parts.h"
 
 namespace pillion::core {
@@ -7,8 +12,9 @@ namespace {
 using config::Node;
 
 constexpr std::string_view kRouter = "envoy.extensions.filters.http.router.v3.Router";
+constexpr std::string_view kFilterConfig = "envoy.config.route.v3.FilterConfig";
 
-void parse_router(HcmConfig& out, const Node& node) {
+void parse_router(HcmConfig& out, const Node& item, const Node& node) {
   out.suppress_envoy_headers = node["suppress_envoy_headers"].as_bool_or(false);
   out.respect_expected_rq_timeout = node["respect_expected_rq_timeout"].as_bool_or(false);
   // The counters of clusters are always kept; the other tunes gRPC counters, which there are none
@@ -20,28 +26,145 @@ void parse_router(HcmConfig& out, const Node& node) {
                    config::Unknown::kAlwaysError);
   node.unsupported({"upstream_log", "upstream_log_options"}, kLater);
   node.reject_unknown_keys();
+  if (item["disabled"].as_bool_or(false)) item["disabled"].error("the router cannot be disabled");
+}
+
+// A filter that is optional and whose type nobody knows, Envoy neither, is skipped as there.  One
+// that we lack is refused: it may guard something.
+bool is_skipped(const Node& item, std::span<const std::string_view> supported) {
+  if (!item["is_optional"].as_bool_or(false) || item.has("config_discovery")) return false;
+  const std::string_view type = item["typed_config"].typed_config().type;
+  if (type.empty() || std::ranges::find(supported, type) != supported.end()) return false;
+  if (is_known_to_envoy(type, ExtensionPoint::kHttpFilter)) return false;
+  item.warn(str("is optional and skipped: unknown HTTP filter \"", config::printable(type), '"'));
+  return true;
 }
 
 }  // namespace
 
-void parse_http_filters(HcmConfig& out, const Node& list) {
+void FilterListParser::parse_list(HcmConfig& out, const Node& list) {
+  knows_list_ = true;
+  std::vector<std::string_view> supported{kRouter};
+  for (const HttpFilterType& type : types_) supported.push_back(type.type);
+  std::vector<HttpFilterChain::Entry> entries;
   bool has_router = false;
   for (const Node item : list.items()) {
     if (has_router) item.error("comes after the router, which must be the last filter");
-    const auto [type, node] = parse_extension(item, ExtensionPoint::kHttpFilter, {kRouter});
-    if (type == kRouter) {
-      parse_router(out, node);
-      has_router = true;
-      if (item["disabled"].as_bool_or(false))
-        item["disabled"].error("the router cannot be disabled");
+    if (is_skipped(item, supported)) {
+      names_.push_back({item["name"].as_string(), nullptr});
+      item.ignore({"disabled"});
+      item.reject_unknown_keys();
+      continue;
     }
-    // A filter that we lack was refused, optional or not: it may guard something.
+    const auto [type, node] = parse_extension(item, ExtensionPoint::kHttpFilter, supported);
+    if (type == kRouter) {
+      parse_router(out, item, node);
+      has_router = true;
+    } else {
+      add(item, type, node, entries);
+    }
     item.ignore({"disabled", "is_optional"});
     item.reject_unknown_keys();
   }
   if (!has_router && (list.is_missing() || list.is_sequence())) {
     list.error("expected the router (envoy.filters.http.router) as the last filter");
   }
+  if (entries.size() > HttpFilterChain::kMaxFilters) {
+    list.error(str("expected at most ", HttpFilterChain::kMaxFilters, " filters"));
+  } else if (!entries.empty()) {
+    out.filters = std::make_shared<const HttpFilterChain>(std::move(entries));
+  }
+}
+
+void FilterListParser::add(const Node& item, std::string_view type, const Node& node,
+                           std::vector<HttpFilterChain::Entry>& entries) {
+  HttpFilterChain::Entry entry;
+  entry.name = item["name"].as_string_or("");
+  entry.disabled = item["disabled"].as_bool_or(false);
+  if (std::ranges::find(names_, entry.name, &Named::name) != names_.end()) {
+    item["name"].error(str("another filter is called \"", config::printable(entry.name),
+                           "\" already: routes could not tell them apart"));
+  }
+  const auto found = std::ranges::find(types_, type, &HttpFilterType::type);
+  names_.push_back({entry.name, found == types_.end() ? nullptr : &*found});
+  if (found == types_.end()) return;  // an error, which is recorded
+  entry.factory = found->parse(node, context_);
+  entry.type = &*found;
+  entries.push_back(std::move(entry));
+}
+
+// ---- routes ----
+
+std::unique_ptr<const route::FilterOverrides> FilterListParser::parse(const Node& map) const {
+  route::FilterOverrides overrides;
+  if (map.is_present()) {
+    for (const config::Entry entry : map.entries()) parse_override(entry, overrides);
+  }
+  if (overrides.empty()) return nullptr;
+  return std::make_unique<const route::FilterOverrides>(std::move(overrides));
+}
+
+void FilterListParser::parse_override(const config::Entry& entry,
+                                      route::FilterOverrides& out) const {
+  config::TypedConfig message = entry.node.typed_config();
+  if (message.type.empty()) return;
+  route::FilterOverride override;
+  override.filter = entry.key;
+  bool is_optional = false;
+  const Node wrapper = message.type == kFilterConfig ? message.node : Node();
+  if (wrapper.is_present()) {
+    override.disabled = wrapper["disabled"].as_bool_or(false);
+    is_optional = wrapper["is_optional"].as_bool_or(false);
+    const Node config = wrapper["config"];
+    // An empty Any: the filter's own configuration.
+    message = config.size() != 0 ? config.typed_config() : config::TypedConfig{};
+    wrapper.reject_unknown_keys(config::Unknown::kAlwaysError);
+  }
+  if (!knows_list_) {
+    parse_of_any_list(message, is_optional, override);
+    return out.push_back(std::move(override));
+  }
+  const auto named = std::ranges::find(names_, entry.key, &Named::name);
+  if (named == names_.end()) {
+    std::vector<std::string_view> names;
+    for (const Named& n : names_) names.push_back(n.name);
+    std::string text = str("no HTTP filter of that name is in http_filters",
+                           config::did_you_mean(entry.key, names));
+    if (!is_optional) return entry.node.error(std::move(text));
+    return entry.node.warn(std::move(text));
+  }
+  if (named->type == nullptr) return;  // refused or skipped above
+  if (!message.type.empty()) parse_message(*named->type, message, override);
+  out.push_back(std::move(override));
+}
+
+void FilterListParser::parse_message(const HttpFilterType& type, const config::TypedConfig& message,
+                                     route::FilterOverride& out) const {
+  if (type.parse_route == nullptr) {
+    message.node["@type"].error(
+        str("\"", type.type, "\" takes no configuration from routes; they can disable it"));
+  } else if (message.type != type.route_type) {
+    message.node["@type"].expected(type.route_type);
+  } else {
+    out.config = type.parse_route(message.node, context_);
+    out.type = &type;
+  }
+}
+
+// Of RDS: which filters there are is said elsewhere; what names none of a manager that uses the
+// table has no effect there.
+void FilterListParser::parse_of_any_list(const config::TypedConfig& message, bool is_optional,
+                                         route::FilterOverride& out) const {
+  if (message.type.empty()) return;
+  const auto found = std::ranges::find(types_, message.type, &HttpFilterType::route_type);
+  if (found != types_.end()) return parse_message(*found, message, out);
+  std::string text =
+      str("no filter has the configuration \"", config::printable(message.type), '"');
+  is_optional ? message.node.warn(std::move(text)) : message.node["@type"].error(std::move(text));
+}
+
+std::unique_ptr<const route::FilterOverrideParser> make_override_parser(ParseServices& services) {
+  return std::make_unique<const FilterListParser>(services);
 }
 
 }  // namespace pillion::core

@@ -121,17 +121,20 @@ constexpr Point kPoints[] = {
     {"transport socket", "envoy.extensions.transport_sockets.", kTransportSockets},
 };
 
-bool is_of_envoy(std::string_view type, const Point& point) {
-  if (!type.starts_with(point.prefix)) return false;
+// "fault" of "envoy.extensions.filters.http.fault.v3.HTTPFault"; empty for what is elsewhere.
+std::string_view name_of(std::string_view type, const Point& point) {
+  if (!type.starts_with(point.prefix)) return {};
   type.remove_prefix(point.prefix.size());
-  const std::string_view name = type.substr(0, type.find('.'));
-  return std::find(point.of_envoy.begin(), point.of_envoy.end(), name) != point.of_envoy.end();
+  return type.substr(0, type.find('.'));
+}
+
+bool is_of_envoy(std::string_view type, const Point& point) {
+  return std::ranges::find(point.of_envoy, name_of(type, point)) != point.of_envoy.end();
 }
 
 }  // namespace
 
-config::TypedConfig parse_extension(const Node& item, ExtensionPoint point,
-                                    std::initializer_list<std::string_view> supported) {
+config::TypedConfig parse_extension(const Node& item, ExtensionPoint point, Names supported) {
   (void)item["name"].as_string();  // a label: the type decides
   item.unsupported({"config_discovery"}, kLater, config::Unknown::kAlwaysError);
   const Node any = item["typed_config"];
@@ -140,14 +143,22 @@ config::TypedConfig parse_extension(const Node& item, ExtensionPoint point,
   if (config.type.empty()) return {};
   if (std::find(supported.begin(), supported.end(), config.type) != supported.end()) return config;
   const Point& p = kPoints[static_cast<size_t>(point)];
-  if (is_of_envoy(config.type, p)) {
+  // Beside a type that we have, another one of that name is a slip.
+  const auto is_beside = [&](std::string_view type) {
+    return name_of(type, p) == name_of(config.type, p);
+  };
+  if (is_of_envoy(config.type, p) && std::ranges::none_of(supported, is_beside)) {
     any.error(str(p.what, " \"", config.type,
                   "\" is known to Envoy v3 but not supported by Pillion yet (", kLater, ')'));
   } else {
     any.error(str("unknown ", p.what, " \"", config::printable(config.type), '"',
-                  config::did_you_mean(config.type, Names(supported.begin(), supported.size()))));
+                  config::did_you_mean(config.type, supported)));
   }
   return {};
+}
+
+bool is_known_to_envoy(std::string_view type, ExtensionPoint point) {
+  return is_of_envoy(type, kPoints[static_cast<size_t>(point)]);
 }
 
 void refuse_true(const Node& node, std::initializer_list<std::string_view> keys,

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "proxy/config/node.h"
+#include "proxy/core/http_filter_chain.h"
 #include "proxy/core/parse.h"
 
 namespace pillion::core {
@@ -25,7 +26,14 @@ enum class ExtensionPoint : uint8_t {
 // it, and the result's type is then empty.  Skipping a filter may open a door, so this is always an
 // error. The caller closes `item`.
 config::TypedConfig parse_extension(const config::Node& item, ExtensionPoint point,
-                                    std::initializer_list<std::string_view> supported);
+                                    std::span<const std::string_view> supported);
+inline config::TypedConfig parse_extension(const config::Node& item, ExtensionPoint point,
+                                           std::initializer_list<std::string_view> supported) {
+  return parse_extension(item, point, std::span(supported.begin(), supported.size()));
+}
+
+// Has Envoy v3 an extension of that type?
+bool is_known_to_envoy(std::string_view type, ExtensionPoint point);
 
 // Fields whose false changes nothing and whose true we lack.
 void refuse_true(const config::Node& node, std::initializer_list<std::string_view> keys,
@@ -43,8 +51,37 @@ void parse_listener_filters(ListenerConfig& out, const config::Node& list);
 std::shared_ptr<const FilterChain> parse_filter_chain(const config::Node& node,
                                                       const ParseContext& context);
 
+// http_filters and their typed_per_filter_config (parse_hcm_filters.cc).
+class FilterListParser final : public route::FilterOverrideParser {
+ public:
+  explicit FilterListParser(ParseServices& services)
+      : types_(services.http_filters()),
+        context_{services.header_formats(), services.node_cluster()} {}
+  // Sets what the router says, and `filters`.  Before parse(), which then knows these names.
+  void parse_list(HcmConfig& out, const config::Node& list);
+  [[nodiscard]] std::unique_ptr<const route::FilterOverrides> parse(
+      const config::Node& map) const override;
+
+ private:
+  struct Named {
+    std::string name;
+    const HttpFilterType* type;  // null: skipped, or refused
+  };
+  void add(const config::Node& item, std::string_view type, const config::Node& node,
+           std::vector<HttpFilterChain::Entry>& entries);
+  void parse_override(const config::Entry& entry, route::FilterOverrides& out) const;
+  void parse_of_any_list(const config::TypedConfig& message, bool is_optional,
+                         route::FilterOverride& out) const;
+  void parse_message(const HttpFilterType& type, const config::TypedConfig& message,
+                     route::FilterOverride& out) const;
+
+  std::span<const HttpFilterType> types_;
+  FilterParseContext context_;
+  std::vector<Named> names_;
+  bool knows_list_ = false;  // else any name may be one
+};
+
 // Parts of an HttpConnectionManager.
-void parse_http_filters(HcmConfig& out, const config::Node& list);
 void parse_protocol_options(HcmConfig& out, const config::Node& hcm);
 void parse_request_headers(HcmConfig& out, const config::Node& hcm);
 

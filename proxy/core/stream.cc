@@ -58,11 +58,20 @@ http::Headers& Stream::new_request_trailers() {
 // ---- the request ----
 
 void Stream::on_request_head(bool end) {
-  request_state_ = end ? RequestState::kDone : RequestState::kBody;
-  if (end) info_.times.ds_rx_end = worker_.loop.now();
+  request_state_ = RequestState::kBody;
+  request_passed_ = end;
+  if (end) end_of_request();
   if (!prepare(end)) return;
-  if (!choose_route()) return;
-  if (!check_upgrade(end)) return;
+  choose_route();
+  if (config_.filters != nullptr && !run_request_filters(end)) return;
+  route_request();
+}
+
+// What the route says, once the filters have let the head pass.
+void Stream::route_request() {
+  const bool end = request_passed_;
+  if (!use_route()) return;
+  if (!check_upgrade()) return;
   finalize_request();
   // An HTTP/2 upstream may say that it did not process the request, whatever the method is.
   keep_body_ = http::is_idempotent(request_.method) || keeps_for_retries_ ||
@@ -118,7 +127,7 @@ bool Stream::prepare(bool) {
 }
 
 // An upgrade goes on as one only where it is configured; CONNECT only with an upgrade of that name.
-bool Stream::check_upgrade(bool) {
+bool Stream::check_upgrade() {
   const bool connect = request_.method == http::Method::kConnect;
   if (request_.upgrade.empty() && !connect) return true;
   // HTTP/2 knows no upgrade (RFC 9113, 8.6).
@@ -172,19 +181,17 @@ void Stream::on_pool_ready(http::ClientConnection& connection) {
   host_->on_request_start();
   host_->on_outcome(upstream::AttemptOutcome::kConnected);
   send_continue();
-  const bool end =
-      request_state_ == RequestState::kDone && body_.empty() && request_trailers_ == nullptr;
+  const bool end = request_passed_ && body_.empty() && request_trailers_ == nullptr;
   sent_any_ = true;
   info_.times.us_tx_begin = info_.times.us_ready;
   upstream_->send_head(request_, end);
   if (!body_.empty()) send_held_body();
-  if (request_state_ == RequestState::kDone && !end) end_held_body();
-  if (limits_tries_ && request_state_ == RequestState::kDone && upstream_ != nullptr) {
-    start_try_timers();
-  }
+  if (request_passed_ && !end) end_held_body();
+  if (limits_tries_ && request_passed_ && upstream_ != nullptr) start_try_timers();
   // The client may have been paused for want of room in body_, or by the attempt before.
   holds_client_ = false;
-  const bool has_room = upstream_ != nullptr && !upstream_->is_backed_up();
+  const bool has_room =
+      upstream_ != nullptr && !upstream_->is_backed_up() && !filters_hold_request();
   if (!ended_ && request_state_ == RequestState::kBody && has_room) downstream_->resume_request();
 }
 
@@ -202,6 +209,7 @@ void Stream::finish() {
   ListNode<io::ReadyTag>::unlink();
   drop_attempt();
   release_slots();
+  if (filters_ != nullptr) filters_->end();
   body_.clear();
   info_.times.end = worker_.loop.now();
   if (info_.times.ds_tx_begin != Instant{}) info_.times.ds_tx_end = info_.times.end;

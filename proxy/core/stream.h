@@ -8,8 +8,9 @@
 // The life of a request, one function a phase (stream.cc, and in stream_request.cc and
 // stream_response.cc the two directions behind its head):
 //
-//   on_request_head -> choose_route -> start_attempt -> (pool) -> on_pool_ready
-//        -> pump_request ... -> on_response_head -> pump_response ... -> finish
+//   on_request_head -> choose_route -> run_request_filters -> route_request -> start_attempt
+//        -> (pool) -> on_pool_ready -> pump_request ... -> on_response_head
+//        -> run_response_filters -> send_response_head -> pump_response ... -> finish
 //   any phase -> fail -> (retry | local reply | reset) -> finish
 //
 // A stream ends in one function, finish(); the access log is written there, once.
@@ -19,6 +20,7 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/buffer.h"
 #include "proxy/base/free_list.h"
+#include "proxy/core/filter_run.h"
 #include "proxy/core/hcm_config.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/core/stream_info.h"
@@ -43,6 +45,8 @@ class StreamOwner {
   virtual stats::HttpStats& http_stats() = 0;
   virtual stats::ListenerHttpStats& listener_http_stats() = 0;
   virtual UnderscoreCounters underscore_counters() = 0;
+  // Of the configuration's filters on this worker.
+  virtual const FilterWorkerStates& filter_states() const = 0;
   // Of the stream, framing included.  Received: a pipelined request that came with it is counted
   // here.
   virtual uint64_t wire_bytes_received() const = 0;
@@ -110,8 +114,10 @@ class Stream final : public io::Deferred,
 
   // Phases; false: the stream has been answered or failed.
   bool prepare(bool end);
-  bool choose_route();
-  bool check_upgrade(bool end);
+  void choose_route();
+  void route_request();
+  bool use_route();
+  bool check_upgrade();
   void start_attempt();
   void finish();
 
@@ -141,12 +147,29 @@ class Stream final : public io::Deferred,
   void give_up_body();
 
   // The rest of the request, in stream_request.cc.
+  void end_of_request();
   void pump_request(std::string_view data, bool end);
+  void forward_request(std::string_view data, bool end);
+  void pass_request_trailers();
   void send_held_body();
   void end_held_body();
   void end_request();
 
+  // The filters, in stream_filters.cc.  False: the part of the exchange waits, or was answered.
+  class Filters;
+  bool run_request_filters(bool end);
+  [[nodiscard]] bool filters_hold_request() const {
+    return filters_ != nullptr && filters_->holds_request();
+  }
+  [[nodiscard]] bool filters_hold_response() const {
+    return filters_ != nullptr && filters_->holds_response();
+  }
+
   // The response, in stream_response.cc.
+  void run_response_filters(http::ResponseHead& head, bool end);
+  void send_response_head(http::ResponseHead& head, bool end);
+  void respond_body(std::string_view data, bool end);
+  void send_response_trailers(http::Headers& trailers);
   void pump_response(std::string_view data, bool end);
   void finish_response();
   void release_upstream();
@@ -157,6 +180,7 @@ class Stream final : public io::Deferred,
   void apply_route_limits(const route::ForwardAction& action);
   void announce_timeout();
   void send_continue();
+  void invite_body();
   void send_path_redirect();
   void finalize_request();
   void finalize_response(http::ResponseHead& head);
@@ -206,7 +230,8 @@ class Stream final : public io::Deferred,
   Ref<upstream::Cluster> cluster_;
   Ref<upstream::Host> host_;
   http::UpstreamStream* upstream_ = nullptr;
-  Buffer body_;  // of the request: not sent yet, or kept for another attempt
+  FilterRun* filters_ = nullptr;  // the arena's; null without filters
+  Buffer body_;                   // of the request: not sent yet, or kept for another attempt
   StreamInfo info_;
   io::Timer phase_timer_ = io::Timer::of<&Stream::on_phase_timeout>(this);
   io::Timer idle_timer_ = io::Timer::of<&Stream::on_idle_timeout>(this);
@@ -219,11 +244,13 @@ class Stream final : public io::Deferred,
   uint8_t connect_tries_ = 0;
   RequestState request_state_ = RequestState::kHead;
   ResponseState response_state_ = ResponseState::kNone;
-  bool keep_body_ : 1 = false;  // body_ holds all of the request so far
-  bool sent_any_ : 1 = false;   // the current attempt got our head
+  bool keep_body_ : 1 = false;       // body_ holds all of the request so far
+  bool sent_any_ : 1 = false;        // the current attempt got our head
+  bool request_passed_ : 1 = false;  // all of the request has passed the filters
   bool connection_reused_ : 1 = false;
   bool counts_request_ : 1 = false;  // a slot of the cluster's request breaker is ours
   bool tunnel_ : 1 = false;
+  bool switches_ : 1 = false;  // the upstream agreed: after this head the tunnel begins
   bool continue_sent_ : 1 = false;
   bool reused_retry_done_ : 1 = false;
   bool ended_ : 1 = false;

@@ -95,7 +95,7 @@ void Stream::fail(Failure failure) {
     info_.response_details =
         with_transport_failure(row.details, info_.upstream.transport_failure, arena_);
   }
-  const bool head_sent = response_state_ == ResponseState::kBody;
+  const bool head_sent = info_.times.ds_tx_begin != Instant{};
   drop_attempt();
   if (failure.kind == FailureKind::kDownstreamClosed ||
       failure.kind == FailureKind::kDownstreamReset ||
@@ -170,15 +170,12 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   response_state_ = ResponseState::kBody;
   // The rest of the request is not wanted, and what follows it cannot be found without it.
   if (request_state_ != RequestState::kDone) owner_.close_after_response();
-  info_.times.ds_tx_begin = worker_.loop.now();
+  if (filters_ != nullptr) filters_->drop_request();
   if (cluster_ && route_.host->count_attempts_in_response) add_attempt_count(head->headers);
   if (route_) route::finalize_response(route_, *head, &info_);
-  prepare_response(*head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
   const bool bodiless = text.body.empty() || request_.method == http::Method::kHead;
-  if (!bodiless) info_.bytes_sent = text.body.size();
-  downstream_->send_head(*head, bodiless);
-  if (!bodiless && !ended_) downstream_->send_body(text.body, true);
-  if (!ended_) finish_response();
+  run_response_filters(*head, bodiless);
+  if (!bodiless && !ended_) respond_body(text.body, true);
 }
 
 }  // namespace pillion::core

@@ -89,6 +89,13 @@ struct UpstreamInfo {
   uint32_t attempts = 0;
 };
 
+// A named text that a filter left: %FILTER_STATE(key)%.  In the stream's arena.
+struct FilterState {
+  std::string_view key;
+  std::string_view value;
+  FilterState* next;
+};
+
 struct StreamInfo {
   const ConnectionInfo* connection = nullptr;
   const http::RequestHead* request = nullptr;    // null for TCP
@@ -102,12 +109,14 @@ struct StreamInfo {
   std::string_view termination_details;
   std::string_view downstream_transport_failure;
   std::string_view stream_id;  // x-request-id or own id
+  FilterState* filter_state = nullptr;
   UpstreamInfo upstream;
   StreamTimes times;
   WallTime wall_begin{};
-  Failure failure;              // why it did not end well; kind kNone otherwise
-  uint32_t flags = 0;           // bits of ResponseFlag, beyond failure.row().flag
-  uint16_t response_code = 0;   // 0 for TCP or when nothing was sent
+  Failure failure;             // why it did not end well; kind kNone otherwise
+  uint32_t flags = 0;          // bits of ResponseFlag, beyond failure.row().flag
+  uint16_t response_code = 0;  // 0 for TCP or when nothing was sent
+  bool is_health_check = false;
   uint64_t bytes_received = 0;  // body (HTTP) or all bytes (TCP) from downstream
   uint64_t bytes_sent = 0;
   uint64_t request_header_bytes = 0;
@@ -118,7 +127,6 @@ struct StreamInfo {
   uint64_t upstream_wire_received = 0;
   uint64_t downstream_wire_sent = 0;
   uint64_t downstream_wire_received = 0;
-  bool is_health_check = false;
   const StreamTrace* trace = nullptr;  // null: none
 };
 

@@ -34,51 +34,69 @@ void Stream::end_held_body() {
   upstream_->send_body({}, true);
 }
 
+// All of it has arrived.
+void Stream::end_of_request() {
+  request_state_ = RequestState::kDone;
+  info_.times.ds_rx_end = worker_.loop.now();
+  phase_timer_.cancel();
+}
+
 void Stream::on_request_body(std::string_view data, bool end) {
   if (ended_) return;
   info_.bytes_received += data.size();
   touch();
-  if (end) {
-    request_state_ = RequestState::kDone;
-    info_.times.ds_rx_end = worker_.loop.now();
-  }
+  if (end) end_of_request();
+  if (filters_ != nullptr && !filters_->on_request_body(data, end)) return;
   pump_request(data, end);
-  if (end && !ended_) end_request();
 }
 
 void Stream::pump_request(std::string_view data, bool end) {
+  request_passed_ = end;
+  forward_request(data, end);
+  if (end && !ended_) end_request();
+}
+
+void Stream::forward_request(std::string_view data, bool end) {
+  // What filters held may come when all of the request is here: nothing is left to be paused.
+  const bool client_sends = request_state_ == RequestState::kBody;
   if (keep_body_ && body_.size() + data.size() > kept_body_limit()) give_up_body();
   if (keep_body_ || upstream_ == nullptr) body_.append(data);
   if (upstream_ == nullptr) {
-    if (body_.size() >= kHeldBodyLimit && !holds_client_) {
+    if (body_.size() >= kHeldBodyLimit && !holds_client_ && client_sends) {
       holds_client_ = true;
       downstream_->pause_request();
     }
     return;
   }
   upstream_->send_body(data, end);
-  if (upstream_ != nullptr && !end && upstream_->is_backed_up()) downstream_->pause_request();
+  if (upstream_ != nullptr && client_sends && upstream_->is_backed_up())
+    downstream_->pause_request();
 }
 
 void Stream::on_request_trailers() {
   if (ended_) return;
-  request_state_ = RequestState::kDone;
-  info_.times.ds_rx_end = worker_.loop.now();
+  end_of_request();
+  if (filters_ != nullptr && !filters_->on_request_trailers()) return;
+  pass_request_trailers();
+}
+
+void Stream::pass_request_trailers() {
+  request_passed_ = true;
   if (upstream_ != nullptr) upstream_->send_trailers(*request_trailers_);
-  end_request();
+  if (!ended_) end_request();
 }
 
 // The timeout of a route runs from the end of the request (envoy.md 2.1, rule 7).
 void Stream::end_request() {
   info_.times.us_tx_end = worker_.loop.now();
-  phase_timer_.cancel();
   if (tunnel_ || response_state_ == ResponseState::kDone) return;
   if (timeouts_.global != Duration{}) worker_.loop.arm(phase_timer_, timeouts_.global);
   if (limits_tries_ && upstream_ != nullptr) start_try_timers();
 }
 
 void Stream::on_request_drained() {
-  if (!ended_ && request_state_ == RequestState::kBody) downstream_->resume_request();
+  if (!ended_ && request_state_ == RequestState::kBody && !filters_hold_request())
+    downstream_->resume_request();
 }
 
 }  // namespace pillion::core

@@ -1,4 +1,5 @@
 // A stream's response, from the attempt to the client.
+#include "proxy/core/request_headers.h"
 #include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
 
@@ -43,15 +44,26 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   info_.response_code = head.status;  // fields that are added may name it
   finalize_response(head);
   info_.response_details = "via_upstream";
-  info_.times.ds_tx_begin = worker_.loop.now();
   // A large body is read in small pieces until the client proved to take them.
   if (head.framing != http::Framing::kLength || head.content_length > io::Loop::kScratchBytes) {
     read_limit_ = kCautiousRead;
   }
-  const bool switched =
-      tunnel_ &&
-      (head.status == 101 || (request_.method == http::Method::kConnect && head.status / 100 == 2));
-  if (switched) {
+  switches_ = tunnel_ && (head.status == 101 ||
+                          (request_.method == http::Method::kConnect && head.status / 100 == 2));
+  run_response_filters(head, end);
+}
+
+// Of local replies too.
+void Stream::run_response_filters(http::ResponseHead& head, bool end) {
+  if (filters_ != nullptr && !filters_->on_response_head(head, end)) return;
+  send_response_head(head, end);
+}
+
+void Stream::send_response_head(http::ResponseHead& head, bool end) {
+  info_.response_code = head.status;
+  prepare_response(head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
+  info_.times.ds_tx_begin = worker_.loop.now();
+  if (switches_) {
     owner_.begin_tunnel();
     phase_timer_.cancel();
   }
@@ -64,6 +76,11 @@ void Stream::on_response_body(std::string_view data, bool end) {
   if (ended_) return;
   touch();
   if (response_state_ == ResponseState::kNone) return discard_response(data.size(), end);
+  respond_body(data, end);
+}
+
+void Stream::respond_body(std::string_view data, bool end) {
+  if (filters_ != nullptr && !filters_->on_response_body(data, end)) return;
   pump_response(data, end);
 }
 
@@ -88,6 +105,11 @@ void Stream::pump_response(std::string_view data, bool end) {
 void Stream::on_response_trailers(http::Headers& trailers) {
   release_upstream();
   if (ended_ || response_state_ == ResponseState::kNone) return;  // it was not wanted
+  if (filters_ != nullptr && !filters_->on_response_trailers(trailers)) return;
+  send_response_trailers(trailers);
+}
+
+void Stream::send_response_trailers(http::Headers& trailers) {
   info_.response_trailers = &trailers;
   info_.response_trailer_bytes = trailers.byte_size();
   downstream_->send_trailers(trailers);
@@ -96,7 +118,7 @@ void Stream::on_response_trailers(http::Headers& trailers) {
 
 void Stream::on_response_drained() {
   touch();
-  if (!ended_ && upstream_ != nullptr) upstream_->resume_response();
+  if (!ended_ && upstream_ != nullptr && !filters_hold_response()) upstream_->resume_response();
 }
 
 // The attempt is over and its connection back in the pool, or closed.

@@ -20,18 +20,22 @@ std::string_view number_text(Arena& arena, uint64_t number) {
 
 }  // namespace
 
+void Stream::choose_route() {
+  route_ = config_.routes->match(request_, worker_.rng.next(), request_.scheme == "https");
+  if (!route_) return;
+  info_.virtual_host = route_.host->name;
+  info_.route_name = route_.route->name;
+}
+
 // False: the route has answered, or there is none.
-bool Stream::choose_route() {
+bool Stream::use_route() {
   stats::HttpStats& stats = owner_.http_stats();
   stats.rq_total.inc();
-  route_ = config_.routes->match(request_, worker_.rng.next(), request_.scheme == "https");
   if (!route_) {
     stats.no_route.inc();
     fail({FailureKind::kNoRoute});
     return false;
   }
-  info_.virtual_host = route_.host->name;
-  info_.route_name = route_.route->name;
   switch (route_.route->kind) {
     case route::Route::Kind::kRedirect:
       stats.rq_redirect.inc();
@@ -121,7 +125,11 @@ void Stream::announce_timeout() {
 // The client holds its body back until it is told that somebody takes it.  That is known once there
 // is a connection; a request that is refused before costs no upload.
 void Stream::send_continue() {
-  if (!request_.expects_continue || config_.proxy_100_continue || continue_sent_) return;
+  if (!config_.proxy_100_continue) invite_body();
+}
+
+void Stream::invite_body() {
+  if (!request_.expects_continue || continue_sent_) return;
   continue_sent_ = true;
   request_.expects_continue = false;  // the upstream is not asked again
   auto* head = arena_.create<http::ResponseHead>(arena_);
@@ -138,7 +146,6 @@ void Stream::finalize_response(http::ResponseHead& head) {
   }
   if (route_.host->count_attempts_in_response) add_attempt_count(head.headers);
   route::finalize_response(route_, head, &info_);
-  prepare_response(head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
 }
 
 void Stream::send_redirect() {

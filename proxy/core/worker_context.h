@@ -49,6 +49,8 @@ struct WorkerContext {
   bool draining = false;
   bool gradual_drain = false;
   Instant drain_begin{};
+  // /healthcheck/fail: the health_check filter says so.
+  bool fails_health_checks = false;
   // How long drained connections may go on.
   Duration drain_time = std::chrono::seconds(5);
   [[nodiscard]] bool announces_close() {

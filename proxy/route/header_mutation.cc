@@ -107,6 +107,29 @@ bool is_there(const http::Headers& headers, const HeaderAddition& addition) {
                                                  : headers.find(addition.name) != nullptr;
 }
 
+void remove_matching(http::Headers& headers, const match::StringMatcher& matcher) {
+  http::Field* const begin = headers.mutable_begin();
+  for (http::Field* f = begin; f != headers.end(); ++f) {
+    if (f->id != http::HeaderId::kRemoved && matcher.matches(f->name))
+      f->id = http::HeaderId::kRemoved;
+  }
+}
+
+bool overwrites(const HeaderAddition& addition) {
+  return addition.action == AppendAction::kOverwriteOrAdd ||
+         addition.action == AppendAction::kOverwriteIfExists;
+}
+
+void add(http::Headers& headers, const HeaderAddition& a, const void* context) {
+  const std::string_view value =
+      a.format ? a.format->render(headers.arena(), context) : std::string_view(a.value);
+  if (value.empty() && !a.keep_empty) return;
+  if (a.action == AppendAction::kAddIfAbsent && is_there(headers, a)) return;
+  if (a.action == AppendAction::kOverwriteIfExists && !is_there(headers, a)) return;
+  if (overwrites(a)) headers.remove(a.name);
+  headers.add(http::Field{a.name, value, a.id});
+}
+
 }  // namespace
 
 HeaderMutations::HeaderMutations(const Node& to_add, const Node& to_remove,
@@ -130,10 +153,6 @@ void HeaderMutations::apply(http::Headers& headers, const void* context) const {
     if (a.action == AppendAction::kAddIfAbsent) wanted[i] = wanted[i] && !is_there(headers, a);
     if (a.action == AppendAction::kOverwriteIfExists) wanted[i] = wanted[i] && is_there(headers, a);
   }
-  const auto overwrites = [](const HeaderAddition& a) {
-    return a.action == AppendAction::kOverwriteOrAdd ||
-           a.action == AppendAction::kOverwriteIfExists;
-  };
   // Overwriting comes before appending, whatever their order in the file (as in Envoy).
   for (const bool overwriting : {true, false}) {
     for (size_t i = 0; i < additions_.size(); ++i) {
@@ -141,6 +160,37 @@ void HeaderMutations::apply(http::Headers& headers, const void* context) const {
       if (!wanted[i] || overwrites(a) != overwriting) continue;
       if (overwriting) headers.remove(a.name);
       headers.add(http::Field{a.name, values[i], a.id});
+    }
+  }
+}
+
+MutationSequence::MutationSequence(const Node& list, const FormatFactory* formats) {
+  for (const Node item : list.items()) {
+    item.unsupported({"regex_copy"}, "comes with a later version");
+    if (item.has("regex_copy")) continue;
+    const Node action = item.one_of({"remove", "append", "remove_on_match"});
+    item.reject_unknown_keys();
+    Step step;
+    if (action.is_scalar()) {
+      step.removed = parse_name(action);
+    } else if (action.has("key_matcher")) {
+      step.removed_on_match = match::parse_string_matcher(action["key_matcher"]);
+      action.reject_unknown_keys();
+    } else if (action.is_present()) {
+      step.addition = parse_addition(action, formats);
+    }
+    steps_.push_back(std::move(step));
+  }
+}
+
+void MutationSequence::apply(http::Headers& headers, const void* context) const {
+  for (const Step& step : steps_) {
+    if (!step.removed.empty()) {
+      headers.remove(step.removed);
+    } else if (step.removed_on_match) {
+      remove_matching(headers, *step.removed_on_match);
+    } else {
+      add(headers, step.addition, context);
     }
   }
 }

@@ -6,10 +6,12 @@
 // which therefore must not outlive the route table.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "proxy/http/headers.h"
+#include "proxy/match/string.h"
 #include "proxy/route/value_format.h"
 
 namespace pillion::route {
@@ -17,6 +19,7 @@ namespace pillion::route {
 // The numbers of HeaderValueOption.HeaderAppendAction.
 enum class AppendAction : uint8_t { kAppend, kAddIfAbsent, kOverwriteOrAdd, kOverwriteIfExists };
 
+// HeaderValueOption.
 struct HeaderAddition {
   std::string name;   // lower case
   std::string value;  // a literal, if there is no format
@@ -40,6 +43,25 @@ class HeaderMutations {
  private:
   std::vector<HeaderAddition> additions_;
   std::vector<std::string> removals_;  // lower case
+};
+
+// A list of envoy.config.common.mutation_rules.v3.HeaderMutation: each takes effect before the next
+// one is looked at.
+class MutationSequence {
+ public:
+  MutationSequence() = default;
+  MutationSequence(const config::Node& list, const FormatFactory* formats);
+
+  [[nodiscard]] bool empty() const noexcept { return steps_.empty(); }
+  void apply(http::Headers& headers, const void* context) const;
+
+ private:
+  struct Step {
+    std::string removed;                                   // lower case, or
+    std::optional<match::StringMatcher> removed_on_match;  // of lower-case names, or
+    HeaderAddition addition;
+  };
+  std::vector<Step> steps_;
 };
 
 // What one level does to both directions.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "proxy/config/node.h"
+#include "proxy/route/filter_override.h"
 #include "proxy/route/route_table.h"
 #include "proxy/route/value_format.h"
 
@@ -18,6 +19,8 @@ struct ParseOptions {
   // reports dangling names; nothing is added if validate_clusters is false.  May be null.
   std::vector<config::Located<std::string>>* clusters = nullptr;
   bool all_clusters = false;  // add them in any case
+  // Parses typed_per_filter_config; null: it is refused.
+  const FilterOverrideParser* filters = nullptr;
 };
 
 // envoy.config.route.v3.RouteConfiguration.  Errors are recorded in the node's list; the table is

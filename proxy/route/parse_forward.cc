@@ -42,8 +42,8 @@ WeightedCluster parse_share(const Node& node, const ParseContext& context) {
   share.weight_end = node.required("weight").as_u32_or(0);
   share.host_rewrite = target_text(node["host_rewrite_literal"]);
   share.mutations = parse_level_mutations(node, context.options.formats);
+  share.filters = parse_overrides(node, context.options);
   node.unsupported({"metadata_match"}, kLater);
-  node.unsupported({"typed_per_filter_config"}, kLater, Unknown::kAlwaysError);
   node.reject_unknown_keys();
   return share;
 }

@@ -32,6 +32,10 @@ std::unique_ptr<const RedirectAction> parse_redirect(const config::Node& node);
 std::unique_ptr<const DirectResponse> parse_direct_response(const config::Node& node,
                                                             const ParseContext& context);
 
+// typed_per_filter_config of one level; null if it has none.
+std::unique_ptr<const FilterOverrides> parse_overrides(const config::Node& level,
+                                                       const ParseOptions& options);
+
 // Text that becomes part of a path or an authority; an error if it has spaces, control characters
 // or '#'.
 std::string target_text(const config::Node& node);

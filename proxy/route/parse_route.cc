@@ -116,13 +116,13 @@ Route parse_route(const Node& node, ParseContext context) {
     route.forward = std::make_unique<const ForwardAction>();  // an error, which is recorded
   }
   route.mutations = parse_level_mutations(node, context.options.formats);
+  route.filters = parse_overrides(node, context.options);
   const Node decorator = node["decorator"];
   route.operation = decorator["operation"].as_string_or("");
   decorator.ignore({"propagate"});  // of a response field that we neither read nor write
   decorator.reject_unknown_keys();
   node.ignore({"metadata", "stat_prefix"});  // change no request
   node.unsupported({"tracing"}, kLater);
-  node.unsupported({"typed_per_filter_config"}, kLater, Unknown::kAlwaysError);
   node.unsupported({"filter_action", "non_forwarding_action"}, kLater);
   node.reject_unknown_keys();
   return route;

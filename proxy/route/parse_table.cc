@@ -45,12 +45,12 @@ void add_host(RouteTable::Parts& parts, const Node& node, ParseContext context) 
   host.marks_timeout_retries = node["include_is_timeout_retry_header"].as_bool_or(false);
   host.require_tls = node["require_tls"].as_enum_or(VirtualHost::RequireTls::kNone, kRequireTls);
   host.mutations = parse_level_mutations(node, context.options.formats);
+  host.filters = parse_overrides(node, context.options);
   const Node routes = node["routes"];
   host.routes.reserve(routes.size());
   for (const Node route : routes.items()) host.routes.push_back(parse_route(route, context));
   node.ignore({"metadata"});  // only labels
-  node.unsupported({"matcher", "typed_per_filter_config", "cors"}, kLater,
-                   config::Unknown::kAlwaysError);
+  node.unsupported({"matcher", "cors"}, kLater, config::Unknown::kAlwaysError);
   node.unsupported({"virtual_clusters", "rate_limits", "retry_policy_typed_config", "hedge_policy",
                     "request_mirror_policies"},
                    kLater);
@@ -59,6 +59,13 @@ void add_host(RouteTable::Parts& parts, const Node& node, ParseContext context) 
 }
 
 }  // namespace
+
+std::unique_ptr<const FilterOverrides> parse_overrides(const Node& level,
+                                                       const ParseOptions& options) {
+  if (options.filters != nullptr) return options.filters->parse(level["typed_per_filter_config"]);
+  level.unsupported({"typed_per_filter_config"}, kLater, config::Unknown::kAlwaysError);
+  return nullptr;
+}
 
 std::string target_text(const Node& node) {
   std::string text = node.as_string_or("");
@@ -81,12 +88,12 @@ std::shared_ptr<const RouteTable> parse_route_table(const Node& node, const Pars
   parts.ignore_path_parameters = node["ignore_path_parameters_in_path_matching"].as_bool_or(false);
   parts.most_specific_wins = node["most_specific_header_mutations_wins"].as_bool_or(false);
   parts.mutations = parse_level_mutations(node, options.formats);
+  parts.filters = parse_overrides(node, options);
   const Node hosts = node["virtual_hosts"];
   parts.hosts.reserve(hosts.size());
   for (const Node host : hosts.items()) add_host(parts, host, context);
   node.ignore({"metadata"});  // only labels
-  node.unsupported({"internal_only_headers", "typed_per_filter_config"}, kLater,
-                   config::Unknown::kAlwaysError);
+  node.unsupported({"internal_only_headers"}, kLater, config::Unknown::kAlwaysError);
   node.unsupported({"vhds", "request_mirror_policies", "cluster_specifier_plugins"}, kLater);
   node.reject_unknown_keys();
   parts.hash = config::hash_value(node);

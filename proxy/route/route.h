@@ -12,6 +12,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/match/regex.h"
 #include "proxy/route/conditions.h"
+#include "proxy/route/filter_override.h"
 #include "proxy/route/header_mutation.h"
 #include "proxy/route/path_matcher.h"
 #include "proxy/route/retry_policy.h"
@@ -27,6 +28,7 @@ struct WeightedCluster {
   std::string cluster_header;  // lower case: the header that names it
   std::string host_rewrite;    // host_rewrite_literal; empty: none
   std::unique_ptr<const LevelMutations> mutations;
+  std::unique_ptr<const FilterOverrides> filters;
   uint64_t weight_end = 0;  // sum of the weights up to and with this one
 };
 
@@ -103,6 +105,7 @@ struct Route {
   std::unique_ptr<const RedirectAction> redirect;
   std::unique_ptr<const DirectResponse> direct_response;
   std::unique_ptr<const LevelMutations> mutations;
+  std::unique_ptr<const FilterOverrides> filters;
   std::string name;
   std::string operation;  // decorator.operation: what traces call it; empty: nothing
 };
@@ -115,6 +118,7 @@ struct VirtualHost {
   std::vector<Route> routes;
   std::unique_ptr<const RouteIndex> index;  // of the routes, if there are many
   std::unique_ptr<const LevelMutations> mutations;
+  std::unique_ptr<const FilterOverrides> filters;
   RequireTls require_tls = RequireTls::kNone;
   bool count_attempts_in_request = false;   // include_request_attempt_count
   bool count_attempts_in_response = false;  // include_attempt_count_in_response

@@ -37,6 +37,7 @@ class RouteTable {
     std::vector<VirtualHost> hosts;
     DomainTable domains;  // numbers are indices of `hosts`
     std::unique_ptr<const LevelMutations> mutations;
+    std::unique_ptr<const FilterOverrides> filters;
     bool ignore_port_in_host = false;
     bool ignore_path_parameters = false;
     bool most_specific_wins = false;
@@ -56,6 +57,9 @@ class RouteTable {
   [[nodiscard]] uint64_t hash() const noexcept { return parts_.hash; }
   [[nodiscard]] const std::vector<VirtualHost>& hosts() const noexcept { return parts_.hosts; }
   [[nodiscard]] const LevelMutations* mutations() const noexcept { return parts_.mutations.get(); }
+  [[nodiscard]] const std::unique_ptr<const FilterOverrides>& filters() const noexcept {
+    return parts_.filters;
+  }
   [[nodiscard]] bool ignores_path_parameters() const noexcept {
     return parts_.ignore_path_parameters;
   }

@@ -3,8 +3,8 @@
 // formatter has them; shared/reference/envoy.md 3.4 lists them.
 //
 // An operator is a row: its name, whether it takes arguments, how they are compiled, and how its
-// value is found in a StreamInfo.  Data that no part of this version can make (dynamic
-// metadata, filter state) is absent, "-", as in Envoy.  Facts that exist but that nothing records
+// value is found in a StreamInfo.  Data that no part of this version can make (dynamic metadata)
+// is absent, "-", as in Envoy.  Facts that exist but that nothing records
 // yet (issuers, all attempted hosts, endpoint metadata) are refused by name: "-" would be a lie.
 
 #include <cstdint>

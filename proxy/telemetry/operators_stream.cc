@@ -225,6 +225,18 @@ Value unique_id(const Operation&, const StreamInfo&, Scratch& scratch) {
   return std::string_view(scratch.bytes, kUuidBytes);
 }
 
+// "KEY" or "KEY:PLAIN"; our filters leave texts, of which the typed form is no other one.
+Status<> compile_filter_state(std::string_view arguments, Operation& op) {
+  op.text = arguments.substr(0, arguments.find(':'));
+  return Ok{};
+}
+Value filter_state(const Operation& op, const StreamInfo& info, Scratch&) {
+  for (const core::FilterState* s = info.filter_state; s != nullptr; s = s->next) {
+    if (s->key == op.text) return Value::text_or_none(s->value);
+  }
+  return {};
+}
+
 constexpr OperatorRow kRows[] = {
     {"START_TIME", start_time, Arguments::kOptional, compile_time<false>},
     {"START_TIME_LOCAL", start_time, Arguments::kOptional, compile_time<true>},
@@ -271,6 +283,7 @@ constexpr OperatorRow kRows[] = {
     {"ACCESS_LOG_TYPE", log_type},
     {"HOSTNAME", compiled_text, Arguments::kNone, compile_hostname},
     {"ENVIRONMENT", compiled_text, Arguments::kRequired, compile_environment},
+    {"FILTER_STATE", filter_state, Arguments::kRequired, compile_filter_state},
 };
 
 }  // namespace

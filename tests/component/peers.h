@@ -43,6 +43,15 @@ class Peer {
   Peer(io::Loop& loop, Fd fd) : loop_(&loop), fd_(std::move(fd)) {}
 
   void send(std::string_view bytes) { send_all(fd_.get(), bytes); }
+  // What the kernel takes at once; -1: nothing now.
+  ssize_t try_send(std::string_view bytes) {
+    return ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  // Takes all that has come; returns how much.
+  size_t discard() {
+    pull();
+    return std::exchange(in_, {}).size();
+  }
   // Our FIN.
   void end() { ::shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.reset(); }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "filters/registry.h"
 #include "proxy/base/log_writer.h"
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
@@ -37,15 +38,16 @@ struct ListenerYaml {
   std::string tcp = {};       // fields of a TcpProxy, which then takes the manager's place
   std::string chain = {};     // fields of the filter chain
   std::string listener = {};  // fields of the listener
+  std::string filters = {};   // of http_filters, before the router, each followed by a comma
+  std::string host = {};      // fields of the virtual host, each followed by a comma
 
   [[nodiscard]] std::string text() const {
-    const std::string manager =
-        str("{ ", kExtension,
-            "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: web, ",
-            hcm, hcm.empty() ? "" : ", ",
-            "route_config: { virtual_hosts: [ { name: all, domains: [ '*' ], routes: [ ", routes,
-            " ] } ] }, http_filters: [ { name: router, typed_config: { ", kExtension,
-            "filters.http.router.v3.Router } } ] }");
+    const std::string manager = str(
+        "{ ", kExtension,
+        "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: web, ", hcm,
+        hcm.empty() ? "" : ", ", "route_config: { virtual_hosts: [ { name: all, domains: [ '*' ], ",
+        host, "routes: [ ", routes, " ] } ] }, http_filters: [ ", filters,
+        "{ name: router, typed_config: { ", kExtension, "filters.http.router.v3.Router } } ] }");
     const std::string proxy =
         str("{ ", kExtension,
             "filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: raw, cluster: app, ", tcp, " }");
@@ -176,6 +178,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
   stats::Registry registry;
   std::vector<std::string> log;
   std::string log_format = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
+  std::span<const core::HttpFilterType> http_filters = filters::http_filters();
   LogWriter* log_writer = nullptr;  // set: access logs are what the configuration says, not `log`
   telemetry::SpanExporter spans{loop, registry};  // that nobody takes, unless the test does
   upstream::ClusterMap clusters{upstream::ClusterContext{loop, batch, registry, 0, rng_}};
@@ -204,6 +207,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
       return telemetry::parse_local_replies(node);
     }
     const route::FormatFactory& header_formats() override { return formats; }
+    std::span<const core::HttpFilterType> http_filters() override { return test.http_filters; }
     std::shared_ptr<const core::Tracer> tracer(
         const config::Node& node, bool is_outbound,
         std::vector<config::Located<std::string>>& names) override {

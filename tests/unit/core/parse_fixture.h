@@ -30,6 +30,7 @@ struct FakeServices final : ParseServices {
     return node.is_present() ? std::make_shared<const Replies>() : nullptr;
   }
   const route::FormatFactory& header_formats() override { return formats; }
+  std::span<const HttpFilterType> http_filters() override { return {}; }
   route::AngleFormats formats;
 };
 

@@ -1,0 +1,135 @@
+#pragma once
+// FilterRun: the filters of one stream, and what waits at the one that stopped it.
+//
+// Made in the stream's arena when its connection manager has filters; the stream (FilterHost)
+// outlives it.  The host calls on_*() as parts of the exchange arrive, each at most in the order of
+// its direction, and end() once.  on_*() returns true if the part has passed all filters and the
+// host goes on with it; else it waits here, or the stream has ended, and pass_*() of the host
+// brings it when it goes on.
+//
+// Of each direction at most one filter is the one that stopped: in front of it lies the part that
+// it stopped, and behind that what no filter has seen.
+
+#include <string_view>
+
+#include "proxy/base/buffer.h"
+#include "proxy/core/http_filter_chain.h"
+#include "proxy/core/worker_context.h"
+
+namespace pillion::core {
+
+// The stream, as its filters' run sees it.
+class FilterHost {
+ public:
+  virtual Arena& arena() = 0;
+  virtual WorkerContext& worker() = 0;
+  virtual StreamInfo& info() = 0;
+  virtual http::RequestHead& request() = 0;
+  virtual http::Headers& request_trailers() = 0;
+  virtual const route::RouteMatch& route() = 0;
+  virtual void choose_route() = 0;  // again
+
+  // A part that waited has passed all filters.
+  virtual void pass_request_head() = 0;
+  virtual void pass_request_body(std::string_view data, bool end) = 0;
+  virtual void pass_request_trailers() = 0;
+  virtual void pass_response_head(http::ResponseHead& head, bool end) = 0;
+  virtual void pass_response_body(std::string_view data, bool end) = 0;
+  virtual void pass_response_trailers(http::Headers& trailers) = 0;
+
+  virtual void pause_request() = 0;
+  virtual void resume_request() = 0;
+  virtual void pause_response() = 0;
+  virtual void resume_response() = 0;
+  // The client waits for a 100 before it sends its body, which is wanted now.
+  virtual void invite_body() = 0;
+  virtual void reply(const FilterReply& reply) = 0;
+  virtual void refuse_body() = 0;  // 413
+
+ protected:
+  ~FilterHost() = default;
+};
+
+class FilterRun {
+ public:
+  // A stopped direction holds so much, then its peer is paused.
+  static constexpr size_t kHeldLimit = 64 * 1024;
+
+  // The filters that the route does not disable; `states` is of the same chain.
+  FilterRun(FilterHost& host, const HttpFilterChain& chain, const FilterWorkerStates& states);
+
+  bool on_request_head(bool end);
+  bool on_request_body(std::string_view data, bool end);
+  bool on_request_trailers();
+  bool on_response_head(http::ResponseHead& head, bool end);
+  bool on_response_body(std::string_view data, bool end);
+  bool on_response_trailers(http::Headers& trailers);
+  // A local reply is made: the rest of the request is not wanted.
+  void drop_request();
+  // The stream is over; idempotent.
+  void end();
+
+  // The peer must stay paused.
+  [[nodiscard]] bool holds_request() const noexcept { return request_.paused; }
+  [[nodiscard]] bool holds_response() const noexcept { return response_.paused; }
+
+ private:
+  friend class FilterContext;
+  enum class Part : uint8_t { kHead, kBody, kTrailers };
+  // One direction.
+  struct Lane {
+    Buffer held;
+    size_t moving = 0;  // bytes of `held` that the filter at `at` was given when it stopped
+    uint32_t at = 0;    // position, in the list of the hook that stopped
+    Part part = Part::kHead;
+    bool stopped = false;
+    bool end = false;       // the last of what is held ends the message
+    bool trailers = false;  // they wait behind what is held
+    bool paused = false;
+    bool over = false;  // nothing of it is wanted any more
+  };
+  struct Request;
+  struct Response;
+
+  template <typename Direction>
+  bool run(Part part, size_t from, std::string_view data, bool end);
+  template <typename Direction>
+  bool take_body(std::string_view data, bool end);
+  template <typename Direction>
+  bool take_trailers();
+  template <typename Direction>
+  void take_in();
+  template <typename Direction>
+  void resume(uint8_t index);
+  template <typename Direction>
+  void go_on();
+  template <typename Direction>
+  void drain();
+  template <typename Direction>
+  void pass_body(std::string_view data, bool end);
+  void find_levels();
+  // True: the route disables the filter.
+  bool find_overrides(FilterContext& slot);
+  void choose_route();
+  FilterVerdict buffer_request(uint64_t limit);
+  void check_buffered();
+  void announce_length();
+
+  FilterHost& host_;
+  const HttpFilterChain& chain_;
+  FilterContext* slots_;  // one per filter of the chain
+  // Of the route, the most specific first; the last one is null.
+  const route::FilterOverrides* levels_[5] = {};
+  Lane request_;
+  Lane response_;
+  http::ResponseHead* response_head_ = nullptr;
+  http::Headers* response_trailers_ = nullptr;
+  uint64_t buffer_limit_ = 0;
+  bool request_head_ends_ = false;
+  bool response_head_ends_ = false;
+  bool buffering_ = false;  // the request goes on by itself when its body is complete
+  bool bypass_ = false;     // the response is one that took the place of another
+  bool ended_ = false;
+};
+
+}  // namespace pillion::core

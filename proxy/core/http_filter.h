@@ -1,0 +1,255 @@
+#pragma once
+// HttpFilter: what looks at, changes, delays or answers the exchanges of a connection manager.  The
+// one header that filters/ includes of core/; filters/README.md shows how to write one.
+//
+// A filter object serves one exchange: its factory makes it in the stream's arena when the route
+// has been chosen, and it dies with the stream.  The factory is the filter's configuration:
+// immutable, shared by all workers.
+//
+//   on_request_head (on_request_body)* (on_request_trailers)?      filters in the list's order
+//   on_response_head (on_response_body)* (on_response_trailers)?   in the reverse order
+//   on_complete
+//
+// - Request hooks run after the route was chosen and before there is an attempt; also without a
+//   route, which only the router asks for.  1xx responses pass by.
+// - The response hooks run for local replies too, whoever makes them: possibly before, or without,
+//   a request hook of the same filter.
+// - kStop: the filter has replied, or will call FilterContext::resume() later (not from within the
+//   hook).  What it was given waits, and so does all that comes after it in that direction: in a
+//   bounded buffer, behind which the peer is paused.  A filter that follows sees the exchange in
+//   order: never a body before its head.
+// - A body comes in pieces, the last one with `end` set, perhaps empty; or trailers end it.  Only
+//   filters with a hook for bodies cost anything there.  Pieces cannot be changed: what transforms
+//   bodies (compression, issue 8) brings the means.
+// - After on_complete, which is called exactly once, when the exchange is over or broken off, no
+//   hook and no timer of the filter is called.
+//
+// Side calls, a chosen upstream host and documents fetched by control (design section 11) come with
+// the filters that need them.
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+
+#include "proxy/base/rng.h"
+#include "proxy/core/stream_info.h"
+#include "proxy/http/message.h"
+#include "proxy/io/timer_wheel.h"
+#include "proxy/route/route_table.h"
+#include "proxy/stats/registry.h"
+
+namespace pillion::core {
+
+class FilterRun;
+
+enum class FilterVerdict : uint8_t { kContinue, kStop };
+
+class HttpFilter {
+ public:
+  virtual FilterVerdict on_request_head(http::RequestHead& /*head*/, bool /*end*/) {
+    return FilterVerdict::kContinue;
+  }
+  virtual FilterVerdict on_request_body(std::string_view /*data*/, bool /*end*/) {
+    return FilterVerdict::kContinue;
+  }
+  virtual FilterVerdict on_request_trailers(http::Headers& /*trailers*/) {
+    return FilterVerdict::kContinue;
+  }
+  virtual FilterVerdict on_response_head(http::ResponseHead& /*head*/, bool /*end*/) {
+    return FilterVerdict::kContinue;
+  }
+  virtual FilterVerdict on_response_body(std::string_view /*data*/, bool /*end*/) {
+    return FilterVerdict::kContinue;
+  }
+  virtual FilterVerdict on_response_trailers(http::Headers& /*trailers*/) {
+    return FilterVerdict::kContinue;
+  }
+  // The last call; just before the access log is written.
+  virtual void on_complete() {}
+  // FilterContext::arm_timer()'s.
+  virtual void on_timer() {}
+
+ protected:
+  // Destroyed as what it is, by the arena: a filter of trivial members costs nothing there.
+  ~HttpFilter() = default;
+};
+
+// Which hooks a filter class overrides: the chain calls only these.
+enum class FilterHook : uint8_t {
+  kRequestHead,
+  kRequestBody,
+  kRequestTrailers,
+  kResponseHead,
+  kResponseBody,
+  kResponseTrailers,
+  kComplete,
+  kCount
+};
+using FilterHooks = uint8_t;  // bit 1 << hook
+
+template <typename Filter>
+constexpr FilterHooks hooks_of() {
+  FilterHooks hooks = 0;
+  const auto add = [&hooks](FilterHook hook, bool is_overridden) {
+    if (is_overridden) hooks = static_cast<FilterHooks>(hooks | 1u << static_cast<unsigned>(hook));
+  };
+#define PILLION_HOOK(hook, method) \
+  add(FilterHook::hook, !std::is_same_v<decltype(&Filter::method), decltype(&HttpFilter::method)>)
+  PILLION_HOOK(kRequestHead, on_request_head);
+  PILLION_HOOK(kRequestBody, on_request_body);
+  PILLION_HOOK(kRequestTrailers, on_request_trailers);
+  PILLION_HOOK(kResponseHead, on_response_head);
+  PILLION_HOOK(kResponseBody, on_response_body);
+  PILLION_HOOK(kResponseTrailers, on_response_trailers);
+  PILLION_HOOK(kComplete, on_complete);
+#undef PILLION_HOOK
+  return hooks;
+}
+
+// What a filter keeps per worker (its counters, mostly), for all chains' streams of one connection
+// manager.  Lives as long as any of them; only its worker touches it.
+class FilterWorkerState {
+ public:
+  virtual ~FilterWorkerState() = default;
+};
+
+struct FilterWorkerSetup {
+  stats::Registry& registry;
+  stats::Writer writer;          // for Registry::block()
+  std::string_view stat_prefix;  // of the connection manager
+};
+
+// A reply that a filter makes; the texts are copied or outlive the stream.
+struct FilterReply {
+  uint16_t status = 200;
+  std::string_view body = {};
+  std::string_view details = {};           // %RESPONSE_CODE_DETAILS%
+  const http::Headers* headers = nullptr;  // added to the reply's; of the stream's arena
+  // For a gRPC request: its status, instead of the one that `status` stands for.
+  std::optional<uint32_t> grpc_status = {};
+};
+
+// What a filter may ask of the stream and do to it.  One for each filter and stream; the factory
+// hands it to the filter, which keeps the reference.
+class FilterContext {
+ public:
+  FilterContext(FilterRun& run, uint8_t index) noexcept : run_(run), index_(index) {}
+
+  // ---- what is known ----
+  [[nodiscard]] http::RequestHead& request() const;
+  // Facts of the stream; filters set its `flags` and is_health_check.
+  [[nodiscard]] StreamInfo& info() const;
+  [[nodiscard]] const ConnectionInfo& connection() const { return *info().connection; }
+  // Empty if no route matches.
+  [[nodiscard]] const route::RouteMatch& route() const;
+  // The cluster that the route names for this request; empty if it does not forward.
+  [[nodiscard]] std::string_view cluster() const;
+  // The most specific configuration of this filter in the route's levels: of the weighted cluster,
+  // the route, the virtual host, the table.  Null: the factory's holds.
+  template <typename Config>
+  [[nodiscard]] const Config* route_config() const {
+    return static_cast<const Config*>(route_config_);
+  }
+  // Those of all levels, the most specific first.
+  template <typename Fn>
+  void for_each_route_config(Fn&& fn) const;
+  // What the factory's make_worker_state() made.
+  template <typename State>
+  [[nodiscard]] State& worker_state() const {
+    return static_cast<State&>(*worker_state_);
+  }
+  [[nodiscard]] Instant now() const;  // of this turn
+  [[nodiscard]] Rng& rng() const;
+  // Freed after the access log.
+  [[nodiscard]] Arena& arena() const;
+  // The server shall look unhealthy (/healthcheck/fail).
+  [[nodiscard]] bool fails_health_checks() const;
+
+  // ---- what can be done ----
+  // What this filter stopped goes on behind it; nothing if it did not.
+  void resume();
+  // Answers, and drops the request; after the head of a response went out it is broken off instead.
+  // The response hooks run.  Then return kStop.
+  void local_reply(const FilterReply& reply);
+  // From within on_request_head, as its verdict: the head waits until the body is complete, and
+  // then has a Content-Length.  More than `limit` bytes are answered with 413.
+  [[nodiscard]] FilterVerdict buffer_request(uint64_t limit);
+  // Chooses the route again, after what it depends on was changed; from the request's hooks, until
+  // its head has passed them all.  Filters behind see the new one's configuration; which of them
+  // are disabled was settled by the first.
+  void clear_route_cache();
+  // The filter's on_timer() once, unless it is armed again, cancelled or the stream ends.
+  void arm_timer(Duration delay);
+  void cancel_timer() {
+    if (timer_ != nullptr) timer_->cancel();
+  }
+  // A named text about this stream, for access logs (%FILTER_STATE(key)%) and other filters.  The
+  // views live as long as the stream.
+  void set_filter_state(std::string_view key, std::string_view value);
+
+ private:
+  friend class FilterRun;
+  void run_timer() { filter_->on_timer(); }
+  [[nodiscard]] const route::FilterOverrides* const* override_levels() const;
+  [[nodiscard]] std::string_view name() const;
+  [[nodiscard]] const void* type() const;
+
+  FilterRun& run_;
+  HttpFilter* filter_ = nullptr;  // null: disabled for this stream
+  const route::FilterRouteConfig* route_config_ = nullptr;
+  FilterWorkerState* worker_state_ = nullptr;
+  io::Timer* timer_ = nullptr;  // made on first use
+  uint8_t index_;               // in the chain
+};
+
+// The configuration of one filter of a list.  Immutable, shared by workers.
+class HttpFilterFactory {
+ public:
+  virtual ~HttpFilterFactory() = default;
+  [[nodiscard]] virtual FilterHooks hooks() const = 0;
+  virtual HttpFilter* create(Arena& arena, FilterContext& context) const = 0;
+  // Once per worker and connection manager; null for none.
+  [[nodiscard]] virtual std::unique_ptr<FilterWorkerState> make_worker_state(
+      const FilterWorkerSetup& /*setup*/) const {
+    return nullptr;
+  }
+};
+
+// A factory whose filters are made of (const Factory&, FilterContext&).
+template <typename Filter, typename Factory>
+class HttpFilterFactoryOf : public HttpFilterFactory {
+ public:
+  [[nodiscard]] FilterHooks hooks() const final { return hooks_of<Filter>(); }
+  HttpFilter* create(Arena& arena, FilterContext& context) const final {
+    return arena.create<Filter>(static_cast<const Factory&>(*this), context);
+  }
+};
+
+struct FilterParseContext {
+  const route::FormatFactory& formats;  // values with operators
+  std::string_view node_cluster;        // node.cluster of the bootstrap, may be empty
+};
+
+// A type of filter: a row of the registry (filters/registry.cc).
+struct HttpFilterType {
+  std::string_view type;  // of its message: "envoy.extensions.filters.http.fault.v3.HTTPFault"
+  std::string_view route_type;  // of its message in typed_per_filter_config; empty: takes none
+  // From the fields of the message, which they close; errors go to the node's list.  Never null.
+  std::shared_ptr<const HttpFilterFactory> (*parse)(const config::Node& node,
+                                                    const FilterParseContext& context);
+  std::shared_ptr<const route::FilterRouteConfig> (*parse_route)(
+      const config::Node& node, const FilterParseContext& context) = nullptr;
+};
+
+template <typename Fn>
+void FilterContext::for_each_route_config(Fn&& fn) const {
+  for (const route::FilterOverrides* const* level = override_levels(); *level != nullptr; ++level) {
+    for (const route::FilterOverride& override : **level) {
+      if (override.config != nullptr && override.filter == name() && override.type == type())
+        fn(*override.config);
+    }
+  }
+}
+
+}  // namespace pillion::core

@@ -1,0 +1,79 @@
+// What a stream lets its filters know of it and do to it.
+#include <charconv>
+
+#include "proxy/core/grpc_reply.h"
+#include "proxy/core/stream.h"
+
+namespace pillion::core {
+
+// In the stream's arena, made when there are filters.
+class Stream::Filters final : public FilterHost {
+ public:
+  explicit Filters(Stream& stream) : s_(stream) {}
+
+  Arena& arena() override { return s_.arena_; }
+  WorkerContext& worker() override { return s_.worker_; }
+  StreamInfo& info() override { return s_.info_; }
+  http::RequestHead& request() override { return s_.request_; }
+  http::Headers& request_trailers() override { return *s_.request_trailers_; }
+  const route::RouteMatch& route() override { return s_.route_; }
+  void choose_route() override {
+    if (s_.cluster_) return;  // it was used already
+    s_.info_.virtual_host = s_.info_.route_name = {};
+    s_.choose_route();
+  }
+
+  void pass_request_head() override { s_.route_request(); }
+  void pass_request_body(std::string_view data, bool end) override { s_.pump_request(data, end); }
+  void pass_request_trailers() override { s_.pass_request_trailers(); }
+  void pass_response_head(http::ResponseHead& head, bool end) override {
+    s_.send_response_head(head, end);
+  }
+  void pass_response_body(std::string_view data, bool end) override { s_.pump_response(data, end); }
+  void pass_response_trailers(http::Headers& trailers) override {
+    s_.send_response_trailers(trailers);
+  }
+
+  void pause_request() override { s_.downstream_->pause_request(); }
+  void resume_request() override {
+    const bool has_room =
+        s_.upstream_ == nullptr ? !s_.holds_client_ : !s_.upstream_->is_backed_up();
+    if (s_.request_state_ == RequestState::kBody && has_room) s_.downstream_->resume_request();
+  }
+  void pause_response() override {
+    if (s_.upstream_ != nullptr) s_.upstream_->pause_response();
+  }
+  void resume_response() override {
+    if (s_.upstream_ != nullptr && !s_.downstream_->is_backed_up()) s_.upstream_->resume_response();
+  }
+  void invite_body() override { s_.invite_body(); }
+  void reply(const FilterReply& reply) override {
+    if (s_.info_.times.ds_tx_begin != Instant{}) return s_.fail({FailureKind::kLocalReset});
+    s_.drop_attempt();
+    http::Headers headers(s_.arena_);
+    if (reply.headers != nullptr)
+      reply.headers->for_each([&headers](const http::Field& f) { headers.add(f); });
+    if (reply.grpc_status && is_grpc(s_.request_.headers))
+      headers.add(http::HeaderId::kGrpcStatus, number_text(*reply.grpc_status));
+    s_.local_reply(reply.status, reply.body, reply.details, &headers);
+  }
+  void refuse_body() override {
+    s_.owner_.http_stats().downstream_rq_too_large.inc();
+    s_.fail({FailureKind::kPayloadTooLarge});
+  }
+
+ private:
+  std::string_view number_text(uint32_t number) {
+    char* text = s_.arena_.allocate_array<char>(10);
+    return {text, static_cast<size_t>(std::to_chars(text, text + 10, number).ptr - text)};
+  }
+  Stream& s_;
+};
+
+bool Stream::run_request_filters(bool end) {
+  FilterHost& host = *arena_.create<Filters>(*this);
+  filters_ = arena_.create<FilterRun>(host, *config_.filters, owner_.filter_states());
+  return filters_->on_request_head(end);
+}
+
+}  // namespace pillion::core

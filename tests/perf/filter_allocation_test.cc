@@ -1,0 +1,52 @@
+// A chain of filters that look at each exchange and do nothing costs no heap allocation either.
+
+#include "tests/perf/steady_state.h"
+
+namespace pillion::testing {
+namespace {
+
+constexpr int kWarmUp = 100;
+constexpr int kMeasured = 1000;
+
+std::string idle_filters() {
+  const auto filter = [](std::string_view name, std::string_view fields) {
+    return str("{ name: ", name, ", typed_config: { ", kExtension, "filters.http.", fields,
+               " } }, ");
+  };
+  return filter("m",
+                "header_mutation.v3.HeaderMutation, mutations: { request_mutations: [ "
+                "{ remove: x-none } ], response_mutations: [ { remove: x-none } ] }") +
+         filter("f",
+                "fault.v3.HTTPFault, delay: { fixed_delay: 1s, percentage: { numerator: 100 } }, "
+                "headers: [ { name: x-none, present_match: true } ]") +
+         filter("l",
+                "local_ratelimit.v3.LocalRateLimit, stat_prefix: l, token_bucket: { max_tokens: "
+                "1000000, fill_interval: 1s }, filter_enabled: 100%, filter_enforced: 100%") +
+         filter("b", "buffer.v3.Buffer, max_request_bytes: 100000") +
+         filter("h",
+                "health_check.v3.HealthCheck, pass_through_mode: false, headers: [ { name: "
+                "':path', string_match: { exact: /healthz } } ]") +
+         filter("s",
+                "set_filter_state.v3.Config, on_request_headers: [ { object_key: p, "
+                "factory_key: envoy.string, format_string: { text_format_source: { "
+                "inline_string: web } } } ]");
+}
+
+class FilterAllocation : public SteadyState {
+ protected:
+  void expect_none(const Exchange& exchange) {
+    if (!can_count_allocations()) GTEST_SKIP() << "a sanitizer owns malloc";
+    set_cluster({backend.address});
+    listen({.filters = idle_filters()});
+    run(exchange, kWarmUp, kMeasured);
+    EXPECT_EQ(allocations.ours, 0u) << "in " << kMeasured << " requests";
+    EXPECT_EQ(http->downstream_rq_total.value(), static_cast<uint64_t>(kWarmUp + kMeasured + 1));
+  }
+};
+
+TEST_F(FilterAllocation, AGetThroughSixFiltersNeedsNone) { expect_none(get_1k()); }
+TEST_F(FilterAllocation, ABufferedPostNeedsNone) { expect_none(post_4k()); }
+TEST_F(FilterAllocation, ABufferedChunkedBodyNeedsNone) { expect_none(chunked()); }
+
+}  // namespace
+}  // namespace pillion::testing

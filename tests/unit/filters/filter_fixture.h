@@ -1,0 +1,232 @@
+#pragma once
+// One filter of the registry, configured by YAML, and exchanges that it is run with.  Time passes
+// when a test says so.
+
+#include <gtest/gtest.h>
+
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "filters/registry.h"
+#include "proxy/base/str.h"
+#include "proxy/config/loader.h"
+#include "proxy/core/filter_run.h"
+#include "proxy/telemetry/header_formats.h"
+
+namespace pillion::filters {
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// What the exchanges of a test share.
+struct FilterWorker {
+  io::Loop loop;
+  io::WriteBatch batch{loop};
+  stats::Registry registry;
+  Rng rng{1};
+  upstream::ClusterMap clusters{upstream::ClusterContext{loop, batch, registry, 0, rng}};
+  core::WorkerContext context{loop, batch, registry, clusters, 0, Rng(7), {}};
+};
+
+// The stream of one exchange; what became of it.
+class Exchange final : public core::FilterHost {
+ public:
+  Exchange(FilterWorker& worker, const core::HttpFilterChain& chain,
+           const core::FilterWorkerStates& states, route::RouteMatch match, const Fields& fields)
+      : worker_(worker), match_(match), chain_(chain), states_(states) {
+    info_.connection = &connection_;
+    info_.request = &head;
+    head.method_text = "GET";
+    head.path = "/";
+    head.authority = "a";
+    for (const auto& [name, value] : fields) {
+      if (name == ":path") {
+        head.path = arena_.copy(value);
+      } else {
+        head.headers.add_copy(name, value);
+      }
+    }
+  }
+  ~Exchange() { end(); }
+
+  // The request's head arrives.
+  void begin(bool end = true) {
+    FilterHost& host = *this;
+    run = arena_.create<core::FilterRun>(host, chain_, states_);
+    if (run->on_request_head(end) && status == 0) passed = true;
+  }
+  // The application answers.
+  void respond(uint16_t code) {
+    response.status = code;
+    (void)run->on_response_head(response, true);
+  }
+  void end() {
+    if (run != nullptr) run->end();
+  }
+  [[nodiscard]] std::string header(std::string_view name) const {
+    return text_of(head.headers, name);
+  }
+  [[nodiscard]] std::string response_header(std::string_view name) const {
+    return text_of(response.headers, name);
+  }
+
+  // FilterHost
+  Arena& arena() override { return arena_; }
+  core::WorkerContext& worker() override { return worker_.context; }
+  core::StreamInfo& info() override { return info_; }
+  http::RequestHead& request() override { return head; }
+  http::Headers& request_trailers() override { return trailers_; }
+  const route::RouteMatch& route() override { return match_; }
+  void choose_route() override {}
+  void pass_request_head() override { passed = true; }
+  void pass_request_body(std::string_view data, bool) override { body += data; }
+  void pass_request_trailers() override {}
+  void pass_response_head(http::ResponseHead&, bool) override {}
+  void pass_response_body(std::string_view, bool) override {}
+  void pass_response_trailers(http::Headers&) override {}
+  void pause_request() override {}
+  void resume_request() override {}
+  void pause_response() override {}
+  void resume_response() override {}
+  void invite_body() override {}
+  void reply(const core::FilterReply& reply) override {
+    status = response.status = reply.status;
+    grpc_status = reply.grpc_status;
+    details = reply.details;
+    reply_body = reply.body;
+    if (reply.headers != nullptr)
+      reply.headers->for_each([this](const http::Field& f) { response.headers.add(f); });
+    run->drop_request();
+    if (run->on_response_head(response, true)) run->end();
+  }
+  void refuse_body() override {
+    status = 413;
+    run->drop_request();
+    run->end();
+  }
+
+  bool passed = false;  // the head came out behind the filter
+  uint16_t status = 0;  // of a local reply
+  std::optional<uint32_t> grpc_status;
+  std::string details;
+  std::string reply_body;
+  std::string body;
+  core::FilterRun* run = nullptr;  // the arena's
+  Arena arena_;
+  core::StreamInfo info_;
+  http::RequestHead head{arena_};
+  http::ResponseHead response{arena_};
+
+ private:
+  static std::string text_of(const http::Headers& headers, std::string_view name) {
+    std::string text;
+    headers.for_each_of(name, [&](const http::Field& f) {
+      text += text.empty() ? "" : ",";
+      text += f.value;
+    });
+    return text;
+  }
+  FilterWorker& worker_;
+  core::ConnectionInfo connection_;
+  http::Headers trailers_{arena_};
+  route::RouteMatch match_;
+  const core::HttpFilterChain& chain_;
+  const core::FilterWorkerStates& states_;
+};
+
+class FilterTest : public ::testing::Test {
+ private:
+  template <typename Parse>
+  auto parse(std::string_view yaml, Parse&& parse) {
+    config::Errors errors;
+    const config::DocumentPtr document = config::load_text(yaml, "f", errors);
+    auto value = parse(document->root(errors), {formats_, "mesh"});
+    EXPECT_EQ(errors.to_string(), "") << yaml;
+    EXPECT_TRUE(errors.unfinished().empty()) << yaml;
+    return value;
+  }
+
+ protected:
+  explicit FilterTest(std::string_view type) : type_(find(type)) {
+    host_.table = &table_;
+    route_.forward = std::make_unique<const route::ForwardAction>();
+  }
+  ~FilterTest() override { exchanges_.clear(); }
+
+  // The filter's message as a YAML flow mapping.
+  void configure(std::string_view yaml) {
+    auto factory = parse(yaml, type_->parse);
+    ASSERT_NE(factory, nullptr);
+    exchanges_.clear();
+    states_.clear();
+    chain_ = std::make_unique<core::HttpFilterChain>(
+        std::vector<core::HttpFilterChain::Entry>{{"f", std::move(factory), false}});
+    states_ = chain_->make_worker_states({worker.registry, 0, "web"});
+  }
+  // The same of a route's or its virtual host's typed_per_filter_config.
+  void configure_route(std::string_view yaml) { route_.filters = overrides(yaml); }
+  void configure_host(std::string_view yaml) { host_.filters = overrides(yaml); }
+  void route_to(std::string cluster) {
+    auto forward = std::make_unique<route::ForwardAction>();
+    forward->cluster = std::move(cluster);
+    route_.forward = std::move(forward);
+  }
+
+  // An exchange whose head has no more fields than these; lives until the end of the test.
+  Exchange& exchange(const Fields& fields = {}, bool end = true) {
+    Exchange& made = exchanges_.emplace_back(worker, *chain_, states_,
+                                             route::RouteMatch{&host_, &route_, nullptr}, fields);
+    made.begin(end);
+    return made;
+  }
+  // What is wrong with a configuration.
+  std::string errors_of(std::string_view yaml) { return problems(yaml, type_->parse); }
+  std::string errors_of_route(std::string_view yaml) { return problems(yaml, type_->parse_route); }
+
+  template <typename Block>
+  Block& stats(std::string_view name) {
+    auto block = worker.registry.block<Block>(0, name);
+    Block& counters = *block;
+    holds_.push_back(std::make_shared<stats::BlockRef<Block>>(std::move(block)));
+    return counters;
+  }
+
+  FilterWorker worker;
+  std::unique_ptr<core::HttpFilterChain> chain_;
+  core::FilterWorkerStates states_;
+
+ private:
+  static const core::HttpFilterType* find(std::string_view type) {
+    for (const core::HttpFilterType& t : http_filters()) {
+      if (t.type == type) return &t;
+    }
+    ADD_FAILURE() << "not in the registry: " << type;
+    return nullptr;
+  }
+  template <typename Parse>
+  std::string problems(std::string_view yaml, Parse&& parse) {
+    config::Errors errors;
+    const config::DocumentPtr document = config::load_text(yaml, "f", errors);
+    EXPECT_NE(parse(document->root(errors), {formats_, "mesh"}), nullptr);
+    return errors.to_string();
+  }
+  std::unique_ptr<const route::FilterOverrides> overrides(std::string_view yaml) {
+    route::FilterOverrides list;
+    list.push_back({"f", parse(yaml, type_->parse_route), false});
+    return std::make_unique<const route::FilterOverrides>(std::move(list));
+  }
+
+  const core::HttpFilterType* type_;
+  telemetry::HeaderFormats formats_;
+  route::RouteTable table_{route::RouteTable::Parts{}};
+  route::VirtualHost host_;
+  route::Route route_;
+  std::list<Exchange> exchanges_;
+  std::vector<std::shared_ptr<void>> holds_;
+};
+
+}  // namespace pillion::filters
