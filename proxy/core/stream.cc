@@ -95,8 +95,8 @@ bool Stream::prepare(bool) {
   if (const io::Address client = forwarded_client(request_.headers, config_); client.is_ip()) {
     auto* connection = arena_.create<ConnectionInfo>(*info_.connection);
     if (connection->direct == nullptr) {
-      connection->direct =
-          arena_.create<ConnectionInfo::Direct>(connection->remote, connection->local);
+      connection->direct = arena_.create<ConnectionInfo::Direct>(
+          ConnectionInfo::Direct{connection->remote, connection->local});
     }
     connection->remote = client;
     info_.connection = connection;
