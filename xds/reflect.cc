@@ -347,8 +347,8 @@ Result<std::string> encode(std::string_view type, std::string_view json) {
   if (message == nullptr) return Error{str("no such type: ", type)};
   pb::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;
-  const auto status = pb::util::JsonStringToMessage(
-      pb::StringPiece(json.data(), static_cast<ptrdiff_t>(json.size())), message.get(), options);
+  const auto status = pb::util::JsonStringToMessage(pb::StringPiece(json.data(), json.size()),
+                                                    message.get(), options);
   if (!status.ok()) return Error{std::string(status.message())};
   return message->SerializeAsString();
 }
