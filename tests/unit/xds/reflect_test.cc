@@ -160,9 +160,9 @@ using config::Value;
 
 // As JSON has it: the first name of an enum is one too.
 bool is_default(const Value& value) {
-  constexpr std::string_view kFirstNames[] = {"ROUND_ROBIN", "AUTO",      "HTTP",
-                                              "DEFAULT",     "OVERWRITE", "SANITIZE",
-                                              "UNKNOWN",     "HUNDRED",   "TCP"};
+  constexpr std::string_view kFirstNames[] = {"ROUND_ROBIN", "AUTO",     "HTTP",    "DEFAULT",
+                                              "OVERWRITE",   "SANITIZE", "UNKNOWN", "HUNDRED",
+                                              "TCP",         "HTTP1"};
   if (std::ranges::find(kFirstNames, value.scalar()) != std::end(kFirstNames)) return true;
   switch (value.kind) {
     case Kind::kNull:
