@@ -17,7 +17,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUICKSTART = os.path.join(ROOT, "deploy", "quickstart")
-DEADLINE = 120  # seconds; a run takes about ten
+DEADLINE = 180  # seconds; a run takes about twenty
 
 
 def find_pillion():
@@ -102,7 +102,13 @@ class Demo(unittest.TestCase):
     def assert_story(self, told):
         for part in ('"name": "Grace"',
                      "URI=spiffe://mesh.local/ns/shop/sa/customer",
+                     '"discount_percent"',
+                     "users client: GET inbound|app 200",
                      "Refused: users' sidecar wants TLS.",
+                     "cause=consecutive_5xx",
+                     "ejected host is back: cluster=users",
+                     "32 200",
+                     "8 503",
                      "users-2 is back.",
                      "Taken without a lost request.",
                      "did you mean",
@@ -111,11 +117,13 @@ class Demo(unittest.TestCase):
                      "Cleaned up."):
             self.assertIn(part, told)
         loads = [line for line in told.splitlines() if '"answers"' in line]
-        self.assertEqual(len(loads), 3)
-        for load in loads:
+        self.assertEqual(len(loads), 7)  # an ejection, a death, a change, after it; 10 % canary, 50 %, a fault
+        for load in loads[:6]:
             self.assertIn('"errors": 0', load)
-        self.assertIn("users-3", loads[0])
-        self.assertNotIn("users-3", loads[2])
+        self.assertIn("users-3", loads[2])
+        self.assertNotIn("users-3", loads[3])
+        self.assertIn("users-3", loads[5])
+        self.assertIn("418 fault filter abort", loads[6])
 
 
 class Story(Demo):
