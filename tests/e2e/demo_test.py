@@ -15,6 +15,9 @@ import tempfile
 import time
 import unittest
 
+import prometheus
+from sidecar import until
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUICKSTART = os.path.join(ROOT, "deploy", "quickstart")
 DEADLINE = 180  # seconds; a run takes about twenty
@@ -134,10 +137,21 @@ class Story(Demo):
         self.assertIn("Namespaces pillion-net", told)
         self.assert_nothing_is_left()
 
-    def test_on_loopback_it_is_as_told_and_nothing_is_left(self):
+    def test_on_loopback_it_is_as_told_and_nothing_is_left_and_prometheus_saw_it(self):
+        customer, users = "127.0.0.1:15190", "127.0.0.1:15290"  # their metrics, in loopback.sh
+        watcher = prometheus.start(self, [customer, users])
         told = self.quickstart("--loopback").stdout
         self.assert_story(told)
         self.assert_nothing_is_left()
+        self.assertEqual(watcher.query("max_over_time(up[10m])"), {customer: 1, users: 1})
+        seen = {name: watcher.query(f'max_over_time({name}{{envoy_cluster_name="users"}}[10m])')[customer]
+                for name in ("envoy_cluster_upstream_rq_total", "envoy_cluster_outlier_detection_ejections_active",
+                             "envoy_cluster_upstream_rq_active_overflow", "envoy_cluster_ssl_handshake")}
+        self.assertGreater(seen["envoy_cluster_upstream_rq_total"], 1000)
+        self.assertGreater(seen["envoy_cluster_ssl_handshake"], 0)
+        self.assertGreaterEqual(seen["envoy_cluster_outlier_detection_ejections_active"], 1)
+        self.assertEqual(seen["envoy_cluster_upstream_rq_active_overflow"], 8)
+        until("the sidecars are gone", lambda: watcher.query("up") == {customer: 0, users: 0})
 
 
 class Ends(Demo):
