@@ -246,7 +246,12 @@ void Stream::add_attempt_count(http::Headers& headers) {
 // ---- the body of the request ----
 
 size_t Stream::kept_body_limit() const {
-  return keeps_for_retries_ ? route_.route->forward->body_limit : kHeldBodyLimit;
+  if (!keeps_for_retries_) return kHeldBodyLimit;
+  const size_t limit = route_.route->forward->body_limit;
+  // A filter that holds the whole request has a limit of its own (as in Envoy, whose buffer filter
+  // raises the connection's).
+  if (filters_ == nullptr || limit != route::kDefaultBodyLimit) return limit;
+  return std::max<size_t>(limit, filters_->buffer_limit());
 }
 
 // It is too long to be repeated: an attempt that has it keeps it.
