@@ -1,7 +1,7 @@
 #include "proxy/telemetry/tracing.h"
 
-#include <algorithm>
-
+#include "proxy/base/str.h"
+#include "proxy/route/rewrite.h"
 #include "proxy/telemetry/span_recorder.h"
 
 namespace pillion::telemetry {
@@ -41,13 +41,16 @@ void remove_trace_fields(http::Headers& headers) {
   }
 }
 
-// The caller's tracestate (the first field of it) if it may go on; else it is taken away.
+// The caller's tracestate, all fields of it, if it may go on; else it is taken away.
 std::string_view check_tracestate(http::Headers& headers, const TraceContext& parent) {
-  const bool is_valid = parent.form == TraceForm::kW3c &&
-                        std::all_of(headers.begin(), headers.end(), [](const http::Field& f) {
-                          return f.id != HeaderId::kTracestate || is_valid_tracestate(f.value);
-                        });
-  if (is_valid) return headers.get(HeaderId::kTracestate);
+  const http::Field* const first = headers.find(HeaderId::kTracestate);
+  if (first == nullptr) return {};
+  std::string_view list = first->value;
+  for (const http::Field* f = first + 1; f != headers.end(); ++f) {
+    if (f->id == HeaderId::kTracestate) list = route::join(headers.arena(), {list, ",", f->value});
+  }
+  const bool is_valid = parent.form == TraceForm::kW3c && is_valid_tracestate(list);
+  if (is_valid && !trim(list).empty()) return list;
   headers.remove(HeaderId::kTracestate);
   return {};
 }
@@ -79,14 +82,15 @@ const core::StreamTrace* HttpTracer::begin(const Request& request) const {
     auto* spans = request.arena.create<HttpSpans>(*this, request, id, parent, state);
     trace->recorder = spans;
     span = spans->span();
-  } else if (!parent.has_parent()) {
+  } else if (!parent.has_parent() || parent.sampled == Sampled::kYes) {
+    // The flag changes only together with the id (Trace Context, "Mutating the traceparent").
     span = make_span_id(request.rng);
   }
   trace->span_id = hex(request.arena, span);
   // With a span for each attempt that one writes the fields.
   if (!decision.sampled || !options_.spawn_upstream_span) {
-    write_trace_context(headers, parent.form, id, span, decision.sampled ? parent.span : 0,
-                        decision.sampled);
+    write_trace_context(headers, {id, span, decision.sampled ? parent.span : 0, decision.sampled,
+                                  parent.debug, parent.random});
   }
   return trace;
 }
