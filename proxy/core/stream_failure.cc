@@ -10,6 +10,9 @@
 namespace pillion::core {
 namespace {
 
+using http::HeaderId::kContentType;
+constexpr std::string_view kPlainText = "text/plain";
+
 // %RESPONSE_CODE_DETAILS% of a connect failure ends with what the transport said, as Envoy's does:
 // "...{remote_connection_failure|delayed_connect_error:_Connection_refused}".
 std::string_view with_transport_failure(std::string_view details, std::string_view reason,
@@ -168,12 +171,14 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   info_.response = head;
   head->status = status;
   response_ = head;
-  LocalReplyText text{status, body, "text/plain"};
+  LocalReplyText text{status, body, kPlainText};
   if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
   info_.local_reply_body = text.body;
   if (is_grpc(request_.headers)) make_grpc_reply(head->headers, text);
   head->status = info_.response_code = text.status;
-  if (!text.body.empty()) head->headers.add(http::HeaderId::kContentType, text.content_type);
+  // The type that a filter gave stays, unless the configuration names another one.
+  const bool is_typed = text.content_type == kPlainText && head->headers.has(kContentType);
+  if (!text.body.empty() && !is_typed) head->headers.set(kContentType, text.content_type);
   head->framing = text.body.empty() ? http::Framing::kNone : http::Framing::kLength;
   head->content_length = text.body.size();
   head->has_content_length = true;
