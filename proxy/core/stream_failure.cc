@@ -23,6 +23,17 @@ std::string_view with_transport_failure(std::string_view details, std::string_vi
   return {out, static_cast<size_t>(at - out)};
 }
 
+// "upstream_reset_before_response_started{...}" of a response that has started.
+std::string_view after_start(std::string_view details, Arena& arena) {
+  constexpr std::string_view kBefore = "upstream_reset_before_";
+  constexpr std::string_view kAfter = "upstream_reset_after_";
+  if (!details.starts_with(kBefore)) return details;
+  details.remove_prefix(kBefore.size());
+  char* out = arena.allocate_array<char>(kAfter.size() + details.size());
+  std::ranges::copy(details, std::ranges::copy(kAfter, out).out);
+  return {out, kAfter.size() + details.size()};
+}
+
 // The body of a reply after retries: "...before headers. retried and the latest reset reason: X".
 std::string_view with_retried(std::string_view body, Arena& arena) {
   constexpr std::string_view kInsert = "retried and the latest ";
@@ -46,14 +57,12 @@ void Stream::on_pool_failure(Failure failure) {
 }
 
 void Stream::on_upstream_reset(Failure failure) {
-  const bool answered =
-      response_state_ == ResponseState::kBody || (response_ != nullptr && response_->status >= 200);
   cluster_->stats().upstream_rq_rx_reset.inc();
   info_.upstream.identity = nullptr;  // the connection is closing
   release_upstream();
   host_->on_failure(failure);
   if (ended_ || response_state_ == ResponseState::kNone) return;  // it was not wanted
-  if (!answered && try_again(failure)) return;
+  if (try_again(failure)) return;
   fail(failure);
 }
 
@@ -96,6 +105,7 @@ void Stream::fail(Failure failure) {
         with_transport_failure(row.details, info_.upstream.transport_failure, arena_);
   }
   const bool head_sent = info_.times.ds_tx_begin != Instant{};
+  if (head_sent) info_.response_details = after_start(info_.response_details, arena_);
   drop_attempt();
   if (failure.kind == FailureKind::kDownstreamClosed ||
       failure.kind == FailureKind::kDownstreamReset ||
