@@ -40,11 +40,11 @@ class Http2(unittest.TestCase):
             with open(path, "wb") as out:
                 out.write(content)
 
-    def each(self, check):
+    def each(self, check, **settle):
         for way, url in self.urls:
             with self.subTest(way):
                 check(url)
-        self.ways.settle()
+        self.ways.settle(**settle)
 
     @classmethod
     def tearDownClass(cls):
@@ -65,7 +65,9 @@ class Http2(unittest.TestCase):
         self.each(check)
 
     def test_node(self):
-        self.each(lambda url: run_cases(NODE_CASES, *programs.node("http2_client.js"), url))
+        # An answer that is cut off is an error of HTTP/1.1's framing.
+        self.each(lambda url: run_cases(NODE_CASES, *programs.node("http2_client.js"), url),
+                  but=r"^cluster\.http1\.upstream_cx_protocol_error$")
 
     def test_load(self):
         def check(url):

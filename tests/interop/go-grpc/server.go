@@ -118,9 +118,10 @@ func slow(ctx context.Context, message []byte) ([]byte, error) {
 	select {
 	case <-ctx.Done():
 		cancelled.Add(1)
+		return nil, status.FromContextError(ctx.Err()).Err()
 	case <-time.After(30 * time.Second):
+		return message, nil
 	}
-	return message, nil
 }
 
 func countCancelled(context.Context, []byte) ([]byte, error) {
