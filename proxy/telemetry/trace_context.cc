@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "proxy/base/ascii.h"
+#include "proxy/base/hex.h"
 
 namespace pillion::telemetry {
 namespace {
@@ -117,7 +118,7 @@ class Text {
   // As B3 wants it: an id of 64 bits stays one.
   Text& put_b3(const TraceId& id) noexcept { return id.high == 0 ? put(id.low) : put(id); }
   Text& put(uint64_t span) noexcept {
-    write_hex(data_ + size_, span);
+    write_hex64(data_ + size_, span);
     size_ += kSpanIdText;
     return *this;
   }
@@ -221,13 +222,9 @@ uint64_t make_span_id(Rng& rng) noexcept {
   return id;
 }
 
-void write_hex(char* out, uint64_t value) noexcept {
-  for (int i = 15; i >= 0; --i, value >>= 4) out[i] = kHexDigits[value & 0xf];
-}
-
 void write_trace_id(char* out, const TraceId& id) noexcept {
-  write_hex(out, id.high);
-  write_hex(out + 16, id.low);
+  write_hex64(out, id.high);
+  write_hex64(out + kHex64Text, id.low);
 }
 
 void write_trace_context(Headers& headers, TraceForm form, const TraceId& trace, uint64_t span,

@@ -49,7 +49,6 @@ uint64_t make_span_id(Rng& rng) noexcept;
 // Lower-case hexadecimal, no NUL.
 inline constexpr size_t kTraceIdText = 32;
 inline constexpr size_t kSpanIdText = 16;
-void write_hex(char* out, uint64_t value) noexcept;  // kSpanIdText bytes
 void write_trace_id(char* out, const TraceId& id) noexcept;
 
 // Writes the fields that tell an upstream of the trace: traceparent always, and those of the form

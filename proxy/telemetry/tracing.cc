@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proxy/base/hex.h"
 #include "proxy/telemetry/span_recorder.h"
 
 namespace pillion::telemetry {
@@ -11,7 +12,7 @@ using http::HeaderId;
 
 std::string_view hex(Arena& arena, uint64_t id) {
   char* text = arena.allocate_array<char>(kSpanIdText);
-  write_hex(text, id);
+  write_hex64(text, id);
   return {text, kSpanIdText};
 }
 
