@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "proxy/base/ascii.h"
 #include "proxy/base/hex.h"
+#include "proxy/base/str.h"
 #include "proxy/telemetry/span_recorder.h"
 
 namespace pillion::telemetry {
