@@ -145,7 +145,8 @@ bool Stream::check_upgrade() {
 }
 
 void Stream::start_attempt() {
-  if (ended_) return;
+  // A filter may have replied while it was awaited, and still hold that reply.
+  if (ended_ || response_state_ != ResponseState::kNone) return;
   Failure failure;
   upstream::Host* host = pick_host(&failure);
   if (host == nullptr) return fail(failure);
