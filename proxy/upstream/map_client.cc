@@ -69,7 +69,13 @@ class MapCall final : public io::Deferred,
   void start();
   void send_waiting();
   void set_paused(bool paused);
-  void on_timeout() { fail({FailureKind::kRequestTimeoutUpstream}); }
+  void on_timeout() {
+    if (upstream_ != nullptr && !answered_) host_->on_outcome(AttemptOutcome::kTimeout);
+    fail({FailureKind::kRequestTimeoutUpstream});
+  }
+  [[nodiscard]] bool is_grpc() const noexcept {
+    return head_.headers.get(http::HeaderId::kContentType).starts_with("application/grpc");
+  }
   void fail(Failure failure, std::string_view reason = {});
   // The exchange of the connection is over, and it is back in its pool or closed.
   void release_upstream() {
@@ -95,6 +101,7 @@ class MapCall final : public io::Deferred,
   io::Timer timer_ = io::Timer::of<&MapCall::on_timeout>(this);
   bool request_ended_ = false;
   bool paused_ = false;
+  bool answered_ = false;        // a head has come
   bool counts_request_ = false;  // a slot of the cluster's request breaker is ours
 };
 
@@ -132,6 +139,7 @@ void MapCall::start() {
 void MapCall::on_pool_ready(http::ClientConnection& connection) {
   upstream_ = &connection.begin(*this);
   host_->on_request_start();
+  host_->on_outcome(AttemptOutcome::kConnected);
   const bool end = request_ended_ && waiting_.empty() && head_.content_length == 0;
   upstream_->send_head(head_, end);
   if (paused_) upstream_->pause_response();
@@ -139,6 +147,7 @@ void MapCall::on_pool_ready(http::ClientConnection& connection) {
 }
 
 void MapCall::on_pool_failure(Failure failure) {
+  host_->on_failure(failure);
   // A copy: the pool's text is good until its next failure, and the observer may open a call.
   fail(failure, arena_.copy(cluster_->pool(*host_, head_).last_failure_reason()));
 }
@@ -177,6 +186,8 @@ void MapCall::set_paused(bool paused) {
 // ---- the response ----
 
 void MapCall::on_response_head(http::ResponseHead& head, bool end) {
+  answered_ = true;
+  host_->on_response(head, is_grpc());
   stats::count_upstream_response(cluster_->stats(), head.status);
   (head.status >= 500 ? host_->counters().rq_error : host_->counters().rq_success).inc();
   if (end) release_upstream();
@@ -204,6 +215,7 @@ void MapCall::on_response_trailers(http::Headers& trailers) {
 
 void MapCall::on_upstream_reset(Failure failure) {
   cluster_->stats().upstream_rq_rx_reset.inc();
+  host_->on_failure(failure);
   release_upstream();
   fail(failure);
 }
