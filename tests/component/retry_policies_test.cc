@@ -310,6 +310,35 @@ TEST_F(RetryPolicies, TheUpstreamMaySayHowLongToWait) {
   EXPECT_EQ(app->upstream_rq_retry_backoff_exponential.value(), 0);
 }
 
+// What the request began with goes on until it ends.
+TEST_F(RetryPolicies, AReloadDuringTheBackOffLeavesTheRetryAlone) {
+  for (const bool removes_cluster : {false, true}) {
+    SCOPED_TRACE(removes_cluster);
+    begin({"retry_on: 5xx, retry_back_off: { base_interval: 60s, max_interval: 60s }"});
+    const auto retries = app->upstream_rq_retry.value();
+    Peer client = request();
+    Peer server = backend.accept();
+    server.answer(kEmpty503);
+    ASSERT_TRUE(run_until(loop, [&] { return app->upstream_rq_retry.value() == retries + 1; }));
+    update({.routes = "{ match: { prefix: / }, direct_response: { status: 418 } }"});
+    if (removes_cluster) {
+      clusters.remove("app");
+    } else {
+      // Of connections with another setting: the cluster gives way to a new one.
+      set_cluster({backend.address},
+                  "upstream_connection_options: { tcp_keepalive: { keepalive_time: 9 } }");
+    }
+    EXPECT_TRUE(server.waits_for_the_end());
+    pass(seconds(61));
+    backend.accept().answer();
+    EXPECT_EQ(status_of(client.message()), 200);
+    client.send(kGet);
+    EXPECT_EQ(status_of(client.message()), 418);
+    end();
+  }
+  EXPECT_EQ(app->upstream_rq_retry_success.value(), 2);
+}
+
 // ---- the limits of one attempt ----
 
 TEST_F(RetryPolicies, AnAttemptThatIsTooSlowIsFollowedByAnother) {
