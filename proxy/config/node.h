@@ -129,7 +129,8 @@ class Node {
                                   int64_t max = INT64_MAX) const;
   [[nodiscard]] double as_double() const;
   [[nodiscard]] double as_double_or(double fallback) const;
-  // "1.5s" as in Envoy, also 500ms, 2m, 1h; never negative.
+  // "1.5s" as in Envoy, also 500ms, 2m, 1h; never negative, and at most ten years, which are as
+  // good as for ever: so that ten times it, and any moment plus that, can be told.
   [[nodiscard]] std::chrono::nanoseconds as_duration() const;
   [[nodiscard]] std::chrono::nanoseconds as_duration_or(std::chrono::nanoseconds fallback) const;
   // Bytes: 65536, "64KiB", "1MiB".

@@ -143,7 +143,8 @@ nanoseconds Node::as_duration_or(nanoseconds fallback) const {
   if (!wants_scalar("a duration such as 1.5s", false)) return fallback;
   auto value = parse_duration(raw());
   if (!value) expected(value.error());
-  return value.value_or(fallback);
+  constexpr nanoseconds kForEver = std::chrono::hours(10 * 365 * 24);
+  return std::min(value.value_or(fallback), kForEver);
 }
 
 uint64_t Node::as_size() const {

@@ -28,7 +28,7 @@ struct RetryState {
         left(its_policy.num_retries) {}
 
   // Was there a retry?
-  [[nodiscard]] bool has_granted() const noexcept { return tried_count != 0; }
+  [[nodiscard]] bool has_granted() const noexcept { return left != policy.num_retries; }
   // The attempt they are for is over.
   void end_try() noexcept {
     per_try.cancel();

@@ -145,8 +145,8 @@ bool Stream::check_upgrade() {
 }
 
 void Stream::start_attempt() {
-  // A reply of ours may have come before the retry, and wait at a filter.
-  if (ended_ || response_state_ == ResponseState::kBody) return;
+  // A filter may have replied while it was awaited, and still hold that reply.
+  if (ended_ || response_state_ != ResponseState::kNone) return;
   Failure failure;
   upstream::Host* host = pick_host(&failure);
   if (host == nullptr) return fail(failure);

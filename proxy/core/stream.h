@@ -198,6 +198,7 @@ class Stream final : public io::Deferred,
   // Counting, in stream_routing.cc too.
   void count_response(uint16_t status);
   void count_upstream_status(uint16_t status);
+  void count_no_answer(Failure failure);
 
   // Failing, in stream_failure.cc.
   void fail(Failure failure);

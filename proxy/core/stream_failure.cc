@@ -79,9 +79,13 @@ void Stream::on_phase_timeout() {
     owner_.http_stats().downstream_rq_timeout.inc();
     return fail({FailureKind::kRequestTimeout});
   }
-  cluster_->stats().upstream_rq_timeout.inc();
-  if (host_) host_->counters().rq_timeout.inc();
-  if (upstream_ != nullptr) host_->on_outcome(upstream::AttemptOutcome::kTimeout);
+  // Between two attempts no upstream is to blame.
+  if (response_state_ != ResponseState::kNone) {
+    cluster_->stats().upstream_rq_timeout.inc();
+    if (upstream_ != nullptr) host_->counters().rq_timeout.inc();
+  }
+  if (upstream_ != nullptr && response_state_ == ResponseState::kWaiting)
+    host_->on_outcome(upstream::AttemptOutcome::kTimeout);
   fail({FailureKind::kRequestTimeoutUpstream});
 }
 
@@ -94,7 +98,8 @@ void Stream::on_idle_timeout() {
 void Stream::on_duration_timeout() {
   if (ended_) return;
   owner_.http_stats().downstream_rq_max_duration_reached.inc();
-  fail({FailureKind::kMaxStreamDuration});
+  fail({request_state_ == RequestState::kDone ? FailureKind::kMaxStreamDuration
+                                              : FailureKind::kMaxStreamDurationRequest});
 }
 
 // The one place where a stream fails.
@@ -123,10 +128,8 @@ void Stream::fail(Failure failure) {
     // The client must not take what it has for the whole response.
     return downstream->reset(failure);
   }
-  // To the dashboards a cluster that gives no answer gives a bad one.
-  if (cluster_ && row.side == FailureSide::upstream)
-    stats::count_upstream_response(cluster_->stats(), row.status);
-  if (failure.kind == FailureKind::kOverflow) {
+  if (cluster_ && row.side == FailureSide::upstream) count_no_answer(failure);
+  if (failure.kind == FailureKind::kOverflow && !config_.suppress_envoy_headers) {
     http::Headers extra(arena_);
     extra.add(http::HeaderId::kXEnvoyOverloaded, "true");
     return local_reply(row.status, row.body, row.details, &extra);

@@ -91,7 +91,8 @@ void Stream::end_request() {
   info_.times.us_tx_end = worker_.loop.now();
   if (tunnel_ || response_state_ == ResponseState::kDone) return;
   if (timeouts_.global != Duration{}) worker_.loop.arm(phase_timer_, timeouts_.global);
-  if (limits_tries_ && upstream_ != nullptr) start_try_timers();
+  const bool has_attempt = upstream_ != nullptr && response_state_ != ResponseState::kNone;
+  if (limits_tries_ && has_attempt) start_try_timers();
 }
 
 void Stream::on_request_drained() {

@@ -60,6 +60,8 @@ bool Stream::passes_over_host(Failure failure) {
     return false;
   }
   ++connect_tries_;
+  if (has_retries_ && route_.route->forward->retry->extra_picks != 0)
+    retry_state().add_tried(host_->info().id);
   return true;
 }
 
@@ -103,12 +105,13 @@ bool Stream::retry_response(const http::ResponseHead& head, bool end) {
   if (!grant_retry(!tunnel_ && route::should_retry(policy, outcome), &head)) return false;
   if (SpanRecorder* s = spans()) s->end_attempt(info_, head.status, {}, worker_.loop.now());
   cluster_->count_retried(head.status);
-  (head.status >= 500 ? host_->counters().rq_error : host_->counters().rq_success).inc();
+  host_->counters().rq_error.inc();
   response_state_ = ResponseState::kNone;
   if (end) return true;
   // What is left of it is read while the next attempt waits, so that the connection lives on.  With
   // a part of the request still to be sent it could not.
   retry_->discarded = 0;
+  retry_->end_try();
   const bool can_be_read =
       request_state_ == RequestState::kDone && head.framing != http::Framing::kUntilClose;
   if (!can_be_read) drop_attempt();
@@ -191,7 +194,6 @@ void Stream::on_per_try_timeout() {
   // A response that has begun may go on, until the route's timeout.
   if (ended_ || response_state_ != ResponseState::kWaiting) return;
   cluster_->stats().upstream_rq_per_try_timeout.inc();
-  host_->on_outcome(upstream::AttemptOutcome::kTimeout);
   end_try({FailureKind::kPerTryTimeout});
 }
 
@@ -202,6 +204,8 @@ void Stream::on_per_try_idle_timeout() {
 }
 
 void Stream::end_try(Failure failure) {
+  host_->counters().rq_timeout.inc();
+  host_->on_outcome(upstream::AttemptOutcome::kTimeout);
   if (response_state_ == ResponseState::kBody) return fail(failure);
   if (SpanRecorder* s = spans()) s->end_attempt(info_, 0, failure, worker_.loop.now());
   drop_attempt();

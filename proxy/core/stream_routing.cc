@@ -114,10 +114,12 @@ void Stream::finalize_request() {
   route::finalize_request(route_, request_, &info_, !config_.suppress_envoy_headers);
 }
 
-// Of each attempt anew: less time is left (envoy.md 2.1, rule 6).
+// Of each attempt anew: less time is left (envoy.md 2.1, rule 6).  It runs from the end of the
+// request, when the timer was armed: what filters and the client took before does not count.
 void Stream::announce_timeout() {
   if (config_.suppress_envoy_headers) return;
-  const Duration elapsed = worker_.loop.now() - info_.times.ds_rx_begin;
+  const Instant begun = info_.times.us_tx_end;
+  const Duration elapsed = begun == Instant{} ? Duration{} : worker_.loop.now() - begun;
   const auto ms = route::expected_timeout_ms(timeouts_, elapsed);
   if (ms) request_.headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, number_text(arena_, *ms));
 }
@@ -138,9 +140,10 @@ void Stream::invite_body() {
 }
 
 void Stream::finalize_response(http::ResponseHead& head) {
-  if (!config_.suppress_envoy_headers) {
+  // From the end of the request, over all attempts; an answer that comes before it has none.
+  if (!config_.suppress_envoy_headers && info_.times.us_tx_end != Instant{}) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(info_.times.us_rx_begin -
-                                                                          info_.times.us_tx_begin);
+                                                                          info_.times.us_tx_end);
     head.headers.set(HeaderId::kXEnvoyUpstreamServiceTime,
                      number_text(arena_, static_cast<uint64_t>(std::max<int64_t>(ms.count(), 0))));
   }
@@ -180,6 +183,14 @@ void Stream::count_upstream_status(uint16_t status) {
   stats::count_upstream_response(stats, status);
   upstream::HostCounters& host = host_->counters();
   (status >= 500 ? host.rq_error : host.rq_success).inc();
+}
+
+// To the dashboards an upstream that gives no answer gives a bad one.
+void Stream::count_no_answer(Failure failure) {
+  const bool was_asked = response_state_ != ResponseState::kNone;
+  if (failure.kind == FailureKind::kRequestTimeoutUpstream && !was_asked) return;
+  stats::count_upstream_response(cluster_->stats(), failure.row().status);
+  if (was_asked && host_) host_->counters().rq_error.inc();
 }
 
 void Stream::log_access() {

@@ -21,13 +21,14 @@ void count_update(stats::ClusterInfoStats& stats, const Update& update) {
 }
 
 void set_membership(stats::ClusterInfoStats& stats, const upstream::HostSet& set,
-                    const ClusterHealth* health) {
+                    const ClusterConfig& config, const ClusterHealth* health) {
+  const uint32_t excluding = upstream::excluding_flags(config.balancer);
   int64_t healthy = 0;
   int64_t degraded = 0;
   int64_t excluded = 0;
   for (const upstream::HostInfoPtr& host : set.hosts) {
     const uint32_t flags = health == nullptr ? 0 : health->verdict(host->id).flags;
-    excluded += (flags & upstream::kExcludedByAnswer) != 0;
+    excluded += (flags & excluding) != 0;
     if ((flags & (upstream::kFailedActive | upstream::kFailedOutlier)) != 0) continue;
     const bool has_degraded = (flags & upstream::kDegradedActive) != 0;
     healthy += host->is_healthy() && !has_degraded;
@@ -170,7 +171,7 @@ void Discovery::on_cluster_health(ClusterHealth& health) {
     announce_if_warm();
   }
   if (!entry.current.source) return;
-  set_membership(*entry.stats, *entry.current.source->hosts(), &health);
+  set_membership(*entry.stats, *entry.current.source->hosts(), *entry.current.config, &health);
   observer_.on_health(health.name());
 }
 
@@ -263,7 +264,7 @@ void Discovery::tell_membership(std::string_view name, Entry& entry) {
   const HostSetPtr before = std::exchange(entry.told, hosts);
   if (before == hosts) return;
   entry.stats->membership_change.inc();
-  set_membership(*entry.stats, *hosts, entry.health.get());
+  set_membership(*entry.stats, *hosts, *entry.current.config, entry.health.get());
   if (!log::enabled(log::kUpstream, log::Level::kDebug)) return;
   const upstream::HostChange change = upstream::compare(before.get(), *hosts);
   if (change.added.empty() && change.removed.empty()) return;

@@ -14,7 +14,7 @@ struct Level {
   uint32_t excluded = 0;
 };
 
-std::vector<Level> by_priority(const std::vector<Ref<Host>>& hosts) {
+std::vector<Level> by_priority(const std::vector<Ref<Host>>& hosts, uint32_t excluding) {
   std::vector<Level> levels(1);
   for (const Ref<Host>& host : hosts) {
     const HostInfo& info = host->info();
@@ -23,7 +23,7 @@ std::vector<Level> by_priority(const std::vector<Ref<Host>>& hosts) {
     level.all.push_back(host.get());
     if (host->is_healthy()) level.healthy.push_back(host.get());
     if (host->is_degraded()) level.degraded.push_back(host.get());
-    level.excluded += host->is_excluded();
+    level.excluded += host->is_excluded(excluding);
   }
   return levels;
 }
@@ -32,7 +32,7 @@ std::vector<Level> by_priority(const std::vector<Ref<Host>>& hosts) {
 
 void Balancer::rebuild(const BalancerOptions& options, const std::vector<Ref<Host>>& hosts,
                        Rng& rng) {
-  std::vector<Level> levels = by_priority(hosts);
+  std::vector<Level> levels = by_priority(hosts, excluding_flags(options));
   std::vector<PriorityHealth> health;
   for (const Level& level : levels) {
     health.push_back({static_cast<uint32_t>(level.healthy.size()),

@@ -18,6 +18,7 @@ struct BalancerOptions {
   uint32_t overprovisioning = 140;  // per cent
   uint32_t panic_threshold = 50;    // per cent; 0: never
   bool fail_traffic_on_panic = false;
+  bool excludes_unchecked = false;  // ignore_new_hosts_until_first_hc
 };
 
 }  // namespace pillion::upstream

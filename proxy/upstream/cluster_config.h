@@ -74,6 +74,11 @@ struct ClusterConfig {
   uint64_t hash = 0;
 };
 
+// Flags of the hosts that count neither as healthy nor as ones that should be.
+inline uint32_t excluding_flags(const BalancerOptions& options) noexcept {
+  return kExcludedByAnswer | (options.excludes_unchecked ? uint32_t{kPendingActive} : 0u);
+}
+
 // Makes `config` count on the limits of the configuration that it replaces, and know what that one
 // knew of the health of hosts.  Called by control after parsing, before any worker sees `config`.
 inline void adopt_limits(const ClusterConfig& config, const ClusterConfig& replaced) noexcept {

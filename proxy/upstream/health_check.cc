@@ -255,6 +255,8 @@ void HealthChecker::set_hosts(const std::vector<HostInfoPtr>& hosts) {
     next.emplace(info->id, std::move(known->second));
     sessions_.erase(known);
   }
+  // Gone, or not to be checked any more: then no verdict of the past may stand.
+  for (const auto& [id, session] : sessions_) session->forget();
   sessions_ = std::move(next);
   count_hosts();
 }
@@ -292,13 +294,16 @@ bool HealthChecker::has_traffic() {
 
 Duration HealthChecker::wait(bool is_healthy, bool is_on_edge) {
   const HealthCheckOptions& o = options();
-  Duration base = is_healthy ? o.no_traffic_healthy_interval : o.no_traffic_interval;
+  Duration base = is_healthy && !is_on_edge ? o.no_traffic_healthy_interval : o.no_traffic_interval;
   if (has_traffic()) {
     base = is_healthy ? (is_on_edge ? o.healthy_edge_interval : o.interval)
                       : (is_on_edge ? o.unhealthy_edge_interval : o.unhealthy_interval);
   }
-  if (o.interval_jitter_percent != 0)
-    base += random_part(context_.rng, base / 100 * o.interval_jitter_percent);
+  // As a double: any number of per cent is allowed, and a year is as good as more.
+  constexpr double kLongest = 365.0 * 24 * 3600 * 1e9;
+  const double percent = static_cast<double>(base.count()) / 100 * o.interval_jitter_percent;
+  if (percent >= 1)
+    base += random_part(context_.rng, Duration(static_cast<int64_t>(std::min(percent, kLongest))));
   if (o.interval_jitter != Duration{}) base += random_part(context_.rng, o.interval_jitter);
   return std::max<Duration>(base, std::chrono::milliseconds(1));
 }

@@ -84,7 +84,7 @@ class TcpProbe final : public Probe, private io::TransportObserver {
     }
     if (received_.size() < kMostReceived) return;
     close();
-    finish({ProbeResult::Kind::kRefused, false, false, false, "unexpected answer"});
+    finish({ProbeResult::Kind::kNetwork, false, false, false, "unexpected answer"});
   }
 
   void fail(Failure failure) {

@@ -57,8 +57,10 @@ class Host final : public RefCounted<Host> {
     if (std::exchange(was_usable_, is_usable) && !is_usable)
       for_each_pool([](Pool& pool) { pool.close_idle(); });
   }
-  // Counts neither as healthy nor as one that should be.
-  [[nodiscard]] bool is_excluded() const noexcept { return (flags() & kExcludedByAnswer) != 0; }
+  // Of excluding_flags().
+  [[nodiscard]] bool is_excluded(uint32_t excluding) const noexcept {
+    return (flags() & excluding) != 0;
+  }
   // A configuration that keeps connections takes effect.
   void set_config(const ClusterConfig& config, uint16_t worker) {
     watch_ = HostWatch::make(config, identity_->id, worker);
@@ -95,10 +97,12 @@ class Host final : public RefCounted<Host> {
   }
   void on_connect_failed() noexcept { counters_.cx_connect_fail.inc(); }
 
+  // Does anybody want to know of answers?
+  [[nodiscard]] bool is_watched() const noexcept { return watch_ != nullptr; }
   // What became of an attempt, for outlier detection: once for its answer, and for anything else
-  // that happened to it.
-  void on_response(const http::ResponseHead& head) {
-    if (watch_) watch_->on_response(head);
+  // that happened to it.  `is_grpc`: the request is.
+  void on_response(const http::ResponseHead& head, bool is_grpc) {
+    if (watch_) watch_->on_response(head, is_grpc);
   }
   void on_outcome(AttemptOutcome outcome) {
     if (watch_) watch_->on_outcome(outcome);

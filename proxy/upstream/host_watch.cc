@@ -1,11 +1,27 @@
 #include "proxy/upstream/host_watch.h"
 
+#include <bit>
+#include <charconv>
+
 namespace pillion::upstream {
 namespace {
 
 constexpr uint32_t kOutlierFlags = kFailedOutlier;
 constexpr uint32_t kActiveFlags =
     kFailedActive | kDegradedActive | kPendingActive | kExcludedByAnswer | kActiveTimeout;
+
+// What a grpc-status in a head (a response of nothing else: Trailers-Only) means as a status of
+// HTTP, as Envoy has it; `fallback` without one.
+uint16_t status_of_grpc(const http::Headers& head, uint16_t fallback) noexcept {
+  constexpr uint16_t kStatuses[] = {200, 499, 500, 400, 504, 404, 409, 403, 429,
+                                    400, 409, 400, 501, 500, 503, 500, 401};
+  const std::string_view text = head.get(http::HeaderId::kGrpcStatus);
+  if (text.empty()) return fallback;
+  size_t code = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, code);
+  return error == std::errc{} && at == end && code < std::size(kStatuses) ? kStatuses[code] : 500;
+}
 
 // A store only if it changes something: in good times the line stays shared by all workers.
 void end_row(std::atomic<uint32_t>& row) noexcept {
@@ -33,8 +49,9 @@ HostWatch::HostWatch(const ClusterConfig& config, HostId id, uint16_t worker)
   splits_ = config.outlier->split_local_origin;
 }
 
-void HostWatch::on_response(const http::ResponseHead& head) {
-  if (outcomes_ != nullptr) note_status(head.status);
+void HostWatch::on_response(const http::ResponseHead& head, bool is_grpc) {
+  if (outcomes_ != nullptr)
+    note_status(is_grpc ? status_of_grpc(head.headers, head.status) : head.status);
   constexpr uint32_t kChecked = kActiveFlags;
   if ((mask_ & kChecked) == 0) return;
   if (head.headers.find("x-envoy-immediate-health-check-fail") != nullptr &&
@@ -84,9 +101,12 @@ void HostWatch::note_local(bool is_success) {
   }
 }
 
-// Told once a row: control begins a new one.
+// Told once a row: control begins a new one.  One that goes on, as that of a host which is ejected
+// already, or that was longer than a new limit, is told again when it is twice as long, and so on.
 void HostWatch::add_to_row(std::atomic<uint32_t>& row, uint32_t limit, HealthReport::What what) {
-  if (row.fetch_add(1, std::memory_order_relaxed) + 1 == limit) shared_->tell({id_, what});
+  const uint32_t length = row.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (limit != 0 && length % limit == 0 && std::has_single_bit(length / limit))
+    shared_->tell({id_, what});
 }
 
 }  // namespace pillion::upstream

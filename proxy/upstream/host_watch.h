@@ -31,7 +31,7 @@ class HostWatch {
 
   // Those that count in this configuration.
   [[nodiscard]] uint32_t flags() const noexcept { return health_->flags() & mask_; }
-  void on_response(const http::ResponseHead& head);
+  void on_response(const http::ResponseHead& head, bool is_grpc);
   void on_outcome(AttemptOutcome outcome);
 
  private:

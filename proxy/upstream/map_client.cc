@@ -69,7 +69,13 @@ class MapCall final : public io::Deferred,
   void start();
   void send_waiting();
   void set_paused(bool paused);
-  void on_timeout();
+  void on_timeout() {
+    if (upstream_ != nullptr && !answered_) host_->on_outcome(AttemptOutcome::kTimeout);
+    fail({FailureKind::kRequestTimeoutUpstream});
+  }
+  [[nodiscard]] bool is_grpc() const noexcept {
+    return head_.headers.get(http::HeaderId::kContentType).starts_with("application/grpc");
+  }
   void fail(Failure failure, std::string_view reason = {});
   // The exchange of the connection is over, and it is back in its pool or closed.
   void release_upstream() {
@@ -95,6 +101,7 @@ class MapCall final : public io::Deferred,
   io::Timer timer_ = io::Timer::of<&MapCall::on_timeout>(this);
   bool request_ended_ = false;
   bool paused_ = false;
+  bool answered_ = false;        // a head has come
   bool counts_request_ = false;  // a slot of the cluster's request breaker is ours
 };
 
@@ -179,9 +186,10 @@ void MapCall::set_paused(bool paused) {
 // ---- the response ----
 
 void MapCall::on_response_head(http::ResponseHead& head, bool end) {
+  answered_ = true;
+  host_->on_response(head, is_grpc());
   stats::count_upstream_response(cluster_->stats(), head.status);
   (head.status >= 500 ? host_->counters().rq_error : host_->counters().rq_success).inc();
-  host_->on_response(head);
   if (end) release_upstream();
   if (is_over()) return;
   ClientCallObserver& observer = *observer_;
@@ -207,14 +215,9 @@ void MapCall::on_response_trailers(http::Headers& trailers) {
 
 void MapCall::on_upstream_reset(Failure failure) {
   cluster_->stats().upstream_rq_rx_reset.inc();
-  release_upstream();
   host_->on_failure(failure);
+  release_upstream();
   fail(failure);
-}
-
-void MapCall::on_timeout() {
-  if (upstream_ != nullptr) host_->on_outcome(AttemptOutcome::kTimeout);
-  fail({FailureKind::kRequestTimeoutUpstream});
 }
 
 // ---- the end ----

@@ -69,8 +69,9 @@ void parse_common(const Node& node, BalancerOptions& out) {
     zone.reject_unknown_keys();
   }
   refuse_true(node, "close_connections_on_host_set_change");
-  // Updates are applied as they come; the others belong to health checks and stateful sessions.
-  node.ignore({"update_merge_window", "ignore_new_hosts_until_first_hc", "override_host_status"});
+  out.excludes_unchecked = node["ignore_new_hosts_until_first_hc"].as_bool_or(false);
+  // Updates are applied as they come; the other belongs to stateful sessions.
+  node.ignore({"update_merge_window", "override_host_status"});
   node.unsupported({"locality_weighted_lb_config", "consistent_hashing_lb_config"}, kLater);
   node.reject_unknown_keys();
 }

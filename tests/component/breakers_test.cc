@@ -116,5 +116,13 @@ TEST_F(Breakers, ATcpConnectionBeyondMaxConnectionsIsClosed) {
   EXPECT_TRUE(on_a.waits_for("x"));
 }
 
+TEST_F(Breakers, WithoutEnvoysFieldsNobodyIsToldWhichBreakerItWas) {
+  set_cluster({backend.address}, "circuit_breakers: { thresholds: [ { max_requests: 0 } ] }");
+  listen({.router = "suppress_envoy_headers: true"});
+  const std::string refused = request().message();
+  EXPECT_EQ(status_of(refused), 503);
+  EXPECT_EQ(refused.find("x-envoy-"), std::string::npos) << refused;
+}
+
 }  // namespace
 }  // namespace pillion::testing

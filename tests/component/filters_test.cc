@@ -78,6 +78,16 @@ TEST_F(Filters, ADelayIsNotTheClientsFault) {
   EXPECT_EQ(status_of(client.message()), 200);
 }
 
+// Nor does the upstream have less time.
+TEST_F(Filters, ADelayIsNotTheUpstreamsFault) {
+  begin(fault("delay: { fixed_delay: 20s, percentage: { numerator: 100 } }"));
+  Peer client = request();
+  pass(milliseconds(20020));
+  const std::string got = backend.accept().answer();
+  EXPECT_NE(got.find("x-envoy-expected-rq-timeout-ms: 15000\r\n"), std::string::npos) << got;
+  EXPECT_EQ(status_of(client.message()), 200);
+}
+
 TEST_F(Filters, AClientThatLeavesDuringADelayIsLogged) {
   begin(fault("delay: { fixed_delay: 3s, percentage: { numerator: 100 } }"));
   Peer client = request();
@@ -372,6 +382,28 @@ TEST_F(ScriptedStream, AReplyInTheResponsesPlaceIsWhatTheClientGets) {
   EXPECT_EQ(status_of(response), 502);
   EXPECT_TRUE(response.ends_with("replaced")) << response;
   EXPECT_EQ(logged(), "502 - scripted");
+}
+
+TEST_F(ScriptedStream, AfterAReplyNothingIsTriedAgain) {
+  begin({.routes = "{ match: { prefix: / }, route: { cluster: app, retry_policy: { retry_on: 5xx, "
+                   "retry_back_off: { base_interval: 60s, max_interval: 60s } } } }"});
+  Peer client = request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+  Peer server = backend.accept();
+  EXPECT_TRUE(server.waits_for("\r\n\r\n"));
+  server.send("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(run_until(loop, [&] { return app->upstream_rq_retry.value() == 1; }));
+  script["a.request_body"] = [](FilterContext& context) {
+    context.local_reply({.status = 418, .body = "no", .details = "scripted"});
+    return FilterVerdict::kStop;
+  };
+  stops("b.response_head");
+  client.send("x");
+  EXPECT_TRUE(run_until(loop, [&] { return stopped.contains("b.response_head"); }));
+  pass(seconds(61));
+  EXPECT_FALSE(backend.is_called());
+  resume("b.response_head");
+  EXPECT_EQ(status_of(client.message()), 418);
+  EXPECT_EQ(logged(), "418 - scripted");
 }
 
 TEST_F(ScriptedStream, AReplyBehindTheHeadBreaksTheResponseOff) {

@@ -158,8 +158,22 @@ TEST_F(HttpTimeouts, TheWholeExchangeHasItsMaximum) {
   begin("common_http_protocol_options: { max_stream_duration: 7s }");
   auto [client, server] = exchange();
   expect_after(seconds(7), client, 504);
-  EXPECT_EQ(logged(), "504 DT max_duration_timeout");
+  EXPECT_EQ(logged(), "504 - max_duration_timeout");
   EXPECT_EQ(http->downstream_rq_max_duration_reached.value(), 1);
+}
+
+TEST_F(HttpTimeouts, TheMaximumIsTheClientsFaultWhileItSends) {
+  begin("common_http_protocol_options: { max_stream_duration: 7s }");
+  auto [client, server] = exchange(kUpload);
+  expect_after(seconds(7), client, 408);
+  EXPECT_EQ(logged(), "408 - max_duration_timeout");
+}
+
+TEST_F(HttpTimeouts, AnIdleStreamIsNoAnswerOfTheCluster) {
+  begin("stream_idle_timeout: 5s");
+  auto [client, server] = exchange();
+  expect_after(seconds(5), client, 504);
+  EXPECT_EQ(app->upstream_rq_5xx.value(), 0);
 }
 
 TEST_F(HttpTimeouts, ARoutesMaximumOfTheExchangeCountsToo) {
@@ -208,6 +222,33 @@ TEST_F(HttpTimeouts, AnUpstreamIsToldHowMuchTimeIsLeft) {
   auto [client, server] = exchange();
   EXPECT_NE(server.answer().find("x-envoy-expected-rq-timeout-ms: 3000\r\n"), std::string::npos);
   EXPECT_EQ(status_of(client.message()), 200);
+}
+
+// The time that counts begins with the end of the request, as the timeout does.
+TEST_F(HttpTimeouts, ASlowUploadTakesNoneOfTheUpstreamsTime) {
+  begin("", "timeout: 3s, retry_policy: { retry_on: 5xx }");
+  auto [client, server] = exchange(kUpload);
+  pass(seconds(30));
+  server.send("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+  pass(milliseconds(300));
+  Peer second = backend.accept();
+  EXPECT_TRUE(second.waits_for("x-envoy-expected-rq-timeout-ms: 3000\r\n"));
+  client.send("0123456789");
+  EXPECT_TRUE(second.waits_for("0123456789"));
+  pass(milliseconds(1000));
+  second.send(kOk);
+  const std::string response = client.message();
+  const size_t at = response.find("x-envoy-upstream-service-time: 1");
+  ASSERT_NE(at, std::string::npos) << response;
+  EXPECT_EQ(response.substr(at + 35, 2), "\r\n") << "a second: " << response;
+}
+
+TEST_F(HttpTimeouts, AnAnswerBeforeTheEndOfTheRequestHasNoServiceTime) {
+  begin("");
+  auto [client, server] = exchange(kUpload);
+  EXPECT_TRUE(server.waits_for("\r\n\r\n"));
+  server.send(kOk);
+  EXPECT_EQ(client.message().find("x-envoy-upstream-service-time"), std::string::npos);
 }
 
 }  // namespace

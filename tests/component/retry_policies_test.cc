@@ -310,6 +310,35 @@ TEST_F(RetryPolicies, TheUpstreamMaySayHowLongToWait) {
   EXPECT_EQ(app->upstream_rq_retry_backoff_exponential.value(), 0);
 }
 
+// What the request began with goes on until it ends.
+TEST_F(RetryPolicies, AReloadDuringTheBackOffLeavesTheRetryAlone) {
+  for (const bool removes_cluster : {false, true}) {
+    SCOPED_TRACE(removes_cluster);
+    begin({"retry_on: 5xx, retry_back_off: { base_interval: 60s, max_interval: 60s }"});
+    const auto retries = app->upstream_rq_retry.value();
+    Peer client = request();
+    Peer server = backend.accept();
+    server.answer(kEmpty503);
+    ASSERT_TRUE(run_until(loop, [&] { return app->upstream_rq_retry.value() == retries + 1; }));
+    update({.routes = "{ match: { prefix: / }, direct_response: { status: 418 } }"});
+    if (removes_cluster) {
+      clusters.remove("app");
+    } else {
+      // Of connections with another setting: the cluster gives way to a new one.
+      set_cluster({backend.address},
+                  "upstream_connection_options: { tcp_keepalive: { keepalive_time: 9 } }");
+    }
+    EXPECT_TRUE(server.waits_for_the_end());
+    pass(seconds(61));
+    backend.accept().answer();
+    EXPECT_EQ(status_of(client.message()), 200);
+    client.send(kGet);
+    EXPECT_EQ(status_of(client.message()), 418);
+    end();
+  }
+  EXPECT_EQ(app->upstream_rq_retry_success.value(), 2);
+}
+
 // ---- the limits of one attempt ----
 
 TEST_F(RetryPolicies, AnAttemptThatIsTooSlowIsFollowedByAnother) {
@@ -390,6 +419,60 @@ TEST_F(RetryPolicies, AnAttemptMayNotBeIdleForTooLong) {
   EXPECT_EQ(app->upstream_rq_retry.value(), 1);
 }
 
+TEST_F(RetryPolicies, ARestThatIsNotWantedIsNoIdleAttempt) {
+  begin(
+      {"retry_on: 5xx, per_try_idle_timeout: 2s, rate_limited_retry_back_off: { reset_headers: [ { "
+       "name: retry-after } ] }"});
+  Peer client = request();
+  Peer server = backend.accept();
+  server.answer("HTTP/1.1 503 Busy\r\nRetry-After: 10\r\nContent-Length: 10\r\n\r\n01234");
+  pass(seconds(3));
+  EXPECT_EQ(client.received(), "");
+  pass(seconds(13));
+  Peer second = backend.accept();
+  second.answer();
+  EXPECT_EQ(status_of(client.message()), 200);
+  EXPECT_EQ(app->upstream_rq_retry.value(), 1);
+  EXPECT_EQ(app->upstream_rq_per_try_idle_timeout.value(), 0);
+}
+
+TEST_F(RetryPolicies, ATimeoutBetweenTwoAttemptsIsNobodysFault) {
+  begin({.policy = "retry_on: 5xx, retry_back_off: { base_interval: 60s, max_interval: 60s }",
+         .action = "timeout: 1s"});
+  Peer client = request();
+  Peer server = backend.accept();
+  server.answer(kEmpty503);
+  pass(milliseconds(1100));
+  EXPECT_EQ(status_of(client.message()), 504);
+  EXPECT_EQ(logged(), "504 UT response_timeout");
+  EXPECT_EQ(app->upstream_rq_timeout.value(), 0);
+  EXPECT_EQ(app->upstream_rq_5xx.value(), 0);
+}
+
+TEST_F(RetryPolicies, EachHostIsToldHowItsRequestsEnded) {
+  begin({"retry_on: 'retriable-4xx,gateway-error', num_retries: 2, per_try_timeout: 2s"});
+  const upstream::HostCounters& host = clusters.find("app")->hosts()[0]->counters();
+  Peer client = request();
+  Peer server = backend.accept();
+  server.answer("HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n");
+  back_off();
+  EXPECT_EQ(host.rq_error.value(), 1) << "a response that is not passed on";
+  for (int i = 0; i < 2; ++i) {
+    Peer slow = i == 0 ? std::move(server) : backend.accept();
+    slow.message();
+    pass(milliseconds(2100));
+    back_off();
+  }
+  EXPECT_EQ(status_of(client.message()), 504);
+  EXPECT_EQ(host.rq_timeout.value(), 2);
+  EXPECT_EQ(host.rq_error.value(), 3) << "the last one, too";
+  EXPECT_EQ(host.rq_success.value(), 0);
+  client.send(kGet);
+  backend.accept().answer();
+  EXPECT_EQ(status_of(client.message()), 200);
+  EXPECT_EQ(host.rq_success.value(), 1);
+}
+
 TEST_F(RetryPolicies, TheTimeoutOfAllEndsTheLastAttempt) {
   begin({.policy = "retry_on: 5xx, num_retries: 9, per_try_timeout: 2s", .action = "timeout: 5s"});
   Peer client = request();
@@ -463,6 +546,28 @@ TEST_F(RetryPolicies, PreviousHostsArePassedOver) {
   }
 }
 
+TEST_F(RetryPolicies, AHostThatRefusedIsAPreviousHostToo) {
+  Backend other(loop), dead(loop);
+  dead.stop();
+  set_cluster({backend.address, other.address, dead.address}, "lb_policy: RANDOM");
+  listen({.policy = str("retry_on: 5xx, host_selection_retry_max_attempts: 100, "
+                        "retry_host_predicate: [ { name: p, typed_config: { ",
+                        kExtension, "retry.host.previous_hosts.v3.PreviousHostsPredicate } } ]")});
+  for (int run = 0; run < 30; ++run) {
+    const auto refused = app->upstream_cx_connect_fail.value();
+    Peer client = request();
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(run_until(loop, [&] { return backend.is_called() || other.is_called(); }));
+      Peer server = backend.is_called() ? backend.accept() : other.accept();
+      server.message();
+      server.send("HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      back_off();
+    }
+    EXPECT_EQ(status_of(client.message()), 503);
+    EXPECT_LE(app->upstream_cx_connect_fail.value() - refused, 1) << "a second time in " << run;
+  }
+}
+
 TEST_F(RetryPolicies, OnlyRequestsThatThePolicyNamesAreRetried) {
   begin(
       {"retry_on: 5xx, retriable_request_headers: [ { name: ':method', string_match: { exact: "
@@ -502,7 +607,7 @@ TEST_F(RetryPolicies, AGrpcTimeoutIsTheStreamsWithinTheRoutes) {
   EXPECT_EQ(client.received(), "");
   pass(milliseconds(200));
   EXPECT_EQ(status_of(client.message()), 504);
-  EXPECT_EQ(logged(), "504 DT max_duration_timeout");
+  EXPECT_EQ(logged(), "504 - max_duration_timeout");
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ struct ListenerYaml {
   std::string listener = {};  // fields of the listener
   std::string filters = {};   // of http_filters, before the router, each followed by a comma
   std::string host = {};      // fields of the virtual host, each followed by a comma
+  std::string router = {};    // fields of the router
 
   [[nodiscard]] std::string text() const {
     const std::string manager = str(
@@ -47,7 +48,8 @@ struct ListenerYaml {
         "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: web, ", hcm,
         hcm.empty() ? "" : ", ", "route_config: { virtual_hosts: [ { name: all, domains: [ '*' ], ",
         host, "routes: [ ", routes, " ] } ] }, http_filters: [ ", filters,
-        "{ name: router, typed_config: { ", kExtension, "filters.http.router.v3.Router } } ] }");
+        "{ name: router, typed_config: { ", kExtension, "filters.http.router.v3.Router",
+        router.empty() ? "" : ", ", router, " } } ] }");
     const std::string proxy =
         str("{ ", kExtension,
             "filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: raw, cluster: app, ", tcp, " }");

@@ -25,11 +25,14 @@ struct Parsed {
 };
 
 TEST(Node, ReadsScalarsOfEveryType) {
-  Parsed p("s: text\nb: true\nn: 8080\nd: 1.5s\nf: 0.25\nz: 64KiB\np: 20%\nq: \"8080\"\n");
+  Parsed p(
+      "s: text\nb: true\nn: 8080\nd: 1.5s\never: 9223372036s\nf: 0.25\nz: 64KiB\np: 20%\nq: "
+      "\"8080\"\n");
   EXPECT_EQ(p["s"].as_string(), "text");
   EXPECT_TRUE(p["b"].as_bool());
   EXPECT_EQ(p["n"].as_u32(1, 65535), 8080U);
   EXPECT_EQ(p["d"].as_duration(), 1500ms);
+  EXPECT_EQ(p["ever"].as_duration(), 87600h) << "now + 10 times that can still be told";
   EXPECT_DOUBLE_EQ(p["f"].as_double(), 0.25);
   EXPECT_EQ(p["z"].as_size(), 65536U);
   EXPECT_DOUBLE_EQ(p["p"].as_percent(), 20.0);

@@ -119,9 +119,9 @@ TEST(RetryPolicy, AsksForAnotherTryByFailure) {
                                        kHostRemoved};
   constexpr FailureKind kResets[] = {kUpstreamClosed, kUpstreamReset, kUpstreamProtocol,
                                      kPerTryTimeout, kPerTryIdleTimeout};
-  constexpr FailureKind kNever[] = {kOverflow,         kNoHealthyUpstream, kRequestTimeoutUpstream,
-                                    kShuttingDown,     kDownstreamClosed,  kInternal,
-                                    kMaxStreamDuration};
+  constexpr FailureKind kNever[] = {
+      kOverflow,         kNoHealthyUpstream, kRequestTimeoutUpstream, kShuttingDown,
+      kDownstreamClosed, kInternal,          kMaxStreamDuration,      kMaxStreamDurationRequest};
   struct Case {
     std::string_view word;
     bool connect, reset, refused, unsent;  // unsent: reset before a byte was sent

@@ -2,6 +2,7 @@
 #include "proxy/upstream/health_check.h"
 
 #include <algorithm>
+#include <map>
 
 #include "tests/support/log_capture.h"
 #include "tests/unit/upstream/fixture.h"
@@ -264,15 +265,15 @@ TEST_F(HealthCheckTest, TrafficMayFailAHostAtOnce) {
   http::ResponseHead head(arena);
   head.status = 200;
   Host& used = *clusters.find("c")->hosts()[0];
-  used.on_response(head);
+  used.on_response(head, false);
   EXPECT_TRUE(reports.empty());
   head.headers.add("x-envoy-immediate-health-check-fail", "true");
-  used.on_response(head);
+  used.on_response(head, false);
   ASSERT_EQ(reports.size(), 1u);
   checker->on_immediate_fail(reports[0].host);
   EXPECT_EQ(flags(), uint32_t{kFailedActive | kExcludedByAnswer});
   EXPECT_EQ(checks->passive_failure.value(), 1u);
-  EXPECT_TRUE(used.is_excluded());
+  EXPECT_TRUE(used.is_excluded(kExcludedByAnswer));
   for (int i = 0; i < 2; ++i) {
     pass(seconds(61));
     answer(conn, "200");
@@ -295,6 +296,53 @@ TEST_F(HealthCheckTest, AsksMoreOftenOnceThereIsTraffic) {
   EXPECT_EQ(checks->attempt.value(), 2u);
   pass(seconds(2));
   EXPECT_EQ(checks->attempt.value(), 3u) << "interval is 5 s";
+}
+
+TEST_F(HealthCheckTest, AHostOnItsWayBackIsNotAskedAsOneThatIsHealthy) {
+  Backend backend;
+  options.no_traffic_interval = seconds(10);
+  options.no_traffic_healthy_interval = seconds(60);
+  start({backend.address});
+  Conn conn = take(backend);
+  answer(conn, "404");
+  pass(seconds(11));
+  answer(conn, "200");
+  EXPECT_FALSE(is_healthy());
+  pass(seconds(11));
+  answer(conn, "200");
+  EXPECT_TRUE(is_healthy());
+  pass(seconds(11));
+  EXPECT_EQ(checks->attempt.value(), 3u);
+}
+
+TEST_F(HealthCheckTest, AHostThatIsNotCheckedAnyMoreHasNoVerdict) {
+  Backend backend;
+  start({backend.address});
+  Conn conn = take(backend);
+  answer(conn, "404");
+  ASSERT_FALSE(is_healthy());
+  auto info = std::make_shared<HostInfo>(*host());
+  auto target = std::make_shared<CheckTarget>();
+  target->is_disabled = true;
+  info->check = target;
+  checker->set_hosts({info});
+  EXPECT_EQ(flags(), 0u);
+}
+
+TEST_F(HealthCheckTest, HostsThatWereNotCheckedYetMayBeLeftOutOfTheCount) {
+  for (const bool leaves_out : {false, true}) {
+    Backend checked, unchecked[2];
+    config->balancer.excludes_unchecked = leaves_out;
+    start({checked.address, unchecked[0].address, unchecked[1].address});
+    Conn conn = take(checked);
+    answer(conn, "200");
+    Failure failure;
+    std::map<const Host*, int> picked;
+    for (int i = 0; i < 30; ++i) ++picked[clusters.find("c")->pick({}, &failure)];
+    EXPECT_EQ(picked.size(), leaves_out ? 1u : 3u) << "one of three is panic, one of one is not";
+    checker.reset();
+    clusters.clear();
+  }
 }
 
 TEST_F(HealthCheckTest, OnTheEdgeOfAVerdictTheEdgeIntervalsCount) {
@@ -401,6 +449,7 @@ TEST_F(HealthCheckTest, AFloodIsNoAnswer) {
     turn();
   }
   EXPECT_EQ(flags(), uint32_t{kFailedActive});
+  EXPECT_EQ(checks->network_failure.value(), 1u) << "as silence: the threshold counts";
   EXPECT_TRUE(conn.is_closed());
 }
 

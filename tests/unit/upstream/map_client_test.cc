@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "proxy/base/str.h"
 #include "tests/unit/upstream/pool_fixture.h"
 
 namespace pillion::upstream {
@@ -114,6 +115,48 @@ TEST_F(MapClientTest, TellsWhyItCannotConnect) {
   EXPECT_EQ(caller.failure.kind, FailureKind::kConnectFailed);
   EXPECT_EQ(caller.reason, "delayed connect error: Connection refused");
   EXPECT_EQ(stats->upstream_rq_active.value(), 0);
+}
+
+// Whoever calls a host, its outcomes count for outlier detection.
+TEST_F(MapClientTest, OutcomesOfCallsCountForTheHost) {
+  config->outlier = std::make_shared<OutlierOptions>();
+  config->health = std::make_shared<SharedHealth>();
+  Backend backend;
+  const HostSetPtr hosts = hosts_at({backend.address});
+  set(hosts);
+  const auto seen = [&] {
+    const HostHealth::Totals t = config->health->of(hosts->hosts[0]->id)->sum();
+    return str(t.success, " of ", t.total);
+  };
+  const CallField fields[] = {{"content-type", "application/grpc"}};
+  const auto ask = [&] {
+    caller.call.reset();
+    caller.failure = {};
+    caller.done = false;
+    open({.path = "/", .fields = fields, .content_length = 0, .timeout = milliseconds(500)});
+    caller.call->send("", true);
+    run_for(loop, milliseconds(5));
+    Conn conn = backend.accept();
+    (void)conn.read_head();
+    return conn;
+  };
+  {
+    Conn conn = ask();
+    conn.send(
+        "HTTP/1.1 200 OK\r\nGrpc-Status: 14\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    ASSERT_TRUE(is_over());
+    EXPECT_EQ(seen(), "0 of 1") << "unavailable is a 503";
+  }
+  {
+    Conn conn = ask();
+    conn.close();
+    ASSERT_TRUE(is_over());
+    EXPECT_EQ(seen(), "0 of 2");
+  }
+  Conn conn = ask();
+  loop.skip(milliseconds(600));
+  ASSERT_TRUE(is_over());
+  EXPECT_EQ(seen(), "0 of 3");
 }
 
 TEST_F(MapClientTest, TellsThatThereIsNoHost) {

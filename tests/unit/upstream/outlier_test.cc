@@ -61,7 +61,7 @@ class OutlierTest : public UpstreamTest, protected HealthObserver, private Healt
     Arena arena;
     http::ResponseHead head(arena);
     head.status = static_cast<uint16_t>(std::stoi(std::string(what)));
-    host(i, worker).on_response(head);
+    host(i, worker).on_response(head, false);
   }
   // "503 503 200", one after another.
   void play(size_t i, std::string_view outcomes, int worker = 0) {
@@ -203,6 +203,33 @@ TEST_F(OutlierTest, ARowThatLedToNothingIsFollowedByTheNext) {
   EXPECT_EQ(ejected(), "--");
   fail(1);
   EXPECT_EQ(ejected(), "-x");
+}
+
+TEST_F(OutlierTest, ARowIsFoundOutThoughANewLimitIsBelowIt) {
+  OutlierOptions options = all_may_go();
+  options.consecutive_5xx = 10;
+  start(2, options);
+  play(0, "500 500 500 500 500");
+  options.consecutive_5xx = 3;
+  const auto next = std::make_shared<ClusterConfig>(*config);
+  next->outlier = std::make_shared<OutlierOptions>(options);
+  next->hash = 77;
+  config = next;
+  detector->set_config(next);
+  clusters.set({next, nullptr});
+  EXPECT_EQ(ejected(), "--");
+  play(0, "500 500 500");
+  EXPECT_EQ(ejected(), "x-");
+}
+
+// Of a cluster in panic all requests may fail: control is not told of each.
+TEST_F(OutlierTest, ARowThatGoesOnIsToldLessAndLess) {
+  start(1, all_may_go());
+  fail(0);
+  ASSERT_EQ(ejected(), "x");
+  reports.clear();
+  for (int i = 0; i < 1000; ++i) outcome(0, "500");
+  EXPECT_LT(reports.size(), 10u);
 }
 
 TEST_F(OutlierTest, EjectsForLongerEachTimeAndForgivesStepByStep) {

@@ -67,6 +67,7 @@ common_lb_config:
   healthy_panic_threshold: { value: 33.4 }
   zone_aware_lb_config: { fail_traffic_on_panic: true }
   update_merge_window: 1s
+  ignore_new_hosts_until_first_hc: true
 load_assignment:
   cluster_name: orders
   policy: { overprovisioning_factor: 200 }
@@ -116,6 +117,7 @@ typed_extension_protocol_options:
   EXPECT_EQ(c->balancer.group.active_request_bias, 0.5);
   EXPECT_EQ(c->balancer.panic_threshold, 33u);
   EXPECT_TRUE(c->balancer.fail_traffic_on_panic);
+  EXPECT_TRUE(c->balancer.excludes_unchecked);
   EXPECT_EQ(c->balancer.overprovisioning, 200u);
   ASSERT_EQ(c->dns_targets.size(), 2u);
   const DnsTarget& first = c->dns_targets[0];
