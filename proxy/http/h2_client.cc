@@ -99,7 +99,8 @@ void H2ClientConnection::on_readable() {
     case io::IoStatus::kAgain:
       break;
   }
-  if (closed_) return writer_.flush_batch();
+  writer_.flush_batch();  // what went up lies in scratch, which the next read takes
+  if (closed_) return;
   send_queued();
   // Who looked at it while it was idle waits for this (Transport::has_news).
   if (!closed_ && streams_.empty() && session_) owner_.on_client_room(*this);

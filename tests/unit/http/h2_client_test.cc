@@ -414,6 +414,34 @@ TEST_F(H2ClientTest, HoldsABodyThatThePeersWindowHasNoRoomFor) {
   EXPECT_EQ(active, 0);
 }
 
+// The views of a body lie in scratch, into which another connection reads later in the turn.
+TEST_F(H2ClientTest, HasPassedOnWhatItReadWhenAnotherReads) {
+  struct Other final : io::ReadyTask, io::TransportObserver, io::WriterObserver {
+    explicit Other(io::Loop& l) : loop(l) {}
+    void run_ready() override { std::ranges::fill(loop.scratch(), 'X'); }
+    void on_readable() override {}
+    void on_writable() override {}
+    void on_closed(Failure) override {}
+    void on_drained() override {}
+    void on_write_failed() override {}
+    io::Loop& loop;
+  } other(loop);
+  auto [near, far] = testing::FakeTransport::make_pair(loop);
+  near->start(other);
+  io::Writer writer(batch, other);
+  writer.set_transport(*near);
+  open();
+  Exchange& e = get();
+  e.forward = &writer;
+  peer->head(0, {{":status", "200"}}, false);
+  turn();
+  peer->data(0, std::string(10'000, 'a'), true);
+  loop.post(other);
+  turn();
+  EXPECT_TRUE(e.done);
+  EXPECT_EQ(far->unread(), std::string(10'000, 'a'));
+}
+
 TEST_F(H2ClientTest, ReadsWhateverPiecesTheBytesComeIn) {
   open();
   own_end->max_read = 1;
