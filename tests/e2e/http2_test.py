@@ -117,7 +117,8 @@ class ClearText(unittest.TestCase):
         url = f"http://127.0.0.1:{port}"
         self.assertEqual(curl(url, PRIOR)[1], 503)
         for options in ((PRIOR,), ("--http1.1",)):
-            _, status, head, body = curl(url, *options, "-H", "content-type: application/grpc+proto", "-d", "x")
+            # Without a body: curl 7.88 waits for ever when the response is complete before its upload.
+            _, status, head, body = curl(url, *options, "-H", "content-type: application/grpc+proto", "-X", "POST")
             self.assertEqual((status, body), (200, b""))
             fields = dict(line.split(": ", 1) for line in head.replace("\r", "").split("\n") if ": " in line)
             self.assertEqual((fields["content-type"], fields["grpc-status"]), ("application/grpc", "14"))
