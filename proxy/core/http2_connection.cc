@@ -191,6 +191,8 @@ void Http2Connection::on_event(Event event) {
       return stats.rx_reset.inc();
     case Event::kResetSent:
       return stats.tx_reset.inc();
+    case Event::kStreamRefused:
+      return stats.stream_refused_errors.inc();
     case Event::kTrailers:
       return stats.trailers.inc();
     case Event::kGoawaySent:

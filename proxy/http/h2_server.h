@@ -37,6 +37,7 @@ class H2ServerConnection final : public io::Deferred,
   enum class Event : uint8_t {
     kResetReceived,
     kResetSent,
+    kStreamRefused,
     kTrailers,
     kGoawaySent,
     kPingTimeout,
@@ -54,6 +55,8 @@ class H2ServerConnection final : public io::Deferred,
     virtual void on_server_connected() = 0;
     // A request begins: makes its Exchange.
     virtual H2Exchange& new_exchange(H2ServerStream& stream) = 0;
+    // What was read ended within the head of a request.
+    virtual void on_head_incomplete() {}
     // No stream is left: the idle time begins.
     virtual void on_idle() = 0;
     // A stream was opened or has ended.
@@ -119,6 +122,7 @@ class H2ServerConnection final : public io::Deferred,
 
   // H2Observer
   H2Stream* on_stream_begun(int32_t id) override;
+  void on_stream_refused() override { owner_.on_event(Event::kStreamRefused); }
   void on_head_begun(H2Stream& stream) override;
   void on_field(H2Stream& stream, std::string_view name, std::string_view value) override;
   void on_head_ended(H2Stream& stream, bool end) override;
@@ -141,6 +145,7 @@ class H2ServerConnection final : public io::Deferred,
   void linger();
   void on_linger_timeout() { close({FailureKind::kNone}); }
   void on_drain_timeout();
+  void limit_farewell();
   void report_flood();
   void arm_keepalive();
   void on_keepalive();
@@ -156,13 +161,14 @@ class H2ServerConnection final : public io::Deferred,
   IntrusiveList<H2ServerStream> streams_list_;
   std::unique_ptr<Leftover> leftover_;
   std::unique_ptr<KeepAlive> keepalive_;
-  // The grace of a drain, then the time of lingering.
+  // The grace of a drain, what the client may take for the last of it, the time of lingering.
   io::Timer end_timer_;
   uint64_t received_ = 0;
   uint64_t counted_received_ = 0;
   uint64_t counted_sent_ = 0;
   uint32_t stream_count_ = 0;
   uint32_t lingered_ = 0;
+  bool head_open_ = false;  // the last stream's head is not complete
   bool draining_ = false;
   bool goaway_sent_ = false;
   bool lingering_ = false;

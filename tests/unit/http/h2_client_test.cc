@@ -1,5 +1,6 @@
 // One HTTP/2 connection to an upstream: what it sends, what it takes for a response, how exchanges
 // end.
+#include "tests/support/h2_frames.h"
 #include "tests/unit/http/h2_client_fixture.h"
 
 namespace pillion::http {
@@ -462,6 +463,30 @@ TEST_F(H2ClientTest, ClosesAConnectionThatBreaksTheProtocol) {
   EXPECT_TRUE(has_event(Event::kConnectionError));
   EXPECT_TRUE(peer->got_goaway);
   EXPECT_EQ(connection, nullptr);
+}
+
+TEST_F(H2ClientTest, EndsOneStreamWhoseWindowOverflowsAndKeepsTheOthers) {
+  open();
+  Exchange& e = get();
+  Exchange& other = get();
+  own_end->inject(testing::frame(8, 0, 1, testing::be32(0x7fffffff)));
+  turn();
+  EXPECT_EQ(e.log, "reset kStreamReset; ");
+  peer->respond(1, "ok");
+  turn();
+  EXPECT_EQ(other.log, "head 200; end ok; ");
+  EXPECT_FALSE(has_event(Event::kConnectionError));
+}
+
+TEST_F(H2ClientTest, TakesAWindowUpdateForEveryRequest) {
+  open();
+  for (size_t i = 0; i < 200; ++i) {
+    get();
+    own_end->inject(testing::frame(8, 0, 0, testing::be32(1)));
+    peer->respond(i);
+    turn();
+    ASSERT_NE(connection, nullptr) << i;
+  }
 }
 
 TEST_F(H2ClientTest, ClosesWhenAPingIsNotAnswered) {
