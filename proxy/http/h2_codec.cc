@@ -336,6 +336,9 @@ int H2Receiving::on_frame_received(nghttp2_session* session, const nghttp2_frame
     case NGHTTP2_SETTINGS:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.observer_.on_settings();
       break;
+    case NGHTTP2_RST_STREAM:
+      self.observer_.on_reset_frame(true);
+      break;
     case NGHTTP2_PING:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
         uint64_t opaque;

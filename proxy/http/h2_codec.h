@@ -126,6 +126,8 @@ class H2Observer {
   virtual void on_stream_drained(H2Stream& stream) = 0;
   // Both directions ended (kNone), or either side reset it.  Last call for this stream.
   virtual void on_stream_closed(H2Stream& stream, H2Error error) = 0;
+  // A RST_STREAM came (or else: is with the Writer), be the stream known or not.  For counters.
+  virtual void on_reset_frame(bool /*received*/) {}
   // The peer takes no further streams; those above `last_stream` were not processed, and are closed
   // with kRefusedStream right after this call.
   virtual void on_goaway(int32_t /*last_stream*/, H2Error /*error*/) {}

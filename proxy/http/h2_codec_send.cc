@@ -172,9 +172,11 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
     if (self.error_ == H2Error::kInternal && self.flood_ == H2Flood::kNone)
       self.flood_ = H2Flood::kResets;
   }
-  if (frame->hd.type == NGHTTP2_RST_STREAM && self.role_ == H2Session::Role::kServer &&
-      is_peers_doing(frame->rst_stream.error_code))
-    self.count_reset();
+  if (frame->hd.type == NGHTTP2_RST_STREAM && !self.stopped_) {
+    self.observer_.on_reset_frame(false);
+    const bool is_server = self.role_ == H2Session::Role::kServer;
+    if (is_server && is_peers_doing(frame->rst_stream.error_code)) self.count_reset();
+  }
   const bool has_contents = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
   if (!has_contents || self.stopped_) return 0;
   if (frame->hd.type == NGHTTP2_DATA) {

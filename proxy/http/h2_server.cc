@@ -329,7 +329,7 @@ void H2ServerConnection::on_stream_drained(H2Stream& base) {
   if (stream.exchange_ != nullptr) stream.exchange_->sink().on_response_drained();
 }
 
-void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error error) {
+void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error) {
   auto& stream = static_cast<H2ServerStream&>(base);
   stream.timer_.cancel();
   stream.ListNode<>::unlink();
@@ -337,7 +337,6 @@ void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error error) {
   if (const uint32_t owed = std::exchange(stream.unreturned_, 0)) session_.consume_connection(owed);
   // Otherwise the call that made the end of the response is on the stack, and ends the exchange.
   if (stream.exchange_ != nullptr && !stream.end_sent()) {
-    if (error != H2Error::kNone) owner_.on_event(Event::kResetReceived);
     stream.fail({FailureKind::kDownstreamReset});
     if (closed_) return;
   }

@@ -128,6 +128,9 @@ class H2ServerConnection final : public io::Deferred,
   void on_head_ended(H2Stream& stream, bool end) override;
   void on_data(H2Stream& stream, std::string_view data, bool end) override;
   void on_end_sent(H2Stream& stream) override;
+  void on_reset_frame(bool received) override {
+    owner_.on_event(received ? Event::kResetReceived : Event::kResetSent);
+  }
   void on_stream_drained(H2Stream& stream) override;
   void on_stream_closed(H2Stream& stream, H2Error error) override;
   void on_goaway(int32_t, H2Error) override { send_soon(); }

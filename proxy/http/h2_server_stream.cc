@@ -173,7 +173,6 @@ void H2ServerStream::send_trailers(const Headers& trailers) {
 
 void H2ServerStream::reset(Failure failure) {
   if (exchange_ == nullptr) return;
-  connection_.owner_.on_event(H2ServerConnection::Event::kResetSent);
   session().reset(*this, error_of(failure));
   connection_.send_soon();
   end_exchange();

@@ -305,6 +305,7 @@ TEST_F(H2ServerTest, GoesOnAfterStreamsOfAClientThatCouldNotKnowTheLimit) {
   send(headers(1, request_block()) + headers(3, request_block()));
   EXPECT_EQ(received(), "RST_STREAM 3 error 7; ");
   EXPECT_TRUE(saw(Event::kStreamRefused));
+  EXPECT_TRUE(saw(Event::kResetSent));
   EXPECT_FALSE(saw(Event::kProtocolError));
   loop.skip(std::chrono::seconds(5));
   turn();
