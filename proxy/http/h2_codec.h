@@ -143,7 +143,8 @@ class H2Session {
  public:
   enum class Role : uint8_t { kServer, kClient };
 
-  // Queues the connection preface and SETTINGS.  `writer` and `observer` outlive the session.
+  // Queues the connection preface and SETTINGS.  `writer` and `observer` outlive the session; it
+  // has its own copy of the options.
   H2Session(Role role, const H2Options& options, H2Observer& observer, io::Writer& writer);
   ~H2Session();
   H2Session(const H2Session&) = delete;
@@ -190,6 +191,7 @@ class H2Session {
   // GOAWAY, and no stream goes on.
   void terminate(H2Error error);
 
+  [[nodiscard]] const H2Options& options() const noexcept { return options_; }
   [[nodiscard]] uint32_t peer_max_streams() const noexcept;
   [[nodiscard]] uint32_t streams_opened() const noexcept { return streams_opened_; }
   // What may still be sent on the connection at all.

@@ -30,7 +30,6 @@ H2ServerConnection::H2ServerConnection(io::Loop& loop, io::WriteBatch& batch,
       batch_(batch),
       owner_(owner),
       limits_(&limits),
-      options_(options),
       writer_(batch, *this),
       session_(H2Session::Role::kServer, options, *this, writer_),
       end_timer_(io::Timer::of<&H2ServerConnection::on_drain_timeout>(this)) {}
@@ -266,11 +265,12 @@ void H2ServerConnection::report_flood() {
 // ---- PINGs ----
 
 void H2ServerConnection::arm_keepalive() {
-  if (options_.ping_interval == Duration{}) return;
+  const H2Options& options = session_.options();
+  if (options.ping_interval == Duration{}) return;
   if (keepalive_ == nullptr) keepalive_ = std::make_unique<KeepAlive>(*this);
   thread_local Rng rng{static_cast<uint64_t>(loop_.now().time_since_epoch().count())};
-  const auto percent = static_cast<int64_t>(rng.below(options_.ping_jitter_percent + 1));
-  loop_.arm(keepalive_->timer, options_.ping_interval + options_.ping_interval * percent / 100);
+  const auto percent = static_cast<int64_t>(rng.below(options.ping_jitter_percent + 1));
+  loop_.arm(keepalive_->timer, options.ping_interval + options.ping_interval * percent / 100);
 }
 
 void H2ServerConnection::on_keepalive() {
@@ -280,7 +280,7 @@ void H2ServerConnection::on_keepalive() {
   }
   keepalive_->waiting = true;
   session_.ping(++keepalive_->sent);
-  loop_.arm(keepalive_->timer, options_.ping_timeout);
+  loop_.arm(keepalive_->timer, session_.options().ping_timeout);
   send_soon();
 }
 

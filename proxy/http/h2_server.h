@@ -72,7 +72,8 @@ class H2ServerConnection final : public io::Deferred,
     ~Owner() = default;
   };
 
-  // All outlive the connection; `limits` or until set_limits().
+  // All outlive the connection; `limits` or until set_limits().  `options` are copied: a
+  // configuration may go while the connection stays.
   H2ServerConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits,
                      const H2Options& options, Owner& owner);
   ~H2ServerConnection() override;
@@ -157,7 +158,6 @@ class H2ServerConnection final : public io::Deferred,
   io::WriteBatch& batch_;
   Owner& owner_;
   const H1Limits* limits_;
-  const H2Options& options_;
   std::unique_ptr<io::Transport> transport_;
   io::Writer writer_;
   H2Session session_;

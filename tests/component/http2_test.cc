@@ -47,6 +47,31 @@ TEST_F(Http2Clients, AreToldBeforeTheyAreClosedAsIdle) {
   EXPECT_EQ(http->downstream_cx_idle_timeout.value(), 1);
 }
 
+TEST_F(Http2Clients, ArePingedWhenAReloadHasTakenTheirFirstConfigurationAway) {
+  ListenerYaml yaml{.hcm =
+                        "codec_type: HTTP2, http2_protocol_options: { connection_keepalive: { "
+                        "interval: 10s, timeout: 5s, interval_jitter: { value: 0 } } }"};
+  begin(yaml);
+  Peer peer = client("");
+  EXPECT_EQ(told(peer), "");
+  yaml.hcm += ", server_name: other";
+  update(yaml);
+  peer.send(headers(1, request_block()));
+  Peer server = backend.accept();
+  server.answer();
+  EXPECT_EQ(told(peer), "HEADERS 1; DATA 1 2 end; ");
+  for (char n = 1; n <= 3; ++n) {
+    pass(milliseconds(10100));
+    EXPECT_EQ(told(peer), "PING 0; ");
+    peer.send(frame(6, 1, 0, str(std::string(1, n), std::string(7, '\0'))));
+    EXPECT_EQ(told(peer), "");
+  }
+  pass(milliseconds(10100));
+  EXPECT_EQ(told(peer), "PING 0; ");
+  pass(milliseconds(5100));
+  EXPECT_TRUE(peer.is_over());
+}
+
 TEST_F(Http2Clients, AreAnsweredWhenTheirHeadDoesNotEnd) {
   begin({.hcm = "codec_type: HTTP2"});
   Peer peer = client(frame(1, kEndStream, 1, request_block()));  // CONTINUATION is to follow

@@ -49,8 +49,9 @@ TEST_F(H2FloodTest, StreamsBeyondTheLimitWhoseRefusalsAreNotTaken) {
   raw->window = 0;
   greet();
   send(headers(1, request_block()));
+  const std::string large(100'000, 'x');
   last().stream->send_head(*response(last(), 200), false);
-  last().stream->send_body(std::string(100'000, 'x'), false);
+  last().stream->send_body(large, false);
   turn();
   std::string many;
   for (uint32_t i = 1; i < 3000; ++i) many += headers(2 * i + 1, request_block());

@@ -321,8 +321,9 @@ TEST_F(H2ServerTest, TakesNoStreamBehindAGoawayThatWaits) {
   raw->window = 0;
   greet();
   send(headers(1, request_block()));
+  const std::string large(100'000, 'x');
   last().stream->send_head(*response(last(), 200), false);
-  last().stream->send_body(std::string(100'000, 'x'), false);
+  last().stream->send_body(large, false);
   server->drain(std::chrono::seconds(1));
   turn();
   loop.skip(std::chrono::seconds(2));
