@@ -1,6 +1,8 @@
 #include "proxy/base/uuid.h"
 
-#include "proxy/base/ascii.h"
+#include <algorithm>
+
+#include "proxy/base/hex.h"
 
 namespace pillion {
 
@@ -8,11 +10,16 @@ void write_uuid(char* out, Rng& rng) noexcept {
   uint64_t words[2] = {rng.next(), rng.next()};
   words[0] = (words[0] & ~uint64_t{0xf000}) | 0x4000;                  // version 4
   words[1] = (words[1] & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);  // variant
-  int at = 0;
-  for (int i = 0; i < 32; ++i) {
-    if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
-    out[at++] = kHexDigits[(words[i / 16] >> (60 - 4 * (i % 16))) & 0xf];
+  char digits[2 * kHex64Text];
+  write_hex64(digits, words[0]);
+  write_hex64(digits + kHex64Text, words[1]);
+  const char* from = digits;
+  for (const size_t group : {8u, 4u, 4u, 4u}) {
+    out = std::copy_n(from, group, out);
+    *out++ = '-';
+    from += group;
   }
+  std::copy_n(from, 12, out);
 }
 
 }  // namespace pillion

@@ -207,11 +207,22 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::s
   });
 }
 
+namespace {
+
+void write_app(EnvoyWriter& out, const Inbound& inbound) {
+  const bool is_auto = inbound.protocol == ServiceProtocol::kAuto;
+  write_local(out, kAppCluster, inbound.app, inbound.app_node,
+              is_auto ? ServiceProtocol::kHttp1 : inbound.protocol);
+  if (!is_auto) return;
+  write_local(out, kAppGrpcCluster, inbound.app, inbound.app_node, ServiceProtocol::kHttp2);
+}
+
+}  // namespace
+
 void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
   if (mesh.inbound) {
     out.standing_for(mesh.inbound->app_node, [&] {
-      write_local(out, kAppCluster, mesh.inbound->app, mesh.inbound->app_node,
-                  ServiceProtocol::kAuto);
+      write_app(out, *mesh.inbound);
       if (mesh.inbound->capture == Capture::kRedirect) write_passthrough(out, kInboundPassthrough);
     });
   }

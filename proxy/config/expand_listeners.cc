@@ -93,6 +93,13 @@ void write_match_all(EnvoyWriter& out) {
   out.message("match", [&] { out.text("prefix", ""); });
 }
 
+void write_match_grpc(EnvoyWriter& out) {
+  out.message("match", [&] {
+    out.text("prefix", "");
+    out.message("grpc", [] {});
+  });
+}
+
 void write_upgrades(EnvoyWriter& out) {
   out.list("upgrade_configs", [&] { out.item([&] { out.text("upgrade_type", "websocket"); }); });
 }
@@ -158,14 +165,23 @@ void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
     write_tracing(out, mesh);
     write_access_log(out, mesh);
   };
+  const auto to = [&](std::string_view cluster) {
+    out.message("route", [&] {
+      out.text("cluster", cluster);
+      out.duration("timeout", seconds(0));
+    });
+  };
   write_manager(out, "inbound", extras, [&] {
     write_virtual_host(out, "app", [&] {
+      if (mesh.inbound->protocol == ServiceProtocol::kAuto) {
+        out.item([&] {
+          write_match_grpc(out);
+          to(kAppGrpcCluster);
+        });
+      }
       out.item([&] {
         write_match_all(out);
-        out.message("route", [&] {
-          out.text("cluster", kAppCluster);
-          out.duration("timeout", seconds(0));
-        });
+        to(kAppCluster);
       });
     });
   });

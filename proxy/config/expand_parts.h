@@ -11,6 +11,7 @@ namespace pillion::config {
 
 // Names of what the user did not name.  Services cannot collide with them: their names have no '|'.
 constexpr std::string_view kAppCluster = "inbound|app";
+constexpr std::string_view kAppGrpcCluster = "inbound|app-grpc";  // where the app may speak both
 constexpr std::string_view kInboundPassthrough = "inbound|passthrough";
 constexpr std::string_view kOutboundPassthrough = "outbound|passthrough";
 constexpr std::string_view kAdminCluster = "admin|metrics";

@@ -71,6 +71,7 @@ Inbound parse_inbound(const Node& node) {
   out.capture = parse_capture(node["capture"]);
   out.listen_twin = twin_of(out.listen, out.capture);
   out.mtls = choose(node["mtls"], Mtls::kStrict, kMtls, {"permissive"});
+  out.protocol = parse_protocol(node["protocol"]);
   refuse_later(node, {"authorize"});
   node.reject_unknown_keys();
   if (!out.listen_node) out.listen_node = node;

@@ -5,7 +5,9 @@
 //
 // Defaults, where the file says nothing (`outbound:` with nothing after it is there, and has them):
 //   workload   namespace default
-//   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict
+//   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict, protocol auto (the app gets
+//              gRPC by HTTP/2 and all else by HTTP/1.1, whatever came: a client that chose HTTP/2
+//              by ALPN chose it for the sidecar, and few apps speak both in clear text)
 //   outbound   listen 127.0.0.1:15001, capture redirect; unknown passthrough when captured, else
 //              reject (without capture there is no original destination)
 //   both       capture redirects IPv4 and IPv6 to one port: the listener has a twin of the other
@@ -34,7 +36,8 @@ namespace pillion::config {
 
 enum class Capture : uint8_t { kRedirect, kOff };
 enum class Mtls : uint8_t { kStrict, kOff };
-// What a service speaks; kAuto: what its client speaks.
+// What a service speaks; kAuto: what its client speaks, or at the last hop what the content asks
+// for.
 enum class ServiceProtocol : uint8_t { kAuto, kHttp1, kHttp2 };
 enum class UnknownHosts : uint8_t { kPassthrough, kReject };
 
@@ -54,6 +57,7 @@ struct Inbound {
   std::optional<AddressText> listen_twin;
   Capture capture = Capture::kRedirect;
   Mtls mtls = Mtls::kStrict;
+  ServiceProtocol protocol = ServiceProtocol::kAuto;
   Node node, listen_node, app_node;
 };
 

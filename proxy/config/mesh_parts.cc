@@ -1,5 +1,6 @@
 #include "proxy/config/mesh_parts.h"
 
+#include <array>
 #include <vector>
 
 #include "proxy/base/str.h"
@@ -38,6 +39,11 @@ int choose_value(const Node& node, int fallback, std::span<const Word> words,
   const std::string_view near = closest(text, names);
   node.expected("one of " + list, near.empty() ? std::string() : str("did you mean ", near, '?'));
   return fallback;
+}
+
+ServiceProtocol parse_protocol(const Node& node) {
+  static constexpr std::array<Word, 3> kProtocols = {{{"auto", 0}, {"http1", 1}, {"http2", 2}}};
+  return choose(node, ServiceProtocol::kAuto, kProtocols);
 }
 
 bool is_section(const Node& node, std::string_view example) {

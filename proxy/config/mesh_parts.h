@@ -28,6 +28,9 @@ E choose(const Node& node, E fallback, std::span<const Word> words,
   return static_cast<E>(choose_value(node, static_cast<int>(fallback), words, later));
 }
 
+// auto, http1 or http2.
+ServiceProtocol parse_protocol(const Node& node);
+
 // May the fields of `node` be asked for?  If not, that is reported with an example.
 bool is_section(const Node& node, std::string_view example);
 

@@ -160,7 +160,6 @@ void parse_hosts(const Node& node, Service& out) {
 
 Service parse_service(std::string_view name, const Node& node) {
   static constexpr std::array<Word, 2> kTls = {{{"mesh", 1}, {"off", 0}}};
-  static constexpr std::array<Word, 3> kProtocols = {{{"auto", 0}, {"http1", 1}, {"http2", 2}}};
   static constexpr std::array<Word, 3> kBalance = {
       {{"round_robin", 0}, {"least_request", 1}, {"random", 2}}};
   static constexpr std::array<const char*, 3> kPolicies = {"ROUND_ROBIN", "LEAST_REQUEST",
@@ -172,7 +171,7 @@ Service parse_service(std::string_view name, const Node& node) {
   parse_hosts(node["hosts"], out);
   parse_endpoints(node["endpoints"], out);
   out.uses_mesh_tls = choose(node["tls"], 1, kTls) != 0;
-  out.protocol = static_cast<ServiceProtocol>(choose(node["protocol"], 0, kProtocols));
+  out.protocol = parse_protocol(node["protocol"]);
   out.timeout = node["timeout"].as_duration_or(out.timeout);
   out.retries = parse_retries(node["retries"]);
   const Node breaker = node["circuit_breaker"];

@@ -237,10 +237,15 @@ void FilterRun::take_in() {
 // ---- going on ----
 
 template <typename Direction>
+bool FilterRun::is_stopped_by(uint8_t index) {
+  const Lane& lane = Direction::lane(*this);
+  if (lane.over || !lane.stopped) return false;
+  return chain_.with(Direction::hook(lane.part))[lane.at] == index;
+}
+
+template <typename Direction>
 void FilterRun::resume(uint8_t index) {
-  Lane& lane = Direction::lane(*this);
-  if (lane.over || !lane.stopped) return;
-  if (chain_.with(Direction::hook(lane.part))[lane.at] == index) go_on<Direction>();
+  if (is_stopped_by<Direction>(index)) go_on<Direction>();
 }
 
 template <typename Direction>
@@ -359,8 +364,10 @@ std::string_view FilterContext::cluster() const {
 }
 
 void FilterContext::resume() {
+  // The request that goes on may bring a response, which the filter stops anew.
+  const bool holds_response = run_.is_stopped_by<FilterRun::Response>(index_);
   run_.resume<FilterRun::Request>(index_);
-  run_.resume<FilterRun::Response>(index_);
+  if (holds_response) run_.resume<FilterRun::Response>(index_);
 }
 
 void FilterContext::local_reply(const FilterReply& reply) {

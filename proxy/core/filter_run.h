@@ -72,6 +72,8 @@ class FilterRun {
   // The peer must stay paused.
   [[nodiscard]] bool holds_request() const noexcept { return request_.paused; }
   [[nodiscard]] bool holds_response() const noexcept { return response_.paused; }
+  // Of what buffer_request() holds together; 0 if no filter asked for it.
+  [[nodiscard]] uint64_t buffer_limit() const noexcept { return buffer_limit_; }
 
  private:
   friend class FilterContext;
@@ -99,6 +101,8 @@ class FilterRun {
   bool take_trailers();
   template <typename Direction>
   void take_in();
+  template <typename Direction>
+  [[nodiscard]] bool is_stopped_by(uint8_t index);
   template <typename Direction>
   void resume(uint8_t index);
   template <typename Direction>

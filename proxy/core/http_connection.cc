@@ -184,7 +184,7 @@ void HttpConnection::on_server_closed(Failure failure) {
   http_stats().downstream_cx_destroy.inc();
   const bool by_client = failure.kind == FailureKind::kDownstreamClosed ||
                          failure.kind == FailureKind::kDownstreamReset ||
-                         failure.kind == FailureKind::kRequestTruncated;
+                         failure.kind == FailureKind::kRequestTruncated || server_.has_ended();
   (by_client ? http_stats().downstream_cx_destroy_remote : http_stats().downstream_cx_destroy_local)
       .inc();
   http_stats().downstream_cx_length_ms.record(worker_.loop.now() - info_.begin);

@@ -146,7 +146,8 @@ bool Stream::check_upgrade() {
 }
 
 void Stream::start_attempt() {
-  if (ended_) return;
+  // A reply of ours may have come before the retry, and wait at a filter.
+  if (ended_ || response_state_ == ResponseState::kBody) return;
   Failure failure;
   upstream::Host* host = pick_host(&failure);
   if (host == nullptr) return fail(failure);

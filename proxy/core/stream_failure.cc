@@ -10,6 +10,9 @@
 namespace pillion::core {
 namespace {
 
+using http::HeaderId::kContentType;
+constexpr std::string_view kPlainText = "text/plain";
+
 // %RESPONSE_CODE_DETAILS% of a connect failure ends with what the transport said, as Envoy's does:
 // "...{remote_connection_failure|delayed_connect_error:_Connection_refused}".
 std::string_view with_transport_failure(std::string_view details, std::string_view reason,
@@ -21,6 +24,17 @@ std::string_view with_transport_failure(std::string_view details, std::string_vi
   at = std::transform(reason.begin(), reason.end(), at, [](char c) { return c == ' ' ? '_' : c; });
   *at++ = '}';
   return {out, static_cast<size_t>(at - out)};
+}
+
+// "upstream_reset_before_response_started{...}" of a response that has started.
+std::string_view after_start(std::string_view details, Arena& arena) {
+  constexpr std::string_view kBefore = "upstream_reset_before_";
+  constexpr std::string_view kAfter = "upstream_reset_after_";
+  if (!details.starts_with(kBefore)) return details;
+  details.remove_prefix(kBefore.size());
+  char* out = arena.allocate_array<char>(kAfter.size() + details.size());
+  std::ranges::copy(details, std::ranges::copy(kAfter, out).out);
+  return {out, kAfter.size() + details.size()};
 }
 
 // The body of a reply after retries: "...before headers. retried and the latest reset reason: X".
@@ -46,14 +60,12 @@ void Stream::on_pool_failure(Failure failure) {
 }
 
 void Stream::on_upstream_reset(Failure failure) {
-  const bool answered =
-      response_state_ == ResponseState::kBody || (response_ != nullptr && response_->status >= 200);
   cluster_->stats().upstream_rq_rx_reset.inc();
   info_.upstream.identity = nullptr;  // the connection is closing
   release_upstream();
   host_->on_failure(failure);
   if (ended_ || response_state_ == ResponseState::kNone) return;  // it was not wanted
-  if (!answered && try_again(failure)) return;
+  if (try_again(failure)) return;
   fail(failure);
 }
 
@@ -96,6 +108,7 @@ void Stream::fail(Failure failure) {
         with_transport_failure(row.details, info_.upstream.transport_failure, arena_);
   }
   const bool head_sent = info_.times.ds_tx_begin != Instant{};
+  if (head_sent) info_.response_details = after_start(info_.response_details, arena_);
   drop_attempt();
   if (failure.kind == FailureKind::kDownstreamClosed ||
       failure.kind == FailureKind::kDownstreamReset ||
@@ -158,12 +171,14 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   info_.response = head;
   head->status = status;
   response_ = head;
-  LocalReplyText text{status, body, "text/plain"};
+  LocalReplyText text{status, body, kPlainText};
   if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
   info_.local_reply_body = text.body;
   if (is_grpc(request_.headers)) make_grpc_reply(head->headers, text);
   head->status = info_.response_code = text.status;
-  if (!text.body.empty()) head->headers.add(http::HeaderId::kContentType, text.content_type);
+  // The type that a filter gave stays, unless the configuration names another one.
+  const bool is_typed = text.content_type == kPlainText && head->headers.has(kContentType);
+  if (!text.body.empty() && !is_typed) head->headers.set(kContentType, text.content_type);
   head->framing = text.body.empty() ? http::Framing::kNone : http::Framing::kLength;
   head->content_length = text.body.size();
   head->has_content_length = true;

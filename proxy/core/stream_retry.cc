@@ -43,7 +43,7 @@ RetryState& Stream::retry_state() {
 // Design section 10: repeat only what cannot have been seen or may be seen twice; beyond that, what
 // the policy says.
 bool Stream::try_again(Failure failure) {
-  if (SpanRecorder* s = spans()) s->end_attempt(info_, failure, worker_.loop.now());
+  if (SpanRecorder* s = spans()) s->end_attempt(info_, 0, failure, worker_.loop.now());
   if (response_state_ == ResponseState::kBody) return false;
   const bool at_once =
       passes_over_host(failure) || repeats_on_fresh_connection(failure) || repeats_refused(failure);
@@ -101,7 +101,7 @@ bool Stream::retry_response(const http::ResponseHead& head, bool end) {
   outcome.response = &head;
   const route::RetryPolicy& policy = *route_.route->forward->retry;
   if (!grant_retry(!tunnel_ && route::should_retry(policy, outcome), &head)) return false;
-  if (SpanRecorder* s = spans()) s->end_attempt(info_, {}, worker_.loop.now());
+  if (SpanRecorder* s = spans()) s->end_attempt(info_, head.status, {}, worker_.loop.now());
   cluster_->count_retried(head.status);
   (head.status >= 500 ? host_->counters().rq_error : host_->counters().rq_success).inc();
   response_state_ = ResponseState::kNone;
@@ -203,7 +203,7 @@ void Stream::on_per_try_idle_timeout() {
 
 void Stream::end_try(Failure failure) {
   if (response_state_ == ResponseState::kBody) return fail(failure);
-  if (SpanRecorder* s = spans()) s->end_attempt(info_, failure, worker_.loop.now());
+  if (SpanRecorder* s = spans()) s->end_attempt(info_, 0, failure, worker_.loop.now());
   drop_attempt();
   if (!retry_failure(failure)) return fail(failure);
   retry_->after_timeout = true;
@@ -246,7 +246,12 @@ void Stream::add_attempt_count(http::Headers& headers) {
 // ---- the body of the request ----
 
 size_t Stream::kept_body_limit() const {
-  return keeps_for_retries_ ? route_.route->forward->body_limit : kHeldBodyLimit;
+  if (!keeps_for_retries_) return kHeldBodyLimit;
+  const size_t limit = route_.route->forward->body_limit;
+  // A filter that holds the whole request has a limit of its own (as in Envoy, whose buffer filter
+  // raises the connection's).
+  if (filters_ == nullptr || limit != route::kDefaultBodyLimit) return limit;
+  return std::max<size_t>(limit, filters_->buffer_limit());
 }
 
 // It is too long to be repeated: an attempt that has it keeps it.

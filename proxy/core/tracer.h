@@ -25,8 +25,10 @@ class SpanRecorder {
   // A new host is asked: `info.upstream` tells which.  Writes the fields that name the attempt's
   // span as the upstream's parent into `head`.
   virtual void begin_attempt(const StreamInfo& info, http::RequestHead& head, Instant now) = 0;
-  // The attempt failed and another may follow; a failure of kind kNone: its response is not used.
-  virtual void end_attempt(const StreamInfo& info, Failure failure, Instant now) = 0;
+  // The attempt failed and another may follow; or its response, of that status, is not used (then
+  // the failure is of kind kNone).
+  virtual void end_attempt(const StreamInfo& info, uint16_t status, Failure failure,
+                           Instant now) = 0;
   // The stream is over.  `operation` names its span (Route.decorator); empty: as the head says.
   virtual void finish(const StreamInfo& info, std::string_view operation) = 0;
 
@@ -37,7 +39,7 @@ class SpanRecorder {
 // The trace that a request belongs to, sampled or not.
 struct StreamTrace {
   std::string_view trace_id;         // 32 lower-case hexadecimal digits
-  std::string_view span_id;          // 16, of our own span; of the parent if nothing is recorded
+  std::string_view span_id;          // 16, of our own span; of the parent if that is not sampled
   SpanRecorder* recorder = nullptr;  // null: not sampled
 };
 

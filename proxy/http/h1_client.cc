@@ -121,17 +121,23 @@ void H1ClientConnection::close(Failure failure) {
   if (sink != nullptr) sink->on_upstream_reset(failure);
 }
 
-Failure H1ClientConnection::view_of(Failure failure) const noexcept {
-  // TLS without its farewell (a peer that was killed): nothing is truncated where nothing has come.
-  if (failure.kind == FailureKind::kUpstreamTruncated && !in_message()) {
-    return {FailureKind::kUpstreamClosed, failure.detail};
+void H1ClientConnection::on_lost(Failure failure) {
+  ended_by_peer_ = true;
+  failure = upstream_view(failure);
+  const bool is_end = failure.kind == FailureKind::kUpstreamReset ||
+                      failure.kind == FailureKind::kUpstreamTruncated;
+  if (is_end && in_message()) {
+    owner_.on_client_event(*this, Event::kTruncated);
+    failure.kind = FailureKind::kUpstreamTruncated;
+  } else if (failure.kind == FailureKind::kUpstreamTruncated && state_ != State::kTunnel) {
+    // TLS without its farewell (a peer that was killed): nothing is cut where nothing has come.
+    failure.kind = FailureKind::kUpstreamClosed;
   }
-  return upstream_view(failure);
+  close(failure);
 }
 
 bool H1ClientConnection::in_message() const noexcept {
-  return state_ == State::kBody || state_ == State::kTrailers || state_ == State::kTunnel ||
-         !stash_.empty();
+  return state_ == State::kBody || state_ == State::kTrailers || !stash_.empty();
 }
 
 void H1ClientConnection::on_drained() {
@@ -159,8 +165,7 @@ void H1ClientConnection::on_readable() {
       on_eof();
       break;
     case io::IoStatus::kError:
-      ended_by_peer_ = true;
-      close(view_of(transport_->failure()));
+      on_lost(transport_->failure());
       break;
     case io::IoStatus::kAgain:
       return;

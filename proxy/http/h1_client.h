@@ -53,10 +53,7 @@ class H1ClientConnection final : public ClientConnection,
   void on_connected() override;
   void on_readable() override;
   void on_writable() override { writer_.on_writable(); }
-  void on_closed(Failure failure) override {
-    ended_by_peer_ = true;
-    close(view_of(failure));
-  }
+  void on_closed(Failure failure) override { on_lost(failure); }
   void on_drained() override;
   void on_write_failed() override;
 
@@ -73,8 +70,10 @@ class H1ClientConnection final : public ClientConnection,
   void count_bytes(size_t received);
   // The exchange is over, all but `leftover` bytes of what came were its own.  Its sink, cut off.
   ResponseSink* end_sink(size_t leftover);
-  Failure view_of(Failure failure) const noexcept;
-  // Has a part of a response come that is not complete?  (A tunnel's end is handled before.)
+  // The connection broke.  In the middle of a response that is as much of an error as an early end
+  // (Envoy tells its parser of both alike).
+  void on_lost(Failure failure);
+  // Has a part of a response come that is not complete?  (A tunnel has no end of its own.)
   [[nodiscard]] bool in_message() const noexcept;
 
   io::Loop& loop_;

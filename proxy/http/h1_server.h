@@ -11,7 +11,9 @@
 //
 // Calls match: start (new_stream exchange on_exchange_done)* on_server_closed.
 // After an error reply or an early response the connection lingers: our FIN goes out, and what the
-// client still sends is read and dropped (64 KiB or 1 s), or a reset would destroy the reply.
+// client still sends is read and dropped (64 KiB or 1 s), or a reset would destroy the reply.  A
+// response that breaks off ends the same way where its framing shows the gap, and by a reset where
+// it does not.
 
 #include <cstdint>
 #include <memory>
@@ -84,6 +86,8 @@ class H1ServerConnection final : public io::Deferred,
 
   [[nodiscard]] bool is_idle() const noexcept;
   [[nodiscard]] bool is_closed() const noexcept { return closed_; }
+  // The client ended its direction.
+  [[nodiscard]] bool has_ended() const noexcept { return eof_; }
   [[nodiscard]] bool in_head() const noexcept { return state_ == State::kHead; }
   [[nodiscard]] uint32_t requests() const noexcept { return requests_; }
   [[nodiscard]] uint64_t bytes_received() const noexcept { return received_; }
@@ -172,6 +176,7 @@ class H1ServerConnection final : public io::Deferred,
   bool eof_ : 1 = false;          // the client ended its direction
   bool held_ : 1 = false;         // reading is paused because what waits is too much
   bool quick_close_ : 1 = false;  // lingering: nothing is left unread, as far as we know
+  bool cut_ : 1 = false;          // the last response ends too early
   bool fin_sent_ : 1 = false;
   bool closed_ : 1 = false;
 };

@@ -92,6 +92,15 @@ void H1ServerConnection::send_trailers(const Headers& trailers) {
 
 void H1ServerConnection::reset(Failure failure) {
   if (work_ != nullptr) work_->sink = nullptr;
+  if (!closed_ && head_sent_ && !tunnel_ &&
+      (work_->response_framing == Framing::kLength ||
+       work_->response_framing == Framing::kChunked)) {
+    // Its framing shows that the response is cut: the client may have what came of it, which a
+    // reset would take from it.
+    keep_alive_ = false;
+    cut_ = true;
+    return response_done();
+  }
   // The end of a response framed by the connection's end must not look orderly.
   close(failure,
         head_sent_ ? io::Transport::CloseMode::kReset : io::Transport::CloseMode::kOrderly);
@@ -131,7 +140,9 @@ void H1ServerConnection::go_on_lingering() {
   batch_.flush();
   if (closed_) return;
   if (work_->writer.backlog() != 0) {
-    if (limits_->flush_time != Duration{}) loop_.arm(work_->linger_timer, limits_->flush_time);
+    // What is left of a response that failed is not worth a long wait for its client.
+    const Duration wait = cut_ ? limits_->linger_time : limits_->flush_time;
+    if (wait != Duration{}) loop_.arm(work_->linger_timer, wait);
     return;  // on_drained comes back
   }
   const bool may_linger = limits_->linger_time != Duration{} && work_->lingered < kLingerBytes;

@@ -28,14 +28,14 @@ struct H2ClientConnection::Keepalive {
 
 H2ClientConnection::H2ClientConnection(io::Loop& loop, io::WriteBatch& batch,
                                        const H1Limits& limits, const H2Options& options,
-                                       Owner& owner)
+                                       Owner& owner, uint32_t first_streams)
     : ClientConnection(Protocol::kHttp2),
       loop_(loop),
       owner_(owner),
       limits_(limits),
       options_(options),
       writer_(batch, *this) {
-  max_streams_ = std::min(options.max_concurrent_streams, kFirstStreams);
+  max_streams_ = std::min(options.max_concurrent_streams, first_streams);
 }
 
 H2ClientConnection::~H2ClientConnection() { DASSERT(closed_ && streams_.empty()); }

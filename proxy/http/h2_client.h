@@ -9,7 +9,7 @@
 // bytes (pause_response holds it back); of a request by the peer's windows and the transport, which
 // is_backed_up() tells.  No stream stops another.
 //
-// Until the peer's SETTINGS have come it is taken to allow kFirstStreams at a time.
+// Until the peer's SETTINGS have come it is taken to allow `first_streams` at a time.
 
 #include <cstdint>
 #include <memory>
@@ -38,7 +38,8 @@ class H2ClientConnection final : public ClientConnection,
 
   // All outlive the connection.
   H2ClientConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits,
-                     const H2Options& options, Owner& owner);
+                     const H2Options& options, Owner& owner,
+                     uint32_t first_streams = kFirstStreams);
   ~H2ClientConnection() override;
 
   // ClientConnection

@@ -363,9 +363,14 @@ int H2Receiving::on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, 
   H2Session& self = session_of(user);
   const bool is_stream_window = frame->hd.type == NGHTTP2_WINDOW_UPDATE &&
                                 frame->hd.stream_id != 0 && error == NGHTTP2_ERR_FLOW_CONTROL;
+  // grpc-go takes its leave with the last stream that it opened itself, where RFC 9113, 6.8, wants
+  // one of ours.  The session ends as after any frame that is wrong, but nobody did harm.
+  const bool is_leave = self.role_ == H2Session::Role::kServer &&
+                        frame->hd.type == NGHTTP2_GOAWAY &&
+                        frame->goaway.error_code == NGHTTP2_NO_ERROR;
   if (error == NGHTTP2_ERR_REFUSED_STREAM) {
     self.count_refusal();
-  } else if (!is_stream_window) {
+  } else if (!is_stream_window && !is_leave) {
     self.broken_ = true;
   }
   return 0;

@@ -90,6 +90,13 @@ void put_attribute(std::string& out, uint32_t field, std::string_view key, int64
   put_uint(out, 3, number);
 }
 
+// Of a tracestate as many members as there is room for.
+std::string_view whole_members(std::string_view list) {
+  if (list.size() <= SpanEncoder::kMaxText) return list;
+  const size_t comma = list.rfind(',', SpanEncoder::kMaxText);
+  return list.substr(0, comma == std::string_view::npos ? 0 : comma);
+}
+
 }  // namespace
 
 SpanEncoder::SpanEncoder(std::string& out, const SpanHead& head) : out_(out) {
@@ -101,7 +108,7 @@ SpanEncoder::SpanEncoder(std::string& out, const SpanHead& head) : out_(out) {
   put_tag(out_, 2, Wire::kBytes);
   put_varint(out_, 8);
   put_id(out_, head.id);
-  if (!head.trace_state.empty()) put_text(out_, 3, head.trace_state.substr(0, kMaxText));
+  if (!head.trace_state.empty()) put_text(out_, 3, whole_members(head.trace_state));
   if (head.parent != 0) {
     put_tag(out_, 4, Wire::kBytes);
     put_varint(out_, 8);

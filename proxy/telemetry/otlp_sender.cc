@@ -1,6 +1,7 @@
 #include "proxy/telemetry/otlp_sender.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -16,9 +17,21 @@ constexpr size_t kMaxWaitingBytes = 4 * 1024 * 1024;
 constexpr uint32_t kMaxTries = 5;
 constexpr Duration kFirstPause = std::chrono::seconds(1);
 constexpr Duration kLongestPause = std::chrono::seconds(30);
+constexpr Duration kLongestAskedPause = std::chrono::minutes(5);
 
 constexpr bool may_work_later(uint16_t status) noexcept {
   return status == 429 || status == 502 || status == 503 || status == 504;
+}
+
+// Retry-After in seconds (OTLP/HTTP, "Throttling"); its other form, a date, counts as absent.
+Duration pause_in(const http::ResponseHead& head) noexcept {
+  const http::Field* const field = head.headers.find("retry-after");
+  if (field == nullptr) return {};
+  uint32_t seconds = 0;
+  const char* const end = field->value.data() + field->value.size();
+  const auto [at, error] = std::from_chars(field->value.data(), end, seconds);
+  if (error != std::errc{} || at != end) return {};
+  return std::min<Duration>(std::chrono::seconds(seconds), kLongestAskedPause);
 }
 
 }  // namespace
@@ -50,6 +63,7 @@ void OtlpSender::send() {
   for (const auto& [name, value] : options.fields) fields.push_back({name, value});
   ++tries_;
   status_ = 0;
+  asked_pause_ = {};
   call_ = context_.client.open(options.cluster,
                                {.method = "POST",
                                 .path = options.path,
@@ -65,6 +79,7 @@ void OtlpSender::send() {
 
 void OtlpSender::on_call_head(const http::ResponseHead& head, bool end) {
   status_ = head.status;
+  asked_pause_ = pause_in(head);
   if (end) on_response_end();
 }
 
@@ -102,7 +117,8 @@ void OtlpSender::on_failed(std::string_view reason, bool may_work_later) {
   }
   const Duration span = std::min(kFirstPause * (1 << (tries_ - 1)), kLongestPause);
   const auto jitter = context_.rng.below(static_cast<uint64_t>(span.count() / 2));
-  context_.loop.arm(pause_, span / 2 + Duration(static_cast<int64_t>(jitter)));
+  const Duration own = span / 2 + Duration(static_cast<int64_t>(jitter));
+  context_.loop.arm(pause_, std::max(own, asked_pause_));
 }
 
 void OtlpSender::end_batch() {

@@ -57,6 +57,7 @@ class OtlpSender final : private upstream::ClientCallObserver {
   uint32_t sending_count_ = 0;
   uint32_t tries_ = 0;  // of sending_
   uint16_t status_ = 0;
+  Duration asked_pause_{};     // Retry-After of the response; zero: it did not say
   bool flush_missed_ = false;  // what waits should have gone already
   bool finishing_ = false;
   io::Timer pause_ = io::Timer::of<&OtlpSender::on_pause_over>(this);

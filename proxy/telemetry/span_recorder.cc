@@ -168,20 +168,21 @@ HttpSpans::HttpSpans(const HttpTracer& tracer, const core::Tracer::Request& requ
 
 void HttpSpans::begin_attempt(const StreamInfo& info, http::RequestHead& head, Instant now) {
   if (!tracer_.options().spawn_upstream_span) return;
-  end_attempt(info, {}, now);
+  end_attempt(info, 0, {}, now);
   attempt_ = {make_span_id(rng_), now, info.upstream.remote, info.upstream.attempts};
-  write_trace_context(head.headers, parent_.form, trace_, attempt_.span, span_, true);
+  write_trace_context(head.headers,
+                      {trace_, attempt_.span, span_, true, parent_.debug, parent_.random});
 }
 
-void HttpSpans::end_attempt(const StreamInfo& info, Failure failure, Instant now) {
+void HttpSpans::end_attempt(const StreamInfo& info, uint16_t status, Failure failure, Instant now) {
   if (attempt_.began == Instant{}) return;
-  const bool has_response = !failure && info.response != nullptr;
-  send_attempt(info, failure, has_response ? info.response->status : uint16_t{0}, now);
+  send_attempt(info, status, failure, now);
   attempt_.began = {};
 }
 
-void HttpSpans::send_attempt(const StreamInfo& info, Failure failure, uint16_t status,
+void HttpSpans::send_attempt(const StreamInfo& info, uint16_t status, Failure failure,
                              Instant end) {
+  if (info.is_health_check) return;  // nor is its request
   const http::RequestHead& head = *info.request;
   Line name;
   name.put(head.method == http::Method::kOther ? "HTTP" : head.method_text)
@@ -216,7 +217,7 @@ void HttpSpans::finish(const StreamInfo& info, std::string_view operation) {
   const bool answered_by_us = info.response_details != "via_upstream";
   if (attempt_.began != Instant{}) {
     const uint16_t status = answered_by_us ? uint16_t{0} : info.response_code;
-    send_attempt(info, info.failure, status, info.times.end);
+    send_attempt(info, status, info.failure, info.times.end);
   }
   if (info.is_health_check) return stats_.tracing_health_check.inc();
   const TracingOptions& options = tracer_.options();

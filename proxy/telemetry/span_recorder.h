@@ -13,7 +13,8 @@ class HttpSpans final : public core::SpanRecorder {
             const TraceContext& parent, std::string_view trace_state);
 
   void begin_attempt(const core::StreamInfo& info, http::RequestHead& head, Instant now) override;
-  void end_attempt(const core::StreamInfo& info, Failure failure, Instant now) override;
+  void end_attempt(const core::StreamInfo& info, uint16_t status, Failure failure,
+                   Instant now) override;
   void finish(const core::StreamInfo& info, std::string_view operation) override;
 
   [[nodiscard]] uint64_t span() const noexcept { return span_; }
@@ -29,7 +30,7 @@ class HttpSpans final : public core::SpanRecorder {
   [[nodiscard]] int64_t wall(Instant at) const noexcept {
     return at.time_since_epoch().count() + wall_offset_;
   }
-  void send_attempt(const core::StreamInfo& info, Failure failure, uint16_t status, Instant end);
+  void send_attempt(const core::StreamInfo& info, uint16_t status, Failure failure, Instant end);
   void put_custom_tags(SpanEncoder& span, const http::Headers& headers) const;
 
   const HttpTracer& tracer_;

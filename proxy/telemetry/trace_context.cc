@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "proxy/base/ascii.h"
+#include "proxy/base/hex.h"
 
 namespace pillion::telemetry {
 namespace {
@@ -12,7 +13,6 @@ using http::HeaderId;
 using http::Headers;
 
 constexpr size_t kTraceparentText = 55;  // 00-<32>-<16>-<2>
-constexpr size_t kMaxTracestate = 512;
 constexpr int kMaxMembers = 32;
 
 // Up to 16 digits; both specifications want lower case.
@@ -48,11 +48,12 @@ bool parse_span_id(std::string_view text, uint64_t& out) noexcept {
 }
 
 // "1", "0", "d" (debug), and for x-b3-sampled the older "true" and "false".
-bool parse_b3_sampled(std::string_view text, Sampled& out) noexcept {
-  if (text == "1" || text == "d" || text == "true") {
-    out = Sampled::kYes;
+bool parse_b3_sampled(std::string_view text, TraceContext& out) noexcept {
+  out.debug = text == "d";
+  if (text == "1" || text == "true" || out.debug) {
+    out.sampled = Sampled::kYes;
   } else if (text == "0" || text == "false") {
-    out = Sampled::kNo;
+    out.sampled = Sampled::kNo;
   } else {
     return false;
   }
@@ -67,7 +68,8 @@ bool read_b3_fields(const Headers& headers, TraceContext& out) noexcept {
   context.form = TraceForm::kB3Multi;
   if (headers.get(HeaderId::kXB3Flags) == "1") {
     context.sampled = Sampled::kYes;
-  } else if (sampled != nullptr && !parse_b3_sampled(sampled->value, context.sampled)) {
+    context.debug = true;
+  } else if (sampled != nullptr && !parse_b3_sampled(sampled->value, context)) {
     return false;
   }
   if (id == nullptr && span == nullptr) {
@@ -117,7 +119,7 @@ class Text {
   // As B3 wants it: an id of 64 bits stays one.
   Text& put_b3(const TraceId& id) noexcept { return id.high == 0 ? put(id.low) : put(id); }
   Text& put(uint64_t span) noexcept {
-    write_hex(data_ + size_, span);
+    write_hex64(data_ + size_, span);
     size_ += kSpanIdText;
     return *this;
   }
@@ -127,6 +129,31 @@ class Text {
   char* data_;
   size_t size_ = 0;
 };
+
+void write_b3(Headers& headers, const TraceFields& fields) {
+  Text b3(headers.arena(), kTraceIdText + 2 * kSpanIdText + 4);
+  b3.put_b3(fields.trace).put("-").put(fields.span);
+  b3.put(!fields.sampled ? "-0" : fields.debug ? "-d" : "-1");
+  if (fields.parent != 0) b3.put("-").put(fields.parent);
+  headers.set(HeaderId::kB3, b3.view());
+}
+
+void write_b3_fields(Headers& headers, const TraceFields& fields) {
+  Arena& arena = headers.arena();
+  headers.set(HeaderId::kXB3TraceId, Text(arena, kTraceIdText).put_b3(fields.trace).view());
+  headers.set(HeaderId::kXB3SpanId, Text(arena, kSpanIdText).put(fields.span).view());
+  headers.remove(HeaderId::kXB3ParentSpanId);
+  if (fields.parent != 0)
+    headers.add(HeaderId::kXB3ParentSpanId, Text(arena, kSpanIdText).put(fields.parent).view());
+  // Debug implies sampled, and stands in its place.
+  const bool is_debug = fields.debug && fields.sampled;
+  headers.remove(is_debug ? HeaderId::kXB3Sampled : HeaderId::kXB3Flags);
+  if (is_debug) {
+    headers.set(HeaderId::kXB3Flags, "1");
+  } else {
+    headers.set(HeaderId::kXB3Sampled, fields.sampled ? "1" : "0");
+  }
+}
 
 }  // namespace
 
@@ -146,6 +173,7 @@ bool parse_traceparent(std::string_view text, TraceContext& out) noexcept {
     return false;
   }
   context.sampled = (flags & 1) != 0 ? Sampled::kYes : Sampled::kNo;
+  context.random = (flags & 2) != 0;
   out = context;
   return true;
 }
@@ -154,7 +182,7 @@ bool parse_b3(std::string_view text, TraceContext& out) noexcept {
   TraceContext context;
   context.form = TraceForm::kB3Single;
   if (text.size() == 1) {
-    if (!parse_b3_sampled(text, context.sampled)) return false;
+    if (!parse_b3_sampled(text, context)) return false;
     out = context;
     return true;
   }
@@ -165,7 +193,7 @@ bool parse_b3(std::string_view text, TraceContext& out) noexcept {
   text.remove_prefix(kSpanIdText);
   // -<sampled>[-<parent of the caller's span>]
   if (!text.empty()) {
-    if (text.size() < 2 || text[0] != '-' || !parse_b3_sampled(text.substr(1, 1), context.sampled))
+    if (text.size() < 2 || text[0] != '-' || !parse_b3_sampled(text.substr(1, 1), context))
       return false;
     text.remove_prefix(2);
   }
@@ -178,7 +206,6 @@ bool parse_b3(std::string_view text, TraceContext& out) noexcept {
 }
 
 bool is_valid_tracestate(std::string_view text) noexcept {
-  if (text.size() > kMaxTracestate) return false;
   int members = 0;
   while (!text.empty()) {
     const size_t comma = std::min(text.find(','), text.size());
@@ -221,33 +248,21 @@ uint64_t make_span_id(Rng& rng) noexcept {
   return id;
 }
 
-void write_hex(char* out, uint64_t value) noexcept {
-  for (int i = 15; i >= 0; --i, value >>= 4) out[i] = kHexDigits[value & 0xf];
-}
-
 void write_trace_id(char* out, const TraceId& id) noexcept {
-  write_hex(out, id.high);
-  write_hex(out + 16, id.low);
+  write_hex64(out, id.high);
+  write_hex64(out + kHex64Text, id.low);
 }
 
-void write_trace_context(Headers& headers, TraceForm form, const TraceId& trace, uint64_t span,
-                         uint64_t parent, bool sampled) {
+void write_trace_context(Headers& headers, const TraceFields& fields) {
   Arena& arena = headers.arena();
+  const char flags[] = {'-', '0', kHexDigits[(fields.sampled ? 1 : 0) | (fields.random ? 2 : 0)]};
   Text traceparent(arena, kTraceparentText);
-  traceparent.put("00-").put(trace).put("-").put(span).put(sampled ? "-01" : "-00");
-  headers.set(HeaderId::kTraceparent, traceparent.view());
-  if (form == TraceForm::kB3Single) {
-    Text b3(arena, kTraceIdText + 2 * kSpanIdText + 4);
-    b3.put_b3(trace).put("-").put(span).put(sampled ? "-1" : "-0");
-    if (parent != 0) b3.put("-").put(parent);
-    headers.set(HeaderId::kB3, b3.view());
-  } else if (form == TraceForm::kB3Multi) {
-    headers.set(HeaderId::kXB3TraceId, Text(arena, kTraceIdText).put_b3(trace).view());
-    headers.set(HeaderId::kXB3SpanId, Text(arena, kSpanIdText).put(span).view());
-    headers.set(HeaderId::kXB3Sampled, sampled ? "1" : "0");
-    headers.remove(HeaderId::kXB3ParentSpanId);
-    if (parent != 0)
-      headers.add(HeaderId::kXB3ParentSpanId, Text(arena, kSpanIdText).put(parent).view());
+  traceparent.put("00-").put(fields.trace).put("-").put(fields.span);
+  headers.set(HeaderId::kTraceparent, traceparent.put({flags, sizeof flags}).view());
+  if (headers.has(HeaderId::kB3)) write_b3(headers, fields);
+  if (headers.has(HeaderId::kXB3TraceId) || headers.has(HeaderId::kXB3Sampled) ||
+      headers.has(HeaderId::kXB3Flags)) {
+    write_b3_fields(headers, fields);
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // The fields by which a trace goes from hop to hop: W3C Trace Context (traceparent, tracestate;
-// W3C recommendation of 2021) and B3 in its two forms (github.com/openzipkin/b3-propagation).
+// level 2) and B3 in its two forms (github.com/openzipkin/b3-propagation).
 //
 // Read strictly: what is malformed is as if it were not there, and a new trace begins.  Where
 // several came, traceparent counts, then b3, then x-b3-*.
@@ -29,6 +29,8 @@ struct TraceContext {
   TraceId trace;      // none: only a decision came (B3), or nothing
   uint64_t span = 0;  // the caller's
   Sampled sampled = Sampled::kUnsaid;
+  bool debug = false;      // B3's: more than sampled, to be passed on
+  bool random = false;     // traceparent's second flag: the trace id is a random number
   bool malformed = false;  // there was a traceparent, and it cannot be used
 
   [[nodiscard]] bool has_parent() const noexcept { return trace.is_valid(); }
@@ -39,7 +41,7 @@ TraceContext read_trace_context(const http::Headers& headers) noexcept;
 // One field each; false leaves `out` as it is.
 bool parse_traceparent(std::string_view text, TraceContext& out) noexcept;
 bool parse_b3(std::string_view text, TraceContext& out) noexcept;
-// The list of one or more tracestate fields: key=value members, at most 32, at most 512 bytes.
+// The list of one or more tracestate fields, joined by commas: key=value members, at most 32.
 bool is_valid_tracestate(std::string_view text) noexcept;
 
 // Ids that are never zero.
@@ -49,12 +51,20 @@ uint64_t make_span_id(Rng& rng) noexcept;
 // Lower-case hexadecimal, no NUL.
 inline constexpr size_t kTraceIdText = 32;
 inline constexpr size_t kSpanIdText = 16;
-void write_hex(char* out, uint64_t value) noexcept;  // kSpanIdText bytes
 void write_trace_id(char* out, const TraceId& id) noexcept;
 
-// Writes the fields that tell an upstream of the trace: traceparent always, and those of the form
-// that came in.  Text is made in the arena of `headers`.
-void write_trace_context(http::Headers& headers, TraceForm form, const TraceId& trace,
-                         uint64_t span, uint64_t parent, bool sampled);
+// What an upstream is told.
+struct TraceFields {
+  TraceId trace;
+  uint64_t span = 0;
+  uint64_t parent = 0;  // of the span, which B3 tells; 0: it is not said
+  bool sampled = false;
+  bool debug = false;   // TraceContext's, and
+  bool random = false;  // of a trace that began elsewhere: our own do not say it, for many a reader
+                        // (OpenTelemetry's in Go until 2025) takes flags above 02 for malformed
+};
+// Writes traceparent, and those fields of B3 that `headers` have in some form.  Text is made in the
+// arena of `headers`.
+void write_trace_context(http::Headers& headers, const TraceFields& fields);
 
 }  // namespace pillion::telemetry

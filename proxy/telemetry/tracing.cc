@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/base/ascii.h"
+#include "proxy/base/hex.h"
 #include "proxy/telemetry/span_recorder.h"
 
 namespace pillion::telemetry {
@@ -11,7 +13,7 @@ using http::HeaderId;
 
 std::string_view hex(Arena& arena, uint64_t id) {
   char* text = arena.allocate_array<char>(kSpanIdText);
-  write_hex(text, id);
+  write_hex64(text, id);
   return {text, kSpanIdText};
 }
 
@@ -41,13 +43,23 @@ void remove_trace_fields(http::Headers& headers) {
   }
 }
 
-// The caller's tracestate (the first field of it) if it may go on; else it is taken away.
+// The caller's tracestate, all fields of it, if it may go on; else it is taken away.
 std::string_view check_tracestate(http::Headers& headers, const TraceContext& parent) {
-  const bool is_valid = parent.form == TraceForm::kW3c &&
-                        std::all_of(headers.begin(), headers.end(), [](const http::Field& f) {
-                          return f.id != HeaderId::kTracestate || is_valid_tracestate(f.value);
-                        });
-  if (is_valid) return headers.get(HeaderId::kTracestate);
+  size_t size = 0;
+  for (const http::Field& f : headers) {
+    if (f.id == HeaderId::kTracestate) size += f.value.size() + 1;
+  }
+  if (size == 0) return {};
+  char* const text = headers.arena().allocate_array<char>(size);
+  char* at = text;
+  for (const http::Field& f : headers) {
+    if (f.id != HeaderId::kTracestate) continue;
+    if (at != text) *at++ = ',';
+    at = std::ranges::copy(f.value, at).out;
+  }
+  const std::string_view list(text, static_cast<size_t>(at - text));
+  const bool is_valid = parent.form == TraceForm::kW3c && is_valid_tracestate(list);
+  if (is_valid && !trim(list).empty()) return list;
   headers.remove(HeaderId::kTracestate);
   return {};
 }
@@ -79,14 +91,15 @@ const core::StreamTrace* HttpTracer::begin(const Request& request) const {
     auto* spans = request.arena.create<HttpSpans>(*this, request, id, parent, state);
     trace->recorder = spans;
     span = spans->span();
-  } else if (!parent.has_parent()) {
+  } else if (!parent.has_parent() || parent.sampled == Sampled::kYes) {
+    // The flag changes only together with the id (Trace Context, "Mutating the traceparent").
     span = make_span_id(request.rng);
   }
   trace->span_id = hex(request.arena, span);
   // With a span for each attempt that one writes the fields.
   if (!decision.sampled || !options_.spawn_upstream_span) {
-    write_trace_context(headers, parent.form, id, span, decision.sampled ? parent.span : 0,
-                        decision.sampled);
+    write_trace_context(headers, {id, span, decision.sampled ? parent.span : 0, decision.sampled,
+                                  parent.debug, parent.random});
   }
   return trace;
 }

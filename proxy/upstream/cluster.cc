@@ -101,10 +101,8 @@ void Cluster::expire_original() {
 bool Cluster::begin_request() noexcept {
   if (!config_->limits->requests.try_acquire(config_->pool.limits.max_requests)) {
     stats().upstream_rq_active_overflow.inc();
-    stats().upstream_rq_pending_overflow.inc();
     return false;
   }
-  stats().upstream_rq_total.inc();
   stats().upstream_rq_active.inc();
   return true;
 }

@@ -11,6 +11,8 @@
 //      on_call_head ( on_call_data* on_call_trailers? ), or at any point on_call_failed
 //   call.reset();                       // at the end, or to give it up; legal inside a callback
 //
+// What becomes of a call counts for outlier detection, as what becomes of a request does.
+//
 // The end is `end == true`, on_call_trailers or on_call_failed: nothing follows it, whatever became
 // of the request.  open() and send() never call the observer on the caller's stack.  Nothing is
 // retried here: whoever calls knows better when and what to say again.

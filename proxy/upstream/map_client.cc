@@ -69,7 +69,7 @@ class MapCall final : public io::Deferred,
   void start();
   void send_waiting();
   void set_paused(bool paused);
-  void on_timeout() { fail({FailureKind::kRequestTimeoutUpstream}); }
+  void on_timeout();
   void fail(Failure failure, std::string_view reason = {});
   // The exchange of the connection is over, and it is back in its pool or closed.
   void release_upstream() {
@@ -132,6 +132,7 @@ void MapCall::start() {
 void MapCall::on_pool_ready(http::ClientConnection& connection) {
   upstream_ = &connection.begin(*this);
   host_->on_request_start();
+  host_->on_outcome(AttemptOutcome::kConnected);
   const bool end = request_ended_ && waiting_.empty() && head_.content_length == 0;
   upstream_->send_head(head_, end);
   if (paused_) upstream_->pause_response();
@@ -139,6 +140,7 @@ void MapCall::on_pool_ready(http::ClientConnection& connection) {
 }
 
 void MapCall::on_pool_failure(Failure failure) {
+  host_->on_failure(failure);
   // A copy: the pool's text is good until its next failure, and the observer may open a call.
   fail(failure, arena_.copy(cluster_->pool(*host_, head_).last_failure_reason()));
 }
@@ -179,6 +181,7 @@ void MapCall::set_paused(bool paused) {
 void MapCall::on_response_head(http::ResponseHead& head, bool end) {
   stats::count_upstream_response(cluster_->stats(), head.status);
   (head.status >= 500 ? host_->counters().rq_error : host_->counters().rq_success).inc();
+  host_->on_response(head);
   if (end) release_upstream();
   if (is_over()) return;
   ClientCallObserver& observer = *observer_;
@@ -205,7 +208,13 @@ void MapCall::on_response_trailers(http::Headers& trailers) {
 void MapCall::on_upstream_reset(Failure failure) {
   cluster_->stats().upstream_rq_rx_reset.inc();
   release_upstream();
+  host_->on_failure(failure);
   fail(failure);
+}
+
+void MapCall::on_timeout() {
+  if (upstream_ != nullptr) host_->on_outcome(AttemptOutcome::kTimeout);
+  fail({FailureKind::kRequestTimeoutUpstream});
 }
 
 // ---- the end ----

@@ -70,6 +70,7 @@ Pool::Entry* Pool::find_room(bool* promised) {
 }
 
 http::ClientConnection& Pool::take(Entry& entry) noexcept {
+  traffic().upstream_rq_total.inc();  // each attempt that gets a connection
   ++entry.active;
   if (!entry.has_room()) entry.ListNode<AvailableTag>::unlink();
   return *entry.connection;

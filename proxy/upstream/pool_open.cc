@@ -84,8 +84,10 @@ std::unique_ptr<http::ClientConnection> Pool::make_connection(http::Protocol pro
   http::ClientConnection::Owner& owner = *this;
   if (protocol == http::Protocol::kHttp2) {
     traffic().upstream_cx_http2_total.inc();
+    // What the host allowed on another connection it will on this one: more would be refused.
+    const uint32_t first = std::min(expected_streams_, http::H2ClientConnection::kFirstStreams);
     return std::make_unique<http::H2ClientConnection>(loop_, batch_, head_limits_, h2_options_,
-                                                      owner);
+                                                      owner, first);
   }
   traffic().upstream_cx_http1_total.inc();
   return std::make_unique<http::H1ClientConnection>(loop_, batch_, head_limits_, owner);

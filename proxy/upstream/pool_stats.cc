@@ -81,7 +81,7 @@ void Pool::count_h1_event(Event event) {
   switch (event) {
     case Event::kTruncated:
       h1.responses_truncated.inc();
-      return;  // the peer broke off; what came was well-formed
+      break;
     case Event::kUnsolicited:
       h1.unsolicited_bytes.inc();
       break;

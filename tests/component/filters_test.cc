@@ -124,6 +124,22 @@ TEST_F(Filters, ARateLimitAnswersWithItsHeaders) {
   EXPECT_EQ(status_of(client.message()), 200);
 }
 
+// As in Envoy a header that the filter adds may say what its text is.
+TEST_F(Filters, AFilterMayNameTheTypeOfItsReply) {
+  begin(filter("l", "local_ratelimit.v3.LocalRateLimit",
+               "stat_prefix: rl, token_bucket: { max_tokens: 1, fill_interval: 1s }, "
+               "filter_enabled: 100%, filter_enforced: 100%, response_headers_to_add: [ { header: "
+               "{ key: content-type, value: text/html } } ]"));
+  Peer client = request();
+  backend.accept().answer();
+  EXPECT_EQ(status_of(client.message()), 200);
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string refused = client.message();
+  EXPECT_EQ(status_of(refused), 429);
+  EXPECT_NE(refused.find("content-type: text/html\r\n"), std::string::npos) << refused;
+  EXPECT_EQ(refused.find("text/plain"), std::string::npos) << refused;
+}
+
 TEST_F(Filters, ABufferedChunkedRequestHasALength) {
   begin(filter("b", "buffer.v3.Buffer", "max_request_bytes: 200000"));
   Peer client =
@@ -159,6 +175,27 @@ TEST_F(Filters, ABufferRefusesWhatIsTooLong) {
   EXPECT_EQ(logged(), "413 - request_payload_too_large");
   EXPECT_EQ(http->downstream_rq_too_large.value(), 1);
   EXPECT_FALSE(backend.is_called());
+}
+
+// Its limit is what a retry may need: more than is kept without the filter (as in Envoy).
+TEST_F(Filters, WhatABufferHoldsCanBeSentAgain) {
+  begin(filter("b", "buffer.v3.Buffer", "max_request_bytes: 4000000"),
+        {.routes = "{ match: { prefix: / }, route: { cluster: app, retry_policy: { retry_on: 5xx, "
+                   "num_retries: 1 } } }"});
+  Peer client = connect();
+  const std::string body(2'000'000, 'x');
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
+  for (size_t sent = 0; sent < body.size();) {
+    const ssize_t n = client.try_send(std::string_view(body).substr(sent, 64 * 1024));
+    if (n > 0) sent += static_cast<size_t>(n);
+    settle();
+  }
+  Peer server = backend.accept();
+  EXPECT_TRUE(server.answer("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").ends_with(body));
+  pass(milliseconds(100));
+  EXPECT_TRUE(server.answer().ends_with(body)) << "all of it again";
+  EXPECT_EQ(status_of(client.message()), 200);
+  EXPECT_EQ(app->retry_or_shadow_abandoned.value(), 0u);
 }
 
 TEST_F(Filters, AHealthCheckIsAnsweredWithoutARoute) {
@@ -347,6 +384,31 @@ TEST_F(ScriptedStream, AReplyBehindTheHeadBreaksTheResponseOff) {
   backend.accept().answer("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody");
   EXPECT_TRUE(client.waits_for_the_end());
   EXPECT_EQ(client.received().find("body"), std::string::npos);
+}
+
+// The attempt that was about to begin is not wanted any more, however long the reply waits.
+TEST_F(ScriptedStream, AReplyThatWaitsEndsTheRetriesOfTheRequest) {
+  begin({.routes = "{ match: { prefix: / }, route: { cluster: app, retry_policy: { retry_on: 5xx, "
+                   "num_retries: 3, retry_back_off: { base_interval: 10s } } } }"});
+  int pieces = 0;
+  script["b.request_body"] = [&](FilterContext& context) {
+    if (++pieces == 1) return FilterVerdict::kContinue;
+    context.local_reply({.status = 418, .details = "scripted"});
+    return FilterVerdict::kStop;
+  };
+  Peer client = request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+  Peer server = backend.accept();
+  EXPECT_TRUE(server.waits_for("hello"));
+  server.send("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(run_until(loop, [&] { return app->upstream_rq_retry.value() == 1; }));
+  stops("b.response_head");
+  client.send("world");
+  EXPECT_TRUE(run_until(loop, [&] { return stopped.contains("b.response_head"); }));
+  pass(seconds(11));
+  EXPECT_FALSE(backend.is_called()) << "a retry";
+  resume("b.response_head");
+  EXPECT_EQ(status_of(client.message()), 418);
+  EXPECT_EQ(logged(), "418 - scripted");
 }
 
 TEST_F(ScriptedStream, AHeldUploadPausesTheClient) {

@@ -65,7 +65,7 @@ TEST_F(Retries, ConnectFailureIsTriedAgainAsOftenAsThePolicySays) {
   EXPECT_EQ(app->upstream_rq_retry.value(), 3);
   EXPECT_EQ(app->upstream_rq_retry_limit_exceeded.value(), 1);
   EXPECT_EQ(app->upstream_cx_total.value(), 4);
-  EXPECT_EQ(app->upstream_rq_total.value(), 1);
+  EXPECT_EQ(app->upstream_rq_total.value(), 0) << "none got a connection";
 }
 
 TEST_F(Retries, AResetBeforeTheResponseIsTriedOnAnotherHost) {

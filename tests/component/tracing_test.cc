@@ -100,5 +100,17 @@ TEST_F(TracingTest, AClientThatLeavesEndsItsSpans) {
   EXPECT_EQ(collector.count("downstream_remote_disconnect"), 4u) << "error.type and status, twice";
 }
 
+// They would hide what matters, and an attempt without its request has no parent.
+TEST_F(TracingTest, AHealthCheckThatPassesThroughLeavesNoSpan) {
+  set_cluster({backend.address});
+  listen(
+      {.hcm = tracing("spawn_upstream_span: true"),
+       .filters = str("{ name: h, typed_config: { ", kExtension,
+                      "filters.http.health_check.v3.HealthCheck, pass_through_mode: true } }, ")});
+  EXPECT_FALSE(pass_through(str(kParent, "01\r\n")).empty());
+  EXPECT_EQ(spans_left(), 0u);
+  EXPECT_EQ(http->tracing_health_check.value(), 1u);
+}
+
 }  // namespace
 }  // namespace pillion::testing

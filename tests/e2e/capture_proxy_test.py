@@ -11,9 +11,10 @@ import threading
 import unittest
 
 import sidecar
+from authority import CUSTOMER, USERS, Authority
 from capture_test import ADDRESS, APP, FAMILIES, LOOPBACK, OUTBOUND, PEER, PILLION, POD, SIDECAR_UID, Namespaces
 from capture_test import cannot_run, capture, in_pod, namespace, run
-from mtls_test import CUSTOMER, SHORT, USERS, Authority
+from mtls_test import SHORT
 
 CONFIG = f"""
 inbound: {{ listen: "0.0.0.0:15006", capture: redirect, mtls: off, app: 127.0.0.1:{APP} }}

@@ -15,9 +15,12 @@ import tempfile
 import time
 import unittest
 
+import prometheus
+from sidecar import until
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUICKSTART = os.path.join(ROOT, "deploy", "quickstart")
-DEADLINE = 120  # seconds; a run takes about ten
+DEADLINE = 180  # seconds; a run takes about twenty
 
 
 def find_pillion():
@@ -102,7 +105,13 @@ class Demo(unittest.TestCase):
     def assert_story(self, told):
         for part in ('"name": "Grace"',
                      "URI=spiffe://mesh.local/ns/shop/sa/customer",
+                     '"discount_percent"',
+                     "users client: GET inbound|app 200",
                      "Refused: users' sidecar wants TLS.",
+                     "cause=consecutive_5xx",
+                     "ejected host is back: cluster=users",
+                     "32 200",
+                     "8 503",
                      "users-2 is back.",
                      "Taken without a lost request.",
                      "did you mean",
@@ -111,11 +120,13 @@ class Demo(unittest.TestCase):
                      "Cleaned up."):
             self.assertIn(part, told)
         loads = [line for line in told.splitlines() if '"answers"' in line]
-        self.assertEqual(len(loads), 3)
-        for load in loads:
+        self.assertEqual(len(loads), 7)  # an ejection, a death, a change, after it; 10 % canary, 50 %, a fault
+        for load in loads[:6]:
             self.assertIn('"errors": 0', load)
-        self.assertIn("users-3", loads[0])
-        self.assertNotIn("users-3", loads[2])
+        self.assertIn("users-3", loads[2])
+        self.assertNotIn("users-3", loads[3])
+        self.assertIn("users-3", loads[5])
+        self.assertIn("418 fault filter abort", loads[6])
 
 
 class Story(Demo):
@@ -126,10 +137,21 @@ class Story(Demo):
         self.assertIn("Namespaces pillion-net", told)
         self.assert_nothing_is_left()
 
-    def test_on_loopback_it_is_as_told_and_nothing_is_left(self):
+    def test_on_loopback_it_is_as_told_and_nothing_is_left_and_prometheus_saw_it(self):
+        customer, users = "127.0.0.1:15190", "127.0.0.1:15290"  # their metrics, in loopback.sh
+        watcher = prometheus.start(self, [customer, users])
         told = self.quickstart("--loopback").stdout
         self.assert_story(told)
         self.assert_nothing_is_left()
+        self.assertEqual(watcher.query("max_over_time(up[10m])"), {customer: 1, users: 1})
+        seen = {name: watcher.query(f'max_over_time({name}{{envoy_cluster_name="users"}}[10m])')[customer]
+                for name in ("envoy_cluster_upstream_rq_total", "envoy_cluster_outlier_detection_ejections_active",
+                             "envoy_cluster_upstream_rq_active_overflow", "envoy_cluster_ssl_handshake")}
+        self.assertGreater(seen["envoy_cluster_upstream_rq_total"], 1000)
+        self.assertGreater(seen["envoy_cluster_ssl_handshake"], 0)
+        self.assertGreaterEqual(seen["envoy_cluster_outlier_detection_ejections_active"], 1)
+        self.assertEqual(seen["envoy_cluster_upstream_rq_active_overflow"], 8)
+        until("the sidecars are gone", lambda: watcher.query("up") == {customer: 0, users: 0})
 
 
 class Ends(Demo):

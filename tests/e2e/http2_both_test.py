@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The same requests over {HTTP/1.1, HTTP/2} from the client and {HTTP/1.1, HTTP/2} to the server get the same
-answers.  The client is curl, the server Node."""
+answers: in clear text and by ALPN, through one sidecar and through two.  The client is curl, the server Node."""
 
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -11,9 +12,12 @@ import unittest
 import envoy_config as envoy
 import programs
 import sidecar
-from http2_upstream_test import EXPLICIT_H1, EXPLICIT_H2, cluster, echo_server
+from clients import PRIOR
+from ways import Ways
 
-CLIENTS = {"http1": "--http1.1", "http2": "--http2-prior-knowledge"}
+# What curl offers, and what it then speaks.  That it may go on in HTTP/2 (Upgrade: h2c) is not taken up.
+CLEAR = {("--http1.1",): "HTTP/1.1", (PRIOR,): "HTTP/2", ("--http2",): "HTTP/1.1"}
+TLS = {("-k", "--http1.1"): "HTTP/1.1", ("-k", "--http2"): "HTTP/2"}
 # What a protocol may say in its own way, or not at all.
 OWN = {"date", "content-length", "transfer-encoding", "x-envoy-upstream-service-time", "connection", "keep-alive", "trailer"}
 REQUESTS = [
@@ -39,21 +43,21 @@ REQUESTS = [
 class Both(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        servers = {"http1": (echo_server(cls, "http1"), EXPLICIT_H1), "h2c": (echo_server(cls, "h2c"), EXPLICIT_H2)}
-        cls.ports = {name: sidecar.free_port() for name in servers}
-        sidecar.start(cls, envoy.bootstrap(
-            [envoy.http(name, port, [envoy.route(name)], codec_type="AUTO") for name, port in cls.ports.items()],
-            [cluster(server.port, options, name) for name, (server, options) in servers.items()]))
+        cls.ways = Ways(cls, {"http1": (programs.echo_server(cls, "http1").port, envoy.EXPLICIT_H1),
+                              "h2c": (programs.echo_server(cls, "h2c").port, envoy.EXPLICIT_H2)})
+        clear, tls = (itertools.product(ways, clients.items()) for ways, clients in (
+            ([(way, f"http://127.0.0.1:{port}") for way, port in cls.ways.all()], CLEAR),
+            ([(way, f"https://127.0.0.1:{port}") for way, port in cls.ways.tls.items()], TLS)))
+        cls.pairs = [*clear, *tls]
         cls.dir = programs.folder(cls)
         cls.long = os.urandom(2_000_000)
         with open(os.path.join(cls.dir, "long"), "wb") as out:
             out.write(cls.long)
 
-    def ask(self, client, server, arguments):
+    def ask(self, url, options, spoken, arguments):
         """(status, fields, body) of an answer, without what belongs to its protocol."""
-        url = f"http://127.0.0.1:{self.ports[server]}" + arguments[0]
-        command = [programs.find_debian("curl"), "-s", "-D", "head", "-o", "body", "--max-time", "30", "-H", "Expect:", "-H", "Host: app",
-                   CLIENTS[client], *arguments[1:], url]
+        command = [programs.find_debian("curl"), "-s", "--noproxy", "*", "-D", "head", "-o", "body", "--max-time", "30",
+                   "-H", "Expect:", "-H", "Host: app", *options, *arguments[1:], url + arguments[0]]
         with open(os.path.join(self.dir, "body"), "wb"):
             pass  # curl makes none for an answer without a body
         result = subprocess.run(command, cwd=self.dir, input=b"from stdin" * 1000, capture_output=True, timeout=60)
@@ -65,7 +69,7 @@ class Both(unittest.TestCase):
         with open(os.path.join(self.dir, "body"), "rb") as file:
             body = b"" if "--head" in arguments else file.read()  # curl writes the head there
         version, status = first.split(" ")[:2]
-        self.assertEqual(version, {"http1": "HTTP/1.1", "http2": "HTTP/2"}[client])
+        self.assertEqual(version, spoken)
         fields = sorted(tuple(line.lower().split(": ", 1)) for line in lines)
         return int(status), [field for field in fields if field[0] not in OWN], body
 
@@ -74,7 +78,7 @@ class Both(unittest.TestCase):
             seen = json.loads(body)
             del seen["protocol"]
             for key in ("host", "x-request-id", "x-envoy-expected-rq-timeout-ms", "connection", "content-length",
-                        "transfer-encoding"):
+                        "transfer-encoding", "x-forwarded-proto"):
                 seen["fields"].pop(key, None)
             body = json.dumps(seen, sort_keys=True)
         joined = {}
@@ -82,12 +86,12 @@ class Both(unittest.TestCase):
             joined[name] = joined[name] + ", " + value if name in joined else value
         return status, joined, body if len(body) < 5000 else hashlib.sha256(body).hexdigest()
 
-    def test_all_four_give_the_same(self):
+    def test_all_give_the_same(self):
         for what, arguments in REQUESTS:
             with self.subTest(what):
-                answers = {(client, server): self.comparable(*self.ask(client, server, arguments))
-                           for client in CLIENTS for server in self.ports}
-                first = answers["http1", "http1"]
+                answers = {(way, options): self.comparable(*self.ask(url, options, spoken, arguments))
+                           for (way, url), (options, spoken) in self.pairs}
+                first = next(iter(answers.values()))
                 for pair, answer in answers.items():
                     # An HTTP/1 server resets by closing: its failure has another name.
                     if what == "a reset":

@@ -3,38 +3,17 @@
 
 import json
 import os
-import re
 import signal
-import subprocess
-import tempfile
 import threading
 import time
 import unittest
 
 import envoy_config as envoy
 import sidecar
-from mtls_test import CUSTOMER, USERS, Authority
+from authority import CUSTOMER, USERS, Authority
+from clients import PRIOR, curl, h2load, nghttp, run
 from peers import Upstream, answers, connect, get, reply
 
-
-def run(*command, data=None, seconds=60):
-    done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, check=False)
-    if done.returncode != 0:
-        raise AssertionError(f"{command}: {done.returncode}\n{done.stderr.decode()[-2000:]}")
-    return done.stdout
-
-
-def curl(url, *options, data=None):
-    """(HTTP version, status, head, body)"""
-    with tempfile.NamedTemporaryFile() as body:
-        out = run("curl", "-sS", "-m", "30", "-o", body.name, "-D", "-", "-w", "%{http_version} %{http_code}", *options,
-                  url, data=data).decode()
-        head, _, last = out.rpartition("\n")
-        version, status = last.split(" ")
-        return version, int(status), head, body.read()
-
-
-PRIOR = "--http2-prior-knowledge"
 
 
 class ClearText(unittest.TestCase):
@@ -100,13 +79,11 @@ class ClearText(unittest.TestCase):
     def test_trailers_pass(self):
         url = self.proxy(answers(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-End: yes\r\n\r\n"))
-        out = run("nghttp", "-v", url).decode()
-        self.assertRegex(re.sub(r"\x1b\[[0-9;]*m", "", out), r"x-end: yes")
+        self.assertIn("x-end: yes", nghttp("-v", url))
 
     def test_many_streams_share_a_connection(self):
         url = self.proxy()
-        out = run("h2load", "-n", "2000", "-c", "2", "-m", "50", url).decode()
-        self.assertIn("2000 succeeded", out)
+        h2load(url, 2000, "-c", "2", "-m", "50")
         self.assertEqual(self.sidecar.stats()["http.in.downstream_cx_http2_total"], 2)
         self.sidecar.wait_stat("http2.streams_active", 0)
 

@@ -11,28 +11,10 @@ import unittest
 import envoy_config as envoy
 import programs
 import sidecar
-from mtls_test import Authority
+from authority import Authority
 from peers import connect, get
 
 SERVER = "spiffe://mesh.local/ns/shop/sa/server"
-EXPLICIT_H1 = {"explicit_http_config": {"http_protocol_options": {}}}
-EXPLICIT_H2 = {"explicit_http_config": {"http2_protocol_options": {}}}
-AUTO = {"auto_config": {"http2_protocol_options": {}}}
-
-
-def cluster(port, options, name="app", tls=None, **fields):
-    made = envoy.cluster(name, [port], **fields)
-    made["typed_extension_protocol_options"] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": envoy.TYPE + "upstreams.http.v3.HttpProtocolOptions"} | options}
-    if tls:
-        made["transport_socket"] = tls
-    return made
-
-
-def echo_server(test, kind, *files):
-    port = sidecar.free_port()
-    script = os.path.join(programs.INTEROP, "node", "echo.js")
-    return programs.Program(test, [programs.find_debian("node", "nodejs"), script, str(port), kind, *files], port=port)
 
 
 class Same(unittest.TestCase):
@@ -44,17 +26,18 @@ class Same(unittest.TestCase):
         certificate, key, bundle = authority.issue(SERVER)
         client = envoy.tls_client((None, None, bundle), ["spiffe://mesh.local/"])
         servers = {
-            "http1": (echo_server(cls, "http1"), EXPLICIT_H1, None, "1.1"),
-            "h2c": (echo_server(cls, "h2c"), EXPLICIT_H2, None, "2.0"),
-            "tls": (echo_server(cls, "tls", certificate, key), EXPLICIT_H2, client, "2.0"),
-            "auto": (echo_server(cls, "tls", certificate, key), AUTO, client, "2.0"),
-            "auto1": (echo_server(cls, "tls1", certificate, key), AUTO, client, "1.1"),
-            "same": (echo_server(cls, "http1"), {"use_downstream_protocol_config": {}}, None, "1.1"),
+            "http1": (programs.echo_server(cls, "http1"), envoy.EXPLICIT_H1, None, "1.1"),
+            "h2c": (programs.echo_server(cls, "h2c"), envoy.EXPLICIT_H2, None, "2.0"),
+            "tls": (programs.echo_server(cls, "tls", certificate, key), envoy.EXPLICIT_H2, client, "2.0"),
+            "auto": (programs.echo_server(cls, "tls", certificate, key), envoy.AUTO, client, "2.0"),
+            "auto1": (programs.echo_server(cls, "tls1", certificate, key), envoy.AUTO, client, "1.1"),
+            "same": (programs.echo_server(cls, "http1"), {"use_downstream_protocol_config": {}}, None, "1.1"),
         }
         cls.ports = {name: sidecar.free_port() for name in servers}
         cls.protocols = {name: row[3] for name, row in servers.items()}
         listeners = [envoy.http(name, port, [envoy.route(name)]) for name, port in cls.ports.items()]
-        clusters = [cluster(server.port, options, name, tls) for name, (server, options, tls, _) in servers.items()]
+        clusters = [envoy.http_cluster(server.port, options, name, tls)
+                    for name, (server, options, tls, _) in servers.items()]
         cls.proxy = sidecar.start(cls, envoy.bootstrap(listeners, clusters))
 
     def each(self):
@@ -142,11 +125,11 @@ class Same(unittest.TestCase):
 
 class Endings(unittest.TestCase):
     def proxy(self, kind="h2c", **fields):
-        self.server = echo_server(self, kind)
+        self.server = programs.echo_server(self, kind)
         self.port = sidecar.free_port()
         self.sidecar = sidecar.start(self, envoy.bootstrap(
-            [envoy.http("in", self.port)], [cluster(self.server.port, EXPLICIT_H2, **fields)]),
-            flags=["--concurrency", "1"])
+            [envoy.http("in", self.port)],
+            [envoy.http_cluster(self.server.port, envoy.EXPLICIT_H2, **fields)]), flags=["--concurrency", "1"])
         return connect(self, self.port)
 
     def flags(self):
@@ -185,13 +168,10 @@ class Endings(unittest.TestCase):
         self.assertEqual(answer.status, 403)
 
     def test_another_server(self):
-        directory = programs.folder(self)
-        with open(os.path.join(directory, "file"), "wb") as out:
-            out.write(b"x" * 1_000_000)
-        port, backend = sidecar.free_port(), sidecar.free_port()
-        programs.Program(self, [programs.find_debian("nghttpd", "nghttp2-server"), "--no-tls", "-d", directory, str(backend)],
-                         port=backend)
-        sidecar.start(self, envoy.bootstrap([envoy.http("in", port)], [cluster(backend, EXPLICIT_H2)]))
+        port = sidecar.free_port()
+        backend = programs.nghttpd(self, {"file": b"x" * 1_000_000}, "--no-tls")
+        sidecar.start(self, envoy.bootstrap(
+            [envoy.http("in", port)], [envoy.http_cluster(backend.port, envoy.EXPLICIT_H2)]))
         client = connect(self, port)
         answer = client.exchange(get("/file"))
         self.assertEqual((answer.status, len(answer.body), answer.complete), (200, 1_000_000, True))

@@ -11,7 +11,7 @@ import unittest
 
 import image
 import sidecar
-from mtls_test import Authority
+from authority import Authority
 
 LIMIT = 30 * 1000 * 1000  # bytes
 UID = 1337  # whom `pillion capture` leaves alone

@@ -83,7 +83,7 @@ class LogFiles(unittest.TestCase):
         proxy = sidecar.start(self, envoy.bootstrap([], []), flags=("--component-log-level", "misc:error,io:debug"))
         names = [line.split(":")[0].strip() for line in proxy.post("/logging")[1].splitlines()[1:] if line]
         self.assertEqual(names, ["admin", "config", "conn_handler", "dns", "file", "io", "main", "pool", "tls",
-                                 "upstream"])
+                                 "tracing", "upstream"])
         self.assertEqual(proxy.post("/logging?misc=debug")[0], 400)
 
     def test_a_log_path_that_cannot_be_opened_ends_the_start(self):

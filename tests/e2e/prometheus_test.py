@@ -21,6 +21,8 @@ import time
 import unittest
 import urllib.parse
 
+import prometheus
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEADLINE = 30  # seconds
 
@@ -311,34 +313,7 @@ class PrometheusTest(unittest.TestCase):
         self.assertEqual(plain, sorted(plain))
 
     def test_a_real_prometheus_scrapes_it(self):
-        (port,) = free_ports(1)
-        config = os.path.join(self.fixture.dir, "prometheus.yml")
-        with open(config, "w") as f:
-            f.write(f"""
-scrape_configs:
-- job_name: mesh
-  scrape_interval: 200ms
-  scrape_timeout: 200ms
-  metrics_path: /stats/prometheus
-  static_configs: [ {{ targets: [ "127.0.0.1:{self.fixture.admin}" ] }} ]
-""")
-        data = os.path.join(self.fixture.dir, "prometheus")
-        with open(os.path.join(self.fixture.dir, "prometheus.log"), "wb") as log:
-            server = subprocess.Popen(
-                ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={data}",
-                 f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
-        self.addCleanup(server.wait)
-        self.addCleanup(server.terminate)
-
-        def query(expression):
-            path = "/api/v1/query?query=" + urllib.parse.quote(expression)
-            try:
-                status, body = self.fixture.ask(path, port=port)
-            except OSError:
-                return None
-            result = json.loads(body)["data"]["result"] if status == 200 else []
-            return float(result[0]["value"][1]) if result else None
-
+        query = prometheus.start(self, [f"127.0.0.1:{self.fixture.admin}"]).value
         until("Prometheus has scraped", lambda: query('up{job="mesh"}') == 1)
         self.assertEqual(query('sum(envoy_cluster_upstream_rq{envoy_response_code="404"})'), 1)
         self.assertEqual(query('count(envoy_cluster_membership_total)'), 2)

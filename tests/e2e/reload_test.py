@@ -15,7 +15,7 @@ import unittest
 
 import envoy_config as envoy
 import sidecar
-from mtls_test import Authority
+from authority import Authority
 from peers import Upstream, connect, echo, get, reply
 
 

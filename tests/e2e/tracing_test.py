@@ -141,7 +141,8 @@ class Tracing(unittest.TestCase):
     def test_overall_sampling_limits_what_callers_ask_for(self):
         client = self.proxy(echo, overall_sampling={"value": 0})
         fields = fields_of(client.exchange(get("/", f"traceparent: 00-{PARENT}-{CALLER}-01")))
-        self.assertEqual(fields["traceparent"], f"00-{PARENT}-{CALLER}-00")
+        self.assertRegex(fields["traceparent"], f"^00-{PARENT}-[0-9a-f]{{16}}-00$")
+        self.assertNotIn(CALLER, fields["traceparent"], "the flag changes together with the id")
 
     def test_the_request_id_carries_the_decision(self):
         client = self.proxy(echo, random_sampling={"value": 0})
@@ -168,6 +169,24 @@ class Tracing(unittest.TestCase):
         self.assertEqual((second.attributes["error.type"], second.attributes["http.request.resend_count"]), ("500", 1))
         self.assertEqual(server.attributes["error.type"], "500")
         self.assertEqual((first.parent, second.parent), (server.id, server.id))
+
+    def test_a_response_that_is_not_used_is_a_span_of_its_own(self):
+        client = self.proxy(answers(reply(b"no", status="503 Service Unavailable"), reply()),
+                            routes=[envoy.route(retry_policy={"retry_on": "5xx", "num_retries": 1})])
+        self.assertEqual(client.exchange(get("/")).status, 200)
+        attempts = sorted((span for span in self.spans(3) if span.kind == "CLIENT"), key=lambda span: span.begin)
+        self.assertEqual([span.attributes.get("http.response.status_code") for span in attempts], [503, 200])
+        self.assertEqual([span.attributes.get("error.type") for span in attempts], ["503", None])
+
+    def test_fields_of_every_form_name_the_same_parent(self):
+        client = self.proxy(echo)
+        fields = fields_of(client.exchange(get(
+            "/", f"traceparent: 00-{PARENT}-{CALLER}-03", f"b3: {PARENT}-{CALLER}-1", "tracestate: a=1",
+            "tracestate: b=2")))
+        attempt, server = sorted(self.spans(2), key=lambda span: span.kind)
+        self.assertEqual(fields["traceparent"], f"00-{PARENT}-{attempt.id}-03")
+        self.assertEqual(fields["b3"], f"{PARENT}-{attempt.id}-1-{server.id}")
+        self.assertEqual((server.state, attempt.state), ("a=1,b=2", "a=1,b=2"))
 
     def test_an_upstream_that_is_not_there(self):
         client = self.proxy(port=sidecar.free_port())

@@ -42,12 +42,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)decide_trace(head, context, {}, {}, rng);
   (void)is_valid_tracestate(text);
   if (!context.has_parent()) return 0;
-  http::Headers written(arena);
+  http::Headers& written = head.headers;
   const bool sampled = context.sampled == Sampled::kYes;
-  write_trace_context(written, context.form, context.trace, context.span, 1, sampled);
+  write_trace_context(written,
+                      {context.trace, context.span, 1, sampled, context.debug, context.random});
   if (context.form != TraceForm::kW3c) written.remove(http::HeaderId::kTraceparent);
   const TraceContext again = read_trace_context(written);
-  check(again.form == context.form && again.trace == context.trace && again.span == context.span);
+  // A b3 that was malformed is none any more.
+  check(again.form == context.form || written.has(http::HeaderId::kB3));
+  check(again.trace == context.trace && again.span == context.span);
   check(again.sampled == (sampled ? Sampled::kYes : Sampled::kNo));
+  check(again.random == context.random && again.debug == (context.debug && sampled));
   return 0;
 }

@@ -16,6 +16,7 @@ import unittest
 import envoy_config as envoy
 import programs
 import sidecar
+from clients import run_cases
 from peers import Upstream, reply
 
 CASES = ["get", "post with a length", "post in chunks", "trailers", "expect", "head", "large", "keep-alive",
@@ -54,16 +55,11 @@ class Clients(unittest.TestCase):
                 "thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}]})]))
         cls.base = f"http://127.0.0.1:{cls.port}"
 
-    def run_client(self, command):
-        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        self.assertEqual(result.stdout.splitlines(), [f"{name}: fine" for name in CASES], result.stderr)
-
     def test_go(self):
-        self.run_client([programs.built_go("client"), self.base])
+        run_cases(CASES, programs.built_go("client"), self.base)
 
     def test_node(self):
-        self.run_client([programs.find_debian("node", "nodejs"),
-                         os.path.join(programs.INTEROP, "node", "client.js"), self.base])
+        run_cases(CASES, *programs.node("client.js"), self.base)
 
 
 class Curl(Clients):

@@ -3,6 +3,7 @@
 A request names its plan in x-plan: what the origin does at the first, second ... attempt; the last word goes on.
 """
 
+import http
 import socket
 
 import envoy_config as envoy
@@ -77,6 +78,11 @@ def serve(peer, request, attempt):
     return act(peer, plan[min(attempt, len(plan)) - 1])
 
 
+def status_line(status):
+    """With the standard reason: Envoy knows no other."""
+    return f"{status} {http.HTTPStatus(int(status)).phrase}"
+
+
 def act(peer, what):
     if what == "stall":
         peer.hang()
@@ -89,9 +95,9 @@ def act(peer, what):
     status, _, then = what.partition("+")
     if then in ("", "later", "now"):
         more = {"later": ["Retry-After: 1"], "now": ["Retry-After: 0"]}.get(then, [])
-        peer.send(reply(b"body of " + status.encode(), *more, status=f"{status} Status"))
+        peer.send(reply(b"body of " + status.encode(), *more, status=status_line(status)))
         return True
-    head = f"HTTP/1.1 {status} Status\r\n".encode()
+    head = f"HTTP/1.1 {status_line(status)}\r\n".encode()
     if then.startswith("head"):  # of a head, half
         peer.send(head + b"X-Half: ")
     elif then.startswith("chunks"):
@@ -145,7 +151,7 @@ REQUESTS = [
     plan("5xx: a body of 200 that ends too early", "/5xx", "200+body-close,200"),
     plan("5xx: half a head, then 200", "/5xx", "200+head-close,200"),
     plan("5xx: 503, then a reset, then 200", "/5xx", "503,reset,200"),
-    plan("5xx: 503, then a reset, then 503", "/5xx", "503,reset,503"),
+    plan("5xx: a POST: 503, then a reset, then 503", "/5xx", "503,reset,503", **POST),
     plan("5xx: HEAD", "/5xx", "503,200", method="HEAD"),
     plan("gateway-error: 502, then 200", "/gateway", "502,200"),
     plan("gateway-error: 500", "/gateway", "500,200"),
@@ -153,15 +159,16 @@ REQUESTS = [
     plan("reset: a reset, then 200", "/reset", "reset,200"),
     plan("reset: an end, then 200", "/reset", "close,200"),
     plan("reset: 503", "/reset", "503,200"),
-    plan("reset: in vain", "/reset", "reset"),
+    plan("reset: a POST in vain", "/reset", "reset", **POST),
     plan("reset: a POST", "/reset", "reset,200", **POST),
-    plan("reset-before-request: a reset", "/before", "reset,200"),
-    plan("connect-failure: a reset", "/connect", "reset,200"),
+    plan("reset-before-request: a reset of a POST", "/before", "reset,200", **POST),
+    plan("connect-failure: a reset of a POST", "/connect", "reset,200", **POST),
+    plan("connect-failure: a reset of a GET on a new connection", "/connect", "reset,200"),
     plan("connect-failure: refused", "/closed-connect", "200"),
     plan("connect-failure: refused, a POST", "/closed-connect", "200", **POST),
     plan("5xx: refused", "/closed-5xx", "200"),
     plan("refused without a policy", "/closed", "200"),
-    plan("refused-stream: a reset", "/refused-stream", "reset,200"),
+    plan("refused-stream: a reset of a POST", "/refused-stream", "reset,200", **POST),
     plan("retriable-4xx: 409, then 200", "/4xx", "409,200"),
     plan("retriable-4xx: 404", "/4xx", "404,200"),
     plan("retriable-status-codes: 418, then 200", "/codes", "418,200"),
@@ -186,7 +193,31 @@ REQUESTS = [
 ]
 
 # (pattern of "request | aspect", reason): what Pillion does otherwise, on purpose.
-DIFFERENCES = []
+DIFFERENCES = [
+    (r"(no host.*|the breaker of requests) \| log: attempts", "nothing was attempted"),
+]
+
+READ_TO_ITS_END = "a response that is retried is read to its end, so that its connection is used again"
+FLOW = "Pillion takes the two megabytes in pieces of another size"
 
 # The same of counters.
-STATS = []
+STATS = [
+    (r"cluster\.[\w-]+\.external\..*", "the same numbers again, by where the client is: Pillion does not tell"),
+    (r"cluster\.[\w-]+\.default\.total_match_count", "of the subset balancer"),
+    (r"cluster\.app\.http1\..*", "finer than protocol_error"),
+    (r"cluster\.app\.upstream_rq_[rt]x_reset", "Envoy counts resets of HTTP/2 only"),
+    (r"cluster\.app\.upstream_cx_(destroy.*|http1_total|total)", READ_TO_ITS_END),
+    (r"cluster\.app\.upstream_rq_pending_total", READ_TO_ITS_END),
+    (r"cluster\.app\.upstream_cx_protocol_error", "by the same, the body of a HEAD is seen twice, not once"),
+    (r"cluster\.app\.upstream_rq_retry(_success|_backoff_exponential)?",
+     "a GET is repeated once without the policy when a connection that was used before is reset"),
+    (r"cluster\.empty\.membership_change", "the first set of hosts is one"),
+    (r"cluster\.no-requests\.upstream_(cx_(http1_)?total|rq_pending_total)",
+     "a request too many is refused before a connection is made for it"),
+    (r"cluster\.app\.upstream_flow_control_.*", FLOW),
+    (r"http\.plain\.downstream_flow_control_.*", FLOW),
+    (r"http\.plain\.downstream_(rq_rx_reset|cx_delayed_close_timeout)",
+     "of responses that are cut: Envoy waits a second for the client, and takes its end for a reset"),
+    (r"listener\.ADDRESS\.worker_0\..*", "by worker"),
+    (r"http\.plain\.downstream_cx_tx_bytes_total", "of the value of x-envoy-upstream-service-time"),
+]

@@ -80,7 +80,9 @@ def errors():
 def ends_early():
     before = int(cancelled(b"", timeout=LONG))
     error = status_of(lambda: slow(b"", timeout=0.3))
-    equal(error.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+    # The server knows the deadline too, and Go's resets the stream: what a proxy makes of that may come first.
+    if error.code() not in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+        raise AssertionError(f"{error} at the deadline")
     future = slow.future(b"", timeout=LONG)
     time.sleep(0.2)
     future.cancel()
@@ -89,6 +91,11 @@ def ends_early():
         if time.monotonic() > end:
             raise AssertionError("the server never heard of the cancel")
         time.sleep(0.02)
+    call = server_stream(b"1000000,10000", timeout=LONG)
+    for _ in range(10):
+        next(call)
+    call.cancel()
+    equal(status_of(lambda: list(call)).code(), grpc.StatusCode.CANCELLED)
 
 
 for step in (unary_calls, streams, ping_pong, errors, ends_early):

@@ -5,6 +5,12 @@ from sidecar import address
 TYPE = "type.googleapis.com/envoy.extensions."
 HCM = TYPE + "filters.network.http_connection_manager.v3.HttpConnectionManager"
 
+# HttpProtocolOptions of a cluster.
+EXPLICIT_H1 = {"explicit_http_config": {"http_protocol_options": {}}}
+EXPLICIT_H2 = {"explicit_http_config": {"http2_protocol_options": {}}}
+AUTO = {"auto_config": {"http2_protocol_options": {}}}
+SAME = {"use_downstream_protocol_config": {"http2_protocol_options": {}}}
+
 LOG_FORMAT = {
     "status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%",
     "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%", "protocol": "%PROTOCOL%", "cluster": "%UPSTREAM_CLUSTER%",
@@ -69,6 +75,16 @@ def cluster(name="app", ports=(), protocol=None, **fields):
     config["typed_extension_protocol_options"] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": TYPE + "upstreams.http.v3.HttpProtocolOptions"} | options}
     return config
+
+
+def http_cluster(port, options, name="app", tls=None, **fields):
+    """A cluster of one host with HttpProtocolOptions, such as EXPLICIT_H2."""
+    made = cluster(name, [port], **fields)
+    made["typed_extension_protocol_options"] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": TYPE + "upstreams.http.v3.HttpProtocolOptions"} | options}
+    if tls:
+        made["transport_socket"] = tls
+    return made
 
 
 def tls_server(certificates, require=True, **fields):

@@ -82,10 +82,10 @@ def built_go(name):
 
 def built_go_module(name):
     """The path of the program of tests/interop/<name>, a module with dependencies: compiled once into the cache,
-    because that takes minutes."""
+    because that may take minutes."""
     source = os.path.join(INTEROP, name)
     digest = hashlib.sha256()
-    for file in ("main.go", "go.mod", "go.sum"):
+    for file in [*sorted(glob.glob(os.path.join(source, "*.go"))), "go.mod", "go.sum"]:
         with open(os.path.join(source, file), "rb") as content:
             digest.update(content.read())
     path = os.path.join(cache(), f"{name}-{digest.hexdigest()[:16]}")
@@ -154,6 +154,11 @@ def folder(test):
     return path
 
 
+def node(script, *arguments):
+    """The command of a program of tests/interop/node."""
+    return [find_debian("node", "nodejs"), os.path.join(INTEROP, "node", script), *arguments]
+
+
 # ---- servers that log what they see ----
 
 def go_server(test):
@@ -163,13 +168,34 @@ def go_server(test):
 
 def node_server(test):
     port = free_port()
-    return Program(test, [find_debian("node", "nodejs"), os.path.join(INTEROP, "node", "server.js"), str(port)],
+    return Program(test, node("server.js", str(port)), port=port)
+
+
+def echo_server(test, kind, *files):
+    """Node behind HTTP/1.1, HTTP/2 or TLS with `files`: what a request asks of it is at the top of echo.js."""
+    port = free_port()
+    return Program(test, node("echo.js", str(port), kind, *files), port=port)
+
+
+def nghttpd(test, files, *options):
+    """It serves `files`: name -> bytes.  `options`: --no-tls, or a key and a certificate."""
+    port, directory = free_port(), folder(test)
+    for name, content in files.items():
+        with open(os.path.join(directory, name), "wb") as out:
+            out.write(content)
+    switches, tls = [o for o in options if o.startswith("-")], [o for o in options if not o.startswith("-")]
+    return Program(test, [find_debian("nghttpd", "nghttp2-server"), "-d", directory, *switches, str(port), *tls],
                    port=port)
 
 
 def grpc_server(test):
     port = free_port()
     return Program(test, [find_grpc_python(), os.path.join(INTEROP, "grpc_server.py"), str(port)], port=port)
+
+
+def go_grpc_server(test):
+    port = free_port()
+    return Program(test, [built_go_module("go-grpc"), "server", str(port)], port=port)
 
 
 def python_server(test):

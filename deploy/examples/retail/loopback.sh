@@ -108,6 +108,10 @@ The demo keeps running.  Try:
   curl -s $(admin_url customer)/clusters        (a browser shows $(admin_url customer)/ too)
   curl http://$plain_users/users/7
   edit $run/customer/sidecar.yaml and see $run/customer/sidecar.log
+  edit $run/gateway/wishes.json (canary_percent, fault_percent), which its control plane passes on, and call
+    curl -s http://$gateway_address/users/7
+  curl -s -o /dev/null -H traceparent:\ 00-$(printf '%032d' 7)-$(printf '%016d' 7)-01 $shop_url/customers/7/profile
+    and its spans, a second later: $python $run/retail/collector.py tree $run/collector/spans $(printf '%032d' 7)
 End it with deploy/quickstart --stop
 PLAY
 }

@@ -1,3 +1,3 @@
 module pillion.test/interop
 
-go 1.22
+go 1.24

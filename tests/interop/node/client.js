@@ -81,16 +81,4 @@ const cases = {
   })),
 };
 
-(async () => {
-  let failed = false;
-  for (const [name, run] of Object.entries(cases)) {
-    try {
-      await run();
-      console.log(`${name}: fine`);
-    } catch (error) {
-      failed = true;
-      console.log(`${name}: ${error.message.replace(/\n/g, ' ')}`);
-    }
-  }
-  process.exit(failed ? 1 : 0);
-})();
+require('./cases.js').run(cases);

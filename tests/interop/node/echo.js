@@ -1,5 +1,9 @@
-// A backend of tests that compare protocols: node echo.js PORT http1|h2c|tls [CERT KEY]
-// The same handler behind HTTP/1.1, HTTP/2 in clear text, and TLS with a choice by ALPN.
+// A backend of tests that compare protocols: node echo.js PORT http1|h2c|tls|tls1 [CERT KEY]
+// The same handler behind HTTP/1.1, HTTP/2 in clear text, TLS with a choice by ALPN, and TLS without.
+//
+// It answers with what the request was, as JSON.  The query asks for something else: status=N, size=N (bytes instead
+// of the JSON), sized (with Content-Length), trailer (its value is the body's length), early (the head before the body
+// of the request is there), cut (the stream is reset behind its first part), reset=ERROR (before the head), die.
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
@@ -46,12 +50,12 @@ function answer(request, response, query, body) {
 
 let server;
 if (kind === 'http1') server = http.createServer(handle);
-if (kind === 'h2c') server = http2.createServer({settings: {maxConcurrentStreams: 10}}, handle);
-if (kind === 'tls') {
-  server = http2.createSecureServer({cert: fs.readFileSync(cert), key: fs.readFileSync(key), allowHTTP1: true}, handle);
-}
-if (kind === 'tls1') {
-  server = require('https').createServer({cert: fs.readFileSync(cert), key: fs.readFileSync(key)}, handle);
+// Beyond 10 MB of a session's memory Node would reset streams.
+if (kind === 'h2c') server = http2.createServer({settings: {maxConcurrentStreams: 10}, maxSessionMemory: 1000}, handle);
+if (kind.startsWith('tls')) {
+  const files = {cert: fs.readFileSync(cert), key: fs.readFileSync(key)};
+  if (kind === 'tls') server = http2.createSecureServer({...files, allowHTTP1: true, maxSessionMemory: 1000}, handle);
+  if (kind === 'tls1') server = require('https').createServer(files, handle);
 }
 server.on('sessionError', () => {});
 server.listen(Number(port), '127.0.0.1');

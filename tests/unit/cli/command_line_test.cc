@@ -106,7 +106,7 @@ TEST(CommandLine, VersionNamesEveryLibrary) {
 TEST(CommandLine, CheckReportsEveryFile) {
   const Outcome outcome = pillion({"check", kGood, kBad, "does-not-exist.yaml"});
   EXPECT_EQ(outcome.exit_code, 1);
-  EXPECT_EQ(outcome.out, kGood + ": OK (2 listeners, 2 clusters)\n");
+  EXPECT_EQ(outcome.out, kGood + ": OK (2 listeners, 3 clusters)\n");
   EXPECT_THAT(outcome.err, HasSubstr(kBad + ":"));
   EXPECT_THAT(outcome.err, HasSubstr("does-not-exist.yaml: "));
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "proxy/base/str.h"
 #include "proxy/config/node.h"
 #include "proxy/config/yaml_print.h"
 #include "tests/unit/config/cases.h"
@@ -267,11 +268,37 @@ TEST(Expand, SpeaksTheProtocolOfTheClientUnlessTold) {
   const auto options = [&](std::string_view cluster) {
     return e.cluster(cluster)["typed_extension_protocol_options"][kOptions];
   };
-  for (const std::string_view name : {"a", "b", "inbound|app", "outbound|passthrough"}) {
+  for (const std::string_view name : {"a", "b", "outbound|passthrough"}) {
     EXPECT_TRUE(options(name).has("use_downstream_protocol_config")) << name;
   }
   EXPECT_TRUE(options("c")["explicit_http_config"].has("http_protocol_options"));
   EXPECT_TRUE(options("d")["explicit_http_config"].has("http2_protocol_options"));
+}
+
+// The clusters of the app: "name of the cluster: protocol", in the order of the routes.
+std::string app_routes(std::string_view protocol) {
+  Expanded e(
+      str("workload: { trust_domain: mesh.local }\ninbound: { app: 127.0.0.1:80, mtls: off, ",
+          protocol, " }\n"));
+  EXPECT_TRUE(e.errors.ok()) << e.errors.to_string();
+  Node manager = e.first_filter(e.nth(e.listener(0)["filter_chains"], 0));
+  std::string out;
+  for (Node route : e.nth(manager["route_config"]["virtual_hosts"], 0)["routes"].items()) {
+    const std::string name = route["route"]["cluster"].as_string();
+    const Node options = e.cluster(
+        name)["typed_extension_protocol_options"]
+             ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]["explicit_http_config"];
+    out += str(route["match"].has("grpc") ? "grpc to " : "to ", name, " by ",
+               options.has("http2_protocol_options") ? "2; " : "1; ");
+  }
+  return out;
+}
+
+TEST(Expand, SpeaksToTheAppAsTheContentAsksUnlessTold) {
+  EXPECT_EQ(app_routes("protocol: auto"), "grpc to inbound|app-grpc by 2; to inbound|app by 1; ");
+  EXPECT_EQ(app_routes("capture: off"), app_routes("protocol: auto"));
+  EXPECT_EQ(app_routes("protocol: http1"), "to inbound|app by 1; ");
+  EXPECT_EQ(app_routes("protocol: http2"), "to inbound|app by 2; ");
 }
 
 TEST(Expand, LeavesOtherServersUrlsAlone) {

@@ -136,6 +136,25 @@ TEST_F(FilterRunTest, AnInterruptedDirectionDoesNotStopTheOther) {
   EXPECT_TRUE(run->on_response_body("answer", true));
 }
 
+// A stream that answers as soon as the head has passed, as a direct response does.
+class AnswersAtOnce : public FilterRunTest {
+  void pass_request_head() override {
+    FilterRunTest::pass_request_head();
+    (void)run->on_response_head(response, true);
+  }
+};
+
+TEST_F(AnswersAtOnce, GoingOnWithTheRequestDoesNotGoOnWithAResponseThatItBrings) {
+  make({"a"});
+  stops("a.request_head");
+  stops("a.response_head");
+  EXPECT_FALSE(run->on_request_head(true));
+  resume("a.request_head");
+  EXPECT_EQ(take(), (Calls{"a.request_head end", "pass request_head", "a.response_head end"}));
+  resume("a.response_head");
+  EXPECT_EQ(take(), Calls{"pass response_head end"});
+}
+
 // ---- bounds ----
 
 TEST_F(FilterRunTest, TheClientIsPausedWhenEnoughOfItsBodyWaits) {

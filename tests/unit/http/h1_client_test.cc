@@ -74,13 +74,23 @@ TEST_F(ClientTest, ATruncatedResponseNeverLooksComplete) {
         << got;
     EXPECT_EQ(got.find("end"), std::string::npos) << got;
   }
-  open();
-  noted();
-  request();
-  respond("HTTP/1.1 200 OK\r\n\r\npart");
-  own_end->inject_reset();
-  turn();
-  EXPECT_EQ(noted(), "head 200; closed kUpstreamReset; reset kUpstreamReset; ");
+}
+
+TEST_F(ClientTest, AResetInAResponseIsATruncationToo) {
+  const std::string cases[] = {
+      "HTTP/1.1 200 OK\r\n\r\npart",
+      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
+      "HTTP/1.1 200 OK\r\nContent-Le",
+  };
+  for (const std::string& bytes : cases) {
+    if (connection == nullptr) open();
+    request();
+    respond(bytes);
+    noted();
+    own_end->inject_reset();
+    turn();
+    EXPECT_EQ(noted(), "truncated; closed kUpstreamTruncated; reset kUpstreamTruncated; ");
+  }
 }
 
 TEST_F(ClientTest, AnEndBeforeAnyByteMayBeTriedAgain) {

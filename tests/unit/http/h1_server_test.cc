@@ -217,6 +217,28 @@ TEST_F(ServerTest, ABrokenResponseNeverLooksComplete) {
   EXPECT_EQ(client->read(room, sizeof room).status, io::IoStatus::kError);  // a reset, no FIN
 }
 
+TEST_F(ServerTest, WhatCameOfABrokenResponseReachesTheClientWhereItsFramingShowsTheGap) {
+  for (const bool has_length : {true, false}) {
+    if (closed) open();
+    answer = false;
+    send(kGet);
+    http::ResponseHead* head = response(200);
+    head->framing = has_length ? Framing::kLength : Framing::kChunked;
+    head->content_length = 10;
+    server->send_head(*head, false);
+    server->send_body("part", false);
+    server->reset({FailureKind::kUpstreamTruncated});
+    turn();
+    char room[1000];
+    const io::IoResult r = client->read(room, sizeof room);
+    const std::string got(room, r.bytes);
+    EXPECT_NE(got.find("part"), got.npos);
+    EXPECT_EQ(got.find("\r\n0\r\n"), got.npos);
+    EXPECT_EQ(client->read(room, sizeof room).status, io::IoStatus::kEof);
+    EXPECT_TRUE(closed);
+  }
+}
+
 TEST_F(ServerTest, ASlowReaderIsToldOfAndHeardAgain) {
   answer = false;
   client->window = 1000;

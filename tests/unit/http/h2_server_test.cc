@@ -393,6 +393,21 @@ TEST_F(H2ServerTest, TellsExchangesWhenTheClientResetsOrLeaves) {
   EXPECT_EQ(noted(), "failed kDownstreamClosed; done; closed kDownstreamClosed; ");
 }
 
+TEST_F(H2ServerTest, TakesTheLeaveOfAClientThatNamesItsOwnLastStream) {
+  // As grpc-go does when a channel is closed; RFC 9113, 6.8, means one of the server's.
+  for (const auto& [error, is_wrong] : {std::pair{0, false}, {1, true}}) {
+    events.clear();
+    open();
+    greet();
+    send(testing::headers(1, testing::request_block()));
+    send(testing::frame(7, 0, 0, testing::be32(1) + testing::be32(static_cast<uint32_t>(error))));
+    EXPECT_EQ(saw(H2ServerConnection::Event::kProtocolError), is_wrong);
+    raw->close();
+    turn();
+    EXPECT_TRUE(closed);
+  }
+}
+
 TEST_F(H2ServerTest, AnswersHeadWithTheLengthOfTheBodyThatIsNotSent) {
   Client& c = client();
   Client::Exchange& e = c.request("HEAD", "/abc");

@@ -42,10 +42,11 @@ class FakeClient final : public upstream::ClusterClient {
     observer = &o;
     return upstream::ClientCallPtr(new Call(*this));
   }
-  void answer(uint16_t status) {
+  void answer(uint16_t status, std::string_view retry_after = {}) {
     Arena arena;
     http::ResponseHead head(arena);
     head.status = status;
+    if (!retry_after.empty()) head.headers.add("retry-after", retry_after);
     ASSERT_NE(observer, nullptr);
     observer->on_call_head(head, true);
   }
@@ -133,6 +134,24 @@ TEST_F(SpanExporterTest, TriesAgainWhatMayWorkLater) {
   EXPECT_EQ(stats().spans_sent.value(), 2u);
   EXPECT_EQ(stats().spans_dropped.value(), 0u);
   EXPECT_EQ(stats().http_reports_failed.value(), 2u);
+}
+
+TEST_F(SpanExporterTest, WaitsAsLongAsTheCollectorAsks) {
+  push(1);
+  flush();
+  client.answer(429, "20");
+  loop.skip(seconds(19));
+  EXPECT_EQ(client.bodies.size(), 1u);
+  loop.skip(seconds(2));
+  ASSERT_EQ(client.bodies.size(), 2u);
+  client.answer(503, "in a while");
+  loop.skip(seconds(3));
+  ASSERT_EQ(client.bodies.size(), 3u) << "its own pause";
+  client.answer(503, "4000000000");
+  loop.skip(seconds(301));
+  ASSERT_EQ(client.bodies.size(), 4u) << "not for ever";
+  client.answer(200);
+  EXPECT_EQ(stats().spans_sent.value(), 1u);
 }
 
 TEST_F(SpanExporterTest, DropsWhatIsRefusedAndWhatFailsTooOften) {

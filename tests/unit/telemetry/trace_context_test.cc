@@ -30,6 +30,7 @@ TEST(TraceContext, ReadsATraceparent) {
   EXPECT_EQ(context.sampled, Sampled::kYes);
   ASSERT_TRUE(parse_traceparent(str("00-", kIds, "-02"), context));
   EXPECT_EQ(context.sampled, Sampled::kNo) << "only the lowest flag says sampled";
+  EXPECT_TRUE(context.random);
   // A version that we do not know is read as far as we know it.
   EXPECT_TRUE(parse_traceparent(str("cc-", kIds, "-01"), context));
   EXPECT_TRUE(parse_traceparent(str("cc-", kIds, "-01-what-the-future-brings"), context));
@@ -113,29 +114,78 @@ TEST(TraceContext, PrefersTraceparentEvenWhereItIsMalformed) {
 TEST(TraceContext, ChecksATracestate) {
   std::string many = "k0=v";
   for (int i = 1; i < 32; ++i) many += str(",k", i, "=v");
-  for (const std::string& text : {std::string("a=1"), std::string("a=1,b=2"),
-                                  std::string("a=1 , b=2,,"), std::string("t@v=x;y:z"), many}) {
+  for (const std::string& text :
+       {std::string("a=1"), std::string("a=1,b=2"), std::string("a=1 , b=2,,"),
+        std::string("t@v=x;y:z"), many,
+        str("a=", std::string(256, 'x'), ",b=", std::string(256, 'y')), std::string()}) {
     EXPECT_TRUE(is_valid_tracestate(text)) << text;
   }
   for (const std::string& text :
        {std::string("a"), std::string("=1"), std::string("a="), std::string("A=1"),
         std::string("a=1=2"), std::string("a=\x01"), std::string("-a=1"), many + ",more=1",
-        str("a=", std::string(257, 'x')), std::string(513, ',')}) {
+        str("a=", std::string(257, 'x'))}) {
     EXPECT_FALSE(is_valid_tracestate(text)) << text;
   }
 }
 
 TEST(TraceContext, WritesWhatItReads) {
-  for (const TraceForm form : {TraceForm::kW3c, TraceForm::kB3Single, TraceForm::kB3Multi}) {
-    Fields fields{};
-    write_trace_context(fields.headers, form, kTrace, kSpan, 7, true);
-    EXPECT_EQ(fields.headers.get(http::HeaderId::kTraceparent), str("00-", kIds, "-01"));
-    if (form != TraceForm::kW3c) fields.headers.remove(http::HeaderId::kTraceparent);
-    const TraceContext context = read_trace_context(fields.headers);
-    EXPECT_EQ(context.form, form);
+  struct Case {
+    TraceForm form;
+    Fields came;  // in this form
+  };
+  for (Case& c : std::array{Case{TraceForm::kW3c, {}}, Case{TraceForm::kB3Single, {{"b3", "0"}}},
+                            Case{TraceForm::kB3Multi, {{"x-b3-sampled", "0"}}}}) {
+    http::Headers& headers = c.came.headers;
+    write_trace_context(headers, {kTrace, kSpan, 7, true});
+    EXPECT_EQ(headers.get(http::HeaderId::kTraceparent), str("00-", kIds, "-01"));
+    if (c.form != TraceForm::kW3c) headers.remove(http::HeaderId::kTraceparent);
+    const TraceContext context = read_trace_context(headers);
+    EXPECT_EQ(context.form, c.form);
     EXPECT_EQ(context.trace, kTrace);
     EXPECT_EQ(context.span, kSpan);
     EXPECT_EQ(context.sampled, Sampled::kYes);
+  }
+}
+
+// Whoever reads the other form shall not take the caller for its parent.
+TEST(TraceContext, WritesEachFormThatCame) {
+  Fields all{{"traceparent", str("00-", kIds, "-01")},
+             {"b3", str(kIds, "-1")},
+             {"x-b3-traceid", kIds.substr(0, 32)},
+             {"x-b3-spanid", kIds.substr(33)},
+             {"x-b3-sampled", "1"}};
+  write_trace_context(all.headers, {kTrace, 0xabc, kSpan, true});
+  const std::string ids = "4bf92f3577b34da6a3ce929d0e0e4736-0000000000000abc";
+  EXPECT_EQ(all.headers.get(http::HeaderId::kTraceparent), str("00-", ids, "-01"));
+  EXPECT_EQ(all.headers.get(http::HeaderId::kB3), str(ids, "-1-00f067aa0ba902b7"));
+  EXPECT_EQ(all.headers.get(http::HeaderId::kXB3SpanId), "0000000000000abc");
+  EXPECT_EQ(all.headers.get(http::HeaderId::kXB3ParentSpanId), "00f067aa0ba902b7");
+}
+
+TEST(TraceContext, TheRandomFlagGoesOn) {
+  Fields fields{};
+  write_trace_context(fields.headers, {.trace = kTrace, .span = kSpan, .random = true});
+  EXPECT_EQ(fields.headers.get(http::HeaderId::kTraceparent), str("00-", kIds, "-02"));
+}
+
+TEST(TraceContext, DebugGoesOnUnlessTheRequestIsNotSampled) {
+  for (const bool sampled : {true, false}) {
+    Fields single{{"b3", str(kIds, "-d")}};
+    Fields many{{"x-b3-traceid", kIds.substr(0, 32)},
+                {"x-b3-spanid", kIds.substr(33)},
+                {"x-b3-sampled", "1"},
+                {"x-b3-flags", "1"}};
+    for (Fields* fields : {&single, &many}) {
+      const TraceContext context = read_trace_context(fields->headers);
+      EXPECT_TRUE(context.debug);
+      write_trace_context(
+          fields->headers,
+          {.trace = kTrace, .span = kSpan, .sampled = sampled, .debug = context.debug});
+    }
+    const http::Headers& headers = many.headers;
+    EXPECT_EQ(single.headers.get(http::HeaderId::kB3), str(kIds, sampled ? "-d" : "-0"));
+    EXPECT_EQ(headers.get(http::HeaderId::kXB3Flags), sampled ? "1" : "");
+    EXPECT_EQ(headers.get(http::HeaderId::kXB3Sampled), sampled ? "" : "0");
   }
 }
 

@@ -189,6 +189,35 @@ TEST_F(MapClientTest, KeepsTheConnectionForTheNextCall) {
   EXPECT_EQ(stats->upstream_cx_total.value(), 1u);
 }
 
+// As the requests of workers do (design section 10).
+TEST_F(MapClientTest, TellsOutlierDetectionWhatBecameOfACall) {
+  Backend backend;
+  config->health = std::make_shared<SharedHealth>();
+  config->outlier = std::make_shared<OutlierOptions>();
+  const HostSetPtr hosts = hosts_at({backend.address});
+  const auto health = config->health->of(set(hosts).hosts()[0]->info().id);
+  const auto call = [&](auto&& answer) {
+    caller.done = false;
+    caller.failure = {};
+    open({.path = "/", .content_length = 0, .timeout = std::chrono::seconds(10)});
+    caller.call->send({}, true);
+    run_for(loop, milliseconds(5));
+    Conn conn = backend.accept();
+    (void)conn.read_head();
+    answer(conn);
+    EXPECT_TRUE(is_over());
+  };
+  call(
+      [](Conn& c) { c.send("HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"); });
+  EXPECT_EQ(health->row_5xx.load(), 1u);
+  call([](Conn& c) { c.close(); });
+  EXPECT_EQ(health->row_5xx.load(), 2u) << "a reset";
+  call([&](Conn&) { loop.skip(std::chrono::seconds(11)); });
+  EXPECT_EQ(health->row_5xx.load(), 3u) << "a timeout";
+  call([](Conn& c) { c.respond("Connection: close\r\n"); });
+  EXPECT_EQ(health->row_5xx.load(), 0u);
+}
+
 TEST_F(MapClientTest, HoldsTheResponseBackWhilePaused) {
   Backend backend;
   set(hosts_at({backend.address}));

@@ -110,6 +110,27 @@ TEST_F(PoolH2Test, OpensAllItNeedsWhenThePeerAllowsFewerThanWasHoped) {
   pool.close_all({FailureKind::kHostRemoved});
 }
 
+TEST_F(PoolH2Test, GivesANewConnectionNoMoreThanTheHostAllowedOnTheOnesBefore) {
+  // Or whoever waits would go to the first that connects, and be refused there before its SETTINGS
+  // are read; tried again on the next new one, the same.
+  Backend backend;
+  Pool& pool = pool_at(backend.address);
+  std::unique_ptr<H2Peer> one = warm_up_h2(backend, pool, with_streams(2));
+  Request requests[6];
+  for (Request& r : requests) r.start(pool);
+  EXPECT_EQ(pool.open_connections(), 3u);
+  ASSERT_TRUE(wait([&] {
+    return std::all_of(std::begin(requests), std::end(requests),
+                       [](Request& r) { return r.is_ready(); });
+  }));
+  for (const Request& r : requests) {
+    EXPECT_EQ(std::count_if(std::begin(requests), std::end(requests),
+                            [&](const Request& q) { return q.connection == r.connection; }),
+              2);
+  }
+  for (Request& r : requests) r.stream->reset();
+}
+
 TEST_F(PoolH2Test, LimitsStreamsToWhatIsConfiguredToo) {
   config->pool.h2.max_concurrent_streams = 1;
   Backend backend;

@@ -409,7 +409,7 @@ TEST_F(PoolTest, CountsHowExchangesBreak) {
   };
   const Row rows[] = {
       {"", 1, 0, 0, FailureKind::kUpstreamClosed},
-      {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", 1, 0, 0, FailureKind::kUpstreamTruncated},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", 1, 0, 1, FailureKind::kUpstreamTruncated},
       {"nonsense\r\n\r\n", 0, 1, 1, FailureKind::kUpstreamProtocol},
       {"HTTP/1.1 200 OK\r\n\r\nuntil the end", 0, 0, 0, FailureKind::kNone},
   };

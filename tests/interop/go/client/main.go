@@ -1,4 +1,5 @@
-// A client of the interop tests: Go's net/http against a proxy.  It prints one line per case that failed.
+// A client of the interop tests: Go's net/http against a proxy, with "http2" behind the URL by HTTP/2 in clear text.
+// It prints one line per case.
 package main
 
 import (
@@ -183,6 +184,10 @@ func main() {
 	transport := http.DefaultTransport.(*http.Transport)
 	transport.ExpectContinueTimeout = 20 * time.Second
 	transport.MaxIdleConnsPerHost = 64
+	if len(os.Args) > 2 && os.Args[2] == "http2" {
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetUnencryptedHTTP2(true)
+	}
 	http.DefaultClient.Timeout = 30 * time.Second
 	failed := false
 	for _, test := range []struct {

@@ -1,4 +1,5 @@
-// A backend of the interop tests: answers every request and prints what it was, one JSON line each.
+// A backend of the interop tests, of HTTP/1.1 and HTTP/2 in clear text: answers every request and prints what it was,
+// one JSON line each.
 package main
 
 import (
@@ -28,7 +29,10 @@ func main() {
 		lock.Unlock()
 		io.WriteString(w, "ok")
 	}
-	server := http.Server{Addr: "127.0.0.1:" + os.Args[1], Handler: http.HandlerFunc(handler)}
+	server := http.Server{
+		Addr: "127.0.0.1:" + os.Args[1], Handler: http.HandlerFunc(handler), Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	if err := server.ListenAndServe(); err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		os.Exit(1)
