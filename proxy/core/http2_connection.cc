@@ -40,7 +40,7 @@ class Http2Exchange final : public io::Deferred,
     connection_.worker_.loop.delete_later(stream);
     connection_.worker_.loop.delete_later(this);
   }
-  void on_headers_timeout() { stream_->on_headers_timeout(); }
+  Stream& stream() { return *stream_; }
 
  private:
   // H2Exchange
@@ -123,15 +123,22 @@ http::H2Exchange& Http2Connection::new_exchange(http::H2ServerStream& stream) {
   auto* exchange = new Http2Exchange(*this, stream);
   exchanges_.push_back(*exchange);
   if (timer_.is_armed()) timer_.cancel();
-  if (config_->request_headers_timeout != Duration{}) {
-    in_head_ = exchange;
-    worker_.loop.arm(timer_, config_->request_headers_timeout);
-  }
+  in_head_ = exchange;
   return *exchange;
 }
 
+// As a rule a head comes whole, and no timer is armed for it.
+void Http2Connection::on_head_incomplete() {
+  if (in_head_ == nullptr || timer_.is_armed()) return;
+  const Duration limit = config_->request_headers_timeout != Duration{}
+                             ? config_->request_headers_timeout
+                             : config_->stream_idle_timeout;
+  if (limit != Duration{}) worker_.loop.arm(timer_, limit);
+}
+
 void Http2Connection::on_head_complete() {
-  if (std::exchange(in_head_, nullptr) != nullptr) timer_.cancel();
+  in_head_ = nullptr;
+  if (timer_.is_armed()) timer_.cancel();
   if (server_.is_draining()) return;
   if (config_->max_requests_per_connection != 0 &&
       server_.requests() >= config_->max_requests_per_connection) {
@@ -150,12 +157,15 @@ void Http2Connection::on_idle() {
 
 void Http2Connection::on_timer() {
   if (in_head_ != nullptr) {
+    Stream& stream = in_head_->stream();
+    if (config_->request_headers_timeout == Duration{}) return stream.on_idle_timeout();
     http_stats().downstream_rq_header_timeout.inc();
-    return in_head_->on_headers_timeout();
+    return stream.on_headers_timeout();
   }
-  if (server_.streams() != 0) return;
+  if (server_.streams() != 0 || server_.is_draining()) return;
+  // A request may be on its way (RFC 9113, 9.1).
   http_stats().downstream_cx_idle_timeout.inc();
-  close({FailureKind::kIdleTimeout});
+  drain();
 }
 
 void Http2Connection::on_duration() {
@@ -191,6 +201,8 @@ void Http2Connection::on_event(Event event) {
       return stats.rx_reset.inc();
     case Event::kResetSent:
       return stats.tx_reset.inc();
+    case Event::kStreamRefused:
+      return stats.stream_refused_errors.inc();
     case Event::kTrailers:
       return stats.trailers.inc();
     case Event::kGoawaySent:

@@ -36,6 +36,7 @@ class Http2Connection final : public Connection, private http::H2ServerConnectio
   // H2ServerConnection::Owner
   void on_server_connected() override {}
   http::H2Exchange& new_exchange(http::H2ServerStream& stream) override;
+  void on_head_incomplete() override;
   void on_idle() override;
   void on_stream_count(int change) override;
   void on_event(Event event) override;
@@ -53,8 +54,8 @@ class Http2Connection final : public Connection, private http::H2ServerConnectio
   const HcmConfig* config_;  // of state_
   http::H2ServerConnection server_;
   IntrusiveList<Http2Exchange> exchanges_;
-  Http2Exchange* in_head_ = nullptr;  // its head is not complete, and has a time limit
-  // The idle timeout without streams, the headers timeout within a head.
+  Http2Exchange* in_head_ = nullptr;  // its head is not complete
+  // The idle timeout without streams, the time limit within a head.
   io::Timer timer_ = io::Timer::of<&Http2Connection::on_timer>(this);
   std::unique_ptr<io::Timer> duration_timer_;
 };

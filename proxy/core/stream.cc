@@ -130,13 +130,14 @@ bool Stream::prepare(bool) {
 bool Stream::check_upgrade() {
   const bool connect = request_.method == http::Method::kConnect;
   if (request_.upgrade.empty() && !connect) return true;
-  // HTTP/2 knows no upgrade (RFC 9113, 8.6).
-  const bool impossible =
-      !request_.upgrade.empty() &&
+  // HTTP/2 knows no upgrade (RFC 9113, 8.6).  And the DATA of its CONNECT may come before the
+  // answer, when to an HTTP/1 server it would be another request.
+  const bool to_http2 =
       cluster_->config().pool.protocol_for(request_) == upstream::PoolProtocol::kHttp2;
+  const bool impossible =
+      to_http2 ? !request_.upgrade.empty() : connect && request_.protocol == http::Protocol::kHttp2;
   if (!impossible && upgrade_allowed(connect ? "connect" : request_.upgrade)) {
     tunnel_ = true;
-    keep_body_ = false;
     return true;
   }
   owner_.http_stats().downstream_rq_ws_on_non_ws_route.inc();

@@ -90,6 +90,8 @@ class Stream final : public io::Deferred,
   void on_response_drained() override;
   // The head took longer than request_headers_timeout.
   void on_headers_timeout() { fail({FailureKind::kHeadersTimeout}); }
+  // Nothing has come or gone for the stream's idle timeout.
+  void on_idle_timeout();
 
  private:
   // PoolWaiter
@@ -208,7 +210,6 @@ class Stream final : public io::Deferred,
   void release_slots();
   // One timer for two phases: request_timeout until the request is complete, the route's after.
   void on_phase_timeout();
-  void on_idle_timeout();
   void on_duration_timeout();
   void touch() {
     if (idle_timeout_ != Duration{}) worker_.loop.arm(idle_timer_, idle_timeout_);

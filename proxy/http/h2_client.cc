@@ -99,7 +99,8 @@ void H2ClientConnection::on_readable() {
     case io::IoStatus::kAgain:
       break;
   }
-  if (closed_) return writer_.flush_batch();
+  writer_.flush_batch();  // what went up lies in scratch, which the next read takes
+  if (closed_) return;
   send_queued();
   // Who looked at it while it was idle waits for this (Transport::has_news).
   if (!closed_ && streams_.empty() && session_) owner_.on_client_room(*this);
@@ -231,7 +232,6 @@ void H2ClientConnection::give_up(H2ClientStream& stream, H2Error error) {
   stream.given_up_ = true;
   if (const size_t owed = std::exchange(stream.owed_, 0)) session_->consume_connection(owed);
   if (stream.id() != 0) {
-    event(Event::kResetByUs);
     session_->reset(stream, error);
     return send_soon();
   }
@@ -249,9 +249,7 @@ void H2ClientConnection::on_stream_closed(H2Stream& stream, H2Error error) {
   loop_.delete_later(&s);
   if (const size_t owed = std::exchange(s.owed_, 0)) session_->consume_connection(owed);
   const bool refused = error == H2Error::kRefusedStream;
-  if (!s.given_up_ && (error != H2Error::kNone || s.has_sink())) {
-    event(refused ? Event::kStreamRefused : Event::kResetByPeer);
-  }
+  if (refused && !s.given_up_) event(Event::kStreamRefused);
   s.fail({refused ? FailureKind::kStreamRefused : FailureKind::kStreamReset,
           static_cast<int32_t>(error)});
   if (closed_) return;

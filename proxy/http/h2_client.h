@@ -70,6 +70,9 @@ class H2ClientConnection final : public ClientConnection,
   void on_data(H2Stream& stream, std::string_view data, bool end) override;
   void on_stream_drained(H2Stream& stream) override;
   void on_stream_closed(H2Stream& stream, H2Error error) override;
+  void on_reset_frame(bool received) override {
+    if (!closed_) event(received ? Event::kResetByPeer : Event::kResetByUs);
+  }
   void on_goaway(int32_t last_stream, H2Error error) override;
   void on_settings() override;
   void on_ping_ack(uint64_t opaque) override;

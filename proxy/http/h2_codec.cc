@@ -34,7 +34,7 @@ std::unique_ptr<nghttp2_option, FreeOption> make_option(const H2Options& options
   ASSERT(nghttp2_option_new(&made) == 0);
   std::unique_ptr<nghttp2_option, FreeOption> option(made);
   nghttp2_option_set_no_auto_window_update(made, 1);
-  nghttp2_option_set_no_http_messaging(made, 1);  // ours: http/h2_message.h
+  nghttp2_option_set_no_http_messaging(made, 1);  // ours: h2_request.h, h2_response.h
   nghttp2_option_set_no_closed_streams(made, 1);
   nghttp2_option_set_max_outbound_ack(made, options.max_outbound_control_frames);
   nghttp2_option_set_stream_reset_rate_limit(made, options.stream_reset_burst,
@@ -184,6 +184,14 @@ void H2Session::earn_window_updates(uint32_t more) {
   window_update_credit_ = std::min(kMaxCredit, window_update_credit_ + more);
 }
 
+// Of either side's: each earns the peer some frames.
+void H2Session::count_stream() {
+  ++streams_opened_;
+  priority_credit_ =
+      std::min(kMaxCredit, priority_credit_ + options_.max_priority_frames_per_stream);
+  earn_window_updates(2);
+}
+
 // A client that makes us reset streams all the time is as costly as one that resets them itself.
 void H2Session::count_reset() {
   if (reset_credit_ != 0) {
@@ -191,6 +199,14 @@ void H2Session::count_reset() {
   } else if (flood_ == H2Flood::kNone) {
     end_flood(H2Flood::kResets);
   }
+}
+
+// Of a stream that never began.  Not first when its RST_STREAM is sent: nothing else bounds how
+// many of them wait for that.
+void H2Session::count_refusal() {
+  if (role_ != Role::kServer || is_deaf()) return;
+  observer_.on_stream_refused();
+  count_reset();
 }
 
 void H2Session::end_flood(H2Flood kind) {
@@ -248,14 +264,14 @@ int H2Receiving::on_begin_headers(nghttp2_session* session, const nghttp2_frame*
     if (stream != nullptr && !stream->reset_) self.observer_.on_head_begun(*stream);
     return 0;
   }
-  ++self.streams_opened_;
   if (self.begins_left_ != 0) --self.begins_left_;
-  self.priority_credit_ =
-      std::min(kMaxCredit, self.priority_credit_ + self.options_.max_priority_frames_per_stream);
-  self.earn_window_updates(2);
-  H2Stream* stream = self.observer_.on_stream_begun(id);
-  if (stream == nullptr)
+  // A GOAWAY that still waits to be sent says of this stream that it was not processed.
+  H2Stream* stream = self.refusing_ ? nullptr : self.observer_.on_stream_begun(id);
+  if (stream == nullptr) {
+    self.count_refusal();
     return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+  }
+  self.count_stream();
   stream->id_ = id;
   stream->wire_received_ += kFrameHeader + frame->hd.length;
   return nghttp2_session_set_stream_user_data(session, id, stream);
@@ -320,6 +336,9 @@ int H2Receiving::on_frame_received(nghttp2_session* session, const nghttp2_frame
     case NGHTTP2_SETTINGS:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.observer_.on_settings();
       break;
+    case NGHTTP2_RST_STREAM:
+      self.observer_.on_reset_frame(true);
+      break;
     case NGHTTP2_PING:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
         uint64_t opaque;
@@ -337,14 +356,23 @@ int H2Receiving::on_frame_received(nghttp2_session* session, const nghttp2_frame
   return 0;
 }
 
-int H2Receiving::on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+// Of what nghttp2 finds wrong this is a stream's alone: one more than we allow (from a client that
+// cannot know our SETTINGS yet), and a stream's window beyond 2^31-1.
+int H2Receiving::on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int error,
+                                  void* user) {
   H2Session& self = session_of(user);
+  const bool is_stream_window = frame->hd.type == NGHTTP2_WINDOW_UPDATE &&
+                                frame->hd.stream_id != 0 && error == NGHTTP2_ERR_FLOW_CONTROL;
   // grpc-go takes its leave with the last stream that it opened itself, where RFC 9113, 6.8, wants
   // one of ours.  The session ends as after any frame that is wrong, but nobody did harm.
   const bool is_leave = self.role_ == H2Session::Role::kServer &&
                         frame->hd.type == NGHTTP2_GOAWAY &&
                         frame->goaway.error_code == NGHTTP2_NO_ERROR;
-  if (!is_leave) self.broken_ = true;
+  if (error == NGHTTP2_ERR_REFUSED_STREAM) {
+    self.count_refusal();
+  } else if (!is_stream_window && !is_leave) {
+    self.broken_ = true;
+  }
   return 0;
 }
 
@@ -371,6 +399,7 @@ void H2Session::ping(uint64_t opaque) {
 void H2Session::announce_shutdown() { nghttp2_submit_shutdown_notice(session_); }
 
 void H2Session::goaway(H2Error error) {
+  refusing_ = true;
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_),
                         static_cast<uint32_t>(error), nullptr, 0);

@@ -1,7 +1,7 @@
 #pragma once
 // H2Session: HTTP/2 framing and HPACK for one connection, server or client: a typed face of
 // nghttp2, which no other file includes.  Knows frames, streams and windows; whether the fields it
-// delivers make a valid message is decided by its users (http/h2_message.h).
+// delivers make a valid message is decided by its users (http/h2_request.h, h2_response.h).
 //
 // Owned by a connection, whose Writer it fills and which outlives it.  The connection gives it the
 // bytes it read, and calls send() once per turn when wants_to_send() (every call that queues
@@ -109,6 +109,8 @@ class H2Observer {
  public:
   // Server: the client opened a stream; on_field follows.  Null refuses it (REFUSED_STREAM).
   virtual H2Stream* on_stream_begun(int32_t /*id*/) { return nullptr; }
+  // Server: one was refused: more than we allow, or behind our last GOAWAY.
+  virtual void on_stream_refused() {}
   // A further head begins on the stream: a response's (interim ones too) or trailers.  Not called
   // for a server's first.
   virtual void on_head_begun(H2Stream& stream) = 0;
@@ -124,6 +126,8 @@ class H2Observer {
   virtual void on_stream_drained(H2Stream& stream) = 0;
   // Both directions ended (kNone), or either side reset it.  Last call for this stream.
   virtual void on_stream_closed(H2Stream& stream, H2Error error) = 0;
+  // A RST_STREAM came (or else: is with the Writer), be the stream known or not.  For counters.
+  virtual void on_reset_frame(bool /*received*/) {}
   // The peer takes no further streams; those above `last_stream` were not processed, and are closed
   // with kRefusedStream right after this call.
   virtual void on_goaway(int32_t /*last_stream*/, H2Error /*error*/) {}
@@ -139,7 +143,8 @@ class H2Session {
  public:
   enum class Role : uint8_t { kServer, kClient };
 
-  // Queues the connection preface and SETTINGS.  `writer` and `observer` outlive the session.
+  // Queues the connection preface and SETTINGS.  `writer` and `observer` outlive the session; it
+  // has its own copy of the options.
   H2Session(Role role, const H2Options& options, H2Observer& observer, io::Writer& writer);
   ~H2Session();
   H2Session(const H2Session&) = delete;
@@ -181,11 +186,12 @@ class H2Session {
   // Server: GOAWAY with the highest stream id: the client should stop opening streams, but those on
   // their way are served.  Then goaway(kNone) a round trip or a drain time later.
   void announce_shutdown();
-  // GOAWAY: streams that began are served, further ones refused.
+  // GOAWAY: streams that began are served, further ones refused, from now on.
   void goaway(H2Error error);
   // GOAWAY, and no stream goes on.
   void terminate(H2Error error);
 
+  [[nodiscard]] const H2Options& options() const noexcept { return options_; }
   [[nodiscard]] uint32_t peer_max_streams() const noexcept;
   [[nodiscard]] uint32_t streams_opened() const noexcept { return streams_opened_; }
   // What may still be sent on the connection at all.
@@ -193,7 +199,7 @@ class H2Session {
   [[nodiscard]] H2Flood flood() const noexcept { return flood_; }
   // The error of the GOAWAY we sent or will send because of a connection error.
   [[nodiscard]] H2Error error() const noexcept { return error_; }
-  // The peer broke the protocol below the level of messages.
+  // The peer broke the protocol below the level of messages, and not of one stream alone.
   [[nodiscard]] bool is_broken() const noexcept { return broken_; }
 
  private:
@@ -207,7 +213,9 @@ class H2Session {
   void begin();
   void count_frame(uint8_t type, uint8_t flags, size_t payload);
   void earn_window_updates(uint32_t more);
+  void count_stream();
   void count_reset();
+  void count_refusal();
   void end_flood(H2Flood kind);
   void end_receiving(int error);
   void deliver_chunk(bool end);
@@ -234,9 +242,10 @@ class H2Session {
   bool in_callback_ = false;  // in receive() or send()
   bool stopped_ = false;
   bool broken_ = false;
-  bool dead_ = false;    // nghttp2 takes no further input
-  bool mute_ = false;    // and makes no further output
-  bool paused_ = false;  // within receive(): the budget of new streams is spent
+  bool refusing_ = false;  // a GOAWAY that names the last stream is queued or was sent
+  bool dead_ = false;      // nghttp2 takes no further input
+  bool mute_ = false;      // and makes no further output
+  bool paused_ = false;    // within receive(): the budget of new streams is spent
 };
 
 }  // namespace pillion::http

@@ -23,6 +23,13 @@ constexpr size_t kBacklogLimit = 64 * 1024;
 
 H2Session& session_of(void* user) { return *static_cast<H2Session*>(user); }
 
+// Did the peer make us send this RST_STREAM?  What fails behind us is not its doing, and a refusal
+// was counted when it was queued.
+bool is_peers_doing(uint32_t error) {
+  return error != NGHTTP2_NO_ERROR && error != NGHTTP2_INTERNAL_ERROR && error != NGHTTP2_CANCEL &&
+         error != NGHTTP2_REFUSED_STREAM;
+}
+
 std::string_view text(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
@@ -102,7 +109,7 @@ bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const
       nghttp2_submit_request(session_, nullptr, list.data(), list.size(), body, &stream);
   if (id < 0) return false;
   stream.id_ = id;
-  ++streams_opened_;
+  count_stream();
   return true;
 }
 
@@ -159,11 +166,17 @@ void H2Session::reset(H2Stream& stream, H2Error error) {
 
 int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
   H2Session& self = session_of(user);
-  if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != 0)
+  if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != 0) {
     self.error_ = static_cast<H2Error>(frame->goaway.error_code);
-  if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
-      self.role_ == H2Session::Role::kServer)
-    self.count_reset();
+    // nghttp2 ends a session by this error when its own bucket of resets is empty.
+    if (self.error_ == H2Error::kInternal && self.flood_ == H2Flood::kNone)
+      self.flood_ = H2Flood::kResets;
+  }
+  if (frame->hd.type == NGHTTP2_RST_STREAM && !self.stopped_) {
+    self.observer_.on_reset_frame(false);
+    const bool is_server = self.role_ == H2Session::Role::kServer;
+    if (is_server && is_peers_doing(frame->rst_stream.error_code)) self.count_reset();
+  }
   const bool has_contents = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
   if (!has_contents || self.stopped_) return 0;
   if (frame->hd.type == NGHTTP2_DATA) {

@@ -30,7 +30,6 @@ H2ServerConnection::H2ServerConnection(io::Loop& loop, io::WriteBatch& batch,
       batch_(batch),
       owner_(owner),
       limits_(&limits),
-      options_(options),
       writer_(batch, *this),
       session_(H2Session::Role::kServer, options, *this, writer_),
       end_timer_(io::Timer::of<&H2ServerConnection::on_drain_timeout>(this)) {}
@@ -109,7 +108,7 @@ void H2ServerConnection::on_readable() {
         return lingered_ >= kH2LingerBytes ? close({FailureKind::kNone}) : void();
       }
       const size_t used = receive({room.data(), r.bytes});
-      if (closed_) return;
+      if (closed_) return batch_.flush();
       if (used == r.bytes) break;
       leftover_ = std::make_unique<Leftover>(*this);
       leftover_->bytes.append({room.data() + used, r.bytes - used});
@@ -141,7 +140,7 @@ void H2ServerConnection::receive_leftover() {
   const std::span<char> room = loop_.scratch().first(kLeftoverPiece);
   const size_t n = bytes.peek(room.data(), room.size());
   const size_t used = receive({room.data(), n});
-  if (closed_) return;
+  if (closed_) return batch_.flush();
   bytes.consume(used);
   if (bytes.empty()) {
     leftover_.reset();
@@ -156,6 +155,8 @@ void H2ServerConnection::settle() {
   batch_.flush();
   if (closed_) return;
   if (leftover_ != nullptr) loop_.post_next(*leftover_);
+  if (head_open_) [[unlikely]]
+    owner_.on_head_incomplete();
   if (session_.wants_to_send() || session_.is_finished()) return send_soon();
   count_traffic();
   if (stream_count_ == 0) transport_->watch();
@@ -188,7 +189,7 @@ void H2ServerConnection::count_traffic() {
 // ---- the end ----
 
 void H2ServerConnection::drain(Duration grace) {
-  if (closed_ || draining_) return;
+  if (closed_ || draining_ || lingering_ || flood_reported_) return;
   draining_ = true;
   owner_.on_event(Event::kGoawaySent);
   session_.announce_shutdown();
@@ -200,9 +201,18 @@ void H2ServerConnection::on_drain_timeout() {
   if (lingering_) return on_linger_timeout();
   if (flood_reported_)
     return close({FailureKind::kDownstreamReset}, io::Transport::CloseMode::kReset);
-  if (std::exchange(goaway_sent_, true)) return;
+  if (goaway_sent_) return close({FailureKind::kNone}, io::Transport::CloseMode::kReset);
+  goaway_sent_ = true;
   session_.goaway(H2Error::kNone);
+  limit_farewell();
   send_soon();
+}
+
+// Behind the last GOAWAY only what the client has not taken yet keeps the connection.
+void H2ServerConnection::limit_farewell() {
+  const Duration limit = limits_->flush_time;
+  const bool is_last = goaway_sent_ && !flood_reported_ && stream_count_ == 0;
+  if (is_last && limit != Duration{}) loop_.arm(end_timer_, limit);
 }
 
 void H2ServerConnection::end_if_finished() {
@@ -255,11 +265,12 @@ void H2ServerConnection::report_flood() {
 // ---- PINGs ----
 
 void H2ServerConnection::arm_keepalive() {
-  if (options_.ping_interval == Duration{}) return;
+  const H2Options& options = session_.options();
+  if (options.ping_interval == Duration{}) return;
   if (keepalive_ == nullptr) keepalive_ = std::make_unique<KeepAlive>(*this);
   thread_local Rng rng{static_cast<uint64_t>(loop_.now().time_since_epoch().count())};
-  const auto percent = static_cast<int64_t>(rng.below(options_.ping_jitter_percent + 1));
-  loop_.arm(keepalive_->timer, options_.ping_interval + options_.ping_interval * percent / 100);
+  const auto percent = static_cast<int64_t>(rng.below(options.ping_jitter_percent + 1));
+  loop_.arm(keepalive_->timer, options.ping_interval + options.ping_interval * percent / 100);
 }
 
 void H2ServerConnection::on_keepalive() {
@@ -269,7 +280,7 @@ void H2ServerConnection::on_keepalive() {
   }
   keepalive_->waiting = true;
   session_.ping(++keepalive_->sent);
-  loop_.arm(keepalive_->timer, options_.ping_timeout);
+  loop_.arm(keepalive_->timer, session_.options().ping_timeout);
   send_soon();
 }
 
@@ -285,6 +296,7 @@ H2Stream* H2ServerConnection::on_stream_begun(int32_t) {
   auto* stream = new H2ServerStream(*this);
   streams_list_.push_back(*stream);
   ++stream_count_;
+  head_open_ = true;
   owner_.on_stream_count(1);
   stream->exchange_ = &owner_.new_exchange(*stream);
   stream->reader_.begin(stream->exchange_->request_head());
@@ -300,6 +312,7 @@ void H2ServerConnection::on_field(H2Stream& stream, std::string_view name, std::
 }
 
 void H2ServerConnection::on_head_ended(H2Stream& stream, bool end) {
+  head_open_ = false;
   static_cast<H2ServerStream&>(stream).end_head(end);
 }
 
@@ -316,20 +329,22 @@ void H2ServerConnection::on_stream_drained(H2Stream& base) {
   if (stream.exchange_ != nullptr) stream.exchange_->sink().on_response_drained();
 }
 
-void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error error) {
+void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error) {
   auto& stream = static_cast<H2ServerStream&>(base);
   stream.timer_.cancel();
   stream.ListNode<>::unlink();
   loop_.delete_later(&stream);
+  if (const uint32_t owed = std::exchange(stream.unreturned_, 0)) session_.consume_connection(owed);
   // Otherwise the call that made the end of the response is on the stack, and ends the exchange.
   if (stream.exchange_ != nullptr && !stream.end_sent()) {
-    if (error != H2Error::kNone) owner_.on_event(Event::kResetReceived);
     stream.fail({FailureKind::kDownstreamReset});
     if (closed_) return;
   }
   --stream_count_;
   owner_.on_stream_count(-1);
-  if (stream_count_ == 0) owner_.on_idle();
+  if (stream_count_ != 0) return;
+  limit_farewell();
+  owner_.on_idle();
 }
 
 }  // namespace pillion::http

@@ -37,6 +37,7 @@ class H2ServerConnection final : public io::Deferred,
   enum class Event : uint8_t {
     kResetReceived,
     kResetSent,
+    kStreamRefused,
     kTrailers,
     kGoawaySent,
     kPingTimeout,
@@ -54,6 +55,8 @@ class H2ServerConnection final : public io::Deferred,
     virtual void on_server_connected() = 0;
     // A request begins: makes its Exchange.
     virtual H2Exchange& new_exchange(H2ServerStream& stream) = 0;
+    // What was read ended within the head of a request.
+    virtual void on_head_incomplete() {}
     // No stream is left: the idle time begins.
     virtual void on_idle() = 0;
     // A stream was opened or has ended.
@@ -69,7 +72,8 @@ class H2ServerConnection final : public io::Deferred,
     ~Owner() = default;
   };
 
-  // All outlive the connection; `limits` or until set_limits().
+  // All outlive the connection; `limits` or until set_limits().  `options` are copied: a
+  // configuration may go while the connection stays.
   H2ServerConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits,
                      const H2Options& options, Owner& owner);
   ~H2ServerConnection() override;
@@ -119,11 +123,15 @@ class H2ServerConnection final : public io::Deferred,
 
   // H2Observer
   H2Stream* on_stream_begun(int32_t id) override;
+  void on_stream_refused() override { owner_.on_event(Event::kStreamRefused); }
   void on_head_begun(H2Stream& stream) override;
   void on_field(H2Stream& stream, std::string_view name, std::string_view value) override;
   void on_head_ended(H2Stream& stream, bool end) override;
   void on_data(H2Stream& stream, std::string_view data, bool end) override;
   void on_end_sent(H2Stream& stream) override;
+  void on_reset_frame(bool received) override {
+    owner_.on_event(received ? Event::kResetReceived : Event::kResetSent);
+  }
   void on_stream_drained(H2Stream& stream) override;
   void on_stream_closed(H2Stream& stream, H2Error error) override;
   void on_goaway(int32_t, H2Error) override { send_soon(); }
@@ -141,6 +149,7 @@ class H2ServerConnection final : public io::Deferred,
   void linger();
   void on_linger_timeout() { close({FailureKind::kNone}); }
   void on_drain_timeout();
+  void limit_farewell();
   void report_flood();
   void arm_keepalive();
   void on_keepalive();
@@ -149,20 +158,20 @@ class H2ServerConnection final : public io::Deferred,
   io::WriteBatch& batch_;
   Owner& owner_;
   const H1Limits* limits_;
-  const H2Options& options_;
   std::unique_ptr<io::Transport> transport_;
   io::Writer writer_;
   H2Session session_;
   IntrusiveList<H2ServerStream> streams_list_;
   std::unique_ptr<Leftover> leftover_;
   std::unique_ptr<KeepAlive> keepalive_;
-  // The grace of a drain, then the time of lingering.
+  // The grace of a drain, what the client may take for the last of it, the time of lingering.
   io::Timer end_timer_;
   uint64_t received_ = 0;
   uint64_t counted_received_ = 0;
   uint64_t counted_sent_ = 0;
   uint32_t stream_count_ = 0;
   uint32_t lingered_ = 0;
+  bool head_open_ = false;  // the last stream's head is not complete
   bool draining_ = false;
   bool goaway_sent_ = false;
   bool lingering_ = false;

@@ -21,16 +21,16 @@ std::string_view status_text(uint16_t status, char (&text)[3]) {
   return {text, 3};
 }
 
-// What the client is told of a failure behind us.
+// What the client is told: its own mistake, or a failure behind us or of time, which are not.
 H2Error error_of(Failure failure) {
-  switch (failure.row().side) {
-    case FailureSide::downstream:
+  switch (failure.kind) {
+    case FailureKind::kH2Malformed:
+    case FailureKind::kH2HeadTooLarge:
+    case FailureKind::kH2TooManyFields:
       return H2Error::kProtocol;
-    case FailureSide::upstream:
-    case FailureSide::internal:
-      break;
+    default:
+      return H2Error::kInternal;
   }
-  return H2Error::kInternal;
 }
 
 }  // namespace
@@ -98,7 +98,7 @@ void H2ServerStream::take_data(std::string_view data, bool end) {
   }
   exchange_->sink().on_request_body(data, end);
   if (connection_.closed_) return;
-  if (paused_ && !end) {
+  if (paused_ && !end && exchange_ != nullptr) {
     unreturned_ += static_cast<uint32_t>(data.size());
   } else {
     session().consume(*this, data.size());
@@ -173,7 +173,6 @@ void H2ServerStream::send_trailers(const Headers& trailers) {
 
 void H2ServerStream::reset(Failure failure) {
   if (exchange_ == nullptr) return;
-  connection_.owner_.on_event(H2ServerConnection::Event::kResetSent);
   session().reset(*this, error_of(failure));
   connection_.send_soon();
   end_exchange();

@@ -126,7 +126,9 @@ void Pool::on_client_room(http::ClientConnection& connection) {
   if (!entry.connected || entry.leaving) return;
   expected_streams_ = std::max(connection.max_streams(), 1u);
   serve_or_keep(entry);
-  open_for_waiters();
+  // It may allow fewer than was hoped for.
+  while (open_for_waiters()) {
+  }
 }
 
 void Pool::on_client_leaving(http::ClientConnection& connection) {

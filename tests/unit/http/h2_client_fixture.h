@@ -31,6 +31,7 @@ class H2ClientTest : public ::testing::Test, public ClientConnection::Owner {
     }
     void on_response_body(std::string_view data, bool end) override {
       body += data;
+      if (forward != nullptr) forward->add(data);
       done = end;
       if (end) log += str("end ", body, "; ");
       if (pause_at != 0 && body.size() >= pause_at) stream->pause_response();
@@ -59,6 +60,7 @@ class H2ClientTest : public ::testing::Test, public ClientConnection::Owner {
     uint64_t wire_sent = 0;
     uint64_t wire_received = 0;
     size_t pause_at = 0;
+    io::Writer* forward = nullptr;  // takes views of the body, as a client's connection does
     bool done = false;
   };
 

@@ -1,5 +1,6 @@
 // One HTTP/2 connection to an upstream: what it sends, what it takes for a response, how exchanges
 // end.
+#include "tests/support/h2_frames.h"
 #include "tests/unit/http/h2_client_fixture.h"
 
 namespace pillion::http {
@@ -414,6 +415,34 @@ TEST_F(H2ClientTest, HoldsABodyThatThePeersWindowHasNoRoomFor) {
   EXPECT_EQ(active, 0);
 }
 
+// The views of a body lie in scratch, into which another connection reads later in the turn.
+TEST_F(H2ClientTest, HasPassedOnWhatItReadWhenAnotherReads) {
+  struct Other final : io::ReadyTask, io::TransportObserver, io::WriterObserver {
+    explicit Other(io::Loop& l) : loop(l) {}
+    void run_ready() override { std::ranges::fill(loop.scratch(), 'X'); }
+    void on_readable() override {}
+    void on_writable() override {}
+    void on_closed(Failure) override {}
+    void on_drained() override {}
+    void on_write_failed() override {}
+    io::Loop& loop;
+  } other(loop);
+  auto [near, far] = testing::FakeTransport::make_pair(loop);
+  near->start(other);
+  io::Writer writer(batch, other);
+  writer.set_transport(*near);
+  open();
+  Exchange& e = get();
+  e.forward = &writer;
+  peer->head(0, {{":status", "200"}}, false);
+  turn();
+  peer->data(0, std::string(10'000, 'a'), true);
+  loop.post(other);
+  turn();
+  EXPECT_TRUE(e.done);
+  EXPECT_EQ(far->unread(), std::string(10'000, 'a'));
+}
+
 TEST_F(H2ClientTest, ReadsWhateverPiecesTheBytesComeIn) {
   open();
   own_end->max_read = 1;
@@ -434,6 +463,30 @@ TEST_F(H2ClientTest, ClosesAConnectionThatBreaksTheProtocol) {
   EXPECT_TRUE(has_event(Event::kConnectionError));
   EXPECT_TRUE(peer->got_goaway);
   EXPECT_EQ(connection, nullptr);
+}
+
+TEST_F(H2ClientTest, EndsOneStreamWhoseWindowOverflowsAndKeepsTheOthers) {
+  open();
+  Exchange& e = get();
+  Exchange& other = get();
+  own_end->inject(testing::frame(8, 0, 1, testing::be32(0x7fffffff)));
+  turn();
+  EXPECT_EQ(e.log, "reset kStreamReset; ");
+  peer->respond(1, "ok");
+  turn();
+  EXPECT_EQ(other.log, "head 200; end ok; ");
+  EXPECT_FALSE(has_event(Event::kConnectionError));
+}
+
+TEST_F(H2ClientTest, TakesAWindowUpdateForEveryRequest) {
+  open();
+  for (size_t i = 0; i < 200; ++i) {
+    get();
+    own_end->inject(testing::frame(8, 0, 0, testing::be32(1)));
+    peer->respond(i);
+    turn();
+    ASSERT_NE(connection, nullptr) << i;
+  }
 }
 
 TEST_F(H2ClientTest, ClosesWhenAPingIsNotAnswered) {

@@ -38,6 +38,41 @@ TEST_F(H2FloodTest, RapidReset) {
     return headers(id, request_block()) + frame(3, 0, id, be32(8));
   }));
   EXPECT_LE(begun, 1500);
+  EXPECT_TRUE(saw(Event::kResetFlood));
+}
+
+// A client that never says that it knows our limit, and takes nothing of what it is told.
+TEST_F(H2FloodTest, StreamsBeyondTheLimitWhoseRefusalsAreNotTaken) {
+  options.max_concurrent_streams = 1;
+  answer = false;
+  open();
+  raw->window = 0;
+  greet();
+  send(headers(1, request_block()));
+  const std::string large(100'000, 'x');
+  last().stream->send_head(*response(last(), 200), false);
+  last().stream->send_body(large, false);
+  turn();
+  std::string many;
+  for (uint32_t i = 1; i < 3000; ++i) many += headers(2 * i + 1, request_block());
+  end_of_server->inject(many);
+  turn(100);
+  EXPECT_TRUE(saw(Event::kResetFlood));
+  EXPECT_EQ(begun, 1);
+}
+
+TEST_F(H2FloodTest, ResetsForFailuresBehindUsAreNotTheClientsDoing) {
+  answer = false;
+  greet();
+  for (uint32_t i = 0; i < 1500; ++i) {
+    end_of_server->inject(headers(2 * i + 1, request_block()));
+    turn(2);
+    ASSERT_FALSE(exchanges.empty()) << i;
+    last().stream->send_head(*response(last(), 200), false);
+    last().stream->reset({FailureKind::kUpstreamReset});
+    turn(2);
+  }
+  EXPECT_FALSE(saw(Event::kResetFlood));
 }
 
 TEST_F(H2FloodTest, ResetsThatTheClientProvokes) {
@@ -124,6 +159,15 @@ TEST_F(H2FloodTest, AnythingButTheProtocolEndsTheConnection) {
   turn();
   EXPECT_TRUE(closed);
   EXPECT_EQ(begun, 0);
+}
+
+TEST_F(H2FloodTest, ADrainGivesNoTimeToAConnectionThatIsToEnd) {
+  raw->window = 0;  // it does not take the GOAWAY
+  send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  server->drain(std::chrono::hours(1));
+  loop.skip(std::chrono::seconds(2));
+  turn();
+  EXPECT_TRUE(closed);
 }
 
 }  // namespace

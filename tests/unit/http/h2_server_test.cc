@@ -255,6 +255,32 @@ TEST_F(H2ServerTest, HoldsTheWindowOfAPausedRequest) {
   EXPECT_EQ(body.size(), 200'000u - 65535u);
 }
 
+TEST_F(H2ServerTest, ReturnsTheConnectionsWindowOfPausedStreamsThatEnd) {
+  options.stream_window = 65535;
+  options.connection_window = 65535;
+  open();
+  answer = false;
+  Client& c = client();
+  for (int i = 0; i < 6; ++i) {
+    body.clear();
+    Client::Exchange& e = c.request("POST", "/p", false);
+    turn();
+    last().stream->pause_request();
+    c.send_body(e, std::string(60'000, 'x'), false);
+    turn(10);
+    ASSERT_EQ(body.size(), 60'000u) << i;
+    if (i % 2 == 0) {
+      c.session.reset(e, H2Error::kCancel);
+      c.flush();
+    } else {
+      last().stream->reset({FailureKind::kUpstreamReset});
+    }
+    turn();
+    EXPECT_TRUE(e.closed);
+  }
+  EXPECT_EQ(streams, 0);
+}
+
 TEST_F(H2ServerTest, RefusesStreamsBeyondTheLimit) {
   options.max_concurrent_streams = 2;
   answer = false;
@@ -267,6 +293,68 @@ TEST_F(H2ServerTest, RefusesStreamsBeyondTheLimit) {
   send(headers(5, request_block()));
   EXPECT_EQ(begun, 2);
   EXPECT_NE(received().find("error"), std::string::npos);
+}
+
+// Until its acknowledgement a client cannot be blamed, and the connection is as good as before.
+TEST_F(H2ServerTest, GoesOnAfterStreamsOfAClientThatCouldNotKnowTheLimit) {
+  options.max_concurrent_streams = 1;
+  answer = false;
+  open();
+  greet();
+  received();
+  send(headers(1, request_block()) + headers(3, request_block()));
+  EXPECT_EQ(received(), "RST_STREAM 3 error 7; ");
+  EXPECT_TRUE(saw(Event::kStreamRefused));
+  EXPECT_TRUE(saw(Event::kResetSent));
+  EXPECT_FALSE(saw(Event::kProtocolError));
+  loop.skip(std::chrono::seconds(5));
+  turn();
+  ASSERT_FALSE(closed);
+  reply(last(), 200, "ok");
+  turn();
+  EXPECT_EQ(received(), "HEADERS 1; DATA 1 2 end; ");
+}
+
+// What the GOAWAY will say was decided when it was made.
+TEST_F(H2ServerTest, TakesNoStreamBehindAGoawayThatWaits) {
+  answer = false;
+  raw->window = 0;
+  greet();
+  send(headers(1, request_block()));
+  const std::string large(100'000, 'x');
+  last().stream->send_head(*response(last(), 200), false);
+  last().stream->send_body(large, false);
+  server->drain(std::chrono::seconds(1));
+  turn();
+  loop.skip(std::chrono::seconds(2));
+  turn();
+  send(headers(3, request_block()));
+  EXPECT_EQ(begun, 1);
+  EXPECT_EQ(streams, 1);
+  raw->window = 1 << 20;
+  send("");  // it looks whether there is room
+  const std::string told = received();
+  EXPECT_NE(told.find("GOAWAY 0 last 1 error 0; "), std::string::npos) << told;
+}
+
+TEST_F(H2ServerTest, ClosesADrainedConnectionWhoseClientTakesNothing) {
+  answer = false;
+  limits.flush_time = std::chrono::seconds(30);
+  open();
+  greet();
+  send(headers(1, request_block()));
+  raw->window = 0;
+  server->drain(std::chrono::seconds(1));
+  turn();
+  loop.skip(std::chrono::seconds(2));
+  reply(last(), 200, "late");
+  turn();
+  loop.skip(std::chrono::seconds(29));
+  turn();
+  EXPECT_FALSE(closed);
+  loop.skip(std::chrono::seconds(2));
+  turn();
+  EXPECT_TRUE(closed);
 }
 
 TEST_F(H2ServerTest, DrainsInTwoSteps) {

@@ -96,6 +96,20 @@ TEST_F(PoolH2Test, OpensAnotherConnectionWhenAllAreFull) {
   EXPECT_EQ(stats->upstream_cx_total.value(), 2u);
 }
 
+TEST_F(PoolH2Test, OpensAllItNeedsWhenThePeerAllowsFewerThanWasHoped) {
+  Backend backend;
+  Pool& pool = pool_at(backend.address);
+  std::vector<Request> requests(110);
+  for (Request& r : requests) r.start(pool);
+  EXPECT_EQ(pool.open_connections(), 1u);
+  ASSERT_TRUE(wait([&] { return requests[99].is_ready(); }));
+  EXPECT_EQ(pool.waiting(), 10u);
+  std::unique_ptr<H2Peer> peer = accept(backend, with_streams(2));
+  EXPECT_TRUE(wait([&] { return pool.open_connections() != 1; }));
+  EXPECT_EQ(pool.open_connections(), 6u) << "five more of two streams each, and at once";
+  pool.close_all({FailureKind::kHostRemoved});
+}
+
 TEST_F(PoolH2Test, GivesANewConnectionNoMoreThanTheHostAllowedOnTheOnesBefore) {
   // Or whoever waits would go to the first that connects, and be refused there before its SETTINGS
   // are read; tried again on the next new one, the same.

@@ -1,0 +1,107 @@
+// Clients of HTTP/2, frame by frame, in front of servers of HTTP/1.
+
+#include "proxy/http/h2_preface.h"
+#include "tests/component/worker_fixture.h"
+#include "tests/support/h2_frames.h"
+
+namespace pillion::testing {
+namespace {
+
+class Http2Clients : public WorkerTest {
+ protected:
+  void begin(const ListenerYaml& yaml) {
+    set_cluster({backend.address});
+    listen(yaml);
+  }
+  Peer client(std::string_view frames) {
+    return request(str(http::kH2Preface, frame(4, 0, 0, ""), frames));
+  }
+  // What the client got since the last call, in words.
+  std::string told(Peer& client) {
+    settle();
+    in += client.received();
+    client.discard();
+    return describe_frames(in);
+  }
+  Backend backend{loop};
+  std::string in;
+};
+
+// A request may be on its way: GOAWAY comes first, and drain_timeout before the last one.
+TEST_F(Http2Clients, AreToldBeforeTheyAreClosedAsIdle) {
+  begin({.hcm = "codec_type: HTTP2, drain_timeout: 3s, delayed_close_timeout: 0s, "
+                "common_http_protocol_options: { idle_timeout: 30s }"});
+  Peer peer = client("");
+  pass(milliseconds(29900));
+  EXPECT_EQ(told(peer), "");
+  pass(milliseconds(200));
+  EXPECT_EQ(told(peer), "GOAWAY 0 last 2147483647 error 0; ");
+  peer.send(headers(1, request_block()));
+  Peer server = backend.accept();
+  server.answer();
+  EXPECT_EQ(told(peer), "HEADERS 1; DATA 1 2 end; ");
+  EXPECT_FALSE(peer.is_over());
+  pass(milliseconds(3100));
+  EXPECT_EQ(told(peer), "GOAWAY 0 last 1 error 0; ");
+  EXPECT_TRUE(peer.is_over());
+  EXPECT_EQ(http->downstream_cx_idle_timeout.value(), 1);
+}
+
+TEST_F(Http2Clients, ArePingedWhenAReloadHasTakenTheirFirstConfigurationAway) {
+  ListenerYaml yaml{.hcm =
+                        "codec_type: HTTP2, http2_protocol_options: { connection_keepalive: { "
+                        "interval: 10s, timeout: 5s, interval_jitter: { value: 0 } } }"};
+  begin(yaml);
+  Peer peer = client("");
+  EXPECT_EQ(told(peer), "");
+  yaml.hcm += ", server_name: other";
+  update(yaml);
+  peer.send(headers(1, request_block()));
+  Peer server = backend.accept();
+  server.answer();
+  EXPECT_EQ(told(peer), "HEADERS 1; DATA 1 2 end; ");
+  for (char n = 1; n <= 3; ++n) {
+    pass(milliseconds(10100));
+    EXPECT_EQ(told(peer), "PING 0; ");
+    peer.send(frame(6, 1, 0, str(std::string(1, n), std::string(7, '\0'))));
+    EXPECT_EQ(told(peer), "");
+  }
+  pass(milliseconds(10100));
+  EXPECT_EQ(told(peer), "PING 0; ");
+  pass(milliseconds(5100));
+  EXPECT_TRUE(peer.is_over());
+}
+
+TEST_F(Http2Clients, AreAnsweredWhenTheirHeadDoesNotEnd) {
+  begin({.hcm = "codec_type: HTTP2"});
+  Peer peer = client(frame(1, kEndStream, 1, request_block()));  // CONTINUATION is to follow
+  pass(std::chrono::minutes(4));
+  EXPECT_EQ(told(peer), "");
+  pass(seconds(61));
+  EXPECT_EQ(logged(), "408 SI stream_idle_timeout");
+  EXPECT_EQ(http->downstream_rq_idle_timeout.value(), 1);
+  EXPECT_TRUE(told(peer).starts_with("HEADERS 1; "));
+}
+
+TEST_F(Http2Clients, HaveALimitForTheirHeads) {
+  begin({.hcm = "codec_type: HTTP2, request_headers_timeout: 5s"});
+  Peer peer = client(frame(1, kEndStream, 1, request_block()));
+  pass(milliseconds(4900));
+  peer.send(frame(9, 0, 1, literal("a", "b")));  // a little of it gives no new time
+  pass(milliseconds(200));
+  EXPECT_EQ(http->downstream_rq_header_timeout.value(), 1);
+  EXPECT_EQ(logged(), "408 - request_header_timeout");
+}
+
+// The DATA that comes before the answer would be another request to the server.
+TEST_F(Http2Clients, DoNotConnectThroughAServerOfHttp1) {
+  begin({.hcm = "codec_type: HTTP2, upgrade_configs: [ { upgrade_type: CONNECT } ]",
+         .routes = "{ match: { connect_matcher: {} }, route: { cluster: app } }"});
+  const std::string block = str(literal(":method", "CONNECT"), literal(":authority", "h:1"));
+  Peer peer = client(str(headers(1, block, false), data(1, "GET /b HTTP/1.1\r\nHost: h\r\n\r\n")));
+  EXPECT_EQ(logged(), "403 DPE connect_not_allowed");
+  EXPECT_FALSE(backend.is_called());
+}
+
+}  // namespace
+}  // namespace pillion::testing
