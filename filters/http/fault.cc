@@ -128,10 +128,6 @@ class Filter final : public core::HttpFilter {
     return value;
   }
 
-  [[nodiscard]] bool is_drawn(Fraction fraction) const {
-    if (fraction.numerator >= fraction.denominator) return true;
-    return context_.rng().below(fraction.denominator) < fraction.numerator;
-  }
   // A header may lower the share, not raise it.
   static Fraction lowered(Fraction fraction, std::optional<uint64_t> wanted) {
     if (wanted && *wanted < fraction.numerator) fraction.numerator = static_cast<uint32_t>(*wanted);
@@ -141,12 +137,12 @@ class Filter final : public core::HttpFilter {
   [[nodiscard]] Duration delay_of(const http::RequestHead& head) const {
     if (!settings_->delay) return {};
     const Delay& delay = *settings_->delay;
-    if (delay.fixed != Duration{}) return is_drawn(delay.fraction) ? delay.fixed : Duration{};
+    if (delay.fixed != Duration{}) return context_.draws(delay.fraction) ? delay.fixed : Duration{};
     const auto ms = number(head, "x-envoy-fault-delay-request");
     if (!ms) return {};
     const Fraction fraction =
         lowered(delay.fraction, number(head, "x-envoy-fault-delay-request-percentage"));
-    if (!is_drawn(fraction)) return {};
+    if (!context_.draws(fraction)) return {};
     return std::chrono::milliseconds(std::min(*ms, kMaxDelayMs));
   }
 
@@ -177,7 +173,7 @@ class Filter final : public core::HttpFilter {
       }
     }
     if (reply.grpc_status) reply.status = http_status_of(*reply.grpc_status);
-    return reply.status != 0 && is_drawn(fraction);
+    return reply.status != 0 && context_.draws(fraction);
   }
 
   // Several faults of one request count once.  The limit is soft, as Envoy's.

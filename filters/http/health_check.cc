@@ -118,7 +118,9 @@ std::shared_ptr<const core::HttpFilterFactory> parse(const Node& node,
   factory->cluster = context.node_cluster;
   const Node pass_through = node.required("pass_through_mode");
   if (pass_through.is_present()) factory->pass_through = pass_through.as_bool();
-  factory->cache_time = node["cache_time"].as_duration_or(Duration{});
+  // A year is for ever, and no sum that overflows.
+  factory->cache_time =
+      std::min<Duration>(node["cache_time"].as_duration_or(Duration{}), std::chrono::hours(8766));
   if (factory->cache_time != Duration{} && !factory->pass_through)
     node["cache_time"].error("needs pass_through_mode: only answers of the application are cached");
   for (const Node item : node["headers"].items())

@@ -76,7 +76,7 @@ class Filter final : public core::HttpFilter {
   FilterVerdict on_request_head(http::RequestHead& head, bool) override {
     const auto* route = context_.route_config<RouteConfig>();
     const Limit& limit = route != nullptr ? route->limit : factory_.limit;
-    if (!is_drawn(limit.enabled)) return FilterVerdict::kContinue;
+    if (!context_.draws(limit.enabled)) return FilterVerdict::kContinue;
     auto& stats = context_.worker_state<WorkerState>().stats(limit.stat_prefix);
     stats.enabled.inc();
     used_ = &limit;
@@ -85,7 +85,7 @@ class Filter final : public core::HttpFilter {
       return FilterVerdict::kContinue;
     }
     stats.rate_limited.inc();
-    if (!is_drawn(limit.enforced)) {
+    if (!context_.draws(limit.enforced)) {
       limit.unenforced_headers.apply(head.headers, &context_.info());
       return FilterVerdict::kContinue;
     }
@@ -107,11 +107,6 @@ class Filter final : public core::HttpFilter {
   }
 
  private:
-  [[nodiscard]] bool is_drawn(Fraction fraction) const {
-    if (fraction.numerator >= fraction.denominator) return true;
-    return fraction.numerator != 0 &&
-           context_.rng().below(fraction.denominator) < fraction.numerator;
-  }
   void refuse(const Limit& limit) {
     http::Headers headers(context_.arena());
     limit.response_headers.apply(headers, &context_.info());

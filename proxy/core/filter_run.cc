@@ -187,26 +187,32 @@ bool FilterRun::on_response_trailers(http::Headers& trailers) {
   return bypass_ || take_trailers<Response>();
 }
 
+// Pieces go through all filters one after the other, without a copy, until one is stopped.
 template <typename Direction>
 bool FilterRun::take_body(std::string_view data, bool end) {
   Lane& lane = Direction::lane(*this);
   if (lane.over) return false;
-  const bool waits = lane.stopped || !lane.held.empty();
-  if (!waits) {
+  if (!lane.stopped && lane.held.empty()) {
     if (chain_.with(Direction::hook(Part::kBody)).empty()) return true;
-    // What is stopped between two filters lies in one slab.
-    if (data.size() <= Slab::kCapacity) {
-      if (run<Direction>(Part::kBody, 0, data, end)) return true;
+    const bool is_one_piece = data.size() <= Slab::kCapacity;
+    for (bool is_last = false; !is_last;) {
+      // What is stopped between two filters lies in one slab.
+      const std::string_view piece = data.substr(0, Slab::kCapacity);
+      is_last = piece.size() == data.size();
+      const bool passes = run<Direction>(Part::kBody, 0, piece, end && is_last);
+      if (passes && is_one_piece) return true;
       if (lane.over) return false;
-      lane.moving = data.size();
+      if (!passes) {
+        lane.moving = piece.size();
+        break;
+      }
+      Direction::pass_body(*this, piece, end && is_last);
+      if (lane.over || is_last) return false;
+      data.remove_prefix(piece.size());
     }
   }
   lane.held.append(data);
   lane.end = end;
-  if (!lane.stopped && !waits) {
-    drain<Direction>();
-    if (lane.over) return false;
-  }
   take_in<Direction>();
   return false;
 }

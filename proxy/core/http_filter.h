@@ -33,6 +33,7 @@
 #include <type_traits>
 
 #include "proxy/base/rng.h"
+#include "proxy/config/scalars.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/http/message.h"
 #include "proxy/io/timer_wheel.h"
@@ -161,6 +162,11 @@ class FilterContext {
   }
   [[nodiscard]] Instant now() const;  // of this turn
   [[nodiscard]] Rng& rng() const;
+  // Is this request one of that share?  Drawn anew by each call.
+  [[nodiscard]] bool draws(config::Fraction share) const {
+    if (share.numerator == 0) return false;
+    return share.numerator >= share.denominator || rng().below(share.denominator) < share.numerator;
+  }
   // Freed after the access log.
   [[nodiscard]] Arena& arena() const;
   // The server shall look unhealthy (/healthcheck/fail).

@@ -60,25 +60,64 @@ bool parse_b3_sampled(std::string_view text, TraceContext& out) noexcept {
   return true;
 }
 
-bool read_b3_fields(const Headers& headers, TraceContext& out) noexcept {
-  const http::Field* const id = headers.find(HeaderId::kXB3TraceId);
-  const http::Field* const span = headers.find(HeaderId::kXB3SpanId);
-  const http::Field* const sampled = headers.find(HeaderId::kXB3Sampled);
+// Those that say something of a trace; found in one pass, for each request is asked.
+struct Found {
+  explicit Found(const Headers& headers) noexcept {
+    for (const http::Field& f : headers) {
+      switch (f.id) {
+        case HeaderId::kTraceparent:
+          is_repeated = traceparent != nullptr;
+          traceparent = &f;
+          break;
+        case HeaderId::kB3:
+          first(b3, f);
+          break;
+        case HeaderId::kXB3TraceId:
+          first(trace, f);
+          break;
+        case HeaderId::kXB3SpanId:
+          first(span, f);
+          break;
+        case HeaderId::kXB3Sampled:
+          first(sampled, f);
+          break;
+        case HeaderId::kXB3Flags:
+          first(flags, f);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+  static void first(const http::Field*& to, const http::Field& f) noexcept {
+    if (to == nullptr) to = &f;
+  }
+  const http::Field* traceparent = nullptr;
+  const http::Field* b3 = nullptr;
+  const http::Field* trace = nullptr;
+  const http::Field* span = nullptr;
+  const http::Field* sampled = nullptr;
+  const http::Field* flags = nullptr;
+  bool is_repeated = false;  // more than one traceparent
+};
+
+bool read_b3_fields(const Found& found, TraceContext& out) noexcept {
   TraceContext context;
   context.form = TraceForm::kB3Multi;
-  if (headers.get(HeaderId::kXB3Flags) == "1") {
+  if (found.flags != nullptr && found.flags->value == "1") {
     context.sampled = Sampled::kYes;
     context.debug = true;
-  } else if (sampled != nullptr && !parse_b3_sampled(sampled->value, context)) {
+  } else if (found.sampled != nullptr && !parse_b3_sampled(found.sampled->value, context)) {
     return false;
   }
-  if (id == nullptr && span == nullptr) {
+  if (found.trace == nullptr && found.span == nullptr) {
     if (context.sampled == Sampled::kUnsaid) return false;
     out = context;
     return true;
   }
-  if (id == nullptr || span == nullptr || !parse_trace_id(id->value, context.trace) ||
-      !parse_span_id(span->value, context.span)) {
+  if (found.trace == nullptr || found.span == nullptr ||
+      !parse_trace_id(found.trace->value, context.trace) ||
+      !parse_span_id(found.span->value, context.span)) {
     return false;
   }
   out = context;
@@ -218,18 +257,15 @@ bool is_valid_tracestate(std::string_view text) noexcept {
 }
 
 TraceContext read_trace_context(const Headers& headers) noexcept {
+  const Found found(headers);
   TraceContext context;
-  if (const http::Field* parent = headers.find(HeaderId::kTraceparent)) {
-    const bool is_repeated = std::any_of(parent + 1, headers.end(), [](const http::Field& f) {
-      return f.id == HeaderId::kTraceparent;
-    });
-    if (is_repeated || !parse_traceparent(parent->value, context)) context.malformed = true;
+  if (found.traceparent != nullptr) {
+    if (found.is_repeated || !parse_traceparent(found.traceparent->value, context))
+      context.malformed = true;
     return context;
   }
-  if (const http::Field* b3 = headers.find(HeaderId::kB3)) {
-    if (parse_b3(b3->value, context)) return context;
-  }
-  (void)read_b3_fields(headers, context);
+  if (found.b3 != nullptr && parse_b3(found.b3->value, context)) return context;
+  (void)read_b3_fields(found, context);
   return context;
 }
 
@@ -254,16 +290,14 @@ void write_trace_id(char* out, const TraceId& id) noexcept {
 }
 
 void write_trace_context(Headers& headers, const TraceFields& fields) {
-  Arena& arena = headers.arena();
   const char flags[] = {'-', '0', kHexDigits[(fields.sampled ? 1 : 0) | (fields.random ? 2 : 0)]};
-  Text traceparent(arena, kTraceparentText);
+  const Found found(headers);
+  Text traceparent(headers.arena(), kTraceparentText);
   traceparent.put("00-").put(fields.trace).put("-").put(fields.span);
   headers.set(HeaderId::kTraceparent, traceparent.put({flags, sizeof flags}).view());
-  if (headers.has(HeaderId::kB3)) write_b3(headers, fields);
-  if (headers.has(HeaderId::kXB3TraceId) || headers.has(HeaderId::kXB3Sampled) ||
-      headers.has(HeaderId::kXB3Flags)) {
+  if (found.b3 != nullptr) write_b3(headers, fields);
+  if (found.trace != nullptr || found.sampled != nullptr || found.flags != nullptr)
     write_b3_fields(headers, fields);
-  }
 }
 
 }  // namespace pillion::telemetry
