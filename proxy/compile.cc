@@ -86,7 +86,10 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
   for_each_hcm(*out.config, [&out](const core::HcmConfig& hcm) {
     if (hcm.rds_name.empty()) return;
     const auto table = hcm.lacks_routes ? nullptr : hcm.routes;
-    out.tables.insert_or_assign(hcm.rds_name, CompiledListener::Table{table, hcm.rds_timeout});
+    CompiledListener::Table& entry = out.tables[hcm.rds_name];
+    entry.table = table;
+    entry.timeout = hcm.rds_timeout;
+    entry.stat_prefixes.insert(hcm.stat_prefix);
   });
   out.clusters = names_of(used);
   if (must_exist != nullptr) std::ranges::move(used, std::back_inserter(*must_exist));

@@ -80,16 +80,22 @@ void AdsClient::stream_ended(std::string_view reason) {
     ++s.counts.attempts;
     ++s.counts.failure;
   }
-  // 500 ms, 1 s, 2 s ... and of that a random part: a restarted control plane is not overrun.
-  const Duration limit = std::min(options_.backoff_max,
-                                  options_.backoff_base * (int64_t{1} << std::min(failures_, 20u)));
-  ++failures_;
-  const Duration wait(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit.count()))));
+  const Duration wait = next_wait();
   log::warning(log::kConfig, "no stream to the control plane; what it said last stays in force",
                {{"cluster", options_.cluster}, {"reason", reason}, {"next_try_in", wait}});
   loop_.arm(reconnect_timer_, wait);
   const bool was_connected = std::exchange(is_connected_, false);
   if (was_connected) observer_.on_connected(false, reason);
+}
+
+// 500 ms, 1 s, 2 s ... and of that a random part: a restarted control plane is not overrun.
+Duration AdsClient::next_wait() {
+  Duration limit = options_.backoff_base;
+  for (uint32_t i = 0; i < failures_ && limit < options_.backoff_max; ++i)
+    limit = limit > options_.backoff_max / 2 ? options_.backoff_max : 2 * limit;
+  ++failures_;
+  limit = std::min(limit, options_.backoff_max);
+  return Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit.count()))));
 }
 
 void AdsClient::on_call_head(const http::ResponseHead& head, bool end) {
@@ -124,22 +130,14 @@ void AdsClient::on_call_failed(Failure failure, std::string_view reason) {
 // ---- responses ----
 
 void AdsClient::on_message(std::string_view bytes) {
-  Result<Response, BadResponse> decoded = decode_response(bytes);
+  Result<Response> decoded = decode_response(bytes);
   failures_ = 0;
   if (!std::exchange(is_connected_, true))
     observer_.on_connected(true, decoded ? decoded->control_plane : std::string());
   if (call_ == nullptr) return;
   if (decoded) return take(std::move(*decoded));
-  const BadResponse& bad = decoded.error();
   log::warning(log::kConfig, "the control plane sent what is no answer",
-               {{"cluster", options_.cluster}, {"reason", bad.text}});
-  if (!bad.has_type || !at(bad.type).is_wanted) return;
-  Subscription& s = at(bad.type);
-  ++s.counts.attempts;
-  ++s.counts.rejected;
-  s.nonce = bad.nonce;
-  // One that is being looked at is answered with its own nonce, later; this one at once.
-  send(bad.type, bad.text);
+               {{"cluster", options_.cluster}, {"reason", decoded.error()}});
 }
 
 void AdsClient::take(Response&& response) {
@@ -150,14 +148,9 @@ void AdsClient::take(Response&& response) {
     s.waiting.push_back(std::move(response));
     return update_pause();
   }
-  ++s.counts.attempts;
   s.nonce = response.nonce;
   if (s.is_wildcard) s.awaited.clear();
-  // Names and version are needed at the end, the resources are the observer's.
-  s.open.emplace();
-  s.open->version = response.version;
-  s.open->nonce = response.nonce;
-  s.open_stream = stream_;
+  s.open = Open{response.version, stream_};
   observer_.on_resources(std::move(response));
 }
 
@@ -171,15 +164,17 @@ void AdsClient::finish(ResourceType type, std::string_view error) {
   Subscription& s = at(type);
   DASSERT(s.open.has_value());
   if (!s.open) return;
-  const Response done = std::move(*s.open);
+  Open done = std::move(*s.open);
   s.open.reset();
+  ++s.counts.attempts;
   if (error.empty()) {
     ++s.counts.success;
-    s.version = done.version;
+    s.counts.success_time = wall_now();
+    s.version = std::move(done.version);
   } else {
     ++s.counts.rejected;
   }
-  if (s.open_stream == stream_) send(type, error);
+  if (done.stream == stream_) send(type, error);
   if (s.waiting.empty()) return;
   Response next = std::move(s.waiting.front());
   s.waiting.pop_front();
@@ -214,7 +209,7 @@ void AdsClient::send(ResourceType type, std::string_view error) {
 // The list of names: at once, or with the answer that is due.
 void AdsClient::send_if_due(ResourceType type) {
   Subscription& s = at(type);
-  if (call_ == nullptr || (s.open && s.open_stream == stream_)) return;
+  if (call_ == nullptr || (s.open && s.open->stream == stream_)) return;
   if (!s.is_wildcard && s.names.empty() && !s.was_sent) return;
   send(type, {});
 }
@@ -222,6 +217,7 @@ void AdsClient::send_if_due(ResourceType type) {
 void AdsClient::subscribe_all(ResourceType type, Duration timeout) {
   Subscription& s = at(type);
   if (s.is_wanted && s.is_wildcard) return;
+  ++s.counts.attempts;
   s.is_wanted = s.is_wildcard = true;
   s.names.clear();
   s.awaited.clear();
@@ -273,6 +269,7 @@ void AdsClient::check_fetch_timeouts() {
     for (const auto& [name, deadline] : s.awaited)
       deadline <= now ? static_cast<void>(late.insert(name)) : arm_fetch_timer(deadline);
     if (late.empty()) continue;
+    ++s.counts.attempts;
     for (const std::string& name : late) s.awaited.erase(name);
     log::warning(log::kConfig, "the control plane has not answered in time; going on without",
                  {{"type", short_name(type)},

@@ -6,8 +6,9 @@
 // Owned by control; lives on its loop.  It knows the protocol and nothing of what resources mean:
 //
 //   ads.start(); ads.subscribe(type, names) at any time, again for other names
-//      on_resources(response)  ->  accept(type) | reject(type, reason), now or later, exactly once;
-//                                  the next response of that type comes after it
+//      on_resources(response)  ->  accept(type) | reject(type, reason), now or later, exactly once,
+//                                  reject() if response.wrong; the next response of that type
+//                                  comes after it
 //
 // Rules (reference/envoy.md, 4): the node goes with the first request of a stream; each response is
 // answered once, with its nonce, and with the version last accepted; a nonce dies with its stream;
@@ -47,10 +48,11 @@ struct AdsOptions {
 
 // Since the start; for counters.
 struct AdsCounts {
-  uint64_t attempts = 0;  // responses, and failures of the stream, for this type
+  uint64_t attempts = 0;  // Envoy's: the subscription, and each of its ends below or by a timeout
   uint64_t success = 0;   // accepted
   uint64_t failure = 0;   // of the stream
   uint64_t rejected = 0;
+  WallTime success_time{};
 };
 
 class AdsObserver {
@@ -94,6 +96,11 @@ class AdsClient final : private upstream::ClientCallObserver {
   [[nodiscard]] const AdsCounts& counts(ResourceType type) const noexcept;
 
  private:
+  // A response that the observer has.
+  struct Open {
+    std::string version;
+    uint64_t stream = 0;  // that it came by
+  };
   struct Subscription {
     bool is_wanted = false;
     bool is_wildcard = false;
@@ -102,8 +109,7 @@ class AdsClient final : private upstream::ClientCallObserver {
     std::string version;                                  // last accepted
     std::string nonce;                                    // newest of this stream
     bool was_sent = false;                                // on this stream
-    std::optional<Response> open;                         // is being looked at
-    uint64_t open_stream = 0;                             // that it came by
+    std::optional<Open> open;                             // is being looked at
     std::deque<Response> waiting;                         // came meanwhile
     AdsCounts counts;
   };
@@ -115,6 +121,7 @@ class AdsClient final : private upstream::ClientCallObserver {
 
   void connect();
   void stream_ended(std::string_view reason);
+  Duration next_wait();
   void on_message(std::string_view bytes);
   void take(Response&& response);
   void finish(ResourceType type, std::string_view error);

@@ -25,6 +25,8 @@ namespace pillion::xds {
 
 inline constexpr size_t kMaxValues = 2'000'000;
 inline constexpr size_t kMaxNesting = 200;
+// Each holds a copy of all that is in it.  Listener, filter, its route's filter, a matcher: four.
+inline constexpr size_t kMaxAnyNesting = 16;
 
 // `type`: full name of the message that `bytes` are; `source`: its place in messages.  Null if they
 // are no such message; else a document, to be used only if `errors` got no error.
