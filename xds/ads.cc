@@ -15,6 +15,9 @@ constexpr std::string_view kPath =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 // Responses that wait until those before them are dealt with; beyond it nothing is read.
 constexpr size_t kMaxWaiting = 8;
+// How long the refusal of what was refused before is held back: twice as long each time.
+constexpr Duration kFirstHold = std::chrono::milliseconds(100);
+constexpr Duration kLongestHold = std::chrono::seconds(5);
 // Stands for all names of a wildcard in Subscription::awaited.
 constexpr std::string_view kAll = "*";
 
@@ -48,6 +51,7 @@ void AdsClient::stop() {
   is_running_ = false;
   reconnect_timer_.cancel();
   fetch_timer_.cancel();
+  hold_timer_.cancel();
   call_.reset();
 }
 
@@ -76,6 +80,7 @@ void AdsClient::stream_ended(std::string_view reason) {
   for (Subscription& s : subscriptions_) {
     // What came by this stream cannot be answered on the next one, which says it again.
     s.waiting.clear();
+    if (std::exchange(s.held_until, {}) != Instant{}) s.open.reset();
     if (!s.is_wanted) continue;
     ++s.counts.attempts;
     ++s.counts.failure;
@@ -164,17 +169,54 @@ void AdsClient::finish(ResourceType type, std::string_view error) {
   Subscription& s = at(type);
   DASSERT(s.open.has_value());
   if (!s.open) return;
-  Open done = std::move(*s.open);
-  s.open.reset();
   ++s.counts.attempts;
   if (error.empty()) {
     ++s.counts.success;
     s.counts.success_time = wall_now();
-    s.version = std::move(done.version);
+    s.version = s.open->version;
+    s.refusals = 0;
   } else {
     ++s.counts.rejected;
+    s.refusals = s.open->version == s.refused ? s.refusals + 1 : 1;
+    s.refused = s.open->version;
   }
-  if (done.stream == stream_) send(type, error);
+  if (s.refusals > 1 && call_ != nullptr && s.open->stream == stream_) return hold(s, error);
+  answer(type, error);
+}
+
+// Servers such as go-control-plane say the same again as soon as it was refused, as fast as they
+// are told so.
+void AdsClient::hold(Subscription& s, std::string_view error) {
+  const Duration wait = kFirstHold * (int64_t{1} << std::min(s.refusals - 2, 10u));
+  s.held_error = error;
+  s.held_until = loop_.now() + std::min(wait, kLongestHold);
+  arm_hold_timer(s.held_until);
+}
+
+void AdsClient::arm_hold_timer(Instant deadline) {
+  if (!hold_timer_.is_armed() || deadline < hold_timer_.deadline())
+    loop_.arm_at(hold_timer_, deadline);
+}
+
+void AdsClient::answer_held() {
+  const Instant now = loop_.now();
+  for (const ResourceType type : kAllTypes) {
+    Subscription& s = at(type);
+    if (s.held_until == Instant{}) continue;
+    if (s.held_until > now) {
+      arm_hold_timer(s.held_until);
+      continue;
+    }
+    s.held_until = {};
+    answer(type, std::exchange(s.held_error, {}));
+  }
+}
+
+void AdsClient::answer(ResourceType type, std::string_view error) {
+  Subscription& s = at(type);
+  const uint64_t stream = s.open->stream;
+  s.open.reset();
+  if (stream == stream_) send(type, error);
   if (s.waiting.empty()) return;
   Response next = std::move(s.waiting.front());
   s.waiting.pop_front();
@@ -209,7 +251,10 @@ void AdsClient::send(ResourceType type, std::string_view error) {
 // The list of names: at once, or with the answer that is due.
 void AdsClient::send_if_due(ResourceType type) {
   Subscription& s = at(type);
-  if (call_ == nullptr || (s.open && s.open->stream == stream_)) return;
+  if (call_ == nullptr) return;
+  // A NACK that is held back need not be: the names are new.
+  if (s.held_until != Instant{}) arm_hold_timer(s.held_until = loop_.now());
+  if (s.open && s.open->stream == stream_) return;
   if (!s.is_wildcard && s.names.empty() && !s.was_sent) return;
   send(type, {});
 }

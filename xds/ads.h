@@ -15,7 +15,8 @@
 // a new stream begins with the versions and names that are known; names that were never asked for
 // are not asked for by an empty list, which would mean all.  A broken stream is opened again after
 // an exponential back-off with full jitter, reset by the first response.  Nothing is forgotten
-// while the control plane is away.
+// while the control plane is away.  A version that is refused again is told later and later, at
+// most 5 s: servers that say it again at once would keep both of us busy.
 
 #include <array>
 #include <cstdint>
@@ -111,6 +112,10 @@ class AdsClient final : private upstream::ClientCallObserver {
     bool was_sent = false;                                // on this stream
     std::optional<Open> open;                             // is being looked at
     std::deque<Response> waiting;                         // came meanwhile
+    std::string refused;                                  // the version that was refused last
+    uint32_t refusals = 0;                                // of it, one after the other
+    std::string held_error;                               // of a NACK that is not sent yet
+    Instant held_until{};                                 // the epoch: there is none
     AdsCounts counts;
   };
 
@@ -125,6 +130,10 @@ class AdsClient final : private upstream::ClientCallObserver {
   void on_message(std::string_view bytes);
   void take(Response&& response);
   void finish(ResourceType type, std::string_view error);
+  void hold(Subscription& s, std::string_view error);
+  void arm_hold_timer(Instant deadline);
+  void answer_held();
+  void answer(ResourceType type, std::string_view error);
   void send(ResourceType type, std::string_view error);
   void send_if_due(ResourceType type);
   void await(Subscription& s, std::string_view name, Duration timeout);
@@ -148,6 +157,7 @@ class AdsClient final : private upstream::ClientCallObserver {
   bool is_paused_ = false;
   bool node_sent_ = false;
   io::Timer reconnect_timer_ = io::Timer::of<&AdsClient::connect>(this);
+  io::Timer hold_timer_ = io::Timer::of<&AdsClient::answer_held>(this);
   io::Timer fetch_timer_ = io::Timer::of<&AdsClient::check_fetch_timeouts>(this);
 };
 

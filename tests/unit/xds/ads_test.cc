@@ -17,6 +17,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using namespace std::chrono_literals;
 
 constexpr std::string_view kTypes = "type.googleapis.com/";
@@ -225,6 +226,46 @@ TEST_F(Ads, AnswersABadResponseAfterTheOneBeforeItEachWithItsNonce) {
   ads->reject(ResourceType::kClusters, seen.responses[1].wrong);
   EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr(R"("version_info":"v1")"),
                                             HasSubstr(R"("response_nonce":"n2","error_detail")"))));
+}
+
+TEST_F(Ads, RefusesTheSameAgainMoreSlowly) {
+  ads->start();
+  ads->subscribe(ResourceType::kRoutes, {{"r", 0s}});
+  clusters.last().head();
+  (void)requests();
+  const auto refuse = [&](std::string_view version, std::string_view nonce) {
+    receive(response(ResourceType::kRoutes, version, nonce, {"r"}));
+    ads->reject(ResourceType::kRoutes, "bad");
+  };
+  refuse("v1", "n1");
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("response_nonce":"n1")")));
+  refuse("v1", "n2");
+  EXPECT_THAT(requests(), IsEmpty());
+  loop.skip(110ms);
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("response_nonce":"n2","error_detail")")));
+  refuse("v1", "n3");
+  loop.skip(110ms);
+  EXPECT_THAT(requests(), IsEmpty());
+  loop.skip(100ms);
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("response_nonce":"n3","error_detail")")));
+  for (int i = 0; i < 40; ++i) {
+    refuse("v1", "again");
+    loop.skip(5100ms);
+    ASSERT_EQ(requests().size(), 1u);
+  }
+  // New names take it along, another version is another matter.
+  refuse("v1", "n4");
+  ads->subscribe(ResourceType::kRoutes, {{"r", 0s}, {"s", 0s}});
+  loop.skip(10ms);
+  EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr(R"(["r","s"])"), HasSubstr("n4"))));
+  refuse("v2", "n5");
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("response_nonce":"n5")")));
+  // What is held when the stream breaks is not said on the next.
+  refuse("v2", "n6");
+  clusters.last().fail("reset");
+  wait_for_call(2);
+  loop.skip(10s);
+  EXPECT_THAT(requests(), ElementsAre(Not(HasSubstr("error_detail"))));
 }
 
 TEST_F(Ads, IsNotConfusedByAResponseOfATypeThatNobodyKnows) {
