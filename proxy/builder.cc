@@ -30,8 +30,7 @@ class Build {
       : options_(options),
         sinks_(sinks),
         job_(job),
-        unknown_(options.reject_unknown_dynamic_fields ? config::UnknownFields::kError
-                                                       : config::UnknownFields::kWarn),
+        unknown_(options.unknown_dynamic_fields()),
         resources_(job.previous == nullptr ? std::make_shared<Resources>()
                                            : std::make_shared<Resources>(*job.previous->resources)),
         compiler_(sinks, job.previous == nullptr ? std::string() : job.previous->bootstrap.node_id,

@@ -169,6 +169,22 @@ void refuse_unknown_clusters(const Resources& resources,
   }
 }
 
+// gRPC needs HTTP/2; found out at run time it would be a stream that breaks without a reason.
+void check_ads_cluster(const Resources& resources, const DynamicConfig& dynamic,
+                       config::Errors& errors) {
+  using upstream::UpstreamProtocol;
+  for (const auto& piece : resources.file_clusters) {
+    const upstream::ClusterConfig& cluster = *piece.newest->config;
+    if (cluster.name != dynamic.cluster.value) continue;
+    const UpstreamProtocol protocol = cluster.pool.protocol;
+    if (protocol == UpstreamProtocol::kHttp2 || protocol == UpstreamProtocol::kAuto) continue;
+    errors.error(dynamic.cluster.where,
+                 str("cluster \"", config::printable(cluster.name),
+                     "\" speaks HTTP/1.1, a control plane HTTP/2: "
+                     "typed_extension_protocol_options.explicit_http_config"));
+  }
+}
+
 }  // namespace
 
 bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
@@ -191,7 +207,10 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
     node.reject_unknown_keys();
   }
   const DynamicConfig& dynamic = out.bootstrap.dynamic;
-  if (dynamic.has_ads && !dynamic.cluster.value.empty()) used.push_back(dynamic.cluster);
+  if (dynamic.has_ads && !dynamic.cluster.value.empty()) {
+    used.push_back(dynamic.cluster);
+    check_ads_cluster(resources, dynamic, errors);
+  }
   refuse_unknown_clusters(resources, used, errors);
   resources.files = errors.files();
   resources.unknown_fields = errors.unknown_fields();

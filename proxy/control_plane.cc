@@ -34,6 +34,7 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
       host_(host),
       ads_(context.loop, context.rng, context.clusters, *this, config.ads),
       stats_(context.registry.block<stats::ControlPlaneStats>(stats::kControl)),
+      server_stats_(context.registry.block<stats::ServerStats>(stats::kControl)),
       cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
       lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)) {
   context_.registry.on_scrape([this] { update_stats(); });
@@ -243,7 +244,7 @@ std::string ControlPlane::read_assignment(const xds::Resource& resource, uint64_
     known->second.version = endpoints_.version;
     return {};
   }
-  config::Errors errors(config::UnknownFields::kWarn);
+  config::Errors errors(context_.unknown_fields);
   const config::DocumentPtr document =
       xds::reflect(xds::message_of(ResourceType::kEndpoints), resource.bytes,
                    str("eds/", config::printable(resource.name)), errors);
@@ -252,6 +253,8 @@ std::string ControlPlane::read_assignment(const xds::Resource& resource, uint64_
   if (const std::string warnings = errors.to_string(config::Severity::kWarning); !warnings.empty())
     log::warning(log::kConfig, "endpoints with fields that are not known", {{"reason", warnings}});
   if (!errors.ok()) return errors.to_string();
+  for (const auto& [field, count] : errors.unknown_fields())
+    server_stats_->dynamic_unknown_fields.add(count);
   assignments_[resource.name] = {hash, endpoints_.version, wall_now(), document};
   host_.on_endpoints(resource.name, hosts);
   return {};

@@ -48,6 +48,7 @@ class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
     Rng& rng;
     upstream::ClusterClient& clusters;
     stats::Registry& registry;
+    config::UnknownFields unknown_fields = config::UnknownFields::kWarn;  // of endpoints
   };
   ControlPlane(const Context& context, const DynamicConfig& config, ControlPlaneHost& host);
 
@@ -120,6 +121,7 @@ class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 
   stats::BlockRef<stats::ControlPlaneStats> stats_;
+  stats::BlockRef<stats::ServerStats> server_stats_;
   stats::BlockRef<stats::CdsStats> cds_stats_;
   stats::BlockRef<stats::LdsStats> lds_stats_;
   UpdateStats<stats::ClusterInfoStats> endpoint_stats_;

@@ -63,6 +63,7 @@ struct Piece {
   std::shared_ptr<const T> newest;  // null: removed, or never accepted
   std::shared_ptr<const T> active;  // null: not in force
   std::string version;              // of `newest`
+  std::string active_version;       // of `active`
   WallTime updated{};
   uint64_t bytes_hash = 0;
   std::optional<admin::ConfigFailure> error;  // the last update was refused
@@ -72,6 +73,10 @@ struct Piece {
   Instant holds_until{};    // a cluster without endpoints: what names it waits
 
   [[nodiscard]] bool waits() const noexcept { return newest != nullptr && newest != active; }
+  void activate() {
+    active = newest;
+    active_version = version;
+  }
 };
 
 template <typename T>

@@ -140,8 +140,10 @@ Status<> Server::start(const BuildResult& built) {
 void Server::ask_control_plane(const DynamicConfig& config) {
   if (!config.has_ads) return;
   ControlPlaneHost& host = *this;
-  control_plane_ = std::make_unique<ControlPlane>(
-      ControlPlane::Context{loop_, rng_, cluster_client(), registry_}, config, host);
+  control_plane_ =
+      std::make_unique<ControlPlane>(ControlPlane::Context{loop_, rng_, cluster_client(), registry_,
+                                                           options_.unknown_dynamic_fields()},
+                                     config, host);
   control_plane_->start(*snapshot_);
 }
 

@@ -256,15 +256,18 @@ bool Server::leave_out(Snapshot& next, const NotOpened& listener) {
   const Pieces<CompiledListener>& former = snapshot_->resources->listeners;
   const auto before = former.find(listener.listener);
   const Bound* bound = find_bound(listener.listener);
+  const std::string refused = piece->second.version;
   if (before != former.end() && before->second.active != nullptr && bound != nullptr) {
-    piece->second.newest = piece->second.active = before->second.active;
+    piece->second.newest = before->second.active;
+    piece->second.version = before->second.active_version;
+    piece->second.activate();
     *it = bound->config;
   } else {
     piece->second.newest = piece->second.active = nullptr;
     next.listeners.erase(it);
   }
   piece->second.bytes_hash = 0;
-  piece->second.error = admin::ConfigFailure{wall_now(), piece->second.version, listener.reason};
+  piece->second.error = admin::ConfigFailure{wall_now(), refused, listener.reason};
   next.resources = std::move(resources);
   return true;
 }

@@ -66,7 +66,7 @@ class Settling {
 
   void settle_cluster(Piece<CompiledCluster>& piece) {
     if (piece.newest == nullptr) return;
-    if (has_endpoints(*piece.newest->config)) piece.active = piece.newest;
+    if (has_endpoints(*piece.newest->config)) piece.activate();
     if (piece.active != nullptr) return;
     ++resources_.warming_clusters;
     const ClusterConfig& cluster = *piece.newest->config;
@@ -101,8 +101,7 @@ class Settling {
     std::erase_if(resources_.routes,
                   [&](const auto& item) { return !wanted.contains(item.first); });
     for (auto& [name, piece] : resources_.routes) {
-      if (piece.newest != nullptr && !names_warming(piece.newest->clusters))
-        piece.active = piece.newest;
+      if (piece.newest != nullptr && !names_warming(piece.newest->clusters)) piece.activate();
     }
   }
 
@@ -133,7 +132,8 @@ class Settling {
     if (piece.newest == nullptr) {
       piece.active = nullptr;
     } else if (may_start(*piece.newest)) {
-      piece.newest = piece.active = with_tables(piece.newest);
+      piece.newest = with_tables(piece.newest);
+      piece.activate();
     } else if (piece.active != nullptr) {
       piece.active = with_tables(piece.active);
     } else {

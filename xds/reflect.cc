@@ -309,6 +309,8 @@ class Walker {
       std::string text = str("unknown field ", number, " of ", type);
       if (is_refused) {
         error_inside(text + ": without it more would match, or less be checked, than was meant");
+      } else if (errors_.unknown_fields_policy() == config::UnknownFields::kError) {
+        error_inside(std::move(text));
       } else {
         errors_.warn_unknown_field(config::Node(out_.open_container(), &errors_).where(),
                                    str(type, '.', number), std::move(text));

@@ -10,7 +10,8 @@
 // Errors: a type that xds/proto does not have (by name, with its place), bytes that are no such
 // message, more than kMaxValues values or kMaxNesting levels.  Fields that a newer API has are
 // warnings under the message's name and their number; in messages on which security depends they
-// are errors (matchers, TLS: skipping a condition widens a match).
+// are errors (matchers, TLS: skipping a condition widens a match), and all are where `errors` says
+// so.
 //
 // Any thread.
 

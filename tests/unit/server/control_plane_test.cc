@@ -32,7 +32,7 @@ dynamic_resources:
   lds_config: { ads: {}, resource_api_version: V3 }
 static_resources:
   clusters:
-    - { name: xds, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: {
+    - { name: xds, http2_protocol_options: {}, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: {
           socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } }
 )";
 
@@ -89,7 +89,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
     ASSERT_NE(built.snapshot, nullptr) << built.messages;
     snapshot = built.snapshot;
     ControlPlaneHost& host = *this;
-    control.emplace(ControlPlane::Context{loop, rng, clusters, registry},
+    control.emplace(ControlPlane::Context{loop, rng, clusters, registry, unknown_fields},
                     snapshot->bootstrap.dynamic, host);
     control->start(*snapshot);
     clusters.last().head();
@@ -205,6 +205,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
   Rng rng{1};
   stats::Registry registry;
   Options options;
+  config::UnknownFields unknown_fields = config::UnknownFields::kWarn;
   ::pillion::testing::FakeClusterClient clusters;
   std::optional<ControlPlane> control;
   std::shared_ptr<const Snapshot> snapshot;
@@ -291,8 +292,14 @@ TEST_F(RunningControlPlane, HoldsRoutesUntilTheirNewClusterHasEndpoints) {
   say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b"), eds_cluster("new")});
   say(ResourceType::kRoutes, {routes("r", "new")});
   EXPECT_EQ(target("in"), "a");
+  const auto piece = [this]() -> const Piece<CompiledRoutes>& {
+    return snapshot->resources->routes.find("r")->second;
+  };
+  EXPECT_EQ(piece().version, "v6");
+  EXPECT_EQ(piece().active_version, "v4") << "what /config_dump shows is in force";
   say(ResourceType::kEndpoints, {assignment("new", {7})});
   EXPECT_EQ(target("in"), "new");
+  EXPECT_EQ(piece().active_version, "v6");
   EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b", "new"));
 }
 
@@ -536,6 +543,33 @@ TEST_F(RunningControlPlane, CountsFieldsThatItDoesNotKnow) {
   EXPECT_EQ(result.answers[0].second, "");
   EXPECT_THAT(result.warnings, HasSubstr("unknown field 4095 of envoy.config.cluster.v3.Cluster"));
   EXPECT_EQ(result.dynamic_unknown_fields, 1u);
+}
+
+// A field of a message: number, length, bytes.
+std::string wrapped(int number, std::string_view bytes) {
+  return str(std::string(1, static_cast<char>(number << 3 | 2)),
+             std::string(1, static_cast<char>(bytes.size())), bytes);
+}
+
+TEST_F(RunningControlPlane, TreatsUnknownFieldsOfEndpointsAsTheFlagsSay) {
+  const auto say_unknown = [this](std::string_view nonce) {
+    // cluster_name, and field 4095, a varint.
+    const std::string bytes = wrapped(1, "b") + "\xf8\xff\x01\x01";
+    const std::string url = str("type.googleapis.com/", xds::message_of(ResourceType::kEndpoints));
+    clusters.last().data(xds::grpc_frame(wrapped(1, "v") +
+                                         wrapped(2, wrapped(1, url) + wrapped(2, bytes)) +
+                                         wrapped(4, url) + wrapped(5, nonce)));
+    build();
+  };
+  say_unknown("n9");
+  EXPECT_THAT(requests(), ElementsAre("eds b v n9"));
+  const auto stats = registry.block<stats::ServerStats>(stats::kControl);
+  EXPECT_EQ(stats->dynamic_unknown_fields.value(), 1u);
+  unknown_fields = config::UnknownFields::kError;
+  initialized = 0;
+  SetUp();
+  say_unknown("n10");
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr("eds b v6 n10 !eds/b: unknown field 4095")));
 }
 
 TEST_F(ControlPlaneTest, ServesListenersOfTheFileWithRoutesOfTheControlPlane) {
