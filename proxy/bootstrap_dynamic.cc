@@ -1,8 +1,12 @@
 #include "proxy/bootstrap_dynamic.h"
 
+#include <algorithm>
+
+#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/config/config_source.h"
 #include "proxy/config/value_hash.h"
+#include "proxy/http/h1_scan.h"
 #include "xds/reflect.h"
 #include "xds/value_json.h"
 
@@ -13,6 +17,7 @@ using config::EnumRow;
 using config::Node;
 
 constexpr std::string_view kLater = "comes with a later version";
+constexpr Duration kMaxBackoff = std::chrono::hours(24);
 constexpr EnumRow kApiTypes[] = {
     {"DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE", 0, "the API of before 2021"},
     {"REST", 1, "use GRPC"},
@@ -26,11 +31,12 @@ void parse_backoff(xds::AdsOptions& out, const Node& retry) {
   const Node backoff = retry["retry_back_off"];
   if (backoff.is_present()) {
     out.backoff_base = backoff.required("base_interval").as_duration_or(out.backoff_base);
+    if (out.backoff_base < std::chrono::milliseconds(1) || out.backoff_base > kMaxBackoff)
+      backoff["base_interval"].expected("0.001s to 86400s");
+    out.backoff_base = std::min(out.backoff_base, kMaxBackoff);
     out.backoff_max = backoff["max_interval"].as_duration_or(10 * out.backoff_base);
-    if (out.backoff_base < std::chrono::milliseconds(1))
-      backoff["base_interval"].expected("at least 0.001s");
-    if (out.backoff_max < out.backoff_base)
-      backoff["max_interval"].expected("at least base_interval");
+    if (out.backoff_max < out.backoff_base || out.backoff_max > 10 * kMaxBackoff)
+      backoff["max_interval"].expected("base_interval to 864000s");
     backoff.reject_unknown_keys();
   }
   // A stream is opened again for ever, whatever ended it.
@@ -38,6 +44,20 @@ void parse_backoff(xds::AdsOptions& out, const Node& retry) {
   retry.unsupported({"retry_priority", "retry_host_predicate", "host_selection_retry_max_attempts"},
                     kLater);
   retry.reject_unknown_keys();
+}
+
+// A field of the stream's head.  Those of HTTP/2 and gRPC themselves are ours.
+void parse_metadata(xds::AdsOptions& out, const Node& item) {
+  const std::string name = lowered(item.required("key").as_string_or(""));
+  const std::string value = item["value"].as_string_or("");
+  if (item.has("key") && (!http::is_token(name) || name.starts_with("grpc-") || name == "te" ||
+                          name == "host" || name == "content-type"))
+    item["key"].expected("the name of a header that is not gRPC's own");
+  if (!std::ranges::all_of(value, http::is_value_char))
+    item["value"].expected("a text without control characters");
+  out.metadata.emplace_back(name, value);
+  item.unsupported({"raw_value"}, kLater);
+  item.reject_unknown_keys();
 }
 
 void parse_grpc_service(DynamicConfig& out, const Node& service) {
@@ -52,11 +72,7 @@ void parse_grpc_service(DynamicConfig& out, const Node& service) {
     grpc.ignore({"skip_envoy_headers"});  // none are added
     grpc.reject_unknown_keys();
   }
-  for (const Node item : service["initial_metadata"].items()) {
-    out.ads.metadata.emplace_back(item["key"].as_string(), item["value"].as_string_or(""));
-    item.unsupported({"raw_value"}, kLater);
-    item.reject_unknown_keys();
-  }
+  for (const Node item : service["initial_metadata"].items()) parse_metadata(out.ads, item);
   service.ignore({"timeout"});  // of a stream that never ends
   service.unsupported({"retry_policy"}, "use that of envoy_grpc");
   service.reject_unknown_keys();

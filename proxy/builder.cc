@@ -30,8 +30,7 @@ class Build {
       : options_(options),
         sinks_(sinks),
         job_(job),
-        unknown_(options.reject_unknown_dynamic_fields ? config::UnknownFields::kError
-                                                       : config::UnknownFields::kWarn),
+        unknown_(options.unknown_dynamic_fields()),
         resources_(job.previous == nullptr ? std::make_shared<Resources>()
                                            : std::make_shared<Resources>(*job.previous->resources)),
         compiler_(sinks, job.previous == nullptr ? std::string() : job.previous->bootstrap.node_id,
@@ -47,7 +46,8 @@ class Build {
     compile_again(resources_->listeners);
     drop_names_of_file(resources_->clusters, resources_->file_clusters);
     drop_names_of_file(resources_->listeners, resources_->file_listeners);
-    return true;
+    refuse_addresses_of_others(errors);
+    return errors.ok();
   }
 
   void keep_files() {
@@ -58,6 +58,7 @@ class Build {
 
   // What is wrong with it, one problem a line.
   std::string take(const xds::Response& response) {
+    if (!response.wrong.empty()) return response.wrong + '\n';
     switch (response.type) {
       case xds::ResourceType::kClusters:
         return take_all(response, resources_->clusters, resources_->file_clusters);
@@ -79,6 +80,7 @@ class Build {
   }
 
   std::string warnings;
+  uint64_t unknown_fields = 0;  // that were tolerated in what was taken
 
  private:
   std::shared_ptr<const CompiledCluster> compile(const Pieces<CompiledCluster>&, const Node& node,
@@ -154,6 +156,7 @@ class Build {
     warnings += errors.to_string(Severity::kWarning);
     if (!errors.ok()) return refuse(response, piece, errors.to_string());
     note(piece, errors);
+    for (const auto& [field, count] : errors.unknown_fields()) unknown_fields += count;
     piece.newest = std::move(made);
     piece.version = response.version;
     piece.updated = wall_now();
@@ -198,24 +201,62 @@ class Build {
   std::string take_listeners(const xds::Response& response) {
     const Pieces<CompiledListener> before = resources_->listeners;
     std::string wrong = take_all(response, resources_->listeners, resources_->file_listeners);
-    // Only now it is known who has left an address.
+    // Only now it is known who has left an address.  One that goes back may need its former one,
+    // which another has taken: again, until nobody has to.
+    while (refuse_clash(response, before, wrong)) {
+    }
+    return wrong;
+  }
+
+  // Takes back the first change that claims an address that another listener has, above all one
+  // that had it before; false if there is none.
+  bool refuse_clash(const xds::Response& response, const Pieces<CompiledListener>& before,
+                    std::string& wrong) {
+    UsedAddresses used = addresses_of_file();
+    const auto has_changed = [&before](const std::string& name,
+                                       const Piece<CompiledListener>& piece) {
+      const auto former = before.find(name);
+      return former == before.end() || former->second.newest != piece.newest;
+    };
+    Errors ignored;
+    for (const auto& [name, piece] : resources_->listeners)
+      if (piece.newest != nullptr && !has_changed(name, piece)) take(used, *piece.newest, ignored);
+    for (auto& [name, piece] : resources_->listeners) {
+      if (piece.newest == nullptr || !has_changed(name, piece)) continue;
+      Errors errors;
+      take(used, *piece.newest, errors);
+      if (errors.ok()) continue;
+      const auto former = before.find(name);
+      Piece<CompiledListener> back;
+      if (former != before.end()) back = former->second;
+      wrong += refuse(response, back, errors.to_string());
+      piece = std::move(back);
+      return true;
+    }
+    return false;
+  }
+
+  static void take(UsedAddresses& used, const CompiledListener& listener, Errors& errors) {
+    used.take(*listener.config, Node(listener.origin.value, &errors));
+  }
+
+  UsedAddresses addresses_of_file() const {
     UsedAddresses used;
     const auto& admin = out_->bootstrap.admin;
     if (admin) used.add(admin->to_string(), "admin");
     Errors ignored;
-    for (const auto& piece : resources_->file_listeners)
-      used.take(*piece.newest->config, Node(piece.newest->origin.value, &ignored));
-    for (auto& [name, piece] : resources_->listeners) {
-      if (piece.newest == nullptr) continue;
-      Errors errors;
-      used.take(*piece.newest->config, Node(piece.newest->origin.value, &errors));
-      if (errors.ok()) continue;
-      wrong += refuse(response, piece, errors.to_string());
-      const auto former = before.find(name);
-      piece.newest = former == before.end() ? nullptr : former->second.newest;
-      piece.bytes_hash = former == before.end() ? 0 : former->second.bytes_hash;
-    }
-    return wrong;
+    for (const auto& piece : resources_->file_listeners) take(used, *piece.newest, ignored);
+    return used;
+  }
+
+  // A new listener of the file would share the address of one of the control plane, in silence.
+  void refuse_addresses_of_others(Errors& errors) const {
+    UsedAddresses used;
+    Errors ignored;
+    for (const auto& [name, piece] : resources_->listeners)
+      for (const auto& end : {piece.newest, piece.active})
+        if (end != nullptr) take(used, *end, ignored);
+    for (const auto& piece : resources_->file_listeners) take(used, *piece.newest, errors);
   }
 
   // RDS: only what was asked for; others are another's.
@@ -252,6 +293,8 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
     result.messages = errors.to_string();
     result.warnings = errors.to_string(Severity::kWarning);
     if (!is_good) return result;
+    for (const auto& [field, count] : errors.unknown_fields())
+      result.static_unknown_fields += count;
   } else {
     build.keep_files();
   }
@@ -259,6 +302,7 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
     result.answers.emplace_back(response.type, build.take(response));
   result.snapshot = build.finish();
   result.warnings += build.warnings;
+  result.dynamic_unknown_fields = build.unknown_fields;
   return result;
 }
 

@@ -42,6 +42,8 @@ struct BuildResult {
   std::string warnings;
   std::set<std::string> files;  // that a refused configuration names too: what it lacks may come
   bool read_files = false;
+  // Tolerated in what was read and taken now.
+  uint64_t static_unknown_fields = 0, dynamic_unknown_fields = 0;
   // For each response what was wrong with it, one problem a line; empty: nothing.
   std::vector<std::pair<xds::ResourceType, std::string>> answers;
 };

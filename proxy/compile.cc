@@ -86,7 +86,10 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
   for_each_hcm(*out.config, [&out](const core::HcmConfig& hcm) {
     if (hcm.rds_name.empty()) return;
     const auto table = hcm.lacks_routes ? nullptr : hcm.routes;
-    out.tables.insert_or_assign(hcm.rds_name, CompiledListener::Table{table, hcm.rds_timeout});
+    CompiledListener::Table& entry = out.tables[hcm.rds_name];
+    entry.table = table;
+    entry.timeout = hcm.rds_timeout;
+    entry.stat_prefixes.insert(hcm.stat_prefix);
   });
   out.clusters = names_of(used);
   if (must_exist != nullptr) std::ranges::move(used, std::back_inserter(*must_exist));
@@ -166,6 +169,22 @@ void refuse_unknown_clusters(const Resources& resources,
   }
 }
 
+// gRPC needs HTTP/2; found out at run time it would be a stream that breaks without a reason.
+void check_ads_cluster(const Resources& resources, const DynamicConfig& dynamic,
+                       config::Errors& errors) {
+  using upstream::UpstreamProtocol;
+  for (const auto& piece : resources.file_clusters) {
+    const upstream::ClusterConfig& cluster = *piece.newest->config;
+    if (cluster.name != dynamic.cluster.value) continue;
+    const UpstreamProtocol protocol = cluster.pool.protocol;
+    if (protocol == UpstreamProtocol::kHttp2 || protocol == UpstreamProtocol::kAuto) continue;
+    errors.error(dynamic.cluster.where,
+                 str("cluster \"", config::printable(cluster.name),
+                     "\" speaks HTTP/1.1, a control plane HTTP/2: "
+                     "typed_extension_protocol_options.explicit_http_config"));
+  }
+}
+
 }  // namespace
 
 bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
@@ -188,7 +207,10 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
     node.reject_unknown_keys();
   }
   const DynamicConfig& dynamic = out.bootstrap.dynamic;
-  if (dynamic.has_ads && !dynamic.cluster.value.empty()) used.push_back(dynamic.cluster);
+  if (dynamic.has_ads && !dynamic.cluster.value.empty()) {
+    used.push_back(dynamic.cluster);
+    check_ads_cluster(resources, dynamic, errors);
+  }
   refuse_unknown_clusters(resources, used, errors);
   resources.files = errors.files();
   resources.unknown_fields = errors.unknown_fields();

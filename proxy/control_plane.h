@@ -7,7 +7,8 @@
 // waited for them.
 //
 //   start():  CDS  ->  its clusters have endpoints  ->  LDS  ->  its listeners have routes  ->
-//             on_initialized(), once.  What is not answered in its time is not waited for.
+//             on_initialized(), once.  What is not answered in its time is not waited for, nor what
+//             comes and must be refused.
 //
 // The order in which subscriptions begin is Envoy's: listeners of the first moment find clusters.
 
@@ -23,6 +24,7 @@
 #include "proxy/io/loop.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
+#include "proxy/update_stats.h"
 #include "xds/ads.h"
 
 namespace pillion {
@@ -46,6 +48,7 @@ class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
     Rng& rng;
     upstream::ClusterClient& clusters;
     stats::Registry& registry;
+    config::UnknownFields unknown_fields = config::UnknownFields::kWarn;  // of endpoints
   };
   ControlPlane(const Context& context, const DynamicConfig& config, ControlPlaneHost& host);
 
@@ -80,11 +83,17 @@ class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
   void run_ready() override;
 
   std::string take_assignment(const xds::Resource& resource);
-  void settle_endpoints(const std::string& name);
+  std::string read_assignment(const xds::Resource& resource, uint64_t hash);
+  void refuse_all(xds::ResourceType type);
+  bool look_at_routes(const Resources& resources);
+  // May what is refused, and has no predecessor, be gone without?  At the start, which it must not
+  // hold up; later its timeout ends the wait.
+  [[nodiscard]] bool may_go_without() const noexcept { return phase_ != Phase::kRunning; }
   void update_subscriptions(const Resources& resources);
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
   void update_stats();
+  void count_failures();
 
   Context context_;
   const DynamicConfig config_;
@@ -101,15 +110,22 @@ class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
   std::set<std::string> settled_;  // EDS names that were answered or given up
   std::set<std::string> given_up_routes_;
   std::map<std::string, Assignment> assignments_;
+  // Of the RDS response that is being built.
+  std::vector<std::string> routes_;
+  std::string routes_version_;
   // The EDS response that is being taken.
   xds::Response endpoints_;
   size_t next_ = 0;
   std::string wrong_;
+  bool has_settled_ = false;  // a name, so that a build must follow
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 
   stats::BlockRef<stats::ControlPlaneStats> stats_;
+  stats::BlockRef<stats::ServerStats> server_stats_;
   stats::BlockRef<stats::CdsStats> cds_stats_;
   stats::BlockRef<stats::LdsStats> lds_stats_;
+  UpdateStats<stats::ClusterInfoStats> endpoint_stats_;
+  UpdateStats<stats::RdsStats> route_stats_;
   xds::AdsCounts told_[xds::kResourceTypes];  // of which the counters speak
 };
 

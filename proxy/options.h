@@ -47,6 +47,10 @@ struct Options {
     return allow_unknown_static_fields ? config::UnknownFields::kWarn
                                        : config::UnknownFields::kError;
   }
+  [[nodiscard]] config::UnknownFields unknown_dynamic_fields() const noexcept {
+    return reject_unknown_dynamic_fields ? config::UnknownFields::kError
+                                         : config::UnknownFields::kWarn;
+  }
 
   // As typed, for /server_info.
   std::vector<std::string> arguments;

@@ -50,6 +50,7 @@ struct CompiledListener {
   struct Table {
     std::shared_ptr<const route::RouteTable> table;  // null: compiled without it
     Duration timeout{};                              // initial_fetch_timeout
+    std::set<std::string> stat_prefixes;             // of the connection managers that use it
   };
   Origin origin;
   std::shared_ptr<const core::ListenerConfig> config;
@@ -62,14 +63,20 @@ struct Piece {
   std::shared_ptr<const T> newest;  // null: removed, or never accepted
   std::shared_ptr<const T> active;  // null: not in force
   std::string version;              // of `newest`
+  std::string active_version;       // of `active`
   WallTime updated{};
   uint64_t bytes_hash = 0;
   std::optional<admin::ConfigFailure> error;  // the last update was refused
   std::set<std::string> files;                // that it names
   std::map<std::string, uint64_t> unknown_fields;
   Instant lingers_until{};  // removed, and still in force
+  Instant holds_until{};    // a cluster without endpoints: what names it waits
 
   [[nodiscard]] bool waits() const noexcept { return newest != nullptr && newest != active; }
+  void activate() {
+    active = newest;
+    active_version = version;
+  }
 };
 
 template <typename T>
@@ -89,7 +96,7 @@ struct Resources {
   // Clusters and listeners that wait for something before they are in force for the first time.
   size_t warming_clusters = 0;
   size_t warming_listeners = 0;
-  Instant next_deadline{};  // when something lingers no longer; the epoch: never
+  Instant next_deadline{};  // when something lingers or holds no longer; the epoch: never
 };
 
 }  // namespace pillion

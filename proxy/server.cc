@@ -114,8 +114,10 @@ Server::~Server() {
   log::detach();
 }
 
-Status<> Server::start(const std::shared_ptr<const Snapshot>& snapshot) {
+Status<> Server::start(const BuildResult& built) {
+  const std::shared_ptr<const Snapshot>& snapshot = built.snapshot;
   const BootstrapConfig bootstrap = snapshot->bootstrap;
+  count_unknown_fields(built);
   budget_.limit = connection_limit(options_, bootstrap);
   if (Status<> opened = open_admin(bootstrap); !opened) return opened;
   for (uint32_t i = 0; i < concurrency_; ++i) {
@@ -138,8 +140,10 @@ Status<> Server::start(const std::shared_ptr<const Snapshot>& snapshot) {
 void Server::ask_control_plane(const DynamicConfig& config) {
   if (!config.has_ads) return;
   ControlPlaneHost& host = *this;
-  control_plane_ = std::make_unique<ControlPlane>(
-      ControlPlane::Context{loop_, rng_, cluster_client(), registry_}, config, host);
+  control_plane_ =
+      std::make_unique<ControlPlane>(ControlPlane::Context{loop_, rng_, cluster_client(), registry_,
+                                                           options_.unknown_dynamic_fields()},
+                                     config, host);
   control_plane_->start(*snapshot_);
 }
 
@@ -318,7 +322,7 @@ int run_server(const Options& options) {
     std::fputs(built.messages.c_str(), stderr);
     return 1;
   }
-  if (Status<> started = server.start(built.snapshot); !started) return complain(started.error());
+  if (Status<> started = server.start(built); !started) return complain(started.error());
   built = {};  // a reload may end what it consists of
   return server.run();
 }

@@ -57,7 +57,7 @@ class Server final : public admin::ServerView,
 
   // Takes the first configuration and opens every socket.  An error is for a person, and nothing
   // listens then.
-  Status<> start(const std::shared_ptr<const Snapshot>& snapshot);
+  Status<> start(const BuildResult& built);
   // Until the end of the process; the exit code.
   int run();
   // Where what a first configuration asks for is recorded.
@@ -107,6 +107,7 @@ class Server final : public admin::ServerView,
   void build_if_wanted();
   void finish_build(BuildResult result);
   void refuse_reload(std::string messages);
+  void count_unknown_fields(const BuildResult& result);
   void watch(const std::set<std::string>& files);
   // Opens what is new; the listener and a sentence if an address cannot be had, and nothing has
   // changed then.

@@ -1,6 +1,7 @@
 // Changes of configuration: what differs, in which order it takes effect, and what a refusal leaves
 // behind (nothing).
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -14,9 +15,15 @@ namespace {
 // How often it is looked whether superseded configuration may die; only while there is some.
 constexpr Duration kPruneDelay = std::chrono::seconds(10);
 
-template <typename List>
-auto find_named(const List& list, std::string_view name) {
-  return std::ranges::find_if(list, [name](const auto& item) { return item->name == name; });
+template <typename T>
+using Named = std::unordered_map<std::string_view, std::shared_ptr<const T>>;
+
+template <typename T>
+Named<T> by_name(const std::vector<std::shared_ptr<const T>>& list) {
+  Named<T> out;
+  out.reserve(list.size());
+  for (const auto& item : list) out.emplace(item->name, item);
+  return out;
 }
 
 void log_lines(log::Level level, std::string_view text) {
@@ -85,6 +92,7 @@ void Server::finish_build(BuildResult result) {
   building_ = false;
   if (shutting_down_) return;
   log_lines(log::Level::kWarning, result.warnings);
+  count_unknown_fields(result);
   is_reload_ = result.read_files;
   std::string left_out;
   if (result.snapshot == nullptr) {
@@ -95,6 +103,7 @@ void Server::finish_build(BuildResult result) {
                  commit(result.snapshot, control_plane_ == nullptr ? nullptr : &left_out);
              !committed) {
     refuse_reload(committed.error());
+    for (auto& [type, wrong] : result.answers) wrong += committed.error() + '\n';
   }
   if (control_plane_ != nullptr) {
     for (auto& [type, wrong] : result.answers)
@@ -103,6 +112,11 @@ void Server::finish_build(BuildResult result) {
     discovery_.keep_endpoints(control_plane_->endpoints());
   }
   build_if_wanted();
+}
+
+void Server::count_unknown_fields(const BuildResult& result) {
+  stats_->static_unknown_fields.add(result.static_unknown_fields);
+  stats_->dynamic_unknown_fields.add(result.dynamic_unknown_fields);
 }
 
 void Server::on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) {
@@ -124,10 +138,11 @@ void Server::refuse_reload(std::string messages) {
 
 void Server::keep_unchanged(Snapshot& next) {
   if (snapshot_ == nullptr) return;
-  const auto keep = [](auto& list, const auto& before) {
+  const auto keep = [](auto& list, const auto& former) {
+    const auto before = by_name(former);
     for (auto& item : list) {
-      const auto it = find_named(before, item->name);
-      if (it != before.end() && (*it)->hash == item->hash) item = *it;
+      const auto it = before.find(item->name);
+      if (it != before.end() && it->second->hash == item->hash) item = it->second;
     }
   };
   keep(next.clusters, snapshot_->clusters);
@@ -137,19 +152,21 @@ void Server::keep_unchanged(Snapshot& next) {
 void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
   static const std::vector<std::shared_ptr<const upstream::ClusterConfig>> kNone;
   const auto& former = snapshot_ == nullptr ? kNone : snapshot_->clusters;
+  const auto former_by_name = by_name(former);
   for (const auto& cluster : next.clusters) {
-    const auto before = find_named(former, cluster->name);
-    if (before != former.end() && *before == cluster) continue;
+    const auto it = former_by_name.find(cluster->name);
+    const bool is_new = it == former_by_name.end();
+    if (!is_new && it->second == cluster) continue;
     // Requests that run count against the limits, whatever the configuration.
-    if (before != former.end()) upstream::adopt_limits(*cluster, **before);
-    (before == former.end() ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified)
-        .inc();
-    log::debug(log::kConfig, before == former.end() ? "cluster added" : "cluster changed",
+    if (!is_new) upstream::adopt_limits(*cluster, *it->second);
+    (is_new ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified).inc();
+    log::debug(log::kConfig, is_new ? "cluster added" : "cluster changed",
                {{"cluster", cluster->name}});
     update.clusters.push_back({cluster, nullptr});
   }
+  const auto now_by_name = by_name(next.clusters);
   for (const auto& cluster : former) {
-    if (find_named(next.clusters, cluster->name) != next.clusters.end()) continue;
+    if (now_by_name.contains(cluster->name)) continue;
     cluster_stats_->cluster_removed.inc();
     log::debug(log::kConfig, "cluster removed", {{"cluster", cluster->name}});
     update.removed_clusters.push_back(cluster->name);
@@ -197,8 +214,9 @@ void Server::diff_listeners(const Snapshot& next, WorkerUpdate& update) {
     if (before != nullptr) update.removed_listeners.push_back(listener->name);
     update.new_listeners.push_back({listener, {}});
   }
+  const auto now_by_name = by_name(next.listeners);
   for (const Bound& before : bound_) {
-    if (find_named(next.listeners, before.config->name) != next.listeners.end()) continue;
+    if (now_by_name.contains(before.config->name)) continue;
     update.removed_listeners.push_back(before.config->name);
   }
 }
@@ -238,15 +256,18 @@ bool Server::leave_out(Snapshot& next, const NotOpened& listener) {
   const Pieces<CompiledListener>& former = snapshot_->resources->listeners;
   const auto before = former.find(listener.listener);
   const Bound* bound = find_bound(listener.listener);
+  const std::string refused = piece->second.version;
   if (before != former.end() && before->second.active != nullptr && bound != nullptr) {
-    piece->second.newest = piece->second.active = before->second.active;
+    piece->second.newest = before->second.active;
+    piece->second.version = before->second.active_version;
+    piece->second.activate();
     *it = bound->config;
   } else {
     piece->second.newest = piece->second.active = nullptr;
     next.listeners.erase(it);
   }
   piece->second.bytes_hash = 0;
-  piece->second.error = admin::ConfigFailure{wall_now(), piece->second.version, listener.reason};
+  piece->second.error = admin::ConfigFailure{wall_now(), refused, listener.reason};
   next.resources = std::move(resources);
   return true;
 }
@@ -310,9 +331,12 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, std::strin
   }
   std::erase_if(named_files_, [&](const auto& file) { return !next->files.contains(file.first); });
   watch(next->files);
+  // What the control plane says makes a refused file no better.
+  if (is_reload_ || snapshot_ == nullptr) {
+    config_time_ = wall_now();
+    last_failure_.reset();
+  }
   snapshot_ = std::move(next);
-  config_time_ = wall_now();
-  last_failure_.reset();
   cluster_stats_->active_clusters.set(static_cast<int64_t>(snapshot_->clusters.size()));
   cluster_stats_->warming_clusters.set(
       static_cast<int64_t>(snapshot_->resources->warming_clusters));
@@ -418,13 +442,16 @@ upstream::ClusterClient& Server::cluster_client() {
 
 void Server::retire_former(const Snapshot& next) {
   const auto retire = [](const auto& former, const auto& now, auto& retired) {
+    const auto kept = by_name(now);
     for (const auto& item : former) {
-      if (std::ranges::find(now, item) == now.end()) retired.push_back(item);
+      const auto it = kept.find(item->name);
+      if (it == kept.end() || it->second != item) retired.push_back(item);
     }
   };
   retire(snapshot_->listeners, next.listeners, retired_listeners_);
   retire(snapshot_->clusters, next.clusters, retired_clusters_);
-  loop_.arm(retired_timer_, kPruneDelay);
+  // Not put off by each further change: under steady ones it would never come.
+  if (!retired_timer_.is_armed()) loop_.arm(retired_timer_, kPruneDelay);
 }
 
 // What only this list holds is not used by any worker any more.

@@ -59,20 +59,28 @@ std::string text_of(const config::Value& value) {
   return out;
 }
 
-// Of each piece what is in force, or, if nothing is, what waits or why it was refused.
+// Of each piece what is in force, or, if nothing is, what waits or why it was refused.  Of a
+// cluster both, which have lists of their own.
 template <typename T>
 void add_pieces(std::vector<admin::ConfigResource>& out, admin::ConfigResource::Kind kind,
                 const Pieces<T>& pieces) {
-  for (const auto& [name, piece] : pieces) {
-    const auto& shown = piece.active != nullptr ? piece.active : piece.newest;
-    admin::ConfigResource resource{kind,          true, name,    piece.version,
-                                   piece.updated, {},   nullptr, piece.error};
-    resource.is_warming = piece.active == nullptr && piece.newest != nullptr;
+  const auto add = [&](const std::string& name, const Piece<T>& piece, const T* shown,
+                       bool is_active) {
+    admin::ConfigResource resource{
+        kind,          true, name,    is_active ? piece.active_version : piece.version,
+        piece.updated, {},   nullptr, piece.error};
+    resource.is_warming = !is_active && shown != nullptr;
     if (shown != nullptr) {
       resource.document = shown->origin.document;
       resource.value = shown->origin.value;
     }
     out.push_back(std::move(resource));
+  };
+  for (const auto& [name, piece] : pieces) {
+    const bool is_active = piece.active != nullptr;
+    add(name, piece, is_active ? piece.active.get() : piece.newest.get(), is_active);
+    if (is_active && piece.waits() && kind == admin::ConfigResource::Kind::kCluster)
+      add(name, piece, piece.newest.get(), false);
   }
 }
 

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/base/log.h"
-#include "proxy/config/node.h"
+#include "proxy/core/listener_routes.h"
 
 namespace pillion {
 namespace {
@@ -22,12 +21,30 @@ void for_each_listener(const Resources& resources, Fn&& fn) {
   for (const auto& [name, piece] : resources.listeners) visit(piece);
 }
 
+template <typename Fn>
+void for_each_eds_cluster(const Resources& resources, Fn&& fn) {
+  const auto look = [&fn](const std::shared_ptr<const CompiledCluster>& cluster) {
+    if (cluster != nullptr && cluster->config->type == DiscoveryType::kEds) fn(*cluster->config);
+  };
+  const auto visit = [&look](const Piece<CompiledCluster>& piece) {
+    look(piece.newest);
+    if (piece.active != piece.newest) look(piece.active);
+  };
+  for (const auto& piece : resources.file_clusters) visit(piece);
+  for (const auto& [name, piece] : resources.clusters) visit(piece);
+}
+
+void add_once(std::vector<std::string_view>& list, std::string_view text) {
+  if (std::ranges::find(list, text) == list.end()) list.push_back(text);
+}
+
 class Settling {
  public:
-  Settling(Resources& resources, Compiler& compiler, const Settled& settled)
+  Settling(Resources& resources, const Compiler& compiler, const Settled& settled)
       : resources_(resources), compiler_(compiler), settled_(settled) {}
 
   void run() {
+    resources_.next_deadline = {};
     settle_clusters();
     settle_routes();
     resources_.warming_listeners = 0;
@@ -49,11 +66,23 @@ class Settling {
 
   void settle_cluster(Piece<CompiledCluster>& piece) {
     if (piece.newest == nullptr) return;
-    if (has_endpoints(*piece.newest->config)) piece.active = piece.newest;
+    if (has_endpoints(*piece.newest->config)) piece.activate();
     if (piece.active != nullptr) return;
     ++resources_.warming_clusters;
-    // A cluster that may wait for ever must not hold up others.
-    if (piece.newest->config->eds_timeout > Duration{}) warming_.insert(piece.newest->config->name);
+    const ClusterConfig& cluster = *piece.newest->config;
+    // Its timeout ends the wait.  One that may wait for ever, as Istio's, must not hold up others
+    // for as long.
+    if (cluster.eds_timeout == Duration{}) {
+      if (piece.holds_until == Instant{}) piece.holds_until = settled_.now + kHoldTime;
+      if (settled_.now >= piece.holds_until) return;
+      wake_at(piece.holds_until);
+    }
+    warming_.insert(cluster.name);
+  }
+
+  void wake_at(Instant deadline) {
+    if (resources_.next_deadline == Instant{} || deadline < resources_.next_deadline)
+      resources_.next_deadline = deadline;
   }
 
   void settle_clusters() {
@@ -72,8 +101,7 @@ class Settling {
     std::erase_if(resources_.routes,
                   [&](const auto& item) { return !wanted.contains(item.first); });
     for (auto& [name, piece] : resources_.routes) {
-      if (piece.newest != nullptr && !names_warming(piece.newest->clusters))
-        piece.active = piece.newest;
+      if (piece.newest != nullptr && !names_warming(piece.newest->clusters)) piece.activate();
     }
   }
 
@@ -86,28 +114,26 @@ class Settling {
            });
   }
 
-  // Compiled with the tables that are in force now; itself if it is already.
+  // With the tables that are in force now; itself if it has them already.
   std::shared_ptr<const CompiledListener> with_tables(
       const std::shared_ptr<const CompiledListener>& listener) {
     const bool is_up_to_date = std::ranges::all_of(listener->tables, [this](const auto& item) {
       return compiler_.table(item.first) == item.second.table;
     });
     if (is_up_to_date) return listener;
-    // What is wrong with it was told when it came; a file may have gone bad since.
-    config::Errors errors(config::UnknownFields::kWarn);
-    auto again = std::make_shared<CompiledListener>(
-        compiler_.listener(config::Node(listener->origin.value, &errors), listener->origin));
-    if (errors.ok()) return again;
-    log::error(log::kConfig, "a listener cannot take its new routes",
-               {{"listener", listener->config->name}, {"reason", errors.to_string()}});
-    return listener;
+    auto again = std::make_shared<CompiledListener>(*listener);
+    core::RouteTables tables;
+    for (auto& [name, entry] : again->tables) tables[name] = entry.table = compiler_.table(name);
+    again->config = core::with_route_tables(*listener->config, tables);
+    return again;
   }
 
   void settle_listener(Piece<CompiledListener>& piece) {
     if (piece.newest == nullptr) {
       piece.active = nullptr;
     } else if (may_start(*piece.newest)) {
-      piece.newest = piece.active = with_tables(piece.newest);
+      piece.newest = with_tables(piece.newest);
+      piece.activate();
     } else if (piece.active != nullptr) {
       piece.active = with_tables(piece.active);
     } else {
@@ -128,22 +154,20 @@ class Settling {
     for (const auto& [name, piece] : resources_.listeners) add_listener(piece);
     for (const auto& [name, piece] : resources_.routes)
       if (piece.active != nullptr) add(piece.active->clusters);
-    resources_.next_deadline = {};
     for (auto& [name, piece] : resources_.clusters) {
       if (piece.newest != nullptr || piece.active == nullptr) continue;
       if (piece.lingers_until == Instant{}) piece.lingers_until = settled_.now + kLingerTime;
       if (!used.contains(name) || settled_.now >= piece.lingers_until) {
         piece.active = nullptr;
-      } else if (resources_.next_deadline == Instant{} ||
-                 piece.lingers_until < resources_.next_deadline) {
-        resources_.next_deadline = piece.lingers_until;
+      } else {
+        wake_at(piece.lingers_until);
       }
     }
     std::erase_if(resources_.clusters, [](const auto& item) { return is_gone(item.second); });
   }
 
   Resources& resources_;
-  Compiler& compiler_;
+  const Compiler& compiler_;
   const Settled& settled_;
   std::set<std::string> warming_;  // clusters that others wait for
 };
@@ -160,20 +184,32 @@ std::map<std::string, Duration> wanted_routes(const Resources& resources) {
 
 std::map<std::string, Duration> wanted_endpoints(const Resources& resources) {
   std::map<std::string, Duration> names;
-  const auto add = [&names](const std::shared_ptr<const CompiledCluster>& cluster) {
-    if (cluster != nullptr && cluster->config->type == DiscoveryType::kEds)
-      names.emplace(cluster->config->eds_name, cluster->config->eds_timeout);
-  };
-  const auto visit = [&add](const Piece<CompiledCluster>& piece) {
-    add(piece.newest);
-    add(piece.active);
-  };
-  for (const auto& piece : resources.file_clusters) visit(piece);
-  for (const auto& [name, piece] : resources.clusters) visit(piece);
+  for_each_eds_cluster(resources, [&names](const ClusterConfig& cluster) {
+    names.emplace(cluster.eds_name, cluster.eds_timeout);
+  });
   return names;
 }
 
-void settle(Resources& resources, Compiler& compiler, const Settled& settled) {
+ResourceUsers route_users(const Resources& resources) {
+  ResourceUsers users;
+  for_each_listener(resources, [&users](const CompiledListener& listener) {
+    for (const auto& [name, table] : listener.tables) {
+      std::vector<std::string_view>& list = users[name];
+      for (const std::string& prefix : table.stat_prefixes) add_once(list, prefix);
+    }
+  });
+  return users;
+}
+
+ResourceUsers endpoint_users(const Resources& resources) {
+  ResourceUsers users;
+  for_each_eds_cluster(resources, [&users](const ClusterConfig& cluster) {
+    add_once(users[cluster.eds_name], cluster.stat_name);
+  });
+  return users;
+}
+
+void settle(Resources& resources, const Compiler& compiler, const Settled& settled) {
   Settling(resources, compiler, settled).run();
 }
 

@@ -7,6 +7,7 @@
 
 #include "proxy/compile.h"
 #include "proxy/resources.h"
+#include "proxy/update_stats.h"
 
 namespace pillion {
 
@@ -19,13 +20,19 @@ struct Settled {
 // How long a cluster that CDS has removed stays, while routes in force name it: their update may be
 // on its way.
 inline constexpr Duration kLingerTime = std::chrono::seconds(15);
+// How long routes and listeners wait for the endpoints of a new cluster that itself waits for ever
+// (initial_fetch_timeout: 0s).
+inline constexpr Duration kHoldTime = std::chrono::seconds(15);
 
 // RDS names that listeners need, the newest and those in force.
 std::map<std::string, Duration> wanted_routes(const Resources& resources);
 // EDS names likewise.
 std::map<std::string, Duration> wanted_endpoints(const Resources& resources);
+// The same names; stat_prefix of the connection managers, and names of clusters in counters.
+ResourceUsers route_users(const Resources& resources);
+ResourceUsers endpoint_users(const Resources& resources);
 
 // Moves `active` of each piece as far as it may go.
-void settle(Resources& resources, Compiler& compiler, const Settled& settled);
+void settle(Resources& resources, const Compiler& compiler, const Settled& settled);
 
 }  // namespace pillion

@@ -15,6 +15,9 @@ constexpr std::string_view kPath =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 // Responses that wait until those before them are dealt with; beyond it nothing is read.
 constexpr size_t kMaxWaiting = 8;
+// How long the refusal of what was refused before is held back: twice as long each time.
+constexpr Duration kFirstHold = std::chrono::milliseconds(100);
+constexpr Duration kLongestHold = std::chrono::seconds(5);
 // Stands for all names of a wildcard in Subscription::awaited.
 constexpr std::string_view kAll = "*";
 
@@ -48,6 +51,7 @@ void AdsClient::stop() {
   is_running_ = false;
   reconnect_timer_.cancel();
   fetch_timer_.cancel();
+  hold_timer_.cancel();
   call_.reset();
 }
 
@@ -76,20 +80,27 @@ void AdsClient::stream_ended(std::string_view reason) {
   for (Subscription& s : subscriptions_) {
     // What came by this stream cannot be answered on the next one, which says it again.
     s.waiting.clear();
+    if (std::exchange(s.held_until, {}) != Instant{}) s.open.reset();
     if (!s.is_wanted) continue;
     ++s.counts.attempts;
     ++s.counts.failure;
   }
-  // 500 ms, 1 s, 2 s ... and of that a random part: a restarted control plane is not overrun.
-  const Duration limit = std::min(options_.backoff_max,
-                                  options_.backoff_base * (int64_t{1} << std::min(failures_, 20u)));
-  ++failures_;
-  const Duration wait(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit.count()))));
+  const Duration wait = next_wait();
   log::warning(log::kConfig, "no stream to the control plane; what it said last stays in force",
                {{"cluster", options_.cluster}, {"reason", reason}, {"next_try_in", wait}});
   loop_.arm(reconnect_timer_, wait);
   const bool was_connected = std::exchange(is_connected_, false);
   if (was_connected) observer_.on_connected(false, reason);
+}
+
+// 500 ms, 1 s, 2 s ... and of that a random part: a restarted control plane is not overrun.
+Duration AdsClient::next_wait() {
+  Duration limit = options_.backoff_base;
+  for (uint32_t i = 0; i < failures_ && limit < options_.backoff_max; ++i)
+    limit = limit > options_.backoff_max / 2 ? options_.backoff_max : 2 * limit;
+  ++failures_;
+  limit = std::min(limit, options_.backoff_max);
+  return Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit.count()))));
 }
 
 void AdsClient::on_call_head(const http::ResponseHead& head, bool end) {
@@ -124,22 +135,14 @@ void AdsClient::on_call_failed(Failure failure, std::string_view reason) {
 // ---- responses ----
 
 void AdsClient::on_message(std::string_view bytes) {
-  Result<Response, BadResponse> decoded = decode_response(bytes);
+  Result<Response> decoded = decode_response(bytes);
   failures_ = 0;
   if (!std::exchange(is_connected_, true))
     observer_.on_connected(true, decoded ? decoded->control_plane : std::string());
   if (call_ == nullptr) return;
   if (decoded) return take(std::move(*decoded));
-  const BadResponse& bad = decoded.error();
   log::warning(log::kConfig, "the control plane sent what is no answer",
-               {{"cluster", options_.cluster}, {"reason", bad.text}});
-  if (!bad.has_type || !at(bad.type).is_wanted) return;
-  Subscription& s = at(bad.type);
-  ++s.counts.attempts;
-  ++s.counts.rejected;
-  s.nonce = bad.nonce;
-  // One that is being looked at is answered with its own nonce, later; this one at once.
-  send(bad.type, bad.text);
+               {{"cluster", options_.cluster}, {"reason", decoded.error()}});
 }
 
 void AdsClient::take(Response&& response) {
@@ -150,14 +153,9 @@ void AdsClient::take(Response&& response) {
     s.waiting.push_back(std::move(response));
     return update_pause();
   }
-  ++s.counts.attempts;
   s.nonce = response.nonce;
   if (s.is_wildcard) s.awaited.clear();
-  // Names and version are needed at the end, the resources are the observer's.
-  s.open.emplace();
-  s.open->version = response.version;
-  s.open->nonce = response.nonce;
-  s.open_stream = stream_;
+  s.open = Open{response.version, stream_};
   observer_.on_resources(std::move(response));
 }
 
@@ -171,15 +169,54 @@ void AdsClient::finish(ResourceType type, std::string_view error) {
   Subscription& s = at(type);
   DASSERT(s.open.has_value());
   if (!s.open) return;
-  const Response done = std::move(*s.open);
-  s.open.reset();
+  ++s.counts.attempts;
   if (error.empty()) {
     ++s.counts.success;
-    s.version = done.version;
+    s.counts.success_time = wall_now();
+    s.version = s.open->version;
+    s.refusals = 0;
   } else {
     ++s.counts.rejected;
+    s.refusals = s.open->version == s.refused ? s.refusals + 1 : 1;
+    s.refused = s.open->version;
   }
-  if (s.open_stream == stream_) send(type, error);
+  if (s.refusals > 1 && call_ != nullptr && s.open->stream == stream_) return hold(s, error);
+  answer(type, error);
+}
+
+// Servers such as go-control-plane say the same again as soon as it was refused, as fast as they
+// are told so.
+void AdsClient::hold(Subscription& s, std::string_view error) {
+  const Duration wait = kFirstHold * (int64_t{1} << std::min(s.refusals - 2, 10u));
+  s.held_error = error;
+  s.held_until = loop_.now() + std::min(wait, kLongestHold);
+  arm_hold_timer(s.held_until);
+}
+
+void AdsClient::arm_hold_timer(Instant deadline) {
+  if (!hold_timer_.is_armed() || deadline < hold_timer_.deadline())
+    loop_.arm_at(hold_timer_, deadline);
+}
+
+void AdsClient::answer_held() {
+  const Instant now = loop_.now();
+  for (const ResourceType type : kAllTypes) {
+    Subscription& s = at(type);
+    if (s.held_until == Instant{}) continue;
+    if (s.held_until > now) {
+      arm_hold_timer(s.held_until);
+      continue;
+    }
+    s.held_until = {};
+    answer(type, std::exchange(s.held_error, {}));
+  }
+}
+
+void AdsClient::answer(ResourceType type, std::string_view error) {
+  Subscription& s = at(type);
+  const uint64_t stream = s.open->stream;
+  s.open.reset();
+  if (stream == stream_) send(type, error);
   if (s.waiting.empty()) return;
   Response next = std::move(s.waiting.front());
   s.waiting.pop_front();
@@ -214,7 +251,10 @@ void AdsClient::send(ResourceType type, std::string_view error) {
 // The list of names: at once, or with the answer that is due.
 void AdsClient::send_if_due(ResourceType type) {
   Subscription& s = at(type);
-  if (call_ == nullptr || (s.open && s.open_stream == stream_)) return;
+  if (call_ == nullptr) return;
+  // A NACK that is held back need not be: the names are new.
+  if (s.held_until != Instant{}) arm_hold_timer(s.held_until = loop_.now());
+  if (s.open && s.open->stream == stream_) return;
   if (!s.is_wildcard && s.names.empty() && !s.was_sent) return;
   send(type, {});
 }
@@ -222,6 +262,7 @@ void AdsClient::send_if_due(ResourceType type) {
 void AdsClient::subscribe_all(ResourceType type, Duration timeout) {
   Subscription& s = at(type);
   if (s.is_wanted && s.is_wildcard) return;
+  ++s.counts.attempts;
   s.is_wanted = s.is_wildcard = true;
   s.names.clear();
   s.awaited.clear();
@@ -273,6 +314,7 @@ void AdsClient::check_fetch_timeouts() {
     for (const auto& [name, deadline] : s.awaited)
       deadline <= now ? static_cast<void>(late.insert(name)) : arm_fetch_timer(deadline);
     if (late.empty()) continue;
+    ++s.counts.attempts;
     for (const std::string& name : late) s.awaited.erase(name);
     log::warning(log::kConfig, "the control plane has not answered in time; going on without",
                  {{"type", short_name(type)},

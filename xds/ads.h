@@ -6,15 +6,17 @@
 // Owned by control; lives on its loop.  It knows the protocol and nothing of what resources mean:
 //
 //   ads.start(); ads.subscribe(type, names) at any time, again for other names
-//      on_resources(response)  ->  accept(type) | reject(type, reason), now or later, exactly once;
-//                                  the next response of that type comes after it
+//      on_resources(response)  ->  accept(type) | reject(type, reason), now or later, exactly once,
+//                                  reject() if response.wrong; the next response of that type
+//                                  comes after it
 //
 // Rules (reference/envoy.md, 4): the node goes with the first request of a stream; each response is
 // answered once, with its nonce, and with the version last accepted; a nonce dies with its stream;
 // a new stream begins with the versions and names that are known; names that were never asked for
 // are not asked for by an empty list, which would mean all.  A broken stream is opened again after
 // an exponential back-off with full jitter, reset by the first response.  Nothing is forgotten
-// while the control plane is away.
+// while the control plane is away.  A version that is refused again is told later and later, at
+// most 5 s: servers that say it again at once would keep both of us busy.
 
 #include <array>
 #include <cstdint>
@@ -47,10 +49,11 @@ struct AdsOptions {
 
 // Since the start; for counters.
 struct AdsCounts {
-  uint64_t attempts = 0;  // responses, and failures of the stream, for this type
+  uint64_t attempts = 0;  // Envoy's: the subscription, and each of its ends below or by a timeout
   uint64_t success = 0;   // accepted
   uint64_t failure = 0;   // of the stream
   uint64_t rejected = 0;
+  WallTime success_time{};
 };
 
 class AdsObserver {
@@ -94,6 +97,11 @@ class AdsClient final : private upstream::ClientCallObserver {
   [[nodiscard]] const AdsCounts& counts(ResourceType type) const noexcept;
 
  private:
+  // A response that the observer has.
+  struct Open {
+    std::string version;
+    uint64_t stream = 0;  // that it came by
+  };
   struct Subscription {
     bool is_wanted = false;
     bool is_wildcard = false;
@@ -102,9 +110,12 @@ class AdsClient final : private upstream::ClientCallObserver {
     std::string version;                                  // last accepted
     std::string nonce;                                    // newest of this stream
     bool was_sent = false;                                // on this stream
-    std::optional<Response> open;                         // is being looked at
-    uint64_t open_stream = 0;                             // that it came by
+    std::optional<Open> open;                             // is being looked at
     std::deque<Response> waiting;                         // came meanwhile
+    std::string refused;                                  // the version that was refused last
+    uint32_t refusals = 0;                                // of it, one after the other
+    std::string held_error;                               // of a NACK that is not sent yet
+    Instant held_until{};                                 // the epoch: there is none
     AdsCounts counts;
   };
 
@@ -115,9 +126,14 @@ class AdsClient final : private upstream::ClientCallObserver {
 
   void connect();
   void stream_ended(std::string_view reason);
+  Duration next_wait();
   void on_message(std::string_view bytes);
   void take(Response&& response);
   void finish(ResourceType type, std::string_view error);
+  void hold(Subscription& s, std::string_view error);
+  void arm_hold_timer(Instant deadline);
+  void answer_held();
+  void answer(ResourceType type, std::string_view error);
   void send(ResourceType type, std::string_view error);
   void send_if_due(ResourceType type);
   void await(Subscription& s, std::string_view name, Duration timeout);
@@ -141,6 +157,7 @@ class AdsClient final : private upstream::ClientCallObserver {
   bool is_paused_ = false;
   bool node_sent_ = false;
   io::Timer reconnect_timer_ = io::Timer::of<&AdsClient::connect>(this);
+  io::Timer hold_timer_ = io::Timer::of<&AdsClient::answer_held>(this);
   io::Timer fetch_timer_ = io::Timer::of<&AdsClient::check_fetch_timeouts>(this);
 };
 

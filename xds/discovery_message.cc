@@ -79,12 +79,6 @@ bool read_name(std::string_view bytes, std::string& name) {
   return is_message;
 }
 
-BadResponse bad(std::string text) {
-  BadResponse out;
-  out.text = std::move(text);
-  return out;
-}
-
 std::string check(const std::vector<AnyView>& resources, Response& out) {
   std::unordered_set<std::string_view> names;
   const std::string_view kind = short_name(out.type);
@@ -114,7 +108,7 @@ std::string_view short_name(ResourceType type) noexcept {
   return kShort[static_cast<size_t>(type)];
 }
 
-Result<Response, BadResponse> decode_response(std::string_view bytes) {
+Result<Response> decode_response(std::string_view bytes) {
   Response out;
   std::string_view url;
   std::vector<AnyView> resources;
@@ -132,15 +126,15 @@ Result<Response, BadResponse> decode_response(std::string_view bytes) {
           if (field == 2) any.value = text;
         });
       });
-  if (!is_message || !is_sound) return Error{bad("the bytes are no DiscoveryResponse")};
+  if (!is_message || !is_sound) return Error{"the bytes are no DiscoveryResponse"};
   const auto type = type_of(url);
-  if (!type) return Error{bad(str("unknown type \"", config::printable(url), '"'))};
+  if (!type) return Error{str("unknown type \"", config::printable(url), '"')};
   out.type = *type;
-  std::string wrong = resources.size() > kMaxResources
-                          ? str(short_name(*type), ": more than ", kMaxResources, " resources")
-                          : check(resources, out);
-  if (wrong.empty()) return out;
-  return Error{BadResponse{std::move(wrong), true, *type, std::move(out.nonce)}};
+  out.wrong = resources.size() > kMaxResources
+                  ? str(short_name(*type), ": more than ", kMaxResources, " resources")
+                  : check(resources, out);
+  if (!out.wrong.empty()) out.resources.clear();
+  return out;
 }
 
 std::string encode_request(const Request& request) {

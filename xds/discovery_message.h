@@ -40,17 +40,11 @@ struct Response {
   std::string nonce;
   std::string control_plane;  // its identifier, if it says one
   std::vector<Resource> resources;
+  std::string wrong;  // not empty: why all of it must be refused; it has no resources then
 };
 
-// What is wrong with a response: with a nonce it can be told to the control plane.
-struct BadResponse {
-  std::string text;
-  bool has_type = false;  // `type` and `nonce` say what to refuse
-  ResourceType type = ResourceType::kClusters;
-  std::string nonce;
-};
-
-Result<Response, BadResponse> decode_response(std::string_view bytes);
+// An error is one that nobody can be told, as there is no type whose request could answer it.
+Result<Response> decode_response(std::string_view bytes);
 
 struct Request {
   ResourceType type = ResourceType::kClusters;

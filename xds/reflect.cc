@@ -259,13 +259,16 @@ class Walker {
     out_.begin_mapping();
     if (!url.empty()) {
       out_.key("@type").string(url);
-      inside_any(url, r.GetString(message, descriptor.FindFieldByNumber(2)));
+      std::string scratch;
+      inside_any(url, r.GetStringReference(message, descriptor.FindFieldByNumber(2), &scratch));
     }
     out_.end();
   }
 
   void inside_any(std::string_view url, const std::string& bytes) {
     const std::string_view type = url.substr(url.rfind('/') + 1);
+    if (any_depth_ == kMaxAnyNesting)
+      return error_inside(str("more than ", kMaxAnyNesting, " google.protobuf.Any in each other"));
     const std::unique_ptr<pb::Message> inner = make_message(type);
     if (inner == nullptr) {
       return error_inside(str("type \"", config::printable(type),
@@ -275,9 +278,14 @@ class Walker {
       return error_inside(str("the bytes are no ", config::printable(type)));
     const bool has_own_form =
         inner->GetDescriptor()->well_known_type() != pb::Descriptor::WELLKNOWNTYPE_UNSPECIFIED;
-    if (!has_own_form) return fields(*inner);
-    out_.key("value");
-    this->message(*inner);
+    ++any_depth_;
+    if (has_own_form) {
+      out_.key("value");
+      this->message(*inner);
+    } else {
+      fields(*inner);
+    }
+    --any_depth_;
   }
 
   // --- what is wrong ---
@@ -301,6 +309,8 @@ class Walker {
       std::string text = str("unknown field ", number, " of ", type);
       if (is_refused) {
         error_inside(text + ": without it more would match, or less be checked, than was meant");
+      } else if (errors_.unknown_fields_policy() == config::UnknownFields::kError) {
+        error_inside(std::move(text));
       } else {
         errors_.warn_unknown_field(config::Node(out_.open_container(), &errors_).where(),
                                    str(type, '.', number), std::move(text));
@@ -322,6 +332,7 @@ class Walker {
 
   TreeBuilder out_;
   config::Errors& errors_;
+  size_t any_depth_ = 0;
   bool told_ = false;
 };
 

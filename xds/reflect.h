@@ -10,7 +10,8 @@
 // Errors: a type that xds/proto does not have (by name, with its place), bytes that are no such
 // message, more than kMaxValues values or kMaxNesting levels.  Fields that a newer API has are
 // warnings under the message's name and their number; in messages on which security depends they
-// are errors (matchers, TLS: skipping a condition widens a match).
+// are errors (matchers, TLS: skipping a condition widens a match), and all are where `errors` says
+// so.
 //
 // Any thread.
 
@@ -25,6 +26,8 @@ namespace pillion::xds {
 
 inline constexpr size_t kMaxValues = 2'000'000;
 inline constexpr size_t kMaxNesting = 200;
+// Each holds a copy of all that is in it.  Listener, filter, its route's filter, a matcher: four.
+inline constexpr size_t kMaxAnyNesting = 16;
 
 // `type`: full name of the message that `bytes` are; `source`: its place in messages.  Null if they
 // are no such message; else a document, to be used only if `errors` got no error.

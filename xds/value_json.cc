@@ -19,7 +19,7 @@ void write(JsonWriter& json, const Value& value) {
       if (!value.is_quoted && (text == "true" || text == "false")) {
         json.value(text == "true");
       } else if (!value.is_quoted && config::parse_signed(text)) {
-        json.raw(text);
+        json.value(*config::parse_signed(text));
       } else if (!value.is_quoted && config::parse_double(text)) {
         json.value(*config::parse_double(text));
       } else {

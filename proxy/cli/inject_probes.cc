@@ -96,6 +96,9 @@ void write_route(EnvoyWriter& out, const Probe& probe) {
 void write_listener(EnvoyWriter& out, const std::vector<Probe>& probes) {
   out.text("name", "probes");
   out.address("address", address("0.0.0.0", kProbesPort));
+  // Pods may have an address of IPv6 alone.
+  out.list("additional_addresses",
+           [&] { out.item([&] { out.address("address", address("::", kProbesPort)); }); });
   out.list("filter_chains", [&] {
     out.item([&] {
       out.list("filters", [&] {

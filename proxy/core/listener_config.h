@@ -48,7 +48,8 @@ struct FilterChain {
   // while it is equal an update of the listener keeps the connections, and their next requests take
   // the new chain.
   uint64_t connection_hash = 0;
-  uint64_t hash = 0;  // of everything
+  uint64_t own_hash = 0;  // without what the terminal has by RDS
+  uint64_t hash = 0;      // of everything (listener_routes.h)
 };
 
 struct ListenerConfig {
@@ -77,7 +78,8 @@ struct ListenerConfig {
   } direction = Direction::kUnspecified;
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   uint64_t socket_hash = 0;  // of what the listening socket depends on
-  uint64_t hash = 0;
+  uint64_t own_hash = 0;     // without what chains have from elsewhere
+  uint64_t hash = 0;         // of everything (listener_routes.h)
 };
 
 }  // namespace pillion::core

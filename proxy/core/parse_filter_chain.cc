@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "proxy/config/value_hash.h"
+#include "proxy/core/listener_routes.h"
 #include "proxy/core/parse_parts.h"
 #include "proxy/tls/context.h"
 
@@ -87,10 +88,8 @@ void set_hashes(FilterChain& chain, const Node& node) {
   // Chains without a name, or with the same one (Istio's), are told apart by what they match.
   const uint64_t match = config::hash_value(node["filter_chain_match"]);
   chain.connection_hash = combine_hashes(combine_hashes(tls, terminal_hash(chain)), match);
-  chain.hash = combine_hashes(config::hash_value(node), identity);
-  // Its routes may lie elsewhere.
-  if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain.terminal))
-    chain.hash = combine_hashes(chain.hash, (*hcm)->hash);
+  chain.own_hash = combine_hashes(config::hash_value(node), identity);
+  set_hash(chain);
 }
 
 }  // namespace

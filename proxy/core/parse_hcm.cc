@@ -5,6 +5,7 @@
 #include "proxy/base/str.h"
 #include "proxy/config/config_source.h"
 #include "proxy/config/value_hash.h"
+#include "proxy/core/listener_routes.h"
 #include "proxy/core/parse_parts.h"
 #include "proxy/route/parse.h"
 
@@ -109,9 +110,8 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   filters.parse_list(*out, node["http_filters"]);
   out->routes = parse_routes(*out, node, context, filters);
   parse_logs(*out, node, context);
-  out->hash = config::hash_value(node);
-  if (!out->rds_name.empty() && !out->lacks_routes)
-    out->hash = config::combine_hashes(out->hash, out->routes->hash());
+  out->own_hash = config::hash_value(node);
+  set_hash(*out);
   node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,
                    Unknown::kAlwaysError);
   out->tracer = context.services.tracer(node["tracing"], context.is_outbound, context.clusters);

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "proxy/config/value_hash.h"
+#include "proxy/core/listener_routes.h"
 #include "proxy/core/parse.h"
 #include "proxy/core/parse_parts.h"
 #include "proxy/io/parse_address.h"
@@ -82,10 +83,8 @@ void set_hashes(ListenerConfig& out, const Node& node) {
         uint64_t{options.freebind}, uint64_t{options.unix_mode}, uint64_t{out.bind_to_port}}) {
     out.socket_hash = combine_hashes(out.socket_hash, value);
   }
-  out.hash = config::hash_value(node);
-  // Their certificates lie in files.
-  for (const auto& chain : out.chains) out.hash = combine_hashes(out.hash, chain->hash);
-  if (out.default_chain) out.hash = combine_hashes(out.hash, out.default_chain->hash);
+  out.own_hash = config::hash_value(node);
+  set_hash(out);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 
 void count_update(stats::ClusterInfoStats& stats, const Update& update) {
   if (update.outcome == Outcome::kFailed) return stats.update_failure.inc();
-  stats.update_success.inc();
+  if (!update.is_counted) stats.update_success.inc();
   if (update.outcome == Outcome::kEmpty) stats.update_empty.inc();
   if (!update.hosts_changed) stats.update_no_rebuild.inc();
 }

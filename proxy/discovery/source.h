@@ -5,7 +5,8 @@
 // so that it outlives the configurations that use it, and several clusters may share it.  It never
 // takes back what it knows because asking failed.
 //
-// Calls match: start (on_attempt on_update)*.  Neither comes inside start().
+// Calls match: start (on_attempt on_update)*, or on_update alone if it is counted elsewhere.
+// Neither comes inside start().
 
 #include <string_view>
 
@@ -26,6 +27,7 @@ struct Update {
   Outcome outcome = Outcome::kUnchanged;
   bool hosts_changed = false;
   bool became_warm = false;
+  bool is_counted = false;  // by whoever asked: success and attempts need not be
   // A name that has no address any more, or had none from the start; empty for all other updates.
   // Told at most once in a while, so that a log line may be made of it.  Valid during the call.
   std::string_view empty_name;
@@ -68,7 +70,8 @@ class StaticSource final : public Source {
 };
 
 // Endpoints that a control plane says (EDS).  Whoever uses it waits for the first answer before the
-// cluster takes effect, so that the source itself is always warm.
+// cluster takes effect, so that the source itself is always warm.  The control plane's client
+// counts what it asks and is told.
 class EdsSource final : public Source {
  public:
   explicit EdsSource(SourceObserver& observer);

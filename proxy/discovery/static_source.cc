@@ -20,9 +20,9 @@ EdsSource::EdsSource(SourceObserver& observer)
     : Source(upstream::make_host_set({}, nullptr)), observer_(observer) {}
 
 void EdsSource::set(const upstream::HostSet& endpoints) {
-  observer_.on_attempt(*this);
   upstream::HostSetPtr next = with_identity(endpoints, hosts_);
   Update update;
+  update.is_counted = true;
   update.hosts_changed = next != hosts_;
   update.outcome = next->hosts.empty()    ? Outcome::kEmpty
                    : update.hosts_changed ? Outcome::kChanged

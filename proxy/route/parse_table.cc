@@ -50,7 +50,7 @@ void add_host(RouteTable::Parts& parts, const Node& node, ParseContext context) 
   host.routes.reserve(routes.size());
   for (const Node route : routes.items()) host.routes.push_back(parse_route(route, context));
   node.ignore({"metadata"});  // only labels
-  node.unsupported({"matcher", "cors"}, kLater, config::Unknown::kAlwaysError);
+  node.unsupported({"matcher", "cors", "route_specifiers"}, kLater, config::Unknown::kAlwaysError);
   node.unsupported({"virtual_clusters", "rate_limits", "retry_policy_typed_config", "hedge_policy",
                     "request_mirror_policies"},
                    kLater);
@@ -93,7 +93,8 @@ std::shared_ptr<const RouteTable> parse_route_table(const Node& node, const Pars
   parts.hosts.reserve(hosts.size());
   for (const Node host : hosts.items()) add_host(parts, host, context);
   node.ignore({"metadata"});  // only labels
-  node.unsupported({"internal_only_headers"}, kLater, config::Unknown::kAlwaysError);
+  node.unsupported({"internal_only_headers", "route_specifiers"}, kLater,
+                   config::Unknown::kAlwaysError);
   node.unsupported({"vhds", "request_mirror_policies", "cluster_specifier_plugins"}, kLater);
   node.reject_unknown_keys();
   parts.hash = config::hash_value(node);

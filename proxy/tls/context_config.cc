@@ -92,8 +92,8 @@ CertificateConfig parse_certificate(const Node& node) {
   out.chain_pem = std::move(chain_text.text);
   out.source = std::move(chain_text.source);
   out.key_pem = key_text.text;
-  refuse(node, {"pkcs12", "watched_directory", "password", "ocsp_staple", "private_key_provider",
-                "signed_certificate_timestamp"});
+  refuse(node, {"pkcs12", "tls_params", "watched_directory", "password", "ocsp_staple",
+                "private_key_provider", "signed_certificate_timestamp"});
   close(node);
   if (out.chain_pem.empty() || out.key_pem.empty()) return out;
   if (const auto ok = parse_certificates(out.chain_pem); !ok) {

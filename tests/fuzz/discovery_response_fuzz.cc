@@ -43,9 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (messages(bytes, 1) != messages(bytes, 7)) std::abort();
   const auto decoded = xds::decode_response(bytes);
   if (!decoded) {
-    if (decoded.error().text.empty()) std::abort();
+    if (decoded.error().empty()) std::abort();
     return 0;
   }
+  if (!decoded->wrong.empty() && !decoded->resources.empty()) std::abort();
   for (const xds::Resource& resource : decoded->resources) check_resource(decoded->type, resource);
   return 0;
 }

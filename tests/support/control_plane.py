@@ -31,9 +31,9 @@ class ControlPlane:
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
 
-    def say(self, version, clusters, routes, listeners):
+    def say(self, version, clusters, routes, listeners, per_route=None):
         self.process.stdin.write(json.dumps({"version": version, "clusters": clusters, "routes": routes,
-                                             "listeners": listeners}) + "\n")
+                                             "listeners": listeners, "per_route": per_route or {}}) + "\n")
         self.process.stdin.flush()
         self.wait(f"ok {version}")
 

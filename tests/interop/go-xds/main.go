@@ -2,9 +2,10 @@
 //
 // Arguments: nothing, or network and address to listen on ("unix /path"); told by the line "listens ADDRESS".
 // Commands on stdin, one JSON object a line: {"version", "clusters": {name: port | "eds:port,port"},
-// "routes": {route name: cluster}, "listeners": {name: {"port", "routes"}}}.  It becomes the
-// snapshot; the line "ok <version>" answers.  Each NACK is a line "nack <type> <message>", each ACK
-// "ack <type> <version>".
+// "routes": {route name: cluster}, "listeners": {name: {"port", "routes", "filters": [HttpFilter]}},
+// "per_route": {route name: {path prefix: {filter: typed_per_filter_config}}}}, messages in protobuf's
+// JSON.  It becomes the snapshot; the line "ok <version>" answers.  Each NACK is a line
+// "nack <type> <message>", each ACK "ack <type> <version>".
 package main
 
 import (
@@ -24,7 +25,14 @@ import (
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	router "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
@@ -33,6 +41,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -45,13 +54,17 @@ type state struct {
 	Clusters  map[string]string         `json:"clusters"`
 	Routes    map[string]string         `json:"routes"`
 	Listeners map[string]listenerConfig `json:"listeners"`
+	PerRoute  map[string]filtersByPath  `json:"per_route"`
 }
+
+type filtersByPath map[string]map[string]json.RawMessage
 
 type listenerConfig struct {
 	Port   uint32 `json:"port"`
 	Routes string `json:"routes"`
 	// Makes a listener that must be refused.
-	Bad bool `json:"bad"`
+	Bad     bool              `json:"bad"`
+	Filters []json.RawMessage `json:"filters"`
 }
 
 var output sync.Mutex
@@ -96,6 +109,12 @@ func assignment(name, ports string) *endpoint.ClusterLoadAssignment {
 	return &endpoint.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpoint.LocalityLbEndpoints{group}}
 }
 
+func routeTo(prefix, target string) *route.Route {
+	return &route.Route{
+		Match:  &route.RouteMatch{PathSpecifier: &route.RouteMatch_Prefix{Prefix: prefix}},
+		Action: &route.Route_Route{Route: &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: target}}}}
+}
+
 func snapshotOf(s state) *cache.Snapshot {
 	var clusters, endpoints, routes, listeners []types.Resource
 	for name, ports := range s.Clusters {
@@ -110,17 +129,30 @@ func snapshotOf(s state) *cache.Snapshot {
 		clusters = append(clusters, c)
 	}
 	for name, target := range s.Routes {
-		routes = append(routes, &route.RouteConfiguration{Name: name, VirtualHosts: []*route.VirtualHost{{
-			Name: "all", Domains: []string{"*"}, Routes: []*route.Route{{
-				Match:  &route.RouteMatch{PathSpecifier: &route.RouteMatch_Prefix{Prefix: "/"}},
-				Action: &route.Route_Route{Route: &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: target}}},
-			}}}}})
+		host := &route.VirtualHost{Name: "all", Domains: []string{"*"}}
+		for path, filters := range s.PerRoute[name] {
+			special := routeTo(path, target)
+			special.TypedPerFilterConfig = map[string]*anypb.Any{}
+			for filter, text := range filters {
+				config := &anypb.Any{}
+				check(protojson.Unmarshal(text, config))
+				special.TypedPerFilterConfig[filter] = config
+			}
+			host.Routes = append(host.Routes, special)
+		}
+		host.Routes = append(host.Routes, routeTo("/", target))
+		routes = append(routes, &route.RouteConfiguration{Name: name, VirtualHosts: []*route.VirtualHost{host}})
 	}
 	for name, l := range s.Listeners {
 		manager := &hcm.HttpConnectionManager{StatPrefix: name,
 			RouteSpecifier: &hcm.HttpConnectionManager_Rds{Rds: &hcm.Rds{RouteConfigName: l.Routes, ConfigSource: ads()}},
 			HttpFilters: []*hcm.HttpFilter{{Name: "envoy.filters.http.router",
 				ConfigType: &hcm.HttpFilter_TypedConfig{TypedConfig: packed(&router.Router{})}}}}
+		for i := len(l.Filters) - 1; i >= 0; i-- {
+			filter := &hcm.HttpFilter{}
+			check(protojson.Unmarshal(l.Filters[i], filter))
+			manager.HttpFilters = append([]*hcm.HttpFilter{filter}, manager.HttpFilters...)
+		}
 		if l.Bad {
 			manager.HttpFilters = nil
 		}

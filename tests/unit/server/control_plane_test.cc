@@ -16,6 +16,7 @@
 namespace pillion {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -31,7 +32,7 @@ dynamic_resources:
   lds_config: { ads: {}, resource_api_version: V3 }
 static_resources:
   clusters:
-    - { name: xds, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: {
+    - { name: xds, http2_protocol_options: {}, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: {
           socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } }
 )";
 
@@ -44,9 +45,10 @@ std::string static_cluster(std::string_view name, int port = 9) {
              R"(","endpoints":[{"lb_endpoints":[{"endpoint":{"address":{"socket_address":{)",
              R"("address":"10.0.0.1","port_value":)", port, "}}}}]}]}");
 }
-std::string eds_cluster(std::string_view name, std::string_view more = "") {
-  return str(R"("name":")", name,
-             R"(","type":"EDS","eds_cluster_config":{"eds_config":{"ads":{}}})", more);
+std::string eds_cluster(std::string_view name, std::string_view more = "",
+                        std::string_view timeout = "15s") {
+  return str(R"("name":")", name, R"(","type":"EDS","eds_cluster_config":{"eds_config":{"ads":{},)",
+             R"("initial_fetch_timeout":")", timeout, R"("}})", more);
 }
 std::string assignment(std::string_view name, const std::vector<int>& last_bytes) {
   std::string endpoints;
@@ -59,12 +61,18 @@ std::string routes(std::string_view name, std::string_view cluster) {
   return str(R"("name":")", name, R"(","virtual_hosts":[{"name":"all","domains":["*"],)",
              R"("routes":[{"match":{"prefix":"/"},"route":{"cluster":")", cluster, R"("}}]}])");
 }
+// Of local_ratelimit: one request a day.
+constexpr std::string_view kOneADay =
+    R"({"name":"limit","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.http.)"
+    R"(local_ratelimit.v3.LocalRateLimit","stat_prefix":"limit","token_bucket":{"max_tokens":1,)"
+    R"("tokens_per_fill":1,"fill_interval":"86400s"}}},)";
 std::string listener(std::string_view name, int port, std::string_view route_source) {
   return str(R"("name":")", name, R"(","address":{"socket_address":{"address":"127.0.0.1",)",
              R"("port_value":)", port, R"(}},"filter_chains":[{"filters":[{"name":"hcm",)",
              R"("typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.network.)",
              R"(http_connection_manager.v3.HttpConnectionManager","stat_prefix":"in",)",
-             route_source, R"(,"http_filters":[{"name":"router","typed_config":{"@type":)",
+             route_source, R"(,"http_filters":[)", kOneADay,
+             R"({"name":"router","typed_config":{"@type":)",
              R"("type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}]}])");
 }
 std::string rds_listener(std::string_view name, int port, std::string_view route_name) {
@@ -81,7 +89,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
     ASSERT_NE(built.snapshot, nullptr) << built.messages;
     snapshot = built.snapshot;
     ControlPlaneHost& host = *this;
-    control.emplace(ControlPlane::Context{loop, rng, clusters, registry},
+    control.emplace(ControlPlane::Context{loop, rng, clusters, registry, unknown_fields},
                     snapshot->bootstrap.dynamic, host);
     control->start(*snapshot);
     clusters.last().head();
@@ -120,6 +128,27 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
     ASSERT_TRUE(bytes) << bytes.error();
     clusters.last().data(xds::grpc_frame(*bytes));
     build();
+  }
+
+  // What an update changed of the file.
+  [[nodiscard]] BuildResult read_again(std::string_view bootstrap) {
+    options.config_yaml = bootstrap;
+    BuildJob job;
+    job.previous = snapshot;
+    job.reads_files = true;
+    job.now = loop.now();
+    control->add_to(job, ControlPlane::Take::kStateAlone);
+    return run_build(options, {}, job);
+  }
+  [[nodiscard]] const core::HcmConfig& hcm(size_t listener_index) const {
+    const core::FilterChain& chain = *snapshot->listeners[listener_index]->chains[0];
+    return *std::get<std::shared_ptr<const core::HcmConfig>>(chain.terminal);
+  }
+  [[nodiscard]] stats::BlockRef<stats::RdsStats> rds_stats(std::string_view name) {
+    return registry.block<stats::RdsStats>(stats::kControl, "in", name);
+  }
+  [[nodiscard]] stats::BlockRef<stats::ClusterInfoStats> cluster_stats(std::string_view name) {
+    return registry.block<stats::ClusterInfoStats>(stats::kControl, name);
   }
 
   // What was asked and answered since the last call: "cds v1 n1", "eds a b", "lds v1 n2 !reason".
@@ -176,6 +205,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
   Rng rng{1};
   stats::Registry registry;
   Options options;
+  config::UnknownFields unknown_fields = config::UnknownFields::kWarn;
   ::pillion::testing::FakeClusterClient clusters;
   std::optional<ControlPlane> control;
   std::shared_ptr<const Snapshot> snapshot;
@@ -262,8 +292,32 @@ TEST_F(RunningControlPlane, HoldsRoutesUntilTheirNewClusterHasEndpoints) {
   say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b"), eds_cluster("new")});
   say(ResourceType::kRoutes, {routes("r", "new")});
   EXPECT_EQ(target("in"), "a");
+  const auto piece = [this]() -> const Piece<CompiledRoutes>& {
+    return snapshot->resources->routes.find("r")->second;
+  };
+  EXPECT_EQ(piece().version, "v6");
+  EXPECT_EQ(piece().active_version, "v4") << "what /config_dump shows is in force";
   say(ResourceType::kEndpoints, {assignment("new", {7})});
   EXPECT_EQ(target("in"), "new");
+  EXPECT_EQ(piece().active_version, "v6");
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b", "new"));
+}
+
+// Istio's clusters are such.
+TEST_F(RunningControlPlane, HoldsRoutesForATimeIfTheirClusterMayWaitForEver) {
+  say(ResourceType::kClusters,
+      {static_cluster("a"), eds_cluster("b"), eds_cluster("new", "", "0s")});
+  say(ResourceType::kRoutes, {routes("r", "new")});
+  EXPECT_EQ(target("in"), "a");
+  say(ResourceType::kEndpoints, {assignment("new", {7})});
+  EXPECT_EQ(target("in"), "new");
+  say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b"), eds_cluster("new", "", "0s"),
+                                eds_cluster("newer", "", "0s")});
+  say(ResourceType::kRoutes, {routes("r", "newer")});
+  EXPECT_EQ(target("in"), "new");
+  loop.skip(kHoldTime + 1s);
+  build();
+  EXPECT_EQ(target("in"), "newer") << "others must not wait for ever";
   EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b", "new"));
 }
 
@@ -351,6 +405,171 @@ TEST_F(ControlPlaneTest, DoesNotWaitForEverForWhatIsNotAnswered) {
   loop.skip(16s);
   build();
   EXPECT_THAT(cluster_names(), ElementsAre("xds", "b")) << "endpoints did not come";
+}
+
+TEST_F(ControlPlaneTest, StartsWithoutWhatMustBeRefused) {
+  start();
+  say(ResourceType::kClusters, {eds_cluster("b")});
+  say(ResourceType::kEndpoints, {assignment("b", {1, 300})});
+  EXPECT_THAT(requests(),
+              ElementsAre("cds", "eds b", "cds v1 n1",
+                          AllOf(HasSubstr("eds b n2 !eds/b"), HasSubstr("10.0.0.300")), "lds"));
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "b")) << "without endpoints";
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r")});
+  say(ResourceType::kRoutes, {R"("name":"r","virtual_hosts":[{"name":"no domains"}])"});
+  EXPECT_THAT(requests(), ElementsAre("rds r", "lds v3 n3", HasSubstr("rds r n4 !rds/r")));
+  EXPECT_EQ(initialized, 1);
+  EXPECT_EQ(target("in"), "404");
+  loop.skip(60s);
+  EXPECT_EQ(cluster_stats("b")->init_fetch_timeout.value(), 0u) << "it was answered";
+  EXPECT_EQ(rds_stats("r")->init_fetch_timeout.value(), 0u);
+  // Better ones are welcome.
+  say(ResourceType::kRoutes, {routes("r", "b")});
+  EXPECT_EQ(target("in"), "b");
+  say(ResourceType::kEndpoints, {assignment("b", {1})});
+  EXPECT_EQ(endpoints["b"], 1u);
+}
+
+TEST_F(ControlPlaneTest, StartsWhenAllOfAResponseMustBeRefused) {
+  start();
+  say(ResourceType::kClusters, {eds_cluster("a"), eds_cluster("b"), eds_cluster("b")});
+  EXPECT_THAT(requests(), ElementsAre("cds", "cds n1 !cds/b: there are two of this name\n", "lds"));
+  say(ResourceType::kClusters, {eds_cluster("a"), eds_cluster("b")});
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r")});
+  say(ResourceType::kRoutes, {routes("r", "a"), routes("r", "b")});
+  EXPECT_THAT(requests(), ElementsAre("eds a b", "cds v2 n2", "rds r", "lds v3 n3",
+                                      "rds r n4 !rds/r: there are two of this name\n"));
+  EXPECT_EQ(initialized, 1);
+  EXPECT_EQ(rds_stats("r")->update_rejected.value(), 1u);
+}
+
+TEST_F(RunningControlPlane, WaitsLaterForAGoodOneInThePlaceOfOneThatMustBeRefused) {
+  say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b"), eds_cluster("new")});
+  say(ResourceType::kRoutes, {routes("r", "new")});
+  say(ResourceType::kEndpoints, {assignment("new", {300})});
+  EXPECT_EQ(target("in"), "a");
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r2")});
+  say(ResourceType::kRoutes, {R"("name":"r2","virtual_hosts":[{"name":"no domains"}])"});
+  EXPECT_EQ(target("in"), "a") << "the listener before it has routes";
+  loop.skip(16s);
+  build();
+  EXPECT_EQ(target("in"), "404") << "as the control plane wants it";
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b", "new"));
+}
+
+TEST_F(RunningControlPlane, CountsWhatIsSaidByNameAsEnvoyDoes) {
+  const auto rds = rds_stats("r");
+  EXPECT_EQ(rds->update_success.value(), 1u);
+  EXPECT_EQ(rds->update_attempt.value(), 2u);
+  EXPECT_EQ(rds->config_reload.value(), 1u);
+  EXPECT_NE(rds->version.value(), 0);
+  EXPECT_NE(rds->update_time.value(), 0);
+  say(ResourceType::kRoutes, {routes("r", "a")});
+  EXPECT_EQ(rds->update_success.value(), 2u);
+  EXPECT_EQ(rds->config_reload.value(), 1u) << "nothing new";
+  say(ResourceType::kRoutes, {R"("name":"r","virtual_hosts":[{"name":"no domains"}])"});
+  EXPECT_EQ(rds->update_rejected.value(), 1u);
+
+  const auto eds = cluster_stats("b");
+  EXPECT_EQ(eds->update_success.value(), 1u);
+  say(ResourceType::kEndpoints, {assignment("b", {1})});
+  EXPECT_EQ(eds->update_success.value(), 2u);
+  EXPECT_EQ(eds->update_no_rebuild.value(), 1u);
+  say(ResourceType::kEndpoints, {assignment("b", {300})});
+  EXPECT_EQ(eds->update_rejected.value(), 1u);
+  clusters.last().fail("Connection reset");
+  registry.refresh();
+  EXPECT_EQ(eds->update_failure.value(), 1u);
+  EXPECT_EQ(rds->update_failure.value(), 1u);
+  EXPECT_EQ(eds->update_attempt.value(), 5u);
+  say(ResourceType::kListeners, {});
+  EXPECT_EQ(registry.scopes(stats::KindOf<stats::RdsStats>::kKind).size(), 1u) << "ours alone";
+}
+
+TEST_F(RunningControlPlane, KeepsTheStateOfFiltersWhenRoutesChange) {
+  const core::HttpFilterChain* filters = hcm(0).filters.get();
+  ASSERT_NE(filters, nullptr);
+  say(ResourceType::kRoutes, {routes("r", "b")});
+  EXPECT_EQ(target("in"), "b");
+  EXPECT_EQ(hcm(0).filters.get(), filters) << "or each update of routes would fill its buckets";
+  // The same listener from the beginning has the same hash.
+  const uint64_t hash = snapshot->listeners[0]->hash;
+  say(ResourceType::kListeners, {});
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r")});
+  say(ResourceType::kRoutes, {routes("r", "b")});
+  EXPECT_EQ(snapshot->listeners[0]->hash, hash);
+}
+
+TEST_F(RunningControlPlane, GivesAnAddressThatTwoClaimToTheOneThatHadIt) {
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r"), rds_listener("second", 1002, "r")});
+  (void)requests();
+  // "in" comes first by its name, but "second" has been there.
+  say(ResourceType::kListeners, {rds_listener("in", 1002, "r"), rds_listener("second", 1002, "r")});
+  EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr("lds v5 n6 !lds/in"), HasSubstr("already"))));
+  ASSERT_THAT(listener_names(), ElementsAre("in", "second"));
+  EXPECT_EQ(snapshot->listeners[0]->address.port(), 1001);
+  EXPECT_EQ(snapshot->resources->listeners.find("in")->second.version, "v5")
+      << "of what is in force";
+  // A third one takes the address to which "in" has to go back: it must not.
+  say(ResourceType::kListeners, {rds_listener("in", 1002, "r"), rds_listener("second", 1002, "r"),
+                                 rds_listener("aaa", 1001, "r")});
+  EXPECT_THAT(listener_names(), ElementsAre("in", "second"));
+  EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr("lds/in"), HasSubstr("lds/aaa"))));
+}
+
+TEST_F(RunningControlPlane, RefusesAFileWhoseListenerClaimsTheAddressOfOneOfTheControlPlane) {
+  const auto file = [](int port) {
+    return str(kBootstrap, "  listeners:\n    - {", rds_listener("fixed", port, "r"), "}\n");
+  };
+  const BuildResult refused = read_again(file(1001));
+  EXPECT_EQ(refused.snapshot, nullptr);
+  EXPECT_THAT(refused.messages, HasSubstr("listener \"in\" listens on 127.0.0.1:1001 already"));
+  EXPECT_NE(read_again(file(1002)).snapshot, nullptr);
+}
+
+TEST_F(RunningControlPlane, CountsFieldsThatItDoesNotKnow) {
+  const Result<std::string> bytes =
+      xds::encode("envoy.config.cluster.v3.Cluster", str("{", static_cluster("a", 11), "}"));
+  BuildJob job;
+  job.previous = snapshot;
+  // Field 4095, a varint.
+  job.responses.push_back({.type = ResourceType::kClusters,
+                           .version = "v9",
+                           .nonce = "n9",
+                           .control_plane = {},
+                           .resources = {{"a", *bytes + "\xf8\xff\x01\x01"}},
+                           .wrong = {}});
+  const BuildResult result = run_build(options, {}, job);
+  EXPECT_EQ(result.answers[0].second, "");
+  EXPECT_THAT(result.warnings, HasSubstr("unknown field 4095 of envoy.config.cluster.v3.Cluster"));
+  EXPECT_EQ(result.dynamic_unknown_fields, 1u);
+}
+
+// A field of a message: number, length, bytes.
+std::string wrapped(int number, std::string_view bytes) {
+  return str(std::string(1, static_cast<char>(number << 3 | 2)),
+             std::string(1, static_cast<char>(bytes.size())), bytes);
+}
+
+TEST_F(RunningControlPlane, TreatsUnknownFieldsOfEndpointsAsTheFlagsSay) {
+  const auto say_unknown = [this](std::string_view nonce) {
+    // cluster_name, and field 4095, a varint.
+    const std::string bytes = wrapped(1, "b") + "\xf8\xff\x01\x01";
+    const std::string url = str("type.googleapis.com/", xds::message_of(ResourceType::kEndpoints));
+    clusters.last().data(xds::grpc_frame(wrapped(1, "v") +
+                                         wrapped(2, wrapped(1, url) + wrapped(2, bytes)) +
+                                         wrapped(4, url) + wrapped(5, nonce)));
+    build();
+  };
+  say_unknown("n9");
+  EXPECT_THAT(requests(), ElementsAre("eds b v n9"));
+  const auto stats = registry.block<stats::ServerStats>(stats::kControl);
+  EXPECT_EQ(stats->dynamic_unknown_fields.value(), 1u);
+  unknown_fields = config::UnknownFields::kError;
+  initialized = 0;
+  SetUp();
+  say_unknown("n10");
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr("eds b v6 n10 !eds/b: unknown field 4095")));
 }
 
 TEST_F(ControlPlaneTest, ServesListenersOfTheFileWithRoutesOfTheControlPlane) {

@@ -13,9 +13,11 @@
 namespace pillion::xds {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using namespace std::chrono_literals;
 
 constexpr std::string_view kTypes = "type.googleapis.com/";
@@ -191,21 +193,109 @@ TEST_F(Ads, DealsWithResponsesOfATypeOneByOneAndStopsReadingWhenTooManyWait) {
   EXPECT_FALSE(clusters.last().is_paused);
 }
 
-TEST_F(Ads, RefusesWhatIsNoGoodResponseAtOnce) {
+TEST_F(Ads, TellsWhatIsWrongWithAllOfAResponse) {
   ads->start();
   ads->subscribe_all(ResourceType::kClusters, 0s);
   clusters.last().head();
-  (void)requests();
   receive(response(ResourceType::kClusters, "v1", "n1", {"a", "a"}));
-  EXPECT_THAT(requests(), ElementsAre(HasSubstr("cds/a: there are two of this name")));
+  ASSERT_EQ(seen.responses.size(), 1u);
+  EXPECT_EQ(seen.responses[0].wrong, "cds/a: there are two of this name");
+  EXPECT_THAT(seen.responses[0].resources, IsEmpty());
+  ads->reject(ResourceType::kClusters, seen.responses[0].wrong);
   const Result<std::string> foreign =
       encode("envoy.service.discovery.v3.DiscoveryResponse",
              str(R"({"nonce":"n2","type_url":")", kTypes,
                  R"(envoy.config.cluster.v3.Cluster","resources":[{"@type":")", kTypes,
                  R"(envoy.config.listener.v3.Listener"}]})"));
   receive(*foreign);
-  EXPECT_THAT(requests(), ElementsAre(HasSubstr("expected a envoy.config.cluster.v3.Cluster")));
+  ASSERT_EQ(seen.responses.size(), 2u);
+  EXPECT_THAT(seen.responses[1].wrong, HasSubstr("expected a envoy.config.cluster.v3.Cluster"));
+}
+
+TEST_F(Ads, AnswersABadResponseAfterTheOneBeforeItEachWithItsNonce) {
+  ads->start();
+  ads->subscribe_all(ResourceType::kClusters, 0s);
+  clusters.last().head();
+  receive(response(ResourceType::kClusters, "v1", "n1", {"a"}));
+  receive(response(ResourceType::kClusters, "v2", "n2", {"a", "a"}));
+  (void)requests();
+  ads->accept(ResourceType::kClusters);
+  EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr(R"("version_info":"v1")"),
+                                            HasSubstr(R"("response_nonce":"n1")"))));
+  ASSERT_EQ(seen.responses.size(), 2u);
+  ads->reject(ResourceType::kClusters, seen.responses[1].wrong);
+  EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr(R"("version_info":"v1")"),
+                                            HasSubstr(R"("response_nonce":"n2","error_detail")"))));
+}
+
+TEST_F(Ads, RefusesTheSameAgainMoreSlowly) {
+  ads->start();
+  ads->subscribe(ResourceType::kRoutes, {{"r", 0s}});
+  clusters.last().head();
+  (void)requests();
+  const auto refuse = [&](std::string_view version, std::string_view nonce) {
+    receive(response(ResourceType::kRoutes, version, nonce, {"r"}));
+    ads->reject(ResourceType::kRoutes, "bad");
+  };
+  refuse("v1", "n1");
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("response_nonce":"n1")")));
+  refuse("v1", "n2");
+  EXPECT_THAT(requests(), IsEmpty());
+  loop.skip(110ms);
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("response_nonce":"n2","error_detail")")));
+  refuse("v1", "n3");
+  loop.skip(110ms);
+  EXPECT_THAT(requests(), IsEmpty());
+  loop.skip(100ms);
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("response_nonce":"n3","error_detail")")));
+  for (int i = 0; i < 40; ++i) {
+    refuse("v1", "again");
+    loop.skip(5100ms);
+    ASSERT_EQ(requests().size(), 1u);
+  }
+  // New names take it along, another version is another matter.
+  refuse("v1", "n4");
+  ads->subscribe(ResourceType::kRoutes, {{"r", 0s}, {"s", 0s}});
+  loop.skip(10ms);
+  EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr(R"(["r","s"])"), HasSubstr("n4"))));
+  refuse("v2", "n5");
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("response_nonce":"n5")")));
+  // What is held when the stream breaks is not said on the next.
+  refuse("v2", "n6");
+  clusters.last().fail("reset");
+  wait_for_call(2);
+  loop.skip(10s);
+  EXPECT_THAT(requests(), ElementsAre(Not(HasSubstr("error_detail"))));
+}
+
+TEST_F(Ads, IsNotConfusedByAResponseOfATypeThatNobodyKnows) {
+  ads->start();
+  ads->subscribe_all(ResourceType::kClusters, 0s);
+  clusters.last().head();
+  (void)requests();
+  receive(*encode("envoy.service.discovery.v3.DiscoveryResponse",
+                  R"({"nonce":"n1","type_url":"type.googleapis.com/a.B"})"));
+  receive("\xff\xff");
+  // Known, but not asked for.
+  receive(response(ResourceType::kRoutes, "v1", "n1", {"r"}));
+  EXPECT_THAT(requests(), IsEmpty());
   EXPECT_THAT(seen.responses, IsEmpty());
+  receive(response(ResourceType::kClusters, "v1", "n2", {"a"}));
+  EXPECT_EQ(seen.responses.size(), 1u);
+}
+
+TEST_F(Ads, CountsAttemptsAsEnvoyDoes) {
+  ads->start();
+  ads->subscribe_all(ResourceType::kClusters, 1s);
+  EXPECT_EQ(ads->counts(ResourceType::kClusters).attempts, 1u) << "the subscription";
+  loop.skip(2s);
+  EXPECT_EQ(ads->counts(ResourceType::kClusters).attempts, 2u) << "no answer in time";
+  clusters.last().head();
+  receive(response(ResourceType::kClusters, "v1", "n1", {"a"}));
+  EXPECT_EQ(ads->counts(ResourceType::kClusters).attempts, 2u) << "it is being looked at";
+  ads->accept(ResourceType::kClusters);
+  clusters.last().fail("reset");
+  EXPECT_EQ(ads->counts(ResourceType::kClusters).attempts, 4u);
 }
 
 TEST_F(Ads, OpensABrokenStreamAgainWithWhatItKnowsAndWithoutTheNonce) {
@@ -247,6 +337,18 @@ TEST_F(Ads, WaitsLongerAndLongerUntilAResponseComes) {
   clusters.last().fail("reset");
   loop.skip(520ms);
   EXPECT_EQ(clusters.calls.size(), 12u) << "the first wait is short again";
+}
+
+TEST_F(Ads, WaitsAtMostTheLongestTimeHoweverLongItIs) {
+  options.backoff_base = 24h;
+  options.backoff_max = 240h;
+  ads.emplace(loop, rng, clusters, seen, options);
+  ads->start();
+  for (size_t i = 1; i <= 70; ++i) {
+    clusters.last().fail("Connection refused");
+    loop.skip(241h);
+    ASSERT_EQ(clusters.calls.size(), i + 1);
+  }
 }
 
 TEST_F(Ads, TellsWhatWasNotAnsweredInTime) {

@@ -131,26 +131,37 @@ TEST(Reflect, RefusesUnknownFieldsWhereSecurityDependsOnThem) {
                                             "envoy.config.route.v3.RouteMatch"));
 }
 
-TEST(Reflect, EndsAtItsLimitOfNesting) {
+// A field of a message: number, length, bytes.
+std::string wrapped(int number, std::string_view bytes) {
+  std::string out(1, static_cast<char>(number << 3 | 2));
+  size_t size = bytes.size();
+  for (; size >= 0x80; size >>= 7) out += static_cast<char>(size | 0x80);
+  out += static_cast<char>(size);
+  return out.append(bytes);
+}
+std::string any_of(std::string_view type, std::string_view bytes) {
+  return wrapped(1, str("type.googleapis.com/", type)) + wrapped(2, bytes);
+}
+
+TEST(Reflect, EndsAtItsLimitsOfNesting) {
   // Any in Any in Any: protobuf's own limit starts again in each.
+  constexpr std::string_view kConfig = "envoy.config.core.v3.TypedExtensionConfig";
   std::string bytes;
-  for (int i = 0; i < 400; ++i) {
-    const std::string url = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
-    std::string any = str("\x0a", static_cast<char>(url.size()), url);
-    auto append_size = [](std::string& to, size_t size) {
-      for (; size >= 0x80; size >>= 7) to += static_cast<char>(size | 0x80);
-      to += static_cast<char>(size);
-    };
-    any += '\x12';
-    append_size(any, bytes.size());
-    any += bytes;
-    bytes = "\x12";  // TypedExtensionConfig.typed_config
-    append_size(bytes, any.size());
-    bytes += any;
-  }
+  for (int i = 0; i < 400; ++i) bytes = wrapped(2, any_of(kConfig, bytes));
   config::Errors errors;
-  (void)reflect("envoy.config.core.v3.TypedExtensionConfig", bytes, "x", errors);
-  EXPECT_THAT(errors.to_string(), HasSubstr("nested deeper than 200 levels"));
+  (void)reflect(kConfig, bytes, "x", errors);
+  EXPECT_THAT(errors.to_string(), HasSubstr("more than 16 google.protobuf.Any in each other"));
+
+  // A few of them, each of a message with many levels.
+  constexpr std::string_view kFilter = "envoy.config.accesslog.v3.AccessLogFilter";
+  bytes.clear();
+  for (int i = 0; i < 8; ++i) {
+    for (int level = 0; level < 30; ++level) bytes = wrapped(6, wrapped(1, bytes));  // and_filter
+    bytes = wrapped(11, wrapped(3, any_of(kFilter, bytes)));  // extension_filter
+  }
+  config::Errors others;
+  (void)reflect(kFilter, bytes, "x", others);
+  EXPECT_THAT(others.to_string(), HasSubstr("nested deeper than 200 levels"));
 }
 
 // ---- every file of the repository means the same on both ways ----
@@ -223,6 +234,31 @@ std::vector<std::filesystem::path> files() {
   }
   std::sort(out.begin(), out.end());
   return out;
+}
+
+TEST(Reflect, RefusesMessagesThatArePackedTooOften) {
+  const auto packed = [](size_t times) {
+    std::string json = R"({"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"})";
+    for (size_t i = 0; i < times; ++i)
+      json = str(R"({"@type":"type.googleapis.com/google.protobuf.Any","value":)", json, "}");
+    const Result<std::string> bytes = encode("google.protobuf.Any", json);
+    EXPECT_TRUE(bytes);
+    config::Errors errors;
+    (void)reflect("google.protobuf.Any", *bytes, "test", errors);
+    return errors.to_string();
+  };
+  EXPECT_EQ(packed(kMaxAnyNesting - 1), "");
+  EXPECT_THAT(packed(kMaxAnyNesting), HasSubstr("more than 16 google.protobuf.Any in each other"));
+}
+
+TEST(AppendJson, WritesNumbersAsJsonHasThem) {
+  config::Errors errors;
+  const config::DocumentPtr document =
+      config::load_text("{ a: 0123, b: -0, c: 1.50, d: \"7\", e: true, f: }", "test", errors);
+  ASSERT_NE(document, nullptr);
+  std::string json;
+  append_json(json, document->root_value());
+  EXPECT_EQ(json, R"({"a":123,"b":0,"c":1.5,"d":"7","e":true,"f":null})");
 }
 
 TEST(Reflect, ReadsEveryFileOfTheRepositoryAsTheFileSays) {

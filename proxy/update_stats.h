@@ -1,0 +1,103 @@
+#pragma once
+// UpdateStats: counters of resources that are asked for by name, for each who uses them:
+// cluster.<name>.update_* of EDS, http.<prefix>.rds.<route>.* of RDS.  Control's thread.
+//
+// As Envoy counts, an attempt is the subscription itself, and each update or failure begins one
+// more.
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/stats/registry.h"
+
+namespace pillion {
+
+// Name of a resource -> what the counters of its users are called by.
+using ResourceUsers = std::map<std::string_view, std::vector<std::string_view>>;
+
+// What `version` shows of a version: Envoy's gauge is a hash too.  0: none.
+inline int64_t version_number(std::string_view version) {
+  return version.empty() ? 0 : static_cast<int64_t>(std::hash<std::string_view>{}(version) >> 1);
+}
+
+template <typename Block>
+class UpdateStats {
+ public:
+  // From now on these names with these users.  make(name, user): a BlockRef.
+  template <typename Make>
+  void keep(const ResourceUsers& users, Make&& make) {
+    std::erase_if(entries_, [&users](const auto& item) { return !users.contains(item.first); });
+    for (const auto& [name, list] : users) {
+      Entry& entry = entries_.try_emplace(std::string(name)).first->second;
+      std::erase_if(entry.blocks, [&list](const auto& item) {
+        return std::ranges::find(list, item.first) == list.end();
+      });
+      for (const std::string_view user : list) {
+        if (entry.blocks.contains(user)) continue;
+        auto& block = entry.blocks.emplace(std::string(user), make(name, user)).first->second;
+        block->update_attempt.inc();
+      }
+    }
+  }
+
+  // `content`: a hash of what was said.
+  void on_success(std::string_view name, std::string_view version, uint64_t content) {
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) return;
+    const bool is_new = std::exchange(it->second.content, content) != content;
+    for (auto& [user, block] : it->second.blocks) {
+      block->update_attempt.inc();
+      block->update_success.inc();
+      block->update_time.set(to_millis(wall_now().time_since_epoch()));
+      block->version.set(version_number(version));
+      if constexpr (requires { block->config_reload; }) {
+        if (is_new) block->config_reload.inc();
+      }
+      if constexpr (requires { block->update_no_rebuild; }) {
+        if (!is_new) block->update_no_rebuild.inc();
+      }
+    }
+  }
+  void on_rejected(std::string_view name) {
+    count(name, [](Block& block) { block.update_rejected.inc(); });
+  }
+  void on_fetch_timeout(std::string_view name) {
+    count(name, [](Block& block) { block.init_fetch_timeout.inc(); });
+  }
+  // The stream has failed so many times.
+  void on_failures(uint64_t times) {
+    for (auto& [name, entry] : entries_) {
+      for (auto& [user, block] : entry.blocks) {
+        block->update_attempt.add(times);
+        block->update_failure.add(times);
+      }
+    }
+  }
+
+ private:
+  struct Entry {
+    std::map<std::string, stats::BlockRef<Block>, std::less<>> blocks;  // by user
+    uint64_t content = 0;
+  };
+
+  template <typename Fn>
+  void count(std::string_view name, Fn&& fn) {
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) return;
+    for (auto& [user, block] : it->second.blocks) {
+      block->update_attempt.inc();
+      fn(*block);
+    }
+  }
+
+  std::map<std::string, Entry, std::less<>> entries_;
+};
+
+}  // namespace pillion
