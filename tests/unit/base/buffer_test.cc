@@ -51,6 +51,26 @@ TEST_F(BufferTest, KeepsOrderAcrossSlabs) {
   EXPECT_EQ(buffer.front(), text.substr(Slab::kCapacity + 10, Slab::kCapacity - 10));
 }
 
+TEST_F(BufferTest, AFewBytesHaveASmallSlabAndMoreBytesFollowInLargeOnes) {
+  Buffer buffer;
+  buffer.append("x");
+  EXPECT_EQ(buffer.reserve().size(), Slab::kSmallCapacity - 1);
+  const std::string more = pattern(Slab::kSmallCapacity + 100);
+  buffer.append(more);
+  EXPECT_EQ(content(buffer), "x" + more);
+  iovec pieces[4];
+  ASSERT_EQ(buffer.iovecs(pieces, 4), 2);
+  EXPECT_EQ(pieces[0].iov_len, Slab::kSmallCapacity);
+  EXPECT_EQ(buffer.reserve().size(), Slab::kCapacity - 101);
+  buffer.consume(Slab::kSmallCapacity);
+  EXPECT_EQ(Slab::live(), 1);
+  Buffer exactly;
+  exactly.append(pattern(Slab::kSmallCapacity));
+  EXPECT_EQ(exactly.reserve().size(), Slab::kCapacity) << "it was full";
+  exactly.clear();
+  EXPECT_EQ(Slab::live(), 1);
+}
+
 TEST_F(BufferTest, ReadsInPlace) {
   Buffer buffer;
   const std::span<char> room = buffer.reserve();
