@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "proxy/base/startup_pages.h"
 #include "proxy/base/str.h"
 #include "proxy/builder.h"
 #include "proxy/server.h"
@@ -416,6 +417,7 @@ void Server::become_ready_if() {
              {"listeners", snapshot_->listeners.size()},
              {"clusters", snapshot_->clusters.size()},
              {"after", loop_.now() - started_}});
+  forget_startup_pages();
 }
 
 void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
