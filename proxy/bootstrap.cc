@@ -99,8 +99,11 @@ void parse_node(BootstrapConfig& out, const Node& node, const Options& options) 
   if (node.is_missing()) return;
   out.node = node.value();
   out.node_hash = config::hash_value(node);
-  if (out.node_id.empty()) out.node_id = node["id"].as_string_or("");
-  if (out.node_cluster.empty()) out.node_cluster = node["cluster"].as_string_or("");
+  // Read in any case: a flag goes over the file, which stays to be checked.
+  const std::string id = node["id"].as_string_or("");
+  const std::string cluster = node["cluster"].as_string_or("");
+  if (out.node_id.empty()) out.node_id = id;
+  if (out.node_cluster.empty()) out.node_cluster = cluster;
   const Node locality = node["locality"];
   if (locality.is_present()) {
     const std::string zone = locality["zone"].as_string_or("");

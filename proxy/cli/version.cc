@@ -6,10 +6,12 @@
 #include "proxy/cli/commands.h"
 #include "proxy/cli/parse.h"
 #include "proxy/config/version.h"
+#include "proxy/http/version.h"
 #include "proxy/io/version.h"
 #include "proxy/match/version.h"
 #include "proxy/stats/version.h"
 #include "proxy/tls/version.h"
+#include "xds/version.h"
 
 namespace pillion::cli {
 namespace {
@@ -27,11 +29,14 @@ std::string version_text() {
     std::string_view name;
     std::string_view version;
   };
+  const std::string protobuf = xds::protobuf_version();
   const Line lines[] = {{"libuv", io::uv_version()},
                         {"c-ares", io::cares_version()},
                         {"BoringSSL", tls::boringssl_version()},
                         {"yaml-cpp", config::yaml_cpp_version()},
                         {"RE2", match::re2_version()},
+                        {"nghttp2", http::nghttp2_library_version()},
+                        {"protobuf", protobuf},
                         {"prometheus-cpp", stats::prometheus_cpp_version()},
                         {"spdlog", spdlog_version()},
                         {"nlohmann-json", nlohmann_json_version()},

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/http/version.h"
 #include "proxy/io/writer.h"
 
 namespace pillion::http {
@@ -417,5 +418,7 @@ uint32_t H2Session::peer_max_streams() const noexcept {
 int32_t H2Session::send_window() const noexcept {
   return nghttp2_session_get_remote_window_size(session_);
 }
+
+std::string_view nghttp2_library_version() noexcept { return nghttp2_version(0)->version_str; }
 
 }  // namespace pillion::http

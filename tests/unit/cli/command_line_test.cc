@@ -96,8 +96,9 @@ TEST(CommandLine, VersionNamesEveryLibrary) {
        {std::vector<std::string>{"version"}, {"--version"}, {"run", "--version"}}) {
     const Outcome outcome = pillion(arguments);
     EXPECT_EQ(outcome.exit_code, 0);
-    for (const char* name : {"pillion 0.", "libuv ", "c-ares ", "BoringSSL ", "yaml-cpp ", "RE2 ",
-                             "prometheus-cpp ", "spdlog ", "nlohmann-json ", "CLI11 "}) {
+    for (const char* name :
+         {"pillion 0.", "libuv ", "c-ares ", "BoringSSL ", "yaml-cpp ", "RE2 ", "nghttp2 ",
+          "protobuf ", "prometheus-cpp ", "spdlog ", "nlohmann-json ", "CLI11 "}) {
       EXPECT_THAT(outcome.out, HasSubstr(name));
     }
   }
@@ -115,6 +116,12 @@ TEST(CommandLine, CheckOfGoodFilesSucceeds) {
   const Outcome outcome = pillion({"check", kGood, kGood});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err, "");
+}
+
+TEST(CommandLine, AFlagOverTheNodeOfTheFileLeavesNothingUnknownInIt) {
+  const Outcome outcome = pillion({"--mode", "validate", "-c", kGood, "--service-node", "n",
+                                   "--service-cluster", "c", "--service-zone", "z"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
 }
 
 TEST(CommandLine, ModeValidateIsACheck) {
