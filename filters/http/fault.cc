@@ -8,6 +8,7 @@
 
 #include "proxy/base/response_flags.h"
 #include "proxy/core/http_filter.h"
+#include "proxy/http/grpc.h"
 #include "proxy/match/header_value.h"
 
 namespace pillion::filters {
@@ -48,20 +49,12 @@ struct RouteConfig final : route::FilterRouteConfig {
   Settings settings;
 };
 
-struct WorkerState final : core::FilterWorkerState {
-  explicit WorkerState(const core::FilterWorkerSetup& setup)
-      : stats(setup.registry.block<stats::FaultStats>(setup.writer, setup.stat_prefix)) {}
-  stats::BlockRef<stats::FaultStats> stats;
-};
+using WorkerState = core::FilterCounters<stats::FaultStats>;
 
 class Filter;
 
-class Factory final : public core::HttpFilterFactoryOf<Filter, Factory> {
+class Factory final : public core::HttpFilterFactoryOf<Filter, Factory, WorkerState> {
  public:
-  [[nodiscard]] std::unique_ptr<core::FilterWorkerState> make_worker_state(
-      const core::FilterWorkerSetup& setup) const override {
-    return std::make_unique<WorkerState>(setup);
-  }
   // Of all workers; written only when a fault is injected.
   struct alignas(64) Active {
     std::atomic<int64_t> count{0};
@@ -70,13 +63,6 @@ class Factory final : public core::HttpFilterFactoryOf<Filter, Factory> {
   Settings settings;
   mutable Active active;
 };
-
-// What HTTP has for a gRPC status (Envoy's table; clients that speak no gRPC see it).
-uint16_t http_status_of(uint32_t grpc_status) {
-  static constexpr uint16_t kTable[] = {200, 499, 500, 400, 504, 404, 409, 403, 429,
-                                        400, 409, 400, 501, 500, 503, 500, 401};
-  return grpc_status < std::size(kTable) ? kTable[grpc_status] : uint16_t{500};
-}
 
 class Filter final : public core::HttpFilter {
  public:
@@ -172,7 +158,7 @@ class Filter final : public core::HttpFilter {
         reply.grpc_status = static_cast<uint32_t>(std::min<uint64_t>(*grpc, UINT32_MAX));
       }
     }
-    if (reply.grpc_status) reply.status = http_status_of(*reply.grpc_status);
+    if (reply.grpc_status) reply.status = http::http_status_of_grpc(*reply.grpc_status);
     return reply.status != 0 && context_.draws(fraction);
   }
 

@@ -40,22 +40,12 @@ class alignas(64) CachedAnswer {
   std::atomic<uint64_t> word_{0};
 };
 
-struct WorkerState final : core::FilterWorkerState {
-  explicit WorkerState(const core::FilterWorkerSetup& setup)
-      : stats(
-            setup.registry.block<stats::HealthCheckFilterStats>(setup.writer, setup.stat_prefix)) {}
-  stats::BlockRef<stats::HealthCheckFilterStats> stats;
-};
+using WorkerState = core::FilterCounters<stats::HealthCheckFilterStats>;
 
 class Filter;
 
-class Factory final : public core::HttpFilterFactoryOf<Filter, Factory> {
+class Factory final : public core::HttpFilterFactoryOf<Filter, Factory, WorkerState> {
  public:
-  [[nodiscard]] std::unique_ptr<core::FilterWorkerState> make_worker_state(
-      const core::FilterWorkerSetup& setup) const override {
-    return std::make_unique<WorkerState>(setup);
-  }
-
   bool pass_through = false;
   std::string cluster;    // ours, which the answers name
   Duration cache_time{};  // zero: nothing is cached

@@ -60,12 +60,8 @@ class WorkerState final : public core::FilterWorkerState {
 
 class Filter;
 
-class Factory final : public core::HttpFilterFactoryOf<Filter, Factory> {
+class Factory final : public core::HttpFilterFactoryOf<Filter, Factory, WorkerState> {
  public:
-  [[nodiscard]] std::unique_ptr<core::FilterWorkerState> make_worker_state(
-      const core::FilterWorkerSetup& setup) const override {
-    return std::make_unique<WorkerState>(setup);
-  }
   Limit limit;
 };
 

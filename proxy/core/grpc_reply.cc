@@ -1,32 +1,12 @@
 #include "proxy/core/grpc_reply.h"
 
+#include "proxy/base/number_text.h"
+#include "proxy/http/grpc.h"
+
 namespace pillion::core {
 namespace {
 
 using http::HeaderId;
-
-constexpr std::string_view kGrpc = "application/grpc";
-
-// gRPC's doc/http-grpc-status-mapping.md.
-std::string_view grpc_status(uint16_t status) noexcept {
-  switch (status) {
-    case 400:
-      return "13";  // INTERNAL
-    case 401:
-      return "16";  // UNAUTHENTICATED
-    case 403:
-      return "7";  // PERMISSION_DENIED
-    case 404:
-      return "12";  // UNIMPLEMENTED
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return "14";  // UNAVAILABLE
-    default:
-      return "2";  // UNKNOWN
-  }
-}
 
 // gRPC over HTTP/2, "Percent-Encoded": all but visible ASCII and space, and the sign itself.
 std::string_view percent_encoded(std::string_view text, Arena& arena) {
@@ -48,18 +28,12 @@ std::string_view percent_encoded(std::string_view text, Arena& arena) {
 
 }  // namespace
 
-bool is_grpc(const http::Headers& request) noexcept {
-  const std::string_view type = request.get(HeaderId::kContentType);
-  if (!type.starts_with(kGrpc)) return false;
-  const std::string_view rest = type.substr(kGrpc.size());
-  return rest.empty() || rest.front() == '+' || rest.front() == ';';
-}
-
 void make_grpc_reply(http::Headers& headers, LocalReplyText& reply) {
-  headers.set(HeaderId::kContentType, kGrpc);
+  headers.set(HeaderId::kContentType, http::kGrpcContentType);
   // A filter may have said it (fault).
   if (!headers.has(HeaderId::kGrpcStatus))
-    headers.add(HeaderId::kGrpcStatus, grpc_status(reply.status));
+    headers.add(HeaderId::kGrpcStatus,
+                number_text(headers.arena(), http::grpc_status_of_http(reply.status)));
   std::string_view message = reply.body;
   while (!message.empty() && message.back() == '\n') message.remove_suffix(1);
   if (!message.empty())

@@ -7,9 +7,6 @@
 
 namespace pillion::core {
 
-// By content-type: application/grpc, alone or with "+proto" and the like.
-bool is_grpc(const http::Headers& request) noexcept;
-
 // Turns `reply` into a Trailers-Only response: its status into grpc-status (gRPC's mapping of HTTP
 // status codes), its text into grpc-message.  The fields go to `headers`, the reply gets no body.
 void make_grpc_reply(http::Headers& headers, LocalReplyText& reply);

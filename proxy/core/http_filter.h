@@ -222,10 +222,27 @@ class HttpFilterFactory {
   }
 };
 
-// A factory whose filters are made of (const Factory&, FilterContext&).
-template <typename Filter, typename Factory>
+// The state of a filter that keeps only counters: those of the connection manager's stat_prefix.
+template <typename Block>
+struct FilterCounters final : FilterWorkerState {
+  explicit FilterCounters(const FilterWorkerSetup& setup)
+      : stats(setup.registry.block<Block>(setup.writer, setup.stat_prefix)) {}
+  stats::BlockRef<Block> stats;
+};
+
+// A factory whose filters are made of (const Factory&, FilterContext&), and their state of a
+// worker, if they have one, of (const FilterWorkerSetup&).
+template <typename Filter, typename Factory, typename WorkerState = void>
 class HttpFilterFactoryOf : public HttpFilterFactory {
  public:
+  [[nodiscard]] std::unique_ptr<FilterWorkerState> make_worker_state(
+      [[maybe_unused]] const FilterWorkerSetup& setup) const final {
+    if constexpr (std::is_void_v<WorkerState>) {
+      return nullptr;
+    } else {
+      return std::make_unique<WorkerState>(setup);
+    }
+  }
   [[nodiscard]] FilterHooks hooks() const final { return hooks_of<Filter>(); }
   HttpFilter* create(Arena& arena, FilterContext& context) const final {
     return arena.create<Filter>(static_cast<const Factory&>(*this), context);

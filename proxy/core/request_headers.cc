@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 
+#include "proxy/base/number_text.h"
 #include "proxy/base/str.h"
 #include "proxy/base/uuid.h"
 #include "proxy/core/client_cert_header.h"
@@ -135,9 +136,7 @@ void add_forwarded(http::RequestHead& head, const HcmConfig& config,
   if (forwarded != "http" && forwarded != "https") headers.set(HeaderId::kXForwardedProto, scheme);
   head.scheme = headers.get(HeaderId::kXForwardedProto);
   if (config.append_x_forwarded_port && !headers.has(HeaderId::kXForwardedPort)) {
-    char* port = headers.arena().allocate_array<char>(8);
-    const char* end = std::to_chars(port, port + 8, connection.local.port()).ptr;
-    headers.add(HeaderId::kXForwardedPort, {port, static_cast<size_t>(end - port)});
+    headers.add(HeaderId::kXForwardedPort, number_text(headers.arena(), connection.local.port()));
   }
 }
 

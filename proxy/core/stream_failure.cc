@@ -6,6 +6,7 @@
 #include "proxy/core/request_headers.h"
 #include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::core {
 namespace {
@@ -177,7 +178,7 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   LocalReplyText text{status, body, kPlainText};
   if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
   info_.local_reply_body = text.body;
-  if (is_grpc(request_.headers)) make_grpc_reply(head->headers, text);
+  if (http::is_grpc(request_.headers)) make_grpc_reply(head->headers, text);
   head->status = info_.response_code = text.status;
   // The type that a filter gave stays, unless the configuration names another one.
   const bool is_typed = text.content_type == kPlainText && head->headers.has(kContentType);

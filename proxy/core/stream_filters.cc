@@ -1,8 +1,7 @@
 // What a stream lets its filters know of it and do to it.
-#include <charconv>
-
-#include "proxy/core/grpc_reply.h"
+#include "proxy/base/number_text.h"
 #include "proxy/core/stream.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::core {
 
@@ -53,8 +52,8 @@ class Stream::Filters final : public FilterHost {
     http::Headers headers(s_.arena_);
     if (reply.headers != nullptr)
       reply.headers->for_each([&headers](const http::Field& f) { headers.add(f); });
-    if (reply.grpc_status && is_grpc(s_.request_.headers))
-      headers.add(http::HeaderId::kGrpcStatus, number_text(*reply.grpc_status));
+    if (reply.grpc_status && http::is_grpc(s_.request_.headers))
+      headers.add(http::HeaderId::kGrpcStatus, number_text(s_.arena_, *reply.grpc_status));
     s_.local_reply(reply.status, reply.body, reply.details, &headers);
   }
   void refuse_body() override {
@@ -63,10 +62,6 @@ class Stream::Filters final : public FilterHost {
   }
 
  private:
-  std::string_view number_text(uint32_t number) {
-    char* text = s_.arena_.allocate_array<char>(10);
-    return {text, static_cast<size_t>(std::to_chars(text, text + 10, number).ptr - text)};
-  }
   Stream& s_;
 };
 

@@ -1,8 +1,8 @@
 // A stream's response, from the attempt to the client.
-#include "proxy/core/grpc_reply.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::core {
 namespace {
@@ -35,7 +35,7 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   if (ended_) return;
   if (head.status == 101 && !tunnel_) return fail({FailureKind::kUpstreamProtocol});
   touch();
-  if (host_->is_watched()) host_->on_response(head, is_grpc(request_.headers));
+  if (host_->is_watched()) host_->on_response(head, http::is_grpc(request_.headers));
   if (has_retries_ && retry_response(head, end)) return;
   response_state_ = ResponseState::kBody;
   body_.clear();

@@ -1,24 +1,14 @@
 // What a stream does with its route: choosing it, what it changes in the heads, and the counters
 // and log lines that tell of the outcome.
-#include <charconv>
-
+#include "proxy/base/number_text.h"
 #include "proxy/base/response_flags.h"
 #include "proxy/base/str.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/core/stream.h"
 
 namespace pillion::core {
-namespace {
 
 using http::HeaderId;
-
-// A number as text in the arena.
-std::string_view number_text(Arena& arena, uint64_t number) {
-  char* text = arena.allocate_array<char>(20);
-  return {text, static_cast<size_t>(std::to_chars(text, text + 20, number).ptr - text)};
-}
-
-}  // namespace
 
 void Stream::choose_route() {
   route_ = config_.routes->match(request_, worker_.rng.next(), request_.scheme == "https");

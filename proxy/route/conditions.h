@@ -12,7 +12,8 @@
 
 namespace pillion::route {
 
-// application/grpc, application/grpc+proto; not application/grpc-web.
+// application/grpc, application/grpc+proto; not application/grpc-web.  Stricter than http::is_grpc,
+// which takes parameters (";...") too.
 bool is_grpc(const http::Headers& headers) noexcept;
 
 struct RouteConditions {

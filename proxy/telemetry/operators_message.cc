@@ -5,6 +5,7 @@
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/http/grpc.h"
 #include "proxy/match/parameters.h"
 #include "proxy/telemetry/operators.h"
 
@@ -281,41 +282,13 @@ Status<> compile_grpc(std::string_view arguments, Operation& op) {
   return Ok{};
 }
 
-// What a gRPC client makes of an HTTP status (gRPC's http-grpc-status-mapping.md).
-int64_t grpc_of_http(uint16_t status) {
-  switch (status) {
-    case 400:
-      return 13;
-    case 401:
-      return 16;
-    case 403:
-      return 7;
-    case 404:
-      return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;
-    default:
-      return 2;
-  }
-}
-
-bool is_grpc(const StreamInfo& info) {
-  if (info.request == nullptr) return false;
-  const std::string_view type = info.request->headers.get(HeaderId::kContentType);
-  constexpr std::string_view kGrpc = "application/grpc";
-  return type.substr(0, kGrpc.size()) == kGrpc &&
-         (type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';');
-}
-
 std::optional<int64_t> grpc_code(const StreamInfo& info) {
-  if (!is_grpc(info) || info.response == nullptr) return {};
+  if (info.request == nullptr || info.response == nullptr || !http::is_grpc(info.request->headers))
+    return {};
   std::string_view text;
   if (info.response_trailers != nullptr) text = info.response_trailers->get(HeaderId::kGrpcStatus);
   if (text.empty()) text = info.response->headers.get(HeaderId::kGrpcStatus);
-  if (text.empty()) return grpc_of_http(info.response_code);
+  if (text.empty()) return int64_t{http::grpc_status_of_http(info.response_code)};
   int64_t code = 0;
   const auto end = std::from_chars(text.data(), text.data() + text.size(), code);
   return end.ec == std::errc() && end.ptr == text.data() + text.size() && code >= 0 ? code : 2;

@@ -3,6 +3,8 @@
 #include <bit>
 #include <charconv>
 
+#include "proxy/http/grpc.h"
+
 namespace pillion::upstream {
 namespace {
 
@@ -13,14 +15,12 @@ constexpr uint32_t kActiveFlags =
 // What a grpc-status in a head (a response of nothing else: Trailers-Only) means as a status of
 // HTTP, as Envoy has it; `fallback` without one.
 uint16_t status_of_grpc(const http::Headers& head, uint16_t fallback) noexcept {
-  constexpr uint16_t kStatuses[] = {200, 499, 500, 400, 504, 404, 409, 403, 429,
-                                    400, 409, 400, 501, 500, 503, 500, 401};
   const std::string_view text = head.get(http::HeaderId::kGrpcStatus);
   if (text.empty()) return fallback;
-  size_t code = 0;
+  uint64_t code = 0;
   const char* end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, code);
-  return error == std::errc{} && at == end && code < std::size(kStatuses) ? kStatuses[code] : 500;
+  return error == std::errc{} && at == end ? http::http_status_of_grpc(code) : uint16_t{500};
 }
 
 // A store only if it changes something: in good times the line stays shared by all workers.

@@ -5,6 +5,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/str.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::upstream {
 namespace {
@@ -72,9 +73,6 @@ class MapCall final : public io::Deferred,
   void on_timeout() {
     if (upstream_ != nullptr && !answered_) host_->on_outcome(AttemptOutcome::kTimeout);
     fail({FailureKind::kRequestTimeoutUpstream});
-  }
-  [[nodiscard]] bool is_grpc() const noexcept {
-    return head_.headers.get(http::HeaderId::kContentType).starts_with("application/grpc");
   }
   void fail(Failure failure, std::string_view reason = {});
   // The exchange of the connection is over, and it is back in its pool or closed.
@@ -187,7 +185,7 @@ void MapCall::set_paused(bool paused) {
 
 void MapCall::on_response_head(http::ResponseHead& head, bool end) {
   answered_ = true;
-  host_->on_response(head, is_grpc());
+  host_->on_response(head, http::is_grpc(head_.headers));
   stats::count_upstream_response(cluster_->stats(), head.status);
   (head.status >= 500 ? host_->counters().rq_error : host_->counters().rq_success).inc();
   if (end) release_upstream();

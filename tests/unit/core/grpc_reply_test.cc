@@ -5,19 +5,6 @@
 namespace pillion::core {
 namespace {
 
-TEST(GrpcReply, KnowsAGrpcCallByItsContentType) {
-  const std::pair<std::string_view, bool> cases[] = {
-      {"application/grpc", true},           {"application/grpc+proto", true},
-      {"application/grpc;charset=x", true}, {"application/grpc-web", false},
-      {"application/json", false},          {"", false}};
-  for (const auto& [type, expected] : cases) {
-    Arena arena;
-    http::Headers request(arena);
-    request.add(http::HeaderId::kContentType, type);
-    EXPECT_EQ(is_grpc(request), expected) << type;
-  }
-}
-
 TEST(GrpcReply, MapsTheStatusAndEncodesTheText) {
   const std::pair<uint16_t, std::string_view> cases[] = {
       {400, "13"}, {401, "16"}, {403, "7"},  {404, "12"}, {429, "14"},
