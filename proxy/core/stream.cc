@@ -6,7 +6,7 @@ namespace pillion::core {
 namespace {
 
 // More run at a time only in bursts, which malloc may serve: what is kept is never given back.
-thread_local FreeList free_streams{1024, 64};
+thread_local FreeList free_streams{1024, 256};
 
 }  // namespace
 

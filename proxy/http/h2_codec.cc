@@ -93,6 +93,10 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
 
 H2Session::~H2Session() { nghttp2_session_del(session_); }
 
+H2Stream* H2Session::receiving(int32_t id) const noexcept {
+  return id == current_id_ ? current_ : stream_of(session_, id);
+}
+
 void H2Session::begin() {
   nghttp2_settings_entry entries[6];
   size_t count = 0;
@@ -249,9 +253,9 @@ int H2Receiving::on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd
   H2Session& self = session_of(user);
   if (self.is_deaf()) return 0;
   self.count_frame(header->type, header->flags, header->length);
-  if (header->stream_id == 0) return 0;
-  if (H2Stream* stream = stream_of(session, header->stream_id))
-    stream->wire_received_ += kFrameHeader + header->length;
+  self.current_id_ = header->stream_id;
+  self.current_ = header->stream_id == 0 ? nullptr : stream_of(session, header->stream_id);
+  if (self.current_ != nullptr) self.current_->wire_received_ += kFrameHeader + header->length;
   return 0;
 }
 
@@ -261,7 +265,7 @@ int H2Receiving::on_begin_headers(nghttp2_session* session, const nghttp2_frame*
   if (self.is_deaf()) return 0;
   const int32_t id = frame->hd.stream_id;
   if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-    H2Stream* stream = stream_of(session, id);
+    H2Stream* stream = self.receiving(id);
     if (stream != nullptr && !stream->reset_) self.observer_.on_head_begun(*stream);
     return 0;
   }
@@ -275,15 +279,17 @@ int H2Receiving::on_begin_headers(nghttp2_session* session, const nghttp2_frame*
   self.count_stream();
   stream->id_ = id;
   stream->wire_received_ += kFrameHeader + frame->hd.length;
+  self.current_ = stream;
+  self.current_id_ = id;
   return nghttp2_session_set_stream_user_data(session, id, stream);
 }
 
-int H2Receiving::on_header(nghttp2_session* session, const nghttp2_frame* frame,
-                           const uint8_t* name, size_t name_size, const uint8_t* value,
-                           size_t value_size, uint8_t, void* user) {
+int H2Receiving::on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
+                           size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
+                           void* user) {
   H2Session& self = session_of(user);
   if (self.is_deaf()) return 0;
-  H2Stream* stream = stream_of(session, frame->hd.stream_id);
+  H2Stream* stream = self.receiving(frame->hd.stream_id);
   if (stream != nullptr && !stream->reset_)
     self.observer_.on_field(*stream, text(name, name_size), text(value, value_size));
   if (self.begins_left_ != 0 || self.paused_) return 0;
@@ -295,7 +301,7 @@ int H2Receiving::on_data_chunk(nghttp2_session* session, uint8_t flags, int32_t 
                                const uint8_t* data, size_t size, void* user) {
   H2Session& self = session_of(user);
   if (self.chunk_stream_ != nullptr) self.deliver_chunk(false);
-  H2Stream* stream = self.is_deaf() ? nullptr : stream_of(session, id);
+  H2Stream* stream = self.is_deaf() ? nullptr : self.receiving(id);
   if (stream == nullptr || stream->reset_) {
     nghttp2_session_consume_connection(session, size);
     return 0;
@@ -307,15 +313,14 @@ int H2Receiving::on_data_chunk(nghttp2_session* session, uint8_t flags, int32_t 
 }
 
 void H2Receiving::take_headers(H2Session& self, const nghttp2_frame& frame) {
-  H2Stream* stream = stream_of(self.session_, frame.hd.stream_id);
+  H2Stream* stream = self.receiving(frame.hd.stream_id);
   if (stream == nullptr || stream->reset_) return;
   const bool end = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   stream->end_received_ = end;
   self.observer_.on_head_ended(*stream, end);
 }
 
-int H2Receiving::on_frame_received(nghttp2_session* session, const nghttp2_frame* frame,
-                                   void* user) {
+int H2Receiving::on_frame_received(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   H2Session& self = session_of(user);
   if (self.is_deaf()) return 0;
   switch (frame->hd.type) {
@@ -324,7 +329,7 @@ int H2Receiving::on_frame_received(nghttp2_session* session, const nghttp2_frame
       break;
     case NGHTTP2_DATA: {
       if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) break;
-      H2Stream* stream = stream_of(session, frame->hd.stream_id);
+      H2Stream* stream = self.receiving(frame->hd.stream_id);
       if (stream == nullptr || stream->reset_) break;
       stream->end_received_ = true;
       if (self.chunk_stream_ != nullptr) {
@@ -383,8 +388,8 @@ int H2Receiving::on_stream_closed(nghttp2_session* session, int32_t id, uint32_t
   H2Stream* stream = stream_of(session, id);
   if (stream == nullptr) return 0;
   if (self.chunk_stream_ == stream) self.chunk_stream_ = nullptr;
-  stream->reset_ = true;
-  stream->held_.clear();
+  if (self.current_ == stream) self.current_ = nullptr;
+  self.forget_contents(*stream);
   if (!self.stopped_) self.observer_.on_stream_closed(*stream, static_cast<H2Error>(error));
   return 0;
 }

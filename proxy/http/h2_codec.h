@@ -26,7 +26,6 @@
 #include <span>
 #include <string_view>
 
-#include "proxy/base/arena.h"
 #include "proxy/base/buffer.h"
 #include "proxy/http/h2_options.h"
 #include "proxy/http/headers.h"
@@ -67,7 +66,7 @@ class H2Stream {
  public:
   [[nodiscard]] int32_t id() const noexcept { return id_; }  // 0: not begun
   // Bytes of the body that wait in us.
-  [[nodiscard]] size_t held() const noexcept { return held_.size(); }
+  [[nodiscard]] size_t held() const noexcept { return held_.size() - trailer_bytes_; }
   // The last send() could not take all of it, or there is too much of it: stop the source.
   [[nodiscard]] bool is_stalled() const noexcept { return stalled_; }
   // Our END_STREAM was queued; was sent.
@@ -97,10 +96,10 @@ class H2Stream {
   bool end_sent_ : 1 = false;
   bool end_received_ : 1 = false;
   bool reset_ : 1 = false;  // RST_STREAM is queued or came: nothing more is said of its contents
-  std::string_view view_;   // of send_data() on the stack: behind held_
+  bool trailers_due_ : 1 = false;  // they follow the DATA frame that is being made
+  uint32_t trailer_bytes_ = 0;     // at the end of held_, as http/h2_trailers.h writes them
+  std::string_view view_;          // of send_data() on the stack: behind held_
   Buffer held_;
-  Arena trailer_arena_;  // of trailers_; empty without them
-  Headers* trailers_ = nullptr;
   uint64_t wire_received_ = 0;
   uint64_t wire_sent_ = 0;
 };
@@ -220,12 +219,19 @@ class H2Session {
   void end_receiving(int error);
   void deliver_chunk(bool end);
   void wake(H2Stream& stream);
+  void submit_trailers(H2Stream& stream);
+  static void forget_contents(H2Stream& stream);
+  // The stream of the frame that is being received; null for one that was refused, or is gone.
+  [[nodiscard]] H2Stream* receiving(int32_t id) const noexcept;
 
   H2Observer& observer_;
   io::Writer& writer_;
   nghttp2_session* session_ = nullptr;  // owned
   const H2Options options_;
   const Role role_;
+  // Of the frame that is being received, so that its fields need not look for their stream.
+  H2Stream* current_ = nullptr;
+  int32_t current_id_ = 0;
   // The chunk of a DATA frame that may be the stream's last: told when that is known.
   H2Stream* chunk_stream_ = nullptr;
   std::string_view chunk_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "proxy/http/h2_codec.h"
+#include "proxy/http/h2_trailers.h"
 #include "proxy/io/writer.h"
 
 namespace pillion::http {
@@ -140,14 +141,25 @@ void H2Session::send_data(H2Stream& stream, std::string_view data, bool end) {
 
 void H2Session::send_trailers(H2Stream& stream, const Headers& trailers) {
   if (stream.reset_ || stopped_ || !stream.has_source_) return;
-  stream.trailers_ = stream.trailer_arena_.create<Headers>(stream.trailer_arena_);
-  trailers.for_each([&stream](const Field& field) {
-    field.id == HeaderId::kUnknown
-        ? stream.trailers_->add_copy(field.name, field.value)
-        : stream.trailers_->add(field.id, stream.trailer_arena_.copy(field.value));
-  });
+  if (trailers.count() == 0) return send_data(stream, {}, true);
+  stream.trailer_bytes_ = append_trailers(stream.held_, trailers);
   stream.end_queued_ = true;
   wake(stream);
+}
+
+// What is left in held_ are the trailers.
+void H2Session::submit_trailers(H2Stream& stream) {
+  thread_local std::vector<char> text;
+  text.resize(stream.trailer_bytes_);
+  stream.held_.peek(text.data(), text.size());
+  stream.held_.clear();
+  stream.trailer_bytes_ = 0;
+  stream.trailers_due_ = false;
+  thread_local std::vector<nghttp2_nv> list;
+  list.clear();
+  TrailerText fields({text.data(), text.size()});
+  for (Field field; fields.next(field);) append_field(list, field);
+  nghttp2_submit_trailer(session_, stream.id_, list.data(), list.size());
 }
 
 // nghttp2 asks for DATA again.
@@ -157,10 +169,15 @@ void H2Session::wake(H2Stream& stream) {
   nghttp2_session_resume_data(session_, stream.id_);
 }
 
-void H2Session::reset(H2Stream& stream, H2Error error) {
-  if (stream.reset_ || stopped_) return;
+void H2Session::forget_contents(H2Stream& stream) {
   stream.reset_ = true;
   stream.held_.clear();
+  stream.trailer_bytes_ = 0;
+}
+
+void H2Session::reset(H2Stream& stream, H2Error error) {
+  if (stream.reset_ || stopped_) return;
+  forget_contents(stream);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
 }
 
@@ -186,7 +203,8 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
       static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, frame->hd.stream_id));
   if (stream == nullptr) return 0;
   stream->wire_sent_ += kFrameHeader + frame->hd.length;
-  if (stream->stalled_ && stream->held_.empty() && stream->view_.empty()) {
+  if (stream->trailers_due_ && !stream->reset_) self.submit_trailers(*stream);
+  if (stream->stalled_ && stream->held() == 0 && stream->view_.empty()) {
     stream->stalled_ = false;
     self.observer_.on_stream_drained(*stream);
     if (self.stopped_) return 0;
@@ -198,10 +216,10 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   return 0;
 }
 
-ssize_t H2Sending::read_data(nghttp2_session* session, int32_t id, uint8_t*, size_t size,
-                             uint32_t* flags, nghttp2_data_source* source, void*) {
+ssize_t H2Sending::read_data(nghttp2_session*, int32_t, uint8_t*, size_t size, uint32_t* flags,
+                             nghttp2_data_source* source, void* user) {
   H2Stream& stream = *static_cast<H2Stream*>(source->ptr);
-  const size_t available = stream.held_.size() + stream.view_.size();
+  const size_t available = stream.held() + stream.view_.size();
   if (available == 0 && !stream.end_queued_) {
     stream.deferred_ = true;
     return NGHTTP2_ERR_DEFERRED;
@@ -210,11 +228,13 @@ ssize_t H2Sending::read_data(nghttp2_session* session, int32_t id, uint8_t*, siz
   if (n != 0) *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (n != available || !stream.end_queued_) return static_cast<ssize_t>(n);
   *flags |= NGHTTP2_DATA_FLAG_EOF;
-  if (stream.trailers_ == nullptr) return static_cast<ssize_t>(n);
+  if (stream.trailer_bytes_ == 0) return static_cast<ssize_t>(n);
   *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-  const std::vector<nghttp2_nv>& list = list_fields({}, *stream.trailers_);
-  if (nghttp2_submit_trailer(session, id, list.data(), list.size()) != 0)
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  if (n == 0) {
+    session_of(user).submit_trailers(stream);  // no frame will be made
+  } else {
+    stream.trailers_due_ = true;
+  }
   return static_cast<ssize_t>(n);
 }
 
@@ -225,7 +245,7 @@ int H2Sending::send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* frame_
   if (!self.has_room()) return NGHTTP2_ERR_WOULDBLOCK;
   io::Writer& writer = self.writer_;
   writer.append_copy(text(frame_header, kFrameHeader));
-  while (size != 0 && !stream.held_.empty()) {
+  while (size != 0 && stream.held() != 0) {
     const std::string_view piece = stream.held_.front().substr(0, size);
     writer.append_copy(piece);
     size -= piece.size();
