@@ -246,6 +246,7 @@ void H2ClientConnection::on_stream_closed(H2Stream& stream, H2Error error) {
   if (closed_) return;
   auto& s = static_cast<H2ClientStream&>(stream);
   s.unlink();
+  if (streams_.empty()) session_->rest();
   loop_.delete_later(&s);
   if (const size_t owed = std::exchange(s.owed_, 0)) session_->consume_connection(owed);
   const bool refused = error == H2Error::kRefusedStream;

@@ -84,10 +84,14 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
       reset_credit_(options.stream_reset_burst) {
   const auto option = make_option(options);
   const nghttp2_session_callbacks* callbacks = H2Receiving::table();
-  const int error = role == Role::kServer
-                        ? nghttp2_session_server_new2(&session_, callbacks, this, option.get())
-                        : nghttp2_session_client_new2(&session_, callbacks, this, option.get());
+  nghttp2_mem memory{&memory_, &H2Memory::allocate, &H2Memory::release, &H2Memory::allocate_zeroed,
+                     &H2Memory::resize};
+  H2Memory::Sending sending(memory_);  // a client's preface is made at once
+  const auto make =
+      role == Role::kServer ? &nghttp2_session_server_new3 : &nghttp2_session_client_new3;
+  const int error = make(&session_, callbacks, this, option.get(), &memory);
   ASSERT(error == 0);  // out of memory
+  sending.set_complete(role == Role::kServer);
   begin();
 }
 
