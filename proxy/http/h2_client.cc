@@ -7,6 +7,11 @@
 #include "proxy/base/rng.h"
 
 namespace pillion::http {
+namespace {
+
+constexpr uint32_t kLastStreamId = 0x7fffffff;
+
+}  // namespace
 
 // Waits for the next turn, so that others come between.
 struct H2ClientConnection::Rest final : io::ReadyTask {
@@ -36,6 +41,7 @@ H2ClientConnection::H2ClientConnection(io::Loop& loop, io::WriteBatch& batch,
       options_(options),
       writer_(batch, *this) {
   max_streams_ = std::min(options.max_concurrent_streams, first_streams);
+  max_exchanges_ = (kLastStreamId - options.first_stream_id) / 2 + 1;
 }
 
 H2ClientConnection::~H2ClientConnection() { DASSERT(closed_ && streams_.empty()); }

@@ -109,6 +109,8 @@ void H2Session::begin() {
     add(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1);
   } else {
     add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
+    const auto first = static_cast<int32_t>(options_.first_stream_id);
+    ASSERT(nghttp2_session_set_next_stream_id(session_, first) == 0);
   }
   add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.stream_window);
   if (options_.hpack_table_size != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)

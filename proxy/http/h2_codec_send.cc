@@ -71,7 +71,7 @@ bool H2Session::has_room() const noexcept {
 }
 
 void H2Session::send() {
-  if (in_callback_ || stopped_) return;
+  if (in_callback_ || stopped_ || !has_room()) return;
   in_callback_ = true;
   H2Memory::Sending sending(memory_);
   while (!stopped_ && has_room()) {
