@@ -17,6 +17,8 @@ SPIFFE = "spiffe://mesh.local/ns/shop/sa/"
 class Ports:
     proxy: int
     upstream: int
+    down: str = "h1"  # what clients speak to `proxy`
+    up: str = "h1"    # what `upstream` speaks
 
 
 class World:
@@ -75,8 +77,9 @@ class World:
             self.start([self.pillion, "run", "-c", path, "--concurrency", "1", "-l", "warning"], self.tls_port)
         return self.tls_port
 
-    def start_proxy(self, name, binary, mode):
-        ports = Ports(machine.free_port(), self.tls_upstream() if mode == "mtls" else self.origin_port)
+    def start_proxy(self, name, binary, workload):
+        mode = workload.mode
+        ports = Ports(machine.free_port(), self.tls_upstream() if mode == "mtls" else self.origin_port, workload.down, workload.up)
         directory = os.path.join(self.dir, name)
         os.makedirs(directory, exist_ok=True)
         process = machine.Process(proxies.ALL[name](binary, mode, ports, self.certificates, directory), directory, self.proxy_cpus)
@@ -84,10 +87,29 @@ class World:
         return process.wait_port(ports.proxy), ports
 
 
+def by_h2load(world, process, url, workload, seconds):
+    options = [f"-m{workload.streams}"]
+    if workload.post:
+        options += ["-d", proxies.write(world.dir, "message", "\0\0\0\0\x7f" + "m" * (workload.post - 5))]
+    if workload.grpc:
+        options += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+    load = lambda time: machine.h2load(url + workload.path, workload.connections, time, options, world.other_cpus)
+    load(1)  # warm
+    before = process.cpu_seconds()
+    result = load(seconds)
+    cpu = process.cpu_seconds() - before
+    return {"cpu_us": cpu * 1e6 / result["requests"], "requests_per_second": result["requests"] / result["seconds"],
+            "failed": result["failed"]}
+
+
 def measure(world, name, binary, workload, seconds):
-    process, ports = world.start_proxy(name, binary, workload.mode)
+    if reason := proxies.cannot(name, workload):
+        raise RuntimeError(reason)
+    process, ports = world.start_proxy(name, binary, workload)
     try:
         url = f"http://127.0.0.1:{ports.proxy}"
+        if workload.kind == "h2load":
+            return by_h2load(world, process, url, workload, seconds)
         if workload.kind == "bulk":
             before = process.cpu_seconds()
             total, took = machine.drain_bytes(ports.proxy, workload.path, workload.connections, seconds)

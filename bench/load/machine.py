@@ -116,13 +116,13 @@ def wrk_result(process):
     }
 
 
-def h2load(url, connections, seconds, headers=(), cpus=None):
-    command = ["h2load", "--h1", "-t1", f"-c{connections}", "-D", str(seconds)]
-    for header in headers:
-        command += ["-H", header]
+def h2load(url, connections, seconds, options=("--h1",), cpus=None):
+    command = ["h2load", "-t1", f"-c{connections}", "-D", str(seconds), *options]
     pin = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
     text = subprocess.run(command + [url], capture_output=True, text=True, preexec_fn=pin, check=True).stdout
     found = re.search(r"(\d+) succeeded, (\d+) failed", text)
+    if not found or not int(found.group(1)):
+        raise RuntimeError(f"h2load said: {text.strip()[-500:]}")
     return {"requests": int(found.group(1)), "failed": int(found.group(2)), "seconds": float(seconds)}
 
 

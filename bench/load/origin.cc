@@ -1,6 +1,8 @@
-// The server behind the proxies under test: one thread, epoll, HTTP/1.1 keep-alive.  `GET /b/<n>`
-// gives n bytes; any other request with a Content-Length is read and answered with 1 KB.  It trusts
-// its peers (a benchmark's proxies) and is no server for anything else.
+// The server behind the proxies under test: one thread, epoll, HTTP/1.1 keep-alive and HTTP/2 by
+// prior knowledge on one port.  `GET /b/<n>` gives n bytes; any other request with a Content-Length
+// is read and answered with 1 KB.  HTTP/2 heads are not even decoded: a request without a body gets
+// 1 KB, one with a body a message of gRPC and its trailers.  It trusts its peers (a benchmark's
+// proxies) and is no server for anything else.
 //
 //   origin PORT
 
@@ -14,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,12 +25,21 @@ namespace {
 
 constexpr size_t kPattern = 1 << 20;
 
+struct Response {
+  std::string frames;
+  int64_t data = 0;  // bytes of it in DATA
+};
+
 struct Connection {
-  int fd;
-  std::string in;          // of a request, until it is complete
-  std::string head;        // of the response, the part not yet sent
+  int fd = -1;
+  std::string in = {};     // of a request, until it is complete
+  std::string head = {};   // of the response, the part not yet sent
   uint64_t body_left = 0;  // of the response
   bool wants_close = false;
+  bool is_known = false;  // which protocol it speaks
+  bool is_http2 = false;
+  int64_t window = 65535;             // of HTTP/2: what may be sent
+  std::deque<Response> waiting = {};  // responses that it has no room for
 };
 
 const std::string& pattern() {
@@ -77,11 +89,125 @@ bool send_response(Connection& c) {
   return !c.wants_close;
 }
 
+// ---- HTTP/2 ----
+
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+constexpr size_t kFrameHead = 9;
+enum FrameType : uint8_t { kData, kHeaders, kSettings = 4, kPing = 6, kWindowUpdate = 8 };
+constexpr uint8_t kEndStream = 1, kAck = 1, kEndHeaders = 4;
+
+std::string be32(uint64_t n) {
+  std::string out(4, '\0');
+  for (char& c : out) c = static_cast<char>(n >> 24), n <<= 8;
+  return out;
+}
+
+uint32_t number(std::string_view bytes) {
+  uint32_t n = 0;
+  for (const char c : bytes) n = n << 8 | static_cast<uint8_t>(c);
+  return n;
+}
+
+std::string frame(FrameType type, uint8_t flags, uint32_t stream, std::string_view payload) {
+  std::string out = be32(payload.size() << 8 | type);
+  out += static_cast<char>(flags);
+  return out.append(be32(stream)).append(payload);
+}
+
+// A field that is not indexed; up to 126 bytes each.
+std::string literal(std::string_view name, std::string_view value) {
+  std::string out(1, '\0');
+  out.append(1, static_cast<char>(name.size())).append(name);
+  return out.append(1, static_cast<char>(value.size())).append(value);
+}
+
+Response http2_response(uint32_t stream, bool is_grpc) {
+  static const std::string plain =
+      "\x88" + literal("content-type", "text/plain") + literal("content-length", "1024");
+  static const std::string grpc = "\x88" + literal("content-type", "application/grpc");
+  static const std::string trailers = literal("grpc-status", "0");
+  static const std::string message = std::string("\0\0\0\0\x80", 5) + std::string(128, 'm');
+  if (!is_grpc) {
+    return {frame(kHeaders, kEndHeaders, stream, plain) +
+                frame(kData, kEndStream, stream, std::string_view(pattern()).substr(0, 1024)),
+            1024};
+  }
+  return {frame(kHeaders, kEndHeaders, stream, grpc) + frame(kData, 0, stream, message) +
+              frame(kHeaders, kEndHeaders | kEndStream, stream, trailers),
+          static_cast<int64_t>(message.size())};
+}
+
+void answer_frame(Connection& c, uint8_t type, uint8_t flags, uint32_t stream,
+                  std::string_view payload) {
+  const bool is_end = (flags & kEndStream) != 0;
+  switch (type) {
+    case kHeaders:
+      if (is_end) c.waiting.push_back(http2_response(stream, false));
+      break;
+    case kData:
+      // Windows are given back at once.
+      if (!payload.empty()) c.head += frame(kWindowUpdate, 0, 0, be32(payload.size()));
+      if (is_end) c.waiting.push_back(http2_response(stream, true));
+      break;
+    case kSettings:
+      if ((flags & kAck) == 0) c.head += frame(kSettings, kAck, 0, "");
+      break;
+    case kPing:
+      if ((flags & kAck) == 0) c.head += frame(kPing, kAck, 0, payload);
+      break;
+    case kWindowUpdate:
+      if (stream == 0) c.window += number(payload);
+      break;
+    default:
+      break;
+  }
+}
+
+void serve_frames(Connection& c) {
+  std::string_view in = c.in;
+  while (in.size() >= kFrameHead) {
+    const size_t size = number(in.substr(0, 3));
+    if (in.size() < kFrameHead + size) break;
+    answer_frame(c, static_cast<uint8_t>(in[3]), static_cast<uint8_t>(in[4]),
+                 number(in.substr(5, 4)), in.substr(kFrameHead, size));
+    in.remove_prefix(kFrameHead + size);
+  }
+  c.in.erase(0, c.in.size() - in.size());
+  // A stream's window has room for a response.
+  for (; !c.waiting.empty() && c.window >= c.waiting.front().data; c.waiting.pop_front()) {
+    c.window -= c.waiting.front().data;
+    c.head += c.waiting.front().frames;
+  }
+}
+
+// ---- both ----
+
+// Whole frames go out at once.
+bool serve_http2(Connection& c) {
+  serve_frames(c);
+  return send_response(c);
+}
+
+void know_protocol(Connection& c) {
+  c.is_known = c.in.size() >= 4;
+  c.is_http2 = c.in.starts_with(kPreface.substr(0, 4));
+  if (!c.is_http2) return;
+  if (c.in.size() < kPreface.size()) {
+    c.is_known = false;
+    return;
+  }
+  c.in.erase(0, kPreface.size());
+  c.head = frame(kSettings, 0, 0, std::string("\0\3", 2) + be32(1000));
+}
+
 bool serve(Connection& c) {
   static char room[256 * 1024];
   const ssize_t n = ::recv(c.fd, room, sizeof room, MSG_DONTWAIT);
   if (n == 0 || (n < 0 && errno != EAGAIN)) return false;
   if (n > 0) c.in.append(room, static_cast<size_t>(n));
+  if (!c.is_known) know_protocol(c);
+  if (!c.is_known) return true;
+  if (c.is_http2) return serve_http2(c);
   do {
     if (!send_response(c)) return false;
   } while (c.head.empty() && c.body_left == 0 && take_request(c));
@@ -121,7 +247,7 @@ int main(int argc, char** argv) {
         if (fd < 0) continue;
         const int one = 1;
         ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        epoll_event of_client{EPOLLIN | EPOLLOUT | EPOLLET, {new Connection{fd, {}, {}, 0, false}}};
+        epoll_event of_client{EPOLLIN | EPOLLOUT | EPOLLET, {new Connection{.fd = fd}}};
         ::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &of_client);
         continue;
       }

@@ -5,7 +5,7 @@ import json
 import os
 import statistics
 
-COLORS = {"pillion": "#1f6f8b", "nginx": "#5d8a3a", "haproxy": "#b5651d", "envoy": "#8a6fb0"}
+COLORS = {"pillion": "#1f6f8b", "nginx": "#5d8a3a", "haproxy": "#b5651d", "envoy": "#8a6fb0", "nghttpx": "#b0506f"}
 
 # Key of a result, its heading, decimals; lower is better unless the heading says "per second".
 COLUMNS = [("cpu_us", "CPU us/request", 1), ("requests_per_second", "requests/s", 0), ("p50_us", "p50 us", 0),

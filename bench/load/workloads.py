@@ -7,10 +7,14 @@ from dataclasses import dataclass
 class Workload:
     name: str
     what: str
-    kind: str = "requests"   # requests, mixed, bulk
+    kind: str = "requests"   # requests, mixed, bulk, h2load
     mode: str = "http"       # of the proxy: http, tcp, mtls (mutual TLS to the upstream)
     path: str = "/b/1024"
     connections: int = 64
+    down: str = "h1"         # protocol of the client
+    up: str = "h1"           # protocol of the upstream
+    streams: int = 1         # HTTP/2: at a time, on each connection
+    grpc: bool = False
     post: int = 0            # bytes of body
     close: bool = False      # a connection per request
 
@@ -21,6 +25,11 @@ ALL = [
     Workload("large", "GET of 100 KB, 64 keep-alive connections", path="/b/102400"),
     Workload("connect", "a new connection for each GET of 1 KB, 32 at once", connections=32, close=True),
     Workload("mtls", "GET of 1 KB, mutual TLS 1.3 towards the upstream, 64 keep-alive connections", mode="mtls"),
+    Workload("h2", "HTTP/2 to HTTP/2: GET of 1 KB, 4 connections of 25 streams", kind="h2load", down="h2", up="h2", connections=4, streams=25),
+    Workload("h2-to-h1", "HTTP/2 to HTTP/1.1: GET of 1 KB, 4 connections of 25 streams", kind="h2load", down="h2", connections=4, streams=25),
+    Workload("h1-to-h2", "HTTP/1.1 to HTTP/2: GET of 1 KB, 64 keep-alive connections", up="h2"),
+    Workload("grpc", "gRPC unary over HTTP/2: messages of 128 bytes, trailers, 4 connections of 25 streams", kind="h2load",
+             down="h2", up="h2", connections=4, streams=25, path="/bench.Echo/Unary", post=132, grpc=True),
     Workload("mixed", "GET of 1 KB on 32 connections while 4 others take 10 MB each; latency is that of the small ones",
              kind="mixed", connections=32),
     Workload("bulk", "bytes through a TCP proxy, 4 connections", kind="bulk", mode="tcp", path="/b/1099511627776", connections=4),

@@ -152,6 +152,7 @@ void Http2Connection::on_head_complete() {
 }
 
 void Http2Connection::on_idle() {
+  worker_.memory.sweep_later();
   if (config_->idle_timeout != Duration{}) worker_.loop.arm(timer_, config_->idle_timeout);
 }
 

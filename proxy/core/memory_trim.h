@@ -6,10 +6,14 @@
 // once, both are trimmed.  That takes milliseconds where tens of MiB were used, so it is done after
 // bursts only.
 //
+// HTTP/2 connections without a stream give back what their last streams took, some seconds later:
+// see http/h2_memory.h.
+//
 // A member of WorkerContext.
 
 #include <cstddef>
 
+#include "proxy/http/h2_memory.h"
 #include "proxy/io/loop.h"
 
 namespace pillion::core {
@@ -22,6 +26,8 @@ class MemoryTrim {
   static constexpr size_t kRest = kBurst / 4;
   static constexpr Duration kDelay = std::chrono::seconds(10);
 
+  static constexpr Duration kSweepDelay = std::chrono::seconds(2);
+
   explicit MemoryTrim(io::Loop& loop) noexcept : loop_(loop) {}
 
   void stream_began() noexcept {
@@ -32,17 +38,25 @@ class MemoryTrim {
     const bool is_over = peak_ - live_ >= kBurst || (live_ == 0 && peak_ >= kRest);
     if (is_over && !timer_.is_armed()) [[unlikely]]
       loop_.arm(timer_, kDelay);
+    sweep_later();
+  }
+  // If there is anything to sweep.
+  void sweep_later() noexcept {
+    if (http::H2Memory::has_resting() && !sweep_timer_.is_armed())
+      loop_.arm(sweep_timer_, kSweepDelay);
   }
   [[nodiscard]] size_t trims() const noexcept { return trims_; }
 
  private:
   void trim();
+  void sweep();
 
   io::Loop& loop_;
   size_t live_ = 0;
   size_t peak_ = 0;  // since the last trim
   size_t trims_ = 0;
   io::Timer timer_ = io::Timer::of<&MemoryTrim::trim>(this);
+  io::Timer sweep_timer_ = io::Timer::of<&MemoryTrim::sweep>(this);
 };
 
 }  // namespace pillion::core

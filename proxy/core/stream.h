@@ -244,6 +244,7 @@ class Stream final : public io::Deferred,
   RetryState* retry_ = nullptr;          // in the arena; null until it is needed
   io::Timer* duration_timer_ = nullptr;  // in the arena, too
   uint8_t connect_tries_ = 0;
+  uint8_t refused_tries_ = 0;
   RequestState request_state_ = RequestState::kHead;
   ResponseState response_state_ = ResponseState::kNone;
   bool keep_body_ : 1 = false;       // body_ holds all of the request so far

@@ -14,8 +14,10 @@ using route::AttemptOutcome;
 // Hosts that refuse to connect are passed over as long as others are there, but not without end;
 // more tries are the retry policy's.
 constexpr uint8_t kMaxConnectTries = 8;
-// Again at once, after REFUSED_STREAM or GOAWAY.
+// Again after REFUSED_STREAM or GOAWAY, first at once: a connection that says so is as a rule
+// replaced.  A peer that refuses the second try too is given this time.
 constexpr uint8_t kMaxRefusedTries = 2;
+constexpr Duration kRefusedBackOff = std::chrono::milliseconds(25);
 
 // A response that is not passed on is read for the sake of its connection, up to this.
 constexpr size_t kDiscardLimit = 64 * 1024;
@@ -35,7 +37,9 @@ RetryState& Stream::retry_state() {
                                    io::Timer::call<&Stream::on_per_try_timeout, Stream>(),
                                    io::Timer::call<&Stream::on_per_try_idle_timeout, Stream>()};
     };
-    retry_ = arena_.create<RetryState>(*route_.route->forward->retry, kCallbacks(), this);
+    static const route::RetryPolicy kNone;  // a refused stream is tried again without one
+    const route::RetryPolicy* const policy = route_.route->forward->retry.get();
+    retry_ = arena_.create<RetryState>(policy == nullptr ? kNone : *policy, kCallbacks(), this);
   }
   return *retry_;
 }
@@ -45,9 +49,8 @@ RetryState& Stream::retry_state() {
 bool Stream::try_again(Failure failure) {
   if (SpanRecorder* s = spans()) s->end_attempt(info_, 0, failure, worker_.loop.now());
   if (response_state_ == ResponseState::kBody) return false;
-  const bool at_once =
-      passes_over_host(failure) || repeats_on_fresh_connection(failure) || repeats_refused(failure);
-  if (!at_once && !retry_failure(failure)) return false;
+  const bool at_once = passes_over_host(failure) || repeats_on_fresh_connection(failure);
+  if (!at_once && !repeats_refused(failure) && !retry_failure(failure)) return false;
   response_state_ = ResponseState::kNone;
   // Not on the stack of the connection that is just closing.
   if (at_once) worker_.loop.post(*this);
@@ -77,11 +80,16 @@ bool Stream::repeats_on_fresh_connection(Failure failure) {
   return true;
 }
 
-// Not processed, so that any method may be sent again; but a peer may refuse without end.
+// Not processed, so that any method may be sent again, at no cost to the policy; but a peer may
+// refuse without end.
 bool Stream::repeats_refused(Failure failure) {
   if (failure.row().retry != RetryClass::refused || !keep_body_) return false;
-  if (connect_tries_ >= kMaxRefusedTries) return false;
-  ++connect_tries_;
+  if (refused_tries_ >= kMaxRefusedTries) return false;
+  if (refused_tries_++ == 0) {
+    worker_.loop.post(*this);
+  } else {
+    worker_.loop.arm(retry_state().back_off, route::spread_back_off(kRefusedBackOff, worker_.rng));
+  }
   return true;
 }
 

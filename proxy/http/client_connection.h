@@ -75,6 +75,8 @@ class ClientConnection : public io::Deferred {
   [[nodiscard]] uint64_t id() const noexcept { return id_; }
   // That have begun here.
   [[nodiscard]] uint32_t exchanges() const noexcept { return exchanges_; }
+  // How many may begin at all; HTTP/2 has no more stream ids (RFC 9113, 5.1.1).
+  [[nodiscard]] uint32_t max_exchanges() const noexcept { return max_exchanges_; }
   // How many may run at a time.
   [[nodiscard]] uint32_t max_streams() const noexcept { return max_streams_; }
   // May it be used again, as far as the last response says?
@@ -97,6 +99,7 @@ class ClientConnection : public io::Deferred {
   const uint64_t id_;
   uint32_t exchanges_ = 0;
   uint32_t max_streams_ = 1;
+  uint32_t max_exchanges_ = UINT32_MAX;
   const Protocol protocol_;
   bool keep_alive_ : 1 = true;
   bool ended_by_peer_ : 1 = false;

@@ -7,6 +7,11 @@
 #include "proxy/base/rng.h"
 
 namespace pillion::http {
+namespace {
+
+constexpr uint32_t kLastStreamId = 0x7fffffff;
+
+}  // namespace
 
 // Waits for the next turn, so that others come between.
 struct H2ClientConnection::Rest final : io::ReadyTask {
@@ -36,6 +41,7 @@ H2ClientConnection::H2ClientConnection(io::Loop& loop, io::WriteBatch& batch,
       options_(options),
       writer_(batch, *this) {
   max_streams_ = std::min(options.max_concurrent_streams, first_streams);
+  max_exchanges_ = (kLastStreamId - options.first_stream_id) / 2 + 1;
 }
 
 H2ClientConnection::~H2ClientConnection() { DASSERT(closed_ && streams_.empty()); }
@@ -246,6 +252,7 @@ void H2ClientConnection::on_stream_closed(H2Stream& stream, H2Error error) {
   if (closed_) return;
   auto& s = static_cast<H2ClientStream&>(stream);
   s.unlink();
+  if (streams_.empty()) session_->rest();
   loop_.delete_later(&s);
   if (const size_t owed = std::exchange(s.owed_, 0)) session_->consume_connection(owed);
   const bool refused = error == H2Error::kRefusedStream;

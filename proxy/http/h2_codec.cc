@@ -84,10 +84,14 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
       reset_credit_(options.stream_reset_burst) {
   const auto option = make_option(options);
   const nghttp2_session_callbacks* callbacks = H2Receiving::table();
-  const int error = role == Role::kServer
-                        ? nghttp2_session_server_new2(&session_, callbacks, this, option.get())
-                        : nghttp2_session_client_new2(&session_, callbacks, this, option.get());
+  nghttp2_mem memory{&memory_, &H2Memory::allocate, &H2Memory::release, &H2Memory::allocate_zeroed,
+                     &H2Memory::resize};
+  H2Memory::Sending sending(memory_);  // a client's preface is made at once
+  const auto make =
+      role == Role::kServer ? &nghttp2_session_server_new3 : &nghttp2_session_client_new3;
+  const int error = make(&session_, callbacks, this, option.get(), &memory);
   ASSERT(error == 0);  // out of memory
+  sending.set_complete(role == Role::kServer);
   begin();
 }
 
@@ -109,6 +113,8 @@ void H2Session::begin() {
     add(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1);
   } else {
     add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
+    const auto first = static_cast<int32_t>(options_.first_stream_id);
+    ASSERT(nghttp2_session_set_next_stream_id(session_, first) == 0);
   }
   add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.stream_window);
   if (options_.hpack_table_size != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)

@@ -27,6 +27,7 @@
 #include <string_view>
 
 #include "proxy/base/buffer.h"
+#include "proxy/http/h2_memory.h"
 #include "proxy/http/h2_options.h"
 #include "proxy/http/headers.h"
 
@@ -159,6 +160,8 @@ class H2Session {
   // The session is over (GOAWAY sent and all streams done, or a connection error and its GOAWAY is
   // with the Writer): close the transport when the Writer is empty.
   [[nodiscard]] bool is_finished() const noexcept;
+  // No stream is left: what they needed may go (H2Memory::sweep).
+  void rest() { memory_.rest(); }
   // The connection was closed: no further callback.
   void stop() noexcept { stopped_ = true; }
 
@@ -196,6 +199,8 @@ class H2Session {
   // What may still be sent on the connection at all.
   [[nodiscard]] int32_t send_window() const noexcept;
   [[nodiscard]] H2Flood flood() const noexcept { return flood_; }
+  // What it takes of memory, of which nghttp2 has all.
+  [[nodiscard]] const H2Memory& memory() const noexcept { return memory_; }
   // The error of the GOAWAY we sent or will send because of a connection error.
   [[nodiscard]] H2Error error() const noexcept { return error_; }
   // The peer broke the protocol below the level of messages, and not of one stream alone.
@@ -226,6 +231,7 @@ class H2Session {
 
   H2Observer& observer_;
   io::Writer& writer_;
+  H2Memory memory_;                     // of session_
   nghttp2_session* session_ = nullptr;  // owned
   const H2Options options_;
   const Role role_;

@@ -72,12 +72,15 @@ bool H2Session::has_room() const noexcept {
 }
 
 void H2Session::send() {
-  if (in_callback_ || stopped_) return;
+  if (in_callback_ || stopped_ || !has_room()) return;
   in_callback_ = true;
+  H2Memory::Sending sending(memory_);
   while (!stopped_ && has_room()) {
     const uint8_t* data = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &data);
     if (size < 0) mute_ = true;
+    // Without room it may be in the middle of a DATA frame (send_data below).
+    sending.set_complete(size == 0 && has_room());
     if (size <= 0) break;
     writer_.append_copy({reinterpret_cast<const char*>(data), static_cast<size_t>(size)});
   }

@@ -17,6 +17,9 @@ struct H2Options {
   uint32_t stream_window = 1024 * 1024;
   uint32_t connection_window = 16 * 1024 * 1024;
 
+  // A client's; another one in tests of what happens when ids are used up.
+  uint32_t first_stream_id = 1;
+
   // Floods.  Each ends the connection with ENHANCE_YOUR_CALM.
   uint32_t max_outbound_control_frames = 1000;  // acknowledgements that wait to be written
   uint32_t max_empty_frames = 1;                // in a row, with neither payload nor END_STREAM

@@ -343,6 +343,7 @@ void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error) {
   --stream_count_;
   owner_.on_stream_count(-1);
   if (stream_count_ != 0) return;
+  session_.rest();
   limit_farewell();
   owner_.on_idle();
 }

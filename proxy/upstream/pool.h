@@ -119,6 +119,7 @@ class Pool final : private http::ClientConnection::Owner, public io::Deferred {
   bool open_connection();
   // Opens one if fewer are on their way than waiters need; true if it did.
   bool open_for_waiters();
+  bool allows_none();
   std::unique_ptr<http::ClientConnection> make_connection(http::Protocol protocol);
   void settle_protocol(Entry& entry);
   static Entry* entry_of(http::ClientConnection& connection) noexcept;

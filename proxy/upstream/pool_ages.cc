@@ -17,6 +17,7 @@ bool Pool::is_used_up(const Entry& entry) {
     traffic().upstream_cx_max_requests.inc();
     return true;
   }
+  if (connection.exchanges() >= connection.max_exchanges()) return true;
   if (!is_past(connection.connected_at, o.max_connection_duration)) return false;
   traffic().upstream_cx_max_duration_reached.inc();
   return true;

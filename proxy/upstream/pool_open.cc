@@ -38,13 +38,19 @@ std::unique_ptr<io::Transport> Pool::make_transport(std::string_view alpn) {
 
 bool Pool::open_for_waiters() {
   if (planned_ >= waiting_ || closed_) return false;
-  // A peer that allows no streams for now would allow none on another connection.
-  if (protocol_ != PoolProtocol::kHttp1) {
-    for (Entry* entry = ready_.front(); entry != nullptr; entry = ready_.next(*entry)) {
-      if (!entry->leaving && entry->connection->max_streams() == 0) return false;
-    }
+  return !allows_none() && open_connection();
+}
+
+// A peer that allows no streams for now would allow none on another connection.
+bool Pool::allows_none() {
+  if (protocol_ == PoolProtocol::kHttp1) return false;
+  bool none = false;
+  for (Entry* entry = ready_.front(); entry != nullptr; entry = ready_.next(*entry)) {
+    if (entry->leaving) continue;
+    if (entry->connection->max_streams() != 0) return false;
+    none = true;
   }
-  return open_connection();
+  return none;
 }
 
 bool Pool::open_connection() {
@@ -66,6 +72,8 @@ bool Pool::open_connection() {
   entry->connection->pool_slot = entry;
   entry->began = loop_.now();
   entry->planned = expected_streams_;
+  if (const uint32_t most = options().max_requests_per_connection; most != 0)
+    entry->planned = std::min(entry->planned, most);
   planned_ += entry->planned;
   ++open_;
   connecting_.push_back(*entry);

@@ -116,9 +116,10 @@ class Backend {
     address = local_address_of(fd_.get());
   }
   // The next connection of the worker; waits for it.
-  Peer accept() {
+  Peer accept() { return Peer(*loop_, accept_socket()); }
+  Fd accept_socket() {
     EXPECT_TRUE(run_until(*loop_, [&] { return is_called(); })) << "nobody connects";
-    return Peer(*loop_, Fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    return Fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   }
   [[nodiscard]] bool is_called() const { return fd_.get() >= 0 && has_input(fd_.get()); }
   // From now on connects are refused.

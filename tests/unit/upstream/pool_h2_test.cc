@@ -245,6 +245,54 @@ TEST_F(PoolH2Test, ClosesConnectionsThatAreIdleOldOrUsedUp) {
   EXPECT_EQ(stats->upstream_cx_idle_timeout.value(), 1u);
 }
 
+TEST_F(PoolH2Test, OpensAllItNeedsWhenConnectionsServeFewRequestsEach) {
+  config->pool.max_requests_per_connection = 2;
+  Backend backend;
+  Pool& pool = pool_at(backend.address);
+  Request requests[5];
+  for (Request& r : requests) r.start(pool);
+  EXPECT_EQ(pool.open_connections(), 3u);
+  ASSERT_TRUE(wait([&] {
+    return std::all_of(std::begin(requests), std::end(requests),
+                       [](Request& r) { return r.is_ready(); });
+  })) << "nobody waits for another's end";
+  for (Request& r : requests) r.stream->reset();
+}
+
+TEST_F(PoolH2Test, OpensAnotherConnectionBesideOneThatAllowsNoMoreStreams) {
+  Backend backend;
+  Pool& pool = pool_at(backend.address);
+  std::unique_ptr<H2Peer> one = warm_up_h2(backend, pool, with_streams(1));
+  Request a, b, c;
+  a.start(pool);
+  b.start(pool);
+  ASSERT_TRUE(wait([&] { return b.is_ready() && backend.has_waiting(); }));
+  std::unique_ptr<H2Peer> two = accept(backend, with_streams(1));
+  one->set_max_streams(0);
+  ASSERT_TRUE(wait([&] { return a.connection->max_streams() == 0; }));
+  c.start(pool);
+  ASSERT_TRUE(wait([&] { return c.is_ready(); })) << "the host does allow streams";
+  for (Request* r : {&a, &b, &c}) r->stream->reset();
+}
+
+TEST_F(PoolH2Test, OpensAnotherConnectionWhenTheIdsOfOneAreUsedUp) {
+  config->pool.h2.first_stream_id = 0x7fffffff - 2;
+  Backend backend;
+  Pool& pool = pool_at(backend.address);
+  std::unique_ptr<H2Peer> peer = warm_up_h2(backend, pool);
+  Request last, next;
+  last.start(pool);
+  ASSERT_TRUE(wait([&] { return peer->streams.size() == 2; }));
+  EXPECT_EQ(peer->stream(1).id(), 0x7fffffff);
+  next.start(pool);
+  EXPECT_FALSE(next.is_ready()) << "two ids there were";
+  ASSERT_TRUE(wait([&] { return next.is_ready(); }));
+  EXPECT_NE(next.connection, last.connection);
+  peer->respond(1);
+  ASSERT_TRUE(wait([&] { return last.done && pool.open_connections() == 1; }));
+  next.stream->reset();
+}
+
 TEST_F(PoolH2Test, RetiresAConnectionAtItsMaximumDuration) {
   config->pool.max_connection_duration = std::chrono::seconds(2);
   Backend backend;

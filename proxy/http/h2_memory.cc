@@ -1,0 +1,223 @@
+#include "proxy/http/h2_memory.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/http/h2_pools.h"
+
+namespace pillion::http {
+namespace {
+
+// How many sessions one sweep() looks at: a millisecond at most.
+constexpr int kSweepSessions = 500;
+
+using Head = H2Pools::Head;
+
+H2Memory& memory_of(void* self) { return *static_cast<H2Memory*>(self); }
+
+Head* head_of(void* block) { return static_cast<Head*>(block) - 1; }
+
+bool is_zero(const void* pages, size_t bytes) {
+  const auto* words = static_cast<const uint64_t*>(pages);
+  uint64_t any = 0;
+  for (size_t i = 0; i < bytes / sizeof(uint64_t); ++i) any |= words[i];
+  return any == 0;
+}
+
+}  // namespace
+
+static_assert(Slab::kCapacity >= H2Memory::kFrameBytes);
+
+H2Memory::H2Memory() : pools_(H2Pools::of_thread()) {}
+
+H2Memory::~H2Memory() {
+  DASSERT(blocks_ == 0);
+  drop_frame();
+}
+
+// ---- what nghttp2 calls ----
+
+void* H2Memory::allocate(size_t bytes, void* self) {
+  H2Memory& memory = memory_of(self);
+  DASSERT(&memory.pools_ == &H2Pools::of_thread());
+  Head* head = memory.pools_.take(bytes);
+  memory.blocks_ += head->bytes;
+  return head + 1;
+}
+
+void* H2Memory::allocate_zeroed(size_t count, size_t bytes, void* self) {
+  H2Memory& memory = memory_of(self);
+  DASSERT(&memory.pools_ == &H2Pools::of_thread());
+  const size_t total = count * bytes;  // of its own sizes, which are small
+  if (total >= kPageBytes && total % kPageBytes == 0) {
+    if (void* table = memory.new_table(total)) return table;
+  }
+  Head* head = memory.pools_.take_zeroed(total);
+  memory.blocks_ += head->bytes;
+  return head + 1;
+}
+
+void* H2Memory::resize(void* block, size_t bytes, void* self) {
+  H2Memory& memory = memory_of(self);
+  if (block == nullptr) {
+    if (bytes != kFrameBytes || !memory.wants_frame_) return allocate(bytes, self);
+    memory.wants_frame_ = false;
+    memory.shares_frame_ = true;
+    return memory.pools_.frame();
+  }
+  size_t old = kFrameBytes;
+  if (!memory.pools_.is_frame(block)) {
+    const Table* table = memory.find_table(block);
+    old = table == nullptr ? head_of(block)->bytes : table->bytes;
+    if (table == nullptr && bytes <= old) return block;
+  }
+  void* larger = allocate(bytes, self);
+  std::memcpy(larger, block, std::min(old, bytes));
+  release(block, self);
+  return larger;
+}
+
+void H2Memory::release(void* block, void* self) {
+  if (block == nullptr) return;
+  H2Memory& memory = memory_of(self);
+  DASSERT(&memory.pools_ == &H2Pools::of_thread());
+  // Blocks stand behind a head of 8 bytes, and so never at the begin of a page.
+  if (reinterpret_cast<uintptr_t>(block) % kPageBytes == 0) [[unlikely]] {
+    if (Table* table = memory.find_table(block)) return memory.free_table(*table);
+  }
+  if (memory.pools_.is_frame(block)) [[unlikely]] {
+    memory.drop_frame();
+    memory.shares_frame_ = false;
+    return;
+  }
+  Head* head = head_of(block);
+  memory.blocks_ -= head->bytes;
+  memory.pools_.give(head);
+}
+
+// ---- tables ----
+
+void* H2Memory::new_table(size_t bytes) {
+  Table* table = find_table(nullptr);
+  if (table == nullptr || bytes > UINT32_MAX) return nullptr;
+  void* pages = bytes == kPageBytes ? pools_.pages.take() : H2Pages::map(bytes);
+  if (pages == nullptr) return nullptr;
+  *table = {pages, static_cast<uint32_t>(bytes), true};
+  return pages;
+}
+
+H2Memory::Table* H2Memory::find_table(const void* block) noexcept {
+  for (Table& table : tables_) {
+    if (table.pages == block) return &table;
+  }
+  return nullptr;
+}
+
+void H2Memory::free_table(Table& table) noexcept {
+  set_absent(table, true);
+  const Table gone = std::exchange(table, {});
+  gone.bytes == kPageBytes ? pools_.pages.give(gone.pages) : H2Pages::unmap(gone.pages, gone.bytes);
+}
+
+void H2Memory::set_absent(Table& table, bool absent) noexcept {
+  if (table.absent == absent) return;
+  table.absent = absent;
+  absent ? pools_.present -= table.bytes : pools_.present += table.bytes;
+}
+
+void H2Memory::rest() {
+  for (Table& table : tables_) {
+    if (table.pages != nullptr) set_absent(table, false);
+  }
+  if (is_linked()) return;
+  pools_.resting.push_back(*this);
+  any_resting_ = true;
+}
+
+// Zeros as they are without the page, so that it does not matter what nghttp2 means by them.
+void H2Memory::sweep_tables() noexcept {
+  for (Table& table : tables_) {
+    if (table.pages == nullptr || table.absent || !is_zero(table.pages, table.bytes)) continue;
+    H2Pages::drop(table.pages, table.bytes);
+    set_absent(table, true);
+  }
+}
+
+bool H2Memory::sweep() noexcept {
+  H2Pools& pools = H2Pools::of_thread();
+  for (int i = 0; i < kSweepSessions; ++i) {
+    H2Memory* memory = pools.resting.pop_front();
+    if (memory == nullptr) break;
+    memory->sweep_tables();
+  }
+  any_resting_ = !pools.resting.empty();
+  return any_resting_;
+}
+
+void H2Memory::trim_free_lists() noexcept { H2Pools::of_thread().trim(); }
+
+size_t H2Memory::live() const noexcept {
+  size_t bytes = blocks_;
+  for (const Table& table : tables_) bytes += table.absent ? 0 : table.bytes;
+  return bytes;
+}
+
+H2Memory::Usage H2Memory::usage() noexcept {
+  const H2Pools& pools = H2Pools::of_thread();
+  return {pools.live, pools.present, pools.kept(), pools.mallocs};
+}
+
+// ---- the frame buffer ----
+
+H2Memory::Sending::Sending(H2Memory& memory) : memory_(memory), outer_(memory.pools_.sending) {
+  H2Pools& pools = memory.pools_;
+  if (pools.owner != &memory) {
+    if (pools.owner != nullptr) [[unlikely]]
+      pools.owner->save_frame();
+    pools.unseal_frame();
+    pools.owner = &memory;
+    memory.restore_frame();
+  }
+  pools.sending = &memory;
+}
+
+H2Memory::Sending::~Sending() {
+  H2Pools& pools = memory_.pools_;
+  pools.sending = outer_;
+  if (complete_ && pools.owner == &memory_) {
+    pools.owner = nullptr;
+    pools.seal_frame();
+  }
+  if (outer_ == nullptr || outer_ == &memory_ || pools.owner == outer_) [[likely]]
+    return;
+  // The one around it goes on with its own frame.
+  if (pools.owner != nullptr) pools.owner->save_frame();
+  pools.unseal_frame();
+  pools.owner = outer_;
+  outer_->restore_frame();
+}
+
+void H2Memory::save_frame() {
+  if (!shares_frame_) return;
+  if (saved_ == nullptr) saved_ = Slab::make();
+  std::memcpy(saved_->data(), pools_.frame(), kFrameBytes);
+}
+
+void H2Memory::restore_frame() noexcept {
+  if (saved_ == nullptr) return;
+  std::memcpy(pools_.frame(), saved_->data(), kFrameBytes);
+  Slab::free(std::exchange(saved_, nullptr));
+}
+
+void H2Memory::drop_frame() noexcept {
+  if (pools_.owner == this) {
+    pools_.owner = nullptr;
+    pools_.seal_frame();
+  }
+  if (saved_ != nullptr) Slab::free(std::exchange(saved_, nullptr));
+}
+
+}  // namespace pillion::http
