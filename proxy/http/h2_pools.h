@@ -123,7 +123,7 @@ class H2Pools {
  private:
   using Lists = std::array<FreeList, H2SizeClass::kCount>;
   template <size_t... kClasses>
-  static constexpr Lists make_lists(std::index_sequence<kClasses...>) noexcept {
+  static Lists make_lists(std::index_sequence<kClasses...>) noexcept {
     return {FreeList(sizeof(Head) + H2SizeClass::bytes(kClasses),
                      H2Memory::kKeptBytes / H2SizeClass::bytes(kClasses))...};
   }

@@ -49,6 +49,8 @@ void H2ServerConnection::start(std::unique_ptr<io::Transport> transport, Buffer 
     transport_->pause(io::PauseReason::kBusy);
   }
   if (!connected) return;
+  // More comes while the first stream runs: to be told of it by the next tick is too late.
+  transport_->watch();
   arm_keepalive();
   send_soon();
 }

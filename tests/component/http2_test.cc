@@ -93,6 +93,19 @@ TEST_F(Http2Clients, HaveALimitForTheirHeads) {
   EXPECT_EQ(logged(), "408 - request_header_timeout");
 }
 
+// While a stream runs on a new connection, what comes next is read in the turn in which it comes,
+// and not by the next tick.
+TEST_F(Http2Clients, AreHeardAtOnceWhileTheirFirstRequestRuns) {
+  begin({.hcm = "codec_type: HTTP2"});
+  Peer peer = client(headers(1, request_block()));
+  Peer server = backend.accept();
+  EXPECT_NE(server.message(), "");
+  peer.send(headers(3, request_block()));
+  // No time passes here.
+  for (int i = 0; i < 1000 && !backend.is_called(); ++i) loop.run_once(false);
+  EXPECT_TRUE(backend.is_called()) << "for the second request";
+}
+
 // The DATA that comes before the answer would be another request to the server.
 TEST_F(Http2Clients, DoNotConnectThroughAServerOfHttp1) {
   begin({.hcm = "codec_type: HTTP2, upgrade_configs: [ { upgrade_type: CONNECT } ]",

@@ -119,8 +119,8 @@ class SharedFrame : public ::testing::Test {
     char* frame = nullptr;
     ~Session() { H2Memory::release(frame, &memory); }
     void make() { frame = bytes_of(H2Memory::resize(nullptr, H2Memory::kFrameBytes, &memory)); }
-    void write(char c) { std::memset(frame, c, H2Memory::kFrameBytes); }
-    [[nodiscard]] bool has(char c) const { return holds(frame, H2Memory::kFrameBytes, c); }
+    void write(char x) { std::memset(frame, x, H2Memory::kFrameBytes); }
+    [[nodiscard]] bool has(char x) const { return holds(frame, H2Memory::kFrameBytes, x); }
   };
   Session a, b, c;
 };
