@@ -111,7 +111,8 @@ void H2ClientStream::on_head_begun() {
 
 void H2ClientStream::on_field(std::string_view name, std::string_view value,
                               const H1Limits& limits) {
-  if (sink_ != nullptr) reader_.add(name, value, limits);
+  if (sink_ == nullptr) return;
+  reader_.add(name, value, limits, connection_.session_->is_field_sensitive());
 }
 
 void H2ClientStream::on_head_ended(bool end) {

@@ -40,8 +40,10 @@ void append_field(std::vector<nghttp2_nv>& to, const Field& field) {
     return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
   };
   // Names of known ids are literals.
-  const uint8_t flags =
+  const int copies =
       field.id == HeaderId::kUnknown ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_COPY_NAME;
+  const auto flags =
+      static_cast<uint8_t>(copies | (field.never_index ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
   to.push_back(
       {bytes(field.name), bytes(field.value), field.name.size(), field.value.size(), flags});
 }
@@ -142,9 +144,10 @@ void H2Session::send_trailers(H2Stream& stream, const Headers& trailers) {
   if (stream.reset_ || stopped_ || !stream.has_source_) return;
   stream.trailers_ = stream.trailer_arena_.create<Headers>(stream.trailer_arena_);
   trailers.for_each([&stream](const Field& field) {
-    field.id == HeaderId::kUnknown
-        ? stream.trailers_->add_copy(field.name, field.value)
-        : stream.trailers_->add(field.id, stream.trailer_arena_.copy(field.value));
+    Field copy = field;
+    if (field.id == HeaderId::kUnknown) copy.name = stream.trailer_arena_.copy(field.name);
+    copy.value = stream.trailer_arena_.copy(field.value);
+    stream.trailers_->add(copy);
   });
   stream.end_queued_ = true;
   wake(stream);
