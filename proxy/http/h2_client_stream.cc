@@ -202,6 +202,9 @@ void H2ClientStream::fail_with_connection(Failure failure) {
   const bool in_message = state_ == State::kBody || state_ == State::kTrailers;
   if (failure.kind == FailureKind::kUpstreamClosed && in_message) {
     failure.kind = FailureKind::kUpstreamTruncated;
+  } else if (failure.kind == FailureKind::kUpstreamTruncated && !in_message) {
+    // TLS without its farewell (a peer that was killed): nothing is cut where nothing has come.
+    failure.kind = FailureKind::kUpstreamClosed;
   }
   fail(failure);
 }
