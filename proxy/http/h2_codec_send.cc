@@ -69,7 +69,8 @@ struct H2Sending {
 };
 
 bool H2Session::has_room() const noexcept {
-  return writer_.backlog() < kBacklogLimit && !writer_.has_failed();
+  return writer_.backlog() < std::min<size_t>(kBacklogLimit, options_.buffer_limit) &&
+         !writer_.has_failed();
 }
 
 void H2Session::send() {
@@ -129,7 +130,7 @@ void H2Session::send_data(H2Stream& stream, std::string_view data, bool end) {
   wake(stream);
   if (in_callback_ || stream.held_.size() + data.size() <= kGather) {
     stream.held_.append(data);
-    stream.stalled_ |= stream.held_.size() > kHeldLimit;
+    stream.stalled_ |= stream.held_.size() > std::min<size_t>(kHeldLimit, options_.buffer_limit);
     return;
   }
   stream.view_ = data;

@@ -16,6 +16,9 @@ struct H2Options {
   // stalled streams stop its connection.)
   uint32_t stream_window = 1024 * 1024;
   uint32_t connection_window = 16 * 1024 * 1024;
+  // per_connection_buffer_limit_bytes: no more frames are made while so much waits for the
+  // transport (or 64 KiB), and the source of a stream is stopped that holds so much (or 32 KiB).
+  uint32_t buffer_limit = 1024 * 1024;
 
   // Floods.  Each ends the connection with ENHANCE_YOUR_CALM.
   uint32_t max_outbound_control_frames = 1000;  // acknowledgements that wait to be written
