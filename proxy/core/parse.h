@@ -41,7 +41,8 @@ struct ParseContext {
   // Receives each cluster named anywhere in a listener, so that the builder, who knows the
   // clusters, reports dangling names where they were written.
   std::vector<config::Located<std::string>>& clusters;
-  bool is_outbound = false;  // the listener's traffic_direction is OUTBOUND
+  bool is_outbound = false;             // the listener's traffic_direction is OUTBOUND
+  uint32_t buffer_limit = 1024 * 1024;  // per_connection_buffer_limit_bytes
   // Clusters of which validate_clusters: false says that they need not exist, too.
   bool all_clusters = false;
 };

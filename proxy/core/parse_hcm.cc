@@ -101,6 +101,7 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   out->stat_prefix = node["stat_prefix"].as_string();
   out->codec = node["codec_type"].as_enum_or(CodecType::kAuto, kCodecs);
   parse_protocol_options(*out, node);
+  out->head_limits.buffer_limit = out->h2.buffer_limit = context.buffer_limit;
   parse_times(*out, node);
   parse_request_headers(*out, node);
   out->path = match::parse_path_options(node);
@@ -110,7 +111,7 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   filters.parse_list(*out, node["http_filters"]);
   out->routes = parse_routes(*out, node, context, filters);
   parse_logs(*out, node, context);
-  out->own_hash = config::hash_value(node);
+  out->own_hash = config::combine_hashes(config::hash_value(node), context.buffer_limit);
   set_hash(*out);
   node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,
                    Unknown::kAlwaysError);

@@ -99,16 +99,19 @@ std::shared_ptr<const ListenerConfig> parse_listener(const Node& node,
   out->stat_name = stat_name_of(*out, node);
   parse_listener_filters(*out, node["listener_filters"]);
   out->direction = node["traffic_direction"].as_enum_or(Direction::kUnspecified, kDirections);
+  out->per_connection_buffer_limit =
+      node["per_connection_buffer_limit_bytes"].as_u32_or(out->per_connection_buffer_limit);
+  // Envoy's 0 is no limit of its own.
+  const uint32_t buffer_limit =
+      out->per_connection_buffer_limit == 0 ? UINT32_MAX : out->per_connection_buffer_limit;
   parse_chains(*out, node,
                {context.services, context.clusters, out->direction == Direction::kOutbound,
-                context.all_clusters});
+                buffer_limit, context.all_clusters});
   out->use_original_dst = node["use_original_dst"].as_bool_or(false);
   out->listener_filters_timeout =
       node["listener_filters_timeout"].as_duration_or(out->listener_filters_timeout);
   out->continue_on_listener_filters_timeout =
       node["continue_on_listener_filters_timeout"].as_bool_or(false);
-  out->per_connection_buffer_limit =
-      node["per_connection_buffer_limit_bytes"].as_u32_or(out->per_connection_buffer_limit);
   out->max_accepts_per_event =
       node["max_connections_to_accept_per_socket_event"].as_u32_or(out->max_accepts_per_event, 1);
   out->ignore_global_conn_limit = node["ignore_global_conn_limit"].as_bool_or(false);

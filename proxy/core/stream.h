@@ -15,6 +15,7 @@
 //
 // A stream ends in one function, finish(); the access log is written there, once.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "proxy/base/arena.h"
@@ -219,6 +220,13 @@ class Stream final : public io::Deferred,
 
   // While no attempt can take the body it waits here, then the client is paused.
   static constexpr size_t kHeldBodyLimit = 64 * 1024;
+  [[nodiscard]] size_t held_body_limit() const {
+    return std::min<size_t>(kHeldBodyLimit, config_.head_limits.buffer_limit);
+  }
+  [[nodiscard]] uint32_t most_read() const {
+    return std::min(uint32_t{io::Loop::kScratchBytes}, config_.head_limits.buffer_limit);
+  }
+  void read_carefully();
 
   WorkerContext& worker_;
   const HcmConfig& config_;

@@ -62,7 +62,7 @@ void Stream::forward_request(std::string_view data, bool end) {
   if (keep_body_ && body_.size() + data.size() > kept_body_limit()) give_up_body();
   if (keep_body_ || upstream_ == nullptr) body_.append(data);
   if (upstream_ == nullptr) {
-    if (body_.size() >= kHeldBodyLimit && !holds_client_ && client_sends) {
+    if (body_.size() >= held_body_limit() && !holds_client_ && client_sends) {
       holds_client_ = true;
       downstream_->pause_request();
     }

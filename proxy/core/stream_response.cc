@@ -9,7 +9,7 @@ namespace {
 
 // Responses are read in pieces of this size until the client has shown that it takes them: what a
 // stalled client costs is one piece (issue 3, section 3: 64 KiB).
-constexpr size_t kCautiousRead = 48 * 1024;
+constexpr uint32_t kCautiousRead = 48 * 1024;
 constexpr size_t kTrustAfter = 1024 * 1024;
 
 }  // namespace
@@ -46,9 +46,7 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   finalize_response(head);
   info_.response_details = "via_upstream";
   // A large body is read in small pieces until the client proved to take them.
-  if (head.framing != http::Framing::kLength || head.content_length > io::Loop::kScratchBytes) {
-    read_limit_ = kCautiousRead;
-  }
+  if (head.framing != http::Framing::kLength || head.content_length > most_read()) read_carefully();
   switches_ = tunnel_ && (head.status == 101 ||
                           (request_.method == http::Method::kConnect && head.status / 100 == 2));
   run_response_filters(head, end);
@@ -89,7 +87,7 @@ void Stream::pump_response(std::string_view data, bool end) {
   info_.bytes_sent += data.size();
   if (read_limit_ != io::Loop::kScratchBytes) {
     delivered_ += static_cast<uint32_t>(data.size());  // a piece is 256 KiB at most
-    if (delivered_ >= kTrustAfter) read_limit_ = io::Loop::kScratchBytes;
+    if (delivered_ >= kTrustAfter) read_limit_ = most_read();
   }
   downstream_->send_body(data, end);
   if (end) return finish_response();
@@ -99,9 +97,11 @@ void Stream::pump_response(std::string_view data, bool end) {
   if (!ended_ && upstream_ != nullptr && downstream_->is_backed_up()) {
     upstream_->pause_response();
     delivered_ = 0;
-    read_limit_ = kCautiousRead;
+    read_carefully();
   }
 }
+
+void Stream::read_carefully() { read_limit_ = std::min(kCautiousRead, most_read()); }
 
 void Stream::on_response_trailers(http::Headers& trailers) {
   release_upstream();

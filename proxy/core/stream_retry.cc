@@ -258,7 +258,7 @@ void Stream::add_attempt_count(http::Headers& headers) {
 // ---- the body of the request ----
 
 size_t Stream::kept_body_limit() const {
-  if (!keeps_for_retries_) return kHeldBodyLimit;
+  if (!keeps_for_retries_) return held_body_limit();
   const size_t limit = route_.route->forward->body_limit;
   // A filter that holds the whole request has a limit of its own (as in Envoy, whose buffer filter
   // raises the connection's).

@@ -153,7 +153,8 @@ void H1ClientConnection::on_write_failed() {
 
 void H1ClientConnection::on_readable() {
   std::span<char> room = loop_.scratch();
-  if (sink_ != nullptr) room = room.first(std::clamp<size_t>(sink_->read_limit(), 1, room.size()));
+  const size_t most = std::min<size_t>(room.size(), limits_->buffer_limit);
+  if (sink_ != nullptr) room = room.first(std::clamp<size_t>(sink_->read_limit(), 1, most));
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk:

@@ -3,7 +3,6 @@
 
 #include "proxy/http/h1_parser.h"
 #include "proxy/http/h1_scan.h"
-#include "proxy/http/trailer_fields.h"
 
 namespace pillion::http {
 
@@ -55,8 +54,7 @@ ParseStatus H1FieldParser::parse_field(char* data, size_t size, Field& out) noex
 
 ParseStatus H1TrailerParser::parse(char* data, size_t size, const H1Limits& limits,
                                    Headers& trailers) {
-  const size_t max_bytes =
-      limits.max_bytes < kMaxTrailerBytes ? limits.max_bytes : kMaxTrailerBytes;
+  const size_t max_bytes = max_trailer_bytes(limits);
   while (true) {
     if (!has_line(data, size, max_bytes)) {
       return size >= max_bytes ? fail(FailureKind::kHeadTooLarge) : ParseStatus::kNeedMore;

@@ -5,40 +5,10 @@
 namespace pillion::http {
 namespace {
 
-// 1*DIGIT without sign or space; false on overflow (RFC 9110, 8.6).
-bool parse_length(std::string_view text, uint64_t& out) noexcept {
-  if (text.empty() || text.size() > 18) return false;
-  uint64_t value = 0;
-  for (char c : text) {
-    if (c < '0' || c > '9') return false;
-    value = value * 10 + static_cast<uint64_t>(c - '0');
-  }
-  out = value;
-  return true;
-}
-
 // More names in Connection than anybody sends in good faith cost a search each.
 constexpr uint8_t kMaxNominated = 32;
 
 }  // namespace
-
-bool next_list_member(std::string_view& list, std::string_view& member) noexcept {
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    member = trim(list.substr(0, comma));
-    list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
-    if (!member.empty()) return true;
-  }
-  return false;
-}
-
-// "5, 5" is one length said twice by a careless sender; RFC 9110, 8.6 allows to refuse it.
-FailureKind take_length(std::string_view value, H1Framing& framing) noexcept {
-  if (framing.has_length) return FailureKind::kBadContentLength;
-  if (!parse_length(value, framing.content_length)) return FailureKind::kBadContentLength;
-  framing.has_length = true;
-  return FailureKind::kNone;
-}
 
 // Only "chunked", once: any other coding, or chunked under another, cannot be forwarded safely.
 FailureKind take_transfer_encoding(std::string_view value, H1Framing& framing) noexcept {

@@ -1,8 +1,8 @@
 // The line that begins a request: method, target and version, and what the target's form means.
 #include <cstring>
 
-#include "proxy/base/str.h"
 #include "proxy/http/authority.h"
+#include "proxy/http/field_rules.h"
 #include "proxy/http/h1_parser.h"
 #include "proxy/http/h1_scan.h"
 
@@ -27,7 +27,8 @@ ParseStatus H1RequestParser::parse_request_line(char* data, const H1Limits& limi
     return fail(FailureKind::kBareCrOrLf);
   const char* const method = p;
   while (kTokenLower[static_cast<uint8_t>(*p)] != 0) ++p;
-  if (*p != ' ' || p == method || p - method > 32) return fail(FailureKind::kBadMethod);
+  if (*p != ' ' || p == method || static_cast<size_t>(p - method) > kMaxMethod)
+    return fail(FailureKind::kBadMethod);
   head.method_text = {method, static_cast<size_t>(p - method)};
   head.method = find_method(head.method_text);
   const char* const target = ++p;
@@ -50,34 +51,27 @@ ParseStatus H1RequestParser::parse_request_line(char* data, const H1Limits& limi
 ParseStatus H1RequestParser::finish_target(const H1Limits& limits, RequestHead& head) {
   const std::string_view target = head.path;
   if (head.method == Method::kConnect) {
-    if (!is_valid_authority(target)) return fail(FailureKind::kBadUrl);
-    if (framing_.has_host && !equals_ignore_case(head.authority, target))
+    const FailureKind problem = judge_connect(target, framing_);
+    if (problem != FailureKind::kNone) return fail(problem);
+    if (framing_.has_host && !is_same_host(head.authority, target))
       return fail(FailureKind::kHostMismatch);
-    // What follows belongs to the tunnel; a length would be a second opinion (RFC 9110, 9.3.6).
     if (framing_.has_chunked) return fail(FailureKind::kBadTransferEncoding);
-    if (framing_.has_length && framing_.content_length != 0)
-      return fail(FailureKind::kBadContentLength);
     head.authority = target;
     head.path = {};
     return ParseStatus::kDone;
   }
-  if (target.front() == '/') return ParseStatus::kDone;
-  if (target == "*" && head.method == Method::kOptions) return ParseStatus::kDone;
+  if (is_plain_target(head.method, target)) return ParseStatus::kDone;
   const size_t scheme_end = target.find("://");
   if (scheme_end == std::string_view::npos || !limits.allow_absolute_url)
     return fail(FailureKind::kBadUrl);
-  const std::string_view scheme = target.substr(0, scheme_end);
-  if (!equals_ignore_case(scheme, "http") && !equals_ignore_case(scheme, "https")) {
-    return fail(FailureKind::kBadUrl);
-  }
+  if (known_scheme(target.substr(0, scheme_end)).empty()) return fail(FailureKind::kBadUrl);
   const std::string_view rest = target.substr(scheme_end + 3);
   const size_t path_begin = rest.find_first_of("/?#");
   const std::string_view authority = rest.substr(0, path_begin);
   if (!is_valid_authority(authority)) return fail(FailureKind::kBadUrl);
   // RFC 9112, 3.2.2: the target wins; a Host that says otherwise is a smuggling attempt.
-  if (framing_.has_host && !equals_ignore_case(head.authority, authority)) {
+  if (framing_.has_host && !is_same_host(head.authority, authority))
     return fail(FailureKind::kHostMismatch);
-  }
   head.authority = authority;
   if (path_begin == std::string_view::npos) {
     head.path = head.method == Method::kOptions ? "*" : "/";  // RFC 9112, 3.2.4

@@ -1,6 +1,6 @@
 // A request's head as a whole: line, fields one by one, and the verdict at its end.
 #include "proxy/base/str.h"
-#include "proxy/http/authority.h"
+#include "proxy/http/field_rules.h"
 #include "proxy/http/h1_parser.h"
 #include "proxy/http/h1_scan.h"
 
@@ -43,12 +43,9 @@ ParseStatus H1RequestParser::take_field(const char* data, const Field& field, Re
   FailureKind problem = FailureKind::kNone;
   switch (field.id) {
     case HeaderId::kHost:
-      if (framing_.has_host) return fail(FailureKind::kBadHost);
-      framing_.has_host = true;
-      if (!field.value.empty() && !is_valid_authority(field.value))
-        return fail(FailureKind::kBadHost);
+      problem = take_host(field.value, framing_);
       head.authority = field.value;
-      return ParseStatus::kNeedMore;
+      break;
     case HeaderId::kContentLength:
       problem = take_length(field.value, framing_);
       break;
@@ -64,17 +61,11 @@ ParseStatus H1RequestParser::take_field(const char* data, const Field& field, Re
     case HeaderId::kUpgrade:
       head.upgrade = head.upgrade.empty() ? field.value : head.upgrade;
       break;
-    case HeaderId::kTe: {
-      std::string_view list = field.value;
-      std::string_view coding;
-      while (next_list_member(list, coding)) {
-        head.te_trailers = head.te_trailers || equals_ignore_case(coding, "trailers");
-      }
+    case HeaderId::kTe:
+      take_te(field.value, head);
       break;
-    }
     case HeaderId::kExpect:
-      if (!equals_ignore_case(field.value, "100-continue")) return fail(FailureKind::kBadExpect);
-      head.expects_continue = true;
+      problem = take_expect(field.value, head);
       break;
     case HeaderId::kKeepAlive:
       break;
@@ -104,6 +95,7 @@ ParseStatus H1RequestParser::finish(const char* data, const H1Limits& limits, Re
   const bool h2c = equals_ignore_case(head.upgrade, "h2c");
   if (!framing_.wants_upgrade || http10 || h2c) head.upgrade = {};
   if (h2c) head.headers.remove("http2-settings");
+  settle_expectation(head);
   if (http10) head.expects_continue = false;
   remove_nominated(data, framing_, head.headers);
   return ParseStatus::kDone;

@@ -1,6 +1,7 @@
 // A response's head: status line, fields one by one, and whether a body follows.
 #include <cstring>
 
+#include "proxy/http/field_rules.h"
 #include "proxy/http/h1_parser.h"
 #include "proxy/http/h1_scan.h"
 
@@ -39,13 +40,8 @@ ParseStatus H1ResponseParser::parse_status_line(char* data, ResponseHead& head) 
     return fail(FailureKind::kUpstreamProtocol);
   if ((p[7] != '1' && p[7] != '0') || p[8] != ' ') return fail(FailureKind::kUpstreamProtocol);
   head.protocol = p[7] == '1' ? Protocol::kHttp11 : Protocol::kHttp10;
-  uint16_t status = 0;
-  for (int i = 9; i < 12; ++i) {
-    if (p[i] < '0' || p[i] > '9') return fail(FailureKind::kUpstreamProtocol);
-    status = static_cast<uint16_t>(status * 10 + (p[i] - '0'));
-  }
-  if (status < 100 || status > 599) return fail(FailureKind::kUpstreamProtocol);
-  head.status = status;
+  head.status = parse_status({p + 9, 3});
+  if (head.status == 0) return fail(FailureKind::kUpstreamProtocol);
   p += 12;
   // The reason and its space may be missing (RFC 9112, 4 wants the space; many omit both).
   if (*p == ' ') {
@@ -77,6 +73,7 @@ ParseStatus H1ResponseParser::take_field(const char* data, const Field& field, R
       head.upgrade = field.value;
       break;
     case HeaderId::kKeepAlive:
+    case HeaderId::kTe:  // of requests, and of one hop: HTTP/2 has no place for it
       break;
     default:
       head.headers.add(field);
@@ -91,23 +88,15 @@ ParseStatus H1ResponseParser::finish(const char* data, Method request_method, Re
   if (framing_.has_chunked && (framing_.has_length || http10))
     return fail(FailureKind::kUpstreamProtocol);
   head.keep_alive = !framing_.close && (!http10 || framing_.keep_alive);
-  head.has_content_length = framing_.has_length;
-  head.content_length = framing_.content_length;
   remove_nominated(data, framing_, head.headers);
   if (head.status != 101) head.upgrade = {};
   // What it switched to must be said (RFC 9110, 15.2.2).
   if (head.status == 101 && (head.upgrade.empty() || http10))
     return fail(FailureKind::kUpstreamProtocol);
-  // RFC 9112, 6.3: which responses have no body whatever their fields say.
-  const bool bodiless = head.status < 200 || head.status == 204 || head.status == 304 ||
-                        request_method == Method::kHead;
-  if (head.status < 200 || head.status == 204) {
-    if (framing_.has_chunked || (framing_.has_length && framing_.content_length != 0)) {
-      return fail(FailureKind::kUpstreamProtocol);
-    }
-    head.has_content_length = false;
-  }
-  if (bodiless || (request_method == Method::kConnect && head.status / 100 == 2)) {
+  const bool no_chunks = head.status < 200 || head.status == 204;
+  if (!settle_length(framing_, head) || (no_chunks && framing_.has_chunked))
+    return fail(FailureKind::kUpstreamProtocol);
+  if (is_bodiless(head.status, request_method) || opens_tunnel(head.status, request_method)) {
     head.framing = Framing::kNone;
   } else if (framing_.has_chunked) {
     head.framing = Framing::kChunked;

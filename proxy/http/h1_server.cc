@@ -153,7 +153,7 @@ void H1ServerConnection::on_readable() {
   const bool waits = state_ == State::kRequestDone || waiting() != 0;
   if (waits && waiting() >= kPendingLimit) return settle();
   std::span<char> room = loop_.scratch();
-  if (waits) room = room.first(kPendingLimit);
+  room = room.first(std::min<size_t>(waits ? kPendingLimit : room.size(), limits_->buffer_limit));
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk: {

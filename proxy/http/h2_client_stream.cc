@@ -111,7 +111,8 @@ void H2ClientStream::on_head_begun() {
 
 void H2ClientStream::on_field(std::string_view name, std::string_view value,
                               const H1Limits& limits) {
-  if (sink_ != nullptr) reader_.add(name, value, limits);
+  if (sink_ == nullptr) return;
+  reader_.add(name, value, limits, connection_.session_->is_field_sensitive());
 }
 
 void H2ClientStream::on_head_ended(bool end) {
@@ -201,6 +202,9 @@ void H2ClientStream::fail_with_connection(Failure failure) {
   const bool in_message = state_ == State::kBody || state_ == State::kTrailers;
   if (failure.kind == FailureKind::kUpstreamClosed && in_message) {
     failure.kind = FailureKind::kUpstreamTruncated;
+  } else if (failure.kind == FailureKind::kUpstreamTruncated && !in_message) {
+    // TLS without its farewell (a peer that was killed): nothing is cut where nothing has come.
+    failure.kind = FailureKind::kUpstreamClosed;
   }
   fail(failure);
 }

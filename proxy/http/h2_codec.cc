@@ -291,10 +291,11 @@ int H2Receiving::on_begin_headers(nghttp2_session* session, const nghttp2_frame*
 }
 
 int H2Receiving::on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
-                           size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
+                           size_t name_size, const uint8_t* value, size_t value_size, uint8_t flags,
                            void* user) {
   H2Session& self = session_of(user);
   if (self.is_deaf()) return 0;
+  self.field_sensitive_ = (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
   H2Stream* stream = self.receiving(frame->hd.stream_id);
   if (stream != nullptr && !stream->reset_)
     self.observer_.on_field(*stream, text(name, name_size), text(value, value_size));

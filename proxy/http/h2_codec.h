@@ -114,7 +114,8 @@ class H2Observer {
   // A further head begins on the stream: a response's (interim ones too) or trailers.  Not called
   // for a server's first.
   virtual void on_head_begun(H2Stream& stream) = 0;
-  // Raw: any bytes may be in it.  The views live for the call.
+  // Raw: any bytes may be in it.  The views live for the call, within which
+  // H2Session::is_field_sensitive() tells whether it may never be indexed.
   virtual void on_field(H2Stream& stream, std::string_view name, std::string_view value) = 0;
   virtual void on_head_ended(H2Stream& stream, bool end) = 0;
   // Payload without padding.  The view lives until the loop's scratch buffer is read into again.
@@ -194,6 +195,7 @@ class H2Session {
   void terminate(H2Error error);
 
   [[nodiscard]] const H2Options& options() const noexcept { return options_; }
+  [[nodiscard]] bool is_field_sensitive() const noexcept { return field_sensitive_; }
   [[nodiscard]] uint32_t peer_max_streams() const noexcept;
   [[nodiscard]] uint32_t streams_opened() const noexcept { return streams_opened_; }
   // What may still be sent on the connection at all.
@@ -251,6 +253,7 @@ class H2Session {
   uint32_t begins_left_ = 0;
   H2Error error_ = H2Error::kNone;
   H2Flood flood_ = H2Flood::kNone;
+  bool field_sensitive_ = false;
   bool in_callback_ = false;  // in receive() or send()
   bool stopped_ = false;
   bool broken_ = false;

@@ -41,8 +41,10 @@ void append_field(std::vector<nghttp2_nv>& to, const Field& field) {
     return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
   };
   // Names of known ids are literals.
-  const uint8_t flags =
+  const int copies =
       field.id == HeaderId::kUnknown ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_COPY_NAME;
+  const auto flags =
+      static_cast<uint8_t>(copies | (field.never_index ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
   to.push_back(
       {bytes(field.name), bytes(field.value), field.name.size(), field.value.size(), flags});
 }
@@ -68,7 +70,8 @@ struct H2Sending {
 };
 
 bool H2Session::has_room() const noexcept {
-  return writer_.backlog() < kBacklogLimit && !writer_.has_failed();
+  return writer_.backlog() < std::min<size_t>(kBacklogLimit, options_.buffer_limit) &&
+         !writer_.has_failed();
 }
 
 void H2Session::send() {
@@ -131,7 +134,7 @@ void H2Session::send_data(H2Stream& stream, std::string_view data, bool end) {
   wake(stream);
   if (in_callback_ || stream.held_.size() + data.size() <= kGather) {
     stream.held_.append(data);
-    stream.stalled_ |= stream.held_.size() > kHeldLimit;
+    stream.stalled_ |= stream.held_.size() > std::min<size_t>(kHeldLimit, options_.buffer_limit);
     return;
   }
   stream.view_ = data;

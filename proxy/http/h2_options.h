@@ -16,6 +16,9 @@ struct H2Options {
   // stalled streams stop its connection.)
   uint32_t stream_window = 1024 * 1024;
   uint32_t connection_window = 16 * 1024 * 1024;
+  // per_connection_buffer_limit_bytes: no more frames are made while so much waits for the
+  // transport (or 64 KiB), and the source of a stream is stopped that holds so much (or 32 KiB).
+  uint32_t buffer_limit = 1024 * 1024;
 
   // A client's; another one in tests of what happens when ids are used up.
   uint32_t first_stream_id = 1;

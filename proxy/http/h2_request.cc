@@ -1,26 +1,10 @@
 #include "proxy/http/h2_request.h"
 
-#include <algorithm>
 #include <cstring>
 
-#include "proxy/base/str.h"
 #include "proxy/http/authority.h"
-#include "proxy/http/field_syntax.h"
-#include "proxy/http/h1_framing.h"
-#include "proxy/http/trailer_fields.h"
 
 namespace pillion::http {
-namespace {
-
-// ": " and CR LF: a head costs the same in both protocols.
-constexpr uint32_t kFieldOverhead = 4;
-constexpr size_t kMaxMethod = 32;
-
-bool is_target(std::string_view path) noexcept {
-  return find_target_end(path.data(), path.data() + path.size()) == path.data() + path.size();
-}
-
-}  // namespace
 
 void H2RequestReader::begin(RequestHead& head) noexcept {
   *this = {};
@@ -34,17 +18,17 @@ void H2RequestReader::begin_trailers(Headers& trailers) noexcept {
   fields_ = &trailers;
 }
 
-void H2RequestReader::add(std::string_view name, std::string_view value, const H1Limits& limits) {
+void H2RequestReader::add(std::string_view name, std::string_view value, const H1Limits& limits,
+                          bool sensitive) {
   if (failure_ != FailureKind::kNone) return;
   // nghttp2 lets no name or value pass that is longer than 64 KiB: the sum cannot overflow.
   bytes_ += static_cast<uint32_t>(name.size() + value.size()) + kFieldOverhead;
-  const uint32_t max_bytes =
-      head_ != nullptr ? limits.max_bytes : std::min(limits.max_bytes, kMaxTrailerBytes);
+  const uint32_t max_bytes = head_ != nullptr ? limits.max_bytes : max_trailer_bytes(limits);
   if (bytes_ > max_bytes) return fail(FailureKind::kH2HeadTooLarge);
   if (!is_bare_value(value)) return fail(FailureKind::kH2Malformed);
   if (name.starts_with(':')) return add_pseudo(name, value);
   if (++count_ > limits.max_fields) return fail(FailureKind::kH2TooManyFields);
-  add_regular(name, value);
+  add_regular(name, value, sensitive);
 }
 
 // RFC 9113, 8.3.1: once each, in front of all others.
@@ -56,13 +40,12 @@ void H2RequestReader::add_pseudo(std::string_view name, std::string_view value) 
     head_->method_text = arena.copy(value);
     head_->method = find_method(value);
   } else if (name == ":path" && !has_path_) {
-    if (!is_target(value)) return fail(FailureKind::kH2Malformed);
+    if (!is_target_text(value)) return fail(FailureKind::kH2Malformed);
     has_path_ = true;
     head_->path = arena.copy(value);
   } else if (name == ":scheme" && head_->scheme.empty()) {
-    const bool https = equals_ignore_case(value, "https");
-    if (!https && !equals_ignore_case(value, "http")) return fail(FailureKind::kH2Malformed);
-    head_->scheme = https ? "https" : "http";
+    head_->scheme = known_scheme(value);
+    if (head_->scheme.empty()) fail(FailureKind::kH2Malformed);
   } else if (name == ":authority" && !has_authority_) {
     if (!is_valid_authority(value)) return fail(FailureKind::kH2Malformed);
     has_authority_ = true;
@@ -72,7 +55,7 @@ void H2RequestReader::add_pseudo(std::string_view name, std::string_view value) 
   }
 }
 
-void H2RequestReader::add_regular(std::string_view name, std::string_view value) {
+void H2RequestReader::add_regular(std::string_view name, std::string_view value, bool sensitive) {
   saw_regular_ = true;
   if (!is_lower_case_token(name)) return fail(FailureKind::kH2Malformed);
   const HeaderId id = find_header_id(name);
@@ -84,15 +67,11 @@ void H2RequestReader::add_regular(std::string_view name, std::string_view value)
       case HeaderId::kHost:
         return take_host(value);
       case HeaderId::kContentLength:
-        return take_length(value);
-      case HeaderId::kTe:
-        if (value != "trailers") return fail(FailureKind::kH2Malformed);
-        head_->te_trailers = true;
-        return;
+        return take(take_length(value, facts_));
+      case HeaderId::kTe:  // RFC 9113, 8.2.2
+        return take_te(value, *head_) ? void() : fail(FailureKind::kH2Malformed);
       case HeaderId::kExpect:
-        if (!equals_ignore_case(value, "100-continue")) return fail(FailureKind::kBadExpect);
-        head_->expects_continue = true;
-        return;
+        return take(take_expect(value, *head_));
       case HeaderId::kCookie:
         ++crumbs_;
         break;
@@ -102,26 +81,22 @@ void H2RequestReader::add_regular(std::string_view name, std::string_view value)
   }
   Arena& arena = fields_->arena();
   const bool known = id != HeaderId::kUnknown;
-  fields_->add({known ? header_name(id) : arena.copy(name), arena.copy(value), id});
+  fields_->add({known ? header_name(id) : arena.copy(name), arena.copy(value), id, sensitive});
 }
 
 // Clients of HTTP/1 that were translated may send Host too; it must agree.
 void H2RequestReader::take_host(std::string_view value) {
-  if (has_host_ || !is_valid_authority(value)) return fail(FailureKind::kH2Malformed);
-  has_host_ = true;
+  take(http::take_host(value, facts_));
   if (!has_authority_) {
     head_->authority = fields_->arena().copy(value);
-  } else if (!equals_ignore_case(head_->authority, value)) {
+  } else if (!is_same_host(value, head_->authority)) {
     fail(FailureKind::kH2Malformed);
   }
 }
 
-void H2RequestReader::take_length(std::string_view value) {
-  H1Framing framing;
-  if (has_length_ || http::take_length(value, framing) != FailureKind::kNone)
-    return fail(FailureKind::kH2Malformed);
-  has_length_ = true;
-  head_->content_length = framing.content_length;
+void H2RequestReader::take(FailureKind refused) noexcept {
+  if (refused == FailureKind::kNone) return;
+  fail(refused == FailureKind::kBadExpect ? refused : FailureKind::kH2Malformed);
 }
 
 // RFC 9113, 8.2.3: a client may cut its cookies into fields; nobody behind us expects that.
@@ -141,6 +116,7 @@ void H2RequestReader::join_cookies() {
       *out++ = ';';
       *out++ = ' ';
       f->id = HeaderId::kRemoved;
+      first->never_index |= f->never_index;
     }
     if (!f->value.empty()) std::memcpy(out, f->value.data(), f->value.size());
     out += f->value.size();
@@ -158,21 +134,25 @@ FailureKind H2RequestReader::finish_head(bool end) {
   RequestHead& head = *head_;
   if (head.method_text.empty()) return FailureKind::kH2Malformed;
   if (head.method == Method::kConnect) {
-    // RFC 9113, 8.5; what follows belongs to the tunnel.
-    if (!head.scheme.empty() || has_path_ || !has_authority_ || has_length_)
+    // RFC 9113, 8.5.
+    if (!head.scheme.empty() || has_path_ || !has_authority_) return FailureKind::kH2Malformed;
+    if (judge_connect(head.authority, facts_) != FailureKind::kNone)
       return FailureKind::kH2Malformed;
   } else {
     if (head.scheme.empty() || !has_path_) return FailureKind::kH2Malformed;
-    const bool asterisk = head.path == "*" && head.method == Method::kOptions;
-    if (head.path.front() != '/' && !asterisk) return FailureKind::kH2Malformed;
-    if (head.authority.empty()) return FailureKind::kMissingHost;
+    if (!is_plain_target(head.method, head.path)) return FailureKind::kH2Malformed;
+    if (!has_authority_ && !facts_.has_host) return FailureKind::kMissingHost;
   }
-  if (end && has_length_ && head.content_length != 0) return FailureKind::kH2Malformed;
-  if (has_length_) {
+  if (end && facts_.content_length != 0) return FailureKind::kH2Malformed;
+  if (head.method == Method::kConnect) {
+    head.framing = Framing::kNone;  // what follows belongs to the tunnel
+  } else if (facts_.has_length) {
     head.framing = Framing::kLength;
+    head.content_length = facts_.content_length;
   } else {
     head.framing = end ? Framing::kNone : Framing::kChunked;
   }
+  settle_expectation(head);
   if (end) head.expects_continue = false;
   if (crumbs_ > 1) join_cookies();
   return FailureKind::kNone;

@@ -1,6 +1,6 @@
 #pragma once
-// H2RequestReader: makes a RequestHead, or trailers, of the fields of one HTTP/2 header block, as
-// strictly as H1RequestParser does of HTTP/1 (RFC 9113, 8.1-8.3).
+// H2RequestReader: makes a RequestHead, or trailers, of the fields of one HTTP/2 header block
+// (RFC 9113, 8.1-8.3).  What it shares with H1RequestParser is judged in http/field_rules.h.
 //
 // One per stream, used for its head and its trailers in turn:
 //   begin(head) | begin_trailers(trailers), add(name, value, limits)*, finish(end)
@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "proxy/base/failure.h"
+#include "proxy/http/field_rules.h"
 #include "proxy/http/limits.h"
 #include "proxy/http/message.h"
 
@@ -20,7 +21,8 @@ class H2RequestReader {
  public:
   void begin(RequestHead& head) noexcept;
   void begin_trailers(Headers& trailers) noexcept;
-  void add(std::string_view name, std::string_view value, const H1Limits& limits);
+  // `sensitive`: never to be indexed (Field::never_index).
+  void add(std::string_view name, std::string_view value, const H1Limits& limits, bool sensitive);
   // kNone; kH2Malformed, which resets the stream; or what is answered: kH2HeadTooLarge,
   // kH2TooManyFields, kMissingHost, kBadExpect.  `end`: END_STREAM.
   FailureKind finish(bool end);
@@ -29,9 +31,9 @@ class H2RequestReader {
 
  private:
   void add_pseudo(std::string_view name, std::string_view value);
-  void add_regular(std::string_view name, std::string_view value);
-  void take_length(std::string_view value);
+  void add_regular(std::string_view name, std::string_view value, bool sensitive);
   void take_host(std::string_view value);
+  void take(FailureKind refused) noexcept;
   void join_cookies();
   FailureKind finish_head(bool end);
   void fail(FailureKind kind) noexcept {
@@ -43,12 +45,11 @@ class H2RequestReader {
   uint32_t bytes_ = 0;
   uint32_t count_ = 0;
   uint32_t crumbs_ = 0;  // Cookie fields
+  MessageFacts facts_;
   FailureKind failure_ = FailureKind::kNone;
   bool saw_regular_ : 1 = false;
   bool has_path_ : 1 = false;
   bool has_authority_ : 1 = false;
-  bool has_host_ : 1 = false;
-  bool has_length_ : 1 = false;
 };
 
 }  // namespace pillion::http

@@ -1,17 +1,6 @@
 #include "proxy/http/h2_response.h"
 
-#include <algorithm>
-
-#include "proxy/http/field_syntax.h"
-#include "proxy/http/h1_framing.h"
-#include "proxy/http/trailer_fields.h"
-
 namespace pillion::http {
-namespace {
-
-constexpr uint32_t kFieldOverhead = 32;  // RFC 9113, 6.5.2
-
-}  // namespace
 
 void H2ResponseReader::begin(ResponseHead& head) noexcept {
   *this = {};
@@ -25,36 +14,29 @@ void H2ResponseReader::begin_trailers(Headers& trailers) noexcept {
   fields_ = &trailers;
 }
 
-void H2ResponseReader::add(std::string_view name, std::string_view value, const H1Limits& limits) {
+void H2ResponseReader::add(std::string_view name, std::string_view value, const H1Limits& limits,
+                           bool sensitive) {
   if (failure_ != FailureKind::kNone) return;
   // Both are below the codec's own bound on a block, so that the sum cannot overflow.
   bytes_ += static_cast<uint32_t>(name.size() + value.size()) + kFieldOverhead;
-  const uint32_t max_bytes =
-      head_ != nullptr ? limits.max_bytes : std::min(limits.max_bytes, kMaxTrailerBytes);
+  const uint32_t max_bytes = head_ != nullptr ? limits.max_bytes : max_trailer_bytes(limits);
   if (bytes_ > max_bytes) return fail(FailureKind::kHeadTooLarge);
   if (++count_ > limits.max_fields + (head_ != nullptr ? 1 : 0)) {
     return fail(FailureKind::kTooManyFields);
   }
   if (!is_bare_value(value)) return fail(FailureKind::kUpstreamProtocol);
-  name.starts_with(':') ? add_pseudo(name, value) : add_regular(name, value);
+  name.starts_with(':') ? add_pseudo(name, value) : add_regular(name, value, sensitive);
 }
 
 void H2ResponseReader::add_pseudo(std::string_view name, std::string_view value) {
   const bool may_come = head_ != nullptr && !saw_regular_ && head_->status == 0;
-  if (!may_come || name != ":status" || value.size() != 3) {
-    return fail(FailureKind::kUpstreamProtocol);
-  }
-  uint16_t status = 0;
-  for (const char c : value) {
-    if (c < '0' || c > '9') return fail(FailureKind::kUpstreamProtocol);
-    status = static_cast<uint16_t>(status * 10 + (c - '0'));
-  }
+  if (!may_come || name != ":status") return fail(FailureKind::kUpstreamProtocol);
+  head_->status = parse_status(value);
   // There is no 101 in HTTP/2 (RFC 9113, 8.6).
-  if (status < 100 || status > 599 || status == 101) return fail(FailureKind::kUpstreamProtocol);
-  head_->status = status;
+  if (head_->status == 0 || head_->status == 101) fail(FailureKind::kUpstreamProtocol);
 }
 
-void H2ResponseReader::add_regular(std::string_view name, std::string_view value) {
+void H2ResponseReader::add_regular(std::string_view name, std::string_view value, bool sensitive) {
   saw_regular_ = true;
   if (!is_lower_case_token(name)) return fail(FailureKind::kUpstreamProtocol);
   const HeaderId id = find_header_id(name);
@@ -62,18 +44,12 @@ void H2ResponseReader::add_regular(std::string_view name, std::string_view value
     return fail(FailureKind::kUpstreamProtocol);
   Arena& arena = fields_->arena();
   if (head_ == nullptr && is_forbidden_in_trailers(id)) return fail(FailureKind::kUpstreamProtocol);
-  if (id == HeaderId::kContentLength) return take_length(value);
-  fields_->add(
-      {id == HeaderId::kUnknown ? arena.copy(name) : header_name(id), arena.copy(value), id});
-}
-
-void H2ResponseReader::take_length(std::string_view value) {
-  H1Framing framing;
-  if (head_->has_content_length || http::take_length(value, framing) != FailureKind::kNone) {
-    return fail(FailureKind::kUpstreamProtocol);
+  if (id == HeaderId::kContentLength) {
+    if (take_length(value, facts_) != FailureKind::kNone) fail(FailureKind::kUpstreamProtocol);
+    return;
   }
-  head_->has_content_length = true;
-  head_->content_length = framing.content_length;
+  fields_->add({id == HeaderId::kUnknown ? arena.copy(name) : header_name(id), arena.copy(value),
+                id, sensitive});
 }
 
 FailureKind H2ResponseReader::finish(Method method, bool end) {
@@ -86,13 +62,8 @@ FailureKind H2ResponseReader::finish_head(Method method, bool end) {
   ResponseHead& head = *head_;
   const bool interim = head.status < 200;
   if (head.status == 0 || (interim && end)) return FailureKind::kUpstreamProtocol;
-  if (interim || head.status == 204) {
-    if (head.has_content_length && head.content_length != 0) return FailureKind::kUpstreamProtocol;
-    head.has_content_length = false;
-  }
-  const bool never_has_body = interim || head.status == 204 || head.status == 304 ||
-                              method == Method::kHead ||
-                              (method == Method::kConnect && head.status / 100 == 2);
+  if (!settle_length(facts_, head)) return FailureKind::kUpstreamProtocol;
+  const bool never_has_body = is_bodiless(head.status, method) || opens_tunnel(head.status, method);
   if (never_has_body || (end && !head.has_content_length)) {
     head.framing = Framing::kNone;
   } else if (head.has_content_length) {

@@ -1,6 +1,6 @@
 #pragma once
-// H2ResponseReader: makes a ResponseHead, or trailers, of the fields of one HTTP/2 header block, as
-// strictly as H1ResponseParser does of HTTP/1 (RFC 9113, 8.1-8.3).
+// H2ResponseReader: makes a ResponseHead, or trailers, of the fields of one HTTP/2 header block
+// (RFC 9113, 8.1-8.3).  What it shares with H1ResponseParser is judged in http/field_rules.h.
 //
 // One per stream, used for its interim heads, its head and its trailers in turn:
 //   begin(head) | begin_trailers(trailers), add(name, value)*, finish(end)
@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "proxy/base/failure.h"
+#include "proxy/http/field_rules.h"
 #include "proxy/http/limits.h"
 #include "proxy/http/message.h"
 
@@ -19,15 +20,15 @@ class H2ResponseReader {
  public:
   void begin(ResponseHead& head) noexcept;
   void begin_trailers(Headers& trailers) noexcept;
-  void add(std::string_view name, std::string_view value, const H1Limits& limits);
+  // `sensitive`: never to be indexed (Field::never_index).
+  void add(std::string_view name, std::string_view value, const H1Limits& limits, bool sensitive);
   // kNone, kUpstreamProtocol (malformed), kHeadTooLarge or kTooManyFields.  `end`: the block ends
   // the response.  `method`: of the request.
   FailureKind finish(Method method, bool end);
 
  private:
   void add_pseudo(std::string_view name, std::string_view value);
-  void add_regular(std::string_view name, std::string_view value);
-  void take_length(std::string_view value);
+  void add_regular(std::string_view name, std::string_view value, bool sensitive);
   FailureKind finish_head(Method method, bool end);
   void fail(FailureKind kind) noexcept {
     if (failure_ == FailureKind::kNone) failure_ = kind;
@@ -37,6 +38,7 @@ class H2ResponseReader {
   Headers* fields_ = nullptr;
   uint32_t bytes_ = 0;
   uint32_t count_ = 0;
+  MessageFacts facts_;
   FailureKind failure_ = FailureKind::kNone;
   bool saw_regular_ = false;
 };

@@ -56,7 +56,8 @@ void H2ServerStream::begin_trailers() {
 }
 
 void H2ServerStream::add_field(std::string_view name, std::string_view value) {
-  if (exchange_ != nullptr) reader_.add(name, value, *connection_.limits_);
+  if (exchange_ != nullptr)
+    reader_.add(name, value, *connection_.limits_, session().is_field_sensitive());
 }
 
 void H2ServerStream::end_head(bool end) {

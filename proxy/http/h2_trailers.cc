@@ -10,6 +10,7 @@ struct Record {
   uint32_t name_size;
   uint32_t value_size;
   HeaderId id;
+  bool never_index;
 };
 
 }  // namespace
@@ -22,6 +23,7 @@ uint32_t append_trailers(Buffer& to, const Headers& trailers) {
     record.name_size = static_cast<uint32_t>(name.size());
     record.value_size = static_cast<uint32_t>(field.value.size());
     record.id = field.id;
+    record.never_index = field.never_index;
     to.append({reinterpret_cast<const char*>(&record), sizeof record});
     to.append(name);
     to.append(field.value);
@@ -41,6 +43,7 @@ bool TrailerText::next(Field& field) noexcept {
   std::memcpy(&record, take(sizeof record).data(), sizeof record);
   const std::string_view name = take(record.name_size);
   field.id = record.id;
+  field.never_index = record.never_index;
   field.name = record.id == HeaderId::kUnknown ? name : header_name(record.id);
   field.value = take(record.value_size);
   return true;

@@ -31,7 +31,10 @@ struct Field {
   std::string_view name;
   std::string_view value;
   HeaderId id = HeaderId::kUnknown;
+  // It came as a literal that HPACK must never index, and goes on as one (RFC 7541, 6.2.3).
+  bool never_index = false;
 };
+static_assert(sizeof(Field) == 40);
 
 class Headers {
  public:

@@ -12,6 +12,10 @@ struct H1Limits {
   uint32_t max_fields = 100;       // common_http_protocol_options.max_headers_count
   uint32_t max_line = 60 * 1024;   // request line (414)
   uint32_t max_blank_lines = 4;    // CRLFs before a request (RFC 9112, 2.2 asks for one)
+  // per_connection_buffer_limit_bytes.  A peer's body is read in pieces of this size at most, so
+  // that no more waits for an other side that takes nothing; what is built in is smaller than the
+  // default.
+  uint32_t buffer_limit = 1024 * 1024;
   bool accept_http10 = true;
   bool allow_absolute_url = true;
   // How long a closing connection may take: reading on after our FIN (HCM delayed_close_timeout; 0:

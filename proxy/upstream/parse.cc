@@ -175,6 +175,7 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   parse_original_dst(node, *out);
   parse_eds(node, *out);
   parse_http_options(node, *out);
+  out->pool.head_limits.buffer_limit = out->pool.h2.buffer_limit = out->buffer_limit;
   parse_transport(node, *out);
   check_protocol(node, *out);
   parse_outlier(node, *out);

@@ -3,12 +3,14 @@
 // waits turns the worker's loop meanwhile, so that everything happens in one order.
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/io/socket.h"
 #include "tests/support/run_until.h"
 #include "tests/support/sockets.h"
 
@@ -81,6 +83,7 @@ class Peer {
   bool waits_for_the_end() {
     return run_until(*loop_, [&] { return is_over(); });
   }
+  [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool was_reset() const { return was_reset_; }
 
   // As a server does: takes a request, answers it, returns it.
@@ -120,6 +123,13 @@ class Backend {
   Fd accept_socket() {
     EXPECT_TRUE(run_until(*loop_, [&] { return is_called(); })) << "nobody connects";
     return Fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  }
+  // The same as a Transport, for a peer that is no text.
+  std::unique_ptr<io::Transport> accept_transport() {
+    EXPECT_TRUE(run_until(*loop_, [&] { return is_called(); })) << "nobody connects";
+    const int fd = ::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    io::apply_options(fd, {});
+    return io::Socket::adopt(*loop_, fd);
   }
   [[nodiscard]] bool is_called() const { return fd_.get() >= 0 && has_input(fd_.get()); }
   // From now on connects are refused.

@@ -1,6 +1,6 @@
 // Any bytes from an upstream that speaks HTTP/2, in any pieces: nothing crashes or leaks, every
-// exchange ends once, and what is delivered as a response is one.  First byte: seed of the cuts;
-// second: what the requests are.
+// exchange ends once, and what is delivered as a response is one, in HTTP/1 too.  First byte: seed
+// of the cuts; second: how the peer begins, whether we give up, whether our limits are low.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -12,6 +12,7 @@
 
 #include "proxy/http/h2_client.h"
 #include "tests/support/fake_transport.h"
+#include "tests/support/h1_written.h"
 
 using namespace pillion;
 
@@ -24,13 +25,11 @@ struct Exchange final : http::ResponseSink {
   http::Headers& new_response_trailers() override { return *arena.create<http::Headers>(arena); }
   void on_informational(http::ResponseHead& head) override {
     check(!has_head && head.status >= 100 && head.status < 200);
+    check(testing::reads_back(head, request.method));
   }
   void on_response_head(http::ResponseHead& head, bool end) override {
     check(!has_head && head.status >= 200 && head.status < 600);
-    head.headers.for_each([](const http::Field& field) {
-      check(!field.name.empty() && field.name[0] != ':');
-      check(field.value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos);
-    });
+    check(testing::reads_back(head, request.method));
     has_head = true;
     length = head.framing == http::Framing::kLength ? head.content_length : UINT64_MAX;
     finish(end);
@@ -42,8 +41,8 @@ struct Exchange final : http::ResponseSink {
     if (!end && (received & 1) != 0) stream->pause_response();
     finish(end);
   }
-  void on_response_trailers(http::Headers&) override {
-    check(has_head && !done);
+  void on_response_trailers(http::Headers& trailers) override {
+    check(has_head && !done && testing::is_trailer_section(trailers));
     finish(true);
   }
   void on_upstream_reset(Failure failure) override {
@@ -104,8 +103,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint8_t kinds = data[1];
   io::Loop loop;
   io::WriteBatch batch(loop);
-  const http::H1Limits limits;
-  const http::H2Options options;
+  http::H1Limits limits;
+  http::H2Options options;
+  if ((kinds & 4) != 0) {
+    limits.max_bytes = 500;
+    limits.max_fields = 5;
+    options.stream_window = options.connection_window = 65535;
+    options.hpack_table_size = 64;
+    options.max_outbound_control_frames = options.max_priority_frames_per_stream = 5;
+    options.max_window_updates_per_data_frame = 1;
+  }
   Owner owner(loop);
   auto [own, peer] = testing::FakeTransport::make_pair(loop);
   testing::FakeTransport* const end = own.get();

@@ -1,6 +1,7 @@
 // Any bytes behind the preface of an HTTP/2 client on a whole connection, cut as the first byte of
 // the input says: requests are answered at their head, at their end or never, as their stream's
-// number says.  Nothing may be left behind.
+// number says.  Nothing may be left behind, and what is taken for a request is one in HTTP/1 too.
+// With the highest bit of the first byte the limits are so low that any flood is soon one.
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "proxy/http/h2_preface.h"
 #include "proxy/http/h2_server.h"
 #include "tests/support/fake_transport.h"
+#include "tests/support/h1_written.h"
 
 using namespace pillion;
 
@@ -20,6 +22,17 @@ class Session final : public http::H2ServerConnection::Owner {
     auto [a, b] = testing::FakeTransport::make_pair(loop_);
     client_ = std::move(a);
     server_end_ = b.get();
+    if ((seed & 0x80) != 0) {
+      options_.max_concurrent_streams = 2;
+      options_.stream_window = options_.connection_window = 65535;
+      options_.hpack_table_size = 64;
+      options_.max_outbound_control_frames = options_.max_priority_frames_per_stream = 5;
+      options_.max_window_updates_per_data_frame = 1;
+      options_.stream_reset_burst = options_.stream_reset_rate = 5;
+      limits_.max_bytes = 500;
+      limits_.max_fields = 5;
+      limits_.linger_time = Duration{};
+    }
     if (seed != 0) server_end_->next_max_read = [this] { return 1 + (random() & 63); };
     server_ = std::make_unique<http::H2ServerConnection>(loop_, batch_, limits_, options_, *this);
     server_->start(std::move(b), {}, true);
@@ -45,17 +58,25 @@ class Session final : public http::H2ServerConnection::Owner {
     ~Exchange() override { --session.exchanges_; }
     http::RequestSink& sink() override { return *this; }
     http::RequestHead& request_head() override { return head; }
-    http::Headers& new_request_trailers() override { return *arena.create<http::Headers>(arena); }
+    http::Headers& new_request_trailers() override {
+      return *(trailers = arena.create<http::Headers>(arena));
+    }
     void on_head_complete(size_t) override {}
     void on_exchange_done() override { session.end(*this); }
     void on_request_head(bool end) override {
+      const bool is_expecting = std::exchange(head.expects_continue, false);
+      if (!testing::reads_back(head)) std::abort();
+      head.expects_continue = is_expecting;
       if (end || (downstream->id() & 2) == 0) reply(200);
     }
     void on_request_body(std::string_view, bool end) override {
       if ((downstream->id() & 4) != 0) downstream->pause_request();
       if (end) reply(200);
     }
-    void on_request_trailers() override { reply(200); }
+    void on_request_trailers() override {
+      if (!testing::is_trailer_section(*trailers)) std::abort();
+      reply(200);
+    }
     void on_request_failed(Failure failure) override {
       if (failure.kind == FailureKind::kDownstreamReset ||
           failure.kind == FailureKind::kDownstreamClosed || answered)
@@ -79,6 +100,7 @@ class Session final : public http::H2ServerConnection::Owner {
     http::H2ServerStream* downstream;
     Arena arena;
     http::RequestHead head{arena};
+    http::Headers* trailers = nullptr;
     bool answered = false;
   };
 

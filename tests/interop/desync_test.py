@@ -51,9 +51,9 @@ class Origin(Upstream):
         return list(self.requests)
 
     def drop_connections(self):
-        for peer in self.peers:
+        for connection in self.connections:
             with contextlib.suppress(OSError):
-                peer.socket.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Behind:

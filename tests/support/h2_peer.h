@@ -23,8 +23,9 @@ class H2Peer final : private io::TransportObserver,
   using FieldList = std::vector<std::pair<std::string, std::string>>;
 
   struct Stream final : http::H2Stream {
-    std::string fields;    // "name: value\n" each
-    std::string trailers;  // the same
+    std::string fields;     // "name: value\n" each
+    std::string trailers;   // the same
+    std::string sensitive;  // names of fields that may never be indexed, "x;"
     std::string body;
     bool has_head = false;
     bool ended = false;  // END_STREAM came
@@ -143,6 +144,7 @@ class H2Peer final : private io::TransportObserver,
     auto& s = static_cast<Stream&>(stream);
     std::string& to = s.has_head ? s.trailers : s.fields;
     to.append(name).append(": ").append(value).append("\n");
+    if (session.is_field_sensitive()) s.sensitive.append(name).append(";");
   }
   void on_head_ended(http::H2Stream& stream, bool end) override {
     auto& s = static_cast<Stream&>(stream);

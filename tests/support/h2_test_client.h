@@ -1,5 +1,5 @@
 #pragma once
-// A client of HTTP/2 for tests: an H2Session of the client's role over a FakeTransport.
+// A client of HTTP/2 for tests: an H2Session of the client's role over a Transport.
 
 #include <map>
 #include <memory>
@@ -7,8 +7,8 @@
 
 #include "proxy/base/str.h"
 #include "proxy/http/h2_codec.h"
+#include "proxy/io/transport.h"
 #include "proxy/io/writer.h"
-#include "tests/support/fake_transport.h"
 
 namespace pillion::testing {
 
@@ -20,13 +20,15 @@ class H2TestClient final : private io::TransportObserver,
     std::string head;  // ":status: 200\ncontent-length: 2\n", interim heads first
     std::string body;
     std::string trailers;
+    std::string sensitive;  // names of fields that may never be indexed, "x;"
     bool ended = false;
     bool closed = false;
     bool in_trailers = false;
+    bool holds_window = false;  // gives none back by itself
     http::H2Error error = http::H2Error::kNone;
   };
 
-  H2TestClient(io::WriteBatch& batch, std::unique_ptr<FakeTransport> transport,
+  H2TestClient(io::WriteBatch& batch, std::unique_ptr<io::Transport> transport,
                const http::H2Options& options)
       : batch_(batch),
         transport_(std::move(transport)),
@@ -80,7 +82,6 @@ class H2TestClient final : private io::TransportObserver,
   bool saw_goaway = false;
   bool saw_end = false;
   int32_t goaway_last = -1;
-  [[nodiscard]] FakeTransport& transport() { return *transport_; }
 
  private:
   void on_readable() override {
@@ -105,6 +106,7 @@ class H2TestClient final : private io::TransportObserver,
   void on_field(http::H2Stream& s, std::string_view name, std::string_view value) override {
     auto& e = static_cast<Exchange&>(s);
     (e.in_trailers ? e.trailers : e.head) += str(name, ": ", value, "\n");
+    if (session.is_field_sensitive()) e.sensitive += str(name, ";");
   }
   void on_head_ended(http::H2Stream& s, bool end) override {
     static_cast<Exchange&>(s).ended |= end;
@@ -113,7 +115,7 @@ class H2TestClient final : private io::TransportObserver,
     auto& e = static_cast<Exchange&>(s);
     e.body += data;
     e.ended |= end;
-    if (returns_window) session.consume(s, data.size());
+    if (returns_window && !e.holds_window) session.consume(s, data.size());
   }
   void on_stream_drained(http::H2Stream&) override {}
   void on_stream_closed(http::H2Stream& s, http::H2Error error) override {
@@ -127,7 +129,7 @@ class H2TestClient final : private io::TransportObserver,
   }
 
   io::WriteBatch& batch_;
-  std::unique_ptr<FakeTransport> transport_;
+  std::unique_ptr<io::Transport> transport_;
   io::Writer writer_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
 

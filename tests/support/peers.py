@@ -111,6 +111,13 @@ class Peer:
     def close(self):
         self.socket.close()
 
+    def leave(self):
+        """Closes with TLS's farewell, where close() is the end of a process that was killed."""
+        with contextlib.suppress(OSError):
+            if hasattr(self.socket, "unwrap"):
+                self.socket.unwrap()
+        self.close()
+
     def finish(self):
         """Half-close."""
         with contextlib.suppress(OSError):
@@ -203,13 +210,15 @@ def reply(body=b"ok", *fields, status="200 OK"):
 
 
 class Upstream:
-    """Listens on loopback until the test ends; `scripts` are of its first, second, ... connection."""
+    """Listens on loopback until the test ends; `scripts` are of its first, second, ... connection.  `make`: a Peer
+    of a connected socket."""
 
-    def __init__(self, test, *scripts):
+    def __init__(self, test, *scripts, make=None):
         self.scripts = scripts or (echo,)
+        self.make = make or Peer
         self.count = 0
         self.failures = []
-        self.peers = []
+        self.connections = []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -222,13 +231,14 @@ class Upstream:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 script = self.scripts[min(self.count, len(self.scripts) - 1)]
                 self.count += 1
-                peer = Peer(connection)
-                peer.number = self.count
-                self.peers.append(peer)
-                threading.Thread(target=self._serve, args=(script, peer), daemon=True).start()
+                self.connections.append(connection)
+                threading.Thread(target=self._serve, args=(script, connection, self.count), daemon=True).start()
 
-    def _serve(self, script, peer):
+    def _serve(self, script, connection, number):
+        peer = connection
         try:
+            peer = self.make(connection)
+            peer.number = number
             script(peer)
         except AssertionError as failure:
             self.failures.append(failure)
@@ -243,9 +253,9 @@ class Upstream:
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        for peer in self.peers:
+        for connection in self.connections:
             with contextlib.suppress(OSError):
-                peer.socket.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _end(self):
         self.stop()
@@ -266,7 +276,7 @@ def echo(peer):
 
 
 def answers(*replies, then="hang"):
-    """A script: one reply for each request, then `hang`, `close` or `reset`."""
+    """A script: one reply for each request, then `hang`, `close`, `leave` or `reset`."""
     def script(peer):
         for answer in replies:
             peer.read_request()

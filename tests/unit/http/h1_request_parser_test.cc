@@ -65,6 +65,8 @@ TEST(H1Request, UnderstandsWhatIsAllowed) {
        "PUT / HTTP/1.1 at a, length 7, keep-alive, expects 100\n"},
       {"GET / HTTP/1.1\r\nHost: a\r\nTE: deflate;q=0.5, Trailers\r\nTrailer: X-Sum\r\n\r\n",
        "GET / HTTP/1.1 at a, no body, keep-alive, te\ntrailer: X-Sum\n"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+       "GET / HTTP/1.1 at a, no body, keep-alive\n"},
       // HTTP/1.0: no host needed, closes unless told otherwise, knows no upgrade and no 100.
       {"GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0 at , no body, close\n"},
       {"GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n",
@@ -225,6 +227,8 @@ std::vector<Refused> refused_requests() {
       {"GET http://a/ HTTP/1.1\r\n\r\n", K::kBadHost, 400},
       {"CONNECT a:1 HTTP/1.1\r\nHost: b:1\r\n\r\n", K::kHostMismatch, 400},
       {"CONNECT /a HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadUrl, 400},
+      {"CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadUrl, 400},
+      {"CONNECT a: HTTP/1.1\r\nHost: a:\r\n\r\n", K::kBadUrl, 400},
       {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 5\r\n\r\n", K::kBadContentLength, 400},
       {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\n\r\n",
        K::kBadTransferEncoding, 501},

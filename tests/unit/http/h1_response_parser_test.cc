@@ -45,7 +45,7 @@ TEST(H1Response, UnderstandsWhatIsAllowed) {
       {"HTTP/1.1 200 \r\nContent-Length: 1\r\n\r\n", get,
        "200  HTTP/1.1, length 1, says 1, keep-alive\n"},
       {"HTTP/1.1 404 N\xc3\xb6 \tway\r\nContent-Length: 1\r\nConnection: close, X-A\r\nX-A: "
-       "1\r\nKeep-Alive: 1\r\n\r\n",
+       "1\r\nKeep-Alive: 1\r\nTE: gzip\r\n\r\n",
        get, "404 N\xc3\xb6 \tway HTTP/1.1, length 1, says 1, close\n"},
       // HTTP/1.0 servers close unless they say otherwise.
       {"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", get,
