@@ -16,6 +16,9 @@ struct H2Options {
   // stalled streams stop its connection.)
   uint32_t stream_window = 1024 * 1024;
   uint32_t connection_window = 16 * 1024 * 1024;
+  // RFC 8441: clients may ask for upgrades (SETTINGS_ENABLE_CONNECT_PROTOCOL); of a cluster, those
+  // that go there travel over HTTP/2.
+  bool allow_connect = false;
 
   // Floods.  Each ends the connection with ENHANCE_YOUR_CALM.
   uint32_t max_outbound_control_frames = 1000;  // acknowledgements that wait to be written

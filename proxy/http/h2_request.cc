@@ -15,6 +15,7 @@ namespace {
 // ": " and CR LF: a head costs the same in both protocols.
 constexpr uint32_t kFieldOverhead = 4;
 constexpr size_t kMaxMethod = 32;
+constexpr size_t kMaxProtocol = 64;
 
 bool is_target(std::string_view path) noexcept {
   return find_target_end(path.data(), path.data() + path.size()) == path.data() + path.size();
@@ -22,8 +23,9 @@ bool is_target(std::string_view path) noexcept {
 
 }  // namespace
 
-void H2RequestReader::begin(RequestHead& head) noexcept {
+void H2RequestReader::begin(RequestHead& head, bool takes_protocol) noexcept {
   *this = {};
+  takes_protocol_ = takes_protocol;
   head_ = &head;
   fields_ = &head.headers;
   head.protocol = Protocol::kHttp2;
@@ -67,6 +69,9 @@ void H2RequestReader::add_pseudo(std::string_view name, std::string_view value) 
     if (!is_valid_authority(value)) return fail(FailureKind::kH2Malformed);
     has_authority_ = true;
     head_->authority = arena.copy(value);
+  } else if (name == ":protocol" && takes_protocol_ && head_->upgrade.empty()) {
+    if (!is_token(value) || value.size() > kMaxProtocol) return fail(FailureKind::kH2Malformed);
+    head_->upgrade = arena.copy(value);
   } else {
     fail(FailureKind::kH2Malformed);
   }
@@ -157,10 +162,8 @@ FailureKind H2RequestReader::finish(bool end) {
 FailureKind H2RequestReader::finish_head(bool end) {
   RequestHead& head = *head_;
   if (head.method_text.empty()) return FailureKind::kH2Malformed;
-  if (head.method == Method::kConnect) {
-    // RFC 9113, 8.5; what follows belongs to the tunnel.
-    if (!head.scheme.empty() || has_path_ || !has_authority_ || has_length_)
-      return FailureKind::kH2Malformed;
+  if (head.asks_tunnel()) {
+    if (const FailureKind bad = finish_connect(); bad != FailureKind::kNone) return bad;
   } else {
     if (head.scheme.empty() || !has_path_) return FailureKind::kH2Malformed;
     const bool asterisk = head.path == "*" && head.method == Method::kOptions;
@@ -168,13 +171,31 @@ FailureKind H2RequestReader::finish_head(bool end) {
     if (head.authority.empty()) return FailureKind::kMissingHost;
   }
   if (end && has_length_ && head.content_length != 0) return FailureKind::kH2Malformed;
-  if (has_length_) {
+  if (head.asks_tunnel()) {
+    head.framing = Framing::kNone;
+    head.expects_continue = false;
+  } else if (has_length_) {
     head.framing = Framing::kLength;
   } else {
     head.framing = end ? Framing::kNone : Framing::kChunked;
   }
   if (end) head.expects_continue = false;
   if (crumbs_ > 1) join_cookies();
+  return FailureKind::kNone;
+}
+
+// RFC 9113, 8.5, and with :protocol RFC 8441, 4.  What follows belongs to the tunnel.
+FailureKind H2RequestReader::finish_connect() noexcept {
+  RequestHead& head = *head_;
+  if (head.method != Method::kConnect || !has_authority_ || has_length_)
+    return FailureKind::kH2Malformed;
+  if (head.upgrade.empty()) {
+    return head.scheme.empty() && !has_path_ ? FailureKind::kNone : FailureKind::kH2Malformed;
+  }
+  if (head.scheme.empty() || !has_path_ || head.path.front() != '/')
+    return FailureKind::kH2Malformed;
+  head.method = Method::kGet;
+  head.method_text = "GET";
   return FailureKind::kNone;
 }
 

@@ -18,7 +18,8 @@ namespace pillion::http {
 
 class H2RequestReader {
  public:
-  void begin(RequestHead& head) noexcept;
+  // `takes_protocol`: `:protocol` may come, and the head that it makes is that of an upgrade.
+  void begin(RequestHead& head, bool takes_protocol = false) noexcept;
   void begin_trailers(Headers& trailers) noexcept;
   void add(std::string_view name, std::string_view value, const H1Limits& limits);
   // kNone; kH2Malformed, which resets the stream; or what is answered: kH2HeadTooLarge,
@@ -34,6 +35,7 @@ class H2RequestReader {
   void take_host(std::string_view value);
   void join_cookies();
   FailureKind finish_head(bool end);
+  [[nodiscard]] FailureKind finish_connect() noexcept;
   void fail(FailureKind kind) noexcept {
     if (failure_ == FailureKind::kNone) failure_ = kind;
   }
@@ -49,6 +51,7 @@ class H2RequestReader {
   bool has_authority_ : 1 = false;
   bool has_host_ : 1 = false;
   bool has_length_ : 1 = false;
+  bool takes_protocol_ : 1 = false;
 };
 
 }  // namespace pillion::http

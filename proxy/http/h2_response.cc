@@ -90,9 +90,10 @@ FailureKind H2ResponseReader::finish_head(Method method, bool end) {
     if (head.has_content_length && head.content_length != 0) return FailureKind::kUpstreamProtocol;
     head.has_content_length = false;
   }
-  const bool never_has_body = interim || head.status == 204 || head.status == 304 ||
-                              method == Method::kHead ||
-                              (method == Method::kConnect && head.status / 100 == 2);
+  const bool is_tunnel = method == Method::kConnect && head.status / 100 == 2;
+  if (is_tunnel) head.has_content_length = false;  // it is to be ignored (RFC 9110, 9.3.6)
+  const bool never_has_body =
+      interim || head.status == 204 || head.status == 304 || method == Method::kHead || is_tunnel;
   if (never_has_body || (end && !head.has_content_length)) {
     head.framing = Framing::kNone;
   } else if (head.has_content_length) {

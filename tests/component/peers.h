@@ -52,6 +52,10 @@ class Peer {
     pull();
     return std::exchange(in_, {}).size();
   }
+  // What the kernel takes for us while we do not read.
+  void limit_receive_buffer(int bytes) {
+    static_cast<void>(::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes));
+  }
   // Our FIN.
   void end() { ::shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.reset(); }
@@ -116,9 +120,10 @@ class Backend {
     address = local_address_of(fd_.get());
   }
   // The next connection of the worker; waits for it.
-  Peer accept() {
+  Peer accept() { return Peer(*loop_, accept_descriptor()); }
+  Fd accept_descriptor() {
     EXPECT_TRUE(run_until(*loop_, [&] { return is_called(); })) << "nobody connects";
-    return Peer(*loop_, Fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    return Fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   }
   [[nodiscard]] bool is_called() const { return fd_.get() >= 0 && has_input(fd_.get()); }
   // From now on connects are refused.
