@@ -17,7 +17,10 @@ constexpr std::string_view kUpstreamTls =
 // request meets a connection that the server is closing.
 void write_http_options(EnvoyWriter& out, ServiceProtocol protocol) {
   const auto http1 = [&] { out.message("http_protocol_options", [] {}); };
-  const auto http2 = [&] { out.message("http2_protocol_options", [] {}); };
+  // With upgrades to whoever takes them.
+  const auto http2 = [&] {
+    out.message("http2_protocol_options", [&] { out.flag("allow_connect", true); });
+  };
   out.message("typed_extension_protocol_options", [&] {
     out.any(kHttpOptions, kHttpOptions, [&] {
       out.message("common_http_protocol_options",

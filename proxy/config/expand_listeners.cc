@@ -100,7 +100,9 @@ void write_match_grpc(EnvoyWriter& out) {
   });
 }
 
+// WebSocket in both protocols; in HTTP/2 it is an extended CONNECT (RFC 8441).
 void write_upgrades(EnvoyWriter& out) {
+  out.message("http2_protocol_options", [&] { out.flag("allow_connect", true); });
   out.list("upgrade_configs", [&] { out.item([&] { out.text("upgrade_type", "websocket"); }); });
 }
 

@@ -79,6 +79,7 @@ std::string_view without_port(std::string_view authority, std::string_view* port
 
 void normalize_host(http::RequestHead& head, const HcmConfig& config,
                     const ConnectionInfo& connection) {
+  if (head.method == http::Method::kConnect) return;  // where to, port included
   if (config.strip_any_host_port || config.strip_matching_host_port) {
     std::string_view port;
     const std::string_view host = without_port(head.authority, &port);

@@ -17,12 +17,7 @@ void Stream::operator delete(void* memory) noexcept { free_streams.give(memory);
 
 Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner,
                http::DownstreamStream& downstream)
-    : worker_(worker),
-      config_(config),
-      owner_(owner),
-      downstream_(&downstream),
-      request_(arena_),
-      read_limit_(io::Loop::kScratchBytes) {
+    : worker_(worker), config_(config), owner_(owner), downstream_(&downstream), request_(arena_) {
   worker.memory.stream_began();
   info_.connection = &owner.connection_info();
   info_.request = &request_;
@@ -73,8 +68,9 @@ void Stream::route_request() {
   if (!use_route()) return;
   if (!check_upgrade()) return;
   finalize_request();
-  // An HTTP/2 upstream may say that it did not process the request, whatever the method is.
-  keep_body_ = http::is_idempotent(request_.method) || keeps_for_retries_ ||
+  // An HTTP/2 upstream may say that it did not process the request, whatever the method is.  Of a
+  // tunnel nothing is sent before it stands.
+  keep_body_ = waits_for_tunnel() || http::is_idempotent(request_.method) || keeps_for_retries_ ||
                cluster_->config().pool.protocol_for(request_) != upstream::PoolProtocol::kHttp1;
   start_attempt();
   if (end && !ended_) end_request();
@@ -126,25 +122,6 @@ bool Stream::prepare(bool) {
   return false;
 }
 
-// An upgrade goes on as one only where it is configured; CONNECT only with an upgrade of that name.
-bool Stream::check_upgrade() {
-  const bool connect = request_.method == http::Method::kConnect;
-  if (request_.upgrade.empty() && !connect) return true;
-  // HTTP/2 knows no upgrade (RFC 9113, 8.6).  And the DATA of its CONNECT may come before the
-  // answer, when to an HTTP/1 server it would be another request.
-  const bool to_http2 =
-      cluster_->config().pool.protocol_for(request_) == upstream::PoolProtocol::kHttp2;
-  const bool impossible =
-      to_http2 ? !request_.upgrade.empty() : connect && request_.protocol == http::Protocol::kHttp2;
-  if (!impossible && upgrade_allowed(connect ? "connect" : request_.upgrade)) {
-    tunnel_ = true;
-    return true;
-  }
-  owner_.http_stats().downstream_rq_ws_on_non_ws_route.inc();
-  fail({connect ? FailureKind::kConnectRefused : FailureKind::kUpgradeRefused});
-  return false;
-}
-
 void Stream::start_attempt() {
   // A filter may have replied while it was awaited, and still hold that reply.
   if (ended_ || response_state_ != ResponseState::kNone) return;
@@ -169,6 +146,7 @@ void Stream::start_attempt() {
   announce_attempt();
   if (SpanRecorder* s = spans()) s->begin_attempt(info_, request_, info_.times.us_cx_begin);
   response_state_ = ResponseState::kWaiting;
+  if (ends_connect_) return connect_raw();
   http::ClientConnection* connection = cluster_->pool(*host, request_).acquire(*this, &failure);
   if (connection != nullptr) return on_pool_ready(*connection);
   if (failure) fail(failure);
@@ -183,10 +161,13 @@ void Stream::on_pool_ready(http::ClientConnection& connection) {
   host_->on_request_start();
   host_->on_outcome(upstream::AttemptOutcome::kConnected);
   send_continue();
-  const bool end = request_passed_ && body_.empty() && request_trailers_ == nullptr;
+  const bool waits = waits_for_tunnel();
+  const bool end = request_passed_ && body_.empty() && request_trailers_ == nullptr && !waits;
   sent_any_ = true;
   info_.times.us_tx_begin = info_.times.us_ready;
+  if (tunnel_ != nullptr) prepare_upgrade(connection.protocol());
   upstream_->send_head(request_, end);
+  if (waits) return;
   if (!body_.empty()) send_held_body();
   if (request_passed_ && !end) end_held_body();
   if (limits_tries_ && request_passed_ && upstream_ != nullptr) start_try_timers();
@@ -222,6 +203,7 @@ void Stream::finish() {
   }
   stats::HttpStats& stats = owner_.http_stats();
   stats.downstream_rq_active.dec();
+  if (tunnel_ != nullptr) stats.downstream_cx_upgrades_active.dec();
   stats.downstream_rq_time.record(info_.times.end - info_.times.ds_rx_begin);
   if (info_.response_code != 0) count_response(info_.response_code);
   if (SpanRecorder* s = spans()) s->finish(info_, route_ ? route_.route->operation : "");

@@ -6,7 +6,8 @@
 // UpstreamStream; knows no codec and no socket.
 //
 // The life of a request, one function a phase (stream.cc, and in stream_request.cc and
-// stream_response.cc the two directions behind its head):
+// stream_response.cc the two directions behind its head; upgrades and CONNECT are in
+// stream_tunnel.cc):
 //
 //   on_request_head -> choose_route -> run_request_filters -> route_request -> start_attempt
 //        -> (pool) -> on_pool_ready -> pump_request ... -> on_response_head
@@ -38,6 +39,14 @@ struct RetryState;
 // The request side and the response side advance independently.
 enum class RequestState : uint8_t { kHead, kBody, kDone };
 enum class ResponseState : uint8_t { kNone, kWaiting, kBody, kDone };
+// An upgrade or a CONNECT that its route allows.
+enum class TunnelState : uint8_t {
+  kNone,
+  kAsked,
+  kAgreed,   // by the upstream; its answer is on its way to the client
+  kStands,   // the client has the answer
+  kRefused,  // there is another answer
+};
 
 // What a stream needs from the connection it came on.
 class StreamOwner {
@@ -105,13 +114,16 @@ class Stream final : public io::Deferred,
   void on_response_head(http::ResponseHead& head, bool end) override;
   void on_response_body(std::string_view data, bool end) override;
   void on_response_trailers(http::Headers& trailers) override;
+  void on_response_half_closed() override;
   void on_upstream_reset(Failure failure) override;
   void on_request_drained() override;
   void on_wire_bytes(uint64_t sent, uint64_t received) override {
     info_.upstream_wire_sent = sent;
     info_.upstream_wire_received = received;
   }
-  size_t read_limit() const noexcept override { return read_limit_; }
+  size_t read_limit() const noexcept override {
+    return reads_little_ ? std::min(kCautiousRead, most_read()) : most_read();
+  }
   // ReadyTask: an attempt begun from within a callback of the one before.
   void run_ready() override { start_attempt(); }
 
@@ -120,7 +132,6 @@ class Stream final : public io::Deferred,
   void choose_route();
   void route_request();
   bool use_route();
-  bool check_upgrade();
   void start_attempt();
   void finish();
 
@@ -177,6 +188,30 @@ class Stream final : public io::Deferred,
   void finish_response();
   void release_upstream();
 
+  // Upgrades and CONNECT, in stream_tunnel.cc.
+  struct Tunnel;
+  bool check_upgrade();
+  // Is what the client sends held back until the upstream has agreed?
+  [[nodiscard]] bool waits_for_tunnel() const {
+    return tunnel_state_ != TunnelState::kNone && tunnel_state_ != TunnelState::kStands &&
+           request_.framing == http::Framing::kNone;
+  }
+  void refuse_tunnel() {
+    if (tunnel_state_ != TunnelState::kNone) tunnel_state_ = TunnelState::kRefused;
+  }
+  void connect_raw();
+  void on_tcp_ready();
+  void on_tcp_refused(Failure failure);
+  void cancel_connect();
+  void prepare_upgrade(http::Protocol to);
+  bool take_upgrade_answer(http::ResponseHead& head);
+  bool take_websocket_accept(http::ResponseHead& head);
+  void hold_for_tunnel(std::string_view data);
+  void open_tunnel();
+  void half_close_client(std::string_view data);
+  void close_half_closed();
+  void finish_tunnel();
+
   // Routing, in stream_routing.cc.
   [[nodiscard]] bool upgrade_allowed(std::string_view type) const;
   bool use_forward_route(const route::ForwardAction& action);
@@ -218,15 +253,17 @@ class Stream final : public io::Deferred,
   }
   void arm_duration(Duration limit);
 
+  // Responses are read in pieces of this size until the client has shown that it takes them: what a
+  // stalled client costs is one piece (issue 3, section 3: 64 KiB).
+  static constexpr size_t kCautiousRead = 48 * 1024;
   // While no attempt can take the body it waits here, then the client is paused.
   static constexpr size_t kHeldBodyLimit = 64 * 1024;
   [[nodiscard]] size_t held_body_limit() const {
     return std::min<size_t>(kHeldBodyLimit, config_.head_limits.buffer_limit);
   }
-  [[nodiscard]] uint32_t most_read() const {
-    return std::min(uint32_t{io::Loop::kScratchBytes}, config_.head_limits.buffer_limit);
+  [[nodiscard]] size_t most_read() const noexcept {
+    return std::min<size_t>(io::Loop::kScratchBytes, config_.head_limits.buffer_limit);
   }
-  void read_carefully();
 
   WorkerContext& worker_;
   const HcmConfig& config_;
@@ -241,27 +278,28 @@ class Stream final : public io::Deferred,
   Ref<upstream::Host> host_;
   http::UpstreamStream* upstream_ = nullptr;
   FilterRun* filters_ = nullptr;  // the arena's; null without filters
+  Tunnel* tunnel_ = nullptr;      // the arena's; null if tunnel_state_ is kNone
   Buffer body_;                   // of the request: not sent yet, or kept for another attempt
   StreamInfo info_;
   io::Timer phase_timer_ = io::Timer::of<&Stream::on_phase_timeout>(this);
   io::Timer idle_timer_ = io::Timer::of<&Stream::on_idle_timeout>(this);
   Duration idle_timeout_{};
   route::TimeoutPlan timeouts_;
-  uint32_t delivered_ = 0;  // response bytes since the client last stalled, up to kTrustAfter
-  uint32_t read_limit_;
   RetryState* retry_ = nullptr;          // in the arena; null until it is needed
   io::Timer* duration_timer_ = nullptr;  // in the arena, too
+  uint32_t delivered_ = 0;  // response bytes since the client last stalled, up to kTrustAfter
   uint8_t connect_tries_ = 0;
   uint8_t refused_tries_ = 0;
-  RequestState request_state_ = RequestState::kHead;
-  ResponseState response_state_ = ResponseState::kNone;
+  RequestState request_state_ : 2 = RequestState::kHead;
+  ResponseState response_state_ : 2 = ResponseState::kNone;
+  TunnelState tunnel_state_ : 3 = TunnelState::kNone;
+  bool ends_connect_ : 1 = false;    // CONNECT ends here: attempts are connections of raw bytes
+  bool half_closed_ : 1 = false;     // a tunnel's upstream has ended its direction
   bool keep_body_ : 1 = false;       // body_ holds all of the request so far
   bool sent_any_ : 1 = false;        // the current attempt got our head
   bool request_passed_ : 1 = false;  // all of the request has passed the filters
   bool connection_reused_ : 1 = false;
   bool counts_request_ : 1 = false;  // a slot of the cluster's request breaker is ours
-  bool tunnel_ : 1 = false;
-  bool switches_ : 1 = false;  // the upstream agreed: after this head the tunnel begins
   bool continue_sent_ : 1 = false;
   bool reused_retry_done_ : 1 = false;
   bool ended_ : 1 = false;
@@ -269,6 +307,7 @@ class Stream final : public io::Deferred,
   bool has_retries_ : 1 = false;        // the route's policy grants them
   bool keeps_for_retries_ : 1 = false;  // and wants the body again
   bool limits_tries_ : 1 = false;       // the policy limits the time of an attempt
+  bool reads_little_ : 1 = false;       // the client may not take what comes
 };
 
 }  // namespace pillion::core

@@ -147,6 +147,7 @@ void Stream::drop_attempt() {
       cluster_->stats().upstream_rq_cancelled.inc();
     }
   }
+  if (tunnel_ != nullptr) cancel_connect();
   if (upstream_ == nullptr) return;
   http::UpstreamStream* upstream = upstream_;
   cluster_->stats().upstream_rq_tx_reset.inc();
@@ -168,6 +169,7 @@ void Stream::release_slots() {
 
 void Stream::local_reply(uint16_t status, std::string_view body, std::string_view details,
                          const http::Headers* extra) {
+  refuse_tunnel();
   auto* head = arena_.create<http::ResponseHead>(arena_);
   if (extra != nullptr) extra->for_each([head](const http::Field& f) { head->headers.add(f); });
   info_.response_details = details;

@@ -35,8 +35,9 @@ class Stream::Filters final : public FilterHost {
 
   void pause_request() override { s_.downstream_->pause_request(); }
   void resume_request() override {
-    const bool has_room =
-        s_.upstream_ == nullptr ? !s_.holds_client_ : !s_.upstream_->is_backed_up();
+    const bool has_room = s_.upstream_ == nullptr || s_.waits_for_tunnel()
+                              ? !s_.holds_client_
+                              : !s_.upstream_->is_backed_up();
     if (s_.request_state_ == RequestState::kBody && has_room) s_.downstream_->resume_request();
   }
   void pause_response() override {

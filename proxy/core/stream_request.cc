@@ -57,6 +57,7 @@ void Stream::pump_request(std::string_view data, bool end) {
 }
 
 void Stream::forward_request(std::string_view data, bool end) {
+  if (waits_for_tunnel()) return hold_for_tunnel(data);
   // What filters held may come when all of the request is here: nothing is left to be paused.
   const bool client_sends = request_state_ == RequestState::kBody;
   if (keep_body_ && body_.size() + data.size() > kept_body_limit()) give_up_body();
@@ -89,15 +90,19 @@ void Stream::pass_request_trailers() {
 // The timeout of a route runs from the end of the request (envoy.md 2.1, rule 7).
 void Stream::end_request() {
   info_.times.us_tx_end = worker_.loop.now();
-  if (tunnel_ || response_state_ == ResponseState::kDone) return;
+  if (tunnel_ != nullptr) return finish_tunnel();
+  if (response_state_ == ResponseState::kDone) return;
   if (timeouts_.global != Duration{}) worker_.loop.arm(phase_timer_, timeouts_.global);
   const bool has_attempt = upstream_ != nullptr && response_state_ != ResponseState::kNone;
   if (limits_tries_ && has_attempt) start_try_timers();
 }
 
 void Stream::on_request_drained() {
-  if (!ended_ && request_state_ == RequestState::kBody && !filters_hold_request())
+  if (ended_) return;
+  touch();
+  if (request_state_ == RequestState::kBody && !filters_hold_request() && !waits_for_tunnel())
     downstream_->resume_request();
+  if (half_closed_) finish_tunnel();
 }
 
 }  // namespace pillion::core

@@ -7,9 +7,6 @@
 namespace pillion::core {
 namespace {
 
-// Responses are read in pieces of this size until the client has shown that it takes them: what a
-// stalled client costs is one piece (issue 3, section 3: 64 KiB).
-constexpr uint32_t kCautiousRead = 48 * 1024;
 constexpr size_t kTrustAfter = 1024 * 1024;
 
 }  // namespace
@@ -33,12 +30,15 @@ void Stream::on_informational(http::ResponseHead& head) {
 void Stream::on_response_head(http::ResponseHead& head, bool end) {
   if (end) release_upstream();
   if (ended_) return;
-  if (head.status == 101 && !tunnel_) return fail({FailureKind::kUpstreamProtocol});
+  if (head.status == 101 && tunnel_ == nullptr) return fail({FailureKind::kUpstreamProtocol});
   touch();
   if (host_->is_watched()) host_->on_response(head, http::is_grpc(request_.headers));
+  if (tunnel_ != nullptr && !take_upgrade_answer(head))
+    return fail({FailureKind::kBadUpgradeAnswer});
   if (has_retries_ && retry_response(head, end)) return;
   response_state_ = ResponseState::kBody;
-  body_.clear();
+  if (tunnel_state_ != TunnelState::kAgreed || !waits_for_tunnel()) body_.clear();
+  if (tunnel_state_ != TunnelState::kAgreed) refuse_tunnel();
   keep_body_ = false;
   count_upstream_status(head.status);
   info_.response = &head;
@@ -46,9 +46,8 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   finalize_response(head);
   info_.response_details = "via_upstream";
   // A large body is read in small pieces until the client proved to take them.
-  if (head.framing != http::Framing::kLength || head.content_length > most_read()) read_carefully();
-  switches_ = tunnel_ && (head.status == 101 ||
-                          (request_.method == http::Method::kConnect && head.status / 100 == 2));
+  if (head.framing != http::Framing::kLength || head.content_length > most_read())
+    reads_little_ = true;
   run_response_filters(head, end);
 }
 
@@ -62,9 +61,11 @@ void Stream::send_response_head(http::ResponseHead& head, bool end) {
   info_.response_code = head.status;
   prepare_response(head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
   info_.times.ds_tx_begin = worker_.loop.now();
-  if (switches_) {
+  if (tunnel_state_ == TunnelState::kAgreed) {
     owner_.begin_tunnel();
     phase_timer_.cancel();
+    downstream_->send_head(head, false);
+    return open_tunnel();
   }
   downstream_->send_head(head, end);
   if (end) finish_response();
@@ -74,6 +75,7 @@ void Stream::on_response_body(std::string_view data, bool end) {
   if (end) release_upstream();
   if (ended_) return;
   touch();
+  if (half_closed_) return close_half_closed();
   if (response_state_ == ResponseState::kNone) return discard_response(data.size(), end);
   respond_body(data, end);
 }
@@ -85,9 +87,10 @@ void Stream::respond_body(std::string_view data, bool end) {
 
 void Stream::pump_response(std::string_view data, bool end) {
   info_.bytes_sent += data.size();
-  if (read_limit_ != io::Loop::kScratchBytes) {
+  if (end && half_closed_) return half_close_client(data);
+  if (reads_little_) {
     delivered_ += static_cast<uint32_t>(data.size());  // a piece is 256 KiB at most
-    if (delivered_ >= kTrustAfter) read_limit_ = most_read();
+    if (delivered_ >= kTrustAfter) reads_little_ = false;
   }
   downstream_->send_body(data, end);
   if (end) return finish_response();
@@ -97,11 +100,9 @@ void Stream::pump_response(std::string_view data, bool end) {
   if (!ended_ && upstream_ != nullptr && downstream_->is_backed_up()) {
     upstream_->pause_response();
     delivered_ = 0;
-    read_carefully();
+    reads_little_ = true;
   }
 }
-
-void Stream::read_carefully() { read_limit_ = std::min(kCautiousRead, most_read()); }
 
 void Stream::on_response_trailers(http::Headers& trailers) {
   release_upstream();
@@ -127,7 +128,7 @@ void Stream::release_upstream() {
   info_.times.us_rx_end = worker_.loop.now();
   upstream_ = nullptr;
   if (retry_ != nullptr) retry_->end_try();
-  host_->on_request_end();
+  if (!ends_connect_) host_->on_request_end();  // else its connection counts for it
 }
 
 void Stream::finish_response() {

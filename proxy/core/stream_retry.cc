@@ -48,7 +48,7 @@ RetryState& Stream::retry_state() {
 // the policy says.
 bool Stream::try_again(Failure failure) {
   if (SpanRecorder* s = spans()) s->end_attempt(info_, 0, failure, worker_.loop.now());
-  if (response_state_ == ResponseState::kBody) return false;
+  if (response_state_ >= ResponseState::kBody) return false;
   const bool at_once = passes_over_host(failure) || repeats_on_fresh_connection(failure);
   if (!at_once && !repeats_refused(failure) && !retry_failure(failure)) return false;
   response_state_ = ResponseState::kNone;
@@ -110,7 +110,9 @@ bool Stream::retry_response(const http::ResponseHead& head, bool end) {
   outcome.kind = AttemptOutcome::Kind::kResponse;
   outcome.response = &head;
   const route::RetryPolicy& policy = *route_.route->forward->retry;
-  if (!grant_retry(!tunnel_ && route::should_retry(policy, outcome), &head)) return false;
+  if (!grant_retry(tunnel_state_ != TunnelState::kAgreed && route::should_retry(policy, outcome),
+                   &head))
+    return false;
   if (SpanRecorder* s = spans()) s->end_attempt(info_, head.status, {}, worker_.loop.now());
   cluster_->count_retried(head.status);
   host_->counters().rq_error.inc();

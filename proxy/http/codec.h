@@ -25,6 +25,9 @@ class DownstreamStream {
   virtual void send_head(const ResponseHead& head, bool end) = 0;
   virtual void send_body(std::string_view data, bool end) = 0;
   virtual void send_trailers(const Headers& trailers) = 0;
+  // Of a tunnel: our direction ends now, the client's goes on.  send_body({}, true) follows when
+  // that has ended as well, and ends the exchange.
+  virtual void half_close() = 0;
   // Breaks the exchange off.  What was sent cannot be mistaken for a complete response.
   virtual void reset(Failure failure) = 0;
   // Stops and restarts the request body; what is in flight may still arrive.
@@ -55,10 +58,12 @@ class RequestSink {
 // Calls match: send_head send_body* (send_trailers)?, or reset at any point.
 class UpstreamStream {
  public:
+  // A head that asks for an upgrade stays where it is until the answer: it may have to wait.
   virtual void send_head(const RequestHead& head, bool end) = 0;
   virtual void send_body(std::string_view data, bool end) = 0;
   virtual void send_trailers(const Headers& trailers) = 0;
-  // Gives the attempt up; the sink hears nothing more.
+  // Gives the attempt up; the sink hears nothing more.  Of a tunnel whose directions have both
+  // ended (on_response_half_closed, and our end is with the transport) it is the orderly end.
   virtual void reset() = 0;
   virtual void pause_response() = 0;
   virtual void resume_response() = 0;
@@ -78,6 +83,9 @@ class ResponseSink {
   virtual void on_response_head(ResponseHead& head, bool end) = 0;
   virtual void on_response_body(std::string_view data, bool end) = 0;
   virtual void on_response_trailers(Headers& trailers) = 0;
+  // Of a tunnel: the server has ended its direction, and takes ours until we end it and reset(); or
+  // until on_response_body({}, true) tells that it takes no more.
+  virtual void on_response_half_closed() {}
   // The connection broke or spoke nonsense.  Nothing follows; the UpstreamStream is gone.
   virtual void on_upstream_reset(Failure failure) = 0;
   // Room for more of the request after is_backed_up().

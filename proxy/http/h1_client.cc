@@ -98,7 +98,10 @@ void H1ClientConnection::send_trailers(const Headers& trailers) {
 
 void H1ClientConnection::reset() {
   end_sink(0);
-  close({FailureKind::kLocalReset});
+  const bool is_over = half_closed_ && request_done_;
+  // What a tunnel's server has got must not look like all.
+  aborts_ = state_ == State::kTunnel && !is_over;
+  close({is_over ? FailureKind::kNone : FailureKind::kLocalReset});
 }
 
 void H1ClientConnection::pause_response() {
@@ -115,7 +118,8 @@ void H1ClientConnection::close(Failure failure) {
   count_bytes(0);
   writer_.detach();
   ResponseSink* sink = end_sink(0);
-  transport_->close();
+  transport_->close(aborts_ ? io::Transport::CloseMode::kReset
+                            : io::Transport::CloseMode::kOrderly);
   loop_.delete_later(std::move(transport_));
   owner_.on_client_closed(*this, failure);
   if (sink != nullptr) sink->on_upstream_reset(failure);
@@ -148,6 +152,7 @@ void H1ClientConnection::on_write_failed() {
   // The response may still be there to read: an early refusal of an upload, mostly.
   write_failed_ = true;
   keep_alive_ = false;
+  if (half_closed_) transport_->resume(io::PauseReason::kDraining);
   transport_->read_again();
 }
 
@@ -244,7 +249,8 @@ void H1ClientConnection::take_head(size_t leftover) {
   if (switched && !(asked_upgrade_ && body_is_out)) return protocol_error(Event::kMalformed);
   if (switched || (method_ == Method::kConnect && head_->status / 100 == 2)) {
     state_ = State::kTunnel;
-    keep_alive_ = false;
+    request_done_ = false;  // behind a body that it may have had
+    keep_alive_ = head_->has_content_length = false;
     body_.begin(Framing::kUntilClose, 0);
     return sink_->on_response_head(*head_, false);
   }
@@ -330,7 +336,14 @@ void H1ClientConnection::end_exchange(size_t leftover) {
 
 void H1ClientConnection::on_eof() {
   ended_by_peer_ = true;
-  // The end of a tunnel's server ends the tunnel (RFC 9110, 9.3.6).
+  if (state_ == State::kTunnel && (!request_done_ || writer_.backlog() != 0)) {
+    if (write_failed_) return on_lost({FailureKind::kUpstreamReset});
+    if (half_closed_) return;
+    half_closed_ = true;
+    // A level-triggered FIN would be reported for ever.
+    transport_->pause(io::PauseReason::kDraining);
+    return sink_->on_response_half_closed();
+  }
   const bool orderly_end = state_ == State::kTunnel ||
                            (state_ == State::kBody && body_.framing() == Framing::kUntilClose);
   if (orderly_end) {

@@ -96,6 +96,8 @@ class H1ClientConnection final : public ClientConnection,
   State state_ = State::kConnecting;
   bool request_done_ : 1 = false;
   bool asked_upgrade_ : 1 = false;
+  bool half_closed_ : 1 = false;  // a tunnel's server has ended its direction
+  bool aborts_ : 1 = false;       // close() is a reset
   bool write_failed_ : 1 = false;
 };
 

@@ -103,6 +103,7 @@ class H1ServerConnection final : public io::Deferred,
   void send_head(const ResponseHead& head, bool end) override;
   void send_body(std::string_view data, bool end) override;
   void send_trailers(const Headers& trailers) override;
+  void half_close() override;
   void reset(Failure failure) override;
   void pause_request() override;
   void resume_request() override;

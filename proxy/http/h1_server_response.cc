@@ -90,6 +90,11 @@ void H1ServerConnection::send_trailers(const Headers& trailers) {
   response_done();
 }
 
+// A FIN; what the client sends goes on.
+void H1ServerConnection::half_close() {
+  if (!closed_) work_->writer.end();
+}
+
 void H1ServerConnection::reset(Failure failure) {
   if (work_ != nullptr) work_->sink = nullptr;
   if (!closed_ && head_sent_ && !tunnel_ &&

@@ -180,18 +180,33 @@ void H2ClientConnection::send_queued() {
   if (!closed_) check_session();
 }
 
-// The session could not open them: ids are used up, or a GOAWAY came.
+// The session could not open them: ids are used up, or a GOAWAY came.  Or they are upgrades that
+// the peer does not take.
 void H2ClientConnection::fail_unsent() {
   while (H2ClientStream* stream = unsent_.pop_front()) {
     loop_.delete_later(stream);
-    stream->fail({FailureKind::kStreamRefused});
+    const bool is_forbidden = stream->upgrade_forbidden_;
+    stream->fail({is_forbidden ? FailureKind::kNoConnectProtocol : FailureKind::kStreamRefused});
     if (closed_) return;
     event(Event::kStreamEnded);
-    owner_.on_client_leaving(*this);
+    if (!is_forbidden) owner_.on_client_leaving(*this);
     if (closed_) return;
     owner_.on_client_idle(*this);
     if (closed_) return;
   }
+}
+
+bool H2ClientConnection::takes_upgrade(H2ClientStream& stream, const RequestHead& head) {
+  if (!settled_) {
+    stream.waiting_ = &head;
+    return false;
+  }
+  if (session_->peer_takes_protocol()) return true;
+  stream.upgrade_forbidden_ = true;
+  stream.unlink();
+  unsent_.push_back(stream);
+  send_soon();
+  return false;
 }
 
 void H2ClientConnection::on_drained() { send_queued(); }
@@ -230,7 +245,8 @@ void H2ClientConnection::on_stream_drained(H2Stream& stream) {
 }
 
 void H2ClientConnection::end_if_answered(H2ClientStream& stream) {
-  if (!closed_ && !stream.has_sink() && !stream.end_sent()) give_up(stream, H2Error::kCancel);
+  if (closed_ || stream.has_sink() || stream.end_sent() || stream.is_over()) return;
+  give_up(stream, H2Error::kCancel);
 }
 
 void H2ClientConnection::give_up(H2ClientStream& stream, H2Error error) {
@@ -257,8 +273,12 @@ void H2ClientConnection::on_stream_closed(H2Stream& stream, H2Error error) {
   if (const size_t owed = std::exchange(s.owed_, 0)) session_->consume_connection(owed);
   const bool refused = error == H2Error::kRefusedStream;
   if (refused && !s.given_up_) event(Event::kStreamRefused);
-  s.fail({refused ? FailureKind::kStreamRefused : FailureKind::kStreamReset,
-          static_cast<int32_t>(error)});
+  if (error == H2Error::kNone && s.ends_tunnel()) {
+    s.end_tunnel();
+  } else {
+    s.fail({refused ? FailureKind::kStreamRefused : FailureKind::kStreamReset,
+            static_cast<int32_t>(error)});
+  }
   if (closed_) return;
   event(Event::kStreamEnded);
   owner_.on_client_idle(*this);
@@ -273,6 +293,13 @@ void H2ClientConnection::on_goaway(int32_t, H2Error) {
 void H2ClientConnection::on_settings() {
   if (closed_) return;
   max_streams_ = std::min(options_.max_concurrent_streams, session_->peer_max_streams());
+  if (!std::exchange(settled_, true)) {
+    for (H2ClientStream* next = streams_.front(); next != nullptr;) {
+      H2ClientStream& stream = *next;
+      next = streams_.next(stream);
+      stream.send_waiting();
+    }
+  }
   owner_.on_client_room(*this);
 }
 

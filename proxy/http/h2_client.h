@@ -9,7 +9,8 @@
 // bytes (pause_response holds it back); of a request by the peer's windows and the transport, which
 // is_backed_up() tells.  No stream stops another.
 //
-// Until the peer's SETTINGS have come it is taken to allow `first_streams` at a time.
+// Until the peer's SETTINGS have come it is taken to allow `first_streams` at a time.  Upgrades
+// (RFC 8441) wait for them.
 
 #include <cstdint>
 #include <memory>
@@ -94,6 +95,9 @@ class H2ClientConnection final : public ClientConnection,
   // A response that is complete ends its exchange, be the request complete or not.
   void end_if_answered(H2ClientStream& stream);
   void fail_unsent();
+  // May the stream's upgrade be sent now?  False: `head` waits for the peer's SETTINGS, or they do
+  // not allow it and the stream fails, though not on the caller's stack.
+  bool takes_upgrade(H2ClientStream& stream, const RequestHead& head);
   void count_bytes(size_t received);
   void event(Event event) { owner_.on_client_event(*this, event); }
   void on_keepalive_timer();
@@ -111,6 +115,7 @@ class H2ClientConnection final : public ClientConnection,
   std::unique_ptr<Keepalive> keepalive_;
   uint64_t counted_sent_ = 0;
   bool in_session_ = false;  // on the stack
+  bool settled_ = false;     // the peer's SETTINGS have come
 };
 
 }  // namespace pillion::http

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/base/free_list.h"
+#include "proxy/base/str.h"
 #include "proxy/http/h2_client.h"
 
 namespace pillion::http {
@@ -16,16 +17,22 @@ constexpr Field pseudo_field(std::string_view name, std::string_view value) {
   return {name, value, HeaderId::kUnknown};
 }
 
+// Its own spelling: clients of HTTP/1 write "WebSocket", which is compared without case there.
+std::string_view protocol_of(std::string_view upgrade) noexcept {
+  return equals_ignore_case(upgrade, "websocket") ? std::string_view("websocket") : upgrade;
+}
+
 // What stands before the request's own fields.  `text` keeps what was made for it.
 struct RequestFields {
-  std::array<Field, 7> fields;
+  std::array<Field, 8> fields;
   size_t count = 0;
   char text[20];
 
   void add(const Field& field) noexcept { fields[count++] = field; }
 
   explicit RequestFields(const RequestHead& head) noexcept {
-    add(pseudo_field(":method", head.method_text));
+    add(pseudo_field(":method", head.upgrade.empty() ? head.method_text : "CONNECT"));
+    if (!head.upgrade.empty()) add(pseudo_field(":protocol", protocol_of(head.upgrade)));
     if (head.method != Method::kConnect) {  // RFC 9113, 8.5
       add(pseudo_field(":scheme", head.scheme.empty() ? std::string_view("http") : head.scheme));
       add(pseudo_field(":path", head.path));
@@ -57,6 +64,19 @@ void H2ClientStream::operator delete(void* memory) noexcept { free_streams.give(
 void H2ClientStream::send_head(const RequestHead& head, bool end) {
   if (connection_.closed_) return;
   method_ = head.method;
+  if (!head.upgrade.empty()) {
+    method_ = Method::kConnect;
+    upgrade_ = head.upgrade;
+    if (!connection_.takes_upgrade(*this, head)) return;
+  }
+  open(head, end);
+}
+
+void H2ClientStream::send_waiting() {
+  if (const RequestHead* head = std::exchange(waiting_, nullptr)) send_head(*head, false);
+}
+
+void H2ClientStream::open(const RequestHead& head, bool end) {
   const RequestFields first(head);
   const bool opened =
       connection_.session_->send_head(*this, {first.fields.data(), first.count}, head.headers, end);
@@ -86,7 +106,7 @@ void H2ClientStream::send_trailers(const Headers& trailers) {
 void H2ClientStream::reset() {
   if (sink_ == nullptr) return;
   end_sink();
-  connection_.give_up(*this, H2Error::kCancel);
+  if (!is_over()) connection_.give_up(*this, H2Error::kCancel);
 }
 
 void H2ClientStream::resume_response() {
@@ -119,6 +139,8 @@ void H2ClientStream::on_head_ended(bool end) {
   if (sink_ == nullptr) return;
   const FailureKind failure = reader_.finish(method_, end);
   if (failure != FailureKind::kNone) return malformed(failure);
+  // RFC 9113, 8.5: a tunnel has DATA alone.
+  if (state_ == State::kTrailers && is_tunnel_) return malformed(FailureKind::kUpstreamProtocol);
   if (state_ == State::kTrailers) return take_trailers();
   head_->status < 200 ? take_interim() : take_head(end);
 }
@@ -134,13 +156,24 @@ void H2ClientStream::take_interim() {
 
 void H2ClientStream::take_head(bool end) {
   state_ = State::kBody;
-  const bool is_tunnel = method_ == Method::kConnect && head_->status / 100 == 2;
-  bodiless_ = head_->framing == Framing::kNone && !is_tunnel;
+  if (method_ == Method::kConnect && head_->status / 100 == 2) return take_tunnel(end);
+  bodiless_ = head_->framing == Framing::kNone;
   has_length_ = head_->framing == Framing::kLength;
   content_length_ = head_->content_length;
   // What cannot have a body ends here, whether or not END_STREAM came with it.
   if (end || bodiless_) return end_sink().on_response_head(*head_, true);
   sink_->on_response_head(*head_, false);
+}
+
+// RFC 8441, 5: agreement to an upgrade is what 101 is in HTTP/1.
+void H2ClientStream::take_tunnel(bool end) {
+  is_tunnel_ = true;
+  if (!upgrade_.empty()) {
+    head_->status = 101;
+    head_->upgrade = upgrade_;
+  }
+  sink_->on_response_head(*head_, false);
+  if (end && !connection_.closed_ && sink_ != nullptr) sink_->on_response_half_closed();
 }
 
 void H2ClientStream::on_data(std::string_view data, bool end) {
@@ -153,11 +186,14 @@ void H2ClientStream::on_data(std::string_view data, bool end) {
     if (is_wrong) malformed(FailureKind::kUpstreamProtocol);
     return;
   }
-  if (end) {
+  const bool is_half = end && is_tunnel_ && !end_sent();
+  if (end && !is_half) {
     end_sink().on_response_body(data, true);
   } else if (!data.empty()) {
     sink_->on_response_body(data, false);
   }
+  if (connection_.closed_) return;
+  if (is_half && sink_ != nullptr) sink_->on_response_half_closed();
   if (connection_.closed_) return;
   if (sink_ == nullptr) return connection_.session_->consume_connection(data.size());
   if (paused_) {
@@ -192,6 +228,12 @@ ResponseSink& H2ClientStream::end_sink() {
   ResponseSink& sink = *std::exchange(sink_, nullptr);
   sink.on_wire_bytes(wire_sent(), wire_received());
   return sink;
+}
+
+// Whoever has ended our direction cuts the sink off by reset(), after the call that is on the
+// stack.
+void H2ClientStream::end_tunnel() {
+  if (sink_ != nullptr && !send_ended()) end_sink().on_response_body({}, true);
 }
 
 void H2ClientStream::fail(Failure failure) {

@@ -46,6 +46,16 @@ class H2ClientStream final : public H2Stream,
   void on_drained() {
     if (sink_ != nullptr) sink_->on_request_drained();
   }
+  // The peer's SETTINGS have come: sends what waited for them.
+  void send_waiting();
+  // A tunnel whose directions have both ended.
+  [[nodiscard]] bool is_over() const noexcept {
+    return is_tunnel_ && send_ended() && receive_ended();
+  }
+  // The session has forgotten a tunnel whose server has ended its direction: in order, perhaps
+  // because it takes no more of ours (RST_STREAM with NO_ERROR).
+  [[nodiscard]] bool ends_tunnel() const noexcept { return is_tunnel_ && receive_ended(); }
+  void end_tunnel();
   // The exchange broke; its sink, if it still has one, is told.
   void fail(Failure failure);
   // As fail(), of a connection that is gone: what is known of the response decides how.
@@ -56,8 +66,10 @@ class H2ClientStream final : public H2Stream,
   friend class H2ClientConnection;
   enum class State : uint8_t { kWaiting, kBody, kTrailers };
 
+  void open(const RequestHead& head, bool end);
   void take_interim();
   void take_head(bool end);
+  void take_tunnel(bool end);
   void take_trailers();
   void malformed(FailureKind kind);
   // The last call of the sink follows.
@@ -68,6 +80,8 @@ class H2ClientStream final : public H2Stream,
   ResponseSink* sink_;
   ResponseHead* head_ = nullptr;  // in the sink's arena
   Headers* trailers_ = nullptr;
+  std::string_view upgrade_;              // what the request asks for; the request's
+  const RequestHead* waiting_ = nullptr;  // until it is known whether the peer takes upgrades
   H2ResponseReader reader_;
   uint64_t received_ = 0;  // of the body
   uint64_t content_length_ = 0;
@@ -79,6 +93,8 @@ class H2ClientStream final : public H2Stream,
   bool bodiless_ : 1 = false;  // DATA with bytes is an error
   bool paused_ : 1 = false;
   bool given_up_ : 1 = false;  // we reset it
+  bool is_tunnel_ : 1 = false;
+  bool upgrade_forbidden_ : 1 = false;  // by the peer's SETTINGS
 };
 
 }  // namespace pillion::http

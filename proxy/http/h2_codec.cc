@@ -111,6 +111,7 @@ void H2Session::begin() {
     add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
     // Their tree is work for us and of use to nobody (RFC 9113, 5.3).
     add(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1);
+    if (options_.allow_connect) add(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1);
   } else {
     add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
     const auto first = static_cast<int32_t>(options_.first_stream_id);
@@ -425,6 +426,11 @@ void H2Session::terminate(H2Error error) {
 
 uint32_t H2Session::peer_max_streams() const noexcept {
   return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+bool H2Session::peer_takes_protocol() const noexcept {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==
+         1;
 }
 
 int32_t H2Session::send_window() const noexcept {

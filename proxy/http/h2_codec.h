@@ -197,6 +197,8 @@ class H2Session {
   [[nodiscard]] const H2Options& options() const noexcept { return options_; }
   [[nodiscard]] bool is_field_sensitive() const noexcept { return field_sensitive_; }
   [[nodiscard]] uint32_t peer_max_streams() const noexcept;
+  // Does the peer, as far as its SETTINGS have come, take requests with `:protocol` (RFC 8441)?
+  [[nodiscard]] bool peer_takes_protocol() const noexcept;
   [[nodiscard]] uint32_t streams_opened() const noexcept { return streams_opened_; }
   // What may still be sent on the connection at all.
   [[nodiscard]] int32_t send_window() const noexcept;

@@ -28,7 +28,7 @@ H2Session& session_of(void* user) { return *static_cast<H2Session*>(user); }
 // was counted when it was queued.
 bool is_peers_doing(uint32_t error) {
   return error != NGHTTP2_NO_ERROR && error != NGHTTP2_INTERNAL_ERROR && error != NGHTTP2_CANCEL &&
-         error != NGHTTP2_REFUSED_STREAM;
+         error != NGHTTP2_REFUSED_STREAM && error != NGHTTP2_CONNECT_ERROR;
 }
 
 std::string_view text(const uint8_t* bytes, size_t size) {

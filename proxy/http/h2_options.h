@@ -22,6 +22,9 @@ struct H2Options {
 
   // A client's; another one in tests of what happens when ids are used up.
   uint32_t first_stream_id = 1;
+  // RFC 8441: clients may ask for upgrades (SETTINGS_ENABLE_CONNECT_PROTOCOL); of a cluster, those
+  // that go there travel over HTTP/2.
+  bool allow_connect = false;
 
   // Floods.  Each ends the connection with ENHANCE_YOUR_CALM.
   uint32_t max_outbound_control_frames = 1000;  // acknowledgements that wait to be written

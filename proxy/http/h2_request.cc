@@ -5,9 +5,15 @@
 #include "proxy/http/authority.h"
 
 namespace pillion::http {
+namespace {
 
-void H2RequestReader::begin(RequestHead& head) noexcept {
+constexpr size_t kMaxProtocol = 64;
+
+}  // namespace
+
+void H2RequestReader::begin(RequestHead& head, bool takes_protocol) noexcept {
   *this = {};
+  takes_protocol_ = takes_protocol;
   head_ = &head;
   fields_ = &head.headers;
   head.protocol = Protocol::kHttp2;
@@ -50,6 +56,9 @@ void H2RequestReader::add_pseudo(std::string_view name, std::string_view value) 
     if (!is_valid_authority(value)) return fail(FailureKind::kH2Malformed);
     has_authority_ = true;
     head_->authority = arena.copy(value);
+  } else if (name == ":protocol" && takes_protocol_ && head_->upgrade.empty()) {
+    if (!is_token(value) || value.size() > kMaxProtocol) return fail(FailureKind::kH2Malformed);
+    head_->upgrade = arena.copy(value);
   } else {
     fail(FailureKind::kH2Malformed);
   }
@@ -133,18 +142,15 @@ FailureKind H2RequestReader::finish(bool end) {
 FailureKind H2RequestReader::finish_head(bool end) {
   RequestHead& head = *head_;
   if (head.method_text.empty()) return FailureKind::kH2Malformed;
-  if (head.method == Method::kConnect) {
-    // RFC 9113, 8.5.
-    if (!head.scheme.empty() || has_path_ || !has_authority_) return FailureKind::kH2Malformed;
-    if (judge_connect(head.authority, facts_) != FailureKind::kNone)
-      return FailureKind::kH2Malformed;
+  if (head.asks_tunnel()) {
+    if (const FailureKind bad = finish_connect(); bad != FailureKind::kNone) return bad;
   } else {
     if (head.scheme.empty() || !has_path_) return FailureKind::kH2Malformed;
     if (!is_plain_target(head.method, head.path)) return FailureKind::kH2Malformed;
     if (!has_authority_ && !facts_.has_host) return FailureKind::kMissingHost;
   }
   if (end && facts_.content_length != 0) return FailureKind::kH2Malformed;
-  if (head.method == Method::kConnect) {
+  if (head.asks_tunnel()) {
     head.framing = Framing::kNone;  // what follows belongs to the tunnel
   } else if (facts_.has_length) {
     head.framing = Framing::kLength;
@@ -155,6 +161,22 @@ FailureKind H2RequestReader::finish_head(bool end) {
   settle_expectation(head);
   if (end) head.expects_continue = false;
   if (crumbs_ > 1) join_cookies();
+  return FailureKind::kNone;
+}
+
+// RFC 9113, 8.5, and with :protocol RFC 8441, 4.  What follows belongs to the tunnel.
+FailureKind H2RequestReader::finish_connect() noexcept {
+  RequestHead& head = *head_;
+  if (head.method != Method::kConnect || !has_authority_) return FailureKind::kH2Malformed;
+  if (head.upgrade.empty()) {
+    const bool is_sound = head.scheme.empty() && !has_path_ &&
+                          judge_connect(head.authority, facts_) == FailureKind::kNone;
+    return is_sound ? FailureKind::kNone : FailureKind::kH2Malformed;
+  }
+  if (facts_.content_length != 0 || head.scheme.empty() || !has_path_ || head.path.front() != '/')
+    return FailureKind::kH2Malformed;
+  head.method = Method::kGet;
+  head.method_text = "GET";
   return FailureKind::kNone;
 }
 

@@ -19,7 +19,8 @@ namespace pillion::http {
 
 class H2RequestReader {
  public:
-  void begin(RequestHead& head) noexcept;
+  // `takes_protocol`: `:protocol` may come, and the head that it makes is that of an upgrade.
+  void begin(RequestHead& head, bool takes_protocol = false) noexcept;
   void begin_trailers(Headers& trailers) noexcept;
   // `sensitive`: never to be indexed (Field::never_index).
   void add(std::string_view name, std::string_view value, const H1Limits& limits, bool sensitive);
@@ -36,6 +37,7 @@ class H2RequestReader {
   void take(FailureKind refused) noexcept;
   void join_cookies();
   FailureKind finish_head(bool end);
+  [[nodiscard]] FailureKind finish_connect() noexcept;
   void fail(FailureKind kind) noexcept {
     if (failure_ == FailureKind::kNone) failure_ = kind;
   }
@@ -50,6 +52,7 @@ class H2RequestReader {
   bool saw_regular_ : 1 = false;
   bool has_path_ : 1 = false;
   bool has_authority_ : 1 = false;
+  bool takes_protocol_ : 1 = false;
 };
 
 }  // namespace pillion::http

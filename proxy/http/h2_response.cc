@@ -63,7 +63,9 @@ FailureKind H2ResponseReader::finish_head(Method method, bool end) {
   const bool interim = head.status < 200;
   if (head.status == 0 || (interim && end)) return FailureKind::kUpstreamProtocol;
   if (!settle_length(facts_, head)) return FailureKind::kUpstreamProtocol;
-  const bool never_has_body = is_bodiless(head.status, method) || opens_tunnel(head.status, method);
+  const bool is_tunnel = opens_tunnel(head.status, method);
+  if (is_tunnel) head.has_content_length = false;  // it is to be ignored (RFC 9110, 9.3.6)
+  const bool never_has_body = is_bodiless(head.status, method) || is_tunnel;
   if (never_has_body || (end && !head.has_content_length)) {
     head.framing = Framing::kNone;
   } else if (head.has_content_length) {

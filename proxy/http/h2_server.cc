@@ -89,6 +89,7 @@ void H2ServerConnection::lose(Failure failure) {
     if (stream == nullptr) break;
     stream->ListNode<>::unlink();
     stream->timer_.cancel();
+    stream->outlives_session_ = false;
     stream->fail(failure);
     loop_.delete_later(stream);
   }
@@ -218,7 +219,7 @@ void H2ServerConnection::limit_farewell() {
 }
 
 void H2ServerConnection::end_if_finished() {
-  if (lingering_ || !session_.is_finished() || writer_.backlog() != 0) return;
+  if (lingering_ || !session_.is_finished() || writer_.backlog() != 0 || outliving_ != 0) return;
   // After an error streams are left over.
   while (!closed_) {
     H2ServerStream* stream = streams_list_.front();
@@ -301,7 +302,7 @@ H2Stream* H2ServerConnection::on_stream_begun(int32_t) {
   head_open_ = true;
   owner_.on_stream_count(1);
   stream->exchange_ = &owner_.new_exchange(*stream);
-  stream->reader_.begin(stream->exchange_->request_head());
+  stream->reader_.begin(stream->exchange_->request_head(), session_.options().allow_connect);
   return stream;
 }
 
@@ -331,17 +332,33 @@ void H2ServerConnection::on_stream_drained(H2Stream& base) {
   if (stream.exchange_ != nullptr) stream.exchange_->sink().on_response_drained();
 }
 
-void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error) {
+void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error error) {
   auto& stream = static_cast<H2ServerStream&>(base);
-  stream.timer_.cancel();
-  stream.ListNode<>::unlink();
-  loop_.delete_later(&stream);
+  // Both directions of a tunnel have ended; what the client sent is still on its way behind us.
+  const bool is_orderly = error == H2Error::kNone && stream.receive_ended();
+  if (stream.half_closed_ && stream.exchange_ != nullptr && is_orderly) {
+    stream.outlives_session_ = true;
+    ++outliving_;
+    return;
+  }
   if (const uint32_t owed = std::exchange(stream.unreturned_, 0)) session_.consume_connection(owed);
   // Otherwise the call that made the end of the response is on the stack, and ends the exchange.
-  if (stream.exchange_ != nullptr && !stream.end_sent()) {
+  if (stream.exchange_ != nullptr && (!stream.end_sent() || stream.half_closed_)) {
     stream.fail({FailureKind::kDownstreamReset});
     if (closed_) return;
   }
+  forget(stream);
+}
+
+void H2ServerConnection::forget(H2ServerStream& stream) {
+  if (stream.outlives_session_) {
+    stream.outlives_session_ = false;
+    --outliving_;
+    send_soon();  // the connection may have waited for it
+  }
+  stream.timer_.cancel();
+  stream.ListNode<>::unlink();
+  loop_.delete_later(&stream);
   --stream_count_;
   owner_.on_stream_count(-1);
   if (stream_count_ != 0) return;

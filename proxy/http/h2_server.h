@@ -134,6 +134,8 @@ class H2ServerConnection final : public io::Deferred,
   }
   void on_stream_drained(H2Stream& stream) override;
   void on_stream_closed(H2Stream& stream, H2Error error) override;
+  // Nothing is left of it: it is destroyed.
+  void forget(H2ServerStream& stream);
   void on_goaway(int32_t, H2Error) override { send_soon(); }
   void on_ping_ack(uint64_t opaque) override;
 
@@ -170,6 +172,7 @@ class H2ServerConnection final : public io::Deferred,
   uint64_t counted_received_ = 0;
   uint64_t counted_sent_ = 0;
   uint32_t stream_count_ = 0;
+  uint32_t outliving_ = 0;  // of those, that the session has forgotten
   uint32_t lingered_ = 0;
   bool head_open_ = false;  // the last stream's head is not complete
   bool draining_ = false;

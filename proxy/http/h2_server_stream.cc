@@ -21,18 +21,6 @@ std::string_view status_text(uint16_t status, char (&text)[3]) {
   return {text, 3};
 }
 
-// What the client is told: its own mistake, or a failure behind us or of time, which are not.
-H2Error error_of(Failure failure) {
-  switch (failure.kind) {
-    case FailureKind::kH2Malformed:
-    case FailureKind::kH2HeadTooLarge:
-    case FailureKind::kH2TooManyFields:
-      return H2Error::kProtocol;
-    default:
-      return H2Error::kInternal;
-  }
-}
-
 }  // namespace
 
 H2ServerStream::H2ServerStream(H2ServerConnection& connection)
@@ -46,6 +34,20 @@ void* H2ServerStream::operator new(size_t) { return free_streams.take(); }
 void H2ServerStream::operator delete(void* memory) noexcept { free_streams.give(memory); }
 
 H2Session& H2ServerStream::session() const noexcept { return connection_.session_; }
+
+// Its own mistake, or a failure behind us or of time, which are not.  A tunnel that is cut is
+// CONNECT_ERROR (RFC 9113, 8.5), an upgrade's CANCEL (RFC 8441, 5).
+H2Error H2ServerStream::error_of(Failure failure) const noexcept {
+  switch (failure.kind) {
+    case FailureKind::kH2Malformed:
+    case FailureKind::kH2HeadTooLarge:
+    case FailureKind::kH2TooManyFields:
+      return H2Error::kProtocol;
+    default:
+      if (is_connect_) return H2Error::kConnect;
+      return is_upgrade_ ? H2Error::kCancel : H2Error::kInternal;
+  }
+}
 
 // ---- the request ----
 
@@ -66,6 +68,8 @@ void H2ServerStream::end_head(bool end) {
   const FailureKind refused = reader_.finish(end);
   RequestHead& head = exchange_->request_head();
   is_head_request_ = head.method == Method::kHead;
+  is_connect_ = head.method == Method::kConnect;
+  is_upgrade_ = !head.upgrade.empty();
   head_done_ = true;
   exchange_->on_head_complete(reader_.bytes());
   if (refused != FailureKind::kNone) return refuse(refused);
@@ -76,7 +80,8 @@ void H2ServerStream::end_head(bool end) {
 
 void H2ServerStream::end_trailers(bool end) {
   FailureKind refused = reader_.finish(end);
-  if (has_length_ && body_left_ != 0) refused = FailureKind::kH2Malformed;
+  // RFC 9113, 8.5: a tunnel has DATA alone.
+  if (is_tunnel_request() || (has_length_ && body_left_ != 0)) refused = FailureKind::kH2Malformed;
   if (refused != FailureKind::kNone) return refuse(refused);
   connection_.owner_.on_event(H2ServerConnection::Event::kTrailers);
   exchange_->sink().on_request_trailers();
@@ -138,14 +143,17 @@ void H2ServerStream::send_head(const ResponseHead& head, bool end) {
   if (exchange_ == nullptr) return;
   char text[3];
   char digits[20];
-  Field fields[2] = {{":status", status_text(head.status, text), HeaderId::kUnknown}, {}};
+  // RFC 8441, 5: 2xx is what 101 is in HTTP/1.
+  const uint16_t status = head.status == 101 ? 200 : head.status;
+  const bool is_tunnel = head.status == 101 || (is_connect_ && status / 100 == 2);
+  Field fields[2] = {{":status", status_text(status, text), HeaderId::kUnknown}, {}};
   size_t count = 1;
   // Of a response to HEAD and a 304 it speaks of the body that there would have been.
   const bool bodiless = is_head_request_ || head.status == 204 || head.status == 304;
   const bool says_length =
       bodiless ? head.has_content_length && head.status != 204
                : head.framing == Framing::kLength || (end && head.has_content_length);
-  if (says_length) {
+  if (says_length && !is_tunnel) {
     const uint64_t length = end && !bodiless ? 0 : head.content_length;
     const char* const last = std::to_chars(digits, digits + sizeof digits, length).ptr;
     fields[count++] = {header_name(HeaderId::kContentLength),
@@ -160,9 +168,16 @@ void H2ServerStream::send_head(const ResponseHead& head, bool end) {
 
 void H2ServerStream::send_body(std::string_view data, bool end) {
   if (exchange_ == nullptr) return;
-  session().send_data(*this, data, end);
+  if (!half_closed_) session().send_data(*this, data, end);
   connection_.send_soon();
   if (end) response_done();
+}
+
+void H2ServerStream::half_close() {
+  if (exchange_ == nullptr) return;
+  half_closed_ = true;
+  session().send_data(*this, {}, true);
+  connection_.send_soon();
 }
 
 void H2ServerStream::send_trailers(const Headers& trailers) {
@@ -190,6 +205,7 @@ void H2ServerStream::response_done() {
 }
 
 void H2ServerStream::end_sent_now() {
+  if (half_closed_ && exchange_ != nullptr) return;  // the client's direction goes on
   timer_.cancel();
   if (receive_ended()) return;
   const Duration limit = connection_.limits_->linger_time;
@@ -200,6 +216,7 @@ void H2ServerStream::end_sent_now() {
 
 void H2ServerStream::end_exchange() {
   if (H2Exchange* exchange = std::exchange(exchange_, nullptr)) exchange->on_exchange_done();
+  if (outlives_session_ && !connection_.closed_) connection_.forget(*this);
 }
 
 void H2ServerStream::on_timeout() {

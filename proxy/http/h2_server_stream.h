@@ -8,6 +8,10 @@
 // After a response before the end of its request the stream lingers: what the client still sends is
 // dropped (64 KiB or linger_time), then the stream is reset with NO_ERROR (RFC 9113, 8.1).  Reset
 // at once, some clients take the response for broken.
+//
+// In a tunnel (CONNECT, and the upgrades that come as CONNECT with :protocol) the directions end
+// one by one, and the session may have forgotten the stream before what the client sent has left
+// us.
 
 #include <cstdint>
 
@@ -55,6 +59,7 @@ class H2ServerStream final : public io::Deferred,
   void send_head(const ResponseHead& head, bool end) override;
   void send_body(std::string_view data, bool end) override;
   void send_trailers(const Headers& trailers) override;
+  void half_close() override;
   void reset(Failure failure) override;
   void pause_request() override { paused_ = true; }
   void resume_request() override;
@@ -80,6 +85,9 @@ class H2ServerStream final : public io::Deferred,
   // Cuts the exchange off and tells it.
   void end_exchange();
   void on_timeout();
+  // What the client is told of a failure.
+  [[nodiscard]] H2Error error_of(Failure failure) const noexcept;
+  [[nodiscard]] bool is_tunnel_request() const noexcept { return is_connect_ || is_upgrade_; }
 
   H2ServerConnection& connection_;
   H2Exchange* exchange_ = nullptr;  // null after its end
@@ -95,6 +103,10 @@ class H2ServerStream final : public io::Deferred,
   bool head_done_ : 1 = false;
   bool paused_ : 1 = false;
   bool head_sent_ : 1 = false;
+  bool is_connect_ : 1 = false;
+  bool is_upgrade_ : 1 = false;        // CONNECT with :protocol
+  bool half_closed_ : 1 = false;       // half_close() was called
+  bool outlives_session_ : 1 = false;  // which has forgotten it: both directions have ended
 };
 
 }  // namespace pillion::http

@@ -44,7 +44,9 @@ struct RequestHead {
   std::string_view
       authority;            // Host, or the authority of an absolute target; may be empty (HTTP/1.0)
   std::string_view scheme;  // "http" or "https"
-  std::string_view upgrade;     // token of a requested upgrade ("websocket"), else empty
+  // Token of a requested upgrade ("websocket"), else empty.  HTTP/2 asks for it by CONNECT with
+  // `:protocol` (RFC 8441), which is read as the GET that asks for it in HTTP/1.
+  std::string_view upgrade;
   uint64_t content_length = 0;  // if framing is kLength
   Method method = Method::kGet;
   Protocol protocol = Protocol::kHttp11;
@@ -52,6 +54,11 @@ struct RequestHead {
   bool keep_alive = true;         // the client will take another response
   bool expects_continue = false;  // Expect: 100-continue
   bool te_trailers = false;       // TE: trailers
+
+  // Is the connection, or the stream, to carry bytes of another protocol after the answer?
+  [[nodiscard]] bool asks_tunnel() const noexcept {
+    return !upgrade.empty() || method == Method::kConnect;
+  }
 };
 
 struct ResponseHead {

@@ -50,6 +50,7 @@ H2Options parse_h2_options(const Node& node) {
   out.max_window_updates_per_data_frame =
       node["max_inbound_window_update_frames_per_data_frame_sent"].as_u32_or(
           out.max_window_updates_per_data_frame, 1);
+  out.allow_connect = node["allow_connect"].as_bool_or(false);
   parse_keepalive(node["connection_keepalive"], out);
   // Bounds of Envoy's write queue, where ours is bounded in bytes; of METADATA frames, which are
   // never accepted; a choice between Envoy's two codecs.  A malformed message always ends its
@@ -57,9 +58,7 @@ H2Options parse_h2_options(const Node& node) {
   node.ignore({"max_outbound_frames", "max_metadata_size", "use_oghttp2_codec",
                "override_stream_error_on_invalid_http_message",
                "stream_error_on_invalid_http_messaging"});
-  for (const std::string_view key : {"allow_connect", "allow_metadata"}) {
-    if (node[key].as_bool_or(false)) node[key].error(std::string(kLater));
-  }
+  if (node["allow_metadata"].as_bool_or(false)) node["allow_metadata"].error(std::string(kLater));
   node.unsupported({"custom_settings_parameters", "max_header_field_size_kb",
                     "enable_huffman_encoding", "disallow_obs_text"},
                    kLater);

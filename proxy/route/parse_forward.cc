@@ -120,6 +120,16 @@ std::unique_ptr<const Rewrite> parse_rewrite(const Node& node) {
   return changes ? std::move(rewrite) : nullptr;
 }
 
+// True: CONNECT ends here.
+bool parse_connect_config(const Node& node, std::string_view type) {
+  if (node.is_missing()) return false;
+  if (type != "connect") node.error("belongs to upgrade_type CONNECT");
+  if (node["allow_post"].as_bool_or(false)) node["allow_post"].error(std::string(kLater));
+  node.unsupported({"proxy_protocol_config"}, kLater, Unknown::kAlwaysError);
+  node.reject_unknown_keys(Unknown::kAlwaysError);
+  return true;
+}
+
 std::vector<UpgradeRule> parse_upgrades(const Node& list) {
   std::vector<UpgradeRule> rules;
   for (const Node node : list.items()) {
@@ -127,7 +137,7 @@ std::vector<UpgradeRule> parse_upgrades(const Node& list) {
     const Node type = node.required("upgrade_type");
     rule.type = lowered(type.as_string_or(""));
     rule.enabled = node["enabled"].as_bool_or(true);
-    node.unsupported({"connect_config"}, kLater);
+    rule.terminates = parse_connect_config(node["connect_config"], rule.type);
     node.reject_unknown_keys();
     if (std::ranges::find(rules, rule.type, &UpgradeRule::type) != rules.end()) {
       type.error(str("\"", rule.type, "\" is in the list already"));

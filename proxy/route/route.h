@@ -41,6 +41,7 @@ struct WeightedClusters {
 struct UpgradeRule {
   std::string type;  // lower case: "websocket", "connect"
   bool enabled = true;
+  bool terminates = false;  // connect_config: the upstream gets what a CONNECT carries, raw
 };
 
 // How the path and the authority change on their way; what is empty changes nothing.

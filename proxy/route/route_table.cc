@@ -1,5 +1,6 @@
 #include "proxy/route/route_table.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -112,6 +113,11 @@ UpgradeVerdict find_upgrade(const RouteMatch& match, std::string_view type) noex
     return rule.enabled ? UpgradeVerdict::kAllowed : UpgradeVerdict::kForbidden;
   }
   return UpgradeVerdict::kUnsaid;
+}
+
+bool terminates_connect(const RouteMatch& match) noexcept {
+  return match.route->forward != nullptr &&
+         std::ranges::any_of(match.route->forward->upgrades, &UpgradeRule::terminates);
 }
 
 }  // namespace pillion::route

@@ -98,6 +98,8 @@ void rewrite_host(const RouteMatch& match, http::RequestHead& head, std::string_
 // Is this upgrade ("websocket"; "connect" for CONNECT) told of by the route, and how?
 enum class UpgradeVerdict : uint8_t { kUnsaid, kAllowed, kForbidden };
 UpgradeVerdict find_upgrade(const RouteMatch& match, std::string_view type) noexcept;
+// Does a CONNECT that the route allows end here (connect_config)?
+bool terminates_connect(const RouteMatch& match) noexcept;
 
 // ---- of any match; replies that routes make are finalized too ----
 

@@ -37,7 +37,8 @@ struct PoolOptions {
   uint32_t max_requests_per_connection = 0;            // 0: no limit
   LimitValues limits;
 
-  // A request that asks for an upgrade needs HTTP/1 where there is a choice.
+  // A request that asks for an upgrade needs HTTP/1 where there is a choice, unless HTTP/2 is
+  // allowed to carry it.
   [[nodiscard]] PoolProtocol protocol_for(const http::RequestHead& request) const noexcept {
     switch (protocol) {
       case UpstreamProtocol::kHttp1:
@@ -45,10 +46,11 @@ struct PoolOptions {
       case UpstreamProtocol::kHttp2:
         return PoolProtocol::kHttp2;
       case UpstreamProtocol::kAuto:
-        return request.upgrade.empty() ? PoolProtocol::kAuto : PoolProtocol::kHttp1;
+        return may_use_http2(request) ? PoolProtocol::kAuto : PoolProtocol::kHttp1;
       case UpstreamProtocol::kDownstream:
-        return request.protocol == http::Protocol::kHttp2 ? PoolProtocol::kHttp2
-                                                          : PoolProtocol::kHttp1;
+        return request.protocol == http::Protocol::kHttp2 && may_use_http2(request)
+                   ? PoolProtocol::kHttp2
+                   : PoolProtocol::kHttp1;
     }
     return PoolProtocol::kHttp1;
   }
@@ -56,6 +58,9 @@ struct PoolOptions {
   [[nodiscard]] PoolProtocol main_protocol() const noexcept {
     if (protocol == UpstreamProtocol::kAuto) return PoolProtocol::kAuto;
     return protocol == UpstreamProtocol::kHttp2 ? PoolProtocol::kHttp2 : PoolProtocol::kHttp1;
+  }
+  [[nodiscard]] bool may_use_http2(const http::RequestHead& request) const noexcept {
+    return request.upgrade.empty() || h2.allow_connect;
   }
   [[nodiscard]] const io::Address& source_for(const io::Address& host) const noexcept {
     return extra_source.kind() == host.kind() ? extra_source : source;

@@ -106,14 +106,18 @@ TEST_F(Http2Clients, AreHeardAtOnceWhileTheirFirstRequestRuns) {
   EXPECT_TRUE(backend.is_called()) << "for the second request";
 }
 
-// The DATA that comes before the answer would be another request to the server.
-TEST_F(Http2Clients, DoNotConnectThroughAServerOfHttp1) {
+// The DATA that comes before the answer would be another request to the server (CVE-2025-64763).
+TEST_F(Http2Clients, DoNotSmuggleByWhatTheySendBehindAConnect) {
   begin({.hcm = "codec_type: HTTP2, upgrade_configs: [ { upgrade_type: CONNECT } ]",
          .routes = "{ match: { connect_matcher: {} }, route: { cluster: app } }"});
   const std::string block = str(literal(":method", "CONNECT"), literal(":authority", "h:1"));
   Peer peer = client(str(headers(1, block, false), data(1, "GET /b HTTP/1.1\r\nHost: h\r\n\r\n")));
-  EXPECT_EQ(logged(), "403 DPE connect_not_allowed");
-  EXPECT_FALSE(backend.is_called());
+  Peer server = backend.accept();
+  const std::string request = server.answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(request.starts_with("CONNECT h:1 HTTP/1.1\r\nhost: h:1\r\n")) << request;
+  EXPECT_EQ(logged(), "403 - via_upstream");
+  EXPECT_TRUE(server.waits_for_the_end());
+  EXPECT_EQ(server.received(), "");
 }
 
 }  // namespace

@@ -54,6 +54,10 @@ class Peer {
     pull();
     return std::exchange(in_, {}).size();
   }
+  // What the kernel takes for us while we do not read.
+  void limit_receive_buffer(int bytes) {
+    static_cast<void>(::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes));
+  }
   // Our FIN.
   void end() { ::shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.reset(); }

@@ -28,14 +28,15 @@ struct Exchange final : http::ResponseSink {
     check(testing::reads_back(head, request.method));
   }
   void on_response_head(http::ResponseHead& head, bool end) override {
-    check(!has_head && head.status >= 200 && head.status < 600);
+    const bool is_agreement = head.status == 101 && !request.upgrade.empty();
+    check(!has_head && (is_agreement || (head.status >= 200 && head.status < 600)));
     check(testing::reads_back(head, request.method));
     has_head = true;
     length = head.framing == http::Framing::kLength ? head.content_length : UINT64_MAX;
     finish(end);
   }
   void on_response_body(std::string_view data, bool end) override {
-    check(has_head && !done);
+    check(has_head && !done && (!half_closed || (end && data.empty())));
     received += data.size();
     check(received <= length && (!end || length == UINT64_MAX || received == length));
     if (!end && (received & 1) != 0) stream->pause_response();
@@ -43,6 +44,17 @@ struct Exchange final : http::ResponseSink {
   }
   void on_response_trailers(http::Headers& trailers) override {
     check(has_head && !done && testing::is_trailer_section(trailers));
+    finish(true);
+  }
+  void on_response_half_closed() override {
+    check(has_head && !done && !half_closed && request.asks_tunnel());
+    half_closed = true;
+  }
+  // Our end of a tunnel whose server has ended.
+  void end_tunnel() {
+    if (stream == nullptr || !half_closed) return;
+    stream->send_body("last", true);
+    if (stream != nullptr) stream->reset();
     finish(true);
   }
   void on_upstream_reset(Failure failure) override {
@@ -67,6 +79,7 @@ struct Exchange final : http::ResponseSink {
   uint64_t received = 0;
   uint64_t length = UINT64_MAX;
   bool has_head = false;
+  bool half_closed = false;
   bool done = false;
 };
 
@@ -130,8 +143,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     begin(owner, *exchanges[i], kMethods[i], i < 2);
   }
   turn(2);
+  exchanges.push_back(std::make_unique<Exchange>());
+  exchanges.back()->request.upgrade = "websocket";
+  begin(owner, *exchanges.back(), "GET", false);
   if ((kinds & 1) != 0) {  // a peer that begins as it should
     end->inject(std::string_view("\0\0\0\4\0\0\0\0\0", 9));
+  } else if ((kinds & 4) != 0) {  // and takes upgrades (RFC 8441)
+    end->inject(std::string_view("\0\0\6\4\0\0\0\0\0\0\x08\0\0\0\1", 15));
+    turn(2);
   }
   std::string_view bytes(reinterpret_cast<const char*>(data + 2), size - 2);
   while (!bytes.empty() && owner.connection != nullptr) {
@@ -142,6 +161,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     turn(2);
     for (auto& exchange : exchanges) {
       if (exchange->stream != nullptr) exchange->stream->resume_response();
+      if ((kinds & 8) != 0) exchange->end_tunnel();
     }
   }
   if ((kinds & 2) != 0 && exchanges[0]->stream != nullptr) {

@@ -22,6 +22,7 @@ class Session final : public http::H2ServerConnection::Owner {
     auto [a, b] = testing::FakeTransport::make_pair(loop_);
     client_ = std::move(a);
     server_end_ = b.get();
+    options_.allow_connect = true;
     if ((seed & 0x80) != 0) {
       options_.max_concurrent_streams = 2;
       options_.stream_window = options_.connection_window = 65535;
@@ -71,6 +72,7 @@ class Session final : public http::H2ServerConnection::Owner {
     }
     void on_request_body(std::string_view, bool end) override {
       if ((downstream->id() & 4) != 0) downstream->pause_request();
+      if (end && answered) return downstream->send_body({}, true);  // of a tunnel
       if (end) reply(200);
     }
     void on_request_trailers() override {
@@ -79,14 +81,16 @@ class Session final : public http::H2ServerConnection::Owner {
     }
     void on_request_failed(Failure failure) override {
       if (failure.kind == FailureKind::kDownstreamReset ||
-          failure.kind == FailureKind::kDownstreamClosed || answered)
+          failure.kind == FailureKind::kDownstreamClosed)
         return;
-      failure.row().status == 0 ? downstream->reset(failure) : reply(failure.row().status);
+      answered || failure.row().status == 0 ? downstream->reset(failure)
+                                            : reply(failure.row().status);
     }
     void on_response_drained() override {}
     void reply(uint16_t status) {
       if (std::exchange(answered, true)) return;
       auto* h = arena.create<http::ResponseHead>(arena);
+      if (head.asks_tunnel() && status == 200) return open_tunnel(*h);
       h->status = status;
       h->framing = http::Framing::kLength;
       h->content_length = 3;
@@ -95,6 +99,14 @@ class Session final : public http::H2ServerConnection::Owner {
       const bool bodiless = head.method == http::Method::kHead;
       stream->send_head(*h, bodiless);
       if (!bodiless) stream->send_body("abc", true);
+    }
+    // It ends by itself, or when the client has ended its direction.
+    void open_tunnel(http::ResponseHead& answer) {
+      answer.status = head.upgrade.empty() ? 200 : 101;
+      answer.upgrade = head.upgrade;
+      downstream->send_head(answer, false);
+      downstream->send_body("abc", false);
+      if ((downstream->id() & 8) != 0) downstream->half_close();
     }
     Session& session;
     http::H2ServerStream* downstream;

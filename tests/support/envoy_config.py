@@ -9,6 +9,7 @@ HCM = TYPE + "filters.network.http_connection_manager.v3.HttpConnectionManager"
 EXPLICIT_H1 = {"explicit_http_config": {"http_protocol_options": {}}}
 EXPLICIT_H2 = {"explicit_http_config": {"http2_protocol_options": {}}}
 AUTO = {"auto_config": {"http2_protocol_options": {}}}
+H2_UPGRADES = {"explicit_http_config": {"http2_protocol_options": {"allow_connect": True}}}  # RFC 8441
 SAME = {"use_downstream_protocol_config": {"http2_protocol_options": {}}}
 
 LOG_FORMAT = {

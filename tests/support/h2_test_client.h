@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "proxy/base/str.h"
 #include "proxy/http/h2_codec.h"
@@ -36,31 +37,35 @@ class H2TestClient final : private io::TransportObserver,
         session(http::H2Session::Role::kClient, options, *this, writer_) {
     writer_.set_transport(*transport_);
     transport_->start(*this);
+    transport_->read_again();
     flush();
   }
   ~H2TestClient() {
     session.stop();
     writer_.detach();
     transport_->close();
+    batch_.loop().delete_later(std::move(transport_));
   }
 
   // Fields as "name: value" pairs behind the pseudo fields.
   Exchange& request(
       std::string_view method, std::string_view path, bool end = true,
       std::initializer_list<std::pair<std::string_view, std::string_view>> more = {}) {
-    using http::Field;
-    using http::HeaderId;
-    const Field pseudo[] = {{":method", method, HeaderId::kUnknown},
-                            {":scheme", "http", HeaderId::kUnknown},
-                            {":path", path, HeaderId::kUnknown},
-                            {":authority", "h", HeaderId::kUnknown}};
-    Arena arena;
-    http::Headers fields(arena);
-    for (const auto& [name, value] : more) fields.add(name, value);
-    exchanges_.push_back(std::make_unique<Exchange>());
-    session.send_head(*exchanges_.back(), pseudo, fields, end);
-    flush();
-    return *exchanges_.back();
+    return begin({{":method", method}, {":scheme", "http"}, {":path", path}, {":authority", "h"}},
+                 end, more);
+  }
+  // CONNECT to h:1, or with `protocol` the upgrade to it at /chat (RFC 8441).
+  Exchange& connect(
+      std::string_view protocol = {},
+      std::initializer_list<std::pair<std::string_view, std::string_view>> more = {}) {
+    if (protocol.empty())
+      return begin({{":method", "CONNECT"}, {":authority", "h:1"}}, false, more);
+    return begin({{":method", "CONNECT"},
+                  {":protocol", protocol},
+                  {":scheme", "http"},
+                  {":path", "/chat"},
+                  {":authority", "h"}},
+                 false, more);
   }
   void send_body(Exchange& e, std::string_view data, bool end) {
     session.send_data(e, data, end);
@@ -84,6 +89,19 @@ class H2TestClient final : private io::TransportObserver,
   int32_t goaway_last = -1;
 
  private:
+  using FieldList = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+  Exchange& begin(FieldList pseudo, bool end, FieldList more) {
+    std::vector<http::Field> first;
+    for (const auto& [name, value] : pseudo)
+      first.push_back({name, value, http::HeaderId::kUnknown});
+    Arena arena;
+    http::Headers fields(arena);
+    for (const auto& [name, value] : more) fields.add(name, value);
+    exchanges_.push_back(std::make_unique<Exchange>());
+    session.send_head(*exchanges_.back(), first, fields, end);
+    flush();
+    return *exchanges_.back();
+  }
   void on_readable() override {
     char room[16384];
     while (true) {

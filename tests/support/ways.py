@@ -23,9 +23,11 @@ FAILED = re.compile(r"(_5xx|protocol_error|messaging_error|malformed|overflow|fl
 
 class Ways:
     """`servers`: name -> (port, HttpProtocolOptions, TLS of that cluster or nothing); `between`: HttpProtocolOptions
-    from the outer to the inner sidecar.  Ends with `test`, a TestCase or a class."""
+    from the outer to the inner sidecar; `manager`: more fields of each HttpConnectionManager.  Ends with `test`, a
+    TestCase or a class."""
 
-    def __init__(self, test, servers, between=envoy.AUTO):
+    def __init__(self, test, servers, between=envoy.AUTO, manager=None):
+        self.manager = manager or {}
         authority = Authority(test)
         users, customer = authority.issue(USERS), authority.issue(CUSTOMER)
         self.one, self.two, self.tls, inner = (
@@ -45,11 +47,11 @@ class Ways:
     def _start(test, listeners, clusters):
         return sidecar.start(test, envoy.bootstrap(listeners, clusters), flags=["--concurrency", "2"])
 
-    @staticmethod
-    def _listener(name, port, tls=None, cluster=None):
+    def _listener(self, name, port, tls=None, cluster=None):
         if tls:
             tls["typed_config"]["common_tls_context"]["alpn_protocols"] = ALPN
-        return envoy.http(f"{name}_{port}", port, [envoy.route(cluster or name)], tls=tls, codec_type="AUTO", log=False)
+        return envoy.http(f"{name}_{port}", port, [envoy.route(cluster or name)], tls=tls, codec_type="AUTO", log=False,
+                          **self.manager)
 
     def all(self):
         """(name, port in clear text) through one and through two sidecars."""

@@ -275,6 +275,21 @@ TEST(Expand, SpeaksTheProtocolOfTheClientUnlessTold) {
   EXPECT_TRUE(options("d")["explicit_http_config"].has("http2_protocol_options"));
 }
 
+// A WebSocket goes through two sidecars as an upgrade or, where they speak HTTP/2, as an extended
+// CONNECT.
+TEST(Expand, LetsUpgradesThroughInBothProtocols) {
+  constexpr std::string_view kOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  Expanded e(kSidecar);
+  for (const size_t i : {size_t{0}, size_t{1}}) {
+    Node manager = e.first_filter(e.nth(e.listener(i)["filter_chains"], 0));
+    EXPECT_TRUE(manager["http2_protocol_options"]["allow_connect"].as_bool());
+    EXPECT_EQ(e.nth(manager["upgrade_configs"], 0)["upgrade_type"].as_string(), "websocket");
+  }
+  Node options = e.cluster("orders")["typed_extension_protocol_options"][kOptions];
+  EXPECT_TRUE(options["use_downstream_protocol_config"]["http2_protocol_options"]["allow_connect"]
+                  .as_bool());
+}
+
 // The clusters of the app: "name of the cluster: protocol", in the order of the routes.
 std::string app_routes(std::string_view protocol) {
   Expanded e(

@@ -205,7 +205,11 @@ TEST(HcmParsing, TakesTheOptionsOfHttp2) {
   EXPECT_EQ(config->codec, CodecType::kHttp2);
   EXPECT_EQ(config->h2.max_concurrent_streams, 5u);
   EXPECT_EQ(config->h2.ping_interval, std::chrono::seconds(30));
-  const ParsedManager refused(manager("http2_protocol_options: { allow_connect: true }"));
+  EXPECT_FALSE(config->h2.allow_connect);
+  const ParsedManager upgrades(manager("http2_protocol_options: { allow_connect: true }"));
+  EXPECT_EQ(upgrades.messages, "");
+  EXPECT_TRUE(upgrades->h2.allow_connect);
+  const ParsedManager refused(manager("http2_protocol_options: { allow_metadata: true }"));
   EXPECT_FALSE(refused.errors.ok());
 }
 

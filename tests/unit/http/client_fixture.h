@@ -33,6 +33,7 @@ class ClientTest : public ::testing::Test, public ClientConnection::Owner {
     void on_response_trailers(Headers& trailers) override {
       test.log += str("end ", body, " trailers ", testing::describe(trailers), "; ");
     }
+    void on_response_half_closed() override { test.log += "half; "; }
     void on_upstream_reset(Failure failure) override {
       test.log += str("reset ", failure.row().name, "; ");
     }

@@ -265,6 +265,32 @@ TEST_F(ClientTest, TunnelsPassBytesAndEndWithTheServer) {
   EXPECT_EQ(sink->body, "raw bytes");
   upstream->reset();
   EXPECT_EQ(noted(), "head 200; closed kLocalReset; ");
+  // What the server has got must not look like all.
+  char byte;
+  EXPECT_EQ(origin->read(&byte, 1).bytes, 1u);
+  while (origin->read(&byte, 1).bytes != 0) {
+  }
+  EXPECT_EQ(origin->read(&byte, 1).status, io::IoStatus::kError);
+}
+
+TEST_F(ClientTest, TheServerOfATunnelMayEndFirst) {
+  request("GET", "x");
+  respond("HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nall");
+  own_end->inject_fin();
+  turn();
+  EXPECT_EQ(noted(), "connected; head 101; half; ");
+  upstream->resume_response();
+  turn();
+  EXPECT_EQ(noted(), "") << "told once";
+  written();
+  upstream->send_body("more", false);
+  upstream->send_body("last", true);
+  batch.flush();
+  EXPECT_EQ(written(), "morelast");
+  EXPECT_TRUE(origin->peer_sent_fin());
+  upstream->reset();
+  EXPECT_EQ(noted(), "closed kNone; ");
+  EXPECT_EQ(sink->body, "all");
 }
 
 TEST_F(ClientTest, AnUpgradeInTheMiddleOfABodyIsRefused) {

@@ -40,11 +40,15 @@ class H2ClientTest : public ::testing::Test, public ClientConnection::Owner {
       done = true;
       log += str("end ", body, " trailers ", testing::describe(trailers), "; ");
     }
+    void on_response_half_closed() override { log += "half; "; }
     void on_upstream_reset(Failure failure) override {
       log += str("reset ", failure.row().name, "; ");
       stream = nullptr;
     }
-    void on_request_drained() override { log += "drained; "; }
+    void on_request_drained() override {
+      log += "drained; ";
+      if (resets_when_drained) stream->reset();
+    }
     void on_wire_bytes(uint64_t sent, uint64_t received) override {
       wire_sent = sent;
       wire_received = received;
@@ -60,6 +64,7 @@ class H2ClientTest : public ::testing::Test, public ClientConnection::Owner {
     uint64_t wire_sent = 0;
     uint64_t wire_received = 0;
     size_t pause_at = 0;
+    bool resets_when_drained = false;
     io::Writer* forward = nullptr;  // takes views of the body, as a client's connection does
     bool done = false;
   };

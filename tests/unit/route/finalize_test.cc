@@ -317,7 +317,8 @@ TEST(ForwardAction, ReadsTimesRetriesAndUpgrades) {
                   "    max_stream_duration: { max_stream_duration: 4s },"
                   "    cluster_not_found_response_code: NOT_FOUND,"
                   "    upgrade_configs: [ { upgrade_type: WebSocket },"
-                  "      { upgrade_type: other, enabled: false } ],"
+                  "      { upgrade_type: other, enabled: false },"
+                  "      { upgrade_type: CONNECT, connect_config: {} } ],"
                   "    retry_policy: { retry_on: ' connect-failure , reset', num_retries: 3,"
                   "      retry_back_off: { base_interval: 10ms } } } },"
                   "  { match: { prefix: / }, route: { cluster: d } } ]",
@@ -337,7 +338,11 @@ TEST(ForwardAction, ReadsTimesRetriesAndUpgrades) {
   EXPECT_EQ(find_upgrade(match, "websocket"), UpgradeVerdict::kAllowed);
   EXPECT_EQ(find_upgrade(match, "WebSocket"), UpgradeVerdict::kAllowed);
   EXPECT_EQ(find_upgrade(match, "other"), UpgradeVerdict::kForbidden);
-  EXPECT_EQ(find_upgrade(match, "connect"), UpgradeVerdict::kUnsaid);
+  EXPECT_EQ(find_upgrade(match, "connect"), UpgradeVerdict::kAllowed);
+  EXPECT_TRUE(terminates_connect(match));
+  const RouteMatch second{&table.routes->hosts()[0], &routes[1]};
+  EXPECT_EQ(find_upgrade(second, "connect"), UpgradeVerdict::kUnsaid);
+  EXPECT_FALSE(terminates_connect(second));
   // Without a policy of its own a route has its virtual host's.
   EXPECT_FALSE(routes[1].forward->retry->has(RetryOn::kConnectFailure));
   EXPECT_TRUE(routes[1].forward->retry->has(RetryOn::kReset));

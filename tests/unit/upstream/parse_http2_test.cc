@@ -43,6 +43,7 @@ name: c
 http2_protocol_options:
   hpack_table_size: 0
   max_concurrent_streams: 7
+  allow_connect: true
   initial_stream_window_size: 65535
   initial_connection_window_size: 2147483647
   max_outbound_control_frames: 3
@@ -54,6 +55,7 @@ http2_protocol_options:
   const http::H2Options& h2 = c->pool.h2;
   EXPECT_EQ(h2.hpack_table_size, 0u);
   EXPECT_EQ(h2.max_concurrent_streams, 7u);
+  EXPECT_TRUE(h2.allow_connect);
   EXPECT_EQ(h2.stream_window, 65535u);
   EXPECT_EQ(h2.connection_window, 2147483647u);
   EXPECT_EQ(h2.max_outbound_control_frames, 3u);
@@ -85,25 +87,31 @@ TEST(ParseHttp2, GivesUpgradesAndTheClientsProtocolAPoolOfTheirOwn) {
   http::RequestHead h1(arena);
   http::RequestHead h2(arena);
   http::RequestHead upgrade(arena);
-  h2.protocol = http::Protocol::kHttp2;
-  upgrade.upgrade = "websocket";
+  http::RequestHead h2_upgrade(arena);
+  h2.protocol = h2_upgrade.protocol = http::Protocol::kHttp2;
+  upgrade.upgrade = h2_upgrade.upgrade = "websocket";
   struct Row {
     UpstreamProtocol protocol;
-    PoolProtocol of_h1, of_h2, of_upgrade;
+    bool allow_connect;  // RFC 8441
+    PoolProtocol of_h1, of_h2, of_upgrade, of_h2_upgrade;
   };
   constexpr auto k1 = PoolProtocol::kHttp1;
   constexpr auto k2 = PoolProtocol::kHttp2;
   constexpr auto kA = PoolProtocol::kAuto;
-  const Row rows[] = {{UpstreamProtocol::kHttp1, k1, k1, k1},
-                      {UpstreamProtocol::kHttp2, k2, k2, k2},
-                      {UpstreamProtocol::kAuto, kA, kA, k1},
-                      {UpstreamProtocol::kDownstream, k1, k2, k1}};
+  const Row rows[] = {{UpstreamProtocol::kHttp1, false, k1, k1, k1, k1},
+                      {UpstreamProtocol::kHttp2, false, k2, k2, k2, k2},
+                      {UpstreamProtocol::kAuto, false, kA, kA, k1, k1},
+                      {UpstreamProtocol::kAuto, true, kA, kA, kA, kA},
+                      {UpstreamProtocol::kDownstream, false, k1, k2, k1, k1},
+                      {UpstreamProtocol::kDownstream, true, k1, k2, k1, k2}};
   for (const Row& row : rows) {
     PoolOptions options;
     options.protocol = row.protocol;
+    options.h2.allow_connect = row.allow_connect;
     EXPECT_EQ(options.protocol_for(h1), row.of_h1);
     EXPECT_EQ(options.protocol_for(h2), row.of_h2);
     EXPECT_EQ(options.protocol_for(upgrade), row.of_upgrade);
+    EXPECT_EQ(options.protocol_for(h2_upgrade), row.of_h2_upgrade);
   }
 }
 
