@@ -1,6 +1,7 @@
 #include "proxy/core/stream.h"
 
 #include "proxy/base/assert.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::core {
 namespace {
@@ -72,6 +73,7 @@ void Stream::route_request() {
   const bool end = request_passed_;
   if (!use_route()) return;
   if (!check_upgrade()) return;
+  is_grpc_ = http::is_grpc(request_.headers);
   finalize_request();
   // An HTTP/2 upstream may say that it did not process the request, whatever the method is.
   keep_body_ = http::is_idempotent(request_.method) || keeps_for_retries_ ||
