@@ -60,7 +60,7 @@ class Filter final : public core::HttpFilter {
 
   FilterVerdict on_request_body(std::string_view data, bool end) override {
     if (!reads_text_) return FilterVerdict::kContinue;
-    char* out = text_.reserve(context_.arena(), Base64Reader::max_size(data.size()));
+    char* out = request_text_.reserve(context_.arena(), Base64Reader::max_size(data.size()));
     const auto size = reader_.read(data, out);
     if (!size) return refuse("grpc_base_64_decode_failed");
     if (end && reader_.is_inside()) return refuse("grpc_base_64_decode_failed_bad_size");
@@ -107,8 +107,8 @@ class Filter final : public core::HttpFilter {
     if (drops_body_) {
       context_.replace_response_body({});
     } else if (writes_text_ && is_web_) {
-      char* out = text_.reserve(context_.arena(), base64_size(data.size()));
-      context_.replace_response_body(text_.until(write_base64(out, data)));
+      char* out = response_text_.reserve(context_.arena(), base64_size(data.size()));
+      context_.replace_response_body(response_text_.until(write_base64(out, data)));
     }
     return FilterVerdict::kContinue;
   }
@@ -142,7 +142,7 @@ class Filter final : public core::HttpFilter {
     const size_t size = http::kGrpcPrefix + length;
     // As text it is written behind the bytes that it is made of.
     char* const frame =
-        text_.reserve(context_.arena(), size + (writes_text_ ? base64_size(size) : 0));
+        response_text_.reserve(context_.arena(), size + (writes_text_ ? base64_size(size) : 0));
     http::write_grpc_prefix(frame, kTrailersFrame, static_cast<uint32_t>(length));
     char* at = frame + http::kGrpcPrefix;
     trailers.for_each([&](const http::Field& f) {
@@ -152,13 +152,13 @@ class Filter final : public core::HttpFilter {
       *at++ = '\r';
       *at++ = '\n';
     });
-    if (!writes_text_) return text_.until(at);
+    if (!writes_text_) return response_text_.until(at);
     char* const end = write_base64(at, {frame, size});
     return {at, static_cast<size_t>(end - at)};
   }
 
   FilterContext& context_;
-  BodyText text_;
+  BodyText request_text_, response_text_;
   Base64Reader reader_;
   bool is_web_ = false;
   bool reads_text_ = false;
