@@ -6,6 +6,9 @@ namespace pillion::filters {
 // Each in its file in filters/http/.
 extern const core::HttpFilterType kBuffer;
 extern const core::HttpFilterType kFault;
+extern const core::HttpFilterType kGrpcHttp1Bridge;
+extern const core::HttpFilterType kGrpcStats;
+extern const core::HttpFilterType kGrpcWeb;
 extern const core::HttpFilterType kHeaderMutation;
 extern const core::HttpFilterType kHealthCheck;
 extern const core::HttpFilterType kLocalRateLimit;
@@ -13,7 +16,8 @@ extern const core::HttpFilterType kSetFilterState;
 
 std::span<const core::HttpFilterType> http_filters() {
   static const core::HttpFilterType types[] = {
-      kBuffer, kFault, kHeaderMutation, kHealthCheck, kLocalRateLimit, kSetFilterState,
+      kBuffer,         kFault,       kGrpcHttp1Bridge, kGrpcStats,      kGrpcWeb,
+      kHeaderMutation, kHealthCheck, kLocalRateLimit,  kSetFilterState,
   };
   return types;
 }

@@ -1,9 +1,9 @@
+// Parts of an exchange on their way through its filters.  (Which filters there are, and what they
+// may ask: filter_context.cc.)
 #include "proxy/core/filter_run.h"
 
-#include <new>
+#include <functional>
 #include <utility>
-
-#include "proxy/base/assert.h"
 
 namespace pillion::core {
 
@@ -68,100 +68,60 @@ struct FilterRun::Response {
   static void unpause(FilterRun& run) { run.host_.resume_response(); }
 };
 
-// ---- beginning and end ----
-
-FilterRun::FilterRun(FilterHost& host, const HttpFilterChain& chain,
-                     const FilterWorkerStates& states)
-    : host_(host), chain_(chain) {
-  const auto& entries = chain.entries();
-  DASSERT(states.size() == entries.size());
-  Arena& arena = host.arena();
-  slots_ = arena.allocate_array<FilterContext>(entries.size());
-  find_levels();
-  for (size_t i = 0; i < entries.size(); ++i) {
-    auto* slot = new (&slots_[i]) FilterContext(*this, static_cast<uint8_t>(i));
-    slot->worker_state_ = states[i].get();
-    if (find_overrides(*slot)) continue;
-    slot->filter_ = entries[i].factory->create(arena, *slot);
-  }
-}
-
-void FilterRun::end() {
-  if (std::exchange(ended_, true)) return;
-  // What waits is left to the arena: the batch may still point into it.
-  request_.over = response_.over = true;
-  const size_t count = chain_.entries().size();
-  for (size_t i = 0; i < count; ++i) slots_[i].cancel_timer();
-  for (const uint8_t i : chain_.with(FilterHook::kComplete)) {
-    if (slots_[i].filter_ != nullptr) slots_[i].filter_->on_complete();
-  }
-}
-
-void FilterRun::drop_request() { request_.over = true; }
-
-void FilterRun::find_levels() {
-  size_t count = 0;
-  const auto add = [&](const std::unique_ptr<const route::FilterOverrides>& level) {
-    if (level != nullptr) levels_[count++] = level.get();
-  };
-  if (const route::RouteMatch& match = host_.route()) {
-    if (match.weighted != nullptr) add(match.weighted->filters);
-    add(match.route->filters);
-    add(match.host->filters);
-    add(match.host->table->filters());
-  }
-  levels_[count] = nullptr;
-}
-
-// The most specific level that names a filter decides whether it is disabled, the most specific one
-// that configures it, how it is configured.
-bool FilterRun::find_overrides(FilterContext& slot) {
-  const HttpFilterChain::Entry& entry = chain_.entries()[slot.index_];
-  slot.route_config_ = nullptr;
-  bool is_disabled = entry.disabled;
-  bool is_decided = false;
-  for (const route::FilterOverrides* const* level = levels_; *level != nullptr; ++level) {
-    for (const route::FilterOverride& override : **level) {
-      if (override.filter != entry.name) continue;
-      if (!std::exchange(is_decided, true)) is_disabled = override.disabled;
-      if (slot.route_config_ == nullptr && override.type == entry.type)
-        slot.route_config_ = override.config.get();
-    }
-  }
-  return is_disabled;
-}
-
-void FilterRun::choose_route() {
-  host_.choose_route();
-  find_levels();
-  const size_t count = chain_.entries().size();
-  for (size_t i = 0; i < count; ++i) (void)find_overrides(slots_[i]);
-}
-
 // ---- one part through the filters ----
 
-// From position `from` in the hook's list on.  True: it has passed them all.
 template <typename Direction>
-bool FilterRun::run(Part part, size_t from, std::string_view data, bool end) {
+FilterRun::Flow FilterRun::run(Part part, size_t from, std::string_view& data, bool end) {
   Lane& lane = Direction::lane(*this);
   const auto list = chain_.with(Direction::hook(part));
   for (size_t i = from; i < list.size(); ++i) {
     HttpFilter* filter = slots_[list[i]].filter_;
     if (filter == nullptr) continue;
-    const FilterVerdict verdict = Direction::call(*this, *filter, part, data, end);
-    if (lane.over) return false;
-    if (verdict == FilterVerdict::kContinue) continue;
-    lane.stopped = true;
-    lane.part = part;
-    lane.at = static_cast<uint32_t>(i);
-    return false;
+    // The filter before may have given a request a body.
+    const bool ends = part == Part::kHead ? Direction::head_ends(*this) : end;
+    const FilterVerdict verdict = Direction::call(*this, *filter, part, data, ends);
+    if (lane.over) return Flow::kStopped;
+    if (std::exchange(lane.is_replaced, false)) {
+      data = lane.changed;
+      lane.is_changed = true;
+      if constexpr (std::is_same_v<Direction, Response>) {
+        if (part == Part::kTrailers) return run_tail(list[i], data);
+      }
+    }
+    if (verdict == FilterVerdict::kStop) {
+      lane.stopped = true;
+      lane.part = part;
+      lane.at = static_cast<uint32_t>(i);
+      return Flow::kStopped;
+    }
+    if (lane.is_changed && data.empty() && !end) return Flow::kTaken;
   }
-  return true;
+  return Flow::kPassed;
+}
+
+template <typename Direction>
+bool FilterRun::run_head(size_t from) {
+  std::string_view none;
+  return run<Direction>(Part::kHead, from, none, false) == Flow::kPassed;
+}
+
+// A filter made a last piece of the response of its trailers: the filters behind it see that.
+FilterRun::Flow FilterRun::run_tail(uint8_t behind, std::string_view& tail) {
+  response_.end = true;
+  response_.moving = 0;
+  const auto list = chain_.with(FilterHook::kResponseBody);
+  size_t from = 0;
+  while (from < list.size() && list[from] >= behind) ++from;  // responses go backwards
+  return run<Response>(Part::kBody, from, tail, true);
 }
 
 bool FilterRun::on_request_head(bool end) {
   request_head_ends_ = end;
-  return run<Request>(Part::kHead, 0, {}, end);
+  if (!run_head<Request>(0)) return false;
+  if (!request_.end) return true;
+  host_.pass_request_head();  // a filter has given it a body
+  if (!request_.over) drain<Request>();
+  return false;
 }
 bool FilterRun::on_request_body(std::string_view data, bool end) {
   return take_body<Request>(data, end);
@@ -177,7 +137,7 @@ bool FilterRun::on_response_head(http::ResponseHead& head, bool end) {
   }
   response_head_ = &head;
   response_head_ends_ = end;
-  return run<Response>(Part::kHead, 0, {}, end);
+  return run_head<Response>(0);
 }
 bool FilterRun::on_response_body(std::string_view data, bool end) {
   return bypass_ || take_body<Response>(data, end);
@@ -186,6 +146,16 @@ bool FilterRun::on_response_trailers(http::Headers& trailers) {
   response_trailers_ = &trailers;
   return bypass_ || take_trailers<Response>();
 }
+
+namespace {
+
+bool is_part_of(std::string_view part, std::string_view whole) {
+  const std::less_equal<> not_after;
+  return not_after(whole.data(), part.data()) &&
+         not_after(part.data() + part.size(), whole.data() + whole.size());
+}
+
+}  // namespace
 
 // Pieces go through all filters one after the other, without a copy, until one is stopped.
 template <typename Direction>
@@ -199,16 +169,21 @@ bool FilterRun::take_body(std::string_view data, bool end) {
       // What is stopped between two filters lies in one slab.
       const std::string_view piece = data.substr(0, Slab::kCapacity);
       is_last = piece.size() == data.size();
-      const bool passes = run<Direction>(Part::kBody, 0, piece, end && is_last);
-      if (passes && is_one_piece) return true;
+      std::string_view out = piece;
+      lane.is_changed = false;
+      const Flow flow = run<Direction>(Part::kBody, 0, out, end && is_last);
+      if (flow == Flow::kPassed && is_one_piece && !lane.is_changed) return true;
       if (lane.over) return false;
-      if (!passes) {
-        lane.moving = piece.size();
+      data.remove_prefix(piece.size());
+      if (flow == Flow::kStopped) {
+        // A filter's own bytes stay where they are; those of the peer will be gone.
+        if (is_part_of(out, piece)) lane.is_changed = false;
+        if (!lane.is_changed) lane.held.append(out);
+        lane.moving = lane.held.size();
         break;
       }
-      Direction::pass_body(*this, piece, end && is_last);
+      if (flow == Flow::kPassed) pass_piece<Direction>(out, end && is_last);
       if (lane.over || is_last) return false;
-      data.remove_prefix(piece.size());
     }
   }
   lane.held.append(data);
@@ -221,9 +196,21 @@ template <typename Direction>
 bool FilterRun::take_trailers() {
   Lane& lane = Direction::lane(*this);
   if (lane.over) return false;
-  if (!lane.stopped && lane.held.empty()) return run<Direction>(Part::kTrailers, 0, {}, true);
+  if (!lane.stopped && lane.held.empty()) return run_trailers<Direction>(0);
   lane.trailers = true;
   take_in<Direction>();
+  return false;
+}
+
+// True: they have passed, as what they are.
+template <typename Direction>
+bool FilterRun::run_trailers(size_t from) {
+  Lane& lane = Direction::lane(*this);
+  lane.trailers = lane.is_changed = false;
+  std::string_view tail;
+  if (run<Direction>(Part::kTrailers, from, tail, true) != Flow::kPassed) return false;
+  if (!lane.is_changed) return true;
+  pass_piece<Direction>(tail, true);
   return false;
 }
 
@@ -234,6 +221,8 @@ void FilterRun::take_in() {
   if (!lane.stopped) return;
   if constexpr (std::is_same_v<Direction, Request>) {
     if (buffering_) return check_buffered();
+  } else {
+    if (buffers_response_) return check_buffered_response();
   }
   if (lane.held.size() < kHeldLimit || lane.end || lane.trailers || lane.paused) return;
   lane.paused = true;
@@ -261,19 +250,22 @@ void FilterRun::go_on() {
   const size_t next = lane.at + 1;
   switch (lane.part) {
     case Part::kHead:
-      if (!run<Direction>(Part::kHead, next, {}, Direction::head_ends(*this))) return;
+      if (!run_head<Direction>(next)) return;
       Direction::pass_head(*this);
       break;
     case Part::kBody: {
-      const std::string_view data = lane.held.front().substr(0, lane.moving);
+      std::string_view data =
+          lane.is_changed ? lane.changed : lane.held.front().substr(0, lane.moving);
       const bool end = lane.end && lane.moving == lane.held.size();
-      if (!run<Direction>(Part::kBody, next, data, end)) return;
-      pass_body<Direction>(data, end);
+      const Flow flow = run<Direction>(Part::kBody, next, data, end);
+      if (flow == Flow::kStopped) return;
+      if (flow == Flow::kPassed) pass_piece<Direction>(data, end);
+      if (!lane.over) consume<Direction>();
       break;
     }
     case Part::kTrailers:
-      if (!run<Direction>(Part::kTrailers, next, {}, true)) return;
-      return Direction::pass_trailers(*this);
+      if (run_trailers<Direction>(next)) Direction::pass_trailers(*this);
+      return;
   }
   if (!lane.over) drain<Direction>();
 }
@@ -283,35 +275,42 @@ template <typename Direction>
 void FilterRun::drain() {
   Lane& lane = Direction::lane(*this);
   while (!lane.held.empty() || lane.end) {
-    const std::string_view data = lane.held.front();
+    std::string_view data = lane.held.front();
     const bool end = lane.end && data.size() == lane.held.size();
     lane.moving = data.size();
-    if (!run<Direction>(Part::kBody, 0, data, end)) return;
-    pass_body<Direction>(data, end);
+    lane.is_changed = false;
+    const Flow flow = run<Direction>(Part::kBody, 0, data, end);
+    if (flow == Flow::kStopped) return;
+    if (flow == Flow::kPassed) pass_piece<Direction>(data, end);
     if (lane.over) return;
+    consume<Direction>();
   }
   if (lane.trailers) {
-    if (!run<Direction>(Part::kTrailers, 0, {}, true)) return;
-    return Direction::pass_trailers(*this);
+    if (run_trailers<Direction>(0)) Direction::pass_trailers(*this);
+    return;
   }
   if (std::exchange(lane.paused, false)) Direction::unpause(*this);
 }
 
+// To the host.  The bytes may belong to a filter, or to what is held: they must be out before
+// either changes.
 template <typename Direction>
-void FilterRun::pass_body(std::string_view data, bool end) {
+void FilterRun::pass_piece(std::string_view data, bool end) {
   Lane& lane = Direction::lane(*this);
   if (end) lane.end = false;
   Direction::pass_body(*this, data, end);
-  if (lane.over) return;
-  host_.worker().batch.flush();  // it points into what is freed now
-  if (lane.over) return;
-  lane.held.consume(lane.moving);
-  lane.moving = 0;
+  if (!lane.over && (lane.is_changed || lane.moving != 0)) host_.worker().batch.flush();
+}
+
+template <typename Direction>
+void FilterRun::consume() {
+  Lane& lane = Direction::lane(*this);
+  lane.held.consume(std::exchange(lane.moving, 0));
 }
 
 // ---- buffering ----
 
-FilterVerdict FilterRun::buffer_request(uint64_t limit) {
+FilterVerdict FilterRun::buffer_request(FilterContext& slot, uint64_t limit) {
   if (request_head_ends_) return FilterVerdict::kContinue;
   http::RequestHead& head = host_.request();
   buffer_limit_ = limit;
@@ -324,7 +323,7 @@ FilterVerdict FilterRun::buffer_request(uint64_t limit) {
     return FilterVerdict::kStop;
   }
   if (request_.end || request_.trailers) {
-    announce_length();
+    announce_length(*slot.filter_);
     return FilterVerdict::kContinue;
   }
   buffering_ = true;
@@ -337,36 +336,42 @@ void FilterRun::check_buffered() {
   if (request_.held.size() > buffer_limit_) return host_.refuse_body();
   if (!request_.end && !request_.trailers) return;
   buffering_ = false;
-  announce_length();
+  announce_length(*slots_[chain_.with(FilterHook::kRequestHead)[request_.at]].filter_);
   go_on<Request>();
 }
 
 // Trailers need a chunked body over HTTP/1.
-void FilterRun::announce_length() {
+void FilterRun::announce_length(HttpFilter& filter) {
   http::RequestHead& head = host_.request();
-  if (request_.trailers || head.framing == http::Framing::kLength) return;
-  head.framing = http::Framing::kLength;
-  head.content_length = request_.held.size();
+  const uint64_t size = request_.held.size();
+  if (!request_.trailers && head.framing != http::Framing::kLength) {
+    head.framing = http::Framing::kLength;
+    head.content_length = size;
+  }
+  filter.on_request_buffered(head, size);
 }
 
-// ---- FilterContext ----
+FilterVerdict FilterRun::buffer_response(FilterContext& slot, uint64_t limit) {
+  if (response_head_ends_) return FilterVerdict::kContinue;
+  response_limit_ = limit;
+  if (is_response_buffered()) return show_buffered(*slot.filter_);
+  buffers_response_ = true;
+  if (std::exchange(response_.paused, false)) host_.resume_response();
+  return FilterVerdict::kStop;
+}
 
-http::RequestHead& FilterContext::request() const { return run_.host_.request(); }
-StreamInfo& FilterContext::info() const { return run_.host_.info(); }
-const route::RouteMatch& FilterContext::route() const { return run_.host_.route(); }
-Instant FilterContext::now() const { return run_.host_.worker().loop.now(); }
-Rng& FilterContext::rng() const { return run_.host_.worker().rng; }
-Arena& FilterContext::arena() const { return run_.host_.arena(); }
-bool FilterContext::fails_health_checks() const { return run_.host_.worker().fails_health_checks; }
-const route::FilterOverrides* const* FilterContext::override_levels() const { return run_.levels_; }
-std::string_view FilterContext::name() const { return run_.chain_.entries()[index_].name; }
+FilterVerdict FilterRun::show_buffered(HttpFilter& filter) {
+  const bool is_complete = response_.end || response_.trailers;
+  return filter.on_response_buffered({*response_head_, response_.held,
+                                      response_.trailers ? response_trailers_ : nullptr,
+                                      is_complete && response_.held.size() <= response_limit_});
+}
 
-const void* FilterContext::type() const { return run_.chain_.entries()[index_].type; }
-
-std::string_view FilterContext::cluster() const {
-  const route::RouteMatch& match = route();
-  if (!match || match.route->forward == nullptr) return {};
-  return route::cluster_name(match, request());
+void FilterRun::check_buffered_response() {
+  if (!is_response_buffered()) return;
+  buffers_response_ = false;
+  HttpFilter& filter = *slots_[chain_.with(FilterHook::kResponseHead)[response_.at]].filter_;
+  if (show_buffered(filter) == FilterVerdict::kContinue && !response_.over) go_on<Response>();
 }
 
 void FilterContext::resume() {
@@ -374,33 +379,6 @@ void FilterContext::resume() {
   const bool holds_response = run_.is_stopped_by<FilterRun::Response>(index_);
   run_.resume<FilterRun::Request>(index_);
   if (holds_response) run_.resume<FilterRun::Response>(index_);
-}
-
-void FilterContext::local_reply(const FilterReply& reply) {
-  if (!run_.ended_) run_.host_.reply(reply);
-}
-
-FilterVerdict FilterContext::buffer_request(uint64_t limit) { return run_.buffer_request(limit); }
-
-void FilterContext::clear_route_cache() { run_.choose_route(); }
-
-void FilterContext::arm_timer(Duration delay) {
-  if (run_.ended_) return;
-  if (timer_ == nullptr) {
-    timer_ = arena().create<io::Timer>(io::Timer::call<&FilterContext::run_timer, FilterContext>(),
-                                       this);
-  }
-  run_.host_.worker().loop.arm(*timer_, delay);
-}
-
-void FilterContext::set_filter_state(std::string_view key, std::string_view value) {
-  StreamInfo& stream = info();
-  for (FilterState* state = stream.filter_state; state != nullptr; state = state->next) {
-    if (state->key != key) continue;
-    state->value = value;
-    return;
-  }
-  stream.filter_state = arena().create<FilterState>(FilterState{key, value, stream.filter_state});
 }
 
 }  // namespace pillion::core

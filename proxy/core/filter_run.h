@@ -9,6 +9,10 @@
 //
 // Of each direction at most one filter is the one that stopped: in front of it lies the part that
 // it stopped, and behind that what no filter has seen.
+//
+// A filter may replace the piece of a body that it is given.  What goes on then lies in the
+// filter's memory (Lane::changed) and has left the piece that came; the filters before it never see
+// it.
 
 #include <string_view>
 
@@ -43,8 +47,11 @@ class FilterHost {
   virtual void resume_response() = 0;
   // The client waits for a 100 before it sends its body, which is wanted now.
   virtual void invite_body() = 0;
+  // A request that ended with its head gets a body after all.
+  virtual void extend_request() = 0;
   virtual void reply(const FilterReply& reply) = 0;
-  virtual void refuse_body() = 0;  // 413
+  virtual void refuse_body() = 0;      // 413
+  virtual void refuse_response() = 0;  // 500
 
  protected:
   ~FilterHost() = default;
@@ -78,27 +85,39 @@ class FilterRun {
  private:
   friend class FilterContext;
   enum class Part : uint8_t { kHead, kBody, kTrailers };
+  // What became of a part: it passed all filters, waits (or nothing is wanted any more), or a
+  // filter took all of it.
+  enum class Flow : uint8_t { kPassed, kStopped, kTaken };
   // One direction.
   struct Lane {
     Buffer held;
-    size_t moving = 0;  // bytes of `held` that the filter at `at` was given when it stopped
-    uint32_t at = 0;    // position, in the list of the hook that stopped
+    size_t moving = 0;         // bytes of `held` that the filter at `at` was given when it stopped
+    std::string_view changed;  // or what another filter had made of them, if is_changed
+    uint32_t at = 0;           // position, in the list of the hook that stopped
     Part part = Part::kHead;
     bool stopped = false;
     bool end = false;       // the last of what is held ends the message
     bool trailers = false;  // they wait behind what is held
     bool paused = false;
-    bool over = false;  // nothing of it is wanted any more
+    bool over = false;         // nothing of it is wanted any more
+    bool is_changed = false;   // the piece on its way is not what came
+    bool is_replaced = false;  // the hook that runs has said so: `changed` is its
   };
   struct Request;
   struct Response;
 
+  // The filters from position `from` of the part's list on; `data` becomes what they make of it.
   template <typename Direction>
-  bool run(Part part, size_t from, std::string_view data, bool end);
+  Flow run(Part part, size_t from, std::string_view& data, bool end);
+  template <typename Direction>
+  bool run_head(size_t from);
+  Flow run_tail(uint8_t behind, std::string_view& tail);
   template <typename Direction>
   bool take_body(std::string_view data, bool end);
   template <typename Direction>
   bool take_trailers();
+  template <typename Direction>
+  bool run_trailers(size_t from);
   template <typename Direction>
   void take_in();
   template <typename Direction>
@@ -110,14 +129,22 @@ class FilterRun {
   template <typename Direction>
   void drain();
   template <typename Direction>
-  void pass_body(std::string_view data, bool end);
+  void pass_piece(std::string_view data, bool end);
+  template <typename Direction>
+  void consume();
   void find_levels();
   // True: the route disables the filter.
   bool find_overrides(FilterContext& slot);
   void choose_route();
-  FilterVerdict buffer_request(uint64_t limit);
+  FilterVerdict buffer_request(FilterContext& slot, uint64_t limit);
   void check_buffered();
-  void announce_length();
+  void announce_length(HttpFilter& filter);
+  FilterVerdict buffer_response(FilterContext& slot, uint64_t limit);
+  FilterVerdict show_buffered(HttpFilter& filter);
+  void check_buffered_response();
+  [[nodiscard]] bool is_response_buffered() const noexcept {
+    return response_.end || response_.trailers || response_.held.size() > response_limit_;
+  }
 
   FilterHost& host_;
   const HttpFilterChain& chain_;
@@ -129,10 +156,12 @@ class FilterRun {
   http::ResponseHead* response_head_ = nullptr;
   http::Headers* response_trailers_ = nullptr;
   uint64_t buffer_limit_ = 0;
+  uint64_t response_limit_ = 0;
   bool request_head_ends_ = false;
   bool response_head_ends_ = false;
-  bool buffering_ = false;  // the request goes on by itself when its body is complete
-  bool bypass_ = false;     // the response is one that took the place of another
+  bool buffering_ = false;         // the request goes on by itself when its body is complete
+  bool buffers_response_ = false;  // and so does the response
+  bool bypass_ = false;            // the response is one that took the place of another
   bool ended_ = false;
 };
 

@@ -18,9 +18,11 @@
 //   hook).  What it was given waits, and so does all that comes after it in that direction: in a
 //   bounded buffer, behind which the peer is paused.  A filter that follows sees the exchange in
 //   order: never a body before its head.
-// - A body comes in pieces, the last one with `end` set, perhaps empty; or trailers end it.  Only
-//   filters with a hook for bodies cost anything there.  Pieces cannot be changed: what transforms
-//   bodies (compression, issue 8) brings the means.
+// - A body comes in pieces of at most 17 KiB, the last one with `end` set, perhaps empty; or
+// trailers
+//   end it.  Only filters with a hook for bodies cost anything there.  A piece may be replaced by
+//   other bytes, or none, and response trailers by a last piece; whoever changes the length of a
+//   body says so in its head (framing, content_length).
 // - After on_complete, which is called exactly once, when the exchange is over or broken off, no
 //   hook and no timer of the filter is called.
 //
@@ -32,6 +34,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "proxy/base/buffer.h"
 #include "proxy/base/rng.h"
 #include "proxy/config/scalars.h"
 #include "proxy/core/stream_info.h"
@@ -45,6 +48,14 @@ namespace pillion::core {
 class FilterRun;
 
 enum class FilterVerdict : uint8_t { kContinue, kStop };
+
+// A response that waits in front of a filter.
+struct BufferedResponse {
+  http::ResponseHead& head;
+  const Buffer& body;
+  const http::Headers* trailers;  // null: none
+  bool is_complete;               // else there is more of it than the limit
+};
 
 class HttpFilter {
  public:
@@ -64,6 +75,14 @@ class HttpFilter {
     return FilterVerdict::kContinue;
   }
   virtual FilterVerdict on_response_trailers(http::Headers& /*trailers*/) {
+    return FilterVerdict::kContinue;
+  }
+  // FilterContext::buffer_request()'s: the body, of `size` bytes, is complete; the head goes on
+  // after this.
+  virtual void on_request_buffered(http::RequestHead& /*head*/, uint64_t /*size*/) {}
+  // FilterContext::buffer_response()'s: all of the response is here, or more than the limit.
+  // kContinue: its head goes on behind the filter, then the body from the first filter on.
+  virtual FilterVerdict on_response_buffered(const BufferedResponse& /*response*/) {
     return FilterVerdict::kContinue;
   }
   // The last call; just before the access log is written.
@@ -142,6 +161,7 @@ class FilterContext {
   // Facts of the stream; filters set its `flags` and is_health_check.
   [[nodiscard]] StreamInfo& info() const;
   [[nodiscard]] const ConnectionInfo& connection() const { return *info().connection; }
+  [[nodiscard]] bool has_cluster(std::string_view name) const;
   // Empty if no route matches.
   [[nodiscard]] const route::RouteMatch& route() const;
   // The cluster that the route names for this request; empty if it does not forward.
@@ -181,6 +201,21 @@ class FilterContext {
   // From within on_request_head, as its verdict: the head waits until the body is complete, and
   // then has a Content-Length.  More than `limit` bytes are answered with 413.
   [[nodiscard]] FilterVerdict buffer_request(uint64_t limit);
+  // From within on_response_head, as its verdict: head, body and trailers wait until the response
+  // is complete or longer than `limit`, and then on_response_buffered() is called.  kContinue at
+  // once for a response without a body.
+  [[nodiscard]] FilterVerdict buffer_response(uint64_t limit);
+  // From within on_response_buffered: 500 takes the place of a response that is too long.  Then
+  // return kStop.
+  void refuse_response();
+  // From within on_request_head of a request that ends with it: this is its body.
+  void add_request_body(std::string_view body);
+  // From within the hook for a body: these bytes go on behind the filter instead of the piece. They
+  // are part of it, or the filter's, which leaves them alone until its next hook of that direction.
+  void replace_request_body(std::string_view bytes);
+  void replace_response_body(std::string_view bytes);
+  // From within on_response_trailers: the response ends with these bytes of body instead.
+  void replace_response_trailers(std::string_view bytes) { replace_response_body(bytes); }
   // Chooses the route again, after what it depends on was changed; from the request's hooks, until
   // its head has passed them all.  Filters behind see the new one's configuration; which of them
   // are disabled was settled by the first.

@@ -1,6 +1,7 @@
 #include "proxy/core/stream.h"
 
 #include "proxy/base/assert.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::core {
 namespace {
@@ -67,6 +68,7 @@ void Stream::route_request() {
   const bool end = request_passed_;
   if (!use_route()) return;
   if (!check_upgrade()) return;
+  is_grpc_ = http::is_grpc(request_.headers);
   finalize_request();
   // An HTTP/2 upstream may say that it did not process the request, whatever the method is.  Of a
   // tunnel nothing is sent before it stands.

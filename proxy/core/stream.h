@@ -235,7 +235,9 @@ class Stream final : public io::Deferred,
 
   // Counting, in stream_routing.cc too.
   void count_response(uint16_t status);
-  void count_upstream_status(uint16_t status);
+  void count_upstream_status(const http::ResponseHead& head, bool end);
+  void count_grpc_status(const http::Headers* fields);
+  void count_host_answer(uint16_t status);
   void count_no_answer(Failure failure);
 
   // Failing, in stream_failure.cc.
@@ -308,6 +310,8 @@ class Stream final : public io::Deferred,
   bool keeps_for_retries_ : 1 = false;  // and wants the body again
   bool limits_tries_ : 1 = false;       // the policy limits the time of an attempt
   bool reads_little_ : 1 = false;       // the client may not take what comes
+  bool is_grpc_ : 1 = false;            // what goes upstream is a call of gRPC
+  bool grpc_status_due_ : 1 = false;    // whose status the host's counters wait for
 };
 
 }  // namespace pillion::core

@@ -124,6 +124,7 @@ void Stream::fail(Failure failure) {
   }
   if (head_sent || row.status == 0) {
     http::DownstreamStream* downstream = downstream_;
+    if (grpc_status_due_ && row.side == FailureSide::upstream) host_->counters().rq_error.inc();
     owner_.http_stats().downstream_rq_tx_reset.inc();
     finish();
     // The client must not take what it has for the whole response.
@@ -180,14 +181,15 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   LocalReplyText text{status, body, kPlainText};
   if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
   info_.local_reply_body = text.body;
-  if (http::is_grpc(request_.headers)) make_grpc_reply(head->headers, text);
+  const bool is_grpc = http::is_grpc(request_.headers);
+  if (is_grpc) make_grpc_reply(head->headers, text);
   head->status = info_.response_code = text.status;
   // The type that a filter gave stays, unless the configuration names another one.
   const bool is_typed = text.content_type == kPlainText && head->headers.has(kContentType);
   if (!text.body.empty() && !is_typed) head->headers.set(kContentType, text.content_type);
   head->framing = text.body.empty() ? http::Framing::kNone : http::Framing::kLength;
   head->content_length = text.body.size();
-  head->has_content_length = true;
+  head->has_content_length = !is_grpc;  // as Envoy's; HTTP/1 needs it and writes it by itself
   response_state_ = ResponseState::kBody;
   // The rest of the request is not wanted, and what follows it cannot be found without it.
   if (request_state_ != RequestState::kDone) owner_.close_after_response();

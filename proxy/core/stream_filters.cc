@@ -47,6 +47,7 @@ class Stream::Filters final : public FilterHost {
     if (s_.upstream_ != nullptr && !s_.downstream_->is_backed_up()) s_.upstream_->resume_response();
   }
   void invite_body() override { s_.invite_body(); }
+  void extend_request() override { s_.request_passed_ = false; }
   void reply(const FilterReply& reply) override {
     if (s_.info_.times.ds_tx_begin != Instant{}) return s_.fail({FailureKind::kLocalReset});
     s_.drop_attempt();
@@ -60,6 +61,11 @@ class Stream::Filters final : public FilterHost {
   void refuse_body() override {
     s_.owner_.http_stats().downstream_rq_too_large.inc();
     s_.fail({FailureKind::kPayloadTooLarge});
+  }
+  void refuse_response() override {
+    s_.owner_.http_stats().rs_too_large.inc();
+    reply(
+        {.status = 500, .body = "Internal Server Error", .details = "response_payload_too_large"});
   }
 
  private:

@@ -2,7 +2,6 @@
 #include "proxy/core/request_headers.h"
 #include "proxy/core/retry_state.h"
 #include "proxy/core/stream.h"
-#include "proxy/http/grpc.h"
 
 namespace pillion::core {
 namespace {
@@ -32,7 +31,7 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   if (ended_) return;
   if (head.status == 101 && tunnel_ == nullptr) return fail({FailureKind::kUpstreamProtocol});
   touch();
-  if (host_->is_watched()) host_->on_response(head, http::is_grpc(request_.headers));
+  if (host_->is_watched()) host_->on_response(head, is_grpc_);
   if (tunnel_ != nullptr && !take_upgrade_answer(head))
     return fail({FailureKind::kBadUpgradeAnswer});
   if (has_retries_ && retry_response(head, end)) return;
@@ -40,7 +39,7 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   if (tunnel_state_ != TunnelState::kAgreed || !waits_for_tunnel()) body_.clear();
   if (tunnel_state_ != TunnelState::kAgreed) refuse_tunnel();
   keep_body_ = false;
-  count_upstream_status(head.status);
+  count_upstream_status(head, end);
   info_.response = &head;
   info_.response_code = head.status;  // fields that are added may name it
   finalize_response(head);
@@ -77,6 +76,7 @@ void Stream::on_response_body(std::string_view data, bool end) {
   touch();
   if (half_closed_) return close_half_closed();
   if (response_state_ == ResponseState::kNone) return discard_response(data.size(), end);
+  if (end && grpc_status_due_) count_grpc_status(nullptr);
   respond_body(data, end);
 }
 
@@ -107,6 +107,8 @@ void Stream::pump_response(std::string_view data, bool end) {
 void Stream::on_response_trailers(http::Headers& trailers) {
   release_upstream();
   if (ended_ || response_state_ == ResponseState::kNone) return;  // it was not wanted
+  if (grpc_status_due_) count_grpc_status(&trailers);
+  info_.response_trailers = &trailers;  // also if a filter makes something else of them
   if (filters_ != nullptr && !filters_->on_response_trailers(trailers)) return;
   send_response_trailers(trailers);
 }

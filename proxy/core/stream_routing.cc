@@ -5,6 +5,7 @@
 #include "proxy/base/str.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/core/stream.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::core {
 
@@ -107,11 +108,17 @@ void Stream::finalize_request() {
 // Of each attempt anew: less time is left (envoy.md 2.1, rule 6).  It runs from the end of the
 // request, when the timer was armed: what filters and the client took before does not count.
 void Stream::announce_timeout() {
-  if (config_.suppress_envoy_headers) return;
   const Instant begun = info_.times.us_tx_end;
   const Duration elapsed = begun == Instant{} ? Duration{} : worker_.loop.now() - begun;
   const auto ms = route::expected_timeout_ms(timeouts_, elapsed);
-  if (ms) request_.headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, number_text(arena_, *ms));
+  if (!ms) return;
+  if (!config_.suppress_envoy_headers)
+    request_.headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, number_text(arena_, *ms));
+  // Where the client's deadline is ours, the upstream has as long as the attempt.
+  if (is_grpc_ && route_.route->forward->max_grpc_timeout) {
+    const std::chrono::milliseconds left(*ms);
+    request_.headers.set(HeaderId::kGrpcTimeout, route::grpc_timeout_text(left, arena_));
+  }
 }
 
 // The client holds its body back until it is told that somebody takes it.  That is known once there
@@ -168,9 +175,23 @@ void Stream::count_response(uint16_t status) {
   stats::count_downstream_class(listener, status);
 }
 
-void Stream::count_upstream_status(uint16_t status) {
-  stats::ClusterStats& stats = cluster_->stats();
-  stats::count_upstream_response(stats, status);
+// To the cluster all answers count by the status of HTTP; to the host those of gRPC calls by their
+// own, which mostly comes last (as in Envoy).
+void Stream::count_upstream_status(const http::ResponseHead& head, bool end) {
+  stats::count_upstream_response(cluster_->stats(), head.status);
+  if (!is_grpc_) return count_host_answer(head.status);
+  grpc_status_due_ = !end;
+  if (end) count_grpc_status(&head.headers);
+}
+
+// Null: the call ended without a status.
+void Stream::count_grpc_status(const http::Headers* fields) {
+  grpc_status_due_ = false;
+  const auto status = fields != nullptr ? http::grpc_status(*fields) : std::nullopt;
+  count_host_answer(status ? http::http_status_of_grpc(*status) : uint16_t{500});
+}
+
+void Stream::count_host_answer(uint16_t status) {
   upstream::HostCounters& host = host_->counters();
   (status >= 500 ? host.rq_error : host.rq_success).inc();
 }

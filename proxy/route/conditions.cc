@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proxy/base/str.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::route {
 namespace {
@@ -16,15 +17,9 @@ bool is_whole(config::Fraction fraction) { return fraction.numerator >= fraction
 
 }  // namespace
 
-bool is_grpc(const http::Headers& headers) noexcept {
-  constexpr std::string_view kType = "application/grpc";
-  const std::string_view type = headers.get(http::HeaderId::kContentType);
-  return type.starts_with(kType) && (type.size() == kType.size() || type[kType.size()] == '+');
-}
-
 bool RouteConditions::hold(const http::RequestHead& head, uint64_t random) const {
   if (!is_whole(fraction) && !drawn(fraction, random)) return false;
-  if (grpc && !is_grpc(head.headers)) return false;
+  if (grpc && !http::is_grpc(head.headers)) return false;
   return std::ranges::all_of(headers, [&](const auto& m) { return m.matches(head); }) &&
          std::ranges::all_of(query_parameters,
                              [&](const auto& m) { return m.matches(head.path); }) &&
@@ -33,7 +28,7 @@ bool RouteConditions::hold(const http::RequestHead& head, uint64_t random) const
 
 std::string RouteConditions::why_not(const http::RequestHead& head, uint64_t random) const {
   if (!is_whole(fraction) && !drawn(fraction, random)) return "the dice (runtime_fraction)";
-  if (grpc && !is_grpc(head.headers)) return "gRPC";
+  if (grpc && !http::is_grpc(head.headers)) return "gRPC";
   for (const auto& m : headers) {
     if (!m.matches(head)) return m.describe();
   }

@@ -12,10 +12,6 @@
 
 namespace pillion::route {
 
-// application/grpc, application/grpc+proto; not application/grpc-web.  Stricter than http::is_grpc,
-// which takes parameters (";...") too.
-bool is_grpc(const http::Headers& headers) noexcept;
-
 struct RouteConditions {
   std::vector<match::HeaderMatcher> headers;
   std::vector<match::QueryParameterMatcher> query_parameters;

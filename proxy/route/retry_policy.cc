@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "proxy/http/grpc.h"
+
 namespace pillion::route {
 namespace {
 
@@ -21,8 +23,7 @@ std::optional<T> read_number(std::string_view text) noexcept {
 
 // grpc-status counts in a response head only: that is a response without a message (Trailers-Only).
 bool is_grpc_failure(const RetryPolicy& policy, const http::ResponseHead& head) {
-  const auto status = read_number<uint32_t>(head.headers.get(HeaderId::kGrpcStatus));
-  switch (status.value_or(0)) {
+  switch (http::grpc_status(head.headers).value_or(0)) {
     case 1:
       return policy.has(RetryOn::kGrpcCancelled);
     case 4:

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
-#include "proxy/route/conditions.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::route {
 namespace {
@@ -37,7 +38,7 @@ std::optional<Duration> read_ms(const http::Headers& headers, HeaderId id) noexc
 
 // Rule 1: max_grpc_timeout makes the client's grpc-timeout the limit.
 Duration route_timeout(const ForwardAction& action, const http::Headers& headers) noexcept {
-  if (!action.max_grpc_timeout || !is_grpc(headers)) return action.timeout;
+  if (!action.max_grpc_timeout || !http::is_grpc(headers)) return action.timeout;
   const Duration most = *action.max_grpc_timeout;
   Duration wanted = grpc_timeout(headers).value_or(Duration{});
   // Less the offset, as long as that does not make it 0, which is for ever.
@@ -115,14 +116,21 @@ std::optional<Duration> stream_duration(const ForwardAction& action,
 
 std::string_view forwarded_grpc_timeout(const ForwardAction& action, http::Headers& headers) {
   if (!action.grpc_timeout_header_max || !grpc_timeout(headers)) return {};
-  auto ms = std::chrono::duration_cast<milliseconds>(*stream_duration(action, headers)).count();
+  return grpc_timeout_text(*stream_duration(action, headers), headers.arena());
+}
+
+std::string_view grpc_timeout_text(Duration timeout, Arena& arena) {
+  constexpr int64_t kMost = 99'999'999;  // eight digits
+  constexpr std::pair<char, int> kLarger[] = {{'S', 1000}, {'M', 60}, {'H', 60}};
+  int64_t n = std::chrono::duration_cast<milliseconds>(timeout).count();
   char unit = 'm';
-  if (ms >= 100'000'000) {  // eight digits at most
-    ms /= 1000;
-    unit = 'S';
+  for (const auto& [next, times] : kLarger) {
+    if (n <= kMost) break;
+    n /= times;
+    unit = next;
   }
-  char* text = headers.arena().allocate_array<char>(24);
-  char* end = std::to_chars(text, text + 20, ms).ptr;
+  char* text = arena.allocate_array<char>(16);
+  char* end = std::to_chars(text, text + 8, std::clamp<int64_t>(n, 0, kMost)).ptr;
   *end++ = unit;
   return {text, static_cast<size_t>(end - text)};
 }

@@ -45,6 +45,10 @@ std::optional<Duration> stream_duration(const ForwardAction& action,
 // value of the field, in the arena.  Empty: the field stays as it is.
 std::string_view forwarded_grpc_timeout(const ForwardAction& action, http::Headers& headers);
 
+// The value of grpc-timeout for a limit, in the arena: milliseconds, or the first larger unit of
+// which eight digits are enough.
+std::string_view grpc_timeout_text(Duration timeout, Arena& arena);
+
 // Value of x-envoy-expected-rq-timeout-ms for an attempt that begins `elapsed` after the request
 // did: how long the upstream has.  At least 1; none if nothing limits it.
 std::optional<uint64_t> expected_timeout_ms(const TimeoutPlan& plan, Duration elapsed) noexcept;

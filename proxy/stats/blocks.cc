@@ -26,6 +26,8 @@ constexpr KindInfo describe(std::string_view before, std::string_view between,
 
 #define ROW(type, member, raw, family, label, value, help) \
   {RowType::type, offsetof(B, member), raw, family, label, value, help},
+#define HIDDEN_ROW(type, member, raw, help) \
+  {RowType::type, offsetof(B, member), raw, raw, "", "", help, true},
 #define BLOCK(Type, before, between, after, family, label, label2) \
   template <>                                                      \
   struct Rows<Type> {                                              \
@@ -36,6 +38,8 @@ constexpr KindInfo describe(std::string_view before, std::string_view between,
 #define GAUGE(row, help) ROW(kGauge, row, #row, #row, "", "", help)
 #define GAUGE_AS(row, raw, help) ROW(kGauge, row, raw, #row, "", "", help)
 #define HISTOGRAM(row, help) ROW(kHistogram, row, #row, #row, "", "", help)
+#define COUNTER_IF_USED(row, raw, help) HIDDEN_ROW(kCounter, row, raw, help)
+#define HISTOGRAM_IF_USED(row, help) HIDDEN_ROW(kHistogram, row, #row, help)
 #define CLASS(row, digit, help)                                                                   \
   ROW(kCounter, row##_##digit##xx, #row "_" #digit "xx", #row "_xx", "envoy_response_code_class", \
       #digit, help)

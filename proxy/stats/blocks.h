@@ -22,6 +22,8 @@ namespace pillion::stats {
 #define GAUGE(row, help) Gauge row;
 #define GAUGE_AS(row, raw, help) Gauge row;
 #define HISTOGRAM(row, help) Histogram row;
+#define COUNTER_IF_USED(row, raw, help) Counter row;
+#define HISTOGRAM_IF_USED(row, help) Histogram row;
 #define CLASS(row, digit, help) Counter row##_##digit##xx;
 #define CODES(row, help) CodeCounters row##_code;
 #define NAMED(row, label, help) NamedCounters row;
@@ -41,6 +43,7 @@ struct Row {
   std::string_view label;        // further label, empty for none
   std::string_view label_value;  // of kCounter with a label
   std::string_view help;
+  bool is_hidden_unused = false;  // not shown before its first use
 };
 
 enum class Kind : uint8_t {

@@ -140,7 +140,7 @@ class Prometheus final : public TextSource {
 
   void add(const Scope& scope, const Row& row, MetricFamily& family) {
     if (!registry_.read(scope, row, value_)) return;
-    if (options_.used_only && !value_.used) return;
+    if ((options_.used_only || row.is_hidden_unused) && !value_.used) return;
     const std::string name = options_.has_filter() ? str(scope.raw(), row.raw) : std::string();
     if (row.type == RowType::kCodes || row.type == RowType::kNamed) {
       for (const auto& [key, count] : value_.keyed) {
@@ -167,9 +167,16 @@ class Prometheus final : public TextSource {
     const auto add = [&metric](std::string_view name, std::string_view text) {
       if (!name.empty()) metric.label.push_back({std::string(name), std::string(text)});
     };
-    metric.label.reserve(3 + options_.fixed_tags.size());
+    metric.label.reserve(4 + options_.fixed_tags.size());
     add(label, value);
-    add(info().label2, scope.name2());
+    const size_t dot = info().label2.rfind('.');
+    if (dot == info().label2.npos) {
+      add(info().label2, scope.name2());
+    } else if (const std::string_view name2 = scope.name2(); !name2.empty()) {
+      const size_t last = name2.rfind('.');
+      add(info().label2.substr(0, dot), name2.substr(1, last - 1));
+      add(info().label2.substr(dot + 1), name2.substr(last + 1));
+    }
     add(info().label, scope.name());
     for (const Tag& tag : options_.fixed_tags) add(tag.name, tag.value);
     return metric;

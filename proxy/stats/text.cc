@@ -172,7 +172,7 @@ class StatsText final : public TextSource {
       if ((row.type == RowType::kHistogram) != (pass_ == Pass::kHistograms)) continue;
       if (!is_wanted_type(options_.type, row.type)) continue;
       if (!registry_.read(scope, row, value_)) return {};
-      if (options_.used_only && !value_.used) continue;
+      if ((options_.used_only || row.is_hidden_unused) && !value_.used) continue;
       std::string name = str(scope.raw(), row.raw);
       if (row.type == RowType::kHistogram) {
         if (options_.wants(name)) items.push_back({std::move(name), histogram_value()});

@@ -1,6 +1,5 @@
 // Operators that look at heads, trailers and paths.
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "proxy/base/ascii.h"
@@ -285,19 +284,15 @@ Status<> compile_grpc(std::string_view arguments, Operation& op) {
 std::optional<int64_t> grpc_code(const StreamInfo& info) {
   if (info.request == nullptr || info.response == nullptr || !http::is_grpc(info.request->headers))
     return {};
-  std::string_view text;
-  if (info.response_trailers != nullptr) text = info.response_trailers->get(HeaderId::kGrpcStatus);
-  if (text.empty()) text = info.response->headers.get(HeaderId::kGrpcStatus);
-  if (text.empty()) return int64_t{http::grpc_status_of_http(info.response_code)};
-  int64_t code = 0;
-  const auto end = std::from_chars(text.data(), text.data() + text.size(), code);
-  return end.ec == std::errc() && end.ptr == text.data() + text.size() && code >= 0 ? code : 2;
+  const auto status = http::grpc_status(info.response->headers, info.response_trailers);
+  return status ? *status : int64_t{http::grpc_status_of_http(info.response_code)};
 }
 
 Value grpc_status(const Operation& op, const StreamInfo& info, Scratch& scratch) {
   const std::optional<int64_t> code = grpc_code(info);
   if (!code) return {};
   if (op.mode == kNumber) return Value::number_of(*code);
+  if (*code < 0) return "-1";  // what is no number, as Envoy shows it
   if (*code >= static_cast<int64_t>(std::size(kGrpcCodes)))
     return decimal(static_cast<uint64_t>(*code), scratch);
   const GrpcCode& names = kGrpcCodes[static_cast<size_t>(*code)];

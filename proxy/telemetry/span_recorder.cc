@@ -5,6 +5,7 @@
 
 #include "proxy/base/response_flags.h"
 #include "proxy/base/str.h"
+#include "proxy/http/grpc.h"
 
 namespace pillion::telemetry {
 namespace {
@@ -99,14 +100,8 @@ void put_cluster(SpanEncoder& span, const StreamInfo& info) {
 
 // gRPC's own status: in the trailers, or in the head of a response without a body.  -1: none.
 int64_t grpc_status(const StreamInfo& info) noexcept {
-  if (!info.request->headers.get(HeaderId::kContentType).starts_with("application/grpc")) return -1;
-  std::string_view text;
-  if (info.response_trailers != nullptr) text = info.response_trailers->get(HeaderId::kGrpcStatus);
-  if (text.empty() && info.response != nullptr)
-    text = info.response->headers.get(HeaderId::kGrpcStatus);
-  int64_t status = -1;
-  std::from_chars(text.data(), text.data() + text.size(), status);
-  return status;
+  if (info.response == nullptr || !http::is_grpc(info.request->headers)) return -1;
+  return http::grpc_status(info.response->headers, info.response_trailers).value_or(-1);
 }
 
 // Those that are a server's fault (OpenTelemetry's conventions for gRPC).

@@ -30,6 +30,9 @@ class ClusterMap {
     }
     return entry.cluster.get();
   }
+  [[nodiscard]] bool has(std::string_view name) const {
+    return entries_.find(name) != entries_.end();
+  }
   // Adds or replaces.  Streams that run keep the cluster they chose.  Equal connection hashes keep
   // the hosts and so their connections.
   void set(const ClusterResource& resource);

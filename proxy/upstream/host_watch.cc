@@ -1,7 +1,6 @@
 #include "proxy/upstream/host_watch.h"
 
 #include <bit>
-#include <charconv>
 
 #include "proxy/http/grpc.h"
 
@@ -13,14 +12,10 @@ constexpr uint32_t kActiveFlags =
     kFailedActive | kDegradedActive | kPendingActive | kExcludedByAnswer | kActiveTimeout;
 
 // What a grpc-status in a head (a response of nothing else: Trailers-Only) means as a status of
-// HTTP, as Envoy has it; `fallback` without one.
-uint16_t status_of_grpc(const http::Headers& head, uint16_t fallback) noexcept {
-  const std::string_view text = head.get(http::HeaderId::kGrpcStatus);
-  if (text.empty()) return fallback;
-  uint64_t code = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, code);
-  return error == std::errc{} && at == end ? http::http_status_of_grpc(code) : uint16_t{500};
+// HTTP, as Envoy has it; without one that of HTTP.
+uint16_t status_of_grpc(const http::ResponseHead& head) noexcept {
+  const auto status = http::grpc_status(head.headers);
+  return status ? http::http_status_of_grpc(*status) : head.status;
 }
 
 // A store only if it changes something: in good times the line stays shared by all workers.
@@ -50,8 +45,7 @@ HostWatch::HostWatch(const ClusterConfig& config, HostId id, uint16_t worker)
 }
 
 void HostWatch::on_response(const http::ResponseHead& head, bool is_grpc) {
-  if (outcomes_ != nullptr)
-    note_status(is_grpc ? status_of_grpc(head.headers, head.status) : head.status);
+  if (outcomes_ != nullptr) note_status(is_grpc ? status_of_grpc(head) : head.status);
   constexpr uint32_t kChecked = kActiveFlags;
   if ((mask_ & kChecked) == 0) return;
   if (head.headers.find("x-envoy-immediate-health-check-fail") != nullptr &&

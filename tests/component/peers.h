@@ -2,6 +2,8 @@
 // The other ends of a worker's connections, in the test's hands: sockets of the same thread.  What
 // waits turns the worker's loop meanwhile, so that everything happens in one order.
 
+#include <netinet/tcp.h>
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -42,7 +44,11 @@ inline std::optional<size_t> message_size(std::string_view text, bool bodiless =
 // A client of the worker, or a connection that the worker made to a Backend.
 class Peer {
  public:
-  Peer(io::Loop& loop, Fd fd) : loop_(&loop), fd_(std::move(fd)) {}
+  // Small writes go out at once: Nagle would hold the second until the first is acknowledged.
+  Peer(io::Loop& loop, Fd fd) : loop_(&loop), fd_(std::move(fd)) {
+    const int on = 1;
+    ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
 
   void send(std::string_view bytes) { send_all(fd_.get(), bytes); }
   // What the kernel takes at once; -1: nothing now.

@@ -32,12 +32,38 @@ std::string idle_filters() {
                 "inline_string: web } } } ]");
 }
 
+// A call with a message each way, and the filters that look at each byte of it.
+Exchange call_of_grpc() {
+  const std::string message("\0\0\0\0\2ab", 7);
+  return {str("POST /shop.Users/Get HTTP/1.1\r\nHost: users.shop\r\nContent-Type: application/grpc"
+              "\r\nContent-Length: 7\r\n\r\n",
+              message),
+          str("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: "
+              "chunked\r\n\r\n7\r\n",
+              message, "\r\n0\r\ngrpc-status: 0\r\n\r\n")};
+}
+// The same for a browser, as text.
+Exchange call_of_a_browser() {
+  Exchange exchange = call_of_grpc();
+  exchange.request =
+      "POST /shop.Users/Get HTTP/1.1\r\nHost: users.shop\r\nContent-Type: "
+      "application/grpc-web-text\r\nAccept: application/grpc-web-text\r\nContent-Length: "
+      "12\r\n\r\nAAAAAAJhYg==";
+  return exchange;
+}
+std::string filters_of_grpc() {
+  return str("{ name: w, typed_config: { ", kExtension, "filters.http.grpc_web.v3.GrpcWeb } }, ",
+             "{ name: g, typed_config: { ", kExtension,
+             "filters.http.grpc_stats.v3.FilterConfig, stats_for_all_methods: true, "
+             "emit_filter_state: true } }, ");
+}
+
 class FilterAllocation : public SteadyState {
  protected:
-  void expect_none(const Exchange& exchange) {
+  void expect_none(const Exchange& exchange, const std::string& filters = idle_filters()) {
     if (!can_count_allocations()) GTEST_SKIP() << "a sanitizer owns malloc";
     set_cluster({backend.address});
-    listen({.filters = idle_filters()});
+    listen({.filters = filters});
     run(exchange, kWarmUp, kMeasured);
     EXPECT_EQ(allocations.ours, 0u) << "in " << kMeasured << " requests";
     EXPECT_EQ(http->downstream_rq_total.value(), static_cast<uint64_t>(kWarmUp + kMeasured + 1));
@@ -45,6 +71,15 @@ class FilterAllocation : public SteadyState {
 };
 
 TEST_F(FilterAllocation, AGetThroughSixFiltersNeedsNone) { expect_none(get_1k()); }
+TEST_F(FilterAllocation, ACallOfGrpcThatIsCountedNeedsNone) {
+  expect_none(call_of_grpc(), filters_of_grpc());
+  EXPECT_EQ(
+      registry.block<stats::GrpcStats>(0, "app", ".shop.Users.Get")->request_message_count.value(),
+      static_cast<uint64_t>(kWarmUp + kMeasured + 1));
+}
+TEST_F(FilterAllocation, ACallOfABrowserNeedsNone) {
+  expect_none(call_of_a_browser(), filters_of_grpc());
+}
 TEST_F(FilterAllocation, ABufferedPostNeedsNone) { expect_none(post_4k()); }
 TEST_F(FilterAllocation, ABufferedChunkedBodyNeedsNone) { expect_none(chunked()); }
 

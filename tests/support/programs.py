@@ -105,6 +105,25 @@ def built_go_module(name):
     return path
 
 
+def npm_module(name):
+    """Command to run tests/interop/<name>/client.js, with what its package.json names: installed once into the cache."""
+    source = os.path.join(INTEROP, name)
+    with open(os.path.join(source, "package.json"), "rb") as content:
+        path = os.path.join(cache(), f"{name}-{hashlib.sha256(content.read()).hexdigest()[:16]}")
+    if not os.path.exists(path):
+        os.makedirs(cache(), exist_ok=True)
+        fresh = tempfile.mkdtemp(dir=cache())
+        shutil.copy(os.path.join(source, "package.json"), fresh)
+        result = subprocess.run([find_debian("npm"), "install", "--no-audit", "--no-fund"], cwd=fresh,
+                                capture_output=True, text=True)
+        if result.returncode:
+            shutil.rmtree(fresh)
+            raise AssertionError(f"npm install {name}: {result.stderr}")
+        os.rename(fresh, path)
+    return ["env", "NODE_PATH=" + os.path.join(path, "node_modules"), find_debian("node", "nodejs"),
+            os.path.join(source, "client.js")]
+
+
 class Program:
     """A process in a folder of its own; it ends with `test` (a TestCase or a class), or with its parent."""
 

@@ -58,10 +58,22 @@ class ScriptedFilter final : public HttpFilter {
   FilterVerdict on_response_trailers(http::Headers&) override {
     return call("response_trailers", "");
   }
+  // Noted only where a test speaks of them.
+  void on_request_buffered(http::RequestHead&, uint64_t size) override {
+    if (has("request_buffered")) (void)call("request_buffered", str(size));
+  }
+  FilterVerdict on_response_buffered(const BufferedResponse& r) override {
+    if (!has("response_buffered")) return FilterVerdict::kContinue;
+    return call("response_buffered", str(r.body.size(), r.trailers == nullptr ? "" : " trailers",
+                                         r.is_complete ? "" : " of more"));
+  }
   void on_complete() override { (void)call("complete", ""); }
   void on_timer() override { (void)call("timer", ""); }
 
  private:
+  [[nodiscard]] bool has(std::string_view hook) const {
+    return factory_.script.contains(str(factory_.name, '.', hook));
+  }
   FilterVerdict call(std::string_view hook, std::string_view what) {
     const std::string key = str(factory_.name, '.', hook);
     const auto* config = context_.route_config<ScriptedRoute>();
@@ -139,12 +151,17 @@ class FilterRunTest : public ::testing::Test, protected FilterHost {
   void resume_request() override { note("resume request"); }
   void pause_response() override { note("pause response"); }
   void resume_response() override { note("resume response"); }
+  void extend_request() override { note("extend request"); }
   void invite_body() override { note("invite body"); }
   // As the stream does: the reply goes through the response filters, and then all is over.
   void reply(const FilterReply& reply) override {
     note(str("reply ", reply.status, ' ', reply.details));
     run->drop_request();
     if (run->on_response_head(local, true)) run->end();
+  }
+  void refuse_response() override {
+    note("refuse response");
+    reply({.status = 500, .details = "too_long"});
   }
   void refuse_body() override {
     note("refuse body");

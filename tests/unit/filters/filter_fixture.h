@@ -64,6 +64,20 @@ class Exchange final : public core::FilterHost {
     response.status = code;
     (void)run->on_response_head(response, true);
   }
+  // The rest of the request arrives.
+  void send(std::string_view data, bool end) {
+    if (run->on_request_body(data, end)) pass_request_body(data, end);
+  }
+  // The application's answer in parts: `response` as the test has filled it, a body, trailers.
+  void respond_head(bool end = false) {
+    if (run->on_response_head(response, end)) pass_response_head(response, end);
+  }
+  void respond_body(std::string_view data, bool end = false) {
+    if (run->on_response_body(data, end)) pass_response_body(data, end);
+  }
+  void respond_trailers() {
+    if (run->on_response_trailers(response_trailers)) pass_response_trailers(response_trailers);
+  }
   void end() {
     if (run != nullptr) run->end();
   }
@@ -83,15 +97,25 @@ class Exchange final : public core::FilterHost {
   const route::RouteMatch& route() override { return match_; }
   void choose_route() override {}
   void pass_request_head() override { passed = true; }
-  void pass_request_body(std::string_view data, bool) override { body += data; }
+  void pass_request_body(std::string_view data, bool end) override {
+    body += data;
+    ended = ended || end;
+  }
   void pass_request_trailers() override {}
-  void pass_response_head(http::ResponseHead&, bool) override {}
-  void pass_response_body(std::string_view, bool) override {}
-  void pass_response_trailers(http::Headers&) override {}
+  void pass_response_head(http::ResponseHead&, bool end) override {
+    response_began = true;
+    response_ended = end;
+  }
+  void pass_response_body(std::string_view data, bool end) override {
+    response_body += data;
+    response_ended = response_ended || end;
+  }
+  void pass_response_trailers(http::Headers&) override { response_ended = trailers_passed = true; }
   void pause_request() override {}
   void resume_request() override {}
   void pause_response() override {}
   void resume_response() override {}
+  void extend_request() override {}
   void invite_body() override {}
   void reply(const core::FilterReply& reply) override {
     status = response.status = reply.status;
@@ -103,6 +127,7 @@ class Exchange final : public core::FilterHost {
     run->drop_request();
     if (run->on_response_head(response, true)) run->end();
   }
+  void refuse_response() override { reply({.status = 500, .details = "too_long"}); }
   void refuse_body() override {
     status = 413;
     run->drop_request();
@@ -114,12 +139,19 @@ class Exchange final : public core::FilterHost {
   std::optional<uint32_t> grpc_status;
   std::string details;
   std::string reply_body;
-  std::string body;
+  std::string body;    // what came out of the request's
+  bool ended = false;  // to its end
+  // The same of the response.
+  std::string response_body;
+  bool response_began = false;
+  bool response_ended = false;
+  bool trailers_passed = false;
   core::FilterRun* run = nullptr;  // the arena's
   Arena arena_;
   core::StreamInfo info_;
   http::RequestHead head{arena_};
   http::ResponseHead response{arena_};
+  http::Headers response_trailers{arena_};
 
  private:
   static std::string text_of(const http::Headers& headers, std::string_view name) {

@@ -142,6 +142,13 @@ TEST(Timeouts, ReadGrpcTimeout) {
       {"4m", milliseconds(4)},
       {"1001u", milliseconds(2)},
       {"1n", milliseconds(1)},
+      {"0n", milliseconds(0)},
+      {"1000001n", milliseconds(2)},
+      {"99999999u", milliseconds(100'000)},
+      {"99999999n", milliseconds(100)},
+      {"99999999m", milliseconds(99'999'999)},
+      {"99999999M", std::chrono::minutes(99'999'999)},
+      {"00000001S", seconds(1)},
       {"99999999S", seconds(99999999)},
       {"99999999H", std::chrono::hours(24 * 365)},
       {"999999999S", std::nullopt},
@@ -150,6 +157,12 @@ TEST(Timeouts, ReadGrpcTimeout) {
       {"1", std::nullopt},
       {"1s", std::nullopt},
       {"-1S", std::nullopt},
+      {"+1S", std::nullopt},
+      {"1.5S", std::nullopt},
+      {"0x1S", std::nullopt},
+      {"1SS", std::nullopt},
+      {"18446744073709551616S", std::nullopt},
+      {std::string_view("1\0S", 3), std::nullopt},
       {" 1S", std::nullopt},
       {"1 S", std::nullopt},
   };
@@ -188,6 +201,27 @@ TEST(Timeouts, OfStreamsAreTheRoutesOrTheGrpcClients) {
     const ForwardAction& action = *table.routes->match(request.head, 0, false).route->forward;
     EXPECT_EQ(stream_duration(action, request.head.headers), c.limit) << c.duration << c.timeout;
     EXPECT_EQ(forwarded_grpc_timeout(action, request.head.headers), c.forwarded) << c.duration;
+  }
+}
+
+TEST(Timeouts, AreToldInEightDigitsAtMost) {
+  const std::pair<Duration, std::string_view> cases[] = {
+      {{}, "0m"},
+      {milliseconds(1), "1m"},
+      {milliseconds(99'999'999), "99999999m"},
+      {milliseconds(100'000'000), "100000S"},
+      {seconds(99'999'999), "99999999S"},
+      {seconds(100'000'000), "1666666M"},
+      {std::chrono::hours(24 * 3653), "5260320M"},  // ten years, the longest that can be configured
+      {Duration::max(), "2562047H"},
+      {Duration(-1'000'000'000), "0m"},
+  };
+  for (const auto& [timeout, expected] : cases) {
+    Arena arena;
+    const std::string_view text = grpc_timeout_text(timeout, arena);
+    EXPECT_EQ(text, expected);
+    const Request request("h/", {{"grpc-timeout", std::string(text)}});
+    EXPECT_TRUE(grpc_timeout(request.head.headers)) << text << " is none itself";
   }
 }
 

@@ -100,6 +100,31 @@ TEST_F(ExpositionTest, PrintsUnusedMetricsUnlessToldOtherwise) {
   EXPECT_TRUE(has_line(text, "cluster.orders.upstream_cx_length_ms: No recorded values"));
 }
 
+// As grpc_stats counts: rows that show once they are used, of a method and of all others.
+TEST_F(ExpositionTest, PrintsWhatCallsOfGrpcDid) {
+  const auto method = registry_.block<GrpcStats>(0, "orders", ".shop.v1.Orders.Get");
+  const auto others = registry_.block<GrpcStats>(0, "orders");
+  method->total.add(3);
+  method->code_0.add(3);
+  others->total.inc();
+  ExpositionOptions options;
+  options.filter = std::make_shared<Contains>(".grpc.");
+  EXPECT_EQ(all(make_stats_text(registry_, options, StatsFormat::kText)),
+            "cluster.orders.grpc.shop.v1.Orders.Get.0: 3\n"
+            "cluster.orders.grpc.shop.v1.Orders.Get.total: 3\n"
+            "cluster.orders.grpc.total: 1\n");
+  EXPECT_EQ(all(make_prometheus(registry_, options)),
+            "# HELP envoy_cluster_grpc_total Calls that ended with a status\n"
+            "# TYPE envoy_cluster_grpc_total counter\n"
+            "envoy_cluster_grpc_total{envoy_cluster_name=\"orders\"} 1\n"
+            "envoy_cluster_grpc_total{envoy_grpc_bridge_service=\"shop.v1.Orders\","
+            "envoy_grpc_bridge_method=\"Get\",envoy_cluster_name=\"orders\"} 3\n"
+            "# HELP envoy_cluster_grpc_0 Calls that ended with OK\n"
+            "# TYPE envoy_cluster_grpc_0 counter\n"
+            "envoy_cluster_grpc_0{envoy_grpc_bridge_service=\"shop.v1.Orders\","
+            "envoy_grpc_bridge_method=\"Get\",envoy_cluster_name=\"orders\"} 3\n");
+}
+
 TEST_F(ExpositionTest, PrintsJsonInEnvoysShape) {
   ExpositionOptions options = used_only();
   options.filter = std::make_shared<Contains>("cluster.orders.upstream_rq_t");

@@ -182,7 +182,7 @@ TEST_F(FormatTest, KnowsGrpcStatus) {
   sample.trailers.set("grpc-status", "99");
   EXPECT_EQ(text("%GRPC_STATUS%"), "99");
   sample.trailers.set("grpc-status", "x");
-  EXPECT_EQ(text("%GRPC_STATUS%"), "Unknown");
+  EXPECT_EQ(text("%GRPC_STATUS% %GRPC_STATUS_NUMBER%"), "-1 -1");
 }
 
 TEST_F(FormatTest, KnowsTheRequestedName) {

@@ -1,0 +1,157 @@
+// The filters of a stream: how they are made, what they know of their stream and do to it.
+#include <new>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/core/filter_run.h"
+
+namespace pillion::core {
+
+// ---- beginning and end ----
+
+FilterRun::FilterRun(FilterHost& host, const HttpFilterChain& chain,
+                     const FilterWorkerStates& states)
+    : host_(host), chain_(chain) {
+  const auto& entries = chain.entries();
+  DASSERT(states.size() == entries.size());
+  Arena& arena = host.arena();
+  slots_ = arena.allocate_array<FilterContext>(entries.size());
+  find_levels();
+  for (size_t i = 0; i < entries.size(); ++i) {
+    auto* slot = new (&slots_[i]) FilterContext(*this, static_cast<uint8_t>(i));
+    slot->worker_state_ = states[i].get();
+    if (find_overrides(*slot)) continue;
+    slot->filter_ = entries[i].factory->create(arena, *slot);
+  }
+}
+
+void FilterRun::end() {
+  if (std::exchange(ended_, true)) return;
+  // What waits is left to the arena: the batch may still point into it.
+  request_.over = response_.over = true;
+  const size_t count = chain_.entries().size();
+  for (size_t i = 0; i < count; ++i) slots_[i].cancel_timer();
+  for (const uint8_t i : chain_.with(FilterHook::kComplete)) {
+    if (slots_[i].filter_ != nullptr) slots_[i].filter_->on_complete();
+  }
+}
+
+void FilterRun::drop_request() { request_.over = true; }
+
+void FilterRun::find_levels() {
+  size_t count = 0;
+  const auto add = [&](const std::unique_ptr<const route::FilterOverrides>& level) {
+    if (level != nullptr) levels_[count++] = level.get();
+  };
+  if (const route::RouteMatch& match = host_.route()) {
+    if (match.weighted != nullptr) add(match.weighted->filters);
+    add(match.route->filters);
+    add(match.host->filters);
+    add(match.host->table->filters());
+  }
+  levels_[count] = nullptr;
+}
+
+// The most specific level that names a filter decides whether it is disabled, the most specific one
+// that configures it, how it is configured.
+bool FilterRun::find_overrides(FilterContext& slot) {
+  const HttpFilterChain::Entry& entry = chain_.entries()[slot.index_];
+  slot.route_config_ = nullptr;
+  bool is_disabled = entry.disabled;
+  bool is_decided = false;
+  for (const route::FilterOverrides* const* level = levels_; *level != nullptr; ++level) {
+    for (const route::FilterOverride& override : **level) {
+      if (override.filter != entry.name) continue;
+      if (!std::exchange(is_decided, true)) is_disabled = override.disabled;
+      if (slot.route_config_ == nullptr && override.type == entry.type)
+        slot.route_config_ = override.config.get();
+    }
+  }
+  return is_disabled;
+}
+
+void FilterRun::choose_route() {
+  host_.choose_route();
+  find_levels();
+  const size_t count = chain_.entries().size();
+  for (size_t i = 0; i < count; ++i) (void)find_overrides(slots_[i]);
+}
+
+// ---- FilterContext ----
+
+http::RequestHead& FilterContext::request() const { return run_.host_.request(); }
+StreamInfo& FilterContext::info() const { return run_.host_.info(); }
+const route::RouteMatch& FilterContext::route() const { return run_.host_.route(); }
+Instant FilterContext::now() const { return run_.host_.worker().loop.now(); }
+Rng& FilterContext::rng() const { return run_.host_.worker().rng; }
+Arena& FilterContext::arena() const { return run_.host_.arena(); }
+bool FilterContext::has_cluster(std::string_view name) const {
+  return run_.host_.worker().clusters.has(name);
+}
+bool FilterContext::fails_health_checks() const { return run_.host_.worker().fails_health_checks; }
+const route::FilterOverrides* const* FilterContext::override_levels() const { return run_.levels_; }
+std::string_view FilterContext::name() const { return run_.chain_.entries()[index_].name; }
+
+const void* FilterContext::type() const { return run_.chain_.entries()[index_].type; }
+
+std::string_view FilterContext::cluster() const {
+  const route::RouteMatch& match = route();
+  if (!match || match.route->forward == nullptr) return {};
+  return route::cluster_name(match, request());
+}
+
+void FilterContext::local_reply(const FilterReply& reply) {
+  if (!run_.ended_) run_.host_.reply(reply);
+}
+
+FilterVerdict FilterContext::buffer_request(uint64_t limit) {
+  return run_.buffer_request(*this, limit);
+}
+
+FilterVerdict FilterContext::buffer_response(uint64_t limit) {
+  return run_.buffer_response(*this, limit);
+}
+
+void FilterContext::refuse_response() {
+  if (!run_.ended_) run_.host_.refuse_response();
+}
+
+void FilterContext::add_request_body(std::string_view body) {
+  run_.request_head_ends_ = false;
+  run_.request_.held.append(body);
+  run_.request_.end = true;
+  run_.host_.extend_request();
+}
+
+void FilterContext::replace_request_body(std::string_view bytes) {
+  run_.request_.changed = bytes;
+  run_.request_.is_replaced = true;
+}
+
+void FilterContext::replace_response_body(std::string_view bytes) {
+  run_.response_.changed = bytes;
+  run_.response_.is_replaced = true;
+}
+
+void FilterContext::clear_route_cache() { run_.choose_route(); }
+
+void FilterContext::arm_timer(Duration delay) {
+  if (run_.ended_) return;
+  if (timer_ == nullptr) {
+    timer_ = arena().create<io::Timer>(io::Timer::call<&FilterContext::run_timer, FilterContext>(),
+                                       this);
+  }
+  run_.host_.worker().loop.arm(*timer_, delay);
+}
+
+void FilterContext::set_filter_state(std::string_view key, std::string_view value) {
+  StreamInfo& stream = info();
+  for (FilterState* state = stream.filter_state; state != nullptr; state = state->next) {
+    if (state->key != key) continue;
+    state->value = value;
+    return;
+  }
+  stream.filter_state = arena().create<FilterState>(FilterState{key, value, stream.filter_state});
+}
+
+}  // namespace pillion::core
