@@ -51,6 +51,12 @@ class H2ClientStream final : public H2Stream,
   // As fail(), of a connection that is gone: what is known of the response decides how.
   void fail_with_connection(Failure failure);
   [[nodiscard]] bool has_sink() const noexcept { return sink_ != nullptr; }
+  // The response is complete, be it told or not: END_STREAM and trailers may follow.
+  [[nodiscard]] bool is_answered() const noexcept {
+    return sink_ == nullptr || (has_length_ && received_ == content_length_);
+  }
+  // Of an answered one: nothing will follow.
+  void complete();
 
  private:
   friend class H2ClientConnection;
@@ -79,6 +85,7 @@ class H2ClientStream final : public H2Stream,
   bool bodiless_ : 1 = false;  // DATA with bytes is an error
   bool paused_ : 1 = false;
   bool given_up_ : 1 = false;  // we reset it
+  uint8_t patience_ = 0;       // of H2ClientConnection, with an answered one that has not ended
 };
 
 }  // namespace pillion::http
