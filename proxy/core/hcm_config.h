@@ -61,6 +61,9 @@ struct HcmConfig {
   Duration max_stream_duration{};
   Duration drain_timeout = std::chrono::seconds(5);  // from the announcement of an end to the end
   uint32_t max_requests_per_connection = 0;          // 0: any number
+  // Of HTTP/2 and HTTP/1 connections, in percent of the time that they are added to.
+  double connection_duration_jitter = 0;  // max_connection_duration_jitter
+  double drain_timeout_jitter = 0;
 
   // Where a request comes from, and what it may claim.
   bool use_remote_address = false;

@@ -1,5 +1,6 @@
 #include "proxy/core/http2_connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/base/assert.h"
@@ -9,6 +10,12 @@ namespace pillion::core {
 namespace {
 
 constexpr size_t kExchangeBytes = 96;
+
+// Envoy's runtime keys overload.premature_reset_total_stream_count and
+// overload.premature_reset_min_stream_lifetime_seconds.
+constexpr uint32_t kPrematureTotal = 500;
+constexpr Duration kPrematureLifetime = std::chrono::seconds(1);
+
 thread_local FreeList free_exchanges{kExchangeBytes, 256};
 
 }  // namespace
@@ -51,7 +58,10 @@ class Http2Exchange final : public io::Deferred,
     stream_->count_header_bytes(bytes);
     connection_.on_head_complete();
   }
-  void on_exchange_done() override { end(); }
+  void on_exchange_done() override {
+    connection_.count_exchange(*stream_);
+    end();
+  }
   // StreamOwner
   const ConnectionInfo& connection_info() const override { return connection_.info_; }
   stats::HttpStats& http_stats() override { return *state_->http; }
@@ -101,7 +111,9 @@ void Http2Connection::take_over(std::unique_ptr<io::Transport> transport, Buffer
   if (config_->max_connection_duration != Duration{}) {
     duration_timer_ = std::make_unique<io::Timer>(
         io::Timer::call<&Http2Connection::on_duration, Http2Connection>(), this);
-    worker_.loop.arm_at(*duration_timer_, info_.begin + config_->max_connection_duration);
+    const Duration limit =
+        worker_.with_jitter(config_->max_connection_duration, config_->connection_duration_jitter);
+    worker_.loop.arm_at(*duration_timer_, info_.begin + limit);
   }
   on_idle();
   if (draining) drain();
@@ -143,11 +155,11 @@ void Http2Connection::on_head_complete() {
   if (config_->max_requests_per_connection != 0 &&
       server_.requests() >= config_->max_requests_per_connection) {
     http_stats().downstream_cx_max_requests_reached.inc();
-    return server_.drain(config_->drain_timeout);
+    return drain_server();
   }
   if (draining_ || worker_.announces_close()) {
     http_stats().downstream_cx_drain_close.inc();
-    server_.drain(config_->drain_timeout);
+    drain_server();
   }
 }
 
@@ -177,7 +189,11 @@ void Http2Connection::on_duration() {
 // No request is lost by it, so that it need not wait for one.
 void Http2Connection::drain() {
   draining_ = true;
-  server_.drain(config_->drain_timeout);
+  drain_server();
+}
+
+void Http2Connection::drain_server() {
+  server_.drain(worker_.with_jitter(config_->drain_timeout, config_->drain_timeout_jitter));
 }
 
 void Http2Connection::close(Failure failure) { server_.close(failure); }
@@ -215,17 +231,28 @@ void Http2Connection::on_event(Event event) {
     case Event::kProtocolError:
       http_stats().downstream_cx_protocol_error.inc();
       return stats.protocol_error.inc();
-    case Event::kEmptyFramesFlood:
-      return stats.inbound_empty_frames_flood.inc();
-    case Event::kPriorityFlood:
-      return stats.inbound_priority_frames_flood.inc();
-    case Event::kWindowUpdateFlood:
-      return stats.inbound_window_update_frames_flood.inc();
-    case Event::kResetFlood:
-      return stats.reset_flood.inc();
-    case Event::kControlFlood:
-      return stats.outbound_control_flood.inc();
   }
+}
+
+void Http2Connection::on_flood(http::H2Flood flood) {
+  if (stats::Counter* counter = http::counter_of(*state_->http2, flood)) counter->inc();
+  if (flood == http::H2Flood::kPrematureEnds) {
+    http_stats().downstream_rq_too_many_premature_resets.inc();
+  } else {
+    http_stats().downstream_cx_protocol_error.inc();
+  }
+}
+
+// A client most of whose requests end before they are answered has us work for nothing.  Young
+// connections are judged as if all that is still to come were fine.
+void Http2Connection::count_exchange(const Stream& stream) {
+  ++ended_;
+  const StreamInfo& info = stream.info();
+  if (info.response_code != 0) return;
+  if (worker_.loop.now() - info.times.ds_rx_begin > kPrematureLifetime) return;
+  ++premature_;
+  if (premature_ * 2 < std::max(ended_, kPrematureTotal)) return;
+  server_.end_flood(http::H2Flood::kPrematureEnds);
 }
 
 void Http2Connection::on_malformed(FailureKind kind) {

@@ -40,12 +40,15 @@ class Http2Connection final : public Connection, private http::H2ServerConnectio
   void on_idle() override;
   void on_stream_count(int change) override;
   void on_event(Event event) override;
+  void on_flood(http::H2Flood flood) override;
   void on_malformed(FailureKind kind) override;
   void on_server_closed(Failure failure) override;
   void on_traffic(uint64_t received, uint64_t sent) override;
 
   [[nodiscard]] stats::HttpStats& http_stats() const { return *state_->http; }
   void on_head_complete();
+  void count_exchange(const Stream& stream);
+  void drain_server();
   void take_successor();
   void on_timer();
   void on_duration();
@@ -55,6 +58,8 @@ class Http2Connection final : public Connection, private http::H2ServerConnectio
   http::H2ServerConnection server_;
   IntrusiveList<Http2Exchange> exchanges_;
   Http2Exchange* in_head_ = nullptr;  // its head is not complete
+  uint32_t ended_ = 0;                // exchanges, while the connection was open
+  uint32_t premature_ = 0;            // of those, young and without an answer
   // The idle timeout without streams, the time limit within a head.
   io::Timer timer_ = io::Timer::of<&Http2Connection::on_timer>(this);
   std::unique_ptr<io::Timer> duration_timer_;

@@ -54,7 +54,7 @@ void parse_times(HcmConfig& out, const Node& node) {
   out.drain_timeout = node["drain_timeout"].as_duration_or(out.drain_timeout);
   out.head_limits.linger_time =
       node["delayed_close_timeout"].as_duration_or(out.head_limits.linger_time);
-  node.unsupported({"drain_timeout_jitter"}, kLater);
+  out.drain_timeout_jitter = node["drain_timeout_jitter"].as_percent_or(0);
 }
 
 void parse_upgrades(HcmConfig& out, const Node& list) {

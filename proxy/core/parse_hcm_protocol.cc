@@ -22,7 +22,7 @@ void parse_common(HcmConfig& out, const Node& node) {
   out.underscores =
       node["headers_with_underscores_action"].as_enum_or(Underscores::kAllow, kUnderscores);
   node.ignore({"max_response_headers_kb"});  // of upstreams: it counts in a cluster's options
-  node.unsupported({"max_connection_duration_jitter"}, kLater);
+  out.connection_duration_jitter = node["max_connection_duration_jitter"].as_percent_or(0);
   node.reject_unknown_keys();
 }
 
@@ -64,6 +64,8 @@ void parse_protocol_options(HcmConfig& out, const Node& hcm) {
   warn_of_newer_codecs(hcm);
   out.head_limits.max_bytes = 1024 * hcm["max_request_headers_kb"].as_u32_or(60, 1, 8192);
   out.head_limits.max_line = out.head_limits.max_bytes;
+  out.h2.max_head_bytes = out.head_limits.max_bytes;
+  out.head_limits.disallow_obs_text = http::disallows_obs_text(hcm["http2_protocol_options"]);
   hcm.ignore(
       {"http1_safe_max_connection_duration"});  // connections always end between two requests
   refuse_true(hcm, {"stream_error_on_invalid_http_message"}, "the connection always ends then");

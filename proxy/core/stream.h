@@ -88,6 +88,7 @@ class Stream final : public io::Deferred,
   void count_header_bytes(size_t n) noexcept { info_.request_header_bytes += n; }
   // Both directions ended; nothing of the stream is used any more.
   void close();
+  [[nodiscard]] const StreamInfo& info() const noexcept { return info_; }
   [[nodiscard]] bool is_waiting_for_head() const noexcept {
     return request_state_ == RequestState::kHead;
   }

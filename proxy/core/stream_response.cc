@@ -7,6 +7,10 @@ namespace pillion::core {
 namespace {
 
 constexpr size_t kTrustAfter = 1024 * 1024;
+// Pieces of less, which the batch has a copy of, are sent with what follows up to so much: an
+// upstream of HTTP/2 may send frames of one byte, and each would be a system call.
+constexpr size_t kSmallPiece = 256;
+constexpr size_t kGatherPieces = 16 * 1024;
 
 }  // namespace
 
@@ -96,7 +100,8 @@ void Stream::pump_response(std::string_view data, bool end) {
   if (end) return finish_response();
   if (ended_) return;
   // The batch still holds the bytes; only after a flush is it known whether the client took them.
-  worker_.batch.flush();
+  const bool can_wait = data.size() < kSmallPiece && worker_.batch.gathered() < kGatherPieces;
+  if (!can_wait) worker_.batch.flush();
   if (!ended_ && upstream_ != nullptr && downstream_->is_backed_up()) {
     upstream_->pause_response();
     delivered_ = 0;

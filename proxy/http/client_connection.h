@@ -14,6 +14,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/http/codec.h"
+#include "proxy/http/h2_flood.h"
 #include "proxy/io/deferred.h"
 #include "proxy/io/transport.h"
 
@@ -35,10 +36,7 @@ class ClientConnection : public io::Deferred {
     kResetByUs,
     kStreamRefused,
     kTrailers,
-    kEmptyFrameFlood,
-    kPriorityFlood,
-    kWindowUpdateFlood,
-    kOutboundFlood,
+    kCutOff,  // a response was complete, and its stream never ended
     kConnectionError,
     kKeepaliveTimeout,
     kGoawaySent,
@@ -56,6 +54,8 @@ class ClientConnection : public io::Deferred {
     // It is closed.  The owner forgets it and passes it to Loop::delete_later.
     virtual void on_client_closed(ClientConnection& connection, Failure failure) = 0;
     virtual void on_client_event(ClientConnection& connection, Event event) = 0;
+    // Of HTTP/2: the peer is being cut off because of what it sends.
+    virtual void on_client_flood(ClientConnection& /*connection*/, H2Flood /*flood*/) {}
     virtual void on_client_bytes(uint64_t received, uint64_t sent) = 0;
 
    protected:

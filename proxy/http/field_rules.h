@@ -44,6 +44,13 @@ inline bool is_bare_value(std::string_view value) noexcept {
   return p == end;
 }
 
+// Of ASCII alone (RFC 9110, 5.5: obs-text is the rest).
+inline bool is_ascii(std::string_view value) noexcept {
+  unsigned char all = 0;
+  for (const char c : value) all |= static_cast<unsigned char>(c);
+  return all < 0x80;
+}
+
 // Speaks of an HTTP/1 connection: never part of an HTTP/2 message (RFC 9113, 8.2.2).
 constexpr bool is_connection_specific(HeaderId id) noexcept {
   return id == HeaderId::kConnection || id == HeaderId::kKeepAlive ||

@@ -10,6 +10,8 @@ namespace pillion::http {
 namespace {
 
 constexpr uint32_t kLastStreamId = 0x7fffffff;
+// What was left over is worked through in pieces of this size.
+constexpr size_t kRestPiece = 64 * 1024;
 
 }  // namespace
 
@@ -24,9 +26,11 @@ struct H2ClientConnection::Rest final : io::ReadyTask {
 struct H2ClientConnection::Keepalive {
   explicit Keepalive(H2ClientConnection& c)
       : timer(io::Timer::call<&H2ClientConnection::on_keepalive_timer, H2ClientConnection>(), &c),
-        rng(c.id()) {}
+        rng(c.id()),
+        heard(c.connected_at) {}
   io::Timer timer;
   Rng rng;
+  Instant heard;  // when bytes came last
   uint64_t sent = 0;
   bool waiting = false;
 };
@@ -67,7 +71,7 @@ void H2ClientConnection::on_connected() {
 void H2ClientConnection::open_session() {
   connected_at = loop_.now();
   session_.emplace(H2Session::Role::kClient, options_, static_cast<H2Observer&>(*this), writer_);
-  if (options_.ping_interval != Duration{}) {
+  if (options_.ping_interval != Duration{} || options_.ping_after_idle != Duration{}) {
     keepalive_ = std::make_unique<Keepalive>(*this);
     arm_keepalive();
   }
@@ -76,6 +80,7 @@ void H2ClientConnection::open_session() {
 
 UpstreamStream& H2ClientConnection::begin(ResponseSink& sink) {
   DASSERT(session_.has_value() && !closed_);
+  if (keepalive_ != nullptr) ping_after_idle();
   auto* stream = new H2ClientStream(*this, sink);
   streams_.push_back(*stream);
   ++exchanges_;
@@ -87,11 +92,12 @@ UpstreamStream& H2ClientConnection::begin(ResponseSink& sink) {
 
 void H2ClientConnection::on_readable() {
   if (rest_ && !rest_->bytes.empty()) return;  // those come first
-  const std::span<char> room = loop_.scratch();
+  const std::span<char> room = loop_.scratch().first(read_limit_);
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk:
       count_bytes(r.bytes);
+      if (keepalive_ != nullptr) hear_from_peer();
       receive({room.data(), r.bytes});
       break;
     case io::IoStatus::kEof:
@@ -112,14 +118,20 @@ void H2ClientConnection::on_readable() {
   if (!closed_ && streams_.empty() && session_) owner_.on_client_room(*this);
 }
 
-void H2ClientConnection::receive(std::string_view bytes) {
-  if (!session_) return;
+size_t H2ClientConnection::take(std::string_view bytes) {
   in_session_ = true;
   const size_t used = session_->receive(bytes);
   in_session_ = false;
+  if (!closed_) check_session();
+  return used;
+}
+
+void H2ClientConnection::receive(std::string_view bytes) {
+  if (!session_) return;
+  const size_t used = take(bytes);
   if (closed_) return;
-  check_session();
-  if (closed_ || used == bytes.size()) return;
+  read_limit_ = used == bytes.size() ? io::Loop::kScratchBytes : kRestPiece;
+  if (used == bytes.size()) return;
   if (!rest_) rest_ = std::make_unique<Rest>(*this);
   rest_->bytes.append(bytes.substr(used));
   transport_->pause(io::PauseReason::kBusy);
@@ -127,16 +139,15 @@ void H2ClientConnection::receive(std::string_view bytes) {
 }
 
 void H2ClientConnection::receive_rest() {
-  const Buffer bytes = std::move(rest_->bytes);
-  iovec pieces[32];  // more than scratch holds
-  const int count = bytes.iovecs(pieces, 32);
-  for (int i = 0; i < count && !closed_; ++i) {
-    const std::string_view piece{static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len};
-    rest_->bytes.empty() ? receive(piece) : rest_->bytes.append(piece);
-  }
-  if (!closed_) send_queued();
-  writer_.flush_batch();  // before `bytes` goes
-  if (!closed_ && rest_->bytes.empty()) transport_->resume(io::PauseReason::kBusy);
+  Buffer& bytes = rest_->bytes;
+  const std::span<char> room = loop_.scratch().first(kRestPiece);
+  const size_t used = take({room.data(), bytes.peek(room.data(), room.size())});
+  writer_.flush_batch();  // what went up lies in scratch
+  if (closed_) return;
+  bytes.consume(used);
+  send_queued();
+  if (closed_) return;
+  bytes.empty() ? transport_->resume(io::PauseReason::kBusy) : loop_.post_next(*rest_);
 }
 
 void H2ClientConnection::check_session() {
@@ -146,24 +157,7 @@ void H2ClientConnection::check_session() {
     if (session_->is_finished()) close({FailureKind::kUpstreamClosed});
     return;
   }
-  switch (flood) {
-    case H2Flood::kNone:
-      event(Event::kConnectionError);
-      break;
-    case H2Flood::kEmptyFrames:
-      event(Event::kEmptyFrameFlood);
-      break;
-    case H2Flood::kPriority:
-      event(Event::kPriorityFlood);
-      break;
-    case H2Flood::kWindowUpdate:
-      event(Event::kWindowUpdateFlood);
-      break;
-    case H2Flood::kResets:  // of servers only
-    case H2Flood::kOutbound:
-      event(Event::kOutboundFlood);
-      break;
-  }
+  flood == H2Flood::kNone ? event(Event::kConnectionError) : owner_.on_client_flood(*this, flood);
   close({FailureKind::kUpstreamProtocol});
 }
 
@@ -245,8 +239,36 @@ void H2ClientConnection::on_stream_drained(H2Stream& stream) {
 }
 
 void H2ClientConnection::end_if_answered(H2ClientStream& stream) {
-  if (closed_ || stream.has_sink() || stream.end_sent() || stream.is_over()) return;
+  if (closed_ || !stream.is_answered() || stream.is_over()) return;
+  if (!stream.has_sink() && !stream.end_sent()) return give_up(stream, H2Error::kCancel);
+  if (stream.receive_ended() || stream.patience_ != 0) return;
+  // END_STREAM is to come yet, perhaps behind trailers.
+  stream.patience_ = kPatience;
+  if (!grace_timer_.is_armed()) loop_.arm(grace_timer_, kGraceTick);
+}
+
+void H2ClientConnection::on_grace_timer() {
+  bool waits = false;
+  for (H2ClientStream* s = streams_.front(); s != nullptr; s = streams_.next(*s)) {
+    if (s->patience_ == 0 || s->given_up_) continue;
+    --s->patience_;
+    waits = true;
+  }
+  // Anew each time: a sink may do anything, to other streams here as well.
+  while (H2ClientStream* s = closed_ ? nullptr : find_overdue()) cut_off(*s);
+  if (!closed_ && waits) loop_.arm(grace_timer_, kGraceTick);
+}
+
+H2ClientStream* H2ClientConnection::find_overdue() {
+  H2ClientStream* s = streams_.front();
+  while (s != nullptr && (s->patience_ != kOverdue || s->given_up_)) s = streams_.next(*s);
+  return s;
+}
+
+void H2ClientConnection::cut_off(H2ClientStream& stream) {
+  event(Event::kCutOff);
   give_up(stream, H2Error::kCancel);
+  stream.complete();
 }
 
 void H2ClientConnection::give_up(H2ClientStream& stream, H2Error error) {
@@ -306,10 +328,25 @@ void H2ClientConnection::on_settings() {
 // ---- connection_keepalive ----
 
 void H2ClientConnection::arm_keepalive() {
+  if (options_.ping_interval == Duration{}) return;
   const auto interval = static_cast<uint64_t>(options_.ping_interval.count());
   const uint64_t jitter =
       keepalive_->rng.below(interval / 100 * std::min(options_.ping_jitter_percent, 100u) + 1);
   loop_.arm(keepalive_->timer, Duration(static_cast<int64_t>(interval + jitter)));
+}
+
+// A new stream on a connection that may have died unnoticed.
+void H2ClientConnection::ping_after_idle() {
+  const Duration limit = options_.ping_after_idle;
+  if (limit == Duration{} || keepalive_->waiting || loop_.now() - keepalive_->heard <= limit)
+    return;
+  send_ping();
+}
+
+// What comes at all shows that the peer is there (envoy.md 1.4: connection_keepalive.timeout).
+void H2ClientConnection::hear_from_peer() {
+  keepalive_->heard = loop_.now();
+  if (keepalive_->waiting) loop_.arm(keepalive_->timer, options_.ping_timeout);
 }
 
 void H2ClientConnection::on_keepalive_timer() {
@@ -317,6 +354,10 @@ void H2ClientConnection::on_keepalive_timer() {
     event(Event::kKeepaliveTimeout);
     return close({FailureKind::kUpstreamClosed});
   }
+  send_ping();
+}
+
+void H2ClientConnection::send_ping() {
   keepalive_->waiting = true;
   session_->ping(++keepalive_->sent);
   loop_.arm(keepalive_->timer, options_.ping_timeout);
@@ -343,6 +384,7 @@ void H2ClientConnection::close(Failure failure) {
   ListNode<io::ReadyTag>::unlink();
   keepalive_.reset();
   if (rest_) rest_->unlink();
+  grace_timer_.cancel();
   if (session_) {
     if (!ended_by_peer_ && !in_session_) say_farewell();
     session_->stop();

@@ -36,6 +36,11 @@ class H2ClientConnection final : public ClientConnection,
                                  private H2Observer {
  public:
   static constexpr uint32_t kFirstStreams = 100;  // RFC 9113, 6.5.2: what a peer should allow
+  // A stream whose response is complete still holds its place: an upstream that does not end it has
+  // half a second to one.  Each tick takes some of the patience with it.
+  static constexpr Duration kGraceTick = std::chrono::milliseconds(500);
+  static constexpr uint8_t kPatience = 3;
+  static constexpr uint8_t kOverdue = 1;
 
   // All outlive the connection.
   H2ClientConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits,
@@ -81,6 +86,7 @@ class H2ClientConnection final : public ClientConnection,
   void open_session();
   // What to do with bytes, in pieces if a turn's budget ends.
   void receive(std::string_view bytes);
+  size_t take(std::string_view bytes);
   void receive_rest();
   void send_soon() noexcept {
     if (!closed_) loop_.post(*this);
@@ -92,8 +98,12 @@ class H2ClientConnection final : public ClientConnection,
   void fail_streams(Failure failure);
   // Resets a stream whose sink is cut off, or about to be.
   void give_up(H2ClientStream& stream, H2Error error);
-  // A response that is complete ends its exchange, be the request complete or not.
+  // A response that is complete ends its exchange, be the request complete or not; and its stream
+  // too, after a time.
   void end_if_answered(H2ClientStream& stream);
+  void on_grace_timer();
+  H2ClientStream* find_overdue();
+  void cut_off(H2ClientStream& stream);
   void fail_unsent();
   // May the stream's upgrade be sent now?  False: `head` waits for the peer's SETTINGS, or they do
   // not allow it and the stream fails, though not on the caller's stack.
@@ -102,6 +112,9 @@ class H2ClientConnection final : public ClientConnection,
   void event(Event event) { owner_.on_client_event(*this, event); }
   void on_keepalive_timer();
   void arm_keepalive();
+  void ping_after_idle();
+  void hear_from_peer();
+  void send_ping();
 
   io::Loop& loop_;
   Owner& owner_;
@@ -113,6 +126,8 @@ class H2ClientConnection final : public ClientConnection,
   IntrusiveList<H2ClientStream> unsent_;  // of those that the session could not open
   std::unique_ptr<Rest> rest_;
   std::unique_ptr<Keepalive> keepalive_;
+  io::Timer grace_timer_ = io::Timer::of<&H2ClientConnection::on_grace_timer>(this);
+  size_t read_limit_ = io::Loop::kScratchBytes;  // less while turns leave something over
   uint64_t counted_sent_ = 0;
   bool in_session_ = false;  // on the stack
   bool settled_ = false;     // the peer's SETTINGS have come

@@ -203,6 +203,10 @@ void H2ClientStream::on_data(std::string_view data, bool end) {
   }
 }
 
+void H2ClientStream::complete() {
+  if (sink_ != nullptr) end_sink().on_response_body({}, true);
+}
+
 bool H2ClientStream::has_wrong_length(bool end) const noexcept {
   return has_length_ && (received_ > content_length_ || (end && received_ != content_length_));
 }

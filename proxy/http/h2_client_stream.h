@@ -61,6 +61,12 @@ class H2ClientStream final : public H2Stream,
   // As fail(), of a connection that is gone: what is known of the response decides how.
   void fail_with_connection(Failure failure);
   [[nodiscard]] bool has_sink() const noexcept { return sink_ != nullptr; }
+  // The response is complete, be it told or not: END_STREAM and trailers may follow.
+  [[nodiscard]] bool is_answered() const noexcept {
+    return sink_ == nullptr || (has_length_ && received_ == content_length_);
+  }
+  // Of an answered one: nothing will follow.
+  void complete();
 
  private:
   friend class H2ClientConnection;
@@ -95,6 +101,7 @@ class H2ClientStream final : public H2Stream,
   bool given_up_ : 1 = false;  // we reset it
   bool is_tunnel_ : 1 = false;
   bool upgrade_forbidden_ : 1 = false;  // by the peer's SETTINGS
+  uint8_t patience_ = 0;       // of H2ClientConnection, with an answered one that has not ended
 };
 
 }  // namespace pillion::http

@@ -14,11 +14,6 @@
 namespace pillion::http {
 namespace {
 
-// Budgets of one turn.  Frames are counted as they begin; the input is cut into slices, at whose
-// ends it may stop.
-constexpr uint32_t kFramesPerTurn = 1000;
-constexpr uint32_t kStreamsPerTurn = 64;
-constexpr size_t kSlice = 64 * 1024;
 // Heads that we make were limited where they came from.
 constexpr size_t kMaxSentHead = 9 * 1024 * 1024;
 constexpr uint32_t kFirstWindowUpdates = 32;
@@ -38,8 +33,9 @@ std::unique_ptr<nghttp2_option, FreeOption> make_option(const H2Options& options
   nghttp2_option_set_no_http_messaging(made, 1);  // ours: h2_request.h, h2_response.h
   nghttp2_option_set_no_closed_streams(made, 1);
   nghttp2_option_set_max_outbound_ack(made, options.max_outbound_control_frames);
-  nghttp2_option_set_stream_reset_rate_limit(made, options.stream_reset_burst,
-                                             options.stream_reset_rate);
+  // Ours (count_reset_frame): nghttp2's ends the session with INTERNAL_ERROR.
+  nghttp2_option_set_stream_reset_rate_limit(made, UINT64_MAX, 0);
+  nghttp2_option_set_max_continuations(made, max_continuations(options));
   nghttp2_option_set_max_send_header_block_length(made, kMaxSentHead);
   nghttp2_option_set_max_deflate_dynamic_table_size(made, options.hpack_table_size);
   return option;
@@ -81,7 +77,9 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
       role_(role),
       priority_credit_(options.max_priority_frames_per_stream),
       window_update_credit_(kFirstWindowUpdates),
-      reset_credit_(options.stream_reset_burst) {
+      reset_credit_(options.stream_reset_burst),
+      idle_frames_(kIdleFrameBurst, kIdleFrameRate, writer.now()),
+      resets_(options.stream_reset_burst, options.stream_reset_rate, writer.now()) {
   const auto option = make_option(options);
   const nghttp2_session_callbacks* callbacks = H2Receiving::table();
   nghttp2_mem memory{&memory_, &H2Memory::allocate, &H2Memory::release, &H2Memory::allocate_zeroed,
@@ -128,17 +126,16 @@ void H2Session::begin() {
 // ---- receiving ----
 
 size_t H2Session::receive(std::string_view bytes) {
-  frames_left_ = kFramesPerTurn;
-  begins_left_ = kStreamsPerTurn;
+  begin_turn();
   paused_ = false;
   in_callback_ = true;
   size_t used = 0;
-  while (used < bytes.size() && frames_left_ != 0 && !paused_) {
+  while (used < bytes.size() && frames_left_ != 0 && begins_left_ != 0 && !paused_) {
     if (is_deaf() || dead_) {
       used = bytes.size();
       break;
     }
-    const std::string_view slice = bytes.substr(used, kSlice);
+    const std::string_view slice = bytes.substr(used, slice_size(used));
     const auto* data = reinterpret_cast<const uint8_t*>(slice.data());
     const ssize_t taken = nghttp2_session_mem_recv(session_, data, slice.size());
     if (chunk_stream_ != nullptr) deliver_chunk(false);
@@ -147,17 +144,20 @@ size_t H2Session::receive(std::string_view bytes) {
       continue;
     }
     used += static_cast<size_t>(taken);
+    count_ignored(static_cast<size_t>(taken));
   }
+  end_turn();
   in_callback_ = false;
   return used;
 }
 
 void H2Session::end_receiving(int error) {
-  if (stopped_) return;
-  dead_ = broken_ = true;
-  if (error == NGHTTP2_ERR_FLOODED) flood_ = H2Flood::kOutbound;
-  const bool is_flood = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
-  terminate(is_flood ? H2Error::kEnhanceYourCalm : H2Error::kProtocol);
+  dead_ = true;
+  if (is_deaf()) return;
+  broken_ = true;
+  if (error == NGHTTP2_ERR_FLOODED) return end_flood(H2Flood::kOutbound);
+  if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) return end_flood(H2Flood::kContinuation);
+  terminate(H2Error::kProtocol);
 }
 
 void H2Session::deliver_chunk(bool end) {
@@ -172,13 +172,13 @@ void H2Session::count_frame(uint8_t type, uint8_t flags, size_t payload) {
     case NGHTTP2_DATA:
     case NGHTTP2_HEADERS:
     case NGHTTP2_CONTINUATION: {
+      if (type == NGHTTP2_HEADERS) unpacked_ = 0;
       const uint8_t ends =
           type == NGHTTP2_CONTINUATION ? NGHTTP2_FLAG_END_HEADERS : NGHTTP2_FLAG_END_STREAM;
-      if (payload != 0 || (flags & ends) != 0) {
-        empty_frames_ = 0;
-      } else if (++empty_frames_ > options_.max_empty_frames) {
-        end_flood(H2Flood::kEmptyFrames);
-      }
+      if (payload == 0 && (flags & ends) == 0) return count_empty_frame();
+      // What is padded may be nothing else: on_data_chunk, on_frame_received know.
+      const bool may_be_empty = type == NGHTTP2_DATA && (flags & NGHTTP2_FLAG_PADDED) != 0;
+      if (!may_be_empty) empty_frames_ = 0;
       return;
     }
     case NGHTTP2_PRIORITY:
@@ -187,8 +187,10 @@ void H2Session::count_frame(uint8_t type, uint8_t flags, size_t payload) {
     case NGHTTP2_WINDOW_UPDATE:
       if (window_update_credit_-- == 0) end_flood(H2Flood::kWindowUpdate);
       return;
-    default:
+    case NGHTTP2_RST_STREAM:
       return;
+    default:
+      return count_idle_frame(type);
   }
 }
 
@@ -199,6 +201,7 @@ void H2Session::earn_window_updates(uint32_t more) {
 // Of either side's: each earns the peer some frames.
 void H2Session::count_stream() {
   ++streams_opened_;
+  moved_ += 8;
   priority_credit_ =
       std::min(kMaxCredit, priority_credit_ + options_.max_priority_frames_per_stream);
   earn_window_updates(2);
@@ -208,8 +211,8 @@ void H2Session::count_stream() {
 void H2Session::count_reset() {
   if (reset_credit_ != 0) {
     --reset_credit_;
-  } else if (flood_ == H2Flood::kNone) {
-    end_flood(H2Flood::kResets);
+  } else {
+    end_flood(H2Flood::kOwnResets);
   }
 }
 
@@ -219,12 +222,6 @@ void H2Session::count_refusal() {
   if (role_ != Role::kServer || is_deaf()) return;
   observer_.on_stream_refused();
   count_reset();
-}
-
-void H2Session::end_flood(H2Flood kind) {
-  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
-  flood_ = kind;
-  error_ = H2Error::kEnhanceYourCalm;
 }
 
 void H2Session::consume(H2Stream& stream, size_t bytes) {
@@ -258,11 +255,18 @@ const nghttp2_session_callbacks* H2Receiving::table() {
 int H2Receiving::on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd* header,
                                 void* user) {
   H2Session& self = session_of(user);
-  if (self.is_deaf()) return 0;
-  self.count_frame(header->type, header->flags, header->length);
-  self.current_id_ = header->stream_id;
-  self.current_ = header->stream_id == 0 ? nullptr : stream_of(session, header->stream_id);
-  if (self.current_ != nullptr) self.current_->wire_received_ += kFrameHeader + header->length;
+  self.ignored_ -= static_cast<int64_t>(kFrameHeader + header->length);
+  if (!self.is_deaf()) self.count_frame(header->type, header->flags, header->length);
+  // Enough: nghttp2 would work through the rest of the slice.
+  if (self.is_deaf()) return NGHTTP2_ERR_CALLBACK_FAILURE;
+  const int32_t id = header->stream_id;
+  self.current_id_ = id;
+  self.current_ = id == 0 ? nullptr : stream_of(session, id);
+  if (self.current_ != nullptr) {
+    self.current_->wire_received_ += kFrameHeader + header->length;
+  } else if (id != 0) {
+    self.count_stray_frame(header->type, id, header->length);
+  }
   return 0;
 }
 
@@ -276,6 +280,7 @@ int H2Receiving::on_begin_headers(nghttp2_session* session, const nghttp2_frame*
     if (stream != nullptr && !stream->reset_) self.observer_.on_head_begun(*stream);
     return 0;
   }
+  self.last_begun_ = id;
   if (self.begins_left_ != 0) --self.begins_left_;
   // A GOAWAY that still waits to be sent says of this stream that it was not processed.
   H2Stream* stream = self.refusing_ ? nullptr : self.observer_.on_stream_begun(id);
@@ -295,7 +300,8 @@ int H2Receiving::on_header(nghttp2_session*, const nghttp2_frame* frame, const u
                            size_t name_size, const uint8_t* value, size_t value_size, uint8_t flags,
                            void* user) {
   H2Session& self = session_of(user);
-  if (self.is_deaf()) return 0;
+  self.count_unpacked(name_size + value_size);
+  if (self.is_deaf()) return NGHTTP2_ERR_CALLBACK_FAILURE;
   self.field_sensitive_ = (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
   H2Stream* stream = self.receiving(frame->hd.stream_id);
   if (stream != nullptr && !stream->reset_)
@@ -314,6 +320,8 @@ int H2Receiving::on_data_chunk(nghttp2_session* session, uint8_t flags, int32_t 
     nghttp2_session_consume_connection(session, size);
     return 0;
   }
+  self.empty_frames_ = 0;
+  ++self.moved_;
   self.chunk_stream_ = stream;
   self.chunk_ = text(data, size);
   if ((flags & NGHTTP2_FLAG_END_STREAM) == 0) self.deliver_chunk(false);
@@ -321,6 +329,7 @@ int H2Receiving::on_data_chunk(nghttp2_session* session, uint8_t flags, int32_t 
 }
 
 void H2Receiving::take_headers(H2Session& self, const nghttp2_frame& frame) {
+  self.count_head();
   H2Stream* stream = self.receiving(frame.hd.stream_id);
   if (stream == nullptr || stream->reset_) return;
   const bool end = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
@@ -336,7 +345,11 @@ int H2Receiving::on_frame_received(nghttp2_session*, const nghttp2_frame* frame,
       take_headers(self, *frame);
       break;
     case NGHTTP2_DATA: {
-      if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) break;
+      if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
+        const bool is_padding = frame->hd.length != 0 && frame->data.padlen == frame->hd.length;
+        if (is_padding) self.count_empty_frame();
+        break;
+      }
       H2Stream* stream = self.receiving(frame->hd.stream_id);
       if (stream == nullptr || stream->reset_) break;
       stream->end_received_ = true;
@@ -351,6 +364,7 @@ int H2Receiving::on_frame_received(nghttp2_session*, const nghttp2_frame* frame,
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.observer_.on_settings();
       break;
     case NGHTTP2_RST_STREAM:
+      self.count_reset_frame();
       self.observer_.on_reset_frame(true);
       break;
     case NGHTTP2_PING:
@@ -383,8 +397,11 @@ int H2Receiving::on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, 
                         frame->hd.type == NGHTTP2_GOAWAY &&
                         frame->goaway.error_code == NGHTTP2_NO_ERROR;
   if (error == NGHTTP2_ERR_REFUSED_STREAM) {
+    self.last_begun_ = frame->hd.stream_id;
     self.count_refusal();
-  } else if (!is_stream_window && !is_leave) {
+  } else if (is_leave) {
+    self.leave_ = true;
+  } else if (!is_stream_window) {
     self.broken_ = true;
   }
   return 0;

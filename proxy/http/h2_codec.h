@@ -27,6 +27,8 @@
 #include <string_view>
 
 #include "proxy/base/buffer.h"
+#include "proxy/http/h2_budget.h"
+#include "proxy/http/h2_flood.h"
 #include "proxy/http/h2_memory.h"
 #include "proxy/http/h2_options.h"
 #include "proxy/http/headers.h"
@@ -57,9 +59,6 @@ enum class H2Error : uint32_t {
   kInadequateSecurity = 12,
   kHttp11Required = 13,
 };
-
-// Why a session ended itself because of what the peer sent; each has a counter (http2.*).
-enum class H2Flood : uint8_t { kNone, kEmptyFrames, kPriority, kWindowUpdate, kResets, kOutbound };
 
 // What a session keeps for a stream: the base of a connection's own stream class.  Made by the
 // connection, owned by it; see on_stream_closed.
@@ -193,6 +192,11 @@ class H2Session {
   void goaway(H2Error error);
   // GOAWAY, and no stream goes on.
   void terminate(H2Error error);
+  // The same because of a flood, which the session itself may not be able to see.
+  void end_flood(H2Flood kind);
+  // A request was refused that we would not have had to refuse of anybody well-meaning: it costs
+  // as a reset that the peer provoked.
+  void count_offence() { count_reset(); }
 
   [[nodiscard]] const H2Options& options() const noexcept { return options_; }
   [[nodiscard]] bool is_field_sensitive() const noexcept { return field_sensitive_; }
@@ -207,7 +211,8 @@ class H2Session {
   [[nodiscard]] const H2Memory& memory() const noexcept { return memory_; }
   // The error of the GOAWAY we sent or will send because of a connection error.
   [[nodiscard]] H2Error error() const noexcept { return error_; }
-  // The peer broke the protocol below the level of messages, and not of one stream alone.
+  // The peer broke the protocol below the level of messages, and not of one stream alone; or our
+  // GOAWAY with an error was sent.
   [[nodiscard]] bool is_broken() const noexcept { return broken_; }
 
  private:
@@ -224,7 +229,22 @@ class H2Session {
   void count_stream();
   void count_reset();
   void count_refusal();
-  void end_flood(H2Flood kind);
+  // Floods, in h2_codec_floods.cc.
+  void count_empty_frame();
+  void count_idle_frame(uint8_t type);
+  void count_reset_frame();
+  void count_stray_frame(uint8_t type, int32_t stream, size_t payload);
+  void begin_turn();
+  void end_turn();
+  [[nodiscard]] size_t slice_size(size_t used) const noexcept {
+    if (wary_ != 0) [[unlikely]]
+      return kWarySliceBytes;
+    return used == 0 ? kFirstSliceBytes : kSliceBytes;
+  }
+  void count_ignored(size_t received);
+  void spend(uint32_t cost, H2Flood kind);
+  void count_unpacked(size_t bytes);
+  void count_head();
   void end_receiving(int error);
   void deliver_chunk(bool end);
   void wake(H2Stream& stream);
@@ -249,7 +269,14 @@ class H2Session {
   // What the peer may still send of these; new streams and DATA that we send add to it.
   uint32_t priority_credit_;
   uint32_t window_update_credit_;
-  uint32_t reset_credit_;      // streams that we may have to reset; served ones add to it
+  uint32_t reset_credit_;  // streams that we may have to reset; served ones add to it
+  H2Bucket idle_frames_;
+  H2Bucket resets_;            // that the peer may send
+  uint64_t moved_ = 0;         // DATA frames, and some for each stream
+  uint64_t moved_before_ = 0;  // of moved_, what has earned frames already
+  size_t unpacked_ = 0;        // of the header block that is read
+  int64_t ignored_ = 0;        // bytes that came, less those of frames that nghttp2 told us of
+  int32_t last_begun_ = 0;     // server: the last stream that the peer opened
   uint32_t empty_frames_ = 0;  // in a row
   uint32_t frames_left_ = 0;   // of this receive()'s budget
   uint32_t begins_left_ = 0;
@@ -263,6 +290,8 @@ class H2Session {
   bool dead_ = false;      // nghttp2 takes no further input
   bool mute_ = false;      // and makes no further output
   bool paused_ = false;    // within receive(): the budget of new streams is spent
+  uint8_t wary_ = 0;       // so many turns are watched closely: one before spent its budget
+  bool leave_ = false;     // the peer took its leave in a way that nghttp2 does not know
 };
 
 }  // namespace pillion::http

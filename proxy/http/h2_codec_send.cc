@@ -191,9 +191,10 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   H2Session& self = session_of(user);
   if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != 0) {
     self.error_ = static_cast<H2Error>(frame->goaway.error_code);
-    // nghttp2 ends a session by this error when its own bucket of resets is empty.
-    if (self.error_ == H2Error::kInternal && self.flood_ == H2Flood::kNone)
-      self.flood_ = H2Flood::kResets;
+    self.broken_ = self.broken_ || !self.leave_;
+    // nghttp2's own: more SETTINGS in a frame than it takes.
+    if (self.error_ == H2Error::kEnhanceYourCalm && self.flood_ == H2Flood::kNone)
+      self.flood_ = H2Flood::kSettings;
   }
   if (frame->hd.type == NGHTTP2_RST_STREAM && !self.stopped_) {
     self.observer_.on_reset_frame(false);
@@ -203,6 +204,7 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   const bool has_contents = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
   if (!has_contents || self.stopped_) return 0;
   if (frame->hd.type == NGHTTP2_DATA) {
+    ++self.moved_;
     self.earn_window_updates(2 * self.options_.max_window_updates_per_data_frame);
   }
   auto* stream =

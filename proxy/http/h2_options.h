@@ -33,11 +33,15 @@ struct H2Options {
   uint32_t max_window_updates_per_data_frame = 10;
   uint32_t stream_reset_burst = 1000;  // streams that the peer may open and reset, then
   uint32_t stream_reset_rate = 33;     // so many a second
+  // What the users of the session take of a head (max_request_headers_kb, max_response_headers_kb):
+  // blocks may be somewhat larger (h2_budget.h).
+  uint32_t max_head_bytes = 60 * 1024;
 
-  // connection_keepalive; zero is off.
+  // connection_keepalive; zero is off.  Anything that comes within the timeout is an answer.
   Duration ping_interval{};
   Duration ping_timeout{};
   uint32_t ping_jitter_percent = 15;
+  Duration ping_after_idle{};  // connection_idle_interval: in front of a stream that we open
 };
 
 }  // namespace pillion::http

@@ -32,6 +32,7 @@ void H2RequestReader::add(std::string_view name, std::string_view value, const H
   const uint32_t max_bytes = head_ != nullptr ? limits.max_bytes : max_trailer_bytes(limits);
   if (bytes_ > max_bytes) return fail(FailureKind::kH2HeadTooLarge);
   if (!is_bare_value(value)) return fail(FailureKind::kH2Malformed);
+  if (limits.disallow_obs_text && !is_ascii(value)) return fail(FailureKind::kH2Malformed);
   if (name.starts_with(':')) return add_pseudo(name, value);
   if (++count_ > limits.max_fields) return fail(FailureKind::kH2TooManyFields);
   add_regular(name, value, sensitive);

@@ -25,6 +25,7 @@ void H2ResponseReader::add(std::string_view name, std::string_view value, const 
     return fail(FailureKind::kTooManyFields);
   }
   if (!is_bare_value(value)) return fail(FailureKind::kUpstreamProtocol);
+  if (limits.disallow_obs_text && !is_ascii(value)) return fail(FailureKind::kUpstreamProtocol);
   name.starts_with(':') ? add_pseudo(name, value) : add_regular(name, value, sensitive);
 }
 

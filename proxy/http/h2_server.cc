@@ -83,35 +83,54 @@ void H2ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
 }
 
 // The client is gone: whoever works for it stops.
-void H2ServerConnection::lose(Failure failure) {
-  while (!closed_) {
+void H2ServerConnection::lose(Failure failure, io::Transport::CloseMode mode) {
+  if (closed_) return;
+  if (!losing_) {
+    losing_ = true;
+    lost_ = failure;
+    lost_mode_ = mode;
+    session_.stop();
+  }
+  if (shed_streams(lost_)) close(lost_, lost_mode_);
+}
+
+// True when none is left.  They may be a thousand, each with an upstream's: then the rest has to
+// wait for the next turn, so that others come between.
+bool H2ServerConnection::shed_streams(Failure failure) {
+  for (uint32_t n = 0; n < kEndsPerTurn && !closed_; ++n) {
     H2ServerStream* stream = streams_list_.front();
     if (stream == nullptr) break;
     stream->ListNode<>::unlink();
     stream->timer_.cancel();
-    stream->outlives_session_ = false;
+    if (std::exchange(stream->outlives_session_, false)) --outliving_;
+    --stream_count_;
+    owner_.on_stream_count(-1);
     stream->fail(failure);
     loop_.delete_later(stream);
   }
-  close(failure);
+  if (closed_) return false;
+  if (!streams_list_.empty()) loop_.post_next(*this);
+  return streams_list_.empty();
 }
 
 // ---- turns: what the transport and the loop bring ----
 
 void H2ServerConnection::on_readable() {
-  if (closed_) return;
+  if (closed_ || losing_) return;
   if (leftover_ != nullptr) return;  // it reads again when that is done
-  const std::span<char> room = loop_.scratch();
+  const std::span<char> room = loop_.scratch().first(read_limit_);
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
     case io::IoStatus::kOk: {
       received_ += r.bytes;
+      hear_from_client();
       if (lingering_) {
         lingered_ += static_cast<uint32_t>(r.bytes);
         return lingered_ >= kH2LingerBytes ? close({FailureKind::kNone}) : void();
       }
       const size_t used = receive({room.data(), r.bytes});
       if (closed_) return batch_.flush();
+      read_limit_ = used == r.bytes ? io::Loop::kScratchBytes : kLeftoverPiece;
       if (used == r.bytes) break;
       leftover_ = std::make_unique<Leftover>(*this);
       leftover_->bytes.append({room.data() + used, r.bytes - used});
@@ -138,7 +157,7 @@ size_t H2ServerConnection::receive(std::string_view bytes) {
 }
 
 void H2ServerConnection::receive_leftover() {
-  if (closed_) return;
+  if (closed_ || losing_) return;
   Buffer& bytes = leftover_->bytes;
   const std::span<char> room = loop_.scratch().first(kLeftoverPiece);
   const size_t n = bytes.peek(room.data(), room.size());
@@ -167,12 +186,13 @@ void H2ServerConnection::settle() {
 
 void H2ServerConnection::run_ready() {
   if (closed_) return;
+  if (losing_) return lose(lost_);
   if (write_failed_) return lose({FailureKind::kDownstreamReset});
   session_.send();
   batch_.flush();
   if (closed_) return;
   if (write_failed_) return lose({FailureKind::kDownstreamReset});
-  if (session_.flood() != H2Flood::kNone) report_flood();
+  if (session_.flood() != H2Flood::kNone || session_.is_broken()) report_flood();
   count_traffic();
   end_if_finished();
   if (!closed_ && stream_count_ == 0) transport_->watch();
@@ -203,7 +223,7 @@ void H2ServerConnection::drain(Duration grace) {
 void H2ServerConnection::on_drain_timeout() {
   if (lingering_) return on_linger_timeout();
   if (flood_reported_)
-    return close({FailureKind::kDownstreamReset}, io::Transport::CloseMode::kReset);
+    return lose({FailureKind::kDownstreamReset}, io::Transport::CloseMode::kReset);
   if (goaway_sent_) return close({FailureKind::kNone}, io::Transport::CloseMode::kReset);
   goaway_sent_ = true;
   session_.goaway(H2Error::kNone);
@@ -220,18 +240,9 @@ void H2ServerConnection::limit_farewell() {
 
 void H2ServerConnection::end_if_finished() {
   if (lingering_ || !session_.is_finished() || writer_.backlog() != 0 || outliving_ != 0) return;
-  // After an error streams are left over.
-  while (!closed_) {
-    H2ServerStream* stream = streams_list_.front();
-    if (stream == nullptr) break;
-    stream->ListNode<>::unlink();
-    stream->timer_.cancel();
-    stream->fail({FailureKind::kDownstreamReset});
-    loop_.delete_later(stream);
-    --stream_count_;
-    owner_.on_stream_count(-1);
-  }
-  if (!closed_) linger();
+  // After an error streams are left over, of which the session shall not speak again.
+  session_.stop();
+  if (shed_streams({FailureKind::kDownstreamReset})) linger();
 }
 
 // What the client still sends is read and dropped, or a reset would destroy our GOAWAY.
@@ -249,20 +260,8 @@ void H2ServerConnection::report_flood() {
   if (std::exchange(flood_reported_, true)) return;
   // Whoever does not take our GOAWAY goes without.
   loop_.arm(end_timer_, std::max<Duration>(limits_->linger_time, std::chrono::seconds(1)));
-  switch (session_.flood()) {
-    case H2Flood::kNone:
-      return owner_.on_event(Event::kProtocolError);
-    case H2Flood::kEmptyFrames:
-      return owner_.on_event(Event::kEmptyFramesFlood);
-    case H2Flood::kPriority:
-      return owner_.on_event(Event::kPriorityFlood);
-    case H2Flood::kWindowUpdate:
-      return owner_.on_event(Event::kWindowUpdateFlood);
-    case H2Flood::kResets:
-      return owner_.on_event(Event::kResetFlood);
-    case H2Flood::kOutbound:
-      return owner_.on_event(Event::kControlFlood);
-  }
+  const H2Flood flood = session_.flood();
+  flood == H2Flood::kNone ? owner_.on_event(Event::kProtocolError) : owner_.on_flood(flood);
 }
 
 // ---- PINGs ----
@@ -285,6 +284,12 @@ void H2ServerConnection::on_keepalive() {
   session_.ping(++keepalive_->sent);
   loop_.arm(keepalive_->timer, session_.options().ping_timeout);
   send_soon();
+}
+
+// What comes at all shows that the client is there (envoy.md 1.4: connection_keepalive.timeout).
+void H2ServerConnection::hear_from_client() {
+  if (keepalive_ == nullptr || !keepalive_->waiting) return;
+  loop_.arm(keepalive_->timer, session_.options().ping_timeout);
 }
 
 void H2ServerConnection::on_ping_ack(uint64_t opaque) {

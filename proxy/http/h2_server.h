@@ -43,11 +43,6 @@ class H2ServerConnection final : public io::Deferred,
     kPingTimeout,
     kFlushTimeout,
     kProtocolError,
-    kEmptyFramesFlood,
-    kPriorityFlood,
-    kWindowUpdateFlood,
-    kResetFlood,
-    kControlFlood,
   };
   class Owner {
    public:
@@ -62,6 +57,8 @@ class H2ServerConnection final : public io::Deferred,
     // A stream was opened or has ended.
     virtual void on_stream_count(int change) = 0;
     virtual void on_event(Event event) = 0;
+    // The client is being cut off because of what it sends.
+    virtual void on_flood(H2Flood /*flood*/) {}
     // A request was refused by the codec: its sink hears on_request_failed too.
     virtual void on_malformed(FailureKind kind) = 0;
     // The connection is closed.  The owner passes it to Loop::delete_later.
@@ -87,6 +84,12 @@ class H2ServerConnection final : public io::Deferred,
   // Streams that began are served, and those that are on their way: first GOAWAY with the highest
   // id, the real one after `grace`, and the end when no stream is left.
   void drain(Duration grace);
+  // Cuts the client off for something that the session cannot see.
+  void end_flood(H2Flood flood) {
+    if (closed_) return;
+    session_.end_flood(flood);
+    send_soon();
+  }
   void set_limits(const H1Limits& limits) noexcept { limits_ = &limits; }
 
   [[nodiscard]] bool is_draining() const noexcept { return draining_; }
@@ -146,7 +149,8 @@ class H2ServerConnection final : public io::Deferred,
   void receive_leftover();
   void settle();
   void count_traffic();
-  void lose(Failure failure);
+  void lose(Failure failure, io::Transport::CloseMode mode = io::Transport::CloseMode::kOrderly);
+  bool shed_streams(Failure failure);
   void end_if_finished();
   void linger();
   void on_linger_timeout() { close({FailureKind::kNone}); }
@@ -154,6 +158,7 @@ class H2ServerConnection final : public io::Deferred,
   void limit_farewell();
   void report_flood();
   void arm_keepalive();
+  void hear_from_client();
   void on_keepalive();
 
   io::Loop& loop_;
@@ -168,6 +173,7 @@ class H2ServerConnection final : public io::Deferred,
   std::unique_ptr<KeepAlive> keepalive_;
   // The grace of a drain, what the client may take for the last of it, the time of lingering.
   io::Timer end_timer_;
+  size_t read_limit_ = io::Loop::kScratchBytes;  // less while turns leave something over
   uint64_t received_ = 0;
   uint64_t counted_received_ = 0;
   uint64_t counted_sent_ = 0;
@@ -175,6 +181,9 @@ class H2ServerConnection final : public io::Deferred,
   uint32_t outliving_ = 0;  // of those, that the session has forgotten
   uint32_t lingered_ = 0;
   bool head_open_ = false;  // the last stream's head is not complete
+  Failure lost_;
+  io::Transport::CloseMode lost_mode_{};
+  bool losing_ = false;  // the client is gone, and streams are still to end
   bool draining_ = false;
   bool goaway_sent_ = false;
   bool lingering_ = false;

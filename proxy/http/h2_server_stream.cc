@@ -120,6 +120,13 @@ void H2ServerStream::resume_request() {
 
 void H2ServerStream::refuse(FailureKind kind) {
   connection_.owner_.on_malformed(kind);
+  // It is answered, and so would earn what it costs; twice, for no client means it well that often.
+  const bool is_too_much =
+      kind == FailureKind::kH2HeadTooLarge || kind == FailureKind::kH2TooManyFields;
+  if (is_too_much) {
+    session().count_offence();
+    session().count_offence();
+  }
   if (exchange_ != nullptr) exchange_->sink().on_request_failed({kind});
 }
 

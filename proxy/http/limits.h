@@ -18,6 +18,8 @@ struct H1Limits {
   uint32_t buffer_limit = 1024 * 1024;
   bool accept_http10 = true;
   bool allow_absolute_url = true;
+  // Http2ProtocolOptions.disallow_obs_text: values of HTTP/2 have no bytes above 0x7f.
+  bool disallow_obs_text = false;
   // How long a closing connection may take: reading on after our FIN (HCM delayed_close_timeout; 0:
   // not at all), and a client that takes nothing of a finished response (HCM stream_flush_timeout;
   // 0: any).

@@ -1,5 +1,6 @@
 #include "proxy/http/parse_h2_options.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -11,6 +12,10 @@ using config::Node;
 constexpr std::string_view kLater = "comes with a later version";
 constexpr uint32_t kMaxWindow = 0x7fffffff;  // RFC 9113, 6.9.1
 constexpr uint32_t kMinWindow = 65535;
+
+uint32_t at_most_u32(uint64_t n) {
+  return static_cast<uint32_t>(std::min<uint64_t>(n, UINT32_MAX));
+}
 
 Duration at_least_a_millisecond(const Node& node, Duration fallback) {
   const Duration value = node.as_duration_or(fallback);
@@ -25,7 +30,8 @@ void parse_keepalive(const Node& node, H2Options& out) {
   const Node jitter = node["interval_jitter"];
   out.ping_jitter_percent =
       static_cast<uint32_t>(jitter.as_percent_or(static_cast<double>(out.ping_jitter_percent)));
-  node.unsupported({"connection_idle_interval"}, kLater);
+  // Of connections on which we open streams: to upstreams.
+  out.ping_after_idle = at_least_a_millisecond(node["connection_idle_interval"], Duration{});
   node.reject_unknown_keys();
 }
 
@@ -51,7 +57,19 @@ H2Options parse_h2_options(const Node& node) {
       node["max_inbound_window_update_frames_per_data_frame_sent"].as_u32_or(
           out.max_window_updates_per_data_frame, 1);
   out.allow_connect = node["allow_connect"].as_bool_or(false);
+  out.stream_reset_burst = at_most_u32(node["stream_reset_burst"].as_u64_or(1000, 1));
+  out.stream_reset_rate = at_most_u32(node["stream_reset_rate"].as_u64_or(33));
   parse_keepalive(node["connection_keepalive"], out);
+  // nghttp2 takes names and values of up to 64 KiB each, whatever is configured.
+  if (node["max_header_field_size_kb"].as_u32_or(64, 64, 256) != 64) {
+    node["max_header_field_size_kb"].error("fields of up to 64 KiB are taken, and no larger ones");
+  }
+  if (!node["enable_huffman_encoding"].as_bool_or(true)) {
+    node["enable_huffman_encoding"].error(
+        "fields are always compressed where that makes them shorter");
+  }
+  node.unsupported({"custom_settings_parameters"},
+                   "a setting that the proxy does not know would promise what it does not do");
   // Bounds of Envoy's write queue, where ours is bounded in bytes; of METADATA frames, which are
   // never accepted; a choice between Envoy's two codecs.  A malformed message always ends its
   // stream alone.
@@ -59,11 +77,11 @@ H2Options parse_h2_options(const Node& node) {
                "override_stream_error_on_invalid_http_message",
                "stream_error_on_invalid_http_messaging"});
   if (node["allow_metadata"].as_bool_or(false)) node["allow_metadata"].error(std::string(kLater));
-  node.unsupported({"custom_settings_parameters", "max_header_field_size_kb",
-                    "enable_huffman_encoding", "disallow_obs_text"},
-                   kLater);
+  node.ignore({"disallow_obs_text"});  // disallows_obs_text()
   node.reject_unknown_keys();
   return out;
 }
+
+bool disallows_obs_text(const Node& node) { return node["disallow_obs_text"].as_bool_or(false); }
 
 }  // namespace pillion::http

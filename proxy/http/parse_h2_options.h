@@ -9,5 +9,7 @@ namespace pillion::http {
 
 // A missing node gives the defaults.
 H2Options parse_h2_options(const config::Node& node);
+// Of the same node: H1Limits::disallow_obs_text.
+bool disallows_obs_text(const config::Node& node);
 
 }  // namespace pillion::http

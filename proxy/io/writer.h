@@ -39,6 +39,8 @@ class WriteBatch final : private ReadyTask {
   // Sends what the current Writer gathered.
   void flush();
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
+  // Bytes of text gathered and not sent yet, be they of one Writer or of another.
+  [[nodiscard]] size_t gathered() const noexcept { return used_; }
 
  private:
   friend class Writer;
@@ -97,6 +99,9 @@ class Writer {
   [[nodiscard]] size_t backlog() const noexcept;
   // Sends what any Writer of this loop gathered; before scratch is read into again.
   void flush_batch() { batch_.flush(); }
+  // The time of the loop's turn.
+  [[nodiscard]] Instant now() const noexcept { return batch_.loop().now(); }
+  [[nodiscard]] uint64_t turn() const noexcept { return batch_.loop().counts.turns; }
   [[nodiscard]] bool has_failed() const noexcept { return failed_; }
   [[nodiscard]] uint64_t bytes_sent() const noexcept { return sent_; }
   // Those, and what still waits for the batch's flush or for the peer.

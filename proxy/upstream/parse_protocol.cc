@@ -24,8 +24,8 @@ void parse_common(const Node& node, PoolOptions& out) {
   if (node.has("max_requests_per_connection")) {
     out.max_requests_per_connection = node["max_requests_per_connection"].as_u32();
   }
-  // Concerns requests of clients.
-  node.ignore({"headers_with_underscores_action"});
+  // Concern clients: their requests and connections.
+  node.ignore({"headers_with_underscores_action", "max_connection_duration_jitter"});
   node.unsupported({"max_stream_duration"}, kLater);
   node.reject_unknown_keys();
 }
@@ -46,11 +46,16 @@ void parse_http1(const Node& node) {
   node.reject_unknown_keys();
 }
 
+void parse_http2(const Node& node, PoolOptions& out) {
+  out.h2 = http::parse_h2_options(node);
+  out.head_limits.disallow_obs_text = http::disallows_obs_text(node);
+}
+
 // Both protocols of a cluster that may speak either.
 void parse_either(const Node& node, UpstreamProtocol protocol, PoolOptions& out) {
   out.protocol = protocol;
   parse_http1(node["http_protocol_options"]);
-  out.h2 = http::parse_h2_options(node["http2_protocol_options"]);
+  parse_http2(node["http2_protocol_options"], out);
   node.unsupported({"http3_protocol_options", "alternate_protocols_cache_options"}, kLater);
   node.reject_unknown_keys();
 }
@@ -63,7 +68,7 @@ void parse_explicit(const Node& node, PoolOptions& out) {
     parse_http1(version);
   } else if (version.key() == "http2_protocol_options" || version.key() == "http2ProtocolOptions") {
     out.protocol = UpstreamProtocol::kHttp2;
-    out.h2 = http::parse_h2_options(version);
+    parse_http2(version, out);
   }
   node.unsupported({"http3_protocol_options"}, kLater);
   node.reject_unknown_keys();
@@ -99,7 +104,7 @@ void parse_http_options(const Node& cluster, ClusterConfig& out) {
   const Node http2 = cluster["http2_protocol_options"];
   if (http2.is_present()) {
     out.pool.protocol = UpstreamProtocol::kHttp2;
-    out.pool.h2 = http::parse_h2_options(http2);
+    parse_http2(http2, out.pool);
   }
   cluster.unsupported({"upstream_http_protocol_options"}, kLater);
 
@@ -115,6 +120,7 @@ void parse_http_options(const Node& cluster, ClusterConfig& out) {
                      "\" are not supported by Pillion yet; ", kHttpOptions, " are"));
     }
   }
+  out.pool.h2.max_head_bytes = out.pool.head_limits.max_bytes;
 }
 
 }  // namespace pillion::upstream

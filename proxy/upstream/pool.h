@@ -111,6 +111,7 @@ class Pool final : private http::ClientConnection::Owner, public io::Deferred {
   void on_client_closed(http::ClientConnection& connection, Failure failure) override;
   void on_client_event(http::ClientConnection& connection,
                        http::ClientConnection::Event event) override;
+  void on_client_flood(http::ClientConnection& connection, http::H2Flood flood) override;
   void on_client_bytes(uint64_t received, uint64_t sent) override;
 
   Entry* find_room(bool* promised = nullptr);

@@ -119,6 +119,8 @@ void Pool::count_h2_event(Event event) {
       return h2.keepalive_timeout.inc();
     case Event::kGoawaySent:
       return h2.goaway_sent.inc();
+    case Event::kCutOff:
+      return h2.streams_cut_off.inc();
     case Event::kTruncated:
     case Event::kUnsolicited:
       return;
@@ -131,21 +133,14 @@ void Pool::count_h2_event(Event event) {
     case Event::kInterimFlood:
       h2.interim_flood.inc();
       break;
-    case Event::kEmptyFrameFlood:
-      h2.inbound_empty_frames_flood.inc();
-      break;
-    case Event::kPriorityFlood:
-      h2.inbound_priority_frames_flood.inc();
-      break;
-    case Event::kWindowUpdateFlood:
-      h2.inbound_window_update_frames_flood.inc();
-      break;
-    case Event::kOutboundFlood:
-      h2.outbound_control_flood.inc();
-      break;
     case Event::kConnectionError:
       break;
   }
+  traffic().upstream_cx_protocol_error.inc();
+}
+
+void Pool::on_client_flood(http::ClientConnection&, http::H2Flood flood) {
+  if (stats::Counter* counter = http::counter_of(*stats_.http2, flood)) counter->inc();
   traffic().upstream_cx_protocol_error.inc();
 }
 

@@ -209,6 +209,16 @@ TEST(HcmParsing, TakesTheOptionsOfHttp2) {
   const ParsedManager upgrades(manager("http2_protocol_options: { allow_connect: true }"));
   EXPECT_EQ(upgrades.messages, "");
   EXPECT_TRUE(upgrades->h2.allow_connect);
+  const ParsedManager more(
+      manager("max_request_headers_kb: 96, drain_timeout_jitter: { value: 20 }, "
+              "common_http_protocol_options: { max_connection_duration_jitter: { value: 10 } }, "
+              "http2_protocol_options: { disallow_obs_text: true, stream_reset_burst: 7 }"));
+  EXPECT_EQ(more.messages, "");
+  EXPECT_EQ(more->h2.max_head_bytes, 96u * 1024);
+  EXPECT_EQ(more->h2.stream_reset_burst, 7u);
+  EXPECT_TRUE(more->head_limits.disallow_obs_text);
+  EXPECT_EQ(more->drain_timeout_jitter, 20);
+  EXPECT_EQ(more->connection_duration_jitter, 10);
   const ParsedManager refused(manager("http2_protocol_options: { allow_metadata: true }"));
   EXPECT_FALSE(refused.errors.ok());
 }

@@ -129,6 +129,7 @@ class H2ClientTest : public ::testing::Test, public ClientConnection::Owner {
       events.push_back(event);
     }
   }
+  void on_client_flood(ClientConnection&, H2Flood flood) override { floods.push_back(flood); }
   void on_client_bytes(uint64_t in, uint64_t out) override {
     bytes_in += in;
     bytes_out += out;
@@ -148,6 +149,7 @@ class H2ClientTest : public ::testing::Test, public ClientConnection::Owner {
   std::unique_ptr<testing::H2Peer> peer;
   std::vector<std::unique_ptr<Exchange>> exchanges;
   std::vector<ClientConnection::Event> events;
+  std::vector<H2Flood> floods;
   int active = 0;
   uint64_t bytes_in = 0;
   uint64_t bytes_out = 0;

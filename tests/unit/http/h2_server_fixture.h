@@ -149,6 +149,7 @@ class H2ServerTest : public ::testing::Test, public H2ServerConnection::Owner {
   void on_idle() override {}
   void on_stream_count(int change) override { streams += change; }
   void on_event(H2ServerConnection::Event event) override { events.push_back(event); }
+  void on_flood(H2Flood flood) override { floods.push_back(flood); }
   void on_malformed(FailureKind) override { ++malformed; }
   void on_server_closed(Failure failure) override {
     note(str("closed ", failure.row().name));
@@ -174,6 +175,7 @@ class H2ServerTest : public ::testing::Test, public H2ServerConnection::Owner {
   std::unique_ptr<H2ServerConnection> server;
   IntrusiveList<Exchange> exchanges;
   std::vector<H2ServerConnection::Event> events;
+  std::vector<H2Flood> floods;
   std::string inbox;
   std::string body;
   std::string last_head;

@@ -50,7 +50,14 @@ http2_protocol_options:
   max_consecutive_inbound_frames_with_empty_payload: 4
   max_inbound_priority_frames_per_stream: 5
   max_inbound_window_update_frames_per_data_frame_sent: 6
-  connection_keepalive: { interval: 30s, timeout: 5s, interval_jitter: { value: 20 } }
+  stream_reset_burst: 8
+  stream_reset_rate: 99999999999
+  max_header_field_size_kb: 64
+  enable_huffman_encoding: true
+  disallow_obs_text: true
+  connection_keepalive:
+    { interval: 30s, timeout: 5s, interval_jitter: { value: 20 }, connection_idle_interval: 7s }
+common_http_protocol_options: { max_response_headers_kb: 100 }
 )");
   const http::H2Options& h2 = c->pool.h2;
   EXPECT_EQ(h2.hpack_table_size, 0u);
@@ -62,9 +69,36 @@ http2_protocol_options:
   EXPECT_EQ(h2.max_empty_frames, 4u);
   EXPECT_EQ(h2.max_priority_frames_per_stream, 5u);
   EXPECT_EQ(h2.max_window_updates_per_data_frame, 6u);
+  EXPECT_EQ(h2.stream_reset_burst, 8u);
+  EXPECT_EQ(h2.stream_reset_rate, UINT32_MAX);
+  EXPECT_EQ(h2.max_head_bytes, 100u * 1024);
+  EXPECT_TRUE(c->pool.head_limits.disallow_obs_text);
+  EXPECT_EQ(h2.ping_after_idle, std::chrono::seconds(7));
   EXPECT_EQ(h2.ping_interval, std::chrono::seconds(30));
   EXPECT_EQ(h2.ping_timeout, std::chrono::seconds(5));
   EXPECT_EQ(h2.ping_jitter_percent, 20u);
+}
+
+TEST(ParseHttp2, RefusesWhatItCannotDoByName) {
+  struct Row {
+    const char* option;
+    const char* message;
+  };
+  const Row rows[] = {
+      {"max_header_field_size_kb: 65", "max_header_field_size_kb: fields of up to 64 KiB"},
+      {"max_header_field_size_kb: 63", "max_header_field_size_kb: expected 64-256"},
+      {"enable_huffman_encoding: false", "enable_huffman_encoding: fields are always compressed"},
+      {"custom_settings_parameters: [ { identifier: 9, value: 1 } ]",
+       "custom_settings_parameters: "},
+      {"stream_reset_burst: 0", "stream_reset_burst: expected"},
+      {"connection_keepalive: { timeout: 1s, connection_idle_interval: 0.0001s }",
+       "connection_idle_interval: expected at least 1ms"},
+  };
+  for (const Row& row : rows) {
+    const std::string messages =
+        messages_of(str("{ name: c, http2_protocol_options: { ", row.option, " } }"));
+    EXPECT_NE(messages.find(row.message), std::string::npos) << row.option << "\n" << messages;
+  }
 }
 
 TEST(ParseHttp2, WantsTlsForAChoiceByAlpn) {

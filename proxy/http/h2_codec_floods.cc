@@ -1,0 +1,128 @@
+// H2Session, the part that counts what a peer makes it do for nothing (h2_budget.h).
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+
+#include "proxy/http/h2_codec.h"
+#include "proxy/io/writer.h"
+
+namespace pillion::http {
+namespace {
+
+// A header block of a stream that is over is unpacked all the same.
+constexpr size_t kStrayBytesAFrame = 256;
+constexpr size_t kFieldOverhead = 32;  // RFC 9113, 6.5.2
+
+// What connections that spend their budget have had in the turn of this thread's loop.
+struct SharedTurn {
+  uint64_t turn = 0;
+  uint32_t frames = 0;
+  uint32_t streams = 0;
+};
+thread_local SharedTurn shared;
+
+}  // namespace
+
+void H2Session::begin_turn() {
+  frames_left_ = kFramesPerTurn;
+  begins_left_ = kStreamsPerTurn;
+  if (wary_ == 0) [[likely]]
+    return;
+  const uint64_t turn = writer_.turn();
+  if (shared.turn != turn) shared = {turn, 0, 0};
+  frames_left_ -= std::min(shared.frames, kFramesPerTurn - kLeastFramesPerTurn);
+  begins_left_ -= std::min(shared.streams, kStreamsPerTurn - kLeastStreamsPerTurn);
+  shared.frames += frames_left_;
+  shared.streams += begins_left_;
+}
+
+void H2Session::end_turn() {
+  if (frames_left_ == 0 || begins_left_ == 0) {
+    wary_ = kWaryTurns;
+  } else if (wary_ != 0) {
+    --wary_;
+  }
+}
+
+void H2Session::count_ignored(size_t received) {
+  ignored_ += static_cast<int64_t>(received);
+  if (ignored_ < kIgnoredBytesAFrame) [[likely]]
+    return;
+  const auto cost = static_cast<uint32_t>(ignored_ / kIgnoredBytesAFrame);
+  ignored_ %= kIgnoredBytesAFrame;
+  // They may have been of 9 bytes each, or of 16 KiB.
+  frames_left_ -= std::min(frames_left_, 16 * cost);
+  if (!dead_) spend(cost, H2Flood::kIgnoredFrames);
+}
+
+void H2Session::end_flood(H2Flood kind) {
+  if (flood_ != H2Flood::kNone || stopped_) return;
+  flood_ = kind;
+  error_ = H2Error::kEnhanceYourCalm;
+  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+// Neither payload nor an end.
+void H2Session::count_empty_frame() {
+  if (++empty_frames_ > options_.max_empty_frames) end_flood(H2Flood::kEmptyFrames);
+}
+
+void H2Session::count_idle_frame(uint8_t type) {
+  switch (type) {
+    case NGHTTP2_PING:
+      return spend(1, H2Flood::kPing);
+    case NGHTTP2_SETTINGS:
+      return spend(kCostOfSettings, H2Flood::kSettings);
+    case NGHTTP2_GOAWAY:
+      return spend(kCostOfSettings, H2Flood::kGoaway);
+    default:
+      return spend(1, H2Flood::kIgnoredFrames);
+  }
+}
+
+// Of a stream that is over, or one that we never took: the peer may not know it yet.  A stream that
+// it is about to open is not known either.
+void H2Session::count_stray_frame(uint8_t type, int32_t stream, size_t payload) {
+  switch (type) {
+    case NGHTTP2_HEADERS:
+      if (role_ == Role::kServer && stream > last_begun_ && !refusing_) return;
+      [[fallthrough]];
+    case NGHTTP2_CONTINUATION:
+      return spend(static_cast<uint32_t>(1 + payload / kStrayBytesAFrame), H2Flood::kIgnoredFrames);
+    case NGHTTP2_DATA:
+    case NGHTTP2_RST_STREAM:
+      return spend(1, H2Flood::kIgnoredFrames);
+    default:
+      return;  // the credits of PRIORITY and WINDOW_UPDATE
+  }
+}
+
+void H2Session::spend(uint32_t cost, H2Flood kind) {
+  if (is_deaf()) return;
+  if (idle_frames_.take(cost)) [[likely]]
+    return;
+  const uint64_t earned = moved_ - moved_before_;
+  moved_before_ = moved_;
+  if (!idle_frames_.refill_and_take(cost, writer_.now(), earned)) end_flood(kind);
+}
+
+// A client's; a server has no more streams to reset than we open, and more frames are stray ones.
+void H2Session::count_reset_frame() {
+  frames_left_ -= std::min(frames_left_, kFramesOfAReset);
+  if (role_ != Role::kServer || resets_.take(1)) return;
+  if (!resets_.refill_and_take(1, writer_.now())) end_flood(H2Flood::kResets);
+}
+
+void H2Session::count_head() {
+  const auto more = static_cast<uint32_t>(unpacked_ / kHeadBytesAStream);
+  begins_left_ -= std::min(begins_left_, more);
+}
+
+// Whether or not anybody keeps it.
+void H2Session::count_unpacked(size_t bytes) {
+  unpacked_ += bytes + kFieldOverhead;
+  if (unpacked_ > max_unpacked_block(options_)) [[unlikely]]
+    end_flood(H2Flood::kHeaderList);
+}
+
+}  // namespace pillion::http
