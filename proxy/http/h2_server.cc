@@ -102,7 +102,8 @@ bool H2ServerConnection::shed_streams(Failure failure) {
     if (stream == nullptr) break;
     stream->ListNode<>::unlink();
     stream->timer_.cancel();
-    if (std::exchange(stream->outlives_session_, false)) --outliving_;
+    if (stream->outlives_session_) --outliving_;
+    stream->outlives_session_ = false;
     --stream_count_;
     owner_.on_stream_count(-1);
     stream->fail(failure);
