@@ -1,12 +1,15 @@
-// What an idle client connection costs in memory (issue 3, section 10).  Real loopback connections
-// to a real Listener; the allocator is asked before and after.
+// What an idle client connection costs in memory (issue 3, section 10, and issue 5).  Real loopback
+// connections to a real Listener; the allocator is asked before and after.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
 #include <vector>
 
 #include "proxy/base/free_list.h"
+#include "proxy/core/http2_connection.h"
 #include "proxy/core/listener.h"
+#include "proxy/http/h2_preface.h"
+#include "tests/support/h2_frames.h"
 #include "tests/support/run_until.h"
 #include "tests/support/sockets.h"
 #include "tests/unit/core/parse_fixture.h"
@@ -54,6 +57,28 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
     EXPECT_EQ(testing::receive(client.get()).substr(0, 15), "HTTP/1.1 200 OK");
     return client;
   }
+  // Connects, makes so many requests, one after another, with `fields(i)` in each; idle afterwards.
+  // Before the first one lies what a client says of itself.
+  template <typename Fields>
+  testing::Fd open_http2(uint32_t requests, Fields&& fields) {
+    testing::Fd client = testing::connect_to(address_);
+    std::string out(http::kH2Preface);
+    out += testing::frame(4, 0, 0, "") + testing::frame(4, 1, 0, "");
+    testing::send_all(client.get(), out);
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return testing::has_input(client.get()); }));
+    std::string in, told;
+    for (uint32_t i = 0; i < requests; ++i) {
+      testing::send_all(client.get(),
+                        testing::headers(2 * i + 1, testing::request_block() + fields(i)));
+      told.clear();
+      EXPECT_TRUE(testing::run_until(loop_, [&] {
+        if (testing::has_input(client.get())) in += testing::receive(client.get());
+        told += testing::describe_frames(in);
+        return told.find(" end; ") != told.npos;
+      })) << told;
+    }
+    return client;
+  }
   // Connects through to origin_ and says something both ways.
   testing::Fd open_tcp() {
     testing::Fd client = testing::connect_to(address_);
@@ -79,6 +104,13 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
   // Every one has entered epoll, and nothing waits for the end of a turn.
   void settle() { testing::run_for(loop_, std::chrono::milliseconds(30)); }
 
+  // Idle connections give back what they need no more.
+  void sweep() {
+    settle();
+    loop_.skip(2 * MemoryTrim::kSweepDelay);
+    settle();
+  }
+
   template <typename Open>
   [[nodiscard]] size_t bytes_each(Open&& open) {
     std::vector<testing::Fd> clients;
@@ -87,12 +119,18 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
     // Free lists, stats blocks and the chain's state are not a connection's.
     for (int i = 0; i < 3; ++i) open();
     servers_.clear();
-    settle();
-    const size_t before = bytes_in_use();
+    sweep();
+    // A debug build keeps none; what is kept for reuse is no connection's.
+    http::H2Memory::trim_free_lists();
+    const size_t before = bytes_in_use() + http::H2Memory::usage().tables;
     for (size_t i = 0; i < kConnections; ++i) clients.push_back(open());
-    settle();
+    sweep();
+    http::H2Memory::trim_free_lists();
     EXPECT_EQ(listener_->connection_count(), kConnections);
-    const size_t each = (bytes_in_use() - before) / kConnections;
+    const size_t after = bytes_in_use() + http::H2Memory::usage().tables;
+    const size_t each = (after - before) / kConnections;
+    printf("%s: %zu bytes\n", ::testing::UnitTest::GetInstance()->current_test_info()->name(),
+           each);
     RecordProperty("bytes_each", static_cast<int>(each));
     return each;
   }
@@ -128,6 +166,54 @@ TEST_F(ConnectionMemory, OfAnIdlePairOfTcpConnectionsIsAtMost768Bytes) {
   listen(filter(kTcpProxyType, tcp_proxy()));
   // Proxy, relay, upstream connection and two sockets: five allocations.
   EXPECT_LE(bytes_each([this] { return open_tcp(); }), 768u);
+}
+
+// All of HTTP/2 but TLS: ours (a kilobyte with the socket) and nghttp2's, which is a session (2,880
+// bytes) and two rings of pointers for the tables of HPACK (1 KiB each).  The rest comes with use:
+// some 200 bytes for each field that is kept in one of the tables.
+class Http2ConnectionMemory : public ConnectionMemory {
+ protected:
+  void listen_http2() {
+    listen(filter(kManagerType,
+                  str("{ stat_prefix: web, codec_type: HTTP2, route_config: { "
+                      "response_headers_to_add: [ { header: { key: x-echo, value: '%REQ(x-a)%' } } "
+                      "], virtual_hosts: [ { name: v, domains: ['*'], routes: [ { match: { prefix: "
+                      "/ }, direct_response: { status: 200, body: { inline_string: hi } } } ] } ] "
+                      "}, http_filters: [ ",
+                      kRouter, " ] }")));
+  }
+  // A field that goes into the tables of both sides.
+  static std::string indexed(std::string_view value) {
+    std::string field = testing::literal("x-a", value);
+    field[0] = 0x40;
+    return field;
+  }
+};
+
+TEST_F(Http2ConnectionMemory, OfOneThatMadeNoRequestIsAtMost6Kb) {
+  listen_http2();
+  EXPECT_LE(bytes_each([this] { return open_http2(0, [](uint32_t) { return ""; }); }), 6000u);
+}
+
+// Four fields of the response (date, server and the like) have come into our table.
+TEST_F(Http2ConnectionMemory, OfAnIdleOneIsThatAndItsFields) {
+  listen_http2();
+  EXPECT_LE(bytes_each([this] { return open_http2(1, [](uint32_t) { return ""; }); }), 7000u);
+}
+
+TEST_F(Http2ConnectionMemory, OfAnIdleOneDoesNotGrowWithRequestsThatAreAlike) {
+  listen_http2();
+  // From the second on it refers to what it said first.
+  const auto same = [](uint32_t i) { return i == 0 ? indexed("the same") : "\xbe"; };
+  EXPECT_LE(bytes_each([&] { return open_http2(20, same); }), 7300u);
+}
+
+// Both tables of HPACK are full: 4 KiB each as RFC 7541, 4.1, counts, which nghttp2 keeps in three
+// blocks a field.
+TEST_F(Http2ConnectionMemory, WithFullTablesOfFieldsIsAtMost24KiB) {
+  listen_http2();
+  const auto distinct = [](uint32_t i) { return indexed(str("a value of 30 bytes, number ", i)); };
+  EXPECT_LE(bytes_each([&] { return open_http2(100, distinct); }), 24u * 1024);
 }
 
 }  // namespace
