@@ -151,7 +151,25 @@ void H2Session::end_receiving(int error) {
 
 void H2Session::deliver_chunk(bool end) {
   H2Stream& stream = *std::exchange(chunk_stream_, nullptr);
-  if (!is_deaf() && !stream.reset_) observer_.on_data(stream, std::exchange(chunk_, {}), end);
+  if (is_deaf()) return;
+  if (stream.reset_) {
+    nghttp2_session_consume_connection(session_, chunk_.size());
+    return;
+  }
+  unconsumed_ += chunk_.size();
+  withheld_ += chunk_.size();
+  settle_window();
+  observer_.on_data(stream, std::exchange(chunk_, {}), end);
+}
+
+// nghttp2 tells the peer of window only when it is half of all.  So half is lent: the connection
+// stands still when a whole window waits in us, not when a half does, and we hold one and a half.
+void H2Session::settle_window() {
+  const size_t lent = options_.connection_window / 2;
+  const size_t kept = unconsumed_ > lent ? unconsumed_ - lent : 0;
+  if (withheld_ <= kept) return;
+  nghttp2_session_consume_connection(session_, withheld_ - kept);
+  withheld_ = kept;
 }
 
 // Envoy's limits, as credits with a ceiling: a long life does not earn the right to a flood.
@@ -179,6 +197,29 @@ void H2Session::count_frame(uint8_t type, uint8_t flags, size_t payload) {
     default:
       return;
   }
+}
+
+// Of a frame whose stream is not there: not yet, or no more.  nghttp2, which keeps nothing of
+// closed streams, would ignore it.  False: the connection ends.
+bool H2Session::judge_stray(uint8_t type, int32_t id) {
+  using enum H2Past::Verdict;
+  H2Past::Verdict verdict = kIgnore;
+  if (id == 0) {
+    // RFC 9113, 6.3.  The rest nghttp2 knows: it only skips what it need not heed.
+    if (type == NGHTTP2_PRIORITY) verdict = kNeverOpened;
+  } else if (type == NGHTTP2_HEADERS) {
+    verdict = past_.judge_headers(id);
+    if (role_ == Role::kServer) past_.on_opened(id);
+  } else if (type == NGHTTP2_DATA) {
+    verdict = past_.judge_data(id);
+  }
+  if (verdict == kIgnore) return true;
+  if (verdict == kStreamClosed) {
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_STREAM_CLOSED);
+    return true;
+  }
+  terminate(verdict == kConnectionClosed ? H2Error::kStreamClosed : H2Error::kProtocol);
+  return false;
 }
 
 void H2Session::earn_window_updates(uint32_t more) {
@@ -217,11 +258,14 @@ void H2Session::end_flood(H2Flood kind) {
 }
 
 void H2Session::consume(H2Stream& stream, size_t bytes) {
-  nghttp2_session_consume(session_, stream.id_, bytes);
+  nghttp2_session_consume_stream(session_, stream.id_, bytes);
+  consume_connection(bytes);
 }
 
 void H2Session::consume_connection(size_t bytes) {
-  nghttp2_session_consume_connection(session_, bytes);
+  DASSERT(bytes <= unconsumed_);
+  unconsumed_ -= bytes;
+  settle_window();
 }
 
 // ---- what nghttp2 calls ----
@@ -249,9 +293,11 @@ int H2Receiving::on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd
   H2Session& self = session_of(user);
   if (self.is_deaf()) return 0;
   self.count_frame(header->type, header->flags, header->length);
-  if (header->stream_id == 0) return 0;
-  if (H2Stream* stream = stream_of(session, header->stream_id))
-    stream->wire_received_ += kFrameHeader + header->length;
+  if (self.flood_ != H2Flood::kNone) return 0;
+  H2Stream* stream = header->stream_id == 0 ? nullptr : stream_of(session, header->stream_id);
+  if (stream == nullptr)
+    return self.judge_stray(header->type, header->stream_id) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+  stream->wire_received_ += kFrameHeader + header->length;
   return 0;
 }
 
@@ -338,6 +384,7 @@ int H2Receiving::on_frame_received(nghttp2_session* session, const nghttp2_frame
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.observer_.on_settings();
       break;
     case NGHTTP2_RST_STREAM:
+      if (H2Stream* stream = stream_of(session, frame->hd.stream_id)) stream->peer_reset_ = true;
       self.observer_.on_reset_frame(true);
       break;
     case NGHTTP2_PING:
@@ -383,6 +430,11 @@ int H2Receiving::on_stream_closed(nghttp2_session* session, int32_t id, uint32_t
   H2Stream* stream = stream_of(session, id);
   if (stream == nullptr) return 0;
   if (self.chunk_stream_ == stream) self.chunk_stream_ = nullptr;
+  if (stream->peer_reset_) {
+    self.past_.on_reset(id);
+  } else if (stream->end_received_) {
+    self.past_.on_ended(id);
+  }
   stream->reset_ = true;
   stream->held_.clear();
   if (!self.stopped_) self.observer_.on_stream_closed(*stream, static_cast<H2Error>(error));

@@ -17,10 +17,11 @@
 // receive() and send(); the observer may close its connection, which then says stop().  A stream's
 // object must outlive the call in which its on_stream_closed came: pass it to Loop::delete_later.
 //
-// Flow control of what we receive: the peer's windows are filled again only by consume(), as bytes
-// leave us.  Of what we send: send_data() takes everything; what the peer's windows or the
-// transport have no room for is kept in the stream's Buffer, is_stalled() says so, and
-// on_stream_drained tells when it is gone.
+// Flow control of what we receive: a stream's window is filled again only by consume(), as bytes
+// leave us; the connection's as long as no more than half a window waits in us, then by consume().
+// Of what we send: send_data() takes everything; what the peer's windows or the transport have no
+// room for is kept in the stream's Buffer, is_stalled() says so, and on_stream_drained tells when
+// it is gone.
 
 #include <cstdint>
 #include <span>
@@ -29,6 +30,7 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/buffer.h"
 #include "proxy/http/h2_options.h"
+#include "proxy/http/h2_past.h"
 #include "proxy/http/headers.h"
 
 struct nghttp2_session;
@@ -97,7 +99,8 @@ class H2Stream {
   bool end_sent_ : 1 = false;
   bool end_received_ : 1 = false;
   bool reset_ : 1 = false;  // RST_STREAM is queued or came: nothing more is said of its contents
-  std::string_view view_;   // of send_data() on the stack: behind held_
+  bool peer_reset_ : 1 = false;  // it came
+  std::string_view view_;        // of send_data() on the stack: behind held_
   Buffer held_;
   Arena trailer_arena_;  // of trailers_; empty without them
   Headers* trailers_ = nullptr;
@@ -212,7 +215,9 @@ class H2Session {
   [[nodiscard]] bool is_deaf() const noexcept { return stopped_ || flood_ != H2Flood::kNone; }
   void begin();
   void count_frame(uint8_t type, uint8_t flags, size_t payload);
+  bool judge_stray(uint8_t type, int32_t id);
   void earn_window_updates(uint32_t more);
+  void settle_window();
   void count_stream();
   void count_reset();
   void count_refusal();
@@ -229,6 +234,10 @@ class H2Session {
   // The chunk of a DATA frame that may be the stream's last: told when that is known.
   H2Stream* chunk_stream_ = nullptr;
   std::string_view chunk_;
+  H2Past past_;
+  // Bytes of on_data that have not left us, and how many of them the connection's window lacks.
+  size_t unconsumed_ = 0;
+  size_t withheld_ = 0;
   uint32_t streams_opened_ = 0;
   // What the peer may still send of these; new streams and DATA that we send add to it.
   uint32_t priority_credit_;

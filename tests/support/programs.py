@@ -199,9 +199,12 @@ def go_grpc_server(test):
     return Program(test, [built_go_module("go-grpc"), "server", str(port)], port=port)
 
 
-def grpc_interop_server(test, *files):
-    """The server program of gRPC's interop suite; `files`: a certificate and a key, for TLS."""
+def grpc_interop_server(test, *files, compressed=False):
+    """The server program of gRPC's interop suite; `files`: a certificate and a key, for TLS.  `compressed`: another of
+    that suite that takes compressed messages."""
     port = free_port()
+    if compressed:
+        return Program(test, [built_go_module("go-interop"), "server", str(port)], port=port)
     secure = ["-use_tls", "-tls_cert_file", files[0], "-tls_key_file", files[1]] if files else []
     return Program(test, [built_go_module("go-interop", "google.golang.org/grpc/interop/server"), "-port", str(port),
                           *secure], port=port)

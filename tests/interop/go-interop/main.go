@@ -1,5 +1,7 @@
-// gRPC's own interoperability suite as a client; its server is the suite's program.
+// gRPC's own interoperability suite as a client; its server is the suite's program, but for compressed messages, for
+// which that has no library.
 //
+//	go-interop server PORT                    a server of the suite that takes compressed messages
 //	go-interop cases                          the names of the cases, as in gRPC's descriptions of the tests
 //	go-interop ADDRESS CASE [CERT KEY CA]     one case, by mutual TLS if there are files; "CASE gzip" compresses messages
 //
@@ -13,6 +15,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -167,10 +170,27 @@ func printCases() {
 	}
 }
 
+func serve(port string) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer()
+	testgrpc.RegisterTestServiceServer(server, interop.NewTestServer())
+	return server.Serve(listener)
+}
+
 func main() {
-	if os.Args[1] == "cases" {
+	var err error
+	switch os.Args[1] {
+	case "cases":
 		printCases()
-	} else if err := runCase(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
+	case "server":
+		err = serve(os.Args[2])
+	default:
+		err = runCase(os.Args[1], os.Args[2], os.Args[3:])
+	}
+	if err != nil {
 		fail(err)
 	}
 }

@@ -57,8 +57,9 @@ async function begunDownload() {
 
 // Ends a stream in the middle; the session and its other streams go on.
 async function cancel(stream, code = http2.constants.NGHTTP2_CANCEL) {
+  const closed = new Promise((resolve) => stream.once('close', resolve)); // once() would throw the reset's error
   stream.close(code);
-  await once(stream, 'close');
+  await closed;
   assert.strictEqual((await seconds(20, echoed('/after', Buffer.from('x')))).path, '/after');
 }
 
@@ -104,11 +105,11 @@ const cases = {
     assert.deepStrictEqual([answer.interim.map((each) => each[':status']), JSON.parse(answer.body).length], [[100], 5]);
   },
   'resets': async () => {
-    // Of the server before its answer, and of ours in the middle of one, with every code.
+    // Of the server before its answer, and of ours in the middle of one, with every code.  (With 0 Node itself goes on.)
     for (let code = 0; code <= 13; code++) {
       const {headers} = await seconds(20, exchange({':path': `/?reset=${code}`}));
       assert.strictEqual(headers[':status'], 503, `after a reset with ${code}`);
-      await cancel(await begunDownload(), code);
+      if (code !== 0) await cancel(await begunDownload(), code);
     }
   },
   'a small window': async () => {
