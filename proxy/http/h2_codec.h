@@ -185,6 +185,9 @@ class H2Session {
   // To the connection's alone: for bytes of a stream that nobody waits for.
   void consume_connection(size_t bytes);
 
+  // The peer lacks window of the connection, because too much waits in us.
+  [[nodiscard]] bool is_clogged() const noexcept { return withheld_ != 0; }
+
   void ping(uint64_t opaque);
   // Server: GOAWAY with the highest stream id: the client should stop opening streams, but those on
   // their way are served.  Then goaway(kNone) a round trip or a drain time later.

@@ -43,10 +43,17 @@ class GrpcInterop(unittest.TestCase):
         self.assertEqual(len(cases), COMPRESSED if compressed else PLAIN)
 
         def one(case):
-            try:
-                run(self.client, f"127.0.0.1:{port}", case, *files)
-            except AssertionError as failure:
-                return failure
+            # A server that knows the deadline resets the stream then: what a proxy makes of that may come before the
+            # client has looked at its own clock, of a deadline of 1 ms on a busy machine.
+            for _ in range(5 if case.startswith("timeout") else 1):
+                try:
+                    run(self.client, f"127.0.0.1:{port}", case, *files)
+                    return None
+                except AssertionError as failure:
+                    last = failure
+                    if "remote reset" not in str(failure):
+                        break
+            return last
 
         with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             for case, failure in zip(cases, pool.map(one, cases)):
@@ -66,8 +73,8 @@ class GrpcInterop(unittest.TestCase):
             self.check(way, port)
         for name, port in ways.mtls.items():
             self.check(f"{name} by mutual TLS", port, *ways.customer)
-        # Cases end with statuses and cancels, of which some are resets.
-        ways.settle(but=r"^cluster\..*upstream_rq_5xx$")
+        # Cases end with statuses and cancels, of which some are resets, and one before its handshake is over.
+        ways.settle(but=r"^cluster\..*upstream_rq_5xx$|ssl\.connection_error$")
         ways.end()
 
     def test_sidecars_of_the_short_configuration(self):

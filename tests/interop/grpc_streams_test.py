@@ -26,11 +26,11 @@ class Slow(unittest.TestCase):
         cls.server = programs.go_grpc_server(cls)
         cls.program = programs.built_go_module("go-grpc")
 
-    def measure(self, port, streams, proxies):
+    def measure(self, port, streams, proxies, *leave):
         """(what the client measured, the most that each proxy grew)"""
-        command = [self.program, "slow", str(port), str(streams), str(MEGABYTES)]
+        command = [self.program, "slow", str(port), str(streams), str(MEGABYTES), *leave]
         # Once with little, for what is made on first use.
-        subprocess.run([*command[:-1], str(4 * streams)], check=True, capture_output=True, timeout=60)
+        subprocess.run([*command[:4], str(4 * streams)], check=True, capture_output=True, timeout=60)
         before = [proxy.rss() for proxy in proxies]
         most, over = [0] * len(proxies), threading.Event()
 
@@ -49,7 +49,7 @@ class Slow(unittest.TestCase):
         return json.loads(done.stdout), most
 
     def test_streams_that_are_not_read_hold_up_no_call_of_their_connection(self):
-        for streams in (1, 10):
+        for streams in (1, 12):
             ways = Ways(self, {"go": (self.server.port, envoy.EXPLICIT_H2)}, between=envoy.SAME)
             proxies = [ways.outer, ways.inner]
             for way, used in (("one", proxies[:1]), ("two", proxies)):
@@ -64,6 +64,18 @@ class Slow(unittest.TestCase):
                         self.assertLess(grown, streams * WINDOW + MARGIN, found)
             ways.settle()
             ways.end()
+
+
+    def test_so_many_that_their_connection_to_the_server_stands_still_stop_no_call(self):
+        ways = Ways(self, {"go": (self.server.port, envoy.EXPLICIT_H2)}, between=envoy.SAME)
+        for way in ("one", "two"):
+            with self.subTest(way=way):
+                found, _ = self.measure(getattr(ways, way)["go"], 40, [], "leave")
+                print(f"40 streams by {way}: {found}", flush=True)
+                if not sanitized():
+                    self.assertLess(found["stalled p99"], SLOW_CALL, found)
+        ways.settle()
+        ways.end()
 
 
 class Many(unittest.TestCase):

@@ -4,7 +4,7 @@
 //	go-grpc client PORT    the cases of grpc_client.py: a line "<case> ok" for each, or the end at the first that fails
 //	go-grpc bidi PORT STREAMS SECONDS    so many streams at a time, with pauses, cancelled and ended at random (bidi.go)
 //	go-grpc soaking PORT                 how many of those streams the server still serves
-//	go-grpc slow PORT STREAMS MEGABYTES  streams that are not read, and calls beside them (slow.go)
+//	go-grpc slow PORT STREAMS MEGABYTES [leave]   streams that are not read, and calls beside them (slow.go)
 package main
 
 import (

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -66,7 +67,8 @@ func timeCalls(between func() error) ([]time.Duration, error) {
 }
 
 // runSlow holds STREAMS server streams that together have MEGABYTES, and makes unary calls on the same connection: while
-// none of them is read, then while each is read slowly.  It prints the times of the calls, and reads all to the end.
+// none of them is read, then while each is read slowly.  It prints the times of the calls, and reads all to the end, or
+// leaves after the first part ("leave").
 func runSlow(address string, arguments []string) error {
 	count, err := strconv.Atoi(arguments[0])
 	megabytes, err2 := strconv.Atoi(arguments[1])
@@ -90,6 +92,9 @@ func runSlow(address string, arguments []string) error {
 	if err != nil {
 		return fmt.Errorf("next to stalled streams: %w", err)
 	}
+	if len(arguments) > 2 {
+		return json.NewEncoder(os.Stdout).Encode(percentiles("stalled", stalled))
+	}
 	at := slowReads
 	reading, err := timeCalls(func() error {
 		at++
@@ -108,11 +113,13 @@ func runSlow(address string, arguments []string) error {
 			return err
 		}
 	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]float64{
-		"stalled p50": milliseconds(stalled, 50), "stalled p99": milliseconds(stalled, 99),
-		"slow p50": milliseconds(reading, 50), "slow p99": milliseconds(reading, 99)})
+	found := percentiles("stalled", stalled)
+	maps.Copy(found, percentiles("slow", reading))
+	return json.NewEncoder(os.Stdout).Encode(found)
 }
 
-func milliseconds(sorted []time.Duration, percent int) float64 {
-	return sorted[(len(sorted)-1)*percent/100].Seconds() * 1000
+// percentiles are in milliseconds.
+func percentiles(name string, sorted []time.Duration) map[string]float64 {
+	at := func(percent int) float64 { return sorted[(len(sorted)-1)*percent/100].Seconds() * 1000 }
+	return map[string]float64{name + " p50": at(50), name + " p99": at(99)}
 }

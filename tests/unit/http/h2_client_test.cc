@@ -387,14 +387,19 @@ TEST_F(H2ClientTest, GoesOnWhileMoreThanHalfTheConnectionsWindowWaits) {
   peer->data(0, std::string(200'000, 'a'), true);
   turn(20);
   EXPECT_EQ(slow.body.size(), 100'000u);
+  EXPECT_TRUE(connection->is_clogged());
+  noted();
   Exchange& other = get();
   peer->respond(1, std::string(1'000'000, 'b'));
   turn(100);
   EXPECT_EQ(other.body.size(), 1'000'000u);
+  EXPECT_EQ(noted(), "idle; ");
   slow.pause_at = 0;
   slow.stream->resume_response();
   turn(20);
   EXPECT_EQ(slow.body.size(), 200'000u);
+  EXPECT_FALSE(connection->is_clogged());
+  EXPECT_TRUE(noted().starts_with("room; "));
 }
 
 TEST_F(H2ClientTest, ReturnsTheConnectionsWindowForWhatNobodyTakes) {
