@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/http/h2_preface.h"
 #include "proxy/http/version.h"
 #include "proxy/io/writer.h"
 
@@ -79,6 +80,7 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
       writer_(writer),
       options_(options),
       role_(role),
+      past_(role == Role::kServer, role == Role::kServer ? kH2Preface.size() : 0),
       priority_credit_(options.max_priority_frames_per_stream),
       window_update_credit_(kFirstWindowUpdates),
       reset_credit_(options.stream_reset_burst) {
@@ -128,17 +130,35 @@ size_t H2Session::receive(std::string_view bytes) {
       break;
     }
     const std::string_view slice = bytes.substr(used, kSlice);
+    const H2Past before = past_;
+    const H2Past::Found found = past_.scan(slice);
     const auto* data = reinterpret_cast<const uint8_t*>(slice.data());
-    const ssize_t taken = nghttp2_session_mem_recv(session_, data, slice.size());
+    const ssize_t taken = nghttp2_session_mem_recv(session_, data, found.fine);
     if (chunk_stream_ != nullptr) deliver_chunk(false);
     if (taken < 0) {
       end_receiving(static_cast<int>(taken));
       continue;
     }
     used += static_cast<size_t>(taken);
+    if (static_cast<size_t>(taken) == found.fine) {
+      apply(found);
+    } else {  // the rest comes again
+      past_ = before;
+      past_.scan(slice.substr(0, static_cast<size_t>(taken)));
+    }
   }
   in_callback_ = false;
   return used;
+}
+
+void H2Session::apply(const H2Past::Found& found) {
+  if (is_deaf() || dead_) return;
+  if (found.reset != 0)
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, found.reset, NGHTTP2_STREAM_CLOSED);
+  if (found.verdict == H2Past::Verdict::kFine) return;
+  dead_ = broken_ = true;
+  terminate(found.verdict == H2Past::Verdict::kProtocol ? H2Error::kProtocol
+                                                        : H2Error::kStreamClosed);
 }
 
 void H2Session::end_receiving(int error) {
@@ -197,29 +217,6 @@ void H2Session::count_frame(uint8_t type, uint8_t flags, size_t payload) {
     default:
       return;
   }
-}
-
-// Of a frame whose stream is not there: not yet, or no more.  nghttp2, which keeps nothing of
-// closed streams, would ignore it.  False: the connection ends.
-bool H2Session::judge_stray(uint8_t type, int32_t id) {
-  using enum H2Past::Verdict;
-  H2Past::Verdict verdict = kIgnore;
-  if (id == 0) {
-    // RFC 9113, 6.3.  The rest nghttp2 knows: it only skips what it need not heed.
-    if (type == NGHTTP2_PRIORITY) verdict = kNeverOpened;
-  } else if (type == NGHTTP2_HEADERS) {
-    verdict = past_.judge_headers(id);
-    if (role_ == Role::kServer) past_.on_opened(id);
-  } else if (type == NGHTTP2_DATA) {
-    verdict = past_.judge_data(id);
-  }
-  if (verdict == kIgnore) return true;
-  if (verdict == kStreamClosed) {
-    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_STREAM_CLOSED);
-    return true;
-  }
-  terminate(verdict == kConnectionClosed ? H2Error::kStreamClosed : H2Error::kProtocol);
-  return false;
 }
 
 void H2Session::earn_window_updates(uint32_t more) {
@@ -293,11 +290,9 @@ int H2Receiving::on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd
   H2Session& self = session_of(user);
   if (self.is_deaf()) return 0;
   self.count_frame(header->type, header->flags, header->length);
-  if (self.flood_ != H2Flood::kNone) return 0;
-  H2Stream* stream = header->stream_id == 0 ? nullptr : stream_of(session, header->stream_id);
-  if (stream == nullptr)
-    return self.judge_stray(header->type, header->stream_id) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
-  stream->wire_received_ += kFrameHeader + header->length;
+  if (header->stream_id == 0) return 0;
+  if (H2Stream* stream = stream_of(session, header->stream_id))
+    stream->wire_received_ += kFrameHeader + header->length;
   return 0;
 }
 
@@ -384,7 +379,6 @@ int H2Receiving::on_frame_received(nghttp2_session* session, const nghttp2_frame
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.observer_.on_settings();
       break;
     case NGHTTP2_RST_STREAM:
-      if (H2Stream* stream = stream_of(session, frame->hd.stream_id)) stream->peer_reset_ = true;
       self.observer_.on_reset_frame(true);
       break;
     case NGHTTP2_PING:
@@ -430,11 +424,6 @@ int H2Receiving::on_stream_closed(nghttp2_session* session, int32_t id, uint32_t
   H2Stream* stream = stream_of(session, id);
   if (stream == nullptr) return 0;
   if (self.chunk_stream_ == stream) self.chunk_stream_ = nullptr;
-  if (stream->peer_reset_) {
-    self.past_.on_reset(id);
-  } else if (stream->end_received_) {
-    self.past_.on_ended(id);
-  }
   stream->reset_ = true;
   stream->held_.clear();
   if (!self.stopped_) self.observer_.on_stream_closed(*stream, static_cast<H2Error>(error));

@@ -99,8 +99,7 @@ class H2Stream {
   bool end_sent_ : 1 = false;
   bool end_received_ : 1 = false;
   bool reset_ : 1 = false;  // RST_STREAM is queued or came: nothing more is said of its contents
-  bool peer_reset_ : 1 = false;  // it came
-  std::string_view view_;        // of send_data() on the stack: behind held_
+  std::string_view view_;   // of send_data() on the stack: behind held_
   Buffer held_;
   Arena trailer_arena_;  // of trailers_; empty without them
   Headers* trailers_ = nullptr;
@@ -218,7 +217,7 @@ class H2Session {
   [[nodiscard]] bool is_deaf() const noexcept { return stopped_ || flood_ != H2Flood::kNone; }
   void begin();
   void count_frame(uint8_t type, uint8_t flags, size_t payload);
-  bool judge_stray(uint8_t type, int32_t id);
+  void apply(const H2Past::Found& found);
   void earn_window_updates(uint32_t more);
   void settle_window();
   void count_stream();

@@ -1,25 +1,90 @@
 #pragma once
-// H2Past: what a session remembers of streams that are over or were never opened, to tell a frame
-// that crossed one of ours from one that the peer had no right to send (RFC 9113, 5.1 and 5.1.1):
+// H2Past: reads the frame headers that a peer sends, before nghttp2 does, and remembers which
+// streams it has ended.  nghttp2 keeps nothing of closed streams and ignores, without a word to us:
 //
 //   DATA or HEADERS behind the peer's END_STREAM     connection error STREAM_CLOSED
 //   DATA or HEADERS behind the peer's RST_STREAM     stream error STREAM_CLOSED, said once
-//   HEADERS on an id that the peer jumped over       connection error PROTOCOL_ERROR
+//   HEADERS on an id that the client jumped over     connection error PROTOCOL_ERROR
+//   PRIORITY on stream 0                             connection error PROTOCOL_ERROR
 //
-// Of a stream that we reset nothing is kept: its peer may not know yet, so its frames are ignored.
-// The same goes for streams that have been over for long: only the last few are remembered, and the
-// last jump.  Owned by H2Session; asked only about frames of streams that nghttp2 does not know.
+// (RFC 9113, 5.1, 5.1.1, 6.1, 6.3.)  Streams that we reset do not count: their peer may not know
+// yet. Only the last few ends are remembered, and the last jump.  Owned by H2Session.
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
 
 namespace pillion::http {
 
 class H2Past {
  public:
-  enum class Verdict : uint8_t { kIgnore, kStreamClosed, kConnectionClosed, kNeverOpened };
+  enum class Verdict : uint8_t { kFine, kStreamClosed, kProtocol };
+  struct Found {
+    size_t fine = 0;                   // bytes before the frame that ends the connection, or all
+    Verdict verdict = Verdict::kFine;  // on that frame
+    int32_t reset = 0;                 // else: the last stream that is to be reset by STREAM_CLOSED
+  };
 
-  // HEADERS came on a stream of the peer's; ids may be told again.
-  void on_opened(int32_t id) noexcept {
+  // `preface`: bytes that come before the first frame.
+  H2Past(bool is_server, size_t preface) noexcept : is_server_(is_server), skip_(preface) {}
+
+  // The next piece of what the peer sends.
+  Found scan(std::string_view bytes) noexcept {
+    Found found{bytes.size()};
+    for (size_t at = 0; next(bytes, &at);) {
+      found.verdict = judge(&found.reset);
+      if (found.verdict == Verdict::kFine) continue;
+      found.fine = at > kHeader ? at - kHeader : 0;
+      break;
+    }
+    return found;
+  }
+
+ private:
+  static constexpr size_t kHeader = 9;
+  static constexpr uint8_t kRemembered = 4;
+  static constexpr uint8_t kData = 0, kHeaders = 1, kPriority = 2, kReset = 3;
+  static constexpr uint8_t kEndStream = 1;
+
+  // Moves `*at` behind the next frame header; false if that does not end in `bytes`.
+  bool next(std::string_view bytes, size_t* at) noexcept {
+    const size_t skipped = std::min(skip_, bytes.size() - *at);
+    skip_ -= skipped;
+    *at += skipped;
+    const size_t n = std::min(kHeader - have_, bytes.size() - *at);
+    if (n == 0) return false;
+    std::memcpy(header_ + have_, bytes.data() + *at, n);
+    *at += n;
+    have_ = static_cast<uint8_t>(have_ + n);
+    if (have_ < kHeader) return false;
+    have_ = 0;
+    skip_ =
+        static_cast<size_t>(header_[0]) << 16 | static_cast<size_t>(header_[1]) << 8 | header_[2];
+    return true;
+  }
+
+  Verdict judge(int32_t* reset) noexcept {
+    const uint8_t type = header_[3];
+    if (type > kReset) return Verdict::kFine;
+    const auto id = static_cast<int32_t>((header_[5] & 0x7fu) << 24 | header_[6] << 16 |
+                                         header_[7] << 8 | header_[8]);
+    if (id == 0) return type == kPriority ? Verdict::kProtocol : Verdict::kFine;
+    if (type == kPriority) return Verdict::kFine;
+    if (type == kReset) return remember(-id);
+    if (type == kHeaders && is_server_) {
+      if (id > jumped_from_ && id < jumped_to_) return Verdict::kProtocol;
+      open(id);
+    }
+    for (int32_t& over : over_) {
+      if (over == id) return Verdict::kStreamClosed;
+      if (over == -id) *reset = -std::exchange(over, 0);
+    }
+    return (header_[4] & kEndStream) != 0 ? remember(id) : Verdict::kFine;
+  }
+
+  void open(int32_t id) noexcept {
     if (id <= last_) return;
     if (id > last_ + 2) {
       jumped_from_ = last_;
@@ -28,37 +93,21 @@ class H2Past {
     last_ = id;
   }
 
-  // A stream is over, of whose ends the peer's was END_STREAM, or RST_STREAM.
-  void on_ended(int32_t id) noexcept { remember(id); }
-  void on_reset(int32_t id) noexcept { remember(-id); }
-
-  [[nodiscard]] Verdict judge_data(int32_t id) noexcept {
-    for (int32_t& over : over_) {
-      if (over == id) return Verdict::kConnectionClosed;
-      if (over != -id) continue;
-      over = 0;
-      return Verdict::kStreamClosed;
-    }
-    return Verdict::kIgnore;
-  }
-  // To be asked before on_opened().
-  [[nodiscard]] Verdict judge_headers(int32_t id) noexcept {
-    return id > jumped_from_ && id < jumped_to_ ? Verdict::kNeverOpened : judge_data(id);
-  }
-
- private:
-  static constexpr uint8_t kRemembered = 4;
-
-  void remember(int32_t id) noexcept {
+  Verdict remember(int32_t id) noexcept {
     over_[next_] = id;
     next_ = static_cast<uint8_t>((next_ + 1) % kRemembered);
+    return Verdict::kFine;
   }
 
-  int32_t over_[kRemembered] = {};  // ids; negative: by RST_STREAM
-  int32_t last_ = -1;               // the highest id that the peer opened; the first may be 1
+  int32_t over_[kRemembered] = {};  // ids that the peer ended; negative: by RST_STREAM
+  int32_t last_ = -1;               // the highest id that the client opened; the first is 1
   int32_t jumped_from_ = 0;         // between these two none was opened
   int32_t jumped_to_ = 0;
+  uint8_t header_[kHeader] = {};  // as much of it as has come
+  uint8_t have_ = 0;
   uint8_t next_ = 0;
+  bool is_server_;
+  size_t skip_;  // bytes until the next frame header
 };
 
 }  // namespace pillion::http

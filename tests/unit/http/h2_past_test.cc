@@ -13,47 +13,67 @@ using testing::frame;
 using testing::headers;
 using testing::literal;
 using testing::request_block;
-using enum H2Past::Verdict;
-
-TEST(H2Past, RemembersTheLastStreamsThatThePeerEnded) {
-  H2Past past;
-  EXPECT_EQ(past.judge_data(1), kIgnore);
-  for (const int32_t id : {1, 3, 5, 7, 9}) past.on_ended(id);
-  EXPECT_EQ(past.judge_data(1), kIgnore) << "forgotten";
-  EXPECT_EQ(past.judge_data(3), kConnectionClosed);
-  EXPECT_EQ(past.judge_headers(9), kConnectionClosed);
-  EXPECT_EQ(past.judge_data(11), kIgnore);
+// What a scan of `frames` finds: where the connection ends, and which stream is to be reset.
+std::string scan(H2Past& past, std::string_view frames) {
+  const H2Past::Found found = past.scan(frames);
+  std::string out;
+  if (found.reset != 0) out += str("reset ", found.reset, "; ");
+  if (found.verdict == H2Past::Verdict::kFine) return out;
+  const bool is_closed = found.verdict == H2Past::Verdict::kStreamClosed;
+  return out + str(is_closed ? "STREAM_CLOSED" : "PROTOCOL_ERROR", " at ", found.fine);
 }
 
-TEST(H2Past, SaysOnceThatAStreamWasReset) {
-  H2Past past;
-  past.on_reset(1);
-  EXPECT_EQ(past.judge_data(1), kStreamClosed);
-  EXPECT_EQ(past.judge_data(1), kIgnore);
-  EXPECT_EQ(past.judge_headers(1), kIgnore);
+std::string scan_all(const std::string& frames, size_t piece = 1 << 20) {
+  H2Past past(true, 0);
+  for (size_t at = 0; at < frames.size(); at += piece) {
+    const std::string found = scan(past, std::string_view(frames).substr(at, piece));
+    if (!found.empty()) return found;
+  }
+  return "fine";
 }
 
-TEST(H2Past, KnowsIdsThatWereJumpedOver) {
-  H2Past past;
-  past.on_opened(1);
-  EXPECT_EQ(past.judge_headers(3), kIgnore);
-  past.on_opened(9);
-  past.on_opened(9);
-  for (const int32_t id : {3, 5, 7}) EXPECT_EQ(past.judge_headers(id), kNeverOpened);
-  EXPECT_EQ(past.judge_headers(1), kIgnore);
-  EXPECT_EQ(past.judge_headers(9), kIgnore);
-  EXPECT_EQ(past.judge_headers(11), kIgnore);
-  past.on_opened(11);
-  EXPECT_EQ(past.judge_headers(7), kNeverOpened);
+const std::string kReset1 = frame(3, 0, 1, be32(8));
+
+TEST(H2Past, FindsFramesBehindTheEndOfTheirStream) {
+  const std::string one = headers(1, "x"), two = headers(1, "x", false);
+  for (const auto& [frames, found] : {
+           std::pair{one + headers(3, "y") + data(3, "z"), std::string("STREAM_CLOSED at 20")},
+           {one + data(1, ""), "STREAM_CLOSED at 10"},
+           {one + headers(1, "x"), "STREAM_CLOSED at 10"},
+           {two + data(1, "abc", true) + data(1, "d"), "STREAM_CLOSED at 22"},
+           {two + kReset1 + data(1, "d"), "reset 1; "},
+           {two + kReset1 + headers(1, "x") + data(1, "d"), "reset 1; "},
+           {headers(5, "x") + headers(3, "x"), "PROTOCOL_ERROR at 10"},
+           {frame(2, 0, 0, "12345"), "PROTOCOL_ERROR at 0"},
+           {two + data(1, "a") + data(1, "b") + headers(1, "t"), "fine"},
+           {one + frame(8, 0, 1, be32(1)) + kReset1 + frame(2, 0, 1, "12345"), "fine"},
+           {headers(1, "x") + headers(3, "x") + headers(9, "x"), "fine"},
+           {frame(4, 0, 0, "") + frame(6, 0, 0, "12345678") + frame(9, 0, 1, "x"), "fine"},
+       }) {
+    EXPECT_EQ(scan_all(frames), found);
+  }
 }
 
-TEST(H2Past, TakesTheFirstIdOfAConnectionForNoJump) {
-  H2Past past;
-  past.on_opened(1);
-  EXPECT_EQ(past.judge_headers(1), kIgnore);
-  H2Past late;
-  late.on_opened(5);
-  EXPECT_EQ(late.judge_headers(1), kNeverOpened);
+TEST(H2Past, FindsThemInWhateverPiecesTheyCome) {
+  const std::string frames = headers(1, "x", false) + data(1, "abc", true) + data(1, "d");
+  for (const size_t piece : {1, 2, 8, 9, 10, 11}) {
+    EXPECT_TRUE(scan_all(frames, piece).starts_with("STREAM_CLOSED at ")) << piece;
+  }
+  EXPECT_EQ(scan_all(frames, 26), "STREAM_CLOSED at 0") << "its header began in the piece before";
+}
+
+TEST(H2Past, SkipsThePreface) {
+  H2Past past(true, kH2Preface.size());
+  EXPECT_EQ(scan(past, kH2Preface.substr(0, 10)), "");
+  EXPECT_EQ(scan(past, str(kH2Preface.substr(10), headers(1, "x"), data(1, "d"))),
+            "STREAM_CLOSED at 24");
+}
+
+TEST(H2Past, ForgetsWhatIsOverForLong) {
+  std::string frames;
+  for (uint32_t id = 1; id < 11; id += 2) frames += headers(id, "x");
+  EXPECT_EQ(scan_all(frames + data(1, "d")), "fine");
+  EXPECT_EQ(scan_all(frames + data(3, "d")), "STREAM_CLOSED at 50");
 }
 
 TEST_F(H2ServerTest, EndsAConnectionThatGoesOnBehindAnEnd) {
