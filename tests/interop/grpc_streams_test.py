@@ -83,7 +83,7 @@ class Many(unittest.TestCase):
         bidi = Bidi(self)
         for way in bidi.proxies:
             with self.subTest(way):
-                bidi.run(way, 200, 2)
+                bidi.run(way, 200, 3, messages=10)
         bidi.ways.end()
 
 

@@ -17,7 +17,7 @@ SECONDS, STREAMS = (int(os.environ.get("BIDI_" + name, default)) for name, defau
 class ManyStreams(unittest.TestCase):
     def check(self, way):
         bidi = Bidi(self)
-        found, before = bidi.run(way, STREAMS, SECONDS)
+        found, before = bidi.run(way, STREAMS, SECONDS, messages=40)
         if not sanitized():
             bidi.memory_is_back(way, before)
         print(f"{way}: {found['Whole']} streams whole, {found['Cancelled']} cancelled, {found['Ended']} ended by the "

@@ -1,6 +1,6 @@
 """Many concurrent gRPC streams with random pauses and ends, by go-grpc's `bidi`, through sidecars that must forget them.
 
-    Bidi(test).run("one", streams, seconds)
+    Bidi(test).run("one", streams, seconds, messages)
 """
 
 import json
@@ -26,21 +26,22 @@ class Bidi:
         self.ways = Ways(test, {"go": (self.server.port, envoy.EXPLICIT_H2)}, between=envoy.SAME, cluster=ROOM)
         self.proxies = {"one": [self.ways.outer], "two": [self.ways.outer, self.ways.inner]}
 
-    def client(self, way, streams, seconds):
+    def client(self, way, streams, seconds, messages):
         """What go-grpc counted: streams by how they ended, messages, failures."""
         port = getattr(self.ways, way)["go"]
         # Streams that began at the end of the time take some more; those that hang are given up by its watchdogs.
         out = run(programs.built_go_module("go-grpc"), "bidi", str(port), str(streams), str(seconds),
-                  seconds=seconds + 90)
+                  str(messages), seconds=seconds + 90)
         return json.loads(out)
 
-    def run(self, way, streams, seconds):
-        """Every stream must end as it was meant to, with all its messages in order, and leave nothing behind."""
+    def run(self, way, streams, seconds, messages):
+        """Streams of at most so many messages: every one must end as it was meant to, with all its messages in order,
+        and leave nothing behind."""
         # Once through everything, so that what is made on first use is there.
-        self.client(way, 50, 1)
+        self.client(way, 50, 1, 5)
         self.at_rest(way)
         before = [proxy.rss() for proxy in self.proxies[way]]
-        found = self.client(way, streams, seconds)
+        found = self.client(way, streams, seconds, messages)
         self.test.assertEqual((found["Failed"], found["Failures"]), (0, None))
         for kind in ("Whole", "Cancelled", "Ended"):
             self.test.assertGreater(found[kind], streams / 20, found)

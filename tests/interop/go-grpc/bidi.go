@@ -22,7 +22,6 @@ import (
 
 const (
 	streamsOfChannel = 250
-	messagesAtMost   = 40
 	pauseAtMost      = 400 * time.Millisecond
 	watchdog         = 20 * time.Second // a stream on which nothing moves for so long hangs
 	failuresShown    = 20
@@ -44,7 +43,7 @@ type plan struct {
 	after    int // messages that come back before it is cancelled or ended
 }
 
-func makePlan() plan {
+func makePlan(messagesAtMost int) plan {
 	made := plan{messages: 1 + rand.IntN(messagesAtMost)}
 	if chance := rand.IntN(100); chance >= 60 {
 		made.way = cancelledByClient + chance%2
@@ -232,11 +231,12 @@ func checkEnd(made plan, count int, err error) error {
 	return fmt.Errorf("%w after %d messages, %+v", err, count, made)
 }
 
-// runBidi keeps STREAMS streams open for SECONDS: arguments of the program.
+// runBidi keeps STREAMS streams of at most MESSAGES open for SECONDS: arguments of the program.
 func runBidi(address string, arguments []string) error {
 	streams, err := strconv.Atoi(arguments[0])
 	seconds, err2 := strconv.ParseFloat(arguments[1], 64)
-	if err := errors.Join(err, err2); err != nil {
+	messages, err3 := strconv.Atoi(arguments[2])
+	if err := errors.Join(err, err2, err3); err != nil {
 		return err
 	}
 	end := time.Now().Add(time.Duration(seconds * float64(time.Second)))
@@ -251,9 +251,9 @@ func runBidi(address string, arguments []string) error {
 		for range min(streamsOfChannel, streams-first) {
 			all.Go(func() {
 				for time.Now().Before(end) {
-					made := makePlan()
-					messages, err := runPlan(channel, made)
-					total.add(made.way, messages, err)
+					made := makePlan(messages)
+					count, err := runPlan(channel, made)
+					total.add(made.way, count, err)
 				}
 			})
 		}

@@ -2,8 +2,8 @@
 //
 //	go-grpc server PORT    the service of grpc_server.py
 //	go-grpc client PORT    the cases of grpc_client.py: a line "<case> ok" for each, or the end at the first that fails
-//	go-grpc bidi PORT STREAMS SECONDS    so many streams at a time, with pauses, cancelled and ended at random (bidi.go)
-//	go-grpc soaking PORT                 how many of those streams the server still serves
+//	go-grpc bidi PORT STREAMS SECONDS MESSAGES    streams with pauses, cancelled and ended at random (bidi.go)
+//	go-grpc soaking PORT                          how many of those streams the server still serves
 //	go-grpc slow PORT STREAMS MEGABYTES [leave]   streams that are not read, and calls beside them (slow.go)
 package main
 
