@@ -26,6 +26,8 @@ constexpr uint32_t kFirstWindowUpdates = 32;
 // However long a connection lives, it earns no more.
 constexpr uint32_t kMaxCredit = 100'000;
 constexpr size_t kFrameHeader = 9;
+// Frames on streams that are over are answered so often, then ignored.
+constexpr uint8_t kMaxStrayResets = 100;
 
 struct FreeOption {
   void operator()(nghttp2_option* option) const noexcept { nghttp2_option_del(option); }
@@ -153,8 +155,11 @@ size_t H2Session::receive(std::string_view bytes) {
 
 void H2Session::apply(const H2Past::Found& found) {
   if (is_deaf() || dead_) return;
-  if (found.reset != 0)
+  // Nothing else bounds how many of these wait to be sent.
+  if (found.reset != 0 && stray_resets_ < kMaxStrayResets) {
+    ++stray_resets_;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, found.reset, NGHTTP2_STREAM_CLOSED);
+  }
   if (found.verdict == H2Past::Verdict::kFine) return;
   dead_ = broken_ = true;
   terminate(found.verdict == H2Past::Verdict::kProtocol ? H2Error::kProtocol

@@ -250,6 +250,7 @@ class H2Session {
   uint32_t begins_left_ = 0;
   H2Error error_ = H2Error::kNone;
   H2Flood flood_ = H2Flood::kNone;
+  uint8_t stray_resets_ = 0;
   bool in_callback_ = false;  // in receive() or send()
   bool stopped_ = false;
   bool broken_ = false;

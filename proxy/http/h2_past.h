@@ -2,19 +2,21 @@
 // H2Past: reads the frame headers that a peer sends, before nghttp2 does, and remembers which
 // streams it has ended.  nghttp2 keeps nothing of closed streams and ignores, without a word to us:
 //
-//   DATA or HEADERS behind the peer's END_STREAM     connection error STREAM_CLOSED
-//   DATA or HEADERS behind the peer's RST_STREAM     stream error STREAM_CLOSED, said once
+//   DATA or HEADERS behind a client's END_STREAM     connection error STREAM_CLOSED
+//   the same of a server, or behind RST_STREAM       stream error STREAM_CLOSED, said once
 //   HEADERS on an id that the client jumped over     connection error PROTOCOL_ERROR
 //   PRIORITY on stream 0                             connection error PROTOCOL_ERROR
 //
 // (RFC 9113, 5.1, 5.1.1, 6.1, 6.3.)  Streams that we reset do not count: their peer may not know
-// yet. Only the last few ends are remembered, and the last jump.  Owned by H2Session.
+// yet.  Only the last few ends are remembered, and the last jump.  A server keeps its connection,
+// as RFC 9113 allows: streams of other clients are on it, and gRPC's C core says some ends twice
+// (END_STREAM, RST_STREAM, END_STREAM, RST_STREAM).  Owned by H2Session.
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <string_view>
-#include <utility>
 
 namespace pillion::http {
 
@@ -45,7 +47,7 @@ class H2Past {
  private:
   static constexpr size_t kHeader = 9;
   static constexpr uint8_t kRemembered = 4;
-  static constexpr uint8_t kData = 0, kHeaders = 1, kPriority = 2, kReset = 3;
+  static constexpr uint8_t kHeaders = 1, kPriority = 2, kReset = 3;  // and DATA is 0
   static constexpr uint8_t kEndStream = 1;
 
   // Moves `*at` behind the next frame header; false if that does not end in `bytes`.
@@ -72,14 +74,17 @@ class H2Past {
                                          header_[7] << 8 | header_[8]);
     if (id == 0) return type == kPriority ? Verdict::kProtocol : Verdict::kFine;
     if (type == kPriority) return Verdict::kFine;
-    if (type == kReset) return remember(-id);
+    if (type == kReset) return remember_reset(id);
     if (type == kHeaders && is_server_) {
       if (id > jumped_from_ && id < jumped_to_) return Verdict::kProtocol;
       open(id);
     }
     for (int32_t& over : over_) {
-      if (over == id) return Verdict::kStreamClosed;
-      if (over == -id) *reset = -std::exchange(over, 0);
+      if (over != id && over != -id) continue;
+      if (over == id && is_server_) return Verdict::kStreamClosed;
+      over = 0;
+      *reset = id;
+      return Verdict::kFine;
     }
     return (header_[4] & kEndStream) != 0 ? remember(id) : Verdict::kFine;
   }
@@ -91,6 +96,13 @@ class H2Past {
       jumped_to_ = id;
     }
     last_ = id;
+  }
+
+  Verdict remember_reset(int32_t id) noexcept {
+    int32_t* const ended = std::find(std::begin(over_), std::end(over_), id);
+    if (ended == std::end(over_)) return remember(-id);
+    *ended = -id;
+    return Verdict::kFine;
   }
 
   Verdict remember(int32_t id) noexcept {

@@ -43,6 +43,7 @@ TEST(H2Past, FindsFramesBehindTheEndOfTheirStream) {
            {two + data(1, "abc", true) + data(1, "d"), "STREAM_CLOSED at 22"},
            {two + kReset1 + data(1, "d"), "reset 1; "},
            {two + kReset1 + headers(1, "x") + data(1, "d"), "reset 1; "},
+           {one + kReset1 + headers(1, "x") + kReset1, "reset 1; "},
            {headers(5, "x") + headers(3, "x"), "PROTOCOL_ERROR at 10"},
            {frame(2, 0, 0, "12345"), "PROTOCOL_ERROR at 0"},
            {two + data(1, "a") + data(1, "b") + headers(1, "t"), "fine"},
@@ -116,25 +117,18 @@ TEST_F(H2ServerTest, IgnoresWhatWasOnItsWayWhenItResetTheStream) {
   EXPECT_EQ(received(), "HEADERS 3; DATA 3 2 end; ");
 }
 
-TEST_F(H2ClientTest, EndsAConnectionWhoseServerGoesOnBehindAnEnd) {
-  open();
-  EXPECT_EQ((get(), peer->respond(0, "ok"), turn(), exchanges[0]->log), "head 200; end ok; ");
-  Exchange& other = get();
-  own_end->inject(data(1, "x"));
-  turn();
-  EXPECT_EQ(other.log, "reset kUpstreamProtocol; ");
-  EXPECT_TRUE(has_event(ClientConnection::Event::kConnectionError));
-  EXPECT_EQ(connection, nullptr);
-}
-
-TEST_F(H2ClientTest, KeepsAConnectionWhoseServerGoesOnBehindAReset) {
+TEST_F(H2ClientTest, KeepsAConnectionWhoseServerGoesOnBehindAnEnd) {
   open();
   Exchange& e = get();
   own_end->inject(frame(3, 0, 1, be32(2)) + data(1, "x") + data(1, "y"));
   turn();
   EXPECT_EQ(e.log, "reset kStreamReset; ");
+  EXPECT_EQ((get(), peer->respond(1), turn(), exchanges[1]->log), "head 200 end; ");
+  // As gRPC's C core when a call is cancelled.
+  own_end->inject(headers(3, "") + frame(3, 0, 3, be32(0)));
+  turn();
   Exchange& other = get();
-  peer->respond(1, "ok");
+  peer->respond(2, "ok");
   turn();
   EXPECT_EQ(other.log, "head 200; end ok; ");
   EXPECT_FALSE(has_event(ClientConnection::Event::kConnectionError));
