@@ -79,6 +79,9 @@ class ClientConnection : public io::Deferred {
   [[nodiscard]] uint32_t max_exchanges() const noexcept { return max_exchanges_; }
   // How many may run at a time.
   [[nodiscard]] uint32_t max_streams() const noexcept { return max_streams_; }
+  // Of HTTP/2: so much that nobody takes waits in it that further exchanges belong on another
+  // connection.  on_client_room tells of the end of that.
+  [[nodiscard]] bool is_clogged() const noexcept { return clogged_; }
   // May it be used again, as far as the last response says?
   [[nodiscard]] bool keeps_alive() const noexcept { return keep_alive_; }
   // Did the peer end it?  For counters, once it is closed.
@@ -104,6 +107,7 @@ class ClientConnection : public io::Deferred {
   bool keep_alive_ : 1 = true;
   bool ended_by_peer_ : 1 = false;
   bool closed_ : 1 = false;
+  bool clogged_ : 1 = false;
 };
 
 }  // namespace pillion::http

@@ -165,13 +165,21 @@ void H2ClientConnection::check_session() {
 
 void H2ClientConnection::send_queued() {
   if (closed_ || !session_) return;
-  if (!unsent_.empty()) fail_unsent();
+  note_clog();
+  if (!closed_ && !unsent_.empty()) fail_unsent();
   if (closed_ || !session_->wants_to_send()) return;
   in_session_ = true;
   session_->send();
   in_session_ = false;
   writer_.flush_batch();
   if (!closed_) check_session();
+}
+
+// While streams that nobody reads fill it, new ones begin elsewhere.
+void H2ClientConnection::note_clog() {
+  const bool was_clogged = clogged_;
+  clogged_ = session_->is_clogged();
+  if (was_clogged && !clogged_) owner_.on_client_room(*this);
 }
 
 // The session could not open them: ids are used up, or a GOAWAY came.  Or they are upgrades that

@@ -92,6 +92,7 @@ class H2ClientConnection final : public ClientConnection,
     if (!closed_) loop_.post(*this);
   }
   void send_queued();
+  void note_clog();
   // The session may have come to its end by itself.
   void check_session();
   void say_farewell();

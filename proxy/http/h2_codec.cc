@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/http/h2_preface.h"
 #include "proxy/http/version.h"
 #include "proxy/io/writer.h"
 
@@ -20,6 +21,8 @@ constexpr uint32_t kFirstWindowUpdates = 32;
 // However long a connection lives, it earns no more.
 constexpr uint32_t kMaxCredit = 100'000;
 constexpr size_t kFrameHeader = 9;
+// Frames on streams that are over are answered so often, then ignored.
+constexpr uint8_t kMaxStrayResets = 100;
 
 struct FreeOption {
   void operator()(nghttp2_option* option) const noexcept { nghttp2_option_del(option); }
@@ -75,6 +78,7 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
       writer_(writer),
       options_(options),
       role_(role),
+      past_(role == Role::kServer, role == Role::kServer ? kH2Preface.size() : 0),
       priority_credit_(options.max_priority_frames_per_stream),
       window_update_credit_(kFirstWindowUpdates),
       reset_credit_(options.stream_reset_burst),
@@ -136,8 +140,10 @@ size_t H2Session::receive(std::string_view bytes) {
       break;
     }
     const std::string_view slice = bytes.substr(used, slice_size(used));
+    const H2Past before = past_;
+    const H2Past::Found found = past_.scan(slice);
     const auto* data = reinterpret_cast<const uint8_t*>(slice.data());
-    const ssize_t taken = nghttp2_session_mem_recv(session_, data, slice.size());
+    const ssize_t taken = nghttp2_session_mem_recv(session_, data, found.fine);
     if (chunk_stream_ != nullptr) deliver_chunk(false);
     if (taken < 0) {
       end_receiving(static_cast<int>(taken));
@@ -145,10 +151,29 @@ size_t H2Session::receive(std::string_view bytes) {
     }
     used += static_cast<size_t>(taken);
     count_ignored(static_cast<size_t>(taken));
+    if (static_cast<size_t>(taken) == found.fine) {
+      apply(found);
+    } else {  // the rest comes again
+      past_ = before;
+      past_.scan(slice.substr(0, static_cast<size_t>(taken)));
+    }
   }
   end_turn();
   in_callback_ = false;
   return used;
+}
+
+void H2Session::apply(const H2Past::Found& found) {
+  if (is_deaf() || dead_) return;
+  // Nothing else bounds how many of these wait to be sent.
+  if (found.reset != 0 && stray_resets_ < kMaxStrayResets) {
+    ++stray_resets_;
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, found.reset, NGHTTP2_STREAM_CLOSED);
+  }
+  if (found.verdict == H2Past::Verdict::kFine) return;
+  dead_ = broken_ = true;
+  terminate(found.verdict == H2Past::Verdict::kProtocol ? H2Error::kProtocol
+                                                        : H2Error::kStreamClosed);
 }
 
 void H2Session::end_receiving(int error) {
@@ -162,7 +187,25 @@ void H2Session::end_receiving(int error) {
 
 void H2Session::deliver_chunk(bool end) {
   H2Stream& stream = *std::exchange(chunk_stream_, nullptr);
-  if (!is_deaf() && !stream.reset_) observer_.on_data(stream, std::exchange(chunk_, {}), end);
+  if (is_deaf()) return;
+  if (stream.reset_) {
+    nghttp2_session_consume_connection(session_, chunk_.size());
+    return;
+  }
+  unconsumed_ += chunk_.size();
+  withheld_ += chunk_.size();
+  settle_window();
+  observer_.on_data(stream, std::exchange(chunk_, {}), end);
+}
+
+// nghttp2 tells the peer of window only when it is half of all.  So half is lent: the connection
+// stands still when a whole window waits in us, not when a half does, and we hold one and a half.
+void H2Session::settle_window() {
+  const size_t lent = options_.connection_window / 2;
+  const size_t kept = unconsumed_ > lent ? unconsumed_ - lent : 0;
+  if (withheld_ <= kept) return;
+  nghttp2_session_consume_connection(session_, withheld_ - kept);
+  withheld_ = kept;
 }
 
 // Envoy's limits, as credits with a ceiling: a long life does not earn the right to a flood.
@@ -225,11 +268,14 @@ void H2Session::count_refusal() {
 }
 
 void H2Session::consume(H2Stream& stream, size_t bytes) {
-  nghttp2_session_consume(session_, stream.id_, bytes);
+  nghttp2_session_consume_stream(session_, stream.id_, bytes);
+  consume_connection(bytes);
 }
 
 void H2Session::consume_connection(size_t bytes) {
-  nghttp2_session_consume_connection(session_, bytes);
+  DASSERT(bytes <= unconsumed_);
+  unconsumed_ -= bytes;
+  settle_window();
 }
 
 // ---- what nghttp2 calls ----

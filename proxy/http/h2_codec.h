@@ -17,10 +17,11 @@
 // receive() and send(); the observer may close its connection, which then says stop().  A stream's
 // object must outlive the call in which its on_stream_closed came: pass it to Loop::delete_later.
 //
-// Flow control of what we receive: the peer's windows are filled again only by consume(), as bytes
-// leave us.  Of what we send: send_data() takes everything; what the peer's windows or the
-// transport have no room for is kept in the stream's Buffer, is_stalled() says so, and
-// on_stream_drained tells when it is gone.
+// Flow control of what we receive: a stream's window is filled again only by consume(), as bytes
+// leave us; the connection's as long as no more than half a window waits in us, then by consume().
+// Of what we send: send_data() takes everything; what the peer's windows or the transport have no
+// room for is kept in the stream's Buffer, is_stalled() says so, and on_stream_drained tells when
+// it is gone.
 
 #include <cstdint>
 #include <span>
@@ -31,6 +32,7 @@
 #include "proxy/http/h2_flood.h"
 #include "proxy/http/h2_memory.h"
 #include "proxy/http/h2_options.h"
+#include "proxy/http/h2_past.h"
 #include "proxy/http/headers.h"
 
 struct nghttp2_session;
@@ -184,6 +186,9 @@ class H2Session {
   // To the connection's alone: for bytes of a stream that nobody waits for.
   void consume_connection(size_t bytes);
 
+  // The peer lacks window of the connection, because too much waits in us.
+  [[nodiscard]] bool is_clogged() const noexcept { return withheld_ != 0; }
+
   void ping(uint64_t opaque);
   // Server: GOAWAY with the highest stream id: the client should stop opening streams, but those on
   // their way are served.  Then goaway(kNone) a round trip or a drain time later.
@@ -225,7 +230,9 @@ class H2Session {
   [[nodiscard]] bool is_deaf() const noexcept { return stopped_ || flood_ != H2Flood::kNone; }
   void begin();
   void count_frame(uint8_t type, uint8_t flags, size_t payload);
+  void apply(const H2Past::Found& found);
   void earn_window_updates(uint32_t more);
+  void settle_window();
   void count_stream();
   void count_reset();
   void count_refusal();
@@ -265,6 +272,10 @@ class H2Session {
   // The chunk of a DATA frame that may be the stream's last: told when that is known.
   H2Stream* chunk_stream_ = nullptr;
   std::string_view chunk_;
+  H2Past past_;
+  // Bytes of on_data that have not left us, and how many of them the connection's window lacks.
+  size_t unconsumed_ = 0;
+  size_t withheld_ = 0;
   uint32_t streams_opened_ = 0;
   // What the peer may still send of these; new streams and DATA that we send add to it.
   uint32_t priority_credit_;
@@ -282,6 +293,7 @@ class H2Session {
   uint32_t begins_left_ = 0;
   H2Error error_ = H2Error::kNone;
   H2Flood flood_ = H2Flood::kNone;
+  uint8_t stray_resets_ = 0;
   bool field_sensitive_ = false;
   bool in_callback_ = false;  // in receive() or send()
   bool stopped_ = false;

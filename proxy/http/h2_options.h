@@ -12,8 +12,9 @@ struct H2Options {
   uint32_t hpack_table_size = 4096;        // of our decoder, announced; and at most of our encoder
   uint32_t max_concurrent_streams = 1024;  // that the peer may open
   // What the peer may send before we return window.  A stream's is what a stalled receiver costs
-  // us; the connection's bounds that over all streams.  (Envoy's defaults are 16 and 24 MiB: two
-  // stalled streams stop its connection.)
+  // us; one and a half of the connection's bounds that over all streams (H2Session::settle_window),
+  // and behind a half further requests to an upstream take another connection.
+  // (Envoy's defaults are 16 and 24 MiB: two stalled streams stop its connection.)
   uint32_t stream_window = 1024 * 1024;
   uint32_t connection_window = 16 * 1024 * 1024;
   // per_connection_buffer_limit_bytes: no more frames are made while so much waits for the

@@ -18,7 +18,9 @@ struct Pool::Entry final : ListNode<AllTag>, ListNode<AvailableTag> {
   bool connected = false;
   bool leaving = false;  // takes no more exchanges, and closes after those that run
 
-  [[nodiscard]] bool has_room() const noexcept { return active < connection->max_streams(); }
+  [[nodiscard]] bool has_room() const noexcept {
+    return active < connection->max_streams() && !connection->is_clogged();
+  }
 };
 
 }  // namespace pillion::upstream

@@ -77,6 +77,38 @@ def errors():
     equal(error.code(), grpc.StatusCode.UNIMPLEMENTED)
 
 
+def binary_metadata():
+    """Bytes of every value, in both directions, at the beginning and at the end."""
+    value = bytes(range(256))
+    for size in (0, 1, 2, 3, 256):
+        sent = [("x-c-bin", value[:size]), ("x-c-bin", value[256 - size:]), ("x-first-bin", value[:size])]
+        answer, call = unary.with_call(b"", metadata=sent, timeout=LONG)
+        equal([v for k, v in call.trailing_metadata() if k == "x-c-bin"], [v for k, v in sent if k == "x-c-bin"])
+        equal(dict(call.initial_metadata())["x-first-bin"], value[:size])
+    call = bidi(iter([b"x"]), metadata=[("x-c-bin", value), ("x-first-bin", value)], timeout=LONG)
+    equal(list(call), [b"x"])
+    equal((metadata(call, "x-c-bin"), dict(call.initial_metadata())["x-first-bin"]), (value, value))
+
+
+def compression():
+    for kind in (grpc.Compression.Gzip, grpc.Compression.NoCompression):
+        for message in (b"", b"x" * 1_000_000, os.urandom(1_000_000)):
+            equal(unary(message, compression=kind, timeout=LONG), message)
+            equal(list(bidi(iter([message] * 3), compression=kind, timeout=LONG)), [message] * 3)
+
+
+def deadlines_of_streams():
+    def silence():
+        time.sleep(2)
+        yield b""
+    for call in (bidi(silence(), timeout=0.3), client_stream.future(silence(), timeout=0.3)):
+        # As in ends_early.
+        code = status_of(lambda call=call: call.result() if hasattr(call, "result") else list(call)).code()
+        if code not in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+            raise AssertionError(f"{code} at the deadline")
+    equal(unary(b"after", timeout=LONG), b"after")
+
+
 def ends_early():
     before = int(cancelled(b"", timeout=LONG))
     error = status_of(lambda: slow(b"", timeout=0.3))
@@ -98,6 +130,6 @@ def ends_early():
     equal(status_of(lambda: list(call)).code(), grpc.StatusCode.CANCELLED)
 
 
-for step in (unary_calls, streams, ping_pong, errors, ends_early):
+for step in (unary_calls, streams, ping_pong, errors, binary_metadata, compression, deadlines_of_streams, ends_early):
     step()
     print(step.__name__, "ok", flush=True)

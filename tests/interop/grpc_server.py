@@ -1,7 +1,7 @@
 """A gRPC server of tests without generated code: messages are bytes.  grpc_server.py PORT
 
-/echo.Echo/Unary, /ServerStream, /ClientStream and /Bidi answer with what they got; metadata `x-a` and `x-b`
-comes back as trailing metadata.  /Fail ends with the status that the message names; /Slow sleeps until cancelled.
+/echo.Echo/Unary, /ServerStream, /ClientStream and /Bidi answer with what they got; metadata `x-first-bin` comes back as
+initial metadata, `x-a`, `x-b` and `x-c-bin` as trailing metadata.  /Fail ends with the status that the message names; /Slow sleeps until cancelled.
 """
 
 import sys
@@ -15,7 +15,9 @@ cancelled = []
 
 def echo_metadata(context):
     # Not x-forwarded-...: those must not be in trailers.
-    context.set_trailing_metadata([item for item in context.invocation_metadata() if item[0] in ("x-a", "x-b")])
+    context.send_initial_metadata([item for item in context.invocation_metadata() if item[0] == "x-first-bin"])
+    context.set_trailing_metadata(
+        [item for item in context.invocation_metadata() if item[0] in ("x-a", "x-b", "x-c-bin")])
 
 
 def unary(request, context):

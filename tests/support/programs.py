@@ -85,22 +85,23 @@ def built_go(name):
     return path
 
 
-def built_go_module(name):
-    """The path of the program of tests/interop/<name>, a module with dependencies: compiled once into the cache,
-    because that may take minutes."""
+def built_go_module(name, package="."):
+    """The path of the program of tests/interop/<name>, a module with dependencies, or of another package that its
+    go.mod names as a tool: compiled once into the cache, because that may take minutes."""
     source = os.path.join(INTEROP, name)
     digest = hashlib.sha256()
     for file in [*sorted(glob.glob(os.path.join(source, "*.go"))), "go.mod", "go.sum"]:
         with open(os.path.join(source, file), "rb") as content:
             digest.update(content.read())
-    path = os.path.join(cache(), f"{name}-{digest.hexdigest()[:16]}")
+    program = name if package == "." else f"{name}-{os.path.basename(package)}"
+    path = os.path.join(cache(), f"{program}-{digest.hexdigest()[:16]}")
     if not os.path.exists(path):
         os.makedirs(cache(), exist_ok=True)
         environment = os.environ | {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
-        result = subprocess.run([find_go(), "build", "-trimpath", "-o", f"{path}.{os.getpid()}", "."], cwd=source,
+        result = subprocess.run([find_go(), "build", "-trimpath", "-o", f"{path}.{os.getpid()}", package], cwd=source,
                                 env=environment, capture_output=True, text=True)
         if result.returncode:
-            raise AssertionError(f"go build {name}: {result.stderr}")
+            raise AssertionError(f"go build {program}: {result.stderr}")
         os.rename(f"{path}.{os.getpid()}", path)
     return path
 
@@ -231,6 +232,15 @@ def websocket_h2_server(test):
     port = free_port()
     return Program(test, [find_websockets_python(), os.path.join(INTEROP, "websocket_h2.py"), "server", str(port)],
                    port=port)
+def grpc_interop_server(test, *files, compressed=False):
+    """The server program of gRPC's interop suite; `files`: a certificate and a key, for TLS.  `compressed`: another of
+    that suite that takes compressed messages."""
+    port = free_port()
+    if compressed:
+        return Program(test, [built_go_module("go-interop"), "server", str(port)], port=port)
+    secure = ["-use_tls", "-tls_cert_file", files[0], "-tls_key_file", files[1]] if files else []
+    return Program(test, [built_go_module("go-interop", "google.golang.org/grpc/interop/server"), "-port", str(port),
+                          *secure], port=port)
 
 
 def python_server(test):

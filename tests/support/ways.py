@@ -3,6 +3,7 @@
     ways = Ways(cls, {"node": (server.port, envoy.EXPLICIT_H2)})
     ways.one["node"], ways.two["node"]        # ports, in clear text, of any HTTP
     ways.tls["node"]                          # one sidecar that speaks TLS to its clients too
+    ways.mtls["node"], ways.customer          # one that demands certificates, and files of a client that has them
     ways.settle()                             # all has ended, and nothing failed
     ways.end()                                # and no connection is left
 """
@@ -23,25 +24,27 @@ FAILED = re.compile(r"(_5xx|protocol_error|messaging_error|malformed|overflow|fl
 
 class Ways:
     """`servers`: name -> (port, HttpProtocolOptions, TLS of that cluster or nothing); `between`: HttpProtocolOptions
-    from the outer to the inner sidecar; `manager`: more fields of each HttpConnectionManager.  Ends with `test`, a
-    TestCase or a class."""
+    from the outer to the inner sidecar; `manager`: more fields of each HttpConnectionManager; `cluster`: fields of every
+    cluster.  Ends with `test`, a TestCase or a class."""
 
-    def __init__(self, test, servers, between=envoy.AUTO, manager=None):
-        self.manager = manager or {}
+    def __init__(self, test, servers, between=envoy.AUTO, manager=None, cluster=None):
+        self.manager, fields = manager or {}, cluster or {}
         authority = Authority(test)
-        users, customer = authority.issue(USERS), authority.issue(CUSTOMER)
-        self.one, self.two, self.tls, inner = (
+        users, self.customer = authority.issue(USERS), authority.issue(CUSTOMER)
+        self.one, self.two, self.tls, self.mtls = (
             {name: sidecar.free_port() for name in servers} for _ in range(4))
         self.inner = self._start(test, [
-            self._listener(name, port, envoy.tls_server(users)) for name, port in inner.items()], [
-            envoy.http_cluster(port, options, name, *tls) for name, (port, options, *tls) in servers.items()])
-        to_inner = envoy.tls_client(customer, ["spiffe://mesh.local/"])
+            self._listener(name, port, envoy.tls_server(users)) for name, port in self.mtls.items()], [
+            envoy.http_cluster(port, options, name, *tls, **fields) for name, (port, options, *tls) in servers.items()])
+        to_inner = envoy.tls_client(self.customer, ["spiffe://mesh.local/"])
         self.outer = self._start(test, [
             *(self._listener(name, port) for name, port in self.one.items()),
             *(self._listener(name, port, envoy.tls_server(users, require=False)) for name, port in self.tls.items()),
             *(self._listener(name, port, cluster="inner " + name) for name, port in self.two.items())], [
-            *(envoy.http_cluster(port, options, name, *tls) for name, (port, options, *tls) in servers.items()),
-            *(envoy.http_cluster(port, between, "inner " + name, to_inner) for name, port in inner.items())])
+            *(envoy.http_cluster(port, options, name, *tls, **fields)
+              for name, (port, options, *tls) in servers.items()),
+            *(envoy.http_cluster(port, between, "inner " + name, to_inner, **fields)
+              for name, port in self.mtls.items())])
 
     @staticmethod
     def _start(test, listeners, clusters):

@@ -13,7 +13,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -231,12 +230,9 @@ func cancelInTheMiddle() error {
 	return <-sent
 }
 
-func runCases(address string) error {
+func runCases(address string, _ []string) error {
 	var err error
-	channel, err = grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDisableRetry(),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{}), grpc.MaxCallRecvMsgSize(noLimit)))
-	if err != nil {
+	if channel, err = dial(address); err != nil {
 		return err
 	}
 	defer channel.Close()

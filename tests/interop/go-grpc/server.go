@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	_ "google.golang.org/grpc/encoding/gzip" // so that it takes compressed messages
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -22,10 +23,17 @@ var cancelled atomic.Int64
 func echoed(ctx context.Context) metadata.MD {
 	out := metadata.MD{}
 	in, _ := metadata.FromIncomingContext(ctx)
-	for _, key := range []string{"x-a", "x-b"} {
+	for _, key := range []string{"x-a", "x-b", "x-c-bin"} {
 		out.Append(key, in.Get(key)...)
 	}
 	return out
+}
+
+// echo sends back the client's metadata: x-first-bin at the beginning, the rest behind the last message.
+func echo(stream grpc.ServerStream) {
+	in, _ := metadata.FromIncomingContext(stream.Context())
+	_ = stream.SetHeader(metadata.MD{"x-first-bin": in.Get("x-first-bin")})
+	stream.SetTrailer(echoed(stream.Context()))
 }
 
 func receive(stream grpc.ServerStream) ([]byte, error) {
@@ -60,7 +68,7 @@ func one(answer func(ctx context.Context, message []byte) ([]byte, error)) grpc.
 		if message, err = answer(stream.Context(), message); err != nil {
 			return err
 		}
-		stream.SetTrailer(echoed(stream.Context()))
+		echo(stream)
 		return stream.SendMsg(&message)
 	}
 }
@@ -76,7 +84,7 @@ func serverStream(_ any, stream grpc.ServerStream) error {
 	if _, err := fmt.Sscanf(string(message), "%d,%d", &count, &size); err != nil {
 		return err
 	}
-	stream.SetTrailer(echoed(stream.Context()))
+	echo(stream)
 	for i := range count {
 		part := bytes.Repeat([]byte{byte(i)}, size)
 		if err := stream.SendMsg(&part); err != nil {
@@ -96,13 +104,13 @@ func clientStream(_ any, stream grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
-	stream.SetTrailer(echoed(stream.Context()))
+	echo(stream)
 	answer := fmt.Appendf(nil, "%d,%d", count, total)
 	return stream.SendMsg(&answer)
 }
 
 func bidi(_ any, stream grpc.ServerStream) error {
-	stream.SetTrailer(echoed(stream.Context()))
+	echo(stream)
 	return each(stream, func(message []byte) error { return stream.SendMsg(&message) })
 }
 
@@ -128,7 +136,7 @@ func countCancelled(context.Context, []byte) ([]byte, error) {
 	return strconv.AppendInt(nil, cancelled.Load(), 10), nil
 }
 
-func serve(address string) error {
+func serve(address string, _ []string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
@@ -137,6 +145,7 @@ func serve(address string) error {
 	streams := map[string]grpc.StreamHandler{
 		"Unary": one(unary), "ServerStream": serverStream, "ClientStream": clientStream, "Bidi": bidi,
 		"Fail": one(fail), "Slow": one(slow), "Cancelled": one(countCancelled),
+		"Soak": soak, "Soaking": one(countSoaking),
 	}
 	service := grpc.ServiceDesc{ServiceName: "echo.Echo", HandlerType: (*any)(nil)}
 	for name, handler := range streams {

@@ -1,9 +1,10 @@
-// A backend of tests that compare protocols: node echo.js PORT http1|h2c|tls|tls1 [CERT KEY]
+// A backend of tests that compare protocols: node echo.js PORT http1|h2c|small|tls|tls1 [CERT KEY]
 // The same handler behind HTTP/1.1, HTTP/2 in clear text, TLS with a choice by ALPN, and TLS without.
 //
 // It answers with what the request was, as JSON.  The query asks for something else: status=N, size=N (bytes instead
 // of the JSON), sized (with Content-Length), trailer (its value is the body's length), early (the head before the body
-// of the request is there), cut (the stream is reset behind its first part), reset=ERROR (before the head), die.
+// of the request is there), cut (the stream is reset behind its first part), reset=ERROR (before the head), die, hints
+// (102 and 103 before the head).  "small" is h2c with the smallest settings: windows, streams, no table.
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
@@ -27,6 +28,7 @@ function answer(request, response, query, body) {
   const number = (name) => Number(query.get(name) || 0);
   if (query.has('reset')) return request.stream ? request.stream.close(number('reset')) : request.socket.destroy();
   if (query.has('die')) return (request.stream ? request.stream.session.socket : request.socket)._handle.reset(() => {});
+  if (query.has('hints')) inform(request, response);
   const fields = {};
   for (const [name, value] of Object.entries(request.headers)) if (!name.startsWith(':')) fields[name] = value;
   const text = Buffer.from(JSON.stringify({
@@ -48,10 +50,19 @@ function answer(request, response, query, body) {
   response.end(payload);
 }
 
+function inform(request, response) {
+  request.stream ? request.stream.additionalHeaders({':status': 102}) : response.writeProcessing();
+  response.writeEarlyHints({link: '</style.css>; rel=preload'});
+}
+
 let server;
 if (kind === 'http1') server = http.createServer(handle);
 // Beyond 10 MB of a session's memory Node would reset streams.
 if (kind === 'h2c') server = http2.createServer({settings: {maxConcurrentStreams: 10}, maxSessionMemory: 1000}, handle);
+if (kind === 'small') {
+  server = http2.createServer(
+    {settings: {maxConcurrentStreams: 3, initialWindowSize: 1000, headerTableSize: 0}, maxSessionMemory: 1000}, handle);
+}
 if (kind.startsWith('tls')) {
   const files = {cert: fs.readFileSync(cert), key: fs.readFileSync(key)};
   if (kind === 'tls') server = http2.createSecureServer({...files, allowHTTP1: true, maxSessionMemory: 1000}, handle);

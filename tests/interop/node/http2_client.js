@@ -8,8 +8,8 @@ const {setTimeout: pause} = require('timers/promises');
 
 const LARGE = 8 << 20;
 // Beyond 10 MB of a session's memory Node would reset streams.
-const session = http2.connect(
-  process.argv[2], {rejectUnauthorized: false, settings: {enablePush: false}, maxSessionMemory: 1000});
+const OPTIONS = {rejectUnauthorized: false, settings: {enablePush: false}, maxSessionMemory: 1000};
+const session = http2.connect(process.argv[2], OPTIONS);
 session.on('error', (error) => { console.log(`the session: ${error.message}`); process.exit(1); });
 session.on('stream', () => { console.log('the session: something was pushed'); process.exit(1); });
 
@@ -17,10 +17,11 @@ session.on('stream', () => { console.log('the session: something was pushed'); p
 function exchange(fields, send = (stream) => stream.end(), read = (stream) => stream) {
   return new Promise((resolve, reject) => {
     const stream = session.request({':method': 'POST', ...fields}, {endStream: false, waitForTrailers: true});
-    const answer = {trailers: {}};
+    const answer = {trailers: {}, interim: []};
     const parts = [];
     stream.on('wantTrailers', () => stream.sendTrailers(stream.toSend || {}));
     stream.on('response', (headers) => { answer.headers = headers; read(stream); });
+    stream.on('headers', (headers) => answer.interim.push(headers));
     stream.on('trailers', (trailers) => { answer.trailers = Object.fromEntries(Object.entries(trailers)); });
     stream.on('data', (part) => parts.push(part));
     stream.on('error', reject);
@@ -55,9 +56,10 @@ async function begunDownload() {
 }
 
 // Ends a stream in the middle; the session and its other streams go on.
-async function cancel(stream) {
-  stream.close(http2.constants.NGHTTP2_CANCEL);
-  await once(stream, 'close');
+async function cancel(stream, code = http2.constants.NGHTTP2_CANCEL) {
+  const closed = new Promise((resolve) => stream.once('close', resolve)); // once() would throw the reset's error
+  stream.close(code);
+  await closed;
   assert.strictEqual((await seconds(20, echoed('/after', Buffer.from('x')))).path, '/after');
 }
 
@@ -89,6 +91,39 @@ const cases = {
     });
     assert.deepStrictEqual(JSON.parse(body).trailers, {'x-end': '7'});
     assert.deepStrictEqual(trailers, {'x-sum': String(body.length)});
+  },
+  'interim answers': async () => {
+    const {headers, interim} = await exchange({':path': '/?hints'});
+    assert.strictEqual(headers[':status'], 200);
+    assert.deepStrictEqual(interim.map((each) => [each[':status'], each.link]),
+      [[102, undefined], [103, '</style.css>; rel=preload']]);
+  },
+  'expect': async () => {
+    const answer = await exchange({':path': '/', 'expect': '100-continue'}, (stream) => {
+      stream.once('continue', () => stream.end('after'));
+    });
+    assert.deepStrictEqual([answer.interim.map((each) => each[':status']), JSON.parse(answer.body).length], [[100], 5]);
+  },
+  'resets': async () => {
+    // Of the server before its answer, and of ours in the middle of one, with every code.  (With 0 Node itself goes on.)
+    for (let code = 0; code <= 13; code++) {
+      const {headers} = await seconds(20, exchange({':path': `/?reset=${code}`}));
+      assert.strictEqual(headers[':status'], 503, `after a reset with ${code}`);
+      if (code !== 0) await cancel(await begunDownload(), code);
+    }
+  },
+  'a small window': async () => {
+    // Each part is read before there is window for the next one.
+    const small = http2.connect(
+      process.argv[2], {...OPTIONS, settings: {...OPTIONS.settings, initialWindowSize: 1000, headerTableSize: 0}});
+    const stream = small.request({':path': '/?size=200000'});
+    let length = 0;
+    for await (const part of stream) {
+      assert.ok(part.length <= 1000, `${part.length} bytes`);
+      length += part.length;
+    }
+    assert.strictEqual(length, 200000);
+    small.close();
   },
   'a download that is cancelled': async () => cancel(await begunDownload()),
   'an upload that is cancelled': async () => {

@@ -377,6 +377,31 @@ TEST_F(H2ClientTest, GivesTheWindowBackAsTheSinkTakesTheBytes) {
   EXPECT_EQ(active, 0);
 }
 
+TEST_F(H2ClientTest, GoesOnWhileMoreThanHalfTheConnectionsWindowWaits) {
+  options.stream_window = 100'000;
+  options.connection_window = 160'000;
+  open();
+  Exchange& slow = get();
+  slow.pause_at = 1;
+  peer->head(0, {{":status", "200"}}, false);
+  peer->data(0, std::string(200'000, 'a'), true);
+  turn(20);
+  EXPECT_EQ(slow.body.size(), 100'000u);
+  EXPECT_TRUE(connection->is_clogged());
+  noted();
+  Exchange& other = get();
+  peer->respond(1, std::string(1'000'000, 'b'));
+  turn(100);
+  EXPECT_EQ(other.body.size(), 1'000'000u);
+  EXPECT_EQ(noted(), "idle; ");
+  slow.pause_at = 0;
+  slow.stream->resume_response();
+  turn(20);
+  EXPECT_EQ(slow.body.size(), 200'000u);
+  EXPECT_FALSE(connection->is_clogged());
+  EXPECT_TRUE(noted().starts_with("room; "));
+}
+
 TEST_F(H2ClientTest, ReturnsTheConnectionsWindowForWhatNobodyTakes) {
   options.stream_window = 65535;
   options.connection_window = 65535;
