@@ -109,7 +109,8 @@ void H2RequestReader::take(FailureKind refused) noexcept {
   fail(refused == FailureKind::kBadExpect ? refused : FailureKind::kH2Malformed);
 }
 
-// RFC 9113, 8.2.3: a client may cut its cookies into fields; nobody behind us expects that.
+// RFC 9113, 8.2.3: a client may cut its cookies into fields; nobody behind us expects that.  Empty
+// ones are left out: they would leave a space at an end, which HTTP/2 refuses and HTTP/1 drops.
 void H2RequestReader::join_cookies() {
   size_t size = 2 * size_t{crumbs_ - 1};
   fields_->for_each([&size](const Field& f) {
@@ -123,15 +124,18 @@ void H2RequestReader::join_cookies() {
     if (first == nullptr) {
       first = f;
     } else {
-      *out++ = ';';
-      *out++ = ' ';
       f->id = HeaderId::kRemoved;
       first->never_index |= f->never_index;
     }
-    if (!f->value.empty()) std::memcpy(out, f->value.data(), f->value.size());
+    if (f->value.empty()) continue;
+    if (out != text) {
+      *out++ = ';';
+      *out++ = ' ';
+    }
+    std::memcpy(out, f->value.data(), f->value.size());
     out += f->value.size();
   }
-  first->value = {text, size};
+  first->value = {text, static_cast<size_t>(out - text)};
 }
 
 FailureKind H2RequestReader::finish(bool end) {

@@ -225,7 +225,8 @@ TEST_F(TranslatedResponses, BreakOffWhereTheirBodyIsWrong) {
     Peer client = ask(row);
     Peer server = asked(in);
     for (std::string_view left = row.frames; !left.empty();) {  // each goes on before the next
-      const size_t size = 9 + (static_cast<uint8_t>(left[1]) << 8) + static_cast<uint8_t>(left[2]);
+      const size_t size =
+          9 + (size_t{static_cast<uint8_t>(left[1])} << 8) + static_cast<uint8_t>(left[2]);
       server.send(left.substr(0, size));
       settle();
       left.remove_prefix(size);

@@ -37,7 +37,7 @@ inline std::string describe_joined(const http::Headers& headers) {
   headers.for_each([&](const http::Field& f) {
     if (f.id != http::HeaderId::kCookie) {
       out += str(f.name, ": ", f.value, "\n");
-    } else {
+    } else if (!f.value.empty()) {
       cookies += str(cookies.empty() ? "cookie: " : "; ", f.value);
     }
   });
