@@ -250,6 +250,7 @@ class H2Session {
   H2Stream* chunk_stream_ = nullptr;
   std::string_view chunk_;
   uint32_t streams_opened_ = 0;
+  uint32_t open_streams_ = 0;
   // What the peer may still send of these; new streams and DATA that we send add to it.
   uint32_t priority_credit_;
   uint32_t window_update_credit_;
