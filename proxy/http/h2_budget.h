@@ -44,7 +44,7 @@ inline constexpr uint32_t kFramesOfAReset = 16;
 // moves earns more.
 inline constexpr uint32_t kIdleFrameBurst = 10'000;
 inline constexpr uint32_t kIdleFrameRate = 1'000;  // a second
-// For these nghttp2 goes through all streams.
+// For these nghttp2 goes through all streams, each of which costs as one frame more.
 inline constexpr uint32_t kCostOfSettings = 100;
 // nghttp2 tells nothing of what it drops (frames of unknown types, DATA of streams that are over),
 // but it shows in the number of bytes: so many cost as one frame.

@@ -244,6 +244,7 @@ void H2Session::earn_window_updates(uint32_t more) {
 // Of either side's: each earns the peer some frames.
 void H2Session::count_stream() {
   ++streams_opened_;
+  ++open_streams_;
   moved_ += 8;
   priority_credit_ =
       std::min(kMaxCredit, priority_credit_ + options_.max_priority_frames_per_stream);
@@ -458,6 +459,7 @@ int H2Receiving::on_stream_closed(nghttp2_session* session, int32_t id, uint32_t
   H2Session& self = session_of(user);
   H2Stream* stream = stream_of(session, id);
   if (stream == nullptr) return 0;
+  --self.open_streams_;
   if (self.chunk_stream_ == stream) self.chunk_stream_ = nullptr;
   if (self.current_ == stream) self.current_ = nullptr;
   self.forget_contents(*stream);

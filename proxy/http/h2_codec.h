@@ -277,6 +277,7 @@ class H2Session {
   size_t unconsumed_ = 0;
   size_t withheld_ = 0;
   uint32_t streams_opened_ = 0;
+  uint32_t open_streams_ = 0;
   // What the peer may still send of these; new streams and DATA that we send add to it.
   uint32_t priority_credit_;
   uint32_t window_update_credit_;

@@ -72,9 +72,9 @@ void H2Session::count_idle_frame(uint8_t type) {
     case NGHTTP2_PING:
       return spend(1, H2Flood::kPing);
     case NGHTTP2_SETTINGS:
-      return spend(kCostOfSettings, H2Flood::kSettings);
+      return spend(kCostOfSettings + open_streams_, H2Flood::kSettings);
     case NGHTTP2_GOAWAY:
-      return spend(kCostOfSettings, H2Flood::kGoaway);
+      return spend(kCostOfSettings + open_streams_, H2Flood::kGoaway);
     default:
       return spend(1, H2Flood::kIgnoredFrames);
   }
