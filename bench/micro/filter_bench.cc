@@ -38,6 +38,8 @@ class Host final : public core::FilterHost {
   void resume_response() override {}
   void invite_body() override {}
   void reply(const core::FilterReply&) override {}
+  void extend_request() override {}
+  void refuse_response() override {}
   void refuse_body() override {}
 
   void exchange(const core::HttpFilterChain* chain, const core::FilterWorkerStates& states) {

@@ -291,8 +291,8 @@ class Stream final : public io::Deferred,
   RetryState* retry_ = nullptr;          // in the arena; null until it is needed
   io::Timer* duration_timer_ = nullptr;  // in the arena, too
   uint32_t delivered_ = 0;  // response bytes since the client last stalled, up to kTrustAfter
-  uint8_t connect_tries_ = 0;
-  uint8_t refused_tries_ = 0;
+  uint8_t connect_tries_ : 4 = 0;
+  uint8_t refused_tries_ : 2 = 0;
   RequestState request_state_ : 2 = RequestState::kHead;
   ResponseState response_state_ : 2 = ResponseState::kNone;
   TunnelState tunnel_state_ : 3 = TunnelState::kNone;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/fake_transport.h"
 #include "tests/support/h2_peer.h"
 #include "tests/support/h2_test_client.h"
 #include "tests/support/run_until.h"
