@@ -178,7 +178,7 @@ FailureKind H2RequestReader::finish_connect() noexcept {
                           judge_connect(head.authority, facts_) == FailureKind::kNone;
     return is_sound ? FailureKind::kNone : FailureKind::kH2Malformed;
   }
-  if (facts_.content_length != 0 || head.scheme.empty() || !has_path_ || head.path.front() != '/')
+  if (facts_.has_length || head.scheme.empty() || !has_path_ || head.path.front() != '/')
     return FailureKind::kH2Malformed;
   head.method = Method::kGet;
   head.method_text = "GET";

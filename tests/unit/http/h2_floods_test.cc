@@ -134,14 +134,16 @@ const Attack kAttacks[] = {
      false},
     {"UnknownFrames", H2Flood::kIgnoredFrames, 1'500'000,
      [](int) { return frame(0x42, 0xff, 1, "what?"); }},
-    // (Not before it is answered: that is another mistake.)
+    // One whose end is not remembered (H2Past).
     {"DataOfAStreamThatIsOver", H2Flood::kIgnoredFrames, 1'500'000,
      [](int i) {
-       if (i == 0) return headers(1, request_block());
+       if (i < 10) return headers(id_of(i), request_block());
        return i < 200 ? std::string() : data(1, "x");
      }},
     {"HeadsOfAStreamThatIsOver", H2Flood::kIgnoredFrames, 30'000,
-     [](int i) { return i == 0 ? headers(3, request_block()) : headers(1, request_block()); }},
+     [](int i) {
+       return i < 10 ? headers(id_of(i), request_block()) : headers(1, request_block(), false);
+     }},
     // One field of 3 KB in the dynamic table, and references to it of a byte each.
     {"BombOfIndexedFields", H2Flood::kHeaderList, 2,
      [](int i) {
@@ -213,7 +215,7 @@ TEST_F(H2FloodTest, RepeatedHeadsOfARefusedStream) {
   answer = false;
   open();
   EXPECT_TRUE(ends_within(30'000, [](int i) {
-    return i == 0 ? headers(1, request_block()) : headers(3, request_block());
+    return i == 0 ? headers(1, request_block()) : headers(3, request_block(), false);
   }));
   EXPECT_EQ(floods, std::vector<H2Flood>{H2Flood::kIgnoredFrames});
 }
