@@ -134,7 +134,7 @@ const Attack kAttacks[] = {
      false},
     {"UnknownFrames", H2Flood::kIgnoredFrames, 1'500'000,
      [](int) { return frame(0x42, 0xff, 1, "what?"); }},
-    // One whose end is not remembered (H2Past).
+    // One whose end is not remembered (H2Past), once it is answered.
     {"DataOfAStreamThatIsOver", H2Flood::kIgnoredFrames, 1'500'000,
      [](int i) {
        if (i < 10) return headers(id_of(i), request_block());
@@ -142,7 +142,8 @@ const Attack kAttacks[] = {
      }},
     {"HeadsOfAStreamThatIsOver", H2Flood::kIgnoredFrames, 30'000,
      [](int i) {
-       return i < 10 ? headers(id_of(i), request_block()) : headers(1, request_block(), false);
+       if (i < 10) return headers(id_of(i), request_block());
+       return i < 200 ? std::string() : headers(1, request_block(), false);
      }},
     // One field of 3 KB in the dynamic table, and references to it of a byte each.
     {"BombOfIndexedFields", H2Flood::kHeaderList, 2,
