@@ -70,8 +70,9 @@ class H2Past {
   Verdict judge(int32_t* reset) noexcept {
     const uint8_t type = header_[3];
     if (type > kReset) return Verdict::kFine;
-    const auto id = static_cast<int32_t>((header_[5] & 0x7fu) << 24 | header_[6] << 16 |
-                                         header_[7] << 8 | header_[8]);
+    const uint32_t word = (header_[5] & 0x7fu) << 24 | uint32_t{header_[6]} << 16 |
+                          uint32_t{header_[7]} << 8 | header_[8];
+    const auto id = static_cast<int32_t>(word);
     if (id == 0) return type == kPriority ? Verdict::kProtocol : Verdict::kFine;
     if (type == kPriority) return Verdict::kFine;
     if (type == kReset) return remember_reset(id);

@@ -94,10 +94,10 @@ class GrpcFilters(unittest.TestCase):
     def test_native_clients_pass_all_filters(self):
         self.proxy(WEB, BRIDGE, STATS)
         client = os.path.join(programs.INTEROP, "grpc_client.py")
-        self.assertEqual(run(programs.find_grpc_python(), client, str(self.port), seconds=120).count(b" ok\n"), 5)
-        for name, value in (("Unary.0", 203), ("Unary.success", 203), ("Unary.total", 203),
-                            ("Unary.request_message_count", 203), ("Unary.response_message_count", 203),
-                            ("Bidi.request_message_count", 558), ("Bidi.response_message_count", 558),
+        self.assertEqual(run(programs.find_grpc_python(), client, str(self.port), seconds=120).count(b" ok\n"), 8)
+        for name, value in (("Unary.0", 215), ("Unary.success", 215), ("Unary.total", 215),
+                            ("Unary.request_message_count", 215), ("Unary.response_message_count", 215),
+                            ("Bidi.request_message_count", 577), ("Bidi.response_message_count", 577),
                             ("ClientStream.request_message_count", 100), ("Fail.failure", 3), ("Fail.14", 1)):
             self.sidecar.wait_stat(f"cluster.app.grpc.echo.Echo.{name}", value)
         stats = self.sidecar.stats()
@@ -105,10 +105,10 @@ class GrpcFilters(unittest.TestCase):
         self.assertNotIn("cluster.app.grpc.echo.Echo.None.12", stats)
         text = self.sidecar.get("/stats/prometheus")[1]
         self.assertIn('envoy_cluster_grpc_0{envoy_grpc_bridge_service="echo.Echo",envoy_grpc_bridge_method="Unary",'
-                      'envoy_cluster_name="app"} 203\n', text)
+                      'envoy_cluster_name="app"} 215\n', text)
         self.assertIn('envoy_cluster_grpc_12{envoy_cluster_name="app"} 1\n', text)
         self.assertIn('envoy_cluster_grpc_upstream_rq_time_count{envoy_grpc_bridge_service="echo.Echo",'
-                      'envoy_grpc_bridge_method="Unary",envoy_cluster_name="app"} 203\n', text)
+                      'envoy_grpc_bridge_method="Unary",envoy_cluster_name="app"} 215\n', text)
         self.assertEqual(text.count("# TYPE envoy_cluster_grpc_total "), 1)
 
     def test_browsers(self):

@@ -140,7 +140,7 @@ CLIENT = {
     "goaway": Attack(post(1), frame(GOAWAY, 0, 0, be32(0) + be32(0)) * 2000, counters=("http2.inbound_goaway_flood",)),
     "unknown_frames": Attack(b"", frame(0x42, 0xff, 1, b"what?") * 2000, counters=("http2.inbound_ignored_frames_flood",)),
     "stray_heads": Attack(head(3, request("/direct")), head(1, request("/direct")) * 1000,
-                          counters=("http2.inbound_ignored_frames_flood",)),
+                          counters=("http2.protocol_error",), code=1),
     "hpack_bomb": Attack(streams(50, lambda s: head(s, BOMB)), counters=("http2.inbound_header_list_flood",)),
     "too_many_fields": Attack(streams(FAR, lambda s: head(s, request("/direct") + b"\x90" * 200)),
                               counters=("http2.reset_flood",)),

@@ -62,10 +62,17 @@ def read(path):
         return file.read()
 
 
+_given = set()
+
+
 def free_port():
-    """Below the ephemeral range, so that no client's port collides with it."""
+    """Below the ephemeral range, so that no client's port collides with it; never one twice in this process, for it may
+    not be listened on yet."""
     while True:
         port = random.randrange(11000, 32000)
+        if port in _given:
+            continue
+        _given.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
