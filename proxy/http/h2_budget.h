@@ -46,6 +46,11 @@ inline constexpr uint32_t kIdleFrameBurst = 10'000;
 inline constexpr uint32_t kIdleFrameRate = 1'000;  // a second
 // For these nghttp2 goes through all streams, each of which costs as one frame more.
 inline constexpr uint32_t kCostOfSettings = 100;
+constexpr uint32_t cost_of_settings(uint32_t open_streams) noexcept {
+  return kCostOfSettings + std::min(open_streams, kIdleFrameBurst / 5);
+}
+// Requests that were answered earn a client's resets beyond their rate: deadlines of busy gateways.
+inline constexpr uint32_t kServedForAReset = 16;
 // nghttp2 tells nothing of what it drops (frames of unknown types, DATA of streams that are over),
 // but it shows in the number of bytes: so many cost as one frame.
 inline constexpr uint32_t kIgnoredBytesAFrame = 1024;

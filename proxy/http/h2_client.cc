@@ -251,7 +251,15 @@ void H2ClientConnection::end_if_answered(H2ClientStream& stream) {
   if (!stream.has_sink() && !stream.end_sent()) return give_up(stream, H2Error::kCancel);
   if (stream.receive_ended() || stream.patience_ != 0) return;
   // END_STREAM is to come yet, perhaps behind trailers.
-  stream.patience_ = kPatience;
+  grant(stream, kPatience);
+}
+
+void H2ClientConnection::watch_end(H2ClientStream& stream) {
+  if (!closed_) grant(stream, kTunnelPatience);
+}
+
+void H2ClientConnection::grant(H2ClientStream& stream, uint8_t ticks) {
+  stream.patience_ = ticks;
   if (!grace_timer_.is_armed()) loop_.arm(grace_timer_, kGraceTick);
 }
 

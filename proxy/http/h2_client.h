@@ -41,6 +41,8 @@ class H2ClientConnection final : public ClientConnection,
   static constexpr Duration kGraceTick = std::chrono::milliseconds(500);
   static constexpr uint8_t kPatience = 3;
   static constexpr uint8_t kOverdue = 1;
+  // For a tunnel that both sides have ended, whose server has not taken the last bytes: a minute.
+  static constexpr uint8_t kTunnelPatience = 120;
 
   // All outlive the connection.
   H2ClientConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits,
@@ -101,6 +103,9 @@ class H2ClientConnection final : public ClientConnection,
   void give_up(H2ClientStream& stream, H2Error error);
   // A response that is complete ends its exchange, be the request complete or not; and its stream
   // too, after a time.
+  // Of a tunnel that is over, but for what waits to be sent: it has its place for so long.
+  void watch_end(H2ClientStream& stream);
+  void grant(H2ClientStream& stream, uint8_t ticks);
   void end_if_answered(H2ClientStream& stream);
   void on_grace_timer();
   H2ClientStream* find_overdue();

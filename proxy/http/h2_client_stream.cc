@@ -106,7 +106,8 @@ void H2ClientStream::send_trailers(const Headers& trailers) {
 void H2ClientStream::reset() {
   if (sink_ == nullptr) return;
   end_sink();
-  if (!is_over()) connection_.give_up(*this, H2Error::kCancel);
+  if (!is_over()) return connection_.give_up(*this, H2Error::kCancel);
+  if (!end_sent()) connection_.watch_end(*this);
 }
 
 void H2ClientStream::resume_response() {
@@ -237,7 +238,7 @@ ResponseSink& H2ClientStream::end_sink() {
 // Whoever has ended our direction cuts the sink off by reset(), after the call that is on the
 // stack.
 void H2ClientStream::end_tunnel() {
-  if (sink_ != nullptr && !send_ended()) end_sink().on_response_body({}, true);
+  if (sink_ != nullptr && !end_sent()) end_sink().on_response_body({}, true);
 }
 
 void H2ClientStream::fail(Failure failure) {

@@ -155,8 +155,13 @@ size_t H2Session::receive(std::string_view bytes) {
       apply(found);
     } else {  // the rest comes again
       past_ = before;
-      past_.scan(slice.substr(0, static_cast<size_t>(taken)));
+      apply(past_.scan(slice.substr(0, static_cast<size_t>(taken))));
     }
+  }
+  // A pause may stand before the end of a block that is here whole: nothing more need come.
+  if (paused_ && used == bytes.size() && !is_deaf() && !dead_) {
+    const ssize_t rest = nghttp2_session_mem_recv(session_, nullptr, 0);
+    if (rest < 0) end_receiving(static_cast<int>(rest));
   }
   end_turn();
   in_callback_ = false;
@@ -411,7 +416,9 @@ int H2Receiving::on_frame_received(nghttp2_session*, const nghttp2_frame* frame,
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.observer_.on_settings();
       break;
     case NGHTTP2_RST_STREAM:
-      self.count_reset_frame();
+      // Behind our answer it costs what a stray frame does: gRPC's clients send it by routine.
+      if (const H2Stream* s = self.receiving(frame->hd.stream_id); s != nullptr && !s->end_sent_)
+        self.count_reset_frame();
       self.observer_.on_reset_frame(true);
       break;
     case NGHTTP2_PING:

@@ -240,6 +240,7 @@ class H2Session {
   void count_empty_frame();
   void count_idle_frame(uint8_t type);
   void count_reset_frame();
+  void excuse(uint32_t window);
   void count_stray_frame(uint8_t type, int32_t stream, size_t payload);
   void begin_turn();
   void end_turn();
@@ -282,6 +283,8 @@ class H2Session {
   uint32_t priority_credit_;
   uint32_t window_update_credit_;
   uint32_t reset_credit_;  // streams that we may have to reset; served ones add to it
+  uint32_t served_ = 0;    // answers since that was last made use of
+  uint32_t excused_ = 0;   // frames' worth of what may come for streams that we reset
   H2Bucket idle_frames_;
   H2Bucket resets_;            // that the peer may send
   uint64_t moved_ = 0;         // DATA frames, and some for each stream

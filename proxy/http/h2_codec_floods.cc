@@ -11,7 +11,7 @@ namespace {
 
 // A header block of a stream that is over is unpacked all the same.
 constexpr size_t kStrayBytesAFrame = 256;
-constexpr size_t kFieldOverhead = 32;  // RFC 9113, 6.5.2
+constexpr size_t kListOverhead = 32;  // RFC 9113, 6.5.2
 
 // What connections that spend their budget have had in the turn of this thread's loop.
 struct SharedTurn {
@@ -52,7 +52,15 @@ void H2Session::count_ignored(size_t received) {
   ignored_ %= kIgnoredBytesAFrame;
   // They may have been of 9 bytes each, or of 16 KiB.
   frames_left_ -= std::min(frames_left_, 16 * cost);
-  if (!dead_) spend(cost, H2Flood::kIgnoredFrames);
+  const uint32_t excused = std::min(cost, excused_);
+  excused_ -= excused;
+  if (!dead_ && cost != excused) spend(cost - excused, H2Flood::kIgnoredFrames);
+}
+
+// What was on its way when we reset a stream is not the server's fault.
+void H2Session::excuse(uint32_t window) {
+  const uint32_t most = 2 * (options_.connection_window / kIgnoredBytesAFrame);
+  excused_ = std::min(excused_ + window / kIgnoredBytesAFrame, most);
 }
 
 void H2Session::end_flood(H2Flood kind) {
@@ -72,9 +80,9 @@ void H2Session::count_idle_frame(uint8_t type) {
     case NGHTTP2_PING:
       return spend(1, H2Flood::kPing);
     case NGHTTP2_SETTINGS:
-      return spend(kCostOfSettings + open_streams_, H2Flood::kSettings);
+      return spend(cost_of_settings(open_streams_), H2Flood::kSettings);
     case NGHTTP2_GOAWAY:
-      return spend(kCostOfSettings + open_streams_, H2Flood::kGoaway);
+      return spend(cost_of_settings(open_streams_), H2Flood::kGoaway);
     default:
       return spend(1, H2Flood::kIgnoredFrames);
   }
@@ -110,7 +118,8 @@ void H2Session::spend(uint32_t cost, H2Flood kind) {
 void H2Session::count_reset_frame() {
   frames_left_ -= std::min(frames_left_, kFramesOfAReset);
   if (role_ != Role::kServer || resets_.take(1)) return;
-  if (!resets_.refill_and_take(1, writer_.now())) end_flood(H2Flood::kResets);
+  const uint32_t earned = std::exchange(served_, 0) / kServedForAReset;
+  if (!resets_.refill_and_take(1, writer_.now(), earned)) end_flood(H2Flood::kResets);
 }
 
 void H2Session::count_head() {
@@ -120,7 +129,7 @@ void H2Session::count_head() {
 
 // Whether or not anybody keeps it.
 void H2Session::count_unpacked(size_t bytes) {
-  unpacked_ += bytes + kFieldOverhead;
+  unpacked_ += bytes + kListOverhead;
   if (unpacked_ > max_unpacked_block(options_)) [[unlikely]]
     end_flood(H2Flood::kHeaderList);
 }

@@ -148,9 +148,13 @@ void H2Session::send_data(H2Stream& stream, std::string_view data, bool end) {
 void H2Session::send_trailers(H2Stream& stream, const Headers& trailers) {
   if (stream.reset_ || stopped_ || !stream.has_source_) return;
   if (trailers.count() == 0) return send_data(stream, {}, true);
+  const bool is_idle = stream.deferred_ && stream.held() == 0;
   stream.trailer_bytes_ = append_trailers(stream.held_, trailers);
   stream.end_queued_ = true;
-  wake(stream);
+  if (!is_idle) return wake(stream);
+  // nghttp2 asked for DATA, and there was none: so they need not wait for a window, as DATA would.
+  stream.has_source_ = false;
+  submit_trailers(stream);
 }
 
 // What is left in held_ are the trailers.
@@ -183,6 +187,7 @@ void H2Session::forget_contents(H2Stream& stream) {
 
 void H2Session::reset(H2Stream& stream, H2Error error) {
   if (stream.reset_ || stopped_) return;
+  if (role_ == Role::kClient && !stream.end_received_) excuse(options_.stream_window);
   forget_contents(stream);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
 }
@@ -220,6 +225,7 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
   stream->end_sent_ = true;
   if (self.reset_credit_ < self.options_.stream_reset_burst) ++self.reset_credit_;
+  ++self.served_;
   self.observer_.on_end_sent(*stream);
   return 0;
 }
@@ -250,6 +256,8 @@ int H2Sending::send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* frame_
                          nghttp2_data_source* source, void* user) {
   H2Session& self = session_of(user);
   H2Stream& stream = *static_cast<H2Stream*>(source->ptr);
+  // It waited for room, and was reset meanwhile: without its payload the frame must not go.
+  if (stream.reset_) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   if (!self.has_room()) return NGHTTP2_ERR_WOULDBLOCK;
   io::Writer& writer = self.writer_;
   writer.append_copy(text(frame_header, kFrameHeader));

@@ -302,6 +302,8 @@ void H2ServerConnection::on_ping_ack(uint64_t opaque) {
 // ---- streams ----
 
 H2Stream* H2ServerConnection::on_stream_begun(int32_t) {
+  // nghttp2 does not count these any more.
+  if (outliving_ >= session_.options().max_concurrent_streams) return nullptr;
   auto* stream = new H2ServerStream(*this);
   streams_list_.push_back(*stream);
   ++stream_count_;
@@ -347,7 +349,6 @@ void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error error) {
     ++outliving_;
     return;
   }
-  if (const uint32_t owed = std::exchange(stream.unreturned_, 0)) session_.consume_connection(owed);
   // Otherwise the call that made the end of the response is on the stack, and ends the exchange.
   if (stream.exchange_ != nullptr && (!stream.end_sent() || stream.half_closed_)) {
     stream.fail({FailureKind::kDownstreamReset});
@@ -357,6 +358,7 @@ void H2ServerConnection::on_stream_closed(H2Stream& base, H2Error error) {
 }
 
 void H2ServerConnection::forget(H2ServerStream& stream) {
+  if (const uint32_t owed = std::exchange(stream.unreturned_, 0)) session_.consume_connection(owed);
   if (stream.outlives_session_) {
     stream.outlives_session_ = false;
     --outliving_;

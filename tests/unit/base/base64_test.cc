@@ -42,7 +42,8 @@ TEST(Base64, WritesAndReadsTheExamplesOfTheRfc) {
       {std::string_view("\xff\xfe\0\x80", 4), "//4AgA=="}};
   for (const auto& [bytes, text] : cases) {
     EXPECT_EQ(encoded(bytes), text);
-    for (const size_t size : {1, 2, 3, 4, 5, 100}) EXPECT_EQ(decoded(text, size), bytes) << size;
+    for (const size_t size : {1u, 2u, 3u, 4u, 5u, 100u})
+      EXPECT_EQ(decoded(text, size), bytes) << size;
   }
 }
 
@@ -54,7 +55,7 @@ TEST(Base64, ReadsTextsThatFollowOneAnotherWhereverTheyAreCut) {
 TEST(Base64, RefusesWhatIsNone) {
   for (const std::string_view text : {"Z", "Zg", "Zg=", "=", "Z===", "====", "Zg=a",
                                       "Zm9v=", "Zm 9v", "Zm9v\n", "Zm9-", "Zm9_", "Zm9\x80"}) {
-    for (const size_t size : {1, 100}) EXPECT_EQ(decoded(text, size), "-") << text;
+    for (const size_t size : {1u, 100u}) EXPECT_EQ(decoded(text, size), "-") << text;
   }
 }
 

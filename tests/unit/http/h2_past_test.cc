@@ -57,7 +57,7 @@ TEST(H2Past, FindsFramesBehindTheEndOfTheirStream) {
 
 TEST(H2Past, FindsThemInWhateverPiecesTheyCome) {
   const std::string frames = headers(1, "x", false) + data(1, "abc", true) + data(1, "d");
-  for (const size_t piece : {1, 2, 8, 9, 10, 11}) {
+  for (const size_t piece : {1u, 2u, 8u, 9u, 10u, 11u}) {
     EXPECT_TRUE(scan_all(frames, piece).starts_with("STREAM_CLOSED at ")) << piece;
   }
   EXPECT_EQ(scan_all(frames, 26), "STREAM_CLOSED at 0") << "its header began in the piece before";
