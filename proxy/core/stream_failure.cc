@@ -130,7 +130,14 @@ void Stream::fail(Failure failure) {
     // The client must not take what it has for the whole response.
     return downstream->reset(failure);
   }
-  if (cluster_ && row.side == FailureSide::upstream) count_no_answer(failure);
+  if (cluster_ && row.side == FailureSide::upstream) {
+    // A filter may hold an answer that was counted when it came.
+    if (response_state_ < ResponseState::kBody) {
+      count_no_answer(failure);
+    } else if (grpc_status_due_) {
+      host_->counters().rq_error.inc();
+    }
+  }
   if (failure.kind == FailureKind::kOverflow && !config_.suppress_envoy_headers) {
     http::Headers extra(arena_);
     extra.add(http::HeaderId::kXEnvoyOverloaded, "true");

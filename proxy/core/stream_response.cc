@@ -35,7 +35,7 @@ void Stream::on_response_head(http::ResponseHead& head, bool end) {
   if (ended_) return;
   if (head.status == 101 && tunnel_ == nullptr) return fail({FailureKind::kUpstreamProtocol});
   touch();
-  if (host_->is_watched()) host_->on_response(head, is_grpc_);
+  if (!ends_connect_ && host_->is_watched()) host_->on_response(head, is_grpc_);
   if (tunnel_ != nullptr && !take_upgrade_answer(head))
     return fail({FailureKind::kBadUpgradeAnswer});
   if (has_retries_ && retry_response(head, end)) return;
@@ -64,9 +64,11 @@ void Stream::send_response_head(http::ResponseHead& head, bool end) {
   info_.response_code = head.status;
   prepare_response(head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
   info_.times.ds_tx_begin = worker_.loop.now();
+  // request_timeout ends with the request, or when its answer begins.
+  if (request_state_ != RequestState::kDone || tunnel_state_ == TunnelState::kAgreed)
+    phase_timer_.cancel();
   if (tunnel_state_ == TunnelState::kAgreed) {
     owner_.begin_tunnel();
-    phase_timer_.cancel();
     downstream_->send_head(head, false);
     return open_tunnel();
   }

@@ -152,7 +152,7 @@ bool Stream::take_websocket_accept(http::ResponseHead& head) {
 void Stream::hold_for_tunnel(std::string_view data) {
   if (tunnel_state_ == TunnelState::kRefused || ended_) return;
   body_.append(data);
-  if (body_.size() < kHeldBodyLimit || holds_client_ || request_state_ != RequestState::kBody)
+  if (body_.size() < held_body_limit() || holds_client_ || request_state_ != RequestState::kBody)
     return;
   holds_client_ = true;
   downstream_->pause_request();
@@ -171,9 +171,9 @@ void Stream::open_tunnel() {
   if (request_passed_ && upstream_ != nullptr) upstream_->send_body({}, true);
   if (ended_ || upstream_ == nullptr) return;
   const bool has_room = !upstream_->is_backed_up() && !filters_hold_request();
-  const bool was_held = holds_client_;
   holds_client_ = false;
-  if (was_held && has_room && request_state_ == RequestState::kBody) downstream_->resume_request();
+  // It may have been paused by body_, or while the body of the request went up.
+  if (has_room && request_state_ == RequestState::kBody) downstream_->resume_request();
 }
 
 void Stream::on_response_half_closed() {

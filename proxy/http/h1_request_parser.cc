@@ -93,7 +93,8 @@ ParseStatus H1RequestParser::finish(const char* data, const H1Limits& limits, Re
   head.keep_alive = !framing_.close && (!http10 || framing_.keep_alive);
   // Nobody goes on in HTTP/2 on a connection of ours; Java's client asks each time.
   const bool h2c = equals_ignore_case(head.upgrade, "h2c");
-  if (!framing_.wants_upgrade || http10 || h2c) head.upgrade = {};
+  const bool connect = head.method == Method::kConnect;  // itself a switch
+  if (!framing_.wants_upgrade || http10 || h2c || connect) head.upgrade = {};
   if (h2c) head.headers.remove("http2-settings");
   settle_expectation(head);
   if (http10) head.expects_continue = false;

@@ -173,6 +173,7 @@ void H2ClientConnection::send_queued() {
   in_session_ = false;
   writer_.flush_batch();
   if (!closed_) check_session();
+  if (!closed_) note_clog();
 }
 
 // While streams that nobody reads fill it, new ones begin elsewhere.

@@ -60,7 +60,7 @@ struct PoolOptions {
     return protocol == UpstreamProtocol::kHttp2 ? PoolProtocol::kHttp2 : PoolProtocol::kHttp1;
   }
   [[nodiscard]] bool may_use_http2(const http::RequestHead& request) const noexcept {
-    return request.upgrade.empty() || h2.allow_connect;
+    return request.upgrade.empty() || (h2.allow_connect && request.framing == http::Framing::kNone);
   }
   [[nodiscard]] const io::Address& source_for(const io::Address& host) const noexcept {
     return extra_source.kind() == host.kind() ? extra_source : source;

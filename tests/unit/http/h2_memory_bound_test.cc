@@ -62,8 +62,8 @@ TEST(H2Memory, HasTheBoundThatIsWrittenDown) {
   H2Options edge;
   edge.max_concurrent_streams = 100;
   constexpr size_t kMiB = 1024 * 1024;
-  EXPECT_LE(h2_memory_bound(options, limits), 17 * kMiB + 1024 * size_t{302} * 1024);
-  EXPECT_LE(h2_memory_bound(edge, limits), 48 * kMiB);
+  EXPECT_LE(h2_memory_bound(options, limits), 25 * kMiB + 1024 * size_t{302} * 1024);
+  EXPECT_LE(h2_memory_bound(edge, limits), 55 * kMiB);
 }
 
 TEST(H2Bucket, GivesWhatTimeBrings) {
