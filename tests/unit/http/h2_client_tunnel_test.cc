@@ -189,6 +189,24 @@ TEST_F(H2ClientTunnels, KeepWhatTheServerHasNoRoomForWhenItEnds) {
   EXPECT_EQ(peer->stream(0).error, H2Error::kNone);
 }
 
+// As Envoy does when it ends a tunnel; our last bytes are thrown away then.
+TEST_F(H2ClientTunnels, TellTheirEndWhenTheServerStopsUsBeforeOurEndIsSent) {
+  Exchange& e = tunnel();
+  peer->holds_window = true;
+  turn();
+  const std::string large(3 << 20, 'x');
+  e.stream->send_body(large, true);
+  batch.flush();
+  turn(20);
+  peer->data(0, {}, true);
+  turn();
+  EXPECT_EQ(e.log, "half; ");
+  peer->reset(0, H2Error::kNone);
+  turn();
+  EXPECT_EQ(e.log, "half; end ; ");
+  EXPECT_EQ(active, 0);
+}
+
 TEST_F(H2ClientTunnels, MayEndWithTheHeadOfTheAnswer) {
   peer_options.allow_connect = true;
   open(peer_options);
