@@ -2,6 +2,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,18 @@ std::string_view text(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
+// What is another in each message.  In the table of HPACK such a field is never found again: it
+// costs 200 bytes of an idle connection, the work to put it there, and the place of one that would
+// be. So it goes as a literal that is not indexed (nghttp2 knows only those that nobody may index).
+constexpr auto kNewEachTime = [] {
+  std::array<bool, 256> table{};
+  for (const HeaderId id : {HeaderId::kB3, HeaderId::kTraceparent, HeaderId::kTracestate,
+                            HeaderId::kXB3ParentSpanId, HeaderId::kXB3SpanId, HeaderId::kXB3TraceId,
+                            HeaderId::kXClientTraceId, HeaderId::kXRequestId})
+    table[static_cast<uint8_t>(id)] = true;
+  return table;
+}();
+
 void append_field(std::vector<nghttp2_nv>& to, const Field& field) {
   // nghttp2 takes pointers to bytes that it only reads.
   const auto bytes = [](std::string_view text) {
@@ -43,8 +56,8 @@ void append_field(std::vector<nghttp2_nv>& to, const Field& field) {
   // Names of known ids are literals.
   const int copies =
       field.id == HeaderId::kUnknown ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_COPY_NAME;
-  const auto flags =
-      static_cast<uint8_t>(copies | (field.never_index ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
+  const bool is_literal = field.never_index || kNewEachTime[static_cast<uint8_t>(field.id)];
+  const auto flags = static_cast<uint8_t>(copies | (is_literal ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
   to.push_back(
       {bytes(field.name), bytes(field.value), field.name.size(), field.value.size(), flags});
 }
@@ -70,7 +83,7 @@ struct H2Sending {
 };
 
 bool H2Session::has_room() const noexcept {
-  return writer_.backlog() < std::min<size_t>(kBacklogLimit, options_.buffer_limit) &&
+  return writer_.backlog() < std::min<size_t>(kBacklogLimit, kept_.buffer_limit) &&
          !writer_.has_failed();
 }
 
@@ -134,7 +147,7 @@ void H2Session::send_data(H2Stream& stream, std::string_view data, bool end) {
   wake(stream);
   if (in_callback_ || stream.held_.size() + data.size() <= kGather) {
     stream.held_.append(data);
-    stream.stalled_ |= stream.held_.size() > std::min<size_t>(kHeldLimit, options_.buffer_limit);
+    stream.stalled_ |= stream.held_.size() > std::min<size_t>(kHeldLimit, kept_.buffer_limit);
     return;
   }
   stream.view_ = data;
@@ -205,7 +218,7 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   if (!has_contents || self.stopped_) return 0;
   if (frame->hd.type == NGHTTP2_DATA) {
     ++self.moved_;
-    self.earn_window_updates(2 * self.options_.max_window_updates_per_data_frame);
+    self.earn_window_updates(2 * self.kept_.max_window_updates_per_data_frame);
   }
   auto* stream =
       static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, frame->hd.stream_id));
@@ -219,7 +232,7 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   }
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
   stream->end_sent_ = true;
-  if (self.reset_credit_ < self.options_.stream_reset_burst) ++self.reset_credit_;
+  if (self.reset_credit_ < self.kept_.stream_reset_burst) ++self.reset_credit_;
   self.observer_.on_end_sent(*stream);
   return 0;
 }
