@@ -24,6 +24,14 @@ constexpr size_t kFrameHeader = 9;
 // Frames on streams that are over are answered so often, then ignored.
 constexpr uint8_t kMaxStrayResets = 100;
 
+// What connections that spend their budget have had in the turn of this thread's loop.
+struct SharedTurn {
+  uint64_t turn = 0;
+  uint32_t frames = 0;
+  uint32_t streams = 0;
+};
+thread_local SharedTurn shared;
+
 struct FreeOption {
   void operator()(nghttp2_option* option) const noexcept { nghttp2_option_del(option); }
 };
@@ -139,6 +147,27 @@ void H2Session::begin(const H2Options& options) {
 }
 
 // ---- receiving ----
+
+inline H2Session::Turn H2Session::new_turn() {
+  Turn made{kFramesPerTurn, kStreamsPerTurn};
+  if (wary_ == 0) [[likely]]
+    return made;
+  const uint64_t turn = writer_.turn();
+  if (shared.turn != turn) shared = {turn, 0, 0};
+  made.frames_left -= std::min(shared.frames, kFramesPerTurn - kLeastFramesPerTurn);
+  made.begins_left -= std::min(shared.streams, kStreamsPerTurn - kLeastStreamsPerTurn);
+  shared.frames += made.frames_left;
+  shared.streams += made.begins_left;
+  return made;
+}
+
+inline void H2Session::end_turn(const Turn& turn) {
+  if (turn.frames_left == 0 || turn.begins_left == 0) {
+    wary_ = kWaryTurns;
+  } else if (wary_ != 0) {
+    --wary_;
+  }
+}
 
 size_t H2Session::receive(std::string_view bytes) {
   Turn turn = new_turn();

@@ -14,36 +14,7 @@ namespace {
 constexpr size_t kStrayBytesAFrame = 256;
 constexpr size_t kFieldOverhead = 32;  // RFC 9113, 6.5.2
 
-// What connections that spend their budget have had in the turn of this thread's loop.
-struct SharedTurn {
-  uint64_t turn = 0;
-  uint32_t frames = 0;
-  uint32_t streams = 0;
-};
-thread_local SharedTurn shared;
-
 }  // namespace
-
-H2Session::Turn H2Session::new_turn() {
-  Turn made{kFramesPerTurn, kStreamsPerTurn};
-  if (wary_ == 0) [[likely]]
-    return made;
-  const uint64_t turn = writer_.turn();
-  if (shared.turn != turn) shared = {turn, 0, 0};
-  made.frames_left -= std::min(shared.frames, kFramesPerTurn - kLeastFramesPerTurn);
-  made.begins_left -= std::min(shared.streams, kStreamsPerTurn - kLeastStreamsPerTurn);
-  shared.frames += made.frames_left;
-  shared.streams += made.begins_left;
-  return made;
-}
-
-void H2Session::end_turn(const Turn& turn) {
-  if (turn.frames_left == 0 || turn.begins_left == 0) {
-    wary_ = kWaryTurns;
-  } else if (wary_ != 0) {
-    --wary_;
-  }
-}
 
 void H2Session::count_ignored(size_t received) {
   constexpr auto kEach = static_cast<int32_t>(kIgnoredBytesAFrame);

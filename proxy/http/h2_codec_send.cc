@@ -36,16 +36,21 @@ std::string_view text(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
-// What is another in each message.  In the table of HPACK such a field is never found again: it
-// costs 200 bytes of an idle connection, the work to put it there, and the place of one that would
-// be. So it goes as a literal that is not indexed (nghttp2 knows only those that nobody may index).
-constexpr auto kNewEachTime = [] {
-  std::array<bool, 256> table{};
-  for (const HeaderId id : {HeaderId::kB3, HeaderId::kTraceparent, HeaderId::kTracestate,
-                            HeaderId::kXB3ParentSpanId, HeaderId::kXB3SpanId, HeaderId::kXB3TraceId,
-                            HeaderId::kXClientTraceId, HeaderId::kXRequestId})
-    table[static_cast<uint8_t>(id)] = true;
-  return table;
+// Of a field by its id, for nghttp2.  Names of known ids are literals, and need no copy.
+//
+// What is another in each message is never found again in the table of HPACK: there it costs 200
+// bytes of an idle connection, here and at the peer, and the place of a field that would be found.
+// So it is not indexed (nghttp2 knows only literals that nobody may ever index).
+constexpr auto kFieldFlags = [] {
+  std::array<uint8_t, 256> flags{};
+  flags.fill(NGHTTP2_NV_FLAG_NO_COPY_NAME);
+  flags[static_cast<uint8_t>(HeaderId::kUnknown)] = NGHTTP2_NV_FLAG_NONE;
+  for (const HeaderId id :
+       {HeaderId::kB3, HeaderId::kGrpcTimeout, HeaderId::kTraceparent, HeaderId::kTracestate,
+        HeaderId::kXB3ParentSpanId, HeaderId::kXB3SpanId, HeaderId::kXB3TraceId,
+        HeaderId::kXClientTraceId, HeaderId::kXRequestId})
+    flags[static_cast<uint8_t>(id)] |= NGHTTP2_NV_FLAG_NO_INDEX;
+  return flags;
 }();
 
 void append_field(std::vector<nghttp2_nv>& to, const Field& field) {
@@ -53,11 +58,9 @@ void append_field(std::vector<nghttp2_nv>& to, const Field& field) {
   const auto bytes = [](std::string_view text) {
     return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
   };
-  // Names of known ids are literals.
-  const int copies =
-      field.id == HeaderId::kUnknown ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_COPY_NAME;
-  const bool is_literal = field.never_index || kNewEachTime[static_cast<uint8_t>(field.id)];
-  const auto flags = static_cast<uint8_t>(copies | (is_literal ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
+  static_assert(NGHTTP2_NV_FLAG_NO_INDEX == 1);  // as true is
+  const auto flags = static_cast<uint8_t>(kFieldFlags[static_cast<uint8_t>(field.id)] |
+                                          static_cast<uint8_t>(field.never_index));
   to.push_back(
       {bytes(field.name), bytes(field.value), field.name.size(), field.value.size(), flags});
 }
