@@ -56,11 +56,14 @@ inline constexpr uint32_t kServedForAReset = 16;
 inline constexpr uint32_t kIgnoredBytesAFrame = 1024;
 
 // A token bucket that asks for the time only when it seems empty, so that to take from it is a
-// comparison and a subtraction.
+// comparison and a subtraction.  Small: every connection has two, for ever.
 class H2Bucket {
  public:
-  H2Bucket(uint32_t burst, uint32_t rate, Instant now) noexcept
-      : left_(burst), burst_(burst), rate_(rate), filled_(now) {}
+  struct Size {
+    uint32_t burst;
+    uint32_t rate;  // a second
+  };
+  H2Bucket(uint32_t burst, Instant now) noexcept : left_(burst), filled_(millis_of(now)) {}
 
   [[nodiscard]] bool take(uint32_t n) noexcept {
     if (left_ < n) return false;
@@ -68,19 +71,22 @@ class H2Bucket {
     return true;
   }
   // After take() said no: what the time since the last call has brought is added, and `earned`.
-  [[nodiscard]] bool refill_and_take(uint32_t n, Instant now, uint64_t earned = 0) noexcept {
-    const auto millis = static_cast<uint64_t>(std::max<int64_t>(0, to_millis(now - filled_)));
-    filled_ = now;
-    const uint64_t sum = left_ + millis * rate_ / 1000 + earned;
-    left_ = static_cast<uint32_t>(std::min<uint64_t>(sum, burst_));
+  [[nodiscard]] bool refill_and_take(uint32_t n, Size size, Instant now,
+                                     uint64_t earned = 0) noexcept {
+    const uint64_t millis = millis_of(now) - filled_;
+    filled_ = millis_of(now);
+    const uint64_t sum = left_ + millis * size.rate / 1000 + earned;
+    left_ = static_cast<uint32_t>(std::min<uint64_t>(sum, size.burst));
     return take(n);
   }
 
  private:
+  // Comes round after 49 days, of which some are forgotten then.
+  static uint32_t millis_of(Instant now) noexcept {
+    return static_cast<uint32_t>(to_millis(now.time_since_epoch()));
+  }
   uint32_t left_;
-  uint32_t burst_;
-  uint32_t rate_;
-  Instant filled_;
+  uint32_t filled_;
 };
 
 // A header block may unpack to so much, each field counted with 32 bytes (RFC 9113, 6.5.2).  It is

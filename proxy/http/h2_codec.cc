@@ -24,6 +24,14 @@ constexpr size_t kFrameHeader = 9;
 // Frames on streams that are over are answered so often, then ignored.
 constexpr uint8_t kMaxStrayResets = 100;
 
+// What connections that spend their budget have had in the turn of this thread's loop.
+struct SharedTurn {
+  uint64_t turn = 0;
+  uint32_t frames = 0;
+  uint32_t streams = 0;
+};
+thread_local SharedTurn shared;
+
 struct FreeOption {
   void operator()(nghttp2_option* option) const noexcept { nghttp2_option_del(option); }
 };
@@ -73,17 +81,29 @@ struct H2Receiving {
   static void take_headers(H2Session& session, const nghttp2_frame& frame);
 };
 
+H2Session::Kept::Kept(const H2Options& options) noexcept
+    : buffer_limit(options.buffer_limit),
+      connection_window(options.connection_window),
+      stream_window(options.stream_window),
+      max_empty_frames(options.max_empty_frames),
+      max_priority_frames_per_stream(options.max_priority_frames_per_stream),
+      max_window_updates_per_data_frame(options.max_window_updates_per_data_frame),
+      stream_reset_burst(options.stream_reset_burst),
+      stream_reset_rate(options.stream_reset_rate),
+      max_unpacked(
+          static_cast<uint32_t>(std::min<size_t>(max_unpacked_block(options), UINT32_MAX / 2))) {}
+
 H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, io::Writer& writer)
     : observer_(observer),
       writer_(writer),
-      options_(options),
-      role_(role),
+      kept_(options),
       past_(role == Role::kServer, role == Role::kServer ? kH2Preface.size() : 0),
       priority_credit_(options.max_priority_frames_per_stream),
       window_update_credit_(kFirstWindowUpdates),
       reset_credit_(options.stream_reset_burst),
-      idle_frames_(kIdleFrameBurst, kIdleFrameRate, writer.now()),
-      resets_(options.stream_reset_burst, options.stream_reset_rate, writer.now()) {
+      idle_frames_(kIdleFrameBurst, writer.now()),
+      resets_(options.stream_reset_burst, writer.now()),
+      role_(role) {
   const auto option = make_option(options);
   const nghttp2_session_callbacks* callbacks = H2Receiving::table();
   nghttp2_mem memory{&memory_, &H2Memory::allocate, &H2Memory::release, &H2Memory::allocate_zeroed,
@@ -94,7 +114,7 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
   const int error = make(&session_, callbacks, this, option.get(), &memory);
   ASSERT(error == 0);  // out of memory
   sending.set_complete(role == Role::kServer);
-  begin();
+  begin(options);
 }
 
 H2Session::~H2Session() { nghttp2_session_del(session_); }
@@ -103,38 +123,59 @@ H2Stream* H2Session::receiving(int32_t id) const noexcept {
   return id == current_id_ ? current_ : stream_of(session_, id);
 }
 
-void H2Session::begin() {
+void H2Session::begin(const H2Options& options) {
   nghttp2_settings_entry entries[6];
   size_t count = 0;
   const auto add = [&entries, &count](int32_t id, uint32_t value) {
     entries[count++] = {id, value};
   };
   if (role_ == Role::kServer) {
-    add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
+    add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
     // Their tree is work for us and of use to nobody (RFC 9113, 5.3).
     add(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1);
-    if (options_.allow_connect) add(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1);
+    if (options.allow_connect) add(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1);
   } else {
     add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
-    const auto first = static_cast<int32_t>(options_.first_stream_id);
+    const auto first = static_cast<int32_t>(options.first_stream_id);
     ASSERT(nghttp2_session_set_next_stream_id(session_, first) == 0);
   }
-  add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.stream_window);
-  if (options_.hpack_table_size != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)
-    add(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options_.hpack_table_size);
+  add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.stream_window);
+  if (options.hpack_table_size != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)
+    add(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options.hpack_table_size);
   ASSERT(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries, count) == 0);
-  const auto window = static_cast<int32_t>(options_.connection_window);
+  const auto window = static_cast<int32_t>(options.connection_window);
   ASSERT(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, window) == 0);
 }
 
 // ---- receiving ----
 
+inline H2Session::Turn H2Session::new_turn() {
+  Turn made{kFramesPerTurn, kStreamsPerTurn};
+  if (wary_ == 0) [[likely]]
+    return made;
+  const uint64_t turn = writer_.turn();
+  if (shared.turn != turn) shared = {turn, 0, 0};
+  made.frames_left -= std::min(shared.frames, kFramesPerTurn - kLeastFramesPerTurn);
+  made.begins_left -= std::min(shared.streams, kStreamsPerTurn - kLeastStreamsPerTurn);
+  shared.frames += made.frames_left;
+  shared.streams += made.begins_left;
+  return made;
+}
+
+inline void H2Session::end_turn(const Turn& turn) {
+  if (turn.frames_left == 0 || turn.begins_left == 0) {
+    wary_ = kWaryTurns;
+  } else if (wary_ != 0) {
+    --wary_;
+  }
+}
+
 size_t H2Session::receive(std::string_view bytes) {
-  begin_turn();
-  paused_ = false;
+  Turn turn = new_turn();
+  turn_ = &turn;
   in_callback_ = true;
   size_t used = 0;
-  while (used < bytes.size() && frames_left_ != 0 && begins_left_ != 0 && !paused_) {
+  while (used < bytes.size() && turn.frames_left != 0 && turn.begins_left != 0 && !turn.paused) {
     if (is_deaf() || dead_) {
       used = bytes.size();
       break;
@@ -144,7 +185,7 @@ size_t H2Session::receive(std::string_view bytes) {
     const H2Past::Found found = past_.scan(slice);
     const auto* data = reinterpret_cast<const uint8_t*>(slice.data());
     const ssize_t taken = nghttp2_session_mem_recv(session_, data, found.fine);
-    if (chunk_stream_ != nullptr) deliver_chunk(false);
+    if (turn.chunk_stream != nullptr) deliver_chunk(false);
     if (taken < 0) {
       end_receiving(static_cast<int>(taken));
       continue;
@@ -159,11 +200,12 @@ size_t H2Session::receive(std::string_view bytes) {
     }
   }
   // A pause may stand before the end of a block that is here whole: nothing more need come.
-  if (paused_ && used == bytes.size() && !is_deaf() && !dead_) {
+  if (turn.paused && used == bytes.size() && !is_deaf() && !dead_) {
     const ssize_t rest = nghttp2_session_mem_recv(session_, nullptr, 0);
     if (rest < 0) end_receiving(static_cast<int>(rest));
   }
-  end_turn();
+  end_turn(turn);
+  turn_ = nullptr;
   in_callback_ = false;
   return used;
 }
@@ -191,23 +233,24 @@ void H2Session::end_receiving(int error) {
 }
 
 void H2Session::deliver_chunk(bool end) {
-  H2Stream& stream = *std::exchange(chunk_stream_, nullptr);
+  H2Stream& stream = *std::exchange(turn_->chunk_stream, nullptr);
   if (is_deaf()) return;
+  const std::string_view chunk = turn_->chunk;
   if (stream.reset_) {
-    nghttp2_session_consume_connection(session_, chunk_.size());
+    nghttp2_session_consume_connection(session_, chunk.size());
     return;
   }
-  unconsumed_ += chunk_.size();
-  withheld_ += chunk_.size();
+  unconsumed_ += static_cast<uint32_t>(chunk.size());
+  withheld_ += static_cast<uint32_t>(chunk.size());
   settle_window();
-  observer_.on_data(stream, std::exchange(chunk_, {}), end);
+  observer_.on_data(stream, chunk, end);
 }
 
 // nghttp2 tells the peer of window only when it is half of all.  So half is lent: the connection
 // stands still when a whole window waits in us, not when a half does, and we hold one and a half.
 void H2Session::settle_window() {
-  const size_t lent = options_.connection_window / 2;
-  const size_t kept = unconsumed_ > lent ? unconsumed_ - lent : 0;
+  const uint32_t lent = kept_.connection_window / 2;
+  const uint32_t kept = unconsumed_ > lent ? unconsumed_ - lent : 0;
   if (withheld_ <= kept) return;
   nghttp2_session_consume_connection(session_, withheld_ - kept);
   withheld_ = kept;
@@ -215,7 +258,7 @@ void H2Session::settle_window() {
 
 // Envoy's limits, as credits with a ceiling: a long life does not earn the right to a flood.
 void H2Session::count_frame(uint8_t type, uint8_t flags, size_t payload) {
-  if (frames_left_ != 0) --frames_left_;
+  if (turn_->frames_left != 0) --turn_->frames_left;
   switch (type) {
     case NGHTTP2_DATA:
     case NGHTTP2_HEADERS:
@@ -251,8 +294,7 @@ void H2Session::count_stream() {
   ++streams_opened_;
   ++open_streams_;
   moved_ += 8;
-  priority_credit_ =
-      std::min(kMaxCredit, priority_credit_ + options_.max_priority_frames_per_stream);
+  priority_credit_ = std::min(kMaxCredit, priority_credit_ + kept_.max_priority_frames_per_stream);
   earn_window_updates(2);
 }
 
@@ -280,7 +322,7 @@ void H2Session::consume(H2Stream& stream, size_t bytes) {
 
 void H2Session::consume_connection(size_t bytes) {
   DASSERT(bytes <= unconsumed_);
-  unconsumed_ -= bytes;
+  unconsumed_ -= static_cast<uint32_t>(bytes);
   settle_window();
 }
 
@@ -307,7 +349,7 @@ const nghttp2_session_callbacks* H2Receiving::table() {
 int H2Receiving::on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd* header,
                                 void* user) {
   H2Session& self = session_of(user);
-  self.ignored_ -= static_cast<int64_t>(kFrameHeader + header->length);
+  self.ignored_ -= static_cast<int32_t>(kFrameHeader + header->length);
   if (!self.is_deaf()) self.count_frame(header->type, header->flags, header->length);
   // Enough: nghttp2 would work through the rest of the slice.
   if (self.is_deaf()) return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -333,7 +375,7 @@ int H2Receiving::on_begin_headers(nghttp2_session* session, const nghttp2_frame*
     return 0;
   }
   self.last_begun_ = id;
-  if (self.begins_left_ != 0) --self.begins_left_;
+  if (self.turn_->begins_left != 0) --self.turn_->begins_left;
   // A GOAWAY that still waits to be sent says of this stream that it was not processed.
   H2Stream* stream = self.refusing_ ? nullptr : self.observer_.on_stream_begun(id);
   if (stream == nullptr) {
@@ -358,15 +400,17 @@ int H2Receiving::on_header(nghttp2_session*, const nghttp2_frame* frame, const u
   H2Stream* stream = self.receiving(frame->hd.stream_id);
   if (stream != nullptr && !stream->reset_)
     self.observer_.on_field(*stream, text(name, name_size), text(value, value_size));
-  if (self.begins_left_ != 0 || self.paused_) return 0;
-  self.paused_ = true;
+  H2Session::Turn& turn = *self.turn_;
+  if (turn.begins_left != 0 || turn.paused) return 0;
+  turn.paused = true;
   return NGHTTP2_ERR_PAUSE;
 }
 
 int H2Receiving::on_data_chunk(nghttp2_session* session, uint8_t flags, int32_t id,
                                const uint8_t* data, size_t size, void* user) {
   H2Session& self = session_of(user);
-  if (self.chunk_stream_ != nullptr) self.deliver_chunk(false);
+  H2Session::Turn& turn = *self.turn_;
+  if (turn.chunk_stream != nullptr) self.deliver_chunk(false);
   H2Stream* stream = self.is_deaf() ? nullptr : self.receiving(id);
   if (stream == nullptr || stream->reset_) {
     nghttp2_session_consume_connection(session, size);
@@ -374,8 +418,8 @@ int H2Receiving::on_data_chunk(nghttp2_session* session, uint8_t flags, int32_t 
   }
   self.empty_frames_ = 0;
   ++self.moved_;
-  self.chunk_stream_ = stream;
-  self.chunk_ = text(data, size);
+  turn.chunk_stream = stream;
+  turn.chunk = text(data, size);
   if ((flags & NGHTTP2_FLAG_END_STREAM) == 0) self.deliver_chunk(false);
   return 0;
 }
@@ -405,7 +449,7 @@ int H2Receiving::on_frame_received(nghttp2_session*, const nghttp2_frame* frame,
       H2Stream* stream = self.receiving(frame->hd.stream_id);
       if (stream == nullptr || stream->reset_) break;
       stream->end_received_ = true;
-      if (self.chunk_stream_ != nullptr) {
+      if (self.turn_->chunk_stream != nullptr) {
         self.deliver_chunk(true);
       } else {
         self.observer_.on_data(*stream, {}, true);
@@ -467,7 +511,8 @@ int H2Receiving::on_stream_closed(nghttp2_session* session, int32_t id, uint32_t
   H2Stream* stream = stream_of(session, id);
   if (stream == nullptr) return 0;
   --self.open_streams_;
-  if (self.chunk_stream_ == stream) self.chunk_stream_ = nullptr;
+  H2Session::Turn* const turn = self.turn_;
+  if (turn != nullptr && turn->chunk_stream == stream) turn->chunk_stream = nullptr;
   if (self.current_ == stream) self.current_ = nullptr;
   self.forget_contents(*stream);
   if (!self.stopped_) self.observer_.on_stream_closed(*stream, static_cast<H2Error>(error));

@@ -146,7 +146,7 @@ class H2Session {
   enum class Role : uint8_t { kServer, kClient };
 
   // Queues the connection preface and SETTINGS.  `writer` and `observer` outlive the session; it
-  // has its own copy of the options.
+  // keeps of the options what it needs.
   H2Session(Role role, const H2Options& options, H2Observer& observer, io::Writer& writer);
   ~H2Session();
   H2Session(const H2Session&) = delete;
@@ -203,7 +203,6 @@ class H2Session {
   // as a reset that the peer provoked.
   void count_offence() { count_reset(); }
 
-  [[nodiscard]] const H2Options& options() const noexcept { return options_; }
   [[nodiscard]] bool is_field_sensitive() const noexcept { return field_sensitive_; }
   [[nodiscard]] uint32_t peer_max_streams() const noexcept;
   // Does the peer, as far as its SETTINGS have come, take requests with `:protocol` (RFC 8441)?
@@ -223,12 +222,27 @@ class H2Session {
  private:
   friend struct H2Receiving;
   friend struct H2Sending;
+  struct Turn;  // of one receive()
+
+  // What is needed of the options once the session is made: every idle connection has it.
+  struct Kept {
+    explicit Kept(const H2Options& options) noexcept;
+    uint32_t buffer_limit;
+    uint32_t connection_window;
+    uint32_t stream_window;
+    uint32_t max_empty_frames;
+    uint32_t max_priority_frames_per_stream;
+    uint32_t max_window_updates_per_data_frame;
+    uint32_t stream_reset_burst;
+    uint32_t stream_reset_rate;
+    uint32_t max_unpacked;  // of a header block
+  };
 
   static void add_send_callbacks(nghttp2_session_callbacks* table);
   [[nodiscard]] bool has_room() const noexcept;
   // The callbacks say nothing more.
   [[nodiscard]] bool is_deaf() const noexcept { return stopped_ || flood_ != H2Flood::kNone; }
-  void begin();
+  void begin(const H2Options& options);
   void count_frame(uint8_t type, uint8_t flags, size_t payload);
   void apply(const H2Past::Found& found);
   void earn_window_updates(uint32_t more);
@@ -240,10 +254,10 @@ class H2Session {
   void count_empty_frame();
   void count_idle_frame(uint8_t type);
   void count_reset_frame();
-  void excuse(uint32_t window);
+  void excuse();
   void count_stray_frame(uint8_t type, int32_t stream, size_t payload);
-  void begin_turn();
-  void end_turn();
+  [[nodiscard]] Turn new_turn();
+  void end_turn(const Turn& turn);
   [[nodiscard]] size_t slice_size(size_t used) const noexcept {
     if (wary_ != 0) [[unlikely]]
       return kWarySliceBytes;
@@ -265,18 +279,16 @@ class H2Session {
   io::Writer& writer_;
   H2Memory memory_;                     // of session_
   nghttp2_session* session_ = nullptr;  // owned
-  const H2Options options_;
-  const Role role_;
+  Turn* turn_ = nullptr;                // on the stack; null but within receive()
   // Of the frame that is being received, so that its fields need not look for their stream.
   H2Stream* current_ = nullptr;
   int32_t current_id_ = 0;
-  // The chunk of a DATA frame that may be the stream's last: told when that is known.
-  H2Stream* chunk_stream_ = nullptr;
-  std::string_view chunk_;
+  const Kept kept_;
   H2Past past_;
   // Bytes of on_data that have not left us, and how many of them the connection's window lacks.
-  size_t unconsumed_ = 0;
-  size_t withheld_ = 0;
+  // Windows are of 31 bits, and we hold one and a half at most.
+  uint32_t unconsumed_ = 0;
+  uint32_t withheld_ = 0;
   uint32_t streams_opened_ = 0;
   uint32_t open_streams_ = 0;
   // What the peer may still send of these; new streams and DATA that we send add to it.
@@ -287,27 +299,36 @@ class H2Session {
   uint32_t excused_ = 0;   // frames' worth of what may come for streams that we reset
   H2Bucket idle_frames_;
   H2Bucket resets_;            // that the peer may send
-  uint64_t moved_ = 0;         // DATA frames, and some for each stream
-  uint64_t moved_before_ = 0;  // of moved_, what has earned frames already
-  size_t unpacked_ = 0;        // of the header block that is read
-  int64_t ignored_ = 0;        // bytes that came, less those of frames that nghttp2 told us of
+  uint32_t moved_ = 0;         // DATA frames, and some for each stream, that earned nothing yet
+  uint32_t unpacked_ = 0;      // of the header block that is read
+  int32_t ignored_ = 0;        // bytes that came, less those of frames that nghttp2 told us of
   int32_t last_begun_ = 0;     // server: the last stream that the peer opened
   uint32_t empty_frames_ = 0;  // in a row
-  uint32_t frames_left_ = 0;   // of this receive()'s budget
-  uint32_t begins_left_ = 0;
   H2Error error_ = H2Error::kNone;
+  const Role role_;
   H2Flood flood_ = H2Flood::kNone;
   uint8_t stray_resets_ = 0;
+  uint8_t wary_ = 0;  // so many turns are watched closely: one before spent its budget
   bool field_sensitive_ = false;
   bool in_callback_ = false;  // in receive() or send()
   bool stopped_ = false;
-  bool broken_ = false;
-  bool refusing_ = false;  // a GOAWAY that names the last stream is queued or was sent
-  bool dead_ = false;      // nghttp2 takes no further input
-  bool mute_ = false;      // and makes no further output
-  bool paused_ = false;    // within receive(): the budget of new streams is spent
-  uint8_t wary_ = 0;       // so many turns are watched closely: one before spent its budget
-  bool leave_ = false;     // the peer took its leave in a way that nghttp2 does not know
+  bool broken_ : 1 = false;
+  bool refusing_ : 1 = false;  // a GOAWAY that names the last stream is queued or was sent
+  bool dead_ : 1 = false;      // nghttp2 takes no further input
+  bool mute_ : 1 = false;      // and makes no further output
+  bool leave_ : 1 = false;     // the peer took its leave in a way that nghttp2 does not know
+};
+// Every idle connection has one.
+static_assert(sizeof(H2Session) <= 264);
+
+// What is needed while the session receives, and not between.
+struct H2Session::Turn {
+  uint32_t frames_left;  // of the budget
+  uint32_t begins_left;
+  // The chunk of a DATA frame that may be the stream's last: told when that is known.
+  H2Stream* chunk_stream = nullptr;
+  std::string_view chunk{};
+  bool paused = false;  // the budget of new streams is spent
 };
 
 }  // namespace pillion::http

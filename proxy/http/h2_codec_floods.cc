@@ -2,6 +2,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "proxy/http/h2_codec.h"
 #include "proxy/io/writer.h"
@@ -13,54 +14,26 @@ namespace {
 constexpr size_t kStrayBytesAFrame = 256;
 constexpr size_t kListOverhead = 32;  // RFC 9113, 6.5.2
 
-// What connections that spend their budget have had in the turn of this thread's loop.
-struct SharedTurn {
-  uint64_t turn = 0;
-  uint32_t frames = 0;
-  uint32_t streams = 0;
-};
-thread_local SharedTurn shared;
-
 }  // namespace
 
-void H2Session::begin_turn() {
-  frames_left_ = kFramesPerTurn;
-  begins_left_ = kStreamsPerTurn;
-  if (wary_ == 0) [[likely]]
-    return;
-  const uint64_t turn = writer_.turn();
-  if (shared.turn != turn) shared = {turn, 0, 0};
-  frames_left_ -= std::min(shared.frames, kFramesPerTurn - kLeastFramesPerTurn);
-  begins_left_ -= std::min(shared.streams, kStreamsPerTurn - kLeastStreamsPerTurn);
-  shared.frames += frames_left_;
-  shared.streams += begins_left_;
-}
-
-void H2Session::end_turn() {
-  if (frames_left_ == 0 || begins_left_ == 0) {
-    wary_ = kWaryTurns;
-  } else if (wary_ != 0) {
-    --wary_;
-  }
-}
-
 void H2Session::count_ignored(size_t received) {
-  ignored_ += static_cast<int64_t>(received);
-  if (ignored_ < kIgnoredBytesAFrame) [[likely]]
+  constexpr auto kEach = static_cast<int32_t>(kIgnoredBytesAFrame);
+  ignored_ += static_cast<int32_t>(received);
+  if (ignored_ < kEach) [[likely]]
     return;
-  const auto cost = static_cast<uint32_t>(ignored_ / kIgnoredBytesAFrame);
-  ignored_ %= kIgnoredBytesAFrame;
+  const auto cost = static_cast<uint32_t>(ignored_ / kEach);
+  ignored_ %= kEach;
   // They may have been of 9 bytes each, or of 16 KiB.
-  frames_left_ -= std::min(frames_left_, 16 * cost);
+  turn_->frames_left -= std::min(turn_->frames_left, 16 * cost);
   const uint32_t excused = std::min(cost, excused_);
   excused_ -= excused;
   if (!dead_ && cost != excused) spend(cost - excused, H2Flood::kIgnoredFrames);
 }
 
 // What was on its way when we reset a stream is not the server's fault.
-void H2Session::excuse(uint32_t window) {
-  const uint32_t most = 2 * (options_.connection_window / kIgnoredBytesAFrame);
-  excused_ = std::min(excused_ + window / kIgnoredBytesAFrame, most);
+void H2Session::excuse() {
+  const uint32_t most = 2 * (kept_.connection_window / kIgnoredBytesAFrame);
+  excused_ = std::min(excused_ + kept_.stream_window / kIgnoredBytesAFrame, most);
 }
 
 void H2Session::end_flood(H2Flood kind) {
@@ -72,7 +45,7 @@ void H2Session::end_flood(H2Flood kind) {
 
 // Neither payload nor an end.
 void H2Session::count_empty_frame() {
-  if (++empty_frames_ > options_.max_empty_frames) end_flood(H2Flood::kEmptyFrames);
+  if (++empty_frames_ > kept_.max_empty_frames) end_flood(H2Flood::kEmptyFrames);
 }
 
 void H2Session::count_idle_frame(uint8_t type) {
@@ -109,28 +82,29 @@ void H2Session::spend(uint32_t cost, H2Flood kind) {
   if (is_deaf()) return;
   if (idle_frames_.take(cost)) [[likely]]
     return;
-  const uint64_t earned = moved_ - moved_before_;
-  moved_before_ = moved_;
-  if (!idle_frames_.refill_and_take(cost, writer_.now(), earned)) end_flood(kind);
+  const uint32_t earned = std::exchange(moved_, 0);
+  if (!idle_frames_.refill_and_take(cost, {kIdleFrameBurst, kIdleFrameRate}, writer_.now(), earned))
+    end_flood(kind);
 }
 
 // A client's; a server has no more streams to reset than we open, and more frames are stray ones.
 void H2Session::count_reset_frame() {
-  frames_left_ -= std::min(frames_left_, kFramesOfAReset);
+  turn_->frames_left -= std::min(turn_->frames_left, kFramesOfAReset);
   if (role_ != Role::kServer || resets_.take(1)) return;
+  const H2Bucket::Size size{kept_.stream_reset_burst, kept_.stream_reset_rate};
   const uint32_t earned = std::exchange(served_, 0) / kServedForAReset;
-  if (!resets_.refill_and_take(1, writer_.now(), earned)) end_flood(H2Flood::kResets);
+  if (!resets_.refill_and_take(1, size, writer_.now(), earned)) end_flood(H2Flood::kResets);
 }
 
 void H2Session::count_head() {
   const auto more = static_cast<uint32_t>(unpacked_ / kHeadBytesAStream);
-  begins_left_ -= std::min(begins_left_, more);
+  turn_->begins_left -= std::min(turn_->begins_left, more);
 }
 
 // Whether or not anybody keeps it.
 void H2Session::count_unpacked(size_t bytes) {
-  unpacked_ += bytes + kListOverhead;
-  if (unpacked_ > max_unpacked_block(options_)) [[unlikely]]
+  unpacked_ += static_cast<uint32_t>(bytes + kListOverhead);
+  if (unpacked_ > kept_.max_unpacked) [[unlikely]]
     end_flood(H2Flood::kHeaderList);
 }
 

@@ -2,6 +2,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -35,16 +36,31 @@ std::string_view text(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
+// Of a field by its id, for nghttp2.  Names of known ids are literals, and need no copy.
+//
+// What is another in each message is never found again in the table of HPACK: there it costs 200
+// bytes of an idle connection, here and at the peer, and the place of a field that would be found.
+// So it is not indexed (nghttp2 knows only literals that nobody may ever index).
+constexpr auto kFieldFlags = [] {
+  std::array<uint8_t, 256> flags{};
+  flags.fill(NGHTTP2_NV_FLAG_NO_COPY_NAME);
+  flags[static_cast<uint8_t>(HeaderId::kUnknown)] = NGHTTP2_NV_FLAG_NONE;
+  for (const HeaderId id :
+       {HeaderId::kB3, HeaderId::kGrpcTimeout, HeaderId::kTraceparent, HeaderId::kTracestate,
+        HeaderId::kXB3ParentSpanId, HeaderId::kXB3SpanId, HeaderId::kXB3TraceId,
+        HeaderId::kXClientTraceId, HeaderId::kXRequestId})
+    flags[static_cast<uint8_t>(id)] |= NGHTTP2_NV_FLAG_NO_INDEX;
+  return flags;
+}();
+
 void append_field(std::vector<nghttp2_nv>& to, const Field& field) {
   // nghttp2 takes pointers to bytes that it only reads.
   const auto bytes = [](std::string_view text) {
     return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
   };
-  // Names of known ids are literals.
-  const int copies =
-      field.id == HeaderId::kUnknown ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_COPY_NAME;
-  const auto flags =
-      static_cast<uint8_t>(copies | (field.never_index ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
+  static_assert(NGHTTP2_NV_FLAG_NO_INDEX == 1);  // as true is
+  const auto flags = static_cast<uint8_t>(kFieldFlags[static_cast<uint8_t>(field.id)] |
+                                          static_cast<uint8_t>(field.never_index));
   to.push_back(
       {bytes(field.name), bytes(field.value), field.name.size(), field.value.size(), flags});
 }
@@ -70,7 +86,7 @@ struct H2Sending {
 };
 
 bool H2Session::has_room() const noexcept {
-  return writer_.backlog() < std::min<size_t>(kBacklogLimit, options_.buffer_limit) &&
+  return writer_.backlog() < std::min<size_t>(kBacklogLimit, kept_.buffer_limit) &&
          !writer_.has_failed();
 }
 
@@ -134,7 +150,7 @@ void H2Session::send_data(H2Stream& stream, std::string_view data, bool end) {
   wake(stream);
   if (in_callback_ || stream.held_.size() + data.size() <= kGather) {
     stream.held_.append(data);
-    stream.stalled_ |= stream.held_.size() > std::min<size_t>(kHeldLimit, options_.buffer_limit);
+    stream.stalled_ |= stream.held_.size() > std::min<size_t>(kHeldLimit, kept_.buffer_limit);
     return;
   }
   stream.view_ = data;
@@ -187,7 +203,7 @@ void H2Session::forget_contents(H2Stream& stream) {
 
 void H2Session::reset(H2Stream& stream, H2Error error) {
   if (stream.reset_ || stopped_) return;
-  if (role_ == Role::kClient && !stream.end_received_) excuse(options_.stream_window);
+  if (role_ == Role::kClient && !stream.end_received_) excuse();
   forget_contents(stream);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
 }
@@ -210,7 +226,7 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   if (!has_contents || self.stopped_) return 0;
   if (frame->hd.type == NGHTTP2_DATA) {
     ++self.moved_;
-    self.earn_window_updates(2 * self.options_.max_window_updates_per_data_frame);
+    self.earn_window_updates(2 * self.kept_.max_window_updates_per_data_frame);
   }
   auto* stream =
       static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, frame->hd.stream_id));
@@ -224,7 +240,7 @@ int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* fram
   }
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
   stream->end_sent_ = true;
-  if (self.reset_credit_ < self.options_.stream_reset_burst) ++self.reset_credit_;
+  if (self.reset_credit_ < self.kept_.stream_reset_burst) ++self.reset_credit_;
   ++self.served_;
   self.observer_.on_end_sent(*stream);
   return 0;

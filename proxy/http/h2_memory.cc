@@ -70,9 +70,9 @@ void* H2Memory::resize(void* block, size_t bytes, void* self) {
   }
   size_t old = kFrameBytes;
   if (!memory.pools_.is_frame(block)) {
-    const Table* table = memory.find_table(block);
-    old = table == nullptr ? head_of(block)->bytes : table->bytes;
-    if (table == nullptr && bytes <= old) return block;
+    const size_t table = memory.table_size(block);
+    old = table == 0 ? head_of(block)->bytes : table;
+    if (table == 0 && bytes <= old) return block;
   }
   void* larger = allocate(bytes, self);
   std::memcpy(larger, block, std::min(old, bytes));
@@ -86,7 +86,7 @@ void H2Memory::release(void* block, void* self) {
   DASSERT(&memory.pools_ == &H2Pools::of_thread());
   // Blocks stand behind a head of 8 bytes, and so never at the begin of a page.
   if (reinterpret_cast<uintptr_t>(block) % kPageBytes == 0) [[unlikely]] {
-    if (Table* table = memory.find_table(block)) return memory.free_table(*table);
+    if (memory.table_size(block) != 0) return memory.free_table(block);
   }
   if (memory.pools_.is_frame(block)) [[unlikely]] {
     memory.drop_frame();
@@ -100,50 +100,50 @@ void H2Memory::release(void* block, void* self) {
 
 // ---- tables ----
 
+// A table that grows is for a moment two, within one call of nghttp2's.
 void* H2Memory::new_table(size_t bytes) {
-  Table* table = find_table(nullptr);
-  if (table == nullptr || bytes > UINT32_MAX) return nullptr;
+  if ((table_ != nullptr && pools_.growing != nullptr) || bytes > UINT32_MAX) return nullptr;
   void* pages = bytes == kPageBytes ? pools_.pages.take() : H2Pages::map(bytes);
   if (pages == nullptr) return nullptr;
-  *table = {pages, static_cast<uint32_t>(bytes), true};
+  (table_ == nullptr ? table_ : pools_.growing) = pages;
+  (table_ == pages ? table_bytes_ : pools_.growing_bytes) = static_cast<uint32_t>(bytes);
   return pages;
 }
 
-H2Memory::Table* H2Memory::find_table(const void* block) noexcept {
-  for (Table& table : tables_) {
-    if (table.pages == block) return &table;
+size_t H2Memory::table_size(const void* block) const noexcept {
+  if (block == table_) return table_bytes_;
+  return block == pools_.growing ? pools_.growing_bytes : 0;
+}
+
+void H2Memory::free_table(void* pages) noexcept {
+  const size_t bytes = table_size(pages);
+  if (pages == table_) {
+    set_absent(true);
+    table_ = pools_.growing;
+    table_bytes_ = pools_.growing_bytes;
   }
-  return nullptr;
+  pools_.growing = nullptr;
+  bytes == kPageBytes ? pools_.pages.give(pages) : H2Pages::unmap(pages, bytes);
 }
 
-void H2Memory::free_table(Table& table) noexcept {
-  set_absent(table, true);
-  const Table gone = std::exchange(table, {});
-  gone.bytes == kPageBytes ? pools_.pages.give(gone.pages) : H2Pages::unmap(gone.pages, gone.bytes);
-}
-
-void H2Memory::set_absent(Table& table, bool absent) noexcept {
-  if (table.absent == absent) return;
-  table.absent = absent;
-  absent ? pools_.present -= table.bytes : pools_.present += table.bytes;
+void H2Memory::set_absent(bool absent) noexcept {
+  if (table_absent_ == absent) return;
+  table_absent_ = absent;
+  absent ? pools_.present -= table_bytes_ : pools_.present += table_bytes_;
 }
 
 void H2Memory::rest() {
-  for (Table& table : tables_) {
-    if (table.pages != nullptr) set_absent(table, false);
-  }
+  if (table_ != nullptr) set_absent(false);
   if (is_linked()) return;
   pools_.resting.push_back(*this);
   any_resting_ = true;
 }
 
 // Zeros as they are without the page, so that it does not matter what nghttp2 means by them.
-void H2Memory::sweep_tables() noexcept {
-  for (Table& table : tables_) {
-    if (table.pages == nullptr || table.absent || !is_zero(table.pages, table.bytes)) continue;
-    H2Pages::drop(table.pages, table.bytes);
-    set_absent(table, true);
-  }
+void H2Memory::sweep_table() noexcept {
+  if (table_absent_ || !is_zero(table_, table_bytes_)) return;
+  H2Pages::drop(table_, table_bytes_);
+  set_absent(true);
 }
 
 bool H2Memory::sweep() noexcept {
@@ -151,7 +151,7 @@ bool H2Memory::sweep() noexcept {
   for (int i = 0; i < kSweepSessions; ++i) {
     H2Memory* memory = pools.resting.pop_front();
     if (memory == nullptr) break;
-    memory->sweep_tables();
+    memory->sweep_table();
   }
   any_resting_ = !pools.resting.empty();
   return any_resting_;
@@ -159,11 +159,7 @@ bool H2Memory::sweep() noexcept {
 
 void H2Memory::trim_free_lists() noexcept { H2Pools::of_thread().trim(); }
 
-size_t H2Memory::live() const noexcept {
-  size_t bytes = blocks_;
-  for (const Table& table : tables_) bytes += table.absent ? 0 : table.bytes;
-  return bytes;
-}
+size_t H2Memory::live() const noexcept { return blocks_ + (table_absent_ ? 0 : table_bytes_); }
 
 H2Memory::Usage H2Memory::usage() noexcept {
   const H2Pools& pools = H2Pools::of_thread();

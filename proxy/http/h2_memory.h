@@ -16,7 +16,6 @@
 //
 //   H2Memory, (session made within a Sending), (Sending)*, session freed, ~H2Memory
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -87,28 +86,24 @@ class H2Memory : private ListNode<> {
  private:
   friend class H2Pools;
   friend class IntrusiveList<H2Memory>;
-  struct Table {
-    void* pages = nullptr;
-    uint32_t bytes = 0;
-    bool absent = false;  // no page of it was written to, as far as is known
-  };
-
   static constinit inline thread_local bool any_resting_ = false;
 
   void* new_table(size_t bytes);
-  [[nodiscard]] Table* find_table(const void* block) noexcept;
-  void free_table(Table& table) noexcept;
-  void set_absent(Table& table, bool absent) noexcept;
-  void sweep_tables() noexcept;
+  // Of a table; 0 for other blocks.
+  [[nodiscard]] size_t table_size(const void* block) const noexcept;
+  void free_table(void* pages) noexcept;
+  void set_absent(bool absent) noexcept;
+  void sweep_table() noexcept;
   void save_frame();
   void restore_frame() noexcept;
   void drop_frame() noexcept;
 
   H2Pools& pools_;
   size_t blocks_ = 0;  // bytes
-  // One, and the one that takes its place while it grows.
-  std::array<Table, 2> tables_;
-  Slab* saved_ = nullptr;      // of the frame buffer, while another session has it
+  void* table_ = nullptr;
+  Slab* saved_ = nullptr;  // of the frame buffer, while another session has it
+  uint32_t table_bytes_ = 0;
+  bool table_absent_ = true;   // no page of it was written to, as far as is known
   bool wants_frame_ = true;    // the first block of that size is not taken yet
   bool shares_frame_ = false;  // and is the thread's
 };

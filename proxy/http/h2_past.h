@@ -30,7 +30,8 @@ class H2Past {
   };
 
   // `preface`: bytes that come before the first frame.
-  H2Past(bool is_server, size_t preface) noexcept : is_server_(is_server), skip_(preface) {}
+  H2Past(bool is_server, size_t preface) noexcept
+      : skip_(static_cast<uint32_t>(preface)), is_server_(is_server) {}
 
   // The next piece of what the peer sends.
   Found scan(std::string_view bytes) noexcept {
@@ -52,8 +53,8 @@ class H2Past {
 
   // Moves `*at` behind the next frame header; false if that does not end in `bytes`.
   bool next(std::string_view bytes, size_t* at) noexcept {
-    const size_t skipped = std::min(skip_, bytes.size() - *at);
-    skip_ -= skipped;
+    const size_t skipped = std::min<size_t>(skip_, bytes.size() - *at);
+    skip_ -= static_cast<uint32_t>(skipped);
     *at += skipped;
     const size_t n = std::min(kHeader - have_, bytes.size() - *at);
     if (n == 0) return false;
@@ -62,8 +63,7 @@ class H2Past {
     have_ = static_cast<uint8_t>(have_ + n);
     if (have_ < kHeader) return false;
     have_ = 0;
-    skip_ =
-        static_cast<size_t>(header_[0]) << 16 | static_cast<size_t>(header_[1]) << 8 | header_[2];
+    skip_ = uint32_t{header_[0]} << 16 | uint32_t{header_[1]} << 8 | header_[2];
     return true;
   }
 
@@ -116,11 +116,11 @@ class H2Past {
   int32_t last_ = -1;               // the highest id that the client opened; the first is 1
   int32_t jumped_from_ = 0;         // between these two none was opened
   int32_t jumped_to_ = 0;
+  uint32_t skip_;                 // bytes until the next frame header
   uint8_t header_[kHeader] = {};  // as much of it as has come
   uint8_t have_ = 0;
   uint8_t next_ = 0;
   bool is_server_;
-  size_t skip_;  // bytes until the next frame header
 };
 
 }  // namespace pillion::http

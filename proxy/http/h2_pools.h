@@ -114,6 +114,9 @@ class H2Pools {
 
   H2Memory* owner = nullptr;    // the frame buffer has a frame of it
   H2Memory* sending = nullptr;  // the innermost that makes frames
+  // The table that takes the place of a session's while that grows.
+  void* growing = nullptr;
+  uint32_t growing_bytes = 0;
   IntrusiveList<H2Memory> resting;
   H2Pages pages;
   size_t live = 0;     // bytes of blocks

@@ -10,29 +10,47 @@ namespace pillion::http {
 namespace {
 
 // What was left over is worked through in pieces of this size.
-constexpr size_t kLeftoverPiece = 64 * 1024;
+constexpr uint32_t kLeftoverPiece = 64 * 1024;
 
 }  // namespace
 
 // PINGs of connection_keepalive: one each interval, whose answer must come within the timeout.
 struct H2ServerConnection::KeepAlive {
-  explicit KeepAlive(H2ServerConnection& connection)
-      : timer(io::Timer::of<&H2ServerConnection::on_keepalive>(&connection)) {}
+  KeepAlive(H2ServerConnection& connection, const H2Options& options)
+      : timer(io::Timer::of<&H2ServerConnection::on_keepalive>(&connection)),
+        interval(options.ping_interval),
+        timeout(options.ping_timeout),
+        jitter_percent(options.ping_jitter_percent) {}
   io::Timer timer;
+  const Duration interval;
+  const Duration timeout;
+  const uint32_t jitter_percent;
   uint64_t sent = 0;  // the opaque number of the last
   bool waiting = false;
+};
+
+// What only the last of a connection's life needs.
+struct H2ServerConnection::Ending {
+  explicit Ending(H2ServerConnection& connection)
+      : timer(io::Timer::of<&H2ServerConnection::on_drain_timeout>(&connection)) {}
+  // The grace of a drain, what the client may take for the last of it, the time of lingering.
+  io::Timer timer;
+  Failure lost;
+  io::Transport::CloseMode lost_mode{};
+  uint32_t lingered = 0;
 };
 
 H2ServerConnection::H2ServerConnection(io::Loop& loop, io::WriteBatch& batch,
                                        const H1Limits& limits, const H2Options& options,
                                        Owner& owner)
     : loop_(loop),
-      batch_(batch),
       owner_(owner),
       limits_(&limits),
       writer_(batch, *this),
       session_(H2Session::Role::kServer, options, *this, writer_),
-      end_timer_(io::Timer::of<&H2ServerConnection::on_drain_timeout>(this)) {}
+      allow_connect_(options.allow_connect) {
+  if (options.ping_interval != Duration{}) keepalive_ = std::make_unique<KeepAlive>(*this, options);
+}
 
 H2ServerConnection::~H2ServerConnection() { DASSERT(closed_); }
 
@@ -66,7 +84,7 @@ void H2ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
   closed_ = true;
   session_.stop();
   ListNode<io::ReadyTag>::unlink();
-  end_timer_.cancel();
+  if (ending_ != nullptr) ending_->timer.cancel();
   if (leftover_ != nullptr) leftover_->ListNode<io::ReadyTag>::unlink();
   if (keepalive_ != nullptr) keepalive_->timer.cancel();
   count_traffic();
@@ -87,11 +105,12 @@ void H2ServerConnection::lose(Failure failure, io::Transport::CloseMode mode) {
   if (closed_) return;
   if (!losing_) {
     losing_ = true;
-    lost_ = failure;
-    lost_mode_ = mode;
     session_.stop();
+    if (streams_list_.empty()) return close(failure, mode);
+    ending().lost = failure;
+    ending().lost_mode = mode;
   }
-  if (shed_streams(lost_)) close(lost_, lost_mode_);
+  if (shed_streams(ending_->lost)) close(ending_->lost, ending_->lost_mode);
 }
 
 // True when none is left.  They may be a thousand, each with an upstream's: then the rest has to
@@ -126,11 +145,11 @@ void H2ServerConnection::on_readable() {
       received_ += r.bytes;
       hear_from_client();
       if (lingering_) {
-        lingered_ += static_cast<uint32_t>(r.bytes);
-        return lingered_ >= kH2LingerBytes ? close({FailureKind::kNone}) : void();
+        ending_->lingered += static_cast<uint32_t>(r.bytes);
+        return ending_->lingered >= kH2LingerBytes ? close({FailureKind::kNone}) : void();
       }
       const size_t used = receive({room.data(), r.bytes});
-      if (closed_) return batch_.flush();
+      if (closed_) return writer_.flush_batch();
       read_limit_ = used == r.bytes ? io::Loop::kScratchBytes : kLeftoverPiece;
       if (used == r.bytes) break;
       leftover_ = std::make_unique<Leftover>(*this);
@@ -163,7 +182,7 @@ void H2ServerConnection::receive_leftover() {
   const std::span<char> room = loop_.scratch().first(kLeftoverPiece);
   const size_t n = bytes.peek(room.data(), room.size());
   const size_t used = receive({room.data(), n});
-  if (closed_) return batch_.flush();
+  if (closed_) return writer_.flush_batch();
   bytes.consume(used);
   if (bytes.empty()) {
     leftover_.reset();
@@ -175,7 +194,7 @@ void H2ServerConnection::receive_leftover() {
 
 // After each round: bodies that went up lie in scratch, which the next read will take.
 void H2ServerConnection::settle() {
-  batch_.flush();
+  writer_.flush_batch();
   if (closed_) return;
   if (leftover_ != nullptr) loop_.post_next(*leftover_);
   if (head_open_) [[unlikely]]
@@ -187,10 +206,10 @@ void H2ServerConnection::settle() {
 
 void H2ServerConnection::run_ready() {
   if (closed_) return;
-  if (losing_) return lose(lost_);
+  if (losing_) return lose(ending_->lost);
   if (write_failed_) return lose({FailureKind::kDownstreamReset});
   session_.send();
-  batch_.flush();
+  writer_.flush_batch();
   if (closed_) return;
   if (write_failed_) return lose({FailureKind::kDownstreamReset});
   if (session_.flood() != H2Flood::kNone || session_.is_broken()) report_flood();
@@ -206,18 +225,27 @@ void H2ServerConnection::on_write_failed() {
 
 void H2ServerConnection::count_traffic() {
   const uint64_t sent = writer_.bytes_sent();
-  owner_.on_traffic(received_ - std::exchange(counted_received_, received_),
-                    sent - std::exchange(counted_sent_, sent));
+  const auto in = static_cast<uint32_t>(received_);
+  const auto out = static_cast<uint32_t>(sent);
+  owner_.on_traffic(in - std::exchange(counted_received_, in),
+                    out - std::exchange(counted_sent_, out));
 }
 
 // ---- the end ----
+
+H2ServerConnection::Ending& H2ServerConnection::ending() {
+  if (ending_ == nullptr) ending_ = std::make_unique<Ending>(*this);
+  return *ending_;
+}
+
+void H2ServerConnection::arm_end_timer(Duration after) { loop_.arm(ending().timer, after); }
 
 void H2ServerConnection::drain(Duration grace) {
   if (closed_ || draining_ || lingering_ || flood_reported_) return;
   draining_ = true;
   owner_.on_event(Event::kGoawaySent);
   session_.announce_shutdown();
-  loop_.arm(end_timer_, grace);
+  arm_end_timer(grace);
   send_soon();
 }
 
@@ -236,7 +264,7 @@ void H2ServerConnection::on_drain_timeout() {
 void H2ServerConnection::limit_farewell() {
   const Duration limit = limits_->flush_time;
   const bool is_last = goaway_sent_ && !flood_reported_ && stream_count_ == 0;
-  if (is_last && limit != Duration{}) loop_.arm(end_timer_, limit);
+  if (is_last && limit != Duration{}) arm_end_timer(limit);
 }
 
 void H2ServerConnection::end_if_finished() {
@@ -251,7 +279,7 @@ void H2ServerConnection::linger() {
   if (limits_->linger_time == Duration{}) return close({FailureKind::kNone});
   lingering_ = true;
   leftover_.reset();
-  loop_.arm(end_timer_, limits_->linger_time);
+  arm_end_timer(limits_->linger_time);
   writer_.end();
   transport_->resume(io::PauseReason::kBusy);
   transport_->watch();
@@ -260,7 +288,7 @@ void H2ServerConnection::linger() {
 void H2ServerConnection::report_flood() {
   if (std::exchange(flood_reported_, true)) return;
   // Whoever does not take our GOAWAY goes without.
-  loop_.arm(end_timer_, std::max<Duration>(limits_->linger_time, std::chrono::seconds(1)));
+  arm_end_timer(std::max<Duration>(limits_->linger_time, std::chrono::seconds(1)));
   const H2Flood flood = session_.flood();
   flood == H2Flood::kNone ? owner_.on_event(Event::kProtocolError) : owner_.on_flood(flood);
 }
@@ -268,12 +296,11 @@ void H2ServerConnection::report_flood() {
 // ---- PINGs ----
 
 void H2ServerConnection::arm_keepalive() {
-  const H2Options& options = session_.options();
-  if (options.ping_interval == Duration{}) return;
-  if (keepalive_ == nullptr) keepalive_ = std::make_unique<KeepAlive>(*this);
+  if (keepalive_ == nullptr) return;
   thread_local Rng rng{static_cast<uint64_t>(loop_.now().time_since_epoch().count())};
-  const auto percent = static_cast<int64_t>(rng.below(options.ping_jitter_percent + 1));
-  loop_.arm(keepalive_->timer, options.ping_interval + options.ping_interval * percent / 100);
+  const auto percent = static_cast<int64_t>(rng.below(keepalive_->jitter_percent + 1));
+  const Duration interval = keepalive_->interval;
+  loop_.arm(keepalive_->timer, interval + interval * percent / 100);
 }
 
 void H2ServerConnection::on_keepalive() {
@@ -283,14 +310,14 @@ void H2ServerConnection::on_keepalive() {
   }
   keepalive_->waiting = true;
   session_.ping(++keepalive_->sent);
-  loop_.arm(keepalive_->timer, session_.options().ping_timeout);
+  loop_.arm(keepalive_->timer, keepalive_->timeout);
   send_soon();
 }
 
 // What comes at all shows that the client is there (envoy.md 1.4: connection_keepalive.timeout).
 void H2ServerConnection::hear_from_client() {
   if (keepalive_ == nullptr || !keepalive_->waiting) return;
-  loop_.arm(keepalive_->timer, session_.options().ping_timeout);
+  loop_.arm(keepalive_->timer, keepalive_->timeout);
 }
 
 void H2ServerConnection::on_ping_ack(uint64_t opaque) {
@@ -310,7 +337,7 @@ H2Stream* H2ServerConnection::on_stream_begun(int32_t) {
   head_open_ = true;
   owner_.on_stream_count(1);
   stream->exchange_ = &owner_.new_exchange(*stream);
-  stream->reader_.begin(stream->exchange_->request_head(), session_.options().allow_connect);
+  stream->reader_.begin(stream->exchange_->request_head(), allow_connect_);
   return stream;
 }
 

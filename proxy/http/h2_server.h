@@ -69,8 +69,8 @@ class H2ServerConnection final : public io::Deferred,
     ~Owner() = default;
   };
 
-  // All outlive the connection; `limits` or until set_limits().  `options` are copied: a
-  // configuration may go while the connection stays.
+  // All outlive the connection; `limits` or until set_limits().  `options` may go: a
+  // configuration may while the connection stays.
   H2ServerConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits,
                      const H2Options& options, Owner& owner);
   ~H2ServerConnection() override;
@@ -103,6 +103,7 @@ class H2ServerConnection final : public io::Deferred,
  private:
   friend class H2ServerStream;
   struct KeepAlive;
+  struct Ending;
 
   // What one turn's budget left over is worked through in the next.
   class Leftover final : public io::ReadyTask {
@@ -157,12 +158,13 @@ class H2ServerConnection final : public io::Deferred,
   void on_drain_timeout();
   void limit_farewell();
   void report_flood();
+  Ending& ending();
+  void arm_end_timer(Duration after);
   void arm_keepalive();
   void hear_from_client();
   void on_keepalive();
 
   io::Loop& loop_;
-  io::WriteBatch& batch_;
   Owner& owner_;
   const H1Limits* limits_;
   std::unique_ptr<io::Transport> transport_;
@@ -171,19 +173,17 @@ class H2ServerConnection final : public io::Deferred,
   IntrusiveList<H2ServerStream> streams_list_;
   std::unique_ptr<Leftover> leftover_;
   std::unique_ptr<KeepAlive> keepalive_;
-  // The grace of a drain, what the client may take for the last of it, the time of lingering.
-  io::Timer end_timer_;
-  size_t read_limit_ = io::Loop::kScratchBytes;  // less while turns leave something over
+  std::unique_ptr<Ending> ending_;
   uint64_t received_ = 0;
-  uint64_t counted_received_ = 0;
-  uint64_t counted_sent_ = 0;
+  uint32_t read_limit_ = io::Loop::kScratchBytes;  // less while turns leave something over
+  // The last bits of what the owner was told of.
+  uint32_t counted_received_ = 0;
+  uint32_t counted_sent_ = 0;
   uint32_t stream_count_ = 0;
   uint32_t outliving_ = 0;  // of those, that the session has forgotten
-  uint32_t lingered_ = 0;
+  const bool allow_connect_;
   bool head_open_ = false;  // the last stream's head is not complete
-  Failure lost_;
-  io::Transport::CloseMode lost_mode_{};
-  bool losing_ = false;  // the client is gone, and streams are still to end
+  bool losing_ = false;     // the client is gone, and streams are still to end
   bool draining_ = false;
   bool goaway_sent_ = false;
   bool lingering_ = false;
@@ -191,5 +191,7 @@ class H2ServerConnection final : public io::Deferred,
   bool flood_reported_ = false;
   bool closed_ = false;
 };
+// Every idle connection has one.
+static_assert(sizeof(H2ServerConnection) <= 504);
 
 }  // namespace pillion::http

@@ -198,7 +198,7 @@ TEST_F(TunnelTest, EarlyBytesHaveABound) {
   const std::string head = take();
   for (int i = 0; i < 50; ++i) settle();
   // The window of the stream, and no more.
-  EXPECT_LE(h2_client->client->session.options().stream_window, 1u << 20);
+  EXPECT_LE(http::H2Options().stream_window, 1u << 20);
   EXPECT_GE(h2_client->exchange->held(), 2u << 20);
   agree(head);
   EXPECT_TRUE(run_until(loop, [&] { return server->received().size() == (4u << 20); }));

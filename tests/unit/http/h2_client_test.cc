@@ -28,6 +28,19 @@ TEST_F(H2ClientTest, SendsTheRequestWithPseudoFieldsFirstAndWithoutAnyOfHttp1) {
   EXPECT_TRUE(peer->stream(0).ended);
 }
 
+// They would fill the tables of HPACK on both sides, and be found there never again.
+TEST_F(H2ClientTest, DoesNotIndexWhatIsNewInEachRequest) {
+  open();
+  Exchange& e = begin();
+  for (const std::string_view name : {"x-request-id", "x-one", "traceparent", "x-b3-spanid",
+                                      "x-envoy-upstream-service-time", "grpc-timeout"})
+    e.request.headers.add(name, "1");
+  e.stream->send_head(e.request, true);
+  turn();
+  ASSERT_EQ(peer->streams.size(), 1u);
+  EXPECT_EQ(peer->stream(0).sensitive, "x-request-id;traceparent;x-b3-spanid;grpc-timeout;");
+}
+
 TEST_F(H2ClientTest, SendsConnectWithoutSchemeAndPath) {
   open();
   Exchange& e = begin("CONNECT");

@@ -68,20 +68,24 @@ TEST(H2Memory, HasTheBoundThatIsWrittenDown) {
 
 TEST(H2Bucket, GivesWhatTimeBrings) {
   const Instant start{std::chrono::seconds(100)};
-  H2Bucket bucket(10, 100, start);
+  constexpr H2Bucket::Size kSize{10, 100};
+  H2Bucket bucket(kSize.burst, start);
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(bucket.take(1));
   EXPECT_FALSE(bucket.take(1));
-  EXPECT_FALSE(bucket.refill_and_take(1, start));
-  EXPECT_TRUE(bucket.refill_and_take(5, start + std::chrono::milliseconds(50)));
+  EXPECT_FALSE(bucket.refill_and_take(1, kSize, start));
+  EXPECT_TRUE(bucket.refill_and_take(5, kSize, start + std::chrono::milliseconds(50)));
   EXPECT_FALSE(bucket.take(1));
-  EXPECT_TRUE(bucket.refill_and_take(1, start + std::chrono::milliseconds(50), 3));
+  EXPECT_TRUE(bucket.refill_and_take(1, kSize, start + std::chrono::milliseconds(50), 3));
   EXPECT_TRUE(bucket.take(2));
   EXPECT_FALSE(bucket.take(1));
   // However long it waits, and however much is earned, it holds its burst.
-  EXPECT_TRUE(bucket.refill_and_take(1, start + std::chrono::hours(1), 1 << 30));
+  EXPECT_TRUE(bucket.refill_and_take(1, kSize, start + std::chrono::hours(1), 1 << 30));
   EXPECT_TRUE(bucket.take(9));
   EXPECT_FALSE(bucket.take(1));
-  EXPECT_FALSE(bucket.refill_and_take(11, start + std::chrono::hours(2)));
+  EXPECT_FALSE(bucket.refill_and_take(11, kSize, start + std::chrono::hours(2)));
+  // Its clock comes round after 2^32 milliseconds.
+  EXPECT_TRUE(bucket.take(10));
+  EXPECT_TRUE(bucket.refill_and_take(10, kSize, start + std::chrono::hours(24 * 60)));
 }
 
 }  // namespace

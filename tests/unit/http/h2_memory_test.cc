@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/fake_transport.h"
@@ -69,20 +70,18 @@ TEST(H2Memory, KeepsABoundedAmountForReuse) {
   EXPECT_EQ(H2Memory::usage().kept, 0u);
 }
 
-TEST(H2Memory, GivesTheTablesOfARestingSessionBackOnceTheyAreZeros) {
+TEST(H2Memory, GivesTheTableOfARestingSessionBackOnceItIsZeros) {
   H2Memory memory;
   void* table = H2Memory::allocate_zeroed(256, 16, &memory);
-  void* larger = H2Memory::allocate_zeroed(512, 16, &memory);
   EXPECT_TRUE(holds(table, 4096, '\0'));
-  EXPECT_TRUE(holds(larger, 8192, '\0'));
-  EXPECT_EQ(memory.live(), 0u) << "nobody wrote to them";
+  EXPECT_EQ(memory.live(), 0u) << "nobody wrote to it";
   bytes_of(table)[4095] = 1;
   memory.rest();
   EXPECT_TRUE(H2Memory::has_resting());
-  EXPECT_EQ(memory.live(), 3 * 4096u);
+  EXPECT_EQ(memory.live(), 4096u);
   EXPECT_FALSE(H2Memory::sweep());
   EXPECT_FALSE(H2Memory::has_resting());
-  EXPECT_EQ(memory.live(), 4096u) << "one has something in it";
+  EXPECT_EQ(memory.live(), 4096u) << "it has something in it";
   EXPECT_EQ(bytes_of(table)[4095], 1);
   bytes_of(table)[4095] = 0;
   memory.rest();
@@ -91,11 +90,57 @@ TEST(H2Memory, GivesTheTablesOfARestingSessionBackOnceTheyAreZeros) {
   EXPECT_TRUE(holds(table, 4096, '\0'));
   bytes_of(table)[0] = 1;
   H2Memory::release(table, &memory);
-  H2Memory::release(larger, &memory);
   EXPECT_EQ(H2Memory::usage().tables, 0u);
   void* next = H2Memory::allocate_zeroed(256, 16, &memory);
   EXPECT_TRUE(holds(next, 4096, '\0')) << "reused, and zeros all the same";
   H2Memory::release(next, &memory);
+}
+
+// As the map of nghttp2 does it: the larger one is there before the other goes.
+TEST(H2Memory, TablesGrowAndAreGivenBackAtAnySize) {
+  H2Memory first, second;
+  std::vector<H2Memory*> both = {&first, &second};
+  std::vector<void*> tables;
+  for (H2Memory* memory : both) tables.push_back(H2Memory::allocate_zeroed(256, 16, memory));
+  for (size_t slots = 512; slots <= 4096; slots *= 2) {
+    for (size_t i = 0; i < both.size(); ++i) {
+      void* larger = H2Memory::allocate_zeroed(slots, 16, both[i]);
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(larger) % H2Memory::kPageBytes, 0u);
+      EXPECT_TRUE(holds(larger, slots * 16, '\0'));
+      H2Memory::release(std::exchange(tables[i], larger), both[i]);
+      std::memset(larger, 'x', slots * 16);
+      both[i]->rest();
+      EXPECT_EQ(both[i]->live(), slots * 16);
+    }
+    EXPECT_EQ(H2Memory::usage().tables, 2 * slots * 16);
+  }
+  H2Memory::sweep();
+  EXPECT_EQ(first.live(), 65536u) << "it is in use";
+  std::memset(tables[0], 0, 65536);
+  first.rest();
+  H2Memory::sweep();
+  EXPECT_EQ(first.live(), 0u);
+  EXPECT_EQ(second.live(), 65536u);
+  for (size_t i = 0; i < both.size(); ++i) H2Memory::release(tables[i], both[i]);
+  EXPECT_EQ(H2Memory::usage().tables, 0u);
+}
+
+// What nghttp2 does not do: a third at a time is a block like others.
+TEST(H2Memory, MoreTablesThanOneThatGrowsAreBlocks) {
+  H2Memory memory;
+  void* table = H2Memory::allocate_zeroed(256, 16, &memory);
+  void* larger = H2Memory::allocate_zeroed(512, 16, &memory);
+  void* block = H2Memory::allocate_zeroed(1024, 16, &memory);
+  EXPECT_GE(memory.live(), 16384u);
+  EXPECT_TRUE(holds(block, 16384, '\0'));
+  std::memset(larger, 'x', 8192);
+  H2Memory::release(block, &memory);
+  EXPECT_EQ(memory.live(), 0u);
+  H2Memory::release(larger, &memory);
+  void* again = H2Memory::allocate_zeroed(512, 16, &memory);
+  EXPECT_TRUE(holds(again, 8192, '\0'));
+  H2Memory::release(table, &memory);
+  H2Memory::release(again, &memory);
 }
 
 TEST(H2Memory, SweepsManySessionsInPortions) {
