@@ -1,7 +1,8 @@
 // envoy.filters.http.grpc_http1_bridge: clients of HTTP/1.1, which may know no trailers, make unary
 // calls of gRPC: grpc-status and grpc-message of the response come in its head, whose status is 503
-// unless the call ended with OK.  With upgrade_protobuf_to_grpc they need not even know gRPC's
-// frames: the bodies of application/x-protobuf are the messages themselves.
+// unless the call ended with OK; so it does for failures of the proxy.  With
+// upgrade_protobuf_to_grpc they need not even know gRPC's frames: the bodies of
+// application/x-protobuf are the messages themselves.
 //
 // The request streams if its length is known; the response waits until its trailers are there.
 #include <algorithm>
@@ -61,15 +62,22 @@ class Filter final : public core::HttpFilter {
     return FilterVerdict::kContinue;
   }
 
+  // Trailers can go on only behind the prefix of a message, and there is no body for it.
+  FilterVerdict on_request_trailers(http::Headers&) override {
+    if (!has_prefix_) return FilterVerdict::kContinue;
+    has_prefix_ = false;
+    context_.local_reply({.status = 400, .details = "grpc_bridge_no_message"});
+    return FilterVerdict::kStop;
+  }
+
   FilterVerdict on_response_head(http::ResponseHead& head, bool end) override {
     if (!bridges_) return FilterVerdict::kContinue;
-    if (end) {
-      tell_status(head, head.headers);
-      if (frames_) head.headers.set(HeaderId::kContentType, kProtobuf);
-      return FilterVerdict::kContinue;
-    }
     // Whoever answers otherwise than by gRPC answers for himself.
     is_answer_ = http::is_grpc(head.headers);
+    if (end) {
+      tell_all(head);
+      return FilterVerdict::kContinue;
+    }
     return is_answer_ ? context_.buffer_response(kLimit) : FilterVerdict::kContinue;
   }
   FilterVerdict on_response_buffered(const core::BufferedResponse& response) override {
@@ -78,7 +86,8 @@ class Filter final : public core::HttpFilter {
       return FilterVerdict::kStop;
     }
     http::ResponseHead& head = response.head;
-    tell_status(head, response.trailers != nullptr ? *response.trailers : head.headers);
+    const bool has_trailers = response.trailers != nullptr && http::grpc_status(*response.trailers);
+    tell_status(head, has_trailers ? *response.trailers : head.headers);
     uint64_t length = response.body.size();
     if (frames_) {
       to_skip_ = static_cast<uint8_t>(std::min<uint64_t>(length, http::kGrpcPrefix));
@@ -89,6 +98,9 @@ class Filter final : public core::HttpFilter {
     head.has_content_length = true;
     head.content_length = length;
     return FilterVerdict::kContinue;
+  }
+  void on_response_replaced(http::ResponseHead& head) override {
+    if (bridges_) tell_all(head);
   }
   FilterVerdict on_response_body(std::string_view data, bool) override {
     if (to_skip_ == 0) return FilterVerdict::kContinue;
@@ -126,10 +138,18 @@ class Filter final : public core::HttpFilter {
     has_prefix_ = true;
   }
 
+  // Of a response that is nothing but a head.
+  void tell_all(http::ResponseHead& head) {
+    if (!is_answer_ && !http::grpc_status(head.headers)) return;
+    tell_status(head, head.headers);
+    if (frames_) head.headers.set(HeaderId::kContentType, kProtobuf);
+  }
   static void tell_status(http::ResponseHead& head, const http::Headers& from) {
     const auto status = http::grpc_status(from);
-    if (!status) return;
-    if (*status != 0) {
+    if (!status) {  // what a client of gRPC makes of that
+      head.headers.set(HeaderId::kGrpcStatus, http::grpc_status_text(head.status));
+    }
+    if (status != 0) {
       head.status = 503;
       head.reason = {};
     }

@@ -113,7 +113,7 @@ class Filter final : public core::HttpFilter {
     if (row_ == nullptr && sent_.count() != 0) use(row_of({}));
     if (row_ == nullptr) return;
     const core::StreamTimes& t = context_.info().times;
-    if (factory_.times_upstream && t.us_tx_end != Instant{} && t.us_rx_end != Instant{})
+    if (factory_.times_upstream && t.us_tx_end != Instant{} && t.us_rx_end >= t.us_tx_end)
       row_->stats->upstream_rq_time.record(t.us_rx_end - t.us_tx_end);
     --row_->users;
   }
@@ -123,9 +123,12 @@ class Filter final : public core::HttpFilter {
   GrpcTable::Entry& row_of(const GrpcMethod& method) {
     GrpcTable::Entry* row = table().find({cluster_, method});
     if (row != nullptr) return *row;
+    tidy();
     return table().make({cluster_, method},
-                        factory_.replaces_dots && factory_.listed == Factory::Listed::kAll,
-                        [this](std::string_view name) { return context_.has_cluster(name); });
+                        factory_.replaces_dots && factory_.listed == Factory::Listed::kAll);
+  }
+  void tidy() {
+    table().tidy([this](std::string_view name) { return context_.has_cluster(name); });
   }
   // What was counted so far goes there too.
   void use(GrpcTable::Entry& row) {
@@ -146,6 +149,7 @@ class Filter final : public core::HttpFilter {
     const bool was_taken = context_.info().response_details == "via_upstream" &&
                            status != kUnimplemented && is_plain(method_);
     if (!was_taken) return use(row_of({}));
+    if (table().methods() >= kMaxMethods) tidy();
     if (table().methods() < kMaxMethods) return use(row_of(method_));
     use(row_of({}));
     row_->stats->method_overflow.inc();

@@ -44,7 +44,7 @@ size_t GrpcTable::Hash::operator()(const GrpcKey& key) const noexcept {
   return all;
 }
 
-GrpcTable::Entry& GrpcTable::insert(const GrpcKey& key, bool replace_dots) {
+GrpcTable::Entry& GrpcTable::make(const GrpcKey& key, bool replace_dots) {
   Owned owned{std::string(key.cluster), std::string(key.method.service),
               std::string(key.method.method)};
   std::string name;

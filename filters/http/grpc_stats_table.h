@@ -3,7 +3,8 @@
 // it counts; without service and method, of all calls to the cluster that have no row of their own.
 //
 // Rows are found without a lock and without memory; made when something is called for the first
-// time.  An Entry stays where it is while somebody uses it, and goes with its cluster.
+// time.  An Entry stays where it is while somebody uses it; when its cluster is gone, tidy() frees
+// it.
 
 #include <cstdint>
 #include <string>
@@ -46,25 +47,25 @@ class GrpcTable {
     const auto it = entries_.find(key);
     return it == entries_.end() ? nullptr : &it->second;
   }
-  // Makes it; `is_there(cluster)` says which clusters still exist.
+  // There must be none yet.
+  Entry& make(const GrpcKey& key, bool replace_dots);
+  // To be called before a row is made, or where there is no place for one: each 64th call frees the
+  // rows that nobody uses of clusters that are gone.  `is_there(cluster)`: it still exists.
   template <typename IsThere>
-  Entry& make(const GrpcKey& key, bool replace_dots, IsThere&& is_there) {
-    if (++made_ % kSweepAfter == 0) {
-      std::erase_if(entries_, [&](const auto& row) {
-        const bool is_dead =
-            row.second.users == 0 && !is_there(std::string_view(row.first.cluster));
-        if (is_dead && !row.first.method.empty()) --methods_;
-        return is_dead;
-      });
-    }
-    return insert(key, replace_dots);
+  void tidy(IsThere&& is_there) {
+    if (++calls_ % kTidyAfter != 0) return;
+    std::erase_if(entries_, [&](const auto& row) {
+      const bool is_dead = row.second.users == 0 && !is_there(std::string_view(row.first.cluster));
+      if (is_dead && !row.first.method.empty()) --methods_;
+      return is_dead;
+    });
   }
   // Rows of methods.
   [[nodiscard]] size_t methods() const noexcept { return methods_; }
 
  private:
   // So rows of clusters that are gone do not add up where clusters come and go.
-  static constexpr uint32_t kSweepAfter = 64;
+  static constexpr uint32_t kTidyAfter = 64;
 
   struct Owned {
     std::string cluster, service, method;
@@ -86,11 +87,10 @@ class GrpcTable {
       return same(a.key(), b.key());
     }
   };
-  Entry& insert(const GrpcKey& key, bool replace_dots);
 
   stats::Registry& registry_;
   stats::Writer writer_;
-  uint32_t made_ = 0;
+  uint32_t calls_ = 0;
   size_t methods_ = 0;
   std::unordered_map<Owned, Entry, Hash, Equal> entries_;
 };

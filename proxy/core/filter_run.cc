@@ -130,9 +130,13 @@ bool FilterRun::on_request_trailers() { return take_trailers<Request>(); }
 
 bool FilterRun::on_response_head(http::ResponseHead& head, bool end) {
   if (response_head_ != nullptr) {
-    // It takes the place of one that has not gone out yet: as in Envoy, past the filters.
+    // It takes the place of one that has not gone out yet: as in Envoy, past the filters, which
+    // may tell their clients in their own way.
     bypass_ = true;
     response_.over = true;
+    for (size_t i = chain_.entries().size(); i-- > 0;) {
+      if (slots_[i].filter_ != nullptr) slots_[i].filter_->on_response_replaced(head);
+    }
     return true;
   }
   response_head_ = &head;

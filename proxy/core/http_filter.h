@@ -19,10 +19,11 @@
 //   bounded buffer, behind which the peer is paused.  A filter that follows sees the exchange in
 //   order: never a body before its head.
 // - A body comes in pieces of at most 17 KiB, the last one with `end` set, perhaps empty; or
-// trailers
-//   end it.  Only filters with a hook for bodies cost anything there.  A piece may be replaced by
-//   other bytes, or none, and response trailers by a last piece; whoever changes the length of a
-//   body says so in its head (framing, content_length).
+//   trailers end it.  Only filters with a hook for bodies cost anything there.  A piece may be
+//   replaced by other bytes, or none, and response trailers by a last piece; whoever changes the
+//   length of a body says so in its head (framing, content_length).
+// - A reply of the proxy that takes the place of a response that still waits in front of a filter
+//   (it broke off, or was refused) passes by the response hooks: on_response_replaced() instead.
 // - After on_complete, which is called exactly once, when the exchange is over or broken off, no
 //   hook and no timer of the filter is called.
 //
@@ -85,6 +86,10 @@ class HttpFilter {
   virtual FilterVerdict on_response_buffered(const BufferedResponse& /*response*/) {
     return FilterVerdict::kContinue;
   }
+  // A local reply goes out instead of the response whose head has begun its way through the
+  // filters; maybe this one never saw it.  The filter may change the head, but not stop it; no
+  // other hook sees the reply.
+  virtual void on_response_replaced(http::ResponseHead& /*head*/) {}
   // The last call; just before the access log is written.
   virtual void on_complete() {}
   // FilterContext::arm_timer()'s.

@@ -384,23 +384,40 @@ TEST_F(Grpc, AnAnswerThatIsTooLongForABridgeIsRefused) {
     settle();
   }
   const std::string reply = client.message();
-  EXPECT_EQ(status_of(reply), 200);  // a reply of the proxy to a call
+  EXPECT_EQ(status_of(reply), 503);
   EXPECT_NE(reply.find("grpc-status: 2\r\n"), reply.npos) << reply;
   EXPECT_EQ(http->rs_too_large.value(), 1u);
-  EXPECT_EQ(logged(), "200 - response_payload_too_large");
+  EXPECT_EQ(logged(), "503 - response_payload_too_large");
 }
 
 TEST_F(Grpc, AServerThatBreaksOffBehindABridgeIsAnError) {
   begin(kBridge);
+  for (const std::string_view type : {"application/grpc", "application/x-protobuf"}) {
+    set_cluster({backend.address}, kH2Cluster);
+    Peer client = request(str("POST /a.B/C HTTP/1.1\r\nHost: a\r\nContent-Type: ", type,
+                              "\r\nContent-Length: 0\r\n\r\n"));
+    Frames server = h2_server();
+    server.send(
+        str(headers(1, answer_block(), false), data(1, message("x")), frame(3, 0, 1, be32(2))));
+    const std::string reply = client.message();
+    EXPECT_EQ(status_of(reply), 503);
+    EXPECT_NE(reply.find("grpc-status: 14\r\n"), reply.npos) << reply;
+    EXPECT_NE(reply.find(str("content-type: ", type, "\r\n")), reply.npos) << reply;
+    EXPECT_TRUE(reply.ends_with("\r\n\r\n")) << reply;
+    set_cluster({}, kH2Cluster);
+    settle();
+  }
+}
+
+// gRPC has no trailers of requests, and the prefix of a message goes with its first byte.
+TEST_F(Grpc, AnEmptyMessageWithTrailersIsRefused) {
+  begin(kBridge);
   Peer client = request(
-      "POST /a.B/C HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: "
-      "0\r\n\r\n");
-  Frames server = h2_server();
-  server.send(
-      str(headers(1, answer_block(), false), data(1, message("x")), frame(3, 0, 1, be32(2))));
+      "POST /a.B/C HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-protobuf\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n0\r\nx-a: 1\r\n\r\n");
   const std::string reply = client.message();
-  EXPECT_EQ(status_of(reply), 200);
-  EXPECT_NE(reply.find("grpc-status: 14\r\n"), reply.npos) << reply;
+  EXPECT_EQ(status_of(reply), 503);
+  EXPECT_NE(reply.find("grpc-status: 13\r\n"), reply.npos) << reply;
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """HTTP/2 under attack: a proxy of one worker, an attacker as fast as its sockets take it, and two victims.
 
-The victims (one of HTTP/1.1, one of HTTP/2) send a request every 5 ms throughout.  None of them may fail and their p99
-must stay under 50 ms (of an optimized build); the attack must be counted as what it is, its connection ended with the right error, and the
-proxy's memory must come back.
+The victims (one of HTTP/1.1, one of HTTP/2) send a request every 5 ms throughout.  None of them may fail and the p99 of
+each must stay under 50 ms (of an optimized build), counted from when a request was due: a stall counts for every
+request that it delays, not once.  The attack must be counted as what it is, its connection ended with the right error,
+and the proxy's memory must come back.
 """
 
 import json
@@ -27,6 +28,7 @@ P99 = 0.05 * (20 if sidecar.sanitized() else 4 if os.sep + "debug" + os.sep in s
 MEMORY = 24 << 20  # that the proxy may have more than before the first attack, at last
 PEAK = 96 << 20    # and at most (500 large responses that nobody takes)
 LARGE = 1 << 20
+STATUS_200 = b"\x88"  # RFC 7541, appendix A: ":status: 200" of the static table
 
 NGINX = """
 daemon off; master_process off; error_log stderr crit; pid nginx.pid; worker_rlimit_nofile 4096;
@@ -44,7 +46,7 @@ http {{
 
 
 class Victim:
-    """A request every 5 ms until stop(); their times, and what went wrong."""
+    """A request every 5 ms until stop(); their times from when they were due, and what went wrong."""
 
     def __init__(self, exchange):
         self.exchange = exchange
@@ -58,11 +60,10 @@ class Victim:
         due = time.monotonic()
         try:
             while not self.ends.is_set():
-                began = time.monotonic()
-                self.exchange()
-                self.times.append(time.monotonic() - began)
-                due = max(due + 0.005, time.monotonic() - 0.05)
                 time.sleep(max(0, due - time.monotonic()))
+                self.exchange()
+                self.times.append(time.monotonic() - due)
+                due += 0.005
         except Exception as failure:  # pylint: disable=broad-except
             self.failure = failure
 
@@ -88,17 +89,20 @@ class H2Client:
             opening = self.peer.read(9)
             if len(opening) < 9:
                 raise EOFError("the connection ended")
-            self.peer.read(int.from_bytes(opening[:3], "big"))
+            payload = self.peer.read(int.from_bytes(opening[:3], "big"))
             kind, flags, stream = opening[3], opening[4], int.from_bytes(opening[5:], "big")
             if kind in (RST, GOAWAY):
                 raise AssertionError(f"frame {kind}")
+            if kind == HEADERS and stream == self.stream and payload[:1] != STATUS_200:
+                raise AssertionError(f"not 200: {payload!r}")
             if kind in (DATA, HEADERS) and stream == self.stream and flags & END_STREAM:
                 break
         self.stream += 2
 
 
-def p99(times):
-    return sorted(times)[len(times) * 99 // 100]
+def p99(victims):
+    """Of the victim that fares worse."""
+    return max(sorted(times)[len(times) * 99 // 100] for times in victims)
 
 
 class Attacks(unittest.TestCase):
@@ -117,7 +121,7 @@ class Attacks(unittest.TestCase):
              envoy.http_cluster(cls.evil, envoy.EXPLICIT_H2, "evil")]), flags=["--concurrency", "1"])
         cls.quiet = cls.measure(lambda: time.sleep(2))
         cls.rss = cls.proxy.rss()
-        print(f"quiet: p99 {p99(cls.quiet) * 1000:.1f} ms of {len(cls.quiet)} requests, "
+        print(f"quiet: p99 {p99(cls.quiet) * 1000:.1f} ms of {sum(map(len, cls.quiet))} requests, "
               f"RSS {cls.rss / (1 << 20):.1f} MiB", file=sys.stderr)
 
     @classmethod
@@ -145,7 +149,7 @@ class Attacks(unittest.TestCase):
 
     @classmethod
     def measure(cls, during):
-        """The victims' times while `during` runs."""
+        """The times of each victim while `during` runs."""
         h2 = H2Client(connect(cls, cls.port))
         h1 = connect(cls, cls.port)
 
@@ -159,7 +163,7 @@ class Attacks(unittest.TestCase):
             times = [victim.stop() for victim in victims]
             for client in (h1, h2.peer):
                 client.close()
-        return times[0] + times[1]
+        return times
 
     def attack(self, name, attack, run, prefix=""):
         """`run` is the attack; returns what the attacker saw."""
@@ -172,17 +176,21 @@ class Attacks(unittest.TestCase):
                 peak.append(self.proxy.rss())
                 time.sleep(0.1)
             seen.update(json.loads(process.stdout.read()))
-        # The machine may be busy with something else: what the proxy does to its clients it does again.
         for left in (2, 1, 0):
             times = self.measure(during)
             if p99(times) < P99 or not left:
                 break
-            print(f"{name}: p99 {p99(times) * 1000:.1f} ms, once more", file=sys.stderr)
+            # Once more only if the machine is busy with something else: then it is slow without an attack too.
+            quiet = p99(self.measure(lambda: time.sleep(0.5)))
+            if quiet <= P99 / 2:
+                break
+            print(f"{name}: p99 {p99(times) * 1000:.1f} ms, but {quiet * 1000:.1f} ms without an attack: once more",
+                  file=sys.stderr)
         after = self.proxy.stats()
         counted = {key: after[key] - before[key] for key in after
                    if after[key] != before[key] and ("flood" in key or "premature" in key or "http2.protocol" in key)}
         worst = p99(times)
-        line = (f"{name}: p99 {worst * 1000:.1f} ms, max {max(times) * 1000:.0f} ms, {len(times)} requests, "
+        line = (f"{name}: p99 {worst * 1000:.1f} ms, max {max(map(max, times)) * 1000:.0f} ms, {sum(map(len, times))} requests, "
                 f"{seen.get('connections')} connections, {seen.get('bytes', 0) / 1e6:.1f} MB, peak +"
                 f"{(max(peak) - self.rss) / (1 << 20):.0f} MiB, {counted} {seen}")
         print(line, file=sys.stderr)

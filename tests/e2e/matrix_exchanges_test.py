@@ -202,6 +202,11 @@ class Exchanges(Matrix):
             answer = way.client().exchange(get("/", "Via: 1.1 first"))
             self.assertEqual((answer.get("via"), answer.all("server")), ("1.1 pillion", ["envoy"]))
 
+    def test_via_is_added_to_what_a_request_says_before(self):
+        for way in self.each(via="1.1 pillion"):
+            seen = self.seen(way.client(), "Via: 1.1 first")
+            self.assertEqual(seen["via"], ["1.1 first, 1.1 pillion"])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -65,7 +65,6 @@ class Slow(unittest.TestCase):
             ways.settle()
             ways.end()
 
-
     def test_so_many_that_their_connection_to_the_server_stands_still_stop_no_call(self):
         ways = Ways(self, {"go": (self.server.port, envoy.EXPLICIT_H2)}, between=envoy.SAME)
         for way in ("one", "two"):

@@ -115,12 +115,17 @@ def npm_module(name):
         os.makedirs(cache(), exist_ok=True)
         fresh = tempfile.mkdtemp(dir=cache())
         shutil.copy(os.path.join(source, "package.json"), fresh)
-        result = subprocess.run([find_debian("npm"), "install", "--no-audit", "--no-fund"], cwd=fresh,
-                                capture_output=True, text=True)
-        if result.returncode:
-            shutil.rmtree(fresh)
-            raise AssertionError(f"npm install {name}: {result.stderr}")
-        os.rename(fresh, path)
+        try:
+            result = subprocess.run([find_debian("npm"), "install", "--no-audit", "--no-fund"], cwd=fresh,
+                                    capture_output=True, text=True, timeout=300)
+            if result.returncode:
+                raise AssertionError(f"npm install {name}: {result.stderr}")
+            os.rename(fresh, path)
+        except OSError:
+            if not os.path.exists(path):  # else another run has made it meanwhile
+                raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
     return ["env", "NODE_PATH=" + os.path.join(path, "node_modules"), find_debian("node", "nodejs"),
             os.path.join(source, "client.js")]
 
@@ -232,6 +237,8 @@ def websocket_h2_server(test):
     port = free_port()
     return Program(test, [find_websockets_python(), os.path.join(INTEROP, "websocket_h2.py"), "server", str(port)],
                    port=port)
+
+
 def grpc_interop_server(test, *files, compressed=False):
     """The server program of gRPC's interop suite; `files`: a certificate and a key, for TLS.  `compressed`: another of
     that suite that takes compressed messages."""

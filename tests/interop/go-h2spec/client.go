@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/summerwind/h2spec/client"
 	"github.com/summerwind/h2spec/config"
@@ -34,13 +33,9 @@ func ask(url string, answered chan<- error) {
 	answered <- err
 }
 
-func accept(port string, secure *tls.Config) (net.Conn, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		return nil, err
-	}
+// accept takes one connection: after it the listener is closed, as a second one would mean that the proxy tries again.
+func accept(listener net.Listener, secure *tls.Config) (net.Conn, error) {
 	defer listener.Close()
-	// The connection is closed with the listener: a second one would mean that the proxy tries again.
 	connection, err := listener.Accept()
 	if err != nil || secure == nil {
 		return connection, err
@@ -51,13 +46,14 @@ func accept(port string, secure *tls.Config) (net.Conn, error) {
 
 // serveCase lets the proxy's client meet one case.
 func serveCase(test *spec.ClientTestCase, url, port string, secure *tls.Config) error {
+	// The listener is there before the proxy is asked, or the connection would be refused.
+	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return err
+	}
 	answered := make(chan error, 1)
-	go func() {
-		// The listener is there before the proxy is asked, or the connection would be refused.
-		time.Sleep(100 * time.Millisecond)
-		ask(url, answered)
-	}()
-	connection, err := accept(port, secure)
+	go ask(url, answered)
+	connection, err := accept(listener, secure)
 	if err != nil {
 		return err
 	}

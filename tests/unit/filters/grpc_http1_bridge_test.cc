@@ -39,8 +39,7 @@ TEST_F(GrpcHttp1Bridge, TheStatusComesInTheHead) {
     std::string_view status, message;
     uint16_t http;
   };
-  const Case cases[] = {
-      {"0", "", 200}, {"5", "no such", 503}, {"x", "", 503}, {"99", "", 503}, {"", "", 200}};
+  const Case cases[] = {{"0", "", 200}, {"5", "no such", 503}, {"x", "", 503}, {"99", "", 503}};
   for (const auto& [status, message, http_status] : cases) {
     Exchange& e = call();
     EXPECT_TRUE(e.head.te_trailers);
@@ -60,6 +59,23 @@ TEST_F(GrpcHttp1Bridge, TheStatusComesInTheHead) {
     EXPECT_EQ(e.response.framing, http::Framing::kLength);
     EXPECT_EQ(e.response.content_length, 8u);
   }
+}
+
+TEST_F(GrpcHttp1Bridge, AnAnswerWithoutAStatusIsUnknown) {
+  Exchange& e = call();
+  answer(e);
+  e.respond_body(frame("one"), true);
+  EXPECT_EQ(e.response.status, 503);
+  EXPECT_EQ(e.response_header("grpc-status"), "2");
+  Exchange& empty = call();
+  empty.response.headers.set("content-type", "application/grpc");
+  empty.respond(200);
+  EXPECT_EQ(empty.response.status, 503);
+  EXPECT_EQ(empty.response_header("grpc-status"), "2");
+  Exchange& other = call();
+  other.respond(204);
+  EXPECT_EQ(other.response.status, 204);
+  EXPECT_EQ(other.response_header("grpc-status"), "");
 }
 
 TEST_F(GrpcHttp1Bridge, AnAnswerOfNothingButTrailersHasAnErrorsStatusToo) {
@@ -168,6 +184,28 @@ TEST_F(ProtobufUpgrade, AnEmptyMessageIsOne) {
   EXPECT_EQ(e.head.content_length, 5u);
   EXPECT_EQ(e.body, frame(""));
   EXPECT_TRUE(e.ended);
+}
+
+TEST_F(ProtobufUpgrade, AnEmptyMessageWithTrailersIsRefused) {
+  Exchange& e = call(-1);
+  (void)e.run->on_request_trailers();
+  EXPECT_EQ(e.status, 400);
+  EXPECT_EQ(e.body, "");
+}
+
+// The proxy's own reply to a call, after the upstream's head has come.
+TEST_F(ProtobufUpgrade, WhatTakesThePlaceOfAnAnswerHasAnErrorsStatusToo) {
+  Exchange& e = call(0);
+  answer(e);
+  e.respond_body(frame("x"));
+  http::ResponseHead reply(e.arena_);
+  reply.status = 200;
+  reply.headers.set("content-type", "application/grpc");
+  reply.headers.set("grpc-status", "14");
+  EXPECT_TRUE(e.run->on_response_head(reply, true));
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_EQ(reply.headers.get(http::HeaderId::kContentType), "application/x-protobuf");
+  EXPECT_EQ(reply.headers.get(http::HeaderId::kGrpcStatus), "14");
 }
 
 TEST_F(ProtobufUpgrade, TheAnswerIsTheMessageAlone) {

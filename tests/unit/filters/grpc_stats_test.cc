@@ -199,6 +199,20 @@ TEST_F(AllMethods, RowsGoWithTheirCluster) {
   answer(open, "0");
 }
 
+TEST_F(AllMethods, ATableThatWasFullTakesMethodsAgainWhenTheClusterOfItsRowsIsGone) {
+  add_cluster("old");
+  route_to("old");
+  for (int i = 0; i < 512; ++i) answer(call(str("/s.S/M", i)), "0");
+  worker.clusters.remove("old");
+  route_to("app");
+  for (int i = 0; i < 64; ++i) answer(call("/s.S/New"), "0");
+  EXPECT_GT(row(".s.S.New").total.value(), 0u);
+  EXPECT_EQ(row(".s.S.New").total.value() + row().method_overflow.value(), 64u);
+  EXPECT_EQ(
+      std::ranges::count_if(rows(), [](const auto& r) { return r.starts_with("cluster.old."); }),
+      0);
+}
+
 TEST_F(AllMethods, DotsOfServicesAreReplacedOnDemand) {
   configure("{ stats_for_all_methods: true, replace_dots_in_grpc_service_name: true }");
   answer(call(), "0");
@@ -234,6 +248,18 @@ TEST_F(GrpcStats, TimesTheUpstreamOnDemand) {
     answer(e, "0");
     EXPECT_EQ(row().upstream_rq_time.sum_micros(), wanted ? 2'000'000u : 0u);
   }
+}
+
+// The server has answered before it had all of the request.
+TEST_F(GrpcStats, AnAnswerBeforeTheRequestsEndHasNoTime) {
+  configure("{ enable_upstream_stats: true }");
+  Exchange& e = call();
+  e.info_.times.us_tx_end = Instant(seconds(3));
+  e.info_.times.us_rx_end = Instant(seconds(1));
+  answer(e, "0");
+  EXPECT_EQ(row().total.value(), 1u);
+  for (size_t i = 0; i < stats::Histogram::kBuckets; ++i)
+    EXPECT_EQ(row().upstream_rq_time.bucket(i), 0u);
 }
 
 TEST_F(GrpcStats, LeavesTheNumbersOfMessagesToAccessLogsOnDemand) {
