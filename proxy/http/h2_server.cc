@@ -9,6 +9,9 @@
 namespace pillion::http {
 namespace {
 
+// Tunnels whose client has ended and whose upstream has not taken all of it yet.
+constexpr uint32_t kMaxOutliving = 256;
+
 // What was left over is worked through in pieces of this size.
 constexpr uint32_t kLeftoverPiece = 64 * 1024;
 
@@ -330,7 +333,7 @@ void H2ServerConnection::on_ping_ack(uint64_t opaque) {
 
 H2Stream* H2ServerConnection::on_stream_begun(int32_t) {
   // nghttp2 does not count these any more.
-  if (outliving_ >= session_.options().max_concurrent_streams) return nullptr;
+  if (outliving_ >= kMaxOutliving) return nullptr;
   auto* stream = new H2ServerStream(*this);
   streams_list_.push_back(*stream);
   ++stream_count_;
