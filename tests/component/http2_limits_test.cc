@@ -130,7 +130,7 @@ TEST_F(Http2Limits, FloodsAreCountedAsProtocolErrorsOfTheManagerToo) {
   Peer peer = client("");
   std::string pings;
   for (int i = 0; i < 500; ++i) pings += frame(6, 0, 0, "12345678");
-  for (int i = 0; i < 21; ++i) {
+  for (uint32_t i = 0; i < 21; ++i) {
     if (h2().inbound_ping_flood.value() != 0) break;
     peer.send(pings);
     EXPECT_TRUE(run_until(loop, [&] {

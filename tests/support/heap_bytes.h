@@ -5,14 +5,16 @@
 
 #include <cstddef>
 
-#ifdef __SANITIZE_ADDRESS__
+#include "proxy/base/free_list.h"
+
+#ifdef PILLION_ASAN
 extern "C" size_t __sanitizer_get_current_allocated_bytes();
 #endif
 
 namespace pillion::testing {
 
 inline size_t heap_bytes() {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef PILLION_ASAN
   return __sanitizer_get_current_allocated_bytes();
 #else
   const struct mallinfo2 info = ::mallinfo2();
