@@ -123,6 +123,9 @@ void Stream::fail(Failure failure) {
     return finish();
   }
   if (head_sent || row.status == 0) {
+    // Small pieces that were gathered came before the failure.
+    worker_.batch.flush();
+    if (ended_) return;
     http::DownstreamStream* downstream = downstream_;
     if (grpc_status_due_ && row.side == FailureSide::upstream) host_->counters().rq_error.inc();
     owner_.http_stats().downstream_rq_tx_reset.inc();

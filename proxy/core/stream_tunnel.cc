@@ -187,6 +187,7 @@ void Stream::on_response_half_closed() {
 // The last of what the upstream sends has passed the filters.
 void Stream::half_close_client(std::string_view data) {
   if (!data.empty()) downstream_->send_body(data, false);
+  worker_.batch.flush();  // what was gathered goes before the end
   if (ended_) return;
   response_state_ = ResponseState::kDone;
   if (request_state_ != RequestState::kDone) downstream_->half_close();
@@ -196,7 +197,8 @@ void Stream::half_close_client(std::string_view data) {
 // The upstream has ended its direction before, and takes no more of ours.
 void Stream::close_half_closed() {
   half_closed_ = false;
-  if (response_state_ != ResponseState::kDone) return;  // its end is with the filters
+  worker_.batch.flush();
+  if (ended_ || response_state_ != ResponseState::kDone) return;  // its end is with the filters
   downstream_->send_body({}, true);
   finish_response();
 }
