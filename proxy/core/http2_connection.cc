@@ -5,6 +5,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/free_list.h"
+#include "proxy/base/jitter.h"
 
 namespace pillion::core {
 namespace {
@@ -111,8 +112,8 @@ void Http2Connection::take_over(std::unique_ptr<io::Transport> transport, Buffer
   if (config_->max_connection_duration != Duration{}) {
     duration_timer_ = std::make_unique<io::Timer>(
         io::Timer::call<&Http2Connection::on_duration, Http2Connection>(), this);
-    const Duration limit =
-        worker_.with_jitter(config_->max_connection_duration, config_->connection_duration_jitter);
+    const Duration limit = with_jitter(config_->max_connection_duration,
+                                       config_->connection_duration_jitter, worker_.rng);
     worker_.loop.arm_at(*duration_timer_, info_.begin + limit);
   }
   on_idle();
@@ -193,7 +194,7 @@ void Http2Connection::drain() {
 }
 
 void Http2Connection::drain_server() {
-  server_.drain(worker_.with_jitter(config_->drain_timeout, config_->drain_timeout_jitter));
+  server_.drain(with_jitter(config_->drain_timeout, config_->drain_timeout_jitter, worker_.rng));
 }
 
 void Http2Connection::close(Failure failure) { server_.close(failure); }

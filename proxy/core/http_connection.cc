@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/base/jitter.h"
 #include "proxy/core/codec_stats.h"
 #include "proxy/core/http2_connection.h"
 
@@ -35,8 +36,9 @@ void HttpConnection::start(std::unique_ptr<io::Transport> transport) {
   if (config_->max_connection_duration != Duration{}) {
     duration_timer_ = std::make_unique<io::Timer>(
         io::Timer::call<&HttpConnection::on_duration, HttpConnection>(), this);
-    worker_.loop.arm(*duration_timer_, worker_.with_jitter(config_->max_connection_duration,
-                                                           config_->connection_duration_jitter));
+    worker_.loop.arm(*duration_timer_,
+                     with_jitter(config_->max_connection_duration,
+                                 config_->connection_duration_jitter, worker_.rng));
   }
   if (!plain) return worker_.loop.arm(timer_, handshake_limit());
   connected_ = true;
@@ -150,8 +152,9 @@ void HttpConnection::on_duration() {
   if (!std::exchange(draining_, true)) {
     http_stats().downstream_cx_max_duration_reached.inc();
     if (stream_ != nullptr) server_.drain();
-    return worker_.loop.arm(*duration_timer_, worker_.with_jitter(config().drain_timeout,
-                                                                  config().drain_timeout_jitter));
+    return worker_.loop.arm(
+        *duration_timer_,
+        with_jitter(config().drain_timeout, config().drain_timeout_jitter, worker_.rng));
   }
   server_.drain();
 }

@@ -60,11 +60,6 @@ struct WorkerContext {
     const auto passed = static_cast<uint64_t>((loop.now() - drain_begin).count());
     return rng.below(static_cast<uint64_t>(drain_time.count())) < passed;
   }
-  // Up to that many percent more, so that what began together does not end together.
-  [[nodiscard]] Duration with_jitter(Duration time, double percent) {
-    const double most = static_cast<double>(time.count()) * percent / 100;
-    return time + Duration(static_cast<int64_t>(rng.below(static_cast<uint64_t>(most) + 1)));
-  }
   // Addresses of our own listeners, to recognise a loop through an original destination.
   const std::vector<io::Address>* own_addresses = nullptr;
 };

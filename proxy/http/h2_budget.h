@@ -31,6 +31,8 @@ inline constexpr uint32_t kLeastStreamsPerTurn = 16;
 inline constexpr size_t kHeadBytesAStream = 1024;
 // Of a connection that is over so many streams end in a turn: each may end an upstream's, too.
 inline constexpr uint32_t kEndsPerTurn = 32;
+// What a turn's budget left over is worked through in pieces of this size.
+inline constexpr size_t kRestPiece = 64 * 1024;
 inline constexpr size_t kFirstSliceBytes = 16 * 1024;
 inline constexpr size_t kSliceBytes = 64 * 1024;
 inline constexpr size_t kWarySliceBytes = 4 * 1024;

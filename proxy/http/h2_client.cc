@@ -4,15 +4,11 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
-#include "proxy/base/rng.h"
 
 namespace pillion::http {
 namespace {
 
 constexpr uint32_t kLastStreamId = 0x7fffffff;
-// What was left over is worked through in pieces of this size.
-constexpr size_t kRestPiece = 64 * 1024;
-
 }  // namespace
 
 // Waits for the next turn, so that others come between.
@@ -21,18 +17,6 @@ struct H2ClientConnection::Rest final : io::ReadyTask {
   void run_ready() override { connection.receive_rest(); }
   H2ClientConnection& connection;
   Buffer bytes;
-};
-
-struct H2ClientConnection::Keepalive {
-  explicit Keepalive(H2ClientConnection& c)
-      : timer(io::Timer::call<&H2ClientConnection::on_keepalive_timer, H2ClientConnection>(), &c),
-        rng(c.id()),
-        heard(c.connected_at) {}
-  io::Timer timer;
-  Rng rng;
-  Instant heard;  // when bytes came last
-  uint64_t sent = 0;
-  bool waiting = false;
 };
 
 H2ClientConnection::H2ClientConnection(io::Loop& loop, io::WriteBatch& batch,
@@ -71,16 +55,18 @@ void H2ClientConnection::on_connected() {
 void H2ClientConnection::open_session() {
   connected_at = loop_.now();
   session_.emplace(H2Session::Role::kClient, options_, static_cast<H2Observer&>(*this), writer_);
-  if (options_.ping_interval != Duration{} || options_.ping_after_idle != Duration{}) {
-    keepalive_ = std::make_unique<Keepalive>(*this);
-    arm_keepalive();
+  if (H2Keepalive::is_wanted(options_)) {
+    keepalive_ = std::make_unique<H2Keepalive>(
+        loop_, *session_, options_,
+        io::Timer::call<&H2ClientConnection::on_keepalive_timer, H2ClientConnection>(), this);
+    keepalive_->start();
   }
   send_soon();
 }
 
 UpstreamStream& H2ClientConnection::begin(ResponseSink& sink) {
   DASSERT(session_.has_value() && !closed_);
-  if (keepalive_ != nullptr) ping_after_idle();
+  if (keepalive_ != nullptr && keepalive_->on_new_stream()) send_soon();
   auto* stream = new H2ClientStream(*this, sink);
   streams_.push_back(*stream);
   ++exchanges_;
@@ -97,7 +83,7 @@ void H2ClientConnection::on_readable() {
   switch (r.status) {
     case io::IoStatus::kOk:
       count_bytes(r.bytes);
-      if (keepalive_ != nullptr) hear_from_peer();
+      if (keepalive_ != nullptr) keepalive_->on_bytes();
       receive({room.data(), r.bytes});
       break;
     case io::IoStatus::kEof:
@@ -342,50 +328,14 @@ void H2ClientConnection::on_settings() {
   owner_.on_client_room(*this);
 }
 
-// ---- connection_keepalive ----
-
-void H2ClientConnection::arm_keepalive() {
-  if (options_.ping_interval == Duration{}) return;
-  const auto interval = static_cast<uint64_t>(options_.ping_interval.count());
-  const uint64_t jitter =
-      keepalive_->rng.below(interval / 100 * std::min(options_.ping_jitter_percent, 100u) + 1);
-  loop_.arm(keepalive_->timer, Duration(static_cast<int64_t>(interval + jitter)));
-}
-
-// A new stream on a connection that may have died unnoticed.
-void H2ClientConnection::ping_after_idle() {
-  const Duration limit = options_.ping_after_idle;
-  if (limit == Duration{} || keepalive_->waiting || loop_.now() - keepalive_->heard <= limit)
-    return;
-  send_ping();
-}
-
-// What comes at all shows that the peer is there (envoy.md 1.4: connection_keepalive.timeout).
-void H2ClientConnection::hear_from_peer() {
-  keepalive_->heard = loop_.now();
-  if (keepalive_->waiting) loop_.arm(keepalive_->timer, options_.ping_timeout);
-}
-
 void H2ClientConnection::on_keepalive_timer() {
-  if (keepalive_->waiting) {
-    event(Event::kKeepaliveTimeout);
-    return close({FailureKind::kUpstreamClosed});
-  }
-  send_ping();
-}
-
-void H2ClientConnection::send_ping() {
-  keepalive_->waiting = true;
-  session_->ping(++keepalive_->sent);
-  loop_.arm(keepalive_->timer, options_.ping_timeout);
-  send_soon();
+  if (keepalive_->on_timer()) return send_soon();
+  event(Event::kKeepaliveTimeout);
+  close({FailureKind::kUpstreamClosed});
 }
 
 void H2ClientConnection::on_ping_ack(uint64_t opaque) {
-  if (closed_ || !keepalive_ || opaque != keepalive_->sent) return;
-  keepalive_->waiting = false;
-  keepalive_->timer.cancel();
-  arm_keepalive();
+  if (!closed_ && keepalive_ != nullptr) keepalive_->on_ack(opaque);
 }
 
 // ---- the end ----

@@ -22,6 +22,7 @@
 #include "proxy/http/client_connection.h"
 #include "proxy/http/h2_client_stream.h"
 #include "proxy/http/h2_codec.h"
+#include "proxy/http/h2_keepalive.h"
 #include "proxy/http/limits.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/transport.h"
@@ -59,8 +60,7 @@ class H2ClientConnection final : public ClientConnection,
 
  private:
   friend class H2ClientStream;
-  struct Rest;       // what one turn's budget left unread
-  struct Keepalive;  // PINGs, if configured
+  struct Rest;  // what one turn's budget left unread
 
   void on_connected() override;
   void on_readable() override;
@@ -117,10 +117,6 @@ class H2ClientConnection final : public ClientConnection,
   void count_bytes(size_t received);
   void event(Event event) { owner_.on_client_event(*this, event); }
   void on_keepalive_timer();
-  void arm_keepalive();
-  void ping_after_idle();
-  void hear_from_peer();
-  void send_ping();
 
   io::Loop& loop_;
   Owner& owner_;
@@ -131,7 +127,7 @@ class H2ClientConnection final : public ClientConnection,
   IntrusiveList<H2ClientStream> streams_;
   IntrusiveList<H2ClientStream> unsent_;  // of those that the session could not open
   std::unique_ptr<Rest> rest_;
-  std::unique_ptr<Keepalive> keepalive_;
+  std::unique_ptr<H2Keepalive> keepalive_;  // if configured
   io::Timer grace_timer_ = io::Timer::of<&H2ClientConnection::on_grace_timer>(this);
   size_t read_limit_ = io::Loop::kScratchBytes;  // less while turns leave something over
   uint64_t counted_sent_ = 0;

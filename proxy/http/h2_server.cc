@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
-#include "proxy/base/rng.h"
 
 namespace pillion::http {
 namespace {
@@ -12,25 +11,7 @@ namespace {
 // Tunnels whose client has ended and whose upstream has not taken all of it yet.
 constexpr uint32_t kMaxOutliving = 256;
 
-// What was left over is worked through in pieces of this size.
-constexpr uint32_t kLeftoverPiece = 64 * 1024;
-
 }  // namespace
-
-// PINGs of connection_keepalive: one each interval, whose answer must come within the timeout.
-struct H2ServerConnection::KeepAlive {
-  KeepAlive(H2ServerConnection& connection, const H2Options& options)
-      : timer(io::Timer::of<&H2ServerConnection::on_keepalive>(&connection)),
-        interval(options.ping_interval),
-        timeout(options.ping_timeout),
-        jitter_percent(options.ping_jitter_percent) {}
-  io::Timer timer;
-  const Duration interval;
-  const Duration timeout;
-  const uint32_t jitter_percent;
-  uint64_t sent = 0;  // the opaque number of the last
-  bool waiting = false;
-};
 
 // What only the last of a connection's life needs.
 struct H2ServerConnection::Ending {
@@ -52,7 +33,11 @@ H2ServerConnection::H2ServerConnection(io::Loop& loop, io::WriteBatch& batch,
       writer_(batch, *this),
       session_(H2Session::Role::kServer, options, *this, writer_),
       allow_connect_(options.allow_connect) {
-  if (options.ping_interval != Duration{}) keepalive_ = std::make_unique<KeepAlive>(*this, options);
+  if (options.ping_interval != Duration{}) {
+    keepalive_ = std::make_unique<H2Keepalive>(
+        loop, session_, options,
+        io::Timer::call<&H2ServerConnection::on_keepalive_timer, H2ServerConnection>(), this);
+  }
 }
 
 H2ServerConnection::~H2ServerConnection() { DASSERT(closed_); }
@@ -72,12 +57,12 @@ void H2ServerConnection::start(std::unique_ptr<io::Transport> transport, Buffer 
   if (!connected) return;
   // More comes while the first stream runs: to be told of it by the next tick is too late.
   transport_->watch();
-  arm_keepalive();
+  if (keepalive_ != nullptr) keepalive_->start();
   send_soon();
 }
 
 void H2ServerConnection::on_connected() {
-  arm_keepalive();
+  if (keepalive_ != nullptr) keepalive_->start();
   send_soon();
   owner_.on_server_connected();
 }
@@ -89,7 +74,7 @@ void H2ServerConnection::close(Failure failure, io::Transport::CloseMode mode) {
   ListNode<io::ReadyTag>::unlink();
   if (ending_ != nullptr) ending_->timer.cancel();
   if (leftover_ != nullptr) leftover_->ListNode<io::ReadyTag>::unlink();
-  if (keepalive_ != nullptr) keepalive_->timer.cancel();
+  keepalive_.reset();
   count_traffic();
   writer_.detach();
   while (H2ServerStream* stream = streams_list_.front()) {
@@ -146,14 +131,14 @@ void H2ServerConnection::on_readable() {
   switch (r.status) {
     case io::IoStatus::kOk: {
       received_ += r.bytes;
-      hear_from_client();
+      if (keepalive_ != nullptr) keepalive_->on_bytes();
       if (lingering_) {
         ending_->lingered += static_cast<uint32_t>(r.bytes);
         return ending_->lingered >= kH2LingerBytes ? close({FailureKind::kNone}) : void();
       }
       const size_t used = receive({room.data(), r.bytes});
       if (closed_) return writer_.flush_batch();
-      read_limit_ = used == r.bytes ? io::Loop::kScratchBytes : kLeftoverPiece;
+      read_limit_ = used == r.bytes ? io::Loop::kScratchBytes : kRestPiece;
       if (used == r.bytes) break;
       leftover_ = std::make_unique<Leftover>(*this);
       leftover_->bytes.append({room.data() + used, r.bytes - used});
@@ -182,7 +167,7 @@ size_t H2ServerConnection::receive(std::string_view bytes) {
 void H2ServerConnection::receive_leftover() {
   if (closed_ || losing_) return;
   Buffer& bytes = leftover_->bytes;
-  const std::span<char> room = loop_.scratch().first(kLeftoverPiece);
+  const std::span<char> room = loop_.scratch().first(kRestPiece);
   const size_t n = bytes.peek(room.data(), room.size());
   const size_t used = receive({room.data(), n});
   if (closed_) return writer_.flush_batch();
@@ -296,37 +281,14 @@ void H2ServerConnection::report_flood() {
   flood == H2Flood::kNone ? owner_.on_event(Event::kProtocolError) : owner_.on_flood(flood);
 }
 
-// ---- PINGs ----
-
-void H2ServerConnection::arm_keepalive() {
-  if (keepalive_ == nullptr) return;
-  thread_local Rng rng{static_cast<uint64_t>(loop_.now().time_since_epoch().count())};
-  const auto percent = static_cast<int64_t>(rng.below(keepalive_->jitter_percent + 1));
-  const Duration interval = keepalive_->interval;
-  loop_.arm(keepalive_->timer, interval + interval * percent / 100);
-}
-
-void H2ServerConnection::on_keepalive() {
-  if (keepalive_->waiting) {
-    owner_.on_event(Event::kPingTimeout);
-    return lose({FailureKind::kDownstreamClosed});
-  }
-  keepalive_->waiting = true;
-  session_.ping(++keepalive_->sent);
-  loop_.arm(keepalive_->timer, keepalive_->timeout);
-  send_soon();
-}
-
-// What comes at all shows that the client is there (envoy.md 1.4: connection_keepalive.timeout).
-void H2ServerConnection::hear_from_client() {
-  if (keepalive_ == nullptr || !keepalive_->waiting) return;
-  loop_.arm(keepalive_->timer, keepalive_->timeout);
+void H2ServerConnection::on_keepalive_timer() {
+  if (keepalive_->on_timer()) return send_soon();
+  owner_.on_event(Event::kPingTimeout);
+  lose({FailureKind::kDownstreamClosed});
 }
 
 void H2ServerConnection::on_ping_ack(uint64_t opaque) {
-  if (keepalive_ == nullptr || opaque != keepalive_->sent) return;
-  keepalive_->waiting = false;
-  arm_keepalive();
+  if (keepalive_ != nullptr) keepalive_->on_ack(opaque);
 }
 
 // ---- streams ----

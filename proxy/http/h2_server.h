@@ -19,6 +19,7 @@
 #include "proxy/base/intrusive_list.h"
 #include "proxy/http/codec.h"
 #include "proxy/http/h2_codec.h"
+#include "proxy/http/h2_keepalive.h"
 #include "proxy/http/h2_server_stream.h"
 #include "proxy/http/limits.h"
 #include "proxy/io/loop.h"
@@ -102,7 +103,6 @@ class H2ServerConnection final : public io::Deferred,
 
  private:
   friend class H2ServerStream;
-  struct KeepAlive;
   struct Ending;
 
   // What one turn's budget left over is worked through in the next.
@@ -160,9 +160,7 @@ class H2ServerConnection final : public io::Deferred,
   void report_flood();
   Ending& ending();
   void arm_end_timer(Duration after);
-  void arm_keepalive();
-  void hear_from_client();
-  void on_keepalive();
+  void on_keepalive_timer();
 
   io::Loop& loop_;
   Owner& owner_;
@@ -172,7 +170,7 @@ class H2ServerConnection final : public io::Deferred,
   H2Session session_;
   IntrusiveList<H2ServerStream> streams_list_;
   std::unique_ptr<Leftover> leftover_;
-  std::unique_ptr<KeepAlive> keepalive_;
+  std::unique_ptr<H2Keepalive> keepalive_;  // if configured
   std::unique_ptr<Ending> ending_;
   uint64_t received_ = 0;
   uint32_t read_limit_ = io::Loop::kScratchBytes;  // less while turns leave something over
