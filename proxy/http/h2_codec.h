@@ -238,6 +238,8 @@ class H2Session {
     uint32_t max_unpacked;  // of a header block
   };
 
+  static const nghttp2_session_callbacks* callbacks();
+  static void add_receive_callbacks(nghttp2_session_callbacks* table);
   static void add_send_callbacks(nghttp2_session_callbacks* table);
   [[nodiscard]] bool has_room() const noexcept;
   // The callbacks say nothing more.

@@ -13,8 +13,40 @@ namespace {
 // A header block of a stream that is over is unpacked all the same.
 constexpr size_t kStrayBytesAFrame = 256;
 constexpr size_t kListOverhead = 32;  // RFC 9113, 6.5.2
+// However long a connection lives, it earns no more.
+constexpr uint32_t kMaxCredit = 100'000;
 
 }  // namespace
+
+void H2Session::earn_window_updates(uint32_t more) {
+  window_update_credit_ = std::min(kMaxCredit, window_update_credit_ + more);
+}
+
+// Of either side's: each earns the peer some frames.
+void H2Session::count_stream() {
+  ++streams_opened_;
+  ++open_streams_;
+  moved_ += 8;
+  priority_credit_ = std::min(kMaxCredit, priority_credit_ + kept_.max_priority_frames_per_stream);
+  earn_window_updates(2);
+}
+
+// A client that makes us reset streams all the time is as costly as one that resets them itself.
+void H2Session::count_reset() {
+  if (reset_credit_ != 0) {
+    --reset_credit_;
+  } else {
+    end_flood(H2Flood::kOwnResets);
+  }
+}
+
+// Of a stream that never began.  Not first when its RST_STREAM is sent: nothing else bounds how
+// many of them wait for that.
+void H2Session::count_refusal() {
+  if (role_ != Role::kServer || is_deaf()) return;
+  observer_.on_stream_refused();
+  count_reset();
+}
 
 void H2Session::count_ignored(size_t received) {
   constexpr auto kEach = static_cast<int32_t>(kIgnoredBytesAFrame);

@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "proxy/http/h2_codec.h"
+#include "proxy/http/h2_codec_parts.h"
 #include "proxy/http/h2_trailers.h"
 #include "proxy/io/writer.h"
 
 namespace pillion::http {
 namespace {
 
-constexpr size_t kFrameHeader = 9;
 // Payloads up to this size are copied behind their frame header: fewer pieces to send.
 constexpr size_t kCopyPayload = 2 * 1024;
 // Data up to this size is kept for the turn's end, and sent with all else.
@@ -23,17 +23,11 @@ constexpr size_t kHeldLimit = 32 * 1024;
 // No more frames are made while so much waits for the transport.
 constexpr size_t kBacklogLimit = 64 * 1024;
 
-H2Session& session_of(void* user) { return *static_cast<H2Session*>(user); }
-
 // Did the peer make us send this RST_STREAM?  What fails behind us is not its doing, and a refusal
 // was counted when it was queued.
 bool is_peers_doing(uint32_t error) {
   return error != NGHTTP2_NO_ERROR && error != NGHTTP2_INTERNAL_ERROR && error != NGHTTP2_CANCEL &&
          error != NGHTTP2_REFUSED_STREAM && error != NGHTTP2_CONNECT_ERROR;
-}
-
-std::string_view text(const uint8_t* bytes, size_t size) {
-  return {reinterpret_cast<const char*>(bytes), size};
 }
 
 // Of a field by its id, for nghttp2.  Names of known ids are literals, and need no copy.
