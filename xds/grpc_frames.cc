@@ -5,8 +5,8 @@
 namespace pillion::xds {
 
 std::string grpc_frame(std::string_view message) {
-  std::string out(5, '\0');
-  for (size_t i = 0; i < 4; ++i) out[4 - i] = static_cast<char>(message.size() >> (8 * i) & 0xff);
+  std::string out(http::kGrpcPrefix, '\0');
+  http::write_grpc_prefix(out.data(), 0, static_cast<uint32_t>(message.size()));
   return out.append(message);
 }
 

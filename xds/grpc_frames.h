@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/http/grpc_messages.h"
+
 namespace pillion::xds {
 
 std::string grpc_frame(std::string_view message);
@@ -41,7 +43,7 @@ class GrpcFrames {
   void reset();
 
  private:
-  static constexpr size_t kPrefix = 5;
+  static constexpr size_t kPrefix = http::kGrpcPrefix;
   static constexpr size_t kKept = size_t{64} << 10;
 
   void take(std::string_view& bytes, size_t until);

@@ -261,10 +261,7 @@ void FilterRun::go_on() {
       std::string_view data =
           lane.is_changed ? lane.changed : lane.held.front().substr(0, lane.moving);
       const bool end = lane.end && lane.moving == lane.held.size();
-      const Flow flow = run<Direction>(Part::kBody, next, data, end);
-      if (flow == Flow::kStopped) return;
-      if (flow == Flow::kPassed) pass_piece<Direction>(data, end);
-      if (!lane.over) consume<Direction>();
+      if (!move_piece<Direction>(next, data, end)) return;
       break;
     }
     case Part::kTrailers:
@@ -272,6 +269,18 @@ void FilterRun::go_on() {
       return;
   }
   if (!lane.over) drain<Direction>();
+}
+
+// The first piece of what waited.  False: a filter has stopped it, or nothing is wanted any more.
+template <typename Direction>
+bool FilterRun::move_piece(size_t from, std::string_view data, bool end) {
+  Lane& lane = Direction::lane(*this);
+  const Flow flow = run<Direction>(Part::kBody, from, data, end);
+  if (flow == Flow::kStopped) return false;
+  if (flow == Flow::kPassed) pass_piece<Direction>(data, end);
+  if (lane.over) return false;
+  lane.held.consume(std::exchange(lane.moving, 0));
+  return true;
 }
 
 // What waited goes through all filters, as far as they let it.
@@ -283,11 +292,7 @@ void FilterRun::drain() {
     const bool end = lane.end && data.size() == lane.held.size();
     lane.moving = data.size();
     lane.is_changed = false;
-    const Flow flow = run<Direction>(Part::kBody, 0, data, end);
-    if (flow == Flow::kStopped) return;
-    if (flow == Flow::kPassed) pass_piece<Direction>(data, end);
-    if (lane.over) return;
-    consume<Direction>();
+    if (!move_piece<Direction>(0, data, end)) return;
   }
   if (lane.trailers) {
     if (run_trailers<Direction>(0)) Direction::pass_trailers(*this);
@@ -304,12 +309,6 @@ void FilterRun::pass_piece(std::string_view data, bool end) {
   if (end) lane.end = false;
   Direction::pass_body(*this, data, end);
   if (!lane.over && (lane.is_changed || lane.moving != 0)) host_.worker().batch.flush();
-}
-
-template <typename Direction>
-void FilterRun::consume() {
-  Lane& lane = Direction::lane(*this);
-  lane.held.consume(std::exchange(lane.moving, 0));
 }
 
 // ---- buffering ----

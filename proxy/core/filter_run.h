@@ -131,7 +131,7 @@ class FilterRun {
   template <typename Direction>
   void pass_piece(std::string_view data, bool end);
   template <typename Direction>
-  void consume();
+  bool move_piece(size_t from, std::string_view data, bool end);
   void find_levels();
   // True: the route disables the filter.
   bool find_overrides(FilterContext& slot);

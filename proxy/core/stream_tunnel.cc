@@ -24,8 +24,7 @@ bool is_websocket(const http::RequestHead& request) {
 // In HTTP/2 an upgrade is CONNECT: what stands behind its head is the tunnel's, and there is no
 // place for a body.
 bool fits_http2(const http::RequestHead& request, const upstream::PoolOptions& options) {
-  return options.h2.allow_connect && request.framing == http::Framing::kNone &&
-         http::is_token(request.upgrade);
+  return options.may_use_http2(request) && http::is_token(request.upgrade);
 }
 
 }  // namespace
@@ -187,7 +186,6 @@ void Stream::on_response_half_closed() {
 // The last of what the upstream sends has passed the filters.
 void Stream::half_close_client(std::string_view data) {
   if (!data.empty()) downstream_->send_body(data, false);
-  worker_.batch.flush();  // what was gathered goes before the end
   if (ended_) return;
   response_state_ = ResponseState::kDone;
   if (request_state_ != RequestState::kDone) downstream_->half_close();
@@ -197,8 +195,7 @@ void Stream::half_close_client(std::string_view data) {
 // The upstream has ended its direction before, and takes no more of ours.
 void Stream::close_half_closed() {
   half_closed_ = false;
-  worker_.batch.flush();
-  if (ended_ || response_state_ != ResponseState::kDone) return;  // its end is with the filters
+  if (response_state_ != ResponseState::kDone) return;  // its end is with the filters
   downstream_->send_body({}, true);
   finish_response();
 }
