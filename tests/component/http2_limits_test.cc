@@ -1,28 +1,16 @@
 // When a client's HTTP/2 connection has to end, and what is counted then; an upstream of HTTP/2
 // whose small frames must not become small writes.
 
-#include "proxy/http/h2_preface.h"
-#include "tests/component/worker_fixture.h"
-#include "tests/support/h2_frames.h"
+#include "tests/component/http2_client_fixture.h"
 
 namespace pillion::testing {
 namespace {
 
-class Http2Limits : public WorkerTest {
+class Http2Limits : public Http2ClientFixture {
  protected:
   void begin(const ListenerYaml& yaml, std::string_view cluster = {}) {
     set_cluster({backend.address}, cluster);
     listen(yaml);
-  }
-  Peer client(std::string_view frames) {
-    return request(str(http::kH2Preface, frame(4, 0, 0, ""), frames));
-  }
-  // What the client got since the last call, in words.
-  std::string told(Peer& client) {
-    settle();
-    in += client.received();
-    client.discard();
-    return describe_frames(in);
   }
   static std::string reset(uint32_t id) { return frame(3, 0, id, be32(8)); }
   [[nodiscard]] const stats::Http2Stats& h2() const { return *http2; }
@@ -31,7 +19,6 @@ class Http2Limits : public WorkerTest {
       "{ match: { prefix: / }, direct_response: { status: 200 } }";
   Backend backend{loop, 1000};
   stats::BlockRef<stats::Http2Stats> http2 = registry.block<stats::Http2Stats>(0);
-  std::string in;
 };
 
 TEST_F(Http2Limits, AConnectionTakesItsNumberOfRequestsAndSaysSoBefore) {

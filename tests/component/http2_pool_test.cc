@@ -48,6 +48,11 @@ class Http2Pool : public WorkerTest {
       return server->streams.size() >= streams && server->streams[streams - 1]->ended;
     });
   }
+  // Of a server that has that many requests it does not take the last.
+  void refuse(H2Server& server, size_t streams) {
+    ASSERT_TRUE(has(server, streams));
+    server->reset(streams - 1, H2Error::kRefusedStream);
+  }
   // A GOAWAY that the server's own session knows nothing of.
   static void leave(H2Server& server, uint32_t last_stream) {
     server->raw(frame(7, 0, 0, str(be32(last_stream), be32(0))));
@@ -65,8 +70,7 @@ TEST_F(Http2Pool, TriesARefusedPostAgainAndNobodyIsToldOfIt) {
   begin();
   Peer client = request(kPost);
   H2Server server = accept();
-  ASSERT_TRUE(has(server, 1));
-  server->reset(0, H2Error::kRefusedStream);
+  ASSERT_NO_FATAL_FAILURE(refuse(server, 1));
   ASSERT_TRUE(has(server, 2)) << "at once";
   EXPECT_EQ(server->stream(1).body, "body");
   server->respond(1, "ok");
@@ -82,15 +86,12 @@ TEST_F(Http2Pool, GivesUpOnAServerThatRefusesAllAndGivesItTimeBeforeTheLastTry) 
   begin();
   Peer client = request(kGet);
   H2Server server = accept();
-  ASSERT_TRUE(has(server, 1));
-  server->reset(0, H2Error::kRefusedStream);
-  ASSERT_TRUE(has(server, 2));
-  server->reset(1, H2Error::kRefusedStream);
+  ASSERT_NO_FATAL_FAILURE(refuse(server, 1));
+  ASSERT_NO_FATAL_FAILURE(refuse(server, 2));
   settle();
   EXPECT_EQ(server->streams.size(), 2u) << "not at once a second time";
   pass(milliseconds(50));
-  ASSERT_TRUE(has(server, 3));
-  server->reset(2, H2Error::kRefusedStream);
+  ASSERT_NO_FATAL_FAILURE(refuse(server, 3));
   EXPECT_EQ(status_of(client.message()), 503);
   EXPECT_EQ(logged(), "503 UR upstream_reset_before_response_started{remote_refused_stream_reset}");
   pass(seconds(5));
@@ -104,8 +105,7 @@ TEST_F(Http2Pool, LeavesTheRetryPolicyWholeForWhatComesAfterARefusal) {
                    "'5xx', num_retries: 1, retry_back_off: { base_interval: 1ms } } } }"});
   Peer client = request(kGet);
   H2Server server = accept();
-  ASSERT_TRUE(has(server, 1));
-  server->reset(0, H2Error::kRefusedStream);
+  ASSERT_NO_FATAL_FAILURE(refuse(server, 1));
   ASSERT_TRUE(has(server, 2));
   server->head(1, {{":status", "500"}}, true);
   settle();
@@ -121,10 +121,8 @@ TEST_F(Http2Pool, ForgetsTheWaitOfARefusedRequestWhoseClientHasGone) {
   begin();
   Peer client = request(kGet);
   H2Server server = accept();
-  ASSERT_TRUE(has(server, 1));
-  server->reset(0, H2Error::kRefusedStream);
-  ASSERT_TRUE(has(server, 2));
-  server->reset(1, H2Error::kRefusedStream);
+  ASSERT_NO_FATAL_FAILURE(refuse(server, 1));
+  ASSERT_NO_FATAL_FAILURE(refuse(server, 2));
   settle();
   client.close();
   pass(seconds(1));

@@ -1,30 +1,17 @@
 // Clients of HTTP/2, frame by frame, in front of servers of HTTP/1.
 
-#include "proxy/http/h2_preface.h"
-#include "tests/component/worker_fixture.h"
-#include "tests/support/h2_frames.h"
+#include "tests/component/http2_client_fixture.h"
 
 namespace pillion::testing {
 namespace {
 
-class Http2Clients : public WorkerTest {
+class Http2Clients : public Http2ClientFixture {
  protected:
   void begin(const ListenerYaml& yaml) {
     set_cluster({backend.address});
     listen(yaml);
   }
-  Peer client(std::string_view frames) {
-    return request(str(http::kH2Preface, frame(4, 0, 0, ""), frames));
-  }
-  // What the client got since the last call, in words.
-  std::string told(Peer& client) {
-    settle();
-    in += client.received();
-    client.discard();
-    return describe_frames(in);
-  }
   Backend backend{loop};
-  std::string in;
 };
 
 // A request may be on its way: GOAWAY comes first, and drain_timeout before the last one.

@@ -126,11 +126,7 @@ TEST_F(Allocation, MutualTlsNeedsNoneOfOurs) {
   const TestCa ca;
   set_cluster({backend.address});
   listen({.chain = server_tls(ca)});
-  tls::ContextConfig config;
-  config.role = tls::Role::kClient;
-  config.certificates = {ca.certificate("spiffe://mesh.local/ns/shop/sa/customer")};
-  config.validation = ca.validation();
-  auto context = tls::Context::make(config);
+  auto context = tls::Context::make(customer(ca));
   ASSERT_TRUE(context) << context.error();
   io::Loop client_loop;
   {

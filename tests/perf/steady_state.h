@@ -39,6 +39,15 @@ inline Exchange chunked() {
       "chunked\r\n\r\n6\r\nanswer\r\n6\r\nanswer\r\n0\r\n\r\n"};
 }
 
+// What a client of a worker with server_tls(ca) has.
+inline tls::ContextConfig customer(const TestCa& ca) {
+  tls::ContextConfig config;
+  config.role = tls::Role::kClient;
+  config.certificates = {ca.certificate("spiffe://mesh.local/ns/shop/sa/customer")};
+  config.validation = ca.validation();
+  return config;
+}
+
 class SteadyState : public WorkerTest {
  protected:
   SteadyState() { log_format.clear(); }

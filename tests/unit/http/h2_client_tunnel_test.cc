@@ -38,6 +38,16 @@ class H2ClientTunnels : public H2ClientTest {
     EXPECT_EQ(std::exchange(e.log, {}), "head 101; ");
     return e;
   }
+  // Of whose server we have sent it all, the end too, and no window is given back.
+  Exchange& tunnel_that_takes_nothing(const std::string& all) {
+    Exchange& e = tunnel();
+    peer->holds_window = true;
+    turn();
+    e.stream->send_body(all, true);
+    batch.flush();
+    turn(20);
+    return e;
+  }
   H2Options peer_options;
 
  private:
@@ -165,13 +175,8 @@ TEST_F(H2ClientTunnels, EndInOrderWhenBothHaveEnded) {
 
 // What is still to be sent when the server ends is not thrown away.
 TEST_F(H2ClientTunnels, KeepWhatTheServerHasNoRoomForWhenItEnds) {
-  Exchange& e = tunnel();
-  peer->holds_window = true;
-  turn();
   const std::string large(3 << 20, 'x');
-  e.stream->send_body(large, true);
-  batch.flush();
-  turn(20);
+  Exchange& e = tunnel_that_takes_nothing(large);
   EXPECT_TRUE(e.stream->is_backed_up());
   peer->data(0, {}, true);
   turn();
@@ -191,13 +196,8 @@ TEST_F(H2ClientTunnels, KeepWhatTheServerHasNoRoomForWhenItEnds) {
 
 // As Envoy does when it ends a tunnel; our last bytes are thrown away then.
 TEST_F(H2ClientTunnels, TellTheirEndWhenTheServerStopsUsBeforeOurEndIsSent) {
-  Exchange& e = tunnel();
-  peer->holds_window = true;
-  turn();
   const std::string large(3 << 20, 'x');
-  e.stream->send_body(large, true);
-  batch.flush();
-  turn(20);
+  Exchange& e = tunnel_that_takes_nothing(large);
   peer->data(0, {}, true);
   turn();
   EXPECT_EQ(e.log, "half; ");
