@@ -99,8 +99,10 @@ void H1ClientConnection::send_trailers(const Headers& trailers) {
 void H1ClientConnection::reset() {
   end_sink(0);
   const bool is_over = half_closed_ && request_done_;
-  // What a tunnel's server has got must not look like all.
-  aborts_ = state_ == State::kTunnel && !is_over;
+  // What the server has got must not look like all.  And a reset leaves no TIME_WAIT: clients that
+  // cancel would use up the ports that there are to this server, whose search then takes the kernel
+  // milliseconds for each connect.
+  aborts_ = !is_over;
   close({is_over ? FailureKind::kNone : FailureKind::kLocalReset});
 }
 
@@ -326,7 +328,9 @@ void H1ClientConnection::end_exchange(size_t leftover) {
   state_ = State::kIdle;
   if (leftover != 0) owner_.on_client_event(*this, Event::kUnsolicited);
   // An answer before the end of the request leaves the rest of the request on the wire.
-  if (!keep_alive_ || !request_done_ || leftover != 0 || writer_.backlog() != 0) {
+  const bool is_cut = !request_done_ || writer_.backlog() != 0;
+  if (!keep_alive_ || is_cut || leftover != 0) {
+    aborts_ = is_cut;
     return close({FailureKind::kNone});
   }
   transport_->resume(io::PauseReason::kPeerFull);

@@ -93,6 +93,7 @@ void Loop::end_of_turn() {
   // Destructors may close more; those die in the same pass.
   while (Deferred* object = dead_.pop_front()) delete object;
   ready_.splice(next_);
+  connects_ = kConnectsPerTurn;
   now_ = {};
 }
 

@@ -24,6 +24,7 @@ class Socket;
 class Loop {
  public:
   static constexpr size_t kScratchBytes = 256 * 1024;
+  static constexpr uint32_t kConnectsPerTurn = 16;
 
   Loop();
   ~Loop();  // all users are gone; asserts that no handle is left open
@@ -63,6 +64,11 @@ class Loop {
   void post_next(ReadyTask& task) noexcept {
     if (!task.is_linked()) next_.push_back(task);
   }
+  // May one more connection be opened in this turn?  A connect costs the kernel more than a request
+  // costs us, so that whoever wants hundreds of them gets some each turn.  If not: post_next().
+  [[nodiscard]] bool may_connect() const noexcept { return connects_ != 0; }
+  void count_connect() noexcept { connects_ -= connects_ != 0 ? 1 : 0; }
+
   // The task that writes out what was gathered: it always runs before the dead are buried, whatever
   // else is left for the next turn, because what it gathered may lie in them.  One per loop; null
   // for none.
@@ -110,6 +116,7 @@ class Loop {
   TimerWheel wheel_;
   Instant due_{};  // when the wheel has work; the epoch: never
   bool stopping_ = false;
+  uint32_t connects_ = kConnectsPerTurn;  // left of this turn
   IntrusiveList<ReadyTask, ReadyTag> ready_;
   IntrusiveList<ReadyTask, ReadyTag> next_;  // becomes ready_ at the end of the turn
   DeadQueue dead_;

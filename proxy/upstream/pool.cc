@@ -41,7 +41,7 @@ http::ClientConnection* Pool::acquire(PoolWaiter& waiter, Failure* refused) {
   ++waiting_;
   traffic().upstream_rq_pending_total.inc();
   traffic().upstream_rq_pending_active.inc();
-  if (!promised) open_for_waiters();
+  if (!promised) open_soon(1);
   return nullptr;
 }
 
@@ -99,7 +99,7 @@ void Pool::serve_waiters() {
 void Pool::fail_stranded(Failure failure) {
   // They may come back at once; those who do are not failed a second time here.
   IntrusiveList<PoolWaiter, WaiterTag> stranded;
-  for (uint32_t n = waiting_; n > planned_; --n) stranded.push_back(*waiters_.pop_front());
+  for (uint32_t n = waiting_; n > planned_ + due(); --n) stranded.push_back(*waiters_.pop_front());
   while (PoolWaiter* waiter = stranded.front()) {
     cancel(*waiter);
     traffic().upstream_rq_pending_failure_eject.inc();
@@ -126,9 +126,7 @@ void Pool::on_client_room(http::ClientConnection& connection) {
   if (!entry.connected || entry.leaving) return;
   expected_streams_ = std::max(connection.max_streams(), 1u);
   serve_or_keep(entry);
-  // It may allow fewer than was hoped for.
-  while (open_for_waiters()) {
-  }
+  open_soon(waiting_);  // it may allow fewer than was hoped for
 }
 
 void Pool::on_client_leaving(http::ClientConnection& connection) {
@@ -136,7 +134,7 @@ void Pool::on_client_leaving(http::ClientConnection& connection) {
   if (entry.leaving) return;
   traffic().upstream_cx_close_notify.inc();
   retire(entry, FailureKind::kNone);
-  open_for_waiters();
+  open_soon(1);
 }
 
 void Pool::serve_or_keep(Entry& entry) {
@@ -164,10 +162,7 @@ void Pool::on_client_closed(http::ClientConnection& connection, Failure failure)
   count_sent(*entry);
   count_closed(*entry, failure);
   loop_.delete_later(std::move(entry->connection));
-  if (entry->connected) {
-    open_for_waiters();
-    return;
-  }
+  if (entry->connected) return open_soon(1);
   planned_ -= entry->planned;
   traffic().upstream_cx_connect_fail.inc();
   counters_.cx_connect_fail.inc();
@@ -195,6 +190,7 @@ void Pool::close_all(Failure failure) {
     cancel(*waiter);
     waiter->on_pool_failure(failure);
   }
+  io::ReadyTask::unlink();
   while (Entry* entry = connecting_.front()) entry->connection->close(failure);
   while (Entry* entry = ready_.front()) entry->connection->close(failure);
   idle_timer_.cancel();

@@ -16,8 +16,10 @@
 // the turn that learns of it, and so is not handed out.  One that its peer or an age ends takes no
 // further request; those that run go on.
 //
-// A waiter always has a connection on its way, or a busy one of this pool to hope for: a connect
-// that fails takes with it the waiters that no other connect is for.
+// A waiter always has a connection on its way or due, or a busy one of this pool to hope for: a
+// connect that fails takes with it the waiters that no other connect is for.  Connects are made
+// later in the turn and some per turn (io::Loop::may_connect), pools taking turns: requests that
+// are cancelled as fast as they come cost none.
 
 #include <cstdint>
 #include <memory>
@@ -26,6 +28,7 @@
 
 #include "proxy/base/intrusive_list.h"
 #include "proxy/http/client_connection.h"
+#include "proxy/io/ready_task.h"
 #include "proxy/io/socket.h"
 #include "proxy/io/writer.h"
 #include "proxy/stats/registry.h"
@@ -55,7 +58,9 @@ struct ClusterBlocks {
   stats::BlockRef<stats::ClusterRetryStats> retry;  // made at the first response that is retried
 };
 
-class Pool final : private http::ClientConnection::Owner, public io::Deferred {
+class Pool final : private http::ClientConnection::Owner,
+                   private io::ReadyTask,
+                   public io::Deferred {
  public:
   // The references outlive the pool's last connection.
   struct Context {
@@ -118,8 +123,13 @@ class Pool final : private http::ClientConnection::Owner, public io::Deferred {
   http::ClientConnection& take(Entry& entry) noexcept;
   void serve_waiters();
   bool open_connection();
+  // Connections for so many of the waiters that none is on its way for, later in this turn.
+  void open_soon(uint32_t most);
+  void run_ready() override;
   // Opens one if fewer are on their way than waiters need; true if it did.
   bool open_for_waiters();
+  // For so many waiters one will be tried, at most.
+  [[nodiscard]] uint32_t due() const noexcept { return io::ReadyTask::is_linked() ? due_ : 0; }
   bool allows_none();
   std::unique_ptr<http::ClientConnection> make_connection(http::Protocol protocol);
   void settle_protocol(Entry& entry);
@@ -163,6 +173,7 @@ class Pool final : private http::ClientConnection::Owner, public io::Deferred {
   std::unique_ptr<std::string> last_failure_;
   uint32_t open_ = 0;
   uint32_t planned_ = 0;  // how many waiters the connections on their way are for
+  uint32_t due_ = 0;      // valid until run_ready(): see due()
   uint32_t waiting_ = 0;
   uint32_t expected_streams_;  // of the next connection: at first as configured, then as learned
   const PoolProtocol protocol_;

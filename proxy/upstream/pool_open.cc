@@ -36,6 +36,22 @@ std::unique_ptr<io::Transport> Pool::make_transport(std::string_view alpn) {
   return transport;
 }
 
+void Pool::open_soon(uint32_t most) {
+  if (planned_ >= waiting_ || closed_) return;
+  due_ = std::min(due() + most, waiting_);
+  loop_.post(*this);
+}
+
+// A few at a time, then the next pool's.
+void Pool::run_ready() {
+  constexpr int kAtATime = 4;
+  for (int opened = 0; due_ != 0 && planned_ < waiting_; --due_) {
+    if (opened == kAtATime) return loop_.post(*this);
+    if (!loop_.may_connect()) return loop_.post_next(*this);
+    if (open_for_waiters()) ++opened;
+  }
+}
+
 bool Pool::open_for_waiters() {
   if (planned_ >= waiting_ || closed_) return false;
   return !allows_none() && open_connection();
@@ -60,6 +76,7 @@ bool Pool::open_connection() {
     if (open_ != 0) return false;
     limits().connections.acquire();
   }
+  loop_.count_connect();
   auto* entry = new Entry;
   http::ClientConnection::Owner& owner = *this;
   if (protocol_ == PoolProtocol::kAuto) {
@@ -130,8 +147,7 @@ void Pool::on_client_connected(http::ClientConnection& connection) {
   entry.connection->idle_since = loop_.now();
   serve_or_keep(entry);
   // Of HTTP/1 more are needed than while HTTP/2 was hoped for.
-  while (protocol_ == PoolProtocol::kAuto && !is_http2 && open_for_waiters()) {
-  }
+  if (protocol_ == PoolProtocol::kAuto && !is_http2) open_soon(waiting_);
 }
 
 void Pool::on_connect_timer() {

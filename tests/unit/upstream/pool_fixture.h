@@ -174,6 +174,11 @@ class UpstreamTest : public ::testing::Test {
     return *clusters.find("c");
   }
   Pool& pool_at(const io::Address& address) { return set(hosts_at({address})).hosts()[0]->pool(); }
+  // The connections that it has when those that are due are begun.
+  uint32_t opened(Pool& pool) {
+    loop.run_once(false);
+    return pool.open_connections();
+  }
   // A request that was answered, on a connection that is idle now.
   Conn warm_up(Backend& backend, Pool& pool) {
     Request request;

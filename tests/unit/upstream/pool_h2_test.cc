@@ -51,8 +51,8 @@ TEST_F(PoolH2Test, ServesAllWhoWaitedOnOneConnection) {
   Pool& pool = pool_at(backend.address);
   Request requests[10];
   for (Request& r : requests) r.start(pool);
-  EXPECT_EQ(pool.open_connections(), 1u);
   EXPECT_EQ(pool.waiting(), 10u);
+  EXPECT_EQ(opened(pool), 1u);
   ASSERT_TRUE(wait([&] { return requests[9].is_ready(); }));
   std::unique_ptr<H2Peer> peer = accept(backend);
   ASSERT_TRUE(wait([&] { return peer->streams.size() == 10; }));
@@ -87,7 +87,7 @@ TEST_F(PoolH2Test, OpensAnotherConnectionWhenAllAreFull) {
   EXPECT_TRUE(requests[0].is_ready());
   EXPECT_TRUE(requests[1].is_ready());
   EXPECT_FALSE(requests[2].is_ready());
-  EXPECT_EQ(pool.open_connections(), 2u);
+  EXPECT_EQ(opened(pool), 2u);
   ASSERT_TRUE(wait([&] { return requests[2].is_ready(); }));
   std::unique_ptr<H2Peer> two = accept(backend, with_streams(2));
   ASSERT_TRUE(wait([&] { return two->streams.size() == 1; }));
@@ -101,11 +101,11 @@ TEST_F(PoolH2Test, OpensAllItNeedsWhenThePeerAllowsFewerThanWasHoped) {
   Pool& pool = pool_at(backend.address);
   std::vector<Request> requests(110);
   for (Request& r : requests) r.start(pool);
-  EXPECT_EQ(pool.open_connections(), 1u);
+  EXPECT_EQ(opened(pool), 1u);
   ASSERT_TRUE(wait([&] { return requests[99].is_ready(); }));
   EXPECT_EQ(pool.waiting(), 10u);
   std::unique_ptr<H2Peer> peer = accept(backend, with_streams(2));
-  EXPECT_TRUE(wait([&] { return pool.open_connections() != 1; }));
+  EXPECT_TRUE(wait([&] { return pool.open_connections() > 5; }));
   EXPECT_EQ(pool.open_connections(), 6u) << "five more of two streams each, and at once";
   pool.close_all({FailureKind::kHostRemoved});
 }
@@ -118,7 +118,7 @@ TEST_F(PoolH2Test, GivesANewConnectionNoMoreThanTheHostAllowedOnTheOnesBefore) {
   std::unique_ptr<H2Peer> one = warm_up_h2(backend, pool, with_streams(2));
   Request requests[6];
   for (Request& r : requests) r.start(pool);
-  EXPECT_EQ(pool.open_connections(), 3u);
+  EXPECT_EQ(opened(pool), 3u);
   ASSERT_TRUE(wait([&] {
     return std::all_of(std::begin(requests), std::end(requests),
                        [](Request& r) { return r.is_ready(); });
@@ -138,7 +138,7 @@ TEST_F(PoolH2Test, LimitsStreamsToWhatIsConfiguredToo) {
   Request a, b;
   a.start(pool);
   b.start(pool);
-  EXPECT_EQ(pool.open_connections(), 2u);
+  EXPECT_EQ(opened(pool), 2u);
   ASSERT_TRUE(wait([&] { return a.is_ready() && b.is_ready(); }));
   EXPECT_NE(a.connection, b.connection);
   a.stream->reset();
@@ -209,7 +209,7 @@ TEST_F(PoolH2Test, FailsAllWhoWaitForAConnectThatFails) {
   Pool& pool = pool_at(nobody.address);
   Request requests[5];
   for (Request& r : requests) r.start(pool);
-  EXPECT_EQ(pool.open_connections(), 1u);
+  EXPECT_EQ(opened(pool), 1u);
   ASSERT_TRUE(wait([&] { return bool(requests[4].failure); }));
   for (Request& r : requests) EXPECT_EQ(r.failure.kind, FailureKind::kConnectFailed);
   EXPECT_EQ(stats->upstream_rq_pending_failure_eject.value(), 5u);
@@ -251,7 +251,7 @@ TEST_F(PoolH2Test, OpensAllItNeedsWhenConnectionsServeFewRequestsEach) {
   Pool& pool = pool_at(backend.address);
   Request requests[5];
   for (Request& r : requests) r.start(pool);
-  EXPECT_EQ(pool.open_connections(), 3u);
+  EXPECT_EQ(opened(pool), 3u);
   ASSERT_TRUE(wait([&] {
     return std::all_of(std::begin(requests), std::end(requests),
                        [](Request& r) { return r.is_ready(); });

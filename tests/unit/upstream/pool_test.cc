@@ -78,7 +78,7 @@ TEST_F(PoolTest, ServesWaitersInOrderWhenConnectionsAreLimited) {
     r.order = &order;
     r.start(pool);
   }
-  EXPECT_EQ(pool.open_connections(), 1u);
+  EXPECT_EQ(opened(pool), 1u);
   EXPECT_EQ(stats->upstream_cx_overflow.value(), 2u);
   ASSERT_TRUE(run_until(loop, [&] { return requests[0].is_ready(); }));
   run_for(loop, milliseconds(1));
@@ -245,6 +245,7 @@ TEST_F(PoolTest, ForgetsACancelledWaiterAndKeepsItsConnection) {
   Pool& pool = pool_at(backend.address);
   Request a;
   a.start(pool);
+  EXPECT_EQ(opened(pool), 1u);
   pool.cancel(a);
   pool.cancel(a);
   EXPECT_EQ(pool.waiting(), 0u);
@@ -256,12 +257,44 @@ TEST_F(PoolTest, ForgetsACancelledWaiterAndKeepsItsConnection) {
   b.stream->reset();
 }
 
+TEST_F(PoolTest, ConnectsForNobodyWhoIsGoneAtTheEndOfTheTurn) {
+  // Clients that cancel as fast as they ask must cost no connects (HTTP/2's rapid reset).
+  Backend backend;
+  Pool& pool = pool_at(backend.address);
+  Request requests[20];
+  for (Request& r : requests) r.start(pool);
+  for (Request& r : requests) pool.cancel(r);
+  run_for(loop, milliseconds(1));
+  EXPECT_EQ(stats->upstream_cx_total.value(), 0u);
+}
+
+TEST_F(PoolTest, ConnectsForAFewOfEachPoolInATurn) {
+  Backend backend(64), other;
+  Cluster& cluster = set(hosts_at({backend.address, other.address}));
+  Pool& pool = cluster.hosts()[0]->pool();
+  Pool& late = cluster.hosts()[1]->pool();
+  Request requests[40], last;
+  for (Request& r : requests) r.start(pool);
+  last.start(late);
+  EXPECT_EQ(opened(pool), io::Loop::kConnectsPerTurn - 1);
+  EXPECT_EQ(late.open_connections(), 1u) << "who came first leaves room";
+  EXPECT_EQ(opened(pool), 2 * io::Loop::kConnectsPerTurn - 1);
+  ASSERT_TRUE(run_until(loop, [&] {
+    return std::all_of(std::begin(requests), std::end(requests),
+                       [](Request& r) { return r.is_ready(); });
+  }));
+  for (Request& r : requests) r.stream->reset();
+  ASSERT_TRUE(run_until(loop, [&] { return last.is_ready(); }));
+  last.stream->reset();
+}
+
 TEST_F(PoolTest, GivesAConnectToTheNextWaiterWhenItsOwnIsCancelled) {
   const Backend nobody(-1);
   Pool& pool = pool_at(nobody.address);
   Request a, b;
   a.start(pool);
   b.start(pool);
+  EXPECT_EQ(opened(pool), 2u);
   pool.cancel(a);
   ASSERT_TRUE(run_until(loop, [&] { return stats->upstream_cx_connect_fail.value() == 2; }));
   EXPECT_TRUE(b.failure);
