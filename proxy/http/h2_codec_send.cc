@@ -87,10 +87,11 @@ bool H2Session::has_room() const noexcept {
 void H2Session::send() {
   if (in_callback_ || stopped_ || !has_room()) return;
   in_callback_ = true;
+  nghttp2_session* const session = awake();
   H2Memory::Sending sending(memory_);
   while (!stopped_ && has_room()) {
     const uint8_t* data = nullptr;
-    const ssize_t size = nghttp2_session_mem_send(session_, &data);
+    const ssize_t size = nghttp2_session_mem_send(session, &data);
     if (size < 0) mute_ = true;
     // Without room it may be in the middle of a DATA frame (send_data below).
     sending.set_complete(size == 0 && has_room());
@@ -101,13 +102,13 @@ void H2Session::send() {
 }
 
 bool H2Session::wants_to_send() const noexcept {
-  return !stopped_ && nghttp2_session_want_write(session_) != 0 && has_room();
+  return !stopped_ && nghttp2_session_want_write(awake()) != 0 && has_room();
 }
 
 bool H2Session::is_finished() const noexcept {
   if (mute_) return true;
-  const bool wants_nothing = dead_ || nghttp2_session_want_read(session_) == 0;
-  return wants_nothing && nghttp2_session_want_write(session_) == 0;
+  const bool wants_nothing = dead_ || nghttp2_session_want_read(awake()) == 0;
+  return wants_nothing && nghttp2_session_want_write(awake()) == 0;
 }
 
 bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const Headers& fields,
@@ -123,7 +124,7 @@ bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const
   if (role_ == Role::kServer)
     return nghttp2_submit_response(session_, stream.id_, list.data(), list.size(), body) == 0;
   const int32_t id =
-      nghttp2_submit_request(session_, nullptr, list.data(), list.size(), body, &stream);
+      nghttp2_submit_request(awake(), nullptr, list.data(), list.size(), body, &stream);
   if (id < 0) return false;
   stream.id_ = id;
   count_stream();
@@ -199,7 +200,8 @@ void H2Session::reset(H2Stream& stream, H2Error error) {
   if (stream.reset_ || stopped_) return;
   if (role_ == Role::kClient && !stream.end_received_) excuse();
   forget_contents(stream);
-  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
+  // A request may wait for the peer to take more streams, and the session sleep meanwhile.
+  nghttp2_submit_rst_stream(awake(), NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
 }
 
 int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {

@@ -190,6 +190,6 @@ class H2ServerConnection final : public io::Deferred,
   bool closed_ = false;
 };
 // Every idle connection has one.
-static_assert(sizeof(H2ServerConnection) <= 504);
+static_assert(sizeof(H2ServerConnection) <= 528);
 
 }  // namespace pillion::http
