@@ -195,6 +195,8 @@ class H2Session {
   void announce_shutdown();
   // GOAWAY: streams that began are served, further ones refused, from now on.
   void goaway(H2Error error);
+  // A client's, from within a callback, when stop() is to follow: GOAWAY past nghttp2.
+  void write_goaway();
   // GOAWAY, and no stream goes on.
   void terminate(H2Error error);
   // The same because of a flood, which the session itself may not be able to see.
@@ -278,6 +280,7 @@ class H2Session {
   void end_receiving(int error);
   void deliver_chunk(bool end);
   void wake(H2Stream& stream);
+  [[nodiscard]] bool lacks_window(const H2Stream& stream) const noexcept;
   void submit_trailers(H2Stream& stream);
   static void forget_contents(H2Stream& stream);
   // The stream of the frame that is being received; null for one that was refused, or is gone.
