@@ -9,15 +9,10 @@ namespace pillion::http {
 namespace {
 
 constexpr uint32_t kLastStreamId = 0x7fffffff;
-}  // namespace
+// Closing, so much is read and dropped.
+constexpr size_t kMostUnread = 64 * 1024;
 
-// Waits for the next turn, so that others come between.
-struct H2ClientConnection::Rest final : io::ReadyTask {
-  explicit Rest(H2ClientConnection& c) : connection(c) {}
-  void run_ready() override { connection.receive_rest(); }
-  H2ClientConnection& connection;
-  Buffer bytes;
-};
+}  // namespace
 
 H2ClientConnection::H2ClientConnection(io::Loop& loop, io::WriteBatch& batch,
                                        const H1Limits& limits, const H2Options& options,
@@ -77,7 +72,7 @@ UpstreamStream& H2ClientConnection::begin(ResponseSink& sink) {
 // ---- reading ----
 
 void H2ClientConnection::on_readable() {
-  if (rest_ && !rest_->bytes.empty()) return;  // those come first
+  if (leftover_ != nullptr) return;  // it reads again when that is done
   const std::span<char> room = loop_.scratch().first(read_limit_);
   const io::IoResult r = transport_->read(room.data(), room.size());
   switch (r.status) {
@@ -118,14 +113,14 @@ void H2ClientConnection::receive(std::string_view bytes) {
   if (closed_) return;
   read_limit_ = used == bytes.size() ? io::Loop::kScratchBytes : kRestPiece;
   if (used == bytes.size()) return;
-  if (!rest_) rest_ = std::make_unique<Rest>(*this);
-  rest_->bytes.append(bytes.substr(used));
+  leftover_ = std::make_unique<Leftover>(*this);
+  leftover_->bytes.append(bytes.substr(used));
   transport_->pause(io::PauseReason::kBusy);
-  loop_.post_next(*rest_);
+  loop_.post_next(*leftover_);
 }
 
-void H2ClientConnection::receive_rest() {
-  Buffer& bytes = rest_->bytes;
+void H2ClientConnection::receive_leftover() {
+  Buffer& bytes = leftover_->bytes;
   const std::span<char> room = loop_.scratch().first(kRestPiece);
   const size_t used = take({room.data(), bytes.peek(room.data(), room.size())});
   writer_.flush_batch();  // what went up lies in scratch
@@ -133,7 +128,9 @@ void H2ClientConnection::receive_rest() {
   bytes.consume(used);
   send_queued();
   if (closed_) return;
-  bytes.empty() ? transport_->resume(io::PauseReason::kBusy) : loop_.post_next(*rest_);
+  if (!bytes.empty()) return loop_.post_next(*leftover_);
+  leftover_.reset();
+  transport_->resume(io::PauseReason::kBusy);
 }
 
 void H2ClientConnection::check_session() {
@@ -350,14 +347,15 @@ void H2ClientConnection::close(Failure failure) {
   closed_ = true;
   ListNode<io::ReadyTag>::unlink();
   keepalive_.reset();
-  if (rest_) rest_->unlink();
+  if (leftover_ != nullptr) leftover_->unlink();
   grace_timer_.cancel();
   if (session_) {
-    if (!ended_by_peer_ && !in_session_) say_farewell();
+    if (!ended_by_peer_) say_farewell();
     session_->stop();
   }
   count_bytes(0);
   writer_.detach();
+  if (session_ && !ended_by_peer_) drop_unread();
   transport_->close();
   loop_.delete_later(std::move(transport_));
   owner_.on_client_closed(*this, failure);
@@ -366,14 +364,28 @@ void H2ClientConnection::close(Failure failure) {
 
 // GOAWAY, that of an error if there was one.
 void H2ClientConnection::say_farewell() {
-  if (!session_->is_broken() && session_->error() == H2Error::kNone) {
-    session_->goaway(H2Error::kNone);
-    event(Event::kGoawaySent);
+  const bool is_sound = !session_->is_broken() && session_->error() == H2Error::kNone;
+  if (is_sound) event(Event::kGoawaySent);
+  if (in_session_) {
+    session_->write_goaway();
+  } else {
+    if (is_sound) session_->goaway(H2Error::kNone);
+    in_session_ = true;
+    session_->send();
+    in_session_ = false;
   }
-  in_session_ = true;
-  session_->send();
-  in_session_ = false;
   writer_.flush_batch();
+}
+
+// With input left unread the system resets the connection, and that overtakes our GOAWAY.  Not in
+// the loop's scratch: what lies there may be on its way up.
+void H2ClientConnection::drop_unread() {
+  char room[4096];
+  for (size_t dropped = 0; dropped < kMostUnread;) {
+    const io::IoResult r = transport_->read(room, sizeof room);
+    if (r.status != io::IoStatus::kOk) return;
+    dropped += r.bytes;
+  }
 }
 
 // A sink may do anything, to other streams here as well: they find the connection closed.

@@ -23,6 +23,7 @@
 #include "proxy/http/h2_client_stream.h"
 #include "proxy/http/h2_codec.h"
 #include "proxy/http/h2_keepalive.h"
+#include "proxy/http/h2_leftover.h"
 #include "proxy/http/limits.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/transport.h"
@@ -60,7 +61,8 @@ class H2ClientConnection final : public ClientConnection,
 
  private:
   friend class H2ClientStream;
-  struct Rest;  // what one turn's budget left unread
+  using Leftover = H2Leftover<H2ClientConnection>;
+  friend Leftover;
 
   void on_connected() override;
   void on_readable() override;
@@ -89,7 +91,7 @@ class H2ClientConnection final : public ClientConnection,
   // What to do with bytes, in pieces if a turn's budget ends.
   void receive(std::string_view bytes);
   size_t take(std::string_view bytes);
-  void receive_rest();
+  void receive_leftover();
   void send_soon() noexcept {
     if (!closed_) loop_.post(*this);
   }
@@ -98,6 +100,7 @@ class H2ClientConnection final : public ClientConnection,
   // The session may have come to its end by itself.
   void check_session();
   void say_farewell();
+  void drop_unread();
   void fail_streams(Failure failure);
   // Resets a stream whose sink is cut off, or about to be.
   void give_up(H2ClientStream& stream, H2Error error);
@@ -126,7 +129,7 @@ class H2ClientConnection final : public ClientConnection,
   std::optional<H2Session> session_;  // once connected
   IntrusiveList<H2ClientStream> streams_;
   IntrusiveList<H2ClientStream> unsent_;  // of those that the session could not open
-  std::unique_ptr<Rest> rest_;
+  std::unique_ptr<Leftover> leftover_;
   std::unique_ptr<H2Keepalive> keepalive_;  // if configured
   io::Timer grace_timer_ = io::Timer::of<&H2ClientConnection::on_grace_timer>(this);
   size_t read_limit_ = io::Loop::kScratchBytes;  // less while turns leave something over

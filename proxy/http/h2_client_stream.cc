@@ -13,8 +13,9 @@ namespace {
 
 thread_local FreeList free_streams{sizeof(H2ClientStream), 256};
 
-constexpr Field pseudo_field(std::string_view name, std::string_view value) {
-  return {name, value, HeaderId::kUnknown};
+constexpr Field pseudo_field(std::string_view name, std::string_view value,
+                             bool never_index = false) {
+  return {name, value, HeaderId::kUnknown, never_index};
 }
 
 // Its own spelling: clients of HTTP/1 write "WebSocket", which is compared without case there.
@@ -35,9 +36,10 @@ struct RequestFields {
     if (!head.upgrade.empty()) add(pseudo_field(":protocol", protocol_of(head.upgrade)));
     if (head.method != Method::kConnect) {  // RFC 9113, 8.5
       add(pseudo_field(":scheme", head.scheme.empty() ? std::string_view("http") : head.scheme));
-      add(pseudo_field(":path", head.path));
+      add(pseudo_field(":path", head.path, head.path_never_index));
     }
-    if (!head.authority.empty()) add(pseudo_field(":authority", head.authority));
+    if (!head.authority.empty())
+      add(pseudo_field(":authority", head.authority, head.authority_never_index));
     if (head.framing == Framing::kLength) {
       const auto r = std::to_chars(text, text + sizeof text, head.content_length);
       const std::string_view digits{text, static_cast<size_t>(r.ptr - text)};

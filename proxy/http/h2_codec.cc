@@ -82,13 +82,17 @@ H2Session::H2Session(Role role, const H2Options& options, H2Observer& observer, 
   H2Memory::Sending sending(memory_);  // a client's preface is made at once
   const auto make =
       role == Role::kServer ? &nghttp2_session_server_new3 : &nghttp2_session_client_new3;
-  const int error = make(&session_, callbacks(), this, option.get(), &memory);
-  ASSERT(error == 0);  // out of memory
+  {
+    H2Memory::Building building(memory_);
+    const int error = make(&session_, callbacks(), this, option.get(), &memory);
+    ASSERT(error == 0);  // out of memory
+  }
   sending.set_complete(role == Role::kServer);
   begin(options);
+  memory_.rest();  // it may have no stream for long
 }
 
-H2Session::~H2Session() { nghttp2_session_del(session_); }
+H2Session::~H2Session() { nghttp2_session_del(awake()); }
 
 void H2Session::begin(const H2Options& options) {
   nghttp2_settings_entry entries[6];
@@ -119,34 +123,34 @@ void H2Session::begin(const H2Options& options) {
 void H2Session::ping(uint64_t opaque) {
   uint8_t bytes[8];
   std::copy_n(reinterpret_cast<const uint8_t*>(&opaque), sizeof bytes, bytes);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, bytes);
+  nghttp2_submit_ping(awake(), NGHTTP2_FLAG_NONE, bytes);
 }
 
-void H2Session::announce_shutdown() { nghttp2_submit_shutdown_notice(session_); }
+void H2Session::announce_shutdown() { nghttp2_submit_shutdown_notice(awake()); }
 
 void H2Session::goaway(H2Error error) {
   refusing_ = true;
-  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
-                        nghttp2_session_get_last_proc_stream_id(session_),
+  nghttp2_submit_goaway(awake(), NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(awake()),
                         static_cast<uint32_t>(error), nullptr, 0);
 }
 
 void H2Session::terminate(H2Error error) {
   if (error_ == H2Error::kNone) error_ = error;
-  nghttp2_session_terminate_session(session_, static_cast<uint32_t>(error));
+  nghttp2_session_terminate_session(awake(), static_cast<uint32_t>(error));
 }
 
 uint32_t H2Session::peer_max_streams() const noexcept {
-  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  return nghttp2_session_get_remote_settings(awake(), NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 bool H2Session::peer_takes_protocol() const noexcept {
-  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==
+  return nghttp2_session_get_remote_settings(awake(), NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==
          1;
 }
 
 int32_t H2Session::send_window() const noexcept {
-  return nghttp2_session_get_remote_window_size(session_);
+  return nghttp2_session_get_remote_window_size(awake());
 }
 
 std::string_view nghttp2_library_version() noexcept { return nghttp2_version(0)->version_str; }

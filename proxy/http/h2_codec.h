@@ -162,7 +162,7 @@ class H2Session {
   // The session is over (GOAWAY sent and all streams done, or a connection error and its GOAWAY is
   // with the Writer): close the transport when the Writer is empty.
   [[nodiscard]] bool is_finished() const noexcept;
-  // No stream is left: what they needed may go (H2Memory::sweep).
+  // No stream is left: what they needed may go, and the session may sleep (H2Memory::sweep).
   void rest() { memory_.rest(); }
   // The connection was closed: no further callback.
   void stop() noexcept { stopped_ = true; }
@@ -195,6 +195,8 @@ class H2Session {
   void announce_shutdown();
   // GOAWAY: streams that began are served, further ones refused, from now on.
   void goaway(H2Error error);
+  // A client's, from within a callback, when stop() is to follow: GOAWAY past nghttp2.
+  void write_goaway();
   // GOAWAY, and no stream goes on.
   void terminate(H2Error error);
   // The same because of a flood, which the session itself may not be able to see.
@@ -242,6 +244,12 @@ class H2Session {
   static void add_receive_callbacks(nghttp2_session_callbacks* table);
   static void add_send_callbacks(nghttp2_session_callbacks* table);
   [[nodiscard]] bool has_room() const noexcept;
+  // For calls from outside: since the last one it may have been put to sleep.
+  [[nodiscard]] nghttp2_session* awake() const noexcept {
+    if (memory_.is_asleep()) [[unlikely]]
+      memory_.wake();
+    return session_;
+  }
   // The callbacks say nothing more.
   [[nodiscard]] bool is_deaf() const noexcept { return stopped_ || flood_ != H2Flood::kNone; }
   void begin(const H2Options& options);
@@ -272,6 +280,7 @@ class H2Session {
   void end_receiving(int error);
   void deliver_chunk(bool end);
   void wake(H2Stream& stream);
+  [[nodiscard]] bool lacks_window(const H2Stream& stream) const noexcept;
   void submit_trailers(H2Stream& stream);
   static void forget_contents(H2Stream& stream);
   // The stream of the frame that is being received; null for one that was refused, or is gone.
@@ -279,9 +288,9 @@ class H2Session {
 
   H2Observer& observer_;
   io::Writer& writer_;
-  H2Memory memory_;                     // of session_
-  nghttp2_session* session_ = nullptr;  // owned
-  Turn* turn_ = nullptr;                // on the stack; null but within receive()
+  mutable H2Memory memory_{unconsumed_};  // of session_
+  nghttp2_session* session_ = nullptr;    // owned; see awake()
+  Turn* turn_ = nullptr;                  // on the stack; null but within receive()
   // Of the frame that is being received, so that its fields need not look for their stream.
   H2Stream* current_ = nullptr;
   int32_t current_id_ = 0;
@@ -321,7 +330,7 @@ class H2Session {
   bool leave_ : 1 = false;     // the peer took its leave in a way that nghttp2 does not know
 };
 // Every idle connection has one.
-static_assert(sizeof(H2Session) <= 264);
+static_assert(sizeof(H2Session) <= 288);
 
 // What is needed while the session receives, and not between.
 struct H2Session::Turn {

@@ -72,7 +72,7 @@ void H2Session::end_flood(H2Flood kind) {
   if (flood_ != H2Flood::kNone || stopped_) return;
   flood_ = kind;
   error_ = H2Error::kEnhanceYourCalm;
-  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+  nghttp2_session_terminate_session(awake(), NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 // Neither payload nor an end.

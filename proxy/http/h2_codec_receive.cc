@@ -72,6 +72,7 @@ inline void H2Session::end_turn(const Turn& turn) {
 }
 
 size_t H2Session::receive(std::string_view bytes) {
+  nghttp2_session* const session = awake();
   Turn turn = new_turn();
   turn_ = &turn;
   in_callback_ = true;
@@ -85,7 +86,7 @@ size_t H2Session::receive(std::string_view bytes) {
     const H2Past before = past_;
     const H2Past::Found found = past_.scan(slice);
     const auto* data = reinterpret_cast<const uint8_t*>(slice.data());
-    const ssize_t taken = nghttp2_session_mem_recv(session_, data, found.fine);
+    const ssize_t taken = nghttp2_session_mem_recv(session, data, found.fine);
     if (turn.chunk_stream != nullptr) deliver_chunk(false);
     if (taken < 0) {
       end_receiving(static_cast<int>(taken));
@@ -102,7 +103,7 @@ size_t H2Session::receive(std::string_view bytes) {
   }
   // A pause may stand before the end of a block that is here whole: nothing more need come.
   if (turn.paused && used == bytes.size() && !is_deaf() && !dead_) {
-    const ssize_t rest = nghttp2_session_mem_recv(session_, nullptr, 0);
+    const ssize_t rest = nghttp2_session_mem_recv(session, nullptr, 0);
     if (rest < 0) end_receiving(static_cast<int>(rest));
   }
   end_turn(turn);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/base/assert.h"
 #include "proxy/http/h2_codec.h"
 #include "proxy/http/h2_codec_parts.h"
 #include "proxy/http/h2_trailers.h"
@@ -87,10 +88,11 @@ bool H2Session::has_room() const noexcept {
 void H2Session::send() {
   if (in_callback_ || stopped_ || !has_room()) return;
   in_callback_ = true;
+  nghttp2_session* const session = awake();
   H2Memory::Sending sending(memory_);
   while (!stopped_ && has_room()) {
     const uint8_t* data = nullptr;
-    const ssize_t size = nghttp2_session_mem_send(session_, &data);
+    const ssize_t size = nghttp2_session_mem_send(session, &data);
     if (size < 0) mute_ = true;
     // Without room it may be in the middle of a DATA frame (send_data below).
     sending.set_complete(size == 0 && has_room());
@@ -101,13 +103,13 @@ void H2Session::send() {
 }
 
 bool H2Session::wants_to_send() const noexcept {
-  return !stopped_ && nghttp2_session_want_write(session_) != 0 && has_room();
+  return !stopped_ && nghttp2_session_want_write(awake()) != 0 && has_room();
 }
 
 bool H2Session::is_finished() const noexcept {
   if (mute_) return true;
-  const bool wants_nothing = dead_ || nghttp2_session_want_read(session_) == 0;
-  return wants_nothing && nghttp2_session_want_write(session_) == 0;
+  const bool wants_nothing = dead_ || nghttp2_session_want_read(awake()) == 0;
+  return wants_nothing && nghttp2_session_want_write(awake()) == 0;
 }
 
 bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const Headers& fields,
@@ -123,7 +125,7 @@ bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const
   if (role_ == Role::kServer)
     return nghttp2_submit_response(session_, stream.id_, list.data(), list.size(), body) == 0;
   const int32_t id =
-      nghttp2_submit_request(session_, nullptr, list.data(), list.size(), body, &stream);
+      nghttp2_submit_request(awake(), nullptr, list.data(), list.size(), body, &stream);
   if (id < 0) return false;
   stream.id_ = id;
   count_stream();
@@ -158,13 +160,20 @@ void H2Session::send_data(H2Stream& stream, std::string_view data, bool end) {
 void H2Session::send_trailers(H2Stream& stream, const Headers& trailers) {
   if (stream.reset_ || stopped_ || !stream.has_source_) return;
   if (trailers.count() == 0) return send_data(stream, {}, true);
-  const bool is_idle = stream.deferred_ && stream.held() == 0;
+  // nghttp2 asked for DATA, and there was none; or does not ask, for there is no window.
+  const bool is_idle = stream.held() == 0 && (stream.deferred_ || lacks_window(stream));
   stream.trailer_bytes_ = append_trailers(stream.held_, trailers);
   stream.end_queued_ = true;
   if (!is_idle) return wake(stream);
-  // nghttp2 asked for DATA, and there was none: so they need not wait for a window, as DATA would.
+  // They need not wait for one, as DATA would.
   stream.has_source_ = false;
   submit_trailers(stream);
+}
+
+// Not when a request itself waits to be sent: then nghttp2 would send its trailers first.
+bool H2Session::lacks_window(const H2Stream& stream) const noexcept {
+  const int32_t left = nghttp2_session_get_stream_remote_window_size(awake(), stream.id_);
+  return left == 0 || (left > 0 && send_window() == 0);
 }
 
 // What is left in held_ are the trailers.
@@ -199,7 +208,21 @@ void H2Session::reset(H2Stream& stream, H2Error error) {
   if (stream.reset_ || stopped_) return;
   if (role_ == Role::kClient && !stream.end_received_) excuse();
   forget_contents(stream);
-  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
+  // A request may wait for the peer to take more streams, and the session sleep meanwhile.
+  nghttp2_submit_rst_stream(awake(), NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
+}
+
+// At a callback the Writer stands between two frames, if it is not full.  A server has opened no
+// streams, and so the last one is 0.
+void H2Session::write_goaway() {
+  DASSERT(role_ == Role::kClient && in_callback_);
+  // The preface and SETTINGS come first.
+  if (!has_room() || writer_.bytes_added() == 0) return;
+  const H2Error unsaid = broken_ ? H2Error::kProtocol : H2Error::kNone;
+  const H2Error error = error_ == H2Error::kNone ? unsaid : error_;
+  char frame[17] = {0, 0, 8, NGHTTP2_GOAWAY};
+  frame[16] = static_cast<char>(error);
+  writer_.append_copy({frame, sizeof frame});
 }
 
 int H2Sending::on_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {

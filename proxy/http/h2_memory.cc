@@ -6,13 +6,18 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/http/h2_packed_page.h"
 #include "proxy/http/h2_pools.h"
 
 namespace pillion::http {
 namespace {
 
-// How many sessions one sweep() looks at: a millisecond at most.
-constexpr int kSweepSessions = 500;
+// How many sessions one sweep() looks at: some two milliseconds.
+constexpr int kSweepSessions = 400;
+// A page with more than this in it is left as it is.
+constexpr size_t kMostPacked = H2Memory::kPageBytes * 3 / 4;
+// While a session is made, blocks that are larger go into its page.
+constexpr size_t kSmallInBuilding = 512;
 
 using Head = H2Pools::Head;
 
@@ -30,12 +35,16 @@ bool is_zero(const void* pages, size_t bytes) {
 }  // namespace
 
 static_assert(Slab::kCapacity >= H2Memory::kFrameBytes);
+static_assert(H2PackedPage::kPage == H2Memory::kPageBytes);
 
-H2Memory::H2Memory() : pools_(H2Pools::of_thread()) {}
+H2Memory::H2Memory(const uint32_t& in_use) : pools_(H2Pools::of_thread()), in_use_(in_use) {}
 
 H2Memory::~H2Memory() {
-  DASSERT(blocks_ == 0);
+  DASSERT(blocks_ == 0 && !is_asleep());
   drop_frame();
+  if (home_ == nullptr) return;
+  pools_.present -= kPageBytes;
+  pools_.pages.give(home_);
 }
 
 // ---- what nghttp2 calls ----
@@ -72,6 +81,7 @@ void* H2Memory::resize(void* block, size_t bytes, void* self) {
   if (!memory.pools_.is_frame(block)) {
     const size_t table = memory.table_size(block);
     old = table == 0 ? head_of(block)->bytes : table;
+    ASSERT(table != 0 || head_of(block)->size_class != H2Pools::kHome);  // nothing of it grows
     if (table == 0 && bytes <= old) return block;
   }
   void* larger = allocate(bytes, self);
@@ -140,10 +150,13 @@ void H2Memory::rest() {
 }
 
 // Zeros as they are without the page, so that it does not matter what nghttp2 means by them.
-void H2Memory::sweep_table() noexcept {
-  if (table_absent_ || !is_zero(table_, table_bytes_)) return;
-  H2Pages::drop(table_, table_bytes_);
-  set_absent(true);
+void H2Memory::sweep_pages() noexcept {
+  if (!table_absent_) {
+    if (!is_zero(table_, table_bytes_)) return;  // a stream is there
+    H2Pages::drop(table_, table_bytes_);
+    set_absent(true);
+  }
+  if (home_ != nullptr && !is_asleep() && in_use_ == 0) fall_asleep();
 }
 
 bool H2Memory::sweep() noexcept {
@@ -151,7 +164,7 @@ bool H2Memory::sweep() noexcept {
   for (int i = 0; i < kSweepSessions; ++i) {
     H2Memory* memory = pools.resting.pop_front();
     if (memory == nullptr) break;
-    memory->sweep_table();
+    memory->sweep_pages();
   }
   any_resting_ = !pools.resting.empty();
   return any_resting_;
@@ -159,11 +172,62 @@ bool H2Memory::sweep() noexcept {
 
 void H2Memory::trim_free_lists() noexcept { H2Pools::of_thread().trim(); }
 
-size_t H2Memory::live() const noexcept { return blocks_ + (table_absent_ ? 0 : table_bytes_); }
+size_t H2Memory::live() const noexcept {
+  const size_t home = home_ == nullptr || is_asleep() ? 0 : kPageBytes;
+  return blocks_ + home + (table_absent_ ? 0 : table_bytes_);
+}
 
 H2Memory::Usage H2Memory::usage() noexcept {
   const H2Pools& pools = H2Pools::of_thread();
   return {pools.live, pools.present, pools.kept(), pools.mallocs};
+}
+
+// ---- the page of the session ----
+
+H2Memory::Building::Building(H2Memory& memory) noexcept : memory_(memory) {
+  DASSERT(memory_.pools_.building == nullptr);
+  memory_.pools_.building = &memory_;
+  memory_.pools_.by_class = kSmallInBuilding;
+}
+
+H2Memory::Building::~Building() {
+  memory_.pools_.building = nullptr;
+  memory_.pools_.by_class = H2SizeClass::kLargest;
+}
+
+void* H2Memory::take_home(size_t bytes) {
+  const size_t whole = (bytes + alignof(uint64_t) - 1) / alignof(uint64_t) * alignof(uint64_t);
+  if (whole > kPageBytes - home_used_) return nullptr;
+  if (home_ == nullptr) {
+    home_ = pools_.pages.take();
+    if (home_ == nullptr) return nullptr;
+    pools_.present += kPageBytes;
+  }
+  void* const block = static_cast<char*>(home_) + home_used_;
+  home_used_ = static_cast<uint16_t>(home_used_ + whole);
+  return block;
+}
+
+void H2Memory::fall_asleep() {
+  const size_t bytes = H2PackedPage::bytes(home_);
+  if (bytes > kMostPacked) return;
+  Head* head = pools_.take_large(bytes);
+  blocks_ += head->bytes;
+  packed_ = head + 1;
+  H2PackedPage::pack(home_, packed_);
+  H2Pages::drop(home_, kPageBytes);
+  H2Pages::seal(home_);
+  pools_.present -= kPageBytes;
+}
+
+void H2Memory::wake() noexcept {
+  H2Pages::unseal(home_);
+  H2PackedPage::unpack(packed_, home_);
+  Head* head = head_of(std::exchange(packed_, nullptr));
+  blocks_ -= head->bytes;
+  pools_.give(head);
+  pools_.present += kPageBytes;
+  rest();
 }
 
 // ---- the frame buffer ----

@@ -38,6 +38,14 @@ void H2Pages::unmap(void* pages, size_t bytes) noexcept { ::munmap(pages, bytes)
 
 void H2Pages::drop(void* pages, size_t bytes) noexcept { ::madvise(pages, bytes, MADV_DONTNEED); }
 
+#ifdef NDEBUG
+void H2Pages::seal(void*) noexcept {}
+void H2Pages::unseal(void*) noexcept {}
+#else
+void H2Pages::seal(void* page) noexcept { ::mprotect(page, kPage, PROT_NONE); }
+void H2Pages::unseal(void* page) noexcept { ::mprotect(page, kPage, PROT_READ | PROT_WRITE); }
+#endif
+
 void* H2Pages::take() {
   if (used_count_ != 0) return std::memset(used_[--used_count_], 0, kPage);
   if (absent_.empty()) {
@@ -83,6 +91,13 @@ H2Pools::~H2Pools() {
 
 H2Pools::Head* H2Pools::take_large(size_t bytes) {
   ASSERT(bytes <= UINT32_MAX);
+  if (building != nullptr) {
+    if (auto* home = static_cast<Head*>(building->take_home(sizeof(Head) + bytes))) {
+      *home = {0, kHome};
+      return home;
+    }
+    if (bytes <= H2SizeClass::kLargest) return take_small(bytes);
+  }
   ++mallocs;
   auto* head = static_cast<Head*>(std::malloc(sizeof(Head) + bytes));
   if (head == nullptr) std::abort();

@@ -54,6 +54,9 @@ class H2Pages {
   // A mapping of its own; null if the system has none.
   static void* map(size_t bytes) noexcept;
   static void unmap(void* pages, size_t bytes) noexcept;
+  // In debug builds nobody can touch the page until unseal().
+  static void seal(void* page) noexcept;
+  static void unseal(void* page) noexcept;
 
  private:
   static constexpr size_t kMapping = 64 * H2Memory::kPageBytes;
@@ -69,9 +72,10 @@ class H2Pools {
   // Stands before each block.
   struct Head {
     uint32_t bytes;       // behind it
-    uint32_t size_class;  // kNone: by malloc
+    uint32_t size_class;  // kNone: by malloc; kHome: in a session's page, and 0 bytes
   };
   static constexpr uint32_t kNone = H2SizeClass::kCount;
+  static constexpr uint32_t kHome = kNone + 1;
   static_assert(sizeof(Head) == 8);
 
   H2Pools() = default;
@@ -81,8 +85,11 @@ class H2Pools {
   static H2Pools& of_thread();
 
   Head* take(size_t bytes) {
-    if (bytes > H2SizeClass::kLargest) [[unlikely]]
+    if (bytes > by_class) [[unlikely]]
       return take_large(bytes);
+    return take_small(bytes);
+  }
+  Head* take_small(size_t bytes) {
     const size_t c = H2SizeClass::of(bytes == 0 ? 1 : bytes);
     FreeList& list = lists_[c];
     if (list.kept() == 0) ++mallocs;
@@ -93,10 +100,11 @@ class H2Pools {
   }
   void give(Head* head) noexcept {
     live -= head->bytes;
-    if (head->size_class == kNone) [[unlikely]]
-      return std::free(head);
+    if (head->size_class >= kNone) [[unlikely]]
+      return head->size_class == kNone ? std::free(head) : void();
     lists_[head->size_class].give(head);
   }
+  // By malloc; or, while a session is made, in its page.
   Head* take_large(size_t bytes);
   Head* take_zeroed(size_t bytes);
 
@@ -112,15 +120,17 @@ class H2Pools {
   void trim() noexcept;
   [[nodiscard]] size_t kept() const noexcept;
 
-  H2Memory* owner = nullptr;    // the frame buffer has a frame of it
-  H2Memory* sending = nullptr;  // the innermost that makes frames
+  H2Memory* owner = nullptr;                // the frame buffer has a frame of it
+  H2Memory* sending = nullptr;              // the innermost that makes frames
+  H2Memory* building = nullptr;             // its session is being made
+  size_t by_class = H2SizeClass::kLargest;  // the largest block of the free lists
   // The table that takes the place of a session's while that grows.
   void* growing = nullptr;
   uint32_t growing_bytes = 0;
   IntrusiveList<H2Memory> resting;
   H2Pages pages;
   size_t live = 0;     // bytes of blocks
-  size_t present = 0;  // and of tables
+  size_t present = 0;  // and of pages
   size_t mallocs = 0;
 
  private:

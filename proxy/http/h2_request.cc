@@ -33,13 +33,13 @@ void H2RequestReader::add(std::string_view name, std::string_view value, const H
   if (bytes_ > max_bytes) return fail(FailureKind::kH2HeadTooLarge);
   if (!is_bare_value(value)) return fail(FailureKind::kH2Malformed);
   if (limits.disallow_obs_text && !is_ascii(value)) return fail(FailureKind::kH2Malformed);
-  if (name.starts_with(':')) return add_pseudo(name, value);
+  if (name.starts_with(':')) return add_pseudo(name, value, sensitive);
   if (++count_ > limits.max_fields) return fail(FailureKind::kH2TooManyFields);
   add_regular(name, value, sensitive);
 }
 
 // RFC 9113, 8.3.1: once each, in front of all others.
-void H2RequestReader::add_pseudo(std::string_view name, std::string_view value) {
+void H2RequestReader::add_pseudo(std::string_view name, std::string_view value, bool sensitive) {
   if (head_ == nullptr || saw_regular_ || value.empty()) return fail(FailureKind::kH2Malformed);
   Arena& arena = fields_->arena();
   if (name == ":method" && head_->method_text.empty()) {
@@ -50,6 +50,7 @@ void H2RequestReader::add_pseudo(std::string_view name, std::string_view value) 
     if (!is_target_text(value)) return fail(FailureKind::kH2Malformed);
     has_path_ = true;
     head_->path = arena.copy(value);
+    head_->path_never_index = sensitive;
   } else if (name == ":scheme" && head_->scheme.empty()) {
     head_->scheme = known_scheme(value);
     if (head_->scheme.empty()) fail(FailureKind::kH2Malformed);
@@ -57,6 +58,7 @@ void H2RequestReader::add_pseudo(std::string_view name, std::string_view value) 
     if (!is_valid_authority(value)) return fail(FailureKind::kH2Malformed);
     has_authority_ = true;
     head_->authority = arena.copy(value);
+    head_->authority_never_index = sensitive;
   } else if (name == ":protocol" && takes_protocol_ && head_->upgrade.empty()) {
     if (!is_token(value) || value.size() > kMaxProtocol) return fail(FailureKind::kH2Malformed);
     head_->upgrade = arena.copy(value);
@@ -75,7 +77,7 @@ void H2RequestReader::add_regular(std::string_view name, std::string_view value,
   } else {
     switch (id) {
       case HeaderId::kHost:
-        return take_host(value);
+        return take_host(value, sensitive);
       case HeaderId::kContentLength:
         return take(take_length(value, facts_));
       case HeaderId::kTe:  // RFC 9113, 8.2.2
@@ -95,7 +97,8 @@ void H2RequestReader::add_regular(std::string_view name, std::string_view value,
 }
 
 // Clients of HTTP/1 that were translated may send Host too; it must agree.
-void H2RequestReader::take_host(std::string_view value) {
+void H2RequestReader::take_host(std::string_view value, bool sensitive) {
+  head_->authority_never_index |= sensitive;
   take(http::take_host(value, facts_));
   if (!has_authority_) {
     head_->authority = fields_->arena().copy(value);

@@ -31,9 +31,9 @@ class H2RequestReader {
   [[nodiscard]] uint32_t bytes() const noexcept { return bytes_; }
 
  private:
-  void add_pseudo(std::string_view name, std::string_view value);
+  void add_pseudo(std::string_view name, std::string_view value, bool sensitive);
   void add_regular(std::string_view name, std::string_view value, bool sensitive);
-  void take_host(std::string_view value);
+  void take_host(std::string_view value, bool sensitive);
   void take(FailureKind refused) noexcept;
   void join_cookies();
   FailureKind finish_head(bool end);

@@ -20,6 +20,7 @@
 #include "proxy/http/codec.h"
 #include "proxy/http/h2_codec.h"
 #include "proxy/http/h2_keepalive.h"
+#include "proxy/http/h2_leftover.h"
 #include "proxy/http/h2_server_stream.h"
 #include "proxy/http/limits.h"
 #include "proxy/io/loop.h"
@@ -103,18 +104,9 @@ class H2ServerConnection final : public io::Deferred,
 
  private:
   friend class H2ServerStream;
+  using Leftover = H2Leftover<H2ServerConnection>;
+  friend Leftover;
   struct Ending;
-
-  // What one turn's budget left over is worked through in the next.
-  class Leftover final : public io::ReadyTask {
-   public:
-    explicit Leftover(H2ServerConnection& connection) : connection_(connection) {}
-    void run_ready() override { connection_.receive_leftover(); }
-    Buffer bytes;
-
-   private:
-    H2ServerConnection& connection_;
-  };
 
   // TransportObserver, WriterObserver, ReadyTask
   void on_connected() override;
@@ -190,6 +182,6 @@ class H2ServerConnection final : public io::Deferred,
   bool closed_ = false;
 };
 // Every idle connection has one.
-static_assert(sizeof(H2ServerConnection) <= 504);
+static_assert(sizeof(H2ServerConnection) <= 528);
 
 }  // namespace pillion::http

@@ -54,6 +54,9 @@ struct RequestHead {
   bool keep_alive = true;         // the client will take another response
   bool expects_continue = false;  // Expect: 100-continue
   bool te_trailers = false;       // TE: trailers
+  // Of HTTP/2: on no further hop may it enter a table either (RFC 7541, 7.1.3).
+  bool path_never_index = false;
+  bool authority_never_index = false;
 
   // Is the connection, or the stream, to carry bytes of another protocol after the answer?
   [[nodiscard]] bool asks_tunnel() const noexcept {

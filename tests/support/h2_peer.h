@@ -107,6 +107,7 @@ class H2Peer final : private io::TransportObserver,
   std::vector<std::unique_ptr<Stream>> streams;
   bool holds_window = false;  // does not give windows back by itself
   bool got_goaway = false;
+  http::H2Error goaway_error{};
   bool eof = false;
 
  private:
@@ -167,7 +168,10 @@ class H2Peer final : private io::TransportObserver,
     s.closed = true;
     s.error = error;
   }
-  void on_goaway(int32_t, http::H2Error) override { got_goaway = true; }
+  void on_goaway(int32_t, http::H2Error error) override {
+    got_goaway = true;
+    goaway_error = error;
+  }
 
   static constexpr size_t kRoom = 64 * 1024;
   bool drops_acks_ = false;

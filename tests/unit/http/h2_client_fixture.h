@@ -110,7 +110,10 @@ class H2ClientTest : public ::testing::Test, public ClientConnection::Owner {
   std::string noted() { return std::exchange(log, {}); }
 
   void on_client_connected(ClientConnection&) override { log += "connected; "; }
-  void on_client_idle(ClientConnection&) override { log += "idle; "; }
+  void on_client_idle(ClientConnection& c) override {
+    log += "idle; ";
+    if (closes_when_idle) c.close({FailureKind::kIdleTimeout});
+  }
   void on_client_room(ClientConnection&) override {
     if (!log.ends_with("room; ")) log += "room; ";
   }
@@ -151,6 +154,7 @@ class H2ClientTest : public ::testing::Test, public ClientConnection::Owner {
   std::vector<ClientConnection::Event> events;
   std::vector<H2Flood> floods;
   int active = 0;
+  bool closes_when_idle = false;
   uint64_t bytes_in = 0;
   uint64_t bytes_out = 0;
 };

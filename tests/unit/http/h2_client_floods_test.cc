@@ -121,6 +121,24 @@ const Attack kAttacks[] = {
 INSTANTIATE_TEST_SUITE_P(Kinds, H2UpstreamAttack, ::testing::ValuesIn(kAttacks),
                          [](const auto& test) { return std::string(test.param.name); });
 
+// A window full of DATA for each: it could not know yet.
+TEST_F(H2HostileUpstream, IsNotBlamedForWhatWasOnItsWayWhenWeResetTheStream) {
+  open_raw();
+  std::string window;
+  for (uint32_t i = 0; i < 20; ++i) {
+    Exchange& e = get();
+    e.stream->reset();
+    turn();
+    window.clear();
+    for (int n = 0; n < 64; ++n) window += data(2 * i + 1, std::string(16'384, 'x'));
+    say(window);
+    turn(20);
+    told();
+    ASSERT_NE(connection, nullptr) << i;
+  }
+  EXPECT_TRUE(floods.empty());
+}
+
 TEST_F(H2HostileUpstream, OneTurnTakesABoundedNumberOfFrames) {
   open_raw();
   Exchange& e = get();

@@ -555,5 +555,93 @@ TEST_F(H2ClientTest, SaysGoawayWhenItCloses) {
   EXPECT_TRUE(peer->eof);
 }
 
+// As a pool does that drains: the end of the last stream is told from within the session.
+TEST_F(H2ClientTest, SaysGoawayWhenItIsClosedAtTheEndOfAStream) {
+  open();
+  closes_when_idle = true;
+  Exchange& e = get();
+  peer->respond(0, "body");
+  turn();
+  EXPECT_EQ(e.log, "head 200; end body; ");
+  EXPECT_EQ(connection, nullptr);
+  EXPECT_TRUE(has_event(Event::kGoawaySent));
+  EXPECT_TRUE(peer->got_goaway);
+  EXPECT_EQ(peer->goaway_error, H2Error::kNone);
+  EXPECT_FALSE(peer->session.is_broken());
+  EXPECT_TRUE(peer->eof);
+}
+
+// Or the system would reset the connection, which overtakes the GOAWAY.
+TEST_F(H2ClientTest, LeavesNothingUnreadWhenItCloses) {
+  open();
+  get();
+  peer->head(0, {{":status", "200"}});
+  peer->data(0, std::string(50'000, 'x'), false);
+  EXPECT_NE(own_end->unread(), "");
+  connection->close({FailureKind::kIdleTimeout});
+  EXPECT_EQ(own_end->unread(), "");
+  turn();
+  EXPECT_TRUE(peer->got_goaway);
+}
+
+TEST_F(H2ClientTest, ReadsABoundedAmountWhenItCloses) {
+  open();
+  own_end->inject(std::string(1 << 20, 'x'));
+  connection->close({FailureKind::kIdleTimeout});
+  EXPECT_GT(own_end->unread().size(), size_t{900'000});
+}
+
+TEST_F(H2ClientTest, KeepsPathAndAuthorityOutOfTheTablesIfTheClientWantsThat) {
+  open();
+  Exchange& e = begin();
+  e.request.path_never_index = true;
+  e.stream->send_head(e.request, true);
+  Exchange& other = begin();
+  other.request.authority_never_index = true;
+  other.stream->send_head(other.request, true);
+  turn();
+  EXPECT_EQ(peer->stream(0).sensitive, ":path;");
+  EXPECT_EQ(peer->stream(1).sensitive, ":authority;");
+}
+
+TEST_F(H2ClientTest, SendsTrailersBehindARequestThatWaitsForItsTurn) {
+  H2Options one;
+  one.max_concurrent_streams = 1;
+  open(one);
+  get();
+  Exchange& e = begin("POST");
+  e.request.framing = Framing::kChunked;
+  e.stream->send_head(e.request, false);
+  Headers trailers(e.arena);
+  trailers.add("x-sum", "7");
+  e.stream->send_trailers(trailers);
+  turn();
+  ASSERT_EQ(peer->streams.size(), 1u);
+  peer->respond(0);
+  turn();
+  ASSERT_EQ(peer->streams.size(), 2u);
+  EXPECT_EQ(peer->stream(1).trailers, "x-sum: 7\n");
+  EXPECT_TRUE(peer->stream(1).ended);
+}
+
+// The last piece and the end come in one frame, and nobody resumes a response that is over.
+TEST_F(H2ClientTest, ReturnsTheConnectionsWindowForTheTailOfAPausedResponse) {
+  options.stream_window = 65535;
+  options.connection_window = 65535;
+  open();
+  for (size_t i = 0; i < 12; ++i) {
+    Exchange& e = get();
+    e.pause_at = 1;
+    peer->head(i, {{":status", "200"}}, false);
+    peer->data(i, std::string(10'000, 'a'), false);
+    turn(10);
+    peer->data(i, std::string(10'000, 'b'), true);
+    turn(10);
+    ASSERT_EQ(e.body.size(), 20'000u) << i;
+    EXPECT_TRUE(e.done);
+  }
+  EXPECT_EQ(active, 0);
+}
+
 }  // namespace
 }  // namespace pillion::http

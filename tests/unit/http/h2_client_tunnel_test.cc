@@ -194,6 +194,28 @@ TEST_F(H2ClientTunnels, KeepWhatTheServerHasNoRoomForWhenItEnds) {
   EXPECT_EQ(peer->stream(0).error, H2Error::kNone);
 }
 
+TEST_F(H2ClientTunnels, HaveAMinuteForLastBytesThatTheServerDoesNotTake) {
+  const std::string large(3 << 20, 'x');
+  Exchange& e = tunnel_that_takes_nothing(large);
+  peer->data(0, {}, true);
+  turn();
+  e.stream->reset();
+  const auto pass = [this](int ticks) {
+    for (int i = 0; i < ticks; ++i) {
+      loop.skip(H2ClientConnection::kGraceTick + std::chrono::milliseconds(10));
+      turn(2);
+    }
+  };
+  pass(H2ClientConnection::kTunnelPatience - 10);
+  EXPECT_EQ(active, 1);
+  EXPECT_FALSE(peer->stream(0).closed);
+  pass(20);
+  EXPECT_TRUE(has_event(ClientConnection::Event::kCutOff));
+  EXPECT_EQ(active, 0);
+  EXPECT_EQ(peer->stream(0).error, H2Error::kCancel);
+  EXPECT_EQ(e.log, "half; ");
+}
+
 // As Envoy does when it ends a tunnel; our last bytes are thrown away then.
 TEST_F(H2ClientTunnels, TellTheirEndWhenTheServerStopsUsBeforeOurEndIsSent) {
   const std::string large(3 << 20, 'x');

@@ -252,6 +252,35 @@ TEST_F(H2FloodTest, ResetsThatTimeAllowsAreFine) {
   EXPECT_EQ(floods, std::vector<H2Flood>{H2Flood::kResets});
 }
 
+TEST_F(H2FloodTest, ResetsThatAnswersHaveEarnedAreFine) {
+  options.stream_reset_burst = 10;
+  options.stream_reset_rate = 0;
+  open();
+  greet();
+  int i = 0;
+  for (; i < 10 * static_cast<int>(kServedForAReset); ++i) send(headers(id_of(i), request_block()));
+  const auto reset = [this](int n) {
+    send(headers(id_of(n), request_block()) + frame(3, 0, id_of(n), be32(8)));
+  };
+  for (const int last = i + 20; i < last; ++i) reset(i);
+  EXPECT_TRUE(floods.empty());
+  reset(i);
+  EXPECT_EQ(floods, std::vector<H2Flood>{H2Flood::kResets});
+}
+
+// For each of them nghttp2 looks at all streams.
+TEST_F(H2FloodTest, SettingsCostMoreWithManyStreams) {
+  answer = false;
+  greet();
+  std::string posts;
+  for (int i = 0; i < 600; ++i) posts += open_post(id_of(i));
+  end_of_server->inject(posts);
+  turn(100);
+  ASSERT_EQ(streams, 600);
+  send(repeated(frame(4, 0, 0, ""), 40));
+  EXPECT_EQ(floods, std::vector<H2Flood>{H2Flood::kSettings});
+}
+
 TEST_F(H2FloodTest, PingsThatTimeOrDataAllowAreFine) {
   greet();
   const std::string pings = repeated(frame(6, 0, 0, "12345678"), 900);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/http/h2_packed_page.h"
 #include "tests/support/fake_transport.h"
 #include "tests/support/h2_peer.h"
 #include "tests/support/h2_test_client.h"
@@ -90,7 +91,7 @@ TEST(H2Memory, GivesTheTableOfARestingSessionBackOnceItIsZeros) {
   EXPECT_TRUE(holds(table, 4096, '\0'));
   bytes_of(table)[0] = 1;
   H2Memory::release(table, &memory);
-  EXPECT_EQ(H2Memory::usage().tables, 0u);
+  EXPECT_EQ(H2Memory::usage().pages, 0u);
   void* next = H2Memory::allocate_zeroed(256, 16, &memory);
   EXPECT_TRUE(holds(next, 4096, '\0')) << "reused, and zeros all the same";
   H2Memory::release(next, &memory);
@@ -112,7 +113,7 @@ TEST(H2Memory, TablesGrowAndAreGivenBackAtAnySize) {
       both[i]->rest();
       EXPECT_EQ(both[i]->live(), slots * 16);
     }
-    EXPECT_EQ(H2Memory::usage().tables, 2 * slots * 16);
+    EXPECT_EQ(H2Memory::usage().pages, 2 * slots * 16);
   }
   H2Memory::sweep();
   EXPECT_EQ(first.live(), 65536u) << "it is in use";
@@ -122,7 +123,7 @@ TEST(H2Memory, TablesGrowAndAreGivenBackAtAnySize) {
   EXPECT_EQ(first.live(), 0u);
   EXPECT_EQ(second.live(), 65536u);
   for (size_t i = 0; i < both.size(); ++i) H2Memory::release(tables[i], both[i]);
-  EXPECT_EQ(H2Memory::usage().tables, 0u);
+  EXPECT_EQ(H2Memory::usage().pages, 0u);
 }
 
 // What nghttp2 does not do: a third at a time is a block like others.
@@ -154,8 +155,78 @@ TEST(H2Memory, SweepsManySessionsInPortions) {
   int times = 1;
   while (H2Memory::sweep()) ++times;
   EXPECT_EQ(times, 3);
-  EXPECT_EQ(H2Memory::usage().tables, 0u);
+  EXPECT_EQ(H2Memory::usage().pages, 0u);
   for (size_t i = 0; i < all.size(); ++i) H2Memory::release(tables[i], all[i].get());
+}
+
+TEST(H2PackedPage, IsTheSameAgainWhenUnpacked) {
+  uint32_t random = 1;
+  for (const uint32_t of_100 : {0u, 1u, 10u, 50u, 99u, 100u}) {
+    alignas(8) char page[H2PackedPage::kPage] = {};
+    size_t words = 0;
+    for (size_t at = 0; at < sizeof page; at += 4) {
+      random = random * 1664525 + 1013904223;
+      if ((random >> 8) % 100 >= of_100) continue;
+      const uint32_t word = random | 1;
+      std::memcpy(page + at, &word, sizeof word);
+      ++words;
+    }
+    const size_t size = H2PackedPage::bytes(page);
+    EXPECT_EQ(size, 128 + 4 * words);
+    std::vector<char> packed(size + 1, 'x');
+    H2PackedPage::pack(page, packed.data());
+    EXPECT_EQ(packed.back(), 'x');
+    char again[sizeof page] = {};
+    H2PackedPage::unpack(packed.data(), again);
+    EXPECT_EQ(std::memcmp(page, again, sizeof page), 0) << of_100;
+  }
+}
+
+// Of what is allocated while a session is made, in the order of nghttp2.
+TEST(H2Memory, PutsTheSessionIntoAPageThatGoesWhileItSleeps) {
+  const H2Memory::Usage before = H2Memory::usage();
+  uint32_t in_use = 1;
+  H2Memory memory(in_use);
+  char *session, *ring, *second;
+  {
+    H2Memory::Building building(memory);
+    session = bytes_of(H2Memory::allocate_zeroed(1, 2928, &memory));
+    ring = bytes_of(H2Memory::allocate(1024, &memory));
+    second = bytes_of(H2Memory::allocate(1024, &memory));
+  }
+  EXPECT_TRUE(holds(session, 2928, '\0'));
+  EXPECT_EQ(memory.live(), 4096u + 1024);
+  EXPECT_EQ(H2Memory::usage().pages, before.pages + 4096);
+  session[0] = session[2927] = 's';
+  ring[0] = ring[1023] = 'r';
+  std::memset(ring + 1, '\0', 1022);
+  std::memset(second, '2', 1024);
+  memory.rest();
+  H2Memory::sweep();
+  EXPECT_FALSE(memory.is_asleep()) << "it is in use";
+  in_use = 0;
+  memory.rest();
+  H2Memory::sweep();
+  EXPECT_TRUE(memory.is_asleep());
+  EXPECT_LT(memory.live(), 1024u + 200);
+  EXPECT_EQ(H2Memory::usage().pages, before.pages);
+  EXPECT_TRUE(holds(second, 1024, '2'));
+  memory.wake();
+  EXPECT_FALSE(memory.is_asleep());
+  EXPECT_EQ(memory.live(), 4096u + 1024);
+  EXPECT_EQ(session[0], 's');
+  EXPECT_TRUE(holds(session + 1, 2926, '\0'));
+  EXPECT_EQ(session[2927], 's');
+  EXPECT_EQ(ring[0], 'r');
+  EXPECT_TRUE(holds(ring + 1, 1022, '\0'));
+  EXPECT_EQ(ring[1023], 'r');
+  std::memset(session, 'x', 2928);
+  std::memset(ring, 'x', 1024);
+  EXPECT_TRUE(H2Memory::has_resting()) << "whoever is woken falls asleep again";
+  H2Memory::sweep();
+  EXPECT_FALSE(memory.is_asleep()) << "it would save too little";
+  for (void* block : {session, ring, second}) H2Memory::release(block, &memory);
+  EXPECT_EQ(memory.live(), 4096u);
 }
 
 class SharedFrame : public ::testing::Test {
@@ -280,17 +351,104 @@ TEST_F(SessionMemory, OfSessionsThatStallInTheMiddleOfFramesIsNotMixedUp) {
   }
 }
 
-TEST_F(SessionMemory, OfANewOneIsBelow5KiBAndIsAllGivenBack) {
+TEST_F(SessionMemory, OfANewOneIsTwoPagesWhileItIsAwakeAndIsAllGivenBack) {
   const H2Memory::Usage before = H2Memory::usage();
   {
     Pair pair = make(1 << 20);
     testing::run_for(loop, std::chrono::milliseconds(1));
-    EXPECT_LE(pair.client->session.memory().live(), 5200u);
-    EXPECT_LE(pair.server->session.memory().live(), 5200u);
-    RecordProperty("bytes", static_cast<int>(pair.server->session.memory().live()));
+    for (const H2Session* session : {&pair.client->session, &pair.server->session}) {
+      EXPECT_FALSE(session->memory().is_asleep());
+      EXPECT_LE(session->memory().live(), 2 * H2Memory::kPageBytes + 1300);
+    }
   }
   EXPECT_EQ(H2Memory::usage().blocks, before.blocks);
-  EXPECT_EQ(H2Memory::usage().tables, before.tables);
+  EXPECT_EQ(H2Memory::usage().pages, before.pages);
+}
+
+TEST_F(SessionMemory, OfOneThatSleepsIsSmallAndItGoesOnWhereItWas) {
+  const H2Memory::Usage before = H2Memory::usage();
+  {
+    Pair pair = make(1 << 20);
+    const std::vector<H2Session*> both = {&pair.client->session, &pair.server->session};
+    const auto all_sleep = [&] {
+      testing::run_for(loop, std::chrono::milliseconds(1));
+      H2Memory::sweep();
+      return both[0]->memory().is_asleep() && both[1]->memory().is_asleep();
+    };
+    EXPECT_TRUE(all_sleep()) << "before the first stream";
+    EXPECT_EQ(H2Memory::usage().pages, before.pages);
+    for (size_t i = 0; i < 5; ++i) {
+      // Of the second and later ones all fields are in the tables.
+      H2TestClient::Exchange& e = pair.client->request("POST", "/", false, {{"x-name", "value"}});
+      pair.client->send_body(e, "question", true);
+      ASSERT_TRUE(run_until(loop, [&] { return pair.server->streams.size() == i + 1; }));
+      EXPECT_FALSE(all_sleep()) << "a stream is there";
+      EXPECT_NE(pair.server->stream(i).fields.find("x-name: value\n"), std::string::npos);
+      EXPECT_EQ(pair.server->stream(i).body, "question");
+      pair.server->head(i, {{":status", "200"}, {"x-other", "value"}});
+      pair.server->data(i, "answer", true);
+      ASSERT_TRUE(run_until(loop, [&] { return e.closed; }));
+      EXPECT_EQ(e.body, "answer");
+      EXPECT_EQ(e.head, ":status: 200\nx-other: value\n");
+      for (H2Session* session : both) session->rest();
+      EXPECT_TRUE(all_sleep());
+      for (const H2Session* session : both) EXPECT_LE(session->memory().live(), 3000u);
+      printf("asleep after %zu requests: client %zu, server %zu bytes\n", i + 1,
+             both[0]->memory().live(), both[1]->memory().live());
+    }
+    // A PING is no stream; without one it falls asleep again.
+    pair.server->session.ping(7);
+    EXPECT_FALSE(pair.server->session.memory().is_asleep());
+    EXPECT_TRUE(pair.server->session.wants_to_send());
+    pair.server->flush();
+    testing::run_for(loop, std::chrono::milliseconds(1));
+    EXPECT_FALSE(pair.client->session.memory().is_asleep());
+    EXPECT_TRUE(all_sleep());
+    EXPECT_EQ(pair.client->session.peer_max_streams(), H2Options().max_concurrent_streams);
+    EXPECT_TRUE(all_sleep());
+    pair.server->session.goaway(H2Error::kNone);
+    pair.server->flush();
+    ASSERT_TRUE(run_until(loop, [&] { return pair.client->saw_goaway; }));
+    EXPECT_TRUE(all_sleep()) << "and may be destroyed so";
+  }
+  EXPECT_EQ(H2Memory::usage().blocks, before.blocks);
+  EXPECT_EQ(H2Memory::usage().pages, before.pages);
+}
+
+// Bytes of a stream that is over may still wait in us, and their window is given back later.
+TEST_F(SessionMemory, OfOneThatOwesWindowStays) {
+  Pair pair = make(1 << 20);
+  pair.server->holds_window = true;
+  H2TestClient::Exchange& e = pair.client->request("POST", "/", false);
+  pair.client->send_body(e, "question", true);
+  ASSERT_TRUE(run_until(loop, [&] { return pair.server->streams.size() == 1; }));
+  pair.server->respond(0);
+  ASSERT_TRUE(run_until(loop, [&] { return e.closed && pair.server->stream(0).closed; }));
+  H2Session& session = pair.server->session;
+  session.rest();
+  H2Memory::sweep();
+  EXPECT_FALSE(session.memory().is_asleep());
+  session.consume(pair.server->stream(0), 8);
+  session.rest();
+  H2Memory::sweep();
+  EXPECT_TRUE(session.memory().is_asleep());
+}
+
+// A request that waits for the peer to take more streams is none of nghttp2's yet.
+TEST_F(SessionMemory, OfOneWhoseRequestWaitsMayBeAsleepWhenThatIsReset) {
+  Pair pair = make(1 << 20);
+  pair.server->set_max_streams(0);
+  testing::run_for(loop, std::chrono::milliseconds(1));
+  H2TestClient::Exchange& e = pair.client->request("GET", "/");
+  H2Session& session = pair.client->session;
+  session.rest();
+  H2Memory::sweep();
+  EXPECT_TRUE(session.memory().is_asleep());
+  session.reset(e, H2Error::kCancel);
+  EXPECT_FALSE(session.memory().is_asleep());
+  pair.server->set_max_streams(1);
+  ASSERT_TRUE(run_until(loop, [&] { return e.closed; }));
+  EXPECT_TRUE(pair.server->streams.empty());
 }
 
 // The bound of proxy/http/README-like figures: two full tables of HPACK, and what is fixed.

@@ -230,6 +230,89 @@ TEST_F(H2ServerTest, KeepsTrailersBehindABodyThatTheClientHasNoRoomFor) {
   EXPECT_EQ(e.trailers, "x-checksum: abc\n");
 }
 
+// Trailers need no window, and a client may wait for them before it returns any.
+TEST_F(H2ServerTest, SendsTrailersWhereTheWindowOfTheStreamIsUsedUp) {
+  answer = false;
+  H2Options small;
+  small.stream_window = 65535;
+  Client& c = client(small);
+  c.returns_window = false;
+  Client::Exchange& e = c.request("GET", "/exact");
+  turn();
+  last().stream->send_head(*response(last(), 200), false);
+  const std::string exact(65535, 'x');
+  last().stream->send_body(exact, false);
+  batch.flush();
+  turn();
+  ASSERT_EQ(e.body.size(), exact.size());
+  Arena arena;
+  Headers trailers(arena);
+  trailers.add("grpc-status", "0");
+  last().stream->send_trailers(trailers);
+  turn();
+  EXPECT_EQ(e.trailers, "grpc-status: 0\n");
+  EXPECT_TRUE(e.closed);
+}
+
+TEST_F(H2ServerTest, SendsTrailersWhereTheWindowOfTheConnectionIsUsedUp) {
+  answer = false;
+  H2Options small;
+  small.connection_window = 65535;
+  Client& c = client(small);
+  c.returns_window = false;
+  Client::Exchange& large = c.request("GET", "/large");
+  turn();
+  last().stream->send_head(*response(last(), 200), false);
+  const std::string all(200'000, 'x');
+  last().stream->send_body(all, false);
+  batch.flush();
+  turn();
+  ASSERT_LT(large.body.size(), all.size());
+  Client::Exchange& e = c.request("GET", "/other");
+  turn();
+  last().stream->send_head(*response(last(), 200), false);
+  turn();
+  Arena arena;
+  Headers trailers(arena);
+  trailers.add("grpc-status", "0");
+  last().stream->send_trailers(trailers);
+  turn();
+  EXPECT_EQ(e.trailers, "grpc-status: 0\n");
+  EXPECT_TRUE(e.closed);
+}
+
+// What still comes for a stream that we have reset is dropped, and its window is the others'.
+TEST_F(H2ServerTest, ReturnsTheConnectionsWindowForDataOfStreamsThatWereReset) {
+  options.connection_window = 65535;
+  open();
+  greet();
+  for (uint32_t id = 1; id < 40; id += 2) {
+    send(headers(id, str(request_block("POST"), literal("Bad", "name")), false) +
+         data(id, std::string(16'000, 'x')));
+    EXPECT_EQ(received(), str("RST_STREAM ", id, " error 1; "));
+  }
+  EXPECT_FALSE(closed);
+}
+
+TEST_F(H2ServerTest, TakesTheWishThatPathAndAuthorityAreNeverIndexed) {
+  answer = false;
+  greet();
+  const auto never = [](std::string_view name, std::string_view value) {
+    std::string field = literal(name, value);
+    field[0] = 0x10;
+    return field;
+  };
+  const std::string start = literal(":method", "GET") + literal(":scheme", "http");
+  send(headers(1, start + never(":path", "/secret") + literal(":authority", "h")));
+  EXPECT_TRUE(last().head.path_never_index);
+  EXPECT_FALSE(last().head.authority_never_index);
+  send(headers(3, start + literal(":path", "/") + never(":authority", "h")));
+  EXPECT_FALSE(last().head.path_never_index);
+  EXPECT_TRUE(last().head.authority_never_index);
+  send(headers(5, start + literal(":path", "/") + never("host", "h")));
+  EXPECT_TRUE(last().head.authority_never_index);
+}
+
 TEST_F(H2ServerTest, HoldsTheWindowOfAPausedRequest) {
   options.stream_window = 65535;
   options.connection_window = 1 << 20;
