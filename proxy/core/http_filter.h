@@ -194,6 +194,9 @@ class FilterContext {
   }
   // Freed after the access log.
   [[nodiscard]] Arena& arena() const;
+  // The listener's per_connection_buffer_limit_bytes: what a filter may make wait of a request or a
+  // response, if its own configuration says nothing else.
+  [[nodiscard]] uint64_t buffer_limit() const;
   // The server shall look unhealthy (/healthcheck/fail).
   [[nodiscard]] bool fails_health_checks() const;
 
