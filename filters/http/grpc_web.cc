@@ -29,6 +29,9 @@ constexpr uint8_t kTrailersFrame = 0x80;
 // Of an answer that is none of gRPC, as much as in Envoy.
 constexpr uint64_t kLongestMessage = 16 * 1024;
 
+// A piece of a body becomes no longer than that.
+static_assert(base64_size(Slab::kCapacity) <= BodyText::kBlockBytes);
+
 constexpr bool is_binary(std::string_view type) { return type == kWeb || type == kWebProto; }
 constexpr bool is_text(std::string_view type) { return type == kText || type == kTextProto; }
 
