@@ -117,6 +117,14 @@ void FilterContext::refuse_response() {
   if (!run_.ended_) run_.host_.refuse_response();
 }
 
+void FilterContext::drop_response_body() {
+  FilterRun::Lane& response = run_.response_;
+  response.held.clear();
+  response.end = response.trailers = false;
+  run_.response_head_ends_ = true;
+  run_.host_.give_up_response();
+}
+
 void FilterContext::add_request_body(std::string_view body) {
   run_.request_head_ends_ = false;
   run_.request_.held.append(body);

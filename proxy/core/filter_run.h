@@ -53,6 +53,8 @@ class FilterHost {
   virtual void reply(const FilterReply& reply) = 0;
   virtual void refuse_body() = 0;      // 413
   virtual void refuse_response() = 0;  // 500
+  // Nothing more of the upstream's response is wanted.
+  virtual void give_up_response() = 0;
 
  protected:
   ~FilterHost() = default;

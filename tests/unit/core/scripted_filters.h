@@ -163,6 +163,7 @@ class FilterRunTest : public ::testing::Test, protected FilterHost {
     note("refuse response");
     reply({.status = 500, .details = "too_long"});
   }
+  void give_up_response() override { note("give up response"); }
   void refuse_body() override {
     note("refuse body");
     run->drop_request();
