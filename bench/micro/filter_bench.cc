@@ -40,6 +40,7 @@ class Host final : public core::FilterHost {
   void reply(const core::FilterReply&) override {}
   void extend_request() override {}
   void refuse_response() override {}
+  void give_up_response() override {}
   void refuse_body() override {}
 
   void exchange(const core::HttpFilterChain* chain, const core::FilterWorkerStates& states) {

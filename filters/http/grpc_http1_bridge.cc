@@ -4,7 +4,8 @@
 // upgrade_protobuf_to_grpc they need not even know gRPC's frames: the bodies of
 // application/x-protobuf are the messages themselves.
 //
-// The request streams if its length is known; the response waits until its trailers are there.
+// The request streams if its length is known; the response waits until its trailers are there.  As
+// in Envoy, what waits is bounded by the listener's per_connection_buffer_limit_bytes.
 #include <algorithm>
 
 #include "filters/http/body_text.h"
@@ -21,9 +22,6 @@ using core::FilterVerdict;
 using http::HeaderId;
 
 constexpr std::string_view kProtobuf = "application/x-protobuf";
-// What waits of a request or response: Envoy's default of per_connection_buffer_limit_bytes, which
-// bounds it there.
-constexpr uint64_t kLimit = 1024 * 1024;
 
 class Filter;
 
@@ -78,7 +76,8 @@ class Filter final : public core::HttpFilter {
       tell_all(head);
       return FilterVerdict::kContinue;
     }
-    return is_answer_ ? context_.buffer_response(kLimit) : FilterVerdict::kContinue;
+    return is_answer_ ? context_.buffer_response(context_.buffer_limit())
+                      : FilterVerdict::kContinue;
   }
   FilterVerdict on_response_buffered(const core::BufferedResponse& response) override {
     if (!response.is_complete) {
@@ -125,7 +124,8 @@ class Filter final : public core::HttpFilter {
       context_.add_request_body({prefix_, sizeof prefix_});
       return FilterVerdict::kContinue;
     }
-    if (head.framing != http::Framing::kLength) return context_.buffer_request(kLimit);
+    if (head.framing != http::Framing::kLength)
+      return context_.buffer_request(context_.buffer_limit());
     if (head.content_length > UINT32_MAX) {
       context_.local_reply({.status = 413, .details = "request_payload_too_large"});
       return FilterVerdict::kStop;

@@ -3,7 +3,8 @@
 //
 // Everything streams.  Text may be cut anywhere and be padded anywhere between its groups of four;
 // each piece of a response is a text of its own, so that no byte of it waits for the next one. Only
-// an answer that is none of gRPC waits: up to 16 KiB of it become grpc-message.
+// an answer that is none of gRPC waits: up to 16 KiB of it become grpc-message, and the rest is not
+// asked for.
 #include <algorithm>
 
 #include "filters/http/body_text.h"
@@ -28,6 +29,9 @@ constexpr std::string_view kTextProto = "application/grpc-web-text+proto";
 constexpr uint8_t kTrailersFrame = 0x80;
 // Of an answer that is none of gRPC, as much as in Envoy.
 constexpr uint64_t kLongestMessage = 16 * 1024;
+
+// A piece of a body becomes no longer than that.
+static_assert(base64_size(Slab::kCapacity) <= BodyText::kBlockBytes);
 
 constexpr bool is_binary(std::string_view type) { return type == kWeb || type == kWebProto; }
 constexpr bool is_text(std::string_view type) { return type == kText || type == kTextProto; }
@@ -79,7 +83,7 @@ class Filter final : public core::HttpFilter {
     const bool is_answer = end ? head.headers.has(HeaderId::kGrpcStatus)
                                : head.status == 200 && (http::is_grpc(head.headers) ||
                                                         is_binary(type.substr(0, type.find(';'))));
-    head.headers.set(HeaderId::kContentType, writes_text_ ? kTextProto : kWebProto);
+    head.headers.set(HeaderId::kContentType, web_type());
     head.has_content_length = false;
     head.content_length = 0;
     if (end) {
@@ -87,7 +91,9 @@ class Filter final : public core::HttpFilter {
       return FilterVerdict::kContinue;
     }
     head.framing = http::Framing::kChunked;
-    return is_answer ? FilterVerdict::kContinue : context_.buffer_response(kLongestMessage);
+    if (is_answer) return FilterVerdict::kContinue;
+    // It goes on when there is more than that.
+    return context_.buffer_response(std::min(kLongestMessage, context_.buffer_limit()) - 1);
   }
   // The answer is none of gRPC.
   FilterVerdict on_response_buffered(const core::BufferedResponse& response) override {
@@ -100,24 +106,22 @@ class Filter final : public core::HttpFilter {
     tell_status(response.head, message);
     response.head.framing = http::Framing::kLength;
     response.head.has_content_length = true;
-    drops_body_ = true;
+    context_.drop_response_body();
     return FilterVerdict::kContinue;
   }
+  // What breaks off, or takes too long, while it waits here.
+  void on_response_replaced(http::ResponseHead& head) override {
+    if (is_web_) head.headers.set(HeaderId::kContentType, web_type());
+  }
   FilterVerdict on_response_body(std::string_view data, bool /*end*/) override {
-    if (drops_body_) {
-      context_.replace_response_body({});
-    } else if (writes_text_ && is_web_) {
+    if (writes_text_ && is_web_) {
       char* out = response_text_.reserve(context_.arena(), base64_size(data.size()));
       context_.replace_response_body(response_text_.until(write_base64(out, data)));
     }
     return FilterVerdict::kContinue;
   }
   FilterVerdict on_response_trailers(http::Headers& trailers) override {
-    if (drops_body_) {
-      context_.replace_response_trailers({});
-    } else if (is_web_) {
-      context_.replace_response_trailers(frame_of(trailers));
-    }
+    if (is_web_) context_.replace_response_trailers(frame_of(trailers));
     return FilterVerdict::kContinue;
   }
 
@@ -128,6 +132,7 @@ class Filter final : public core::HttpFilter {
     return FilterVerdict::kStop;
   }
 
+  [[nodiscard]] std::string_view web_type() const { return writes_text_ ? kTextProto : kWebProto; }
   void tell_status(http::ResponseHead& head, std::string_view message) {
     Arena& arena = context_.arena();
     head.headers.set(HeaderId::kGrpcStatus, http::grpc_status_text(head.status));
@@ -163,7 +168,6 @@ class Filter final : public core::HttpFilter {
   bool is_web_ = false;
   bool reads_text_ = false;
   bool writes_text_ = false;
-  bool drops_body_ = false;  // it became grpc-message
 };
 
 std::shared_ptr<const core::HttpFilterFactory> parse(const Node& node,

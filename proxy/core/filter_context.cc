@@ -88,6 +88,7 @@ Arena& FilterContext::arena() const { return run_.host_.arena(); }
 bool FilterContext::has_cluster(std::string_view name) const {
   return run_.host_.worker().clusters.has(name);
 }
+uint64_t FilterContext::buffer_limit() const { return run_.chain_.buffer_limit(); }
 bool FilterContext::fails_health_checks() const { return run_.host_.worker().fails_health_checks; }
 const route::FilterOverrides* const* FilterContext::override_levels() const { return run_.levels_; }
 std::string_view FilterContext::name() const { return run_.chain_.entries()[index_].name; }
@@ -114,6 +115,14 @@ FilterVerdict FilterContext::buffer_response(uint64_t limit) {
 
 void FilterContext::refuse_response() {
   if (!run_.ended_) run_.host_.refuse_response();
+}
+
+void FilterContext::drop_response_body() {
+  FilterRun::Lane& response = run_.response_;
+  response.held.clear();
+  response.end = response.trailers = false;
+  run_.response_head_ends_ = true;
+  run_.host_.give_up_response();
 }
 
 void FilterContext::add_request_body(std::string_view body) {

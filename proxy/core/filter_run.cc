@@ -228,7 +228,7 @@ void FilterRun::take_in() {
   } else {
     if (buffers_response_) return check_buffered_response();
   }
-  if (lane.held.size() < kHeldLimit || lane.end || lane.trailers || lane.paused) return;
+  if (lane.held.size() < held_limit() || lane.end || lane.trailers || lane.paused) return;
   lane.paused = true;
   Direction::pause(*this);
 }

@@ -14,6 +14,7 @@
 // filter's memory (Lane::changed) and has left the piece that came; the filters before it never see
 // it.
 
+#include <algorithm>
 #include <string_view>
 
 #include "proxy/base/buffer.h"
@@ -52,6 +53,8 @@ class FilterHost {
   virtual void reply(const FilterReply& reply) = 0;
   virtual void refuse_body() = 0;      // 413
   virtual void refuse_response() = 0;  // 500
+  // Nothing more of the upstream's response is wanted.
+  virtual void give_up_response() = 0;
 
  protected:
   ~FilterHost() = default;
@@ -59,7 +62,8 @@ class FilterHost {
 
 class FilterRun {
  public:
-  // A stopped direction holds so much, then its peer is paused.
+  // A stopped direction holds so much, or the listener's per_connection_buffer_limit_bytes if that
+  // is less; then its peer is paused.
   static constexpr size_t kHeldLimit = 64 * 1024;
 
   // The filters that the route does not disable; `states` is of the same chain.
@@ -142,6 +146,9 @@ class FilterRun {
   FilterVerdict buffer_response(FilterContext& slot, uint64_t limit);
   FilterVerdict show_buffered(HttpFilter& filter);
   void check_buffered_response();
+  [[nodiscard]] size_t held_limit() const noexcept {
+    return std::min<size_t>(kHeldLimit, chain_.buffer_limit());
+  }
   [[nodiscard]] bool is_response_buffered() const noexcept {
     return response_.end || response_.trailers || response_.held.size() > response_limit_;
   }

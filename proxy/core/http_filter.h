@@ -194,6 +194,9 @@ class FilterContext {
   }
   // Freed after the access log.
   [[nodiscard]] Arena& arena() const;
+  // The listener's per_connection_buffer_limit_bytes: what a filter may make wait of a request or a
+  // response, if its own configuration says nothing else.
+  [[nodiscard]] uint64_t buffer_limit() const;
   // The server shall look unhealthy (/healthcheck/fail).
   [[nodiscard]] bool fails_health_checks() const;
 
@@ -213,6 +216,9 @@ class FilterContext {
   // From within on_response_buffered: 500 takes the place of a response that is too long.  Then
   // return kStop.
   void refuse_response();
+  // From within on_response_buffered: the response ends with its head.  What waits of its body and
+  // trailers is dropped, and the upstream need not send the rest.  Then return kContinue.
+  void drop_response_body();
   // From within on_request_head of a request that ends with it: this is its body.
   void add_request_body(std::string_view body);
   // From within the hook for a body: these bytes go on behind the filter instead of the piece. They

@@ -5,7 +5,8 @@
 
 namespace pillion::core {
 
-HttpFilterChain::HttpFilterChain(std::vector<Entry> entries) : entries_(std::move(entries)) {
+HttpFilterChain::HttpFilterChain(std::vector<Entry> entries, uint32_t buffer_limit)
+    : entries_(std::move(entries)), buffer_limit_(buffer_limit) {
   for (size_t hook = 0; hook < lists_.size(); ++hook) {
     for (size_t i = 0; i < entries_.size(); ++i) {
       if ((entries_[i].factory->hooks() >> hook & 1) != 0)

@@ -20,6 +20,7 @@ using FilterWorkerStates = std::vector<std::unique_ptr<FilterWorkerState>>;
 class HttpFilterChain {
  public:
   static constexpr size_t kMaxFilters = 64;
+  static constexpr uint32_t kDefaultBufferLimit = 1024 * 1024;
 
   struct Entry {
     std::string name;  // in http_filters; what typed_per_filter_config calls it
@@ -27,18 +28,20 @@ class HttpFilterChain {
     bool disabled = false;       // unless a route enables it
     const void* type = nullptr;  // as FilterOverride::type
   };
-  // At least one entry, at most kMaxFilters.
-  explicit HttpFilterChain(std::vector<Entry> entries);
+  // At least one entry, at most kMaxFilters.  `buffer_limit`: see FilterContext.
+  explicit HttpFilterChain(std::vector<Entry> entries, uint32_t buffer_limit = kDefaultBufferLimit);
 
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
   // Indices of entries.
   [[nodiscard]] std::span<const uint8_t> with(FilterHook hook) const noexcept {
     return lists_[static_cast<size_t>(hook)];
   }
+  [[nodiscard]] uint32_t buffer_limit() const noexcept { return buffer_limit_; }
   [[nodiscard]] FilterWorkerStates make_worker_states(const FilterWorkerSetup& setup) const;
 
  private:
   std::vector<Entry> entries_;
+  uint32_t buffer_limit_;
   std::array<std::vector<uint8_t>, static_cast<size_t>(FilterHook::kCount)> lists_;
 };
 

@@ -72,7 +72,8 @@ void FilterListParser::parse_list(HcmConfig& out, const Node& list) {
   if (entries.size() > HttpFilterChain::kMaxFilters) {
     list.error(str("expected at most ", HttpFilterChain::kMaxFilters, " filters"));
   } else if (!entries.empty()) {
-    out.filters = std::make_shared<const HttpFilterChain>(std::move(entries));
+    out.filters =
+        std::make_shared<const HttpFilterChain>(std::move(entries), out.head_limits.buffer_limit);
   }
 }
 

@@ -202,7 +202,7 @@ class Stream final : public io::Deferred,
   }
   void connect_raw();
   void on_tcp_ready();
-  void on_tcp_refused(Failure failure);
+  void on_tcp_refused(Failure failure, std::string_view reason);
   void cancel_connect();
   void prepare_upgrade(http::Protocol to);
   bool take_upgrade_answer(http::ResponseHead& head);

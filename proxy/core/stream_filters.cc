@@ -67,6 +67,10 @@ class Stream::Filters final : public FilterHost {
     reply(
         {.status = 500, .body = "Internal Server Error", .details = "response_payload_too_large"});
   }
+  void give_up_response() override {
+    if (s_.grpc_status_due_) s_.count_grpc_status(nullptr);
+    s_.drop_attempt();
+  }
 
  private:
   Stream& s_;

@@ -76,6 +76,7 @@ void Stream::forward_request(std::string_view data, bool end) {
 
 void Stream::on_request_trailers() {
   if (ended_) return;
+  touch();
   end_of_request();
   if (filters_ != nullptr && !filters_->on_request_trailers()) return;
   pass_request_trailers();

@@ -24,6 +24,7 @@ http::Headers& Stream::new_response_trailers() { return *arena_.create<http::Hea
 
 void Stream::on_informational(http::ResponseHead& head) {
   if (ended_ || response_state_ != ResponseState::kWaiting) return;
+  touch();  // 102 says that somebody is at work
   // A 100 that nobody waits for: the client did not ask, or had ours already (RFC 9110, 10.1.1).
   if (head.status == 100 && (continue_sent_ || !request_.expects_continue)) return;
   keep_body_ = has_retries_ = false;  // never tried again after a 1xx was passed on

@@ -81,9 +81,10 @@ void Stream::on_tcp_ready() {
   on_response_head(head, false);
 }
 
-void Stream::on_tcp_refused(Failure failure) {
+void Stream::on_tcp_refused(Failure failure, std::string_view reason) {
   tunnel_->connecting = nullptr;
   if (ended_) return;
+  info_.upstream.transport_failure = arena_.copy(reason);
   if (!try_again(failure)) fail(failure);
 }
 

@@ -15,7 +15,9 @@ struct Stream::Tunnel final : upstream::TcpStream::Owner {
   explicit Tunnel(Stream& its_stream) noexcept : stream(its_stream) {}
   // TcpStream::Owner
   void on_tcp_ready() override { stream.on_tcp_ready(); }
-  void on_tcp_refused(Failure failure) override { stream.on_tcp_refused(failure); }
+  void on_tcp_refused(Failure failure, std::string_view reason) override {
+    stream.on_tcp_refused(failure, reason);
+  }
 
   Stream& stream;
   upstream::TcpStream* connecting = nullptr;  // until it is connected

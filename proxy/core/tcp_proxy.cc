@@ -175,6 +175,7 @@ void TcpProxy::describe(StreamInfo& info) const {
   if (upstream_) {
     info.upstream.remote = upstream_->host().address();
     info.upstream.host_name = upstream_->host().hostname();
+    info.upstream.transport_failure = upstream_->failure_reason();
   }
   info.times.ds_rx_begin = info_.begin;
   info.times.us_cx_end = connected_at_;

@@ -83,8 +83,8 @@ class ResponseSink {
   virtual void on_response_head(ResponseHead& head, bool end) = 0;
   virtual void on_response_body(std::string_view data, bool end) = 0;
   virtual void on_response_trailers(Headers& trailers) = 0;
-  // Of a tunnel: the server has ended its direction, and takes ours until we end it and reset(); or
-  // until on_response_body({}, true) tells that it takes no more.
+  // Of a tunnel: the server has ended its direction, and takes ours until we end it and reset(), or
+  // on_response_body({}, true) tells (perhaps while we end it) that it has all, or takes no more.
   virtual void on_response_half_closed() {}
   // The connection broke or spoke nonsense.  Nothing follows; the UpstreamStream is gone.
   virtual void on_upstream_reset(Failure failure) = 0;

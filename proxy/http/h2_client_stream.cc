@@ -237,10 +237,9 @@ ResponseSink& H2ClientStream::end_sink() {
   return sink;
 }
 
-// Whoever has ended our direction cuts the sink off by reset(), after the call that is on the
-// stack.
+// The sink has not said reset() yet: it may hold the server's end back, or be about to say it.
 void H2ClientStream::end_tunnel() {
-  if (sink_ != nullptr && !end_sent()) end_sink().on_response_body({}, true);
+  if (sink_ != nullptr) end_sink().on_response_body({}, true);
 }
 
 void H2ClientStream::fail(Failure failure) {

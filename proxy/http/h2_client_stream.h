@@ -52,8 +52,8 @@ class H2ClientStream final : public H2Stream,
   [[nodiscard]] bool is_over() const noexcept {
     return is_tunnel_ && send_ended() && receive_ended();
   }
-  // The session has forgotten a tunnel whose server has ended its direction: in order, perhaps
-  // because it takes no more of ours (RST_STREAM with NO_ERROR).
+  // The session has forgotten a tunnel whose server has ended its direction: in order, because ours
+  // has ended too or is not taken any more (RST_STREAM with NO_ERROR).
   [[nodiscard]] bool ends_tunnel() const noexcept { return is_tunnel_ && receive_ended(); }
   void end_tunnel();
   // The exchange broke; its sink, if it still has one, is told.

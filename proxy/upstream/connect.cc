@@ -1,5 +1,8 @@
 #include "proxy/upstream/connect.h"
 
+#include <cstring>
+
+#include "proxy/base/str.h"
 #include "proxy/tls/tls_transport.h"
 
 namespace pillion::upstream {
@@ -18,6 +21,15 @@ std::unique_ptr<io::Transport> make_transport(io::Loop& loop, const PoolOptions&
   if (context->alpn_wire().empty()) how.alpn_wire = to.alpn;
   how.cluster_stats = tls;
   return std::make_unique<tls::TlsTransport>(loop, std::move(socket), context, how);
+}
+
+std::string transport_failure_reason(const io::Transport& transport, Failure failure) {
+  if (!transport.failure_reason().empty()) return std::string(transport.failure_reason());
+  if (failure.detail == 0 || failure.kind == FailureKind::kConnectTimeout) return {};
+  const bool is_local = failure.kind == FailureKind::kConnectLocal;
+  char text[64];
+  return str(is_local ? "immediate" : "delayed",
+             " connect error: ", ::strerror_r(failure.detail, text, sizeof text));
 }
 
 }  // namespace pillion::upstream

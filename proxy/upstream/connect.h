@@ -3,6 +3,7 @@
 // for pools, network filters and health checks.
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "proxy/io/transport.h"
@@ -23,5 +24,9 @@ struct ConnectTarget {
 std::unique_ptr<io::Transport> make_transport(io::Loop& loop, const PoolOptions& options,
                                               const ConnectTarget& to, stats::ClusterTlsStats* tls,
                                               bool* bind_failed);
+
+// Why such a transport ended, for %UPSTREAM_TRANSPORT_FAILURE_REASON%: what it says itself, or
+// Envoy's words for a connect that the kernel refused.  May be empty.
+std::string transport_failure_reason(const io::Transport& transport, Failure failure);
 
 }  // namespace pillion::upstream

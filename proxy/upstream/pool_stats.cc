@@ -1,24 +1,12 @@
 // What a Pool counts, and says, of its connections.
-#include <cstring>
-
 #include "proxy/base/log.h"
-#include "proxy/base/str.h"
+#include "proxy/upstream/connect.h"
 #include "proxy/upstream/pool_entry.h"
 
 namespace pillion::upstream {
 namespace {
 
 using Event = http::ClientConnection::Event;
-
-// Envoy's words for a connect that the kernel refused.
-std::string reason_of(const io::Transport& transport, Failure failure) {
-  if (!transport.failure_reason().empty()) return std::string(transport.failure_reason());
-  if (failure.detail == 0 || failure.kind == FailureKind::kConnectTimeout) return {};
-  const bool is_local = failure.kind == FailureKind::kConnectLocal;
-  char text[64];
-  return str(is_local ? "immediate" : "delayed",
-             " connect error: ", ::strerror_r(failure.detail, text, sizeof text));
-}
 
 }  // namespace
 
@@ -46,7 +34,7 @@ void Pool::count_closed(const Entry& entry, Failure failure) {
 // Of those that ended while nobody used them only at trace.
 void Pool::log_closed(const Entry& entry, Failure failure) const {
   if (!log::enabled(log::kPool, log::Level::kDebug)) return;
-  const std::string reason = reason_of(*entry.transport, failure);
+  const std::string reason = transport_failure_reason(*entry.transport, failure);
   const std::string_view cause = reason.empty() ? failure.row().details : std::string_view(reason);
   const std::string_view ended_by = entry.connection->ended_by_peer() ? "peer" : "us";
   if (!entry.connected) {
@@ -145,7 +133,7 @@ void Pool::on_client_flood(http::ClientConnection&, http::H2Flood flood) {
 }
 
 void Pool::note_failure(const Entry& entry, Failure failure) {
-  std::string reason = reason_of(*entry.transport, failure);
+  std::string reason = transport_failure_reason(*entry.transport, failure);
   static log::Limit limit{std::chrono::seconds(5)};
   log::warning(limit, log::kUpstream, "upstream connect failed",
                {{"cluster", config_->name},

@@ -2,6 +2,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/log.h"
+#include "proxy/upstream/connect.h"
 
 namespace pillion::upstream {
 
@@ -51,18 +52,19 @@ void TcpConnection::fail(Failure failure) {
   host_->on_connect_failed();
   host_->on_outcome(failure.kind == FailureKind::kConnectTimeout ? AttemptOutcome::kTimeout
                                                                  : AttemptOutcome::kFailed);
-  log_failure(failure);
+  note_failure(failure);
   close(io::Transport::CloseMode::kOrderly, failure.kind != FailureKind::kConnectTimeout);
   owner_.on_tcp_failed(failure);
 }
 
-void TcpConnection::log_failure(Failure failure) const {
+void TcpConnection::note_failure(Failure failure) {
+  std::string reason = transport_failure_reason(*transport_, failure);
+  if (!reason.empty()) failure_reason_ = std::make_unique<std::string>(std::move(reason));
   if (!log::enabled(log::kPool, log::Level::kDebug)) return;
-  const std::string_view reason = transport_->failure_reason();
   log::debug(log::kPool, "connect failed",
              {{"cluster", cluster_->config().name},
               {"host", host_->info().address},
-              {"reason", reason.empty() ? failure.row().details : reason}});
+              {"reason", failure_reason().empty() ? failure.row().details : failure_reason()}});
 }
 
 void TcpConnection::count_bytes(uint64_t received, uint64_t sent) {

@@ -7,6 +7,8 @@
 // After on_tcp_connected the transport's observer is the user's to set (Transport::start).
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "proxy/io/transport.h"
 #include "proxy/upstream/cluster.h"
@@ -37,6 +39,11 @@ class TcpConnection final : public io::Deferred, private io::TransportObserver {
   [[nodiscard]] io::Transport& transport() noexcept { return *transport_; }
   [[nodiscard]] bool is_open() const noexcept { return transport_ != nullptr; }
   [[nodiscard]] Host& host() noexcept { return *host_; }
+  // Why it did not connect, in words, for %UPSTREAM_TRANSPORT_FAILURE_REASON%; from on_tcp_failed
+  // on, and may be empty.
+  [[nodiscard]] std::string_view failure_reason() const noexcept {
+    return failure_reason_ ? std::string_view(*failure_reason_) : std::string_view();
+  }
   void count_bytes(uint64_t received, uint64_t sent);
 
  private:
@@ -46,14 +53,15 @@ class TcpConnection final : public io::Deferred, private io::TransportObserver {
   void on_closed(Failure failure) override;
   void on_connect_timeout();
   void fail(Failure failure);
-  void log_failure(Failure failure) const;
+  void note_failure(Failure failure);
 
   io::Loop& loop_;
   Ref<Cluster> cluster_;
   Ref<Host> host_;
   Owner& owner_;
   std::unique_ptr<io::Transport> transport_;
-  std::unique_ptr<io::Timer> timer_;  // while it connects
+  std::unique_ptr<io::Timer> timer_;             // while it connects
+  std::unique_ptr<std::string> failure_reason_;  // null: it has none
   Instant began_{};
   bool connected_ = false;
 };

@@ -33,7 +33,7 @@ void TcpStream::on_tcp_failed(Failure failure) {
   closed_ = true;
   sink_ = nullptr;
   loop_.delete_later(this);
-  owner_.on_tcp_refused(failure);
+  owner_.on_tcp_refused(failure, connection_.failure_reason());
 }
 
 void TcpStream::send_body(std::string_view data, bool end) {

@@ -27,7 +27,8 @@ class TcpStream final : public io::Deferred,
    public:
     // Connected, TLS included; bytes come after the call.
     virtual void on_tcp_ready() = 0;
-    virtual void on_tcp_refused(Failure failure) = 0;
+    // `reason`: TcpConnection::failure_reason(), valid during the call.
+    virtual void on_tcp_refused(Failure failure, std::string_view reason) = 0;
 
    protected:
     ~Owner() = default;

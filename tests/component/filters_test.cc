@@ -1,13 +1,10 @@
 // The HTTP filters in a worker, over real sockets: what clients and applications see of them.
 
+#include "tests/component/scripted_types.h"
 #include "tests/component/worker_fixture.h"
-#include "tests/unit/core/scripted_filters.h"
 
 namespace pillion::testing {
 namespace {
-
-using core::FilterContext;
-using core::FilterVerdict;
 
 std::string filter(std::string_view name, std::string_view type, std::string_view fields,
                    std::string_view more = {}) {
@@ -272,47 +269,16 @@ TEST_F(Filters, AFilterThatIsDisabledIsEnabledByARoute) {
 
 // ---- scripted filters: what none of the real ones does yet ----
 
-class ScriptedStream : public Filters {
+class ScriptedStream : public Filters, protected ScriptedTypes {
  protected:
-  // Types "a" and "b", whose filters do what `script` says.
   void begin(ListenerYaml yaml = {}) {
-    static ScriptedStream* current;
-    current = this;
-    using Context = core::FilterParseContext;
-    static constexpr auto make = [](const char* name) {
-      return std::make_shared<const core::ScriptedFactory>(name, current->script, current->calls);
-    };
-    static const core::HttpFilterType types[] = {
-        {"a",
-         {},
-         [](const config::Node&, const Context&) -> std::shared_ptr<const core::HttpFilterFactory> {
-           return make("a");
-         }},
-        {"b",
-         {},
-         [](const config::Node&, const Context&) -> std::shared_ptr<const core::HttpFilterFactory> {
-           return make("b");
-         }}};
-    http_filters = types;
-    Filters::begin(
-        "{ name: a, typed_config: { '@type': type.googleapis.com/a } }, "
-        "{ name: b, typed_config: { '@type': type.googleapis.com/b } }, ",
-        std::move(yaml));
-  }
-  void stops(const std::string& hook) {
-    script[hook] = [this, hook](FilterContext& context) {
-      stopped[hook] = &context;
-      return FilterVerdict::kStop;
-    };
+    http_filters = scripted_types();
+    Filters::begin(std::string(kScriptedFilters), std::move(yaml));
   }
   void resume(const std::string& hook) {
-    script.erase(hook);
-    stopped.at(hook)->resume();
+    ScriptedTypes::resume(hook);
     settle();
   }
-  core::Script script;
-  core::Calls calls;
-  std::map<std::string, FilterContext*> stopped;
 };
 
 constexpr std::string_view kPost = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";

@@ -74,6 +74,19 @@ TEST_F(HttpTimeouts, EachPieceOfABodyGivesTheStreamNewTime) {
   EXPECT_EQ(http->downstream_rq_idle_timeout.value(), 0);
 }
 
+TEST_F(HttpTimeouts, InterimAnswersGiveTheStreamNewTime) {
+  begin("stream_idle_timeout: 5s", "timeout: 0s");
+  auto [client, server] = exchange();
+  for (int i = 0; i < 3; ++i) {
+    pass(seconds(4));
+    server.send("HTTP/1.1 102 Processing\r\n\r\n");
+    EXPECT_EQ(status_of(client.message()), 102);
+  }
+  pass(seconds(4));
+  server.send(kOk);
+  EXPECT_EQ(status_of(client.message()), 200);
+}
+
 TEST_F(HttpTimeouts, AStreamIsIdleForFiveMinutesUnlessConfigured) {
   begin("");
   auto [client, server] = exchange();

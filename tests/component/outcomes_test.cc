@@ -164,6 +164,7 @@ TEST_F(Outcomes, AFullBreakerIsNotTheHostsFault) {
 }
 
 TEST_F(Outcomes, AConnectionOfBytesCountsWhenItConnects) {
+  log_format = "%RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%";
   ListenerYaml yaml;
   yaml.tcp = "max_connect_attempts: 1";
   begin(kJoined, yaml);
@@ -173,8 +174,10 @@ TEST_F(Outcomes, AConnectionOfBytesCountsWhenItConnects) {
   EXPECT_TRUE(client.waits_for("hello"));
   EXPECT_EQ(seen(), "1/1 0/0");
   backend.stop();
+  log.clear();
   Peer refused = connect();
   EXPECT_TRUE(refused.waits_for_the_end());
+  EXPECT_EQ(logged(), "UF delayed_connect_error:_Connection_refused");
   EXPECT_EQ(seen(), "2/1 0/0");
   EXPECT_EQ(health()->row_gateway.load(), 1u);
 }

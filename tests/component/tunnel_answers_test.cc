@@ -1,6 +1,9 @@
 // How a tunnel begins: the handshake, what is no agreement, attempts; and how it ends when its
 // connection drains.
 
+#include <optional>
+
+#include "tests/component/tls_yaml.h"
 #include "tests/component/tunnel_fixture.h"
 
 namespace pillion::testing {
@@ -227,6 +230,42 @@ TEST_F(TunnelTest, ARawConnectFailsAsItsUpstreamDoes) {
       logged().starts_with("503 UF upstream_reset_before_response_started{remote_connection"))
       << logged();
   EXPECT_EQ(app->upstream_cx_connect_fail.value(), 1);
+}
+
+TEST_F(TunnelTest, WhyARawConnectFailedIsLogged) {
+  log_format = "%RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%|%RESPONSE_CODE_DETAILS%";
+  const TestCa ca;
+  enum class Server { kRefuses, kCloses, kSpeaksNoTls };
+  constexpr std::pair<Server, std::string_view> kCases[] = {
+      {Server::kRefuses, "delayed_connect_error:_Connection_refused"},
+      {Server::kCloses, "the_peer_closed_the_connection_during_the_TLS_handshake"},
+      {Server::kSpeaksNoTls, "the_server_does_not_speak_TLS"}};
+  for (const auto& [kind, reason] : kCases) {
+    SCOPED_TRACE(reason);
+    log.clear();
+    begin({Http::k1, Http::kRaw, true});
+    Backend origin(loop);
+    set_cluster({origin.address}, client_tls(ca));
+    if (kind == Server::kRefuses) origin.stop();
+    ask();
+    std::optional<Peer> peer;
+    if (kind != Server::kRefuses) {
+      peer.emplace(origin.accept());
+      EXPECT_TRUE(run_until(loop, [&] { return !peer->received().empty(); }));
+      if (kind == Server::kCloses) {
+        peer->close();
+      } else {
+        peer->send("HTTP/1.1 400 Bad Request\r\n\r\n");
+      }
+    }
+    const std::string line = logged();
+    EXPECT_TRUE(line.starts_with("UF ")) << line;
+    const size_t details = line.find('|');
+    EXPECT_NE(line.substr(0, details).find(reason), line.npos) << line;
+    EXPECT_NE(line.find(reason, details), line.npos) << line;
+    EXPECT_EQ(status_of(h1_client->message()), 503);
+    begin_anew();
+  }
 }
 
 TEST_F(TunnelTest, ARawConnectPassesOverAHostThatRefuses) {

@@ -24,6 +24,12 @@ struct Way {
   }
 };
 
+inline constexpr Way kWays[] = {{Http::k1, Http::k1, false},  {Http::k1, Http::k2, false},
+                                {Http::k2, Http::k1, false},  {Http::k2, Http::k2, false},
+                                {Http::k1, Http::k1, true},   {Http::k1, Http::k2, true},
+                                {Http::k2, Http::k1, true},   {Http::k2, Http::k2, true},
+                                {Http::k1, Http::kRaw, true}, {Http::k2, Http::kRaw, true}};
+
 inline constexpr std::string_view kTunnelHcm =
     "codec_type: AUTO, http2_protocol_options: { allow_connect: true }, "
     "upgrade_configs: [ { upgrade_type: websocket }, { upgrade_type: CONNECT } ]";
@@ -41,7 +47,8 @@ class TunnelTest : public WorkerTest {
             : "";
     listen({.hcm = str(kTunnelHcm, hcm),
             .routes = str("{ match: { connect_matcher: {} }, route: { cluster: app", raw, action,
-                          " } }, { match: { prefix: / }, route: { cluster: app", action, " } }")});
+                          " } }, { match: { prefix: / }, route: { cluster: app", action, " } }"),
+            .filters = filters});
   }
   // The client asks; one of HTTP/2 sends `early` at once.
   void ask(std::string_view early = {}) {
@@ -140,6 +147,7 @@ class TunnelTest : public WorkerTest {
   }
 
   Backend backend{loop};
+  std::string filters;  // of http_filters, as ListenerYaml's
   http::H2Options server_options;
   std::unique_ptr<TunnelSide> client, server;
   H2ClientSide* h2_client = nullptr;

@@ -5,12 +5,6 @@
 namespace pillion::testing {
 namespace {
 
-constexpr Way kWays[] = {{Http::k1, Http::k1, false},  {Http::k1, Http::k2, false},
-                         {Http::k2, Http::k1, false},  {Http::k2, Http::k2, false},
-                         {Http::k1, Http::k1, true},   {Http::k1, Http::k2, true},
-                         {Http::k2, Http::k1, true},   {Http::k2, Http::k2, true},
-                         {Http::k1, Http::kRaw, true}, {Http::k2, Http::kRaw, true}};
-
 class Tunnels : public TunnelTest, public ::testing::WithParamInterface<Way> {};
 
 TEST_P(Tunnels, CarryBytesBothWaysUntilBothSidesHaveEnded) {

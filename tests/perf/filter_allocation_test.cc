@@ -1,5 +1,6 @@
 // A chain of filters that look at each exchange and do nothing costs no heap allocation either.
 
+#include "proxy/base/base64.h"
 #include "tests/perf/steady_state.h"
 
 namespace pillion::testing {
@@ -79,6 +80,49 @@ TEST_F(FilterAllocation, ACallOfGrpcThatIsCountedNeedsNone) {
 }
 TEST_F(FilterAllocation, ACallOfABrowserNeedsNone) {
   expect_none(call_of_a_browser(), filters_of_grpc());
+}
+// Messages that are longer than a chunk of an arena, in one call that goes on and on.
+TEST_F(FilterAllocation, ALongCallOfABrowserNeedsNone) {
+  if (!can_count_allocations()) GTEST_SKIP() << "a sanitizer owns malloc";
+  set_cluster({backend.address});
+  listen({.filters = filters_of_grpc()});
+  std::string message("\0\0\0\x3f\xfb", 5);
+  message += std::string(0x3ffb, 'x');  // 16 KiB with its prefix
+  std::string text(base64_size(message.size()), '?');
+  write_base64(text.data(), message);
+  const auto chunk = [](std::string_view bytes) {
+    char size[20];
+    snprintf(size, sizeof size, "%zx\r\n", bytes.size());
+    return str(size, bytes, "\r\n");
+  };
+  const std::string question = chunk(text), answer = chunk(message);
+  Peer client = request(
+      "POST /shop.Users/Get HTTP/1.1\r\nHost: users.shop\r\nContent-Type: "
+      "application/grpc-web-text\r\nAccept: application/grpc-web-text\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
+  Peer server = backend.accept();
+  ASSERT_TRUE(server.waits_for("\r\n\r\n"));
+  server.discard();
+  server.send(
+      "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
+  ASSERT_TRUE(client.waits_for("\r\n\r\n"));
+  client.discard();
+  const auto arrives = [this](Peer& peer, size_t least) {
+    for (size_t got = 0, turns = 0; got < least; ++turns) {
+      ASSERT_LT(turns, 10'000u);
+      turn();
+      got += peer.discard();
+    }
+  };
+  for (int i = 0; i < kWarmUp + kMeasured; ++i) {
+    if (i == kWarmUp) begin_measurement();
+    client.send(question);
+    arrives(server, message.size());
+    server.send(answer);
+    arrives(client, text.size());
+  }
+  EXPECT_EQ(allocations.ours, 0u) << "in " << kMeasured << " messages each way";
 }
 TEST_F(FilterAllocation, ABufferedPostNeedsNone) { expect_none(post_4k()); }
 TEST_F(FilterAllocation, ABufferedChunkedBodyNeedsNone) { expect_none(chunked()); }

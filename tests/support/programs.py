@@ -107,19 +107,25 @@ def built_go_module(name, package="."):
 
 
 def npm_module(name):
-    """Command to run tests/interop/<name>/client.js, with what its package.json names: installed once into the cache."""
+    """Command to run tests/interop/<name>/client.js, with what its package-lock.json pins: installed once into the
+    cache."""
     source = os.path.join(INTEROP, name)
-    with open(os.path.join(source, "package.json"), "rb") as content:
-        path = os.path.join(cache(), f"{name}-{hashlib.sha256(content.read()).hexdigest()[:16]}")
+    files = [os.path.join(source, file) for file in ("package.json", "package-lock.json")]
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as content:
+            digest.update(content.read())
+    path = os.path.join(cache(), f"{name}-{digest.hexdigest()[:16]}")
     if not os.path.exists(path):
         os.makedirs(cache(), exist_ok=True)
         fresh = tempfile.mkdtemp(dir=cache())
-        shutil.copy(os.path.join(source, "package.json"), fresh)
+        for file in files:
+            shutil.copy(file, fresh)
         try:
-            result = subprocess.run([find_debian("npm"), "install", "--no-audit", "--no-fund"], cwd=fresh,
-                                    capture_output=True, text=True, timeout=300)
+            result = subprocess.run([find_debian("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+                                    cwd=fresh, capture_output=True, text=True, timeout=300)
             if result.returncode:
-                raise AssertionError(f"npm install {name}: {result.stderr}")
+                raise AssertionError(f"npm ci {name}: {result.stderr}")
             os.rename(fresh, path)
         except OSError:
             if not os.path.exists(path):  # else another run has made it meanwhile

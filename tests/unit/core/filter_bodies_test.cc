@@ -223,6 +223,45 @@ TEST_F(FilterBodies, AResponseThatIsTooLongCanBeRefused) {
                            "a.complete", "b.complete"}));
 }
 
+// The head goes on as the end of the response, whatever was there and is still to come.
+TEST_F(FilterBodies, TheBodyOfABufferedResponseCanBeDropped) {
+  for (const bool is_complete : {false, true}) {
+    SCOPED_TRACE(is_complete);
+    make({"a", "b", "c"});
+    buffers_response("b", 5);
+    on("b.response_buffered", [](FilterContext& context) {
+      context.drop_response_body();
+      return FilterVerdict::kContinue;
+    });
+    EXPECT_FALSE(run->on_response_head(response, false));
+    take();
+    if (is_complete) {
+      EXPECT_FALSE(run->on_response_body("123", false));
+      EXPECT_FALSE(run->on_response_trailers(trailers));
+    } else {
+      EXPECT_FALSE(run->on_response_body("123456", false));
+    }
+    EXPECT_EQ(take(), (Calls{is_complete ? "b.response_buffered 3 trailers"
+                                         : "b.response_buffered 6 of more",
+                             "give up response", "a.response_head end", "pass response_head end"}));
+  }
+}
+
+TEST_F(FilterBodies, AHeadWhoseBodyWasDroppedMayWait) {
+  make({"a", "b"});
+  buffers_response("b", 5);
+  on("b.response_buffered", [](FilterContext& context) {
+    context.drop_response_body();
+    return FilterVerdict::kContinue;
+  });
+  stops("a.response_head");
+  EXPECT_FALSE(run->on_response_head(response, false));
+  EXPECT_FALSE(run->on_response_body("123456", false));
+  take();
+  resume("a.response_head");
+  EXPECT_EQ(take(), Calls{"pass response_head end"});
+}
+
 TEST_F(FilterBodies, AResponseWithoutABodyIsNotBuffered) {
   make({"a"});
   buffers_response("a", 5);

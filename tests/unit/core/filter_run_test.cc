@@ -185,6 +185,27 @@ TEST_F(FilterRunTest, TheUpstreamIsPausedWhenEnoughOfItsBodyWaits) {
   EXPECT_EQ(calls.back(), "resume response");
 }
 
+// As Envoy's filters do.
+TEST_F(FilterRunTest, WhatWaitsIsBoundedByTheListenersBufferLimit) {
+  for (const uint32_t limit : {1u, 1000u, 10'000'000u}) {
+    SCOPED_TRACE(limit);
+    buffer_limit = limit;
+    const size_t bound = std::min<size_t>(limit, FilterRun::kHeldLimit);
+    make({"a"});
+    stops("a.request_head");
+    stops("a.response_head");
+    EXPECT_FALSE(run->on_request_head(false));
+    EXPECT_FALSE(run->on_request_body(std::string(bound - 1, 'x'), false));
+    EXPECT_FALSE(run->holds_request());
+    EXPECT_FALSE(run->on_request_body("x", false));
+    EXPECT_TRUE(run->holds_request());
+    EXPECT_FALSE(run->on_response_head(response, false));
+    EXPECT_FALSE(run->on_response_body(std::string(bound, 'x'), false));
+    EXPECT_TRUE(run->holds_response());
+    EXPECT_EQ(stopped.at("a.request_head")->buffer_limit(), limit);
+  }
+}
+
 // What is read at once may be longer than what can be kept in one piece.
 TEST_F(FilterRunTest, ALongPieceIsStoppedInTheMiddle) {
   make({"a", "b"});

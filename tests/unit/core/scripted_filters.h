@@ -97,7 +97,7 @@ class FilterRunTest : public ::testing::Test, protected FilterHost {
       entries.push_back({name, std::make_shared<ScriptedFactory>(name, script, calls),
                          std::ranges::find(disabled, name) != disabled.end()});
     }
-    chain = std::make_unique<HttpFilterChain>(std::move(entries));
+    chain = std::make_unique<HttpFilterChain>(std::move(entries), buffer_limit);
     states = chain->make_worker_states({registry, 0, "web"});
     FilterHost& host = *this;
     run = arena_.create<FilterRun>(host, *chain, states);
@@ -163,6 +163,7 @@ class FilterRunTest : public ::testing::Test, protected FilterHost {
     note("refuse response");
     reply({.status = 500, .details = "too_long"});
   }
+  void give_up_response() override { note("give up response"); }
   void refuse_body() override {
     note("refuse body");
     run->drop_request();
@@ -178,6 +179,7 @@ class FilterRunTest : public ::testing::Test, protected FilterHost {
   Script script;
   Calls calls;
   std::map<std::string, FilterContext*> stopped;
+  uint32_t buffer_limit = HttpFilterChain::kDefaultBufferLimit;
   std::unique_ptr<HttpFilterChain> chain;
   FilterWorkerStates states;
   route::RouteMatch match;

@@ -128,6 +128,7 @@ class Exchange final : public core::FilterHost {
     if (run->on_response_head(response, true)) run->end();
   }
   void refuse_response() override { reply({.status = 500, .details = "too_long"}); }
+  void give_up_response() override { gave_up = true; }
   void refuse_body() override {
     status = 413;
     run->drop_request();
@@ -146,6 +147,7 @@ class Exchange final : public core::FilterHost {
   bool response_began = false;
   bool response_ended = false;
   bool trailers_passed = false;
+  bool gave_up = false;            // nothing more of it is wanted
   core::FilterRun* run = nullptr;  // the arena's
   Arena arena_;
   core::StreamInfo info_;

@@ -139,6 +139,68 @@ TEST_F(GrpcStats, MethodsOfTheListHaveRowsOfTheirOwn) {
                                               "cluster.app.grpc.a.B.D."}));
 }
 
+// However many there are, and whatever else is called: clients cannot take their place.
+TEST_F(GrpcStats, MethodsOfTheListAlwaysHaveTheirRows) {
+  std::string methods;
+  for (int i = 0; i < 600; ++i) methods += str(i == 0 ? "" : ", ", "M", i);
+  configure(str("{ individual_method_stats_allowlist: { services: [ { name: s.S, method_names: [ ",
+                methods, " ] } ] } }"));
+  for (int i = 0; i < 2000; ++i) answer(call(str("/x.X/Unknown", i)), "0");
+  EXPECT_EQ(rows(), std::vector<std::string>{"cluster.app.grpc."});
+  for (int i = 0; i < 600; ++i) answer(call(str("/s.S/M", i)), "0");
+  EXPECT_EQ(rows().size(), 601u);
+  for (int i = 0; i < 600; ++i) EXPECT_EQ(row(str(".s.S.M", i)).success.value(), 1u) << i;
+  EXPECT_EQ(row().total.value(), 2000u);
+  EXPECT_EQ(row().method_overflow.value(), 0u);
+}
+
+// Two managers, one of which counts what anybody calls: the list of the other is not concerned.
+TEST_F(GrpcStats, AFullTableOfOneFilterLeavesTheOthersAlone) {
+  configure("{ stats_for_all_methods: true }");
+  for (int i = 0; i < 520; ++i) answer(call(str("/s.S/M", i)), "0");
+  const auto full = row().method_overflow.value();
+  EXPECT_EQ(full, 8u);
+  // The same worker, cluster and registry.
+  auto of_all = std::move(states_);
+  configure(
+      "{ individual_method_stats_allowlist: { services: [ { name: a.B, method_names: [ C ] } ] } "
+      "}");
+  answer(call("/a.B/C"), "0");
+  EXPECT_EQ(row(".a.B.C").success.value(), 1u);
+}
+
+// Clusters that come and go with one call each.
+TEST_F(GrpcStats, RowsOfClustersThatAreGoneAreBounded) {
+  for (const std::string_view yaml :
+       {"{}", "{ stats_for_all_methods: true }",
+        "{ individual_method_stats_allowlist: { services: [ { name: a.B, method_names: [ C ] } ] } "
+        "}"}) {
+    SCOPED_TRACE(yaml);
+    configure(yaml);
+    size_t most = 0;
+    for (int i = 0; i < 500; ++i) {
+      const std::string name = str("c", i);
+      add_cluster(name);
+      route_to(name);
+      answer(call("/a.B/C"), "0");
+      worker.clusters.remove(name);
+      most = std::max(most, rows().size());
+    }
+    EXPECT_LE(most, 64u + 1);
+    // The rows of one that is there stay.
+    route_to("app");
+    answer(call("/a.B/C"), "0");
+    for (int i = 500; i < 700; ++i) {
+      const std::string name = str("c", i);
+      add_cluster(name);
+      route_to(name);
+      answer(call("/a.B/C"), "0");
+      worker.clusters.remove(name);
+    }
+    EXPECT_EQ(row(yaml == "{}" ? "" : ".a.B.C").total.value(), 1u);
+  }
+}
+
 class AllMethods : public GrpcStats {
  protected:
   AllMethods() { configure("{ stats_for_all_methods: true }"); }

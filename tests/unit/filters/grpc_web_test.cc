@@ -185,6 +185,7 @@ TEST_F(GrpcWeb, AnAnswerThatIsNoneOfGrpcBecomesAStatusAndAMessage) {
     EXPECT_EQ(e.response_header("grpc-message"), "<b>100%25 busy%0A");
     EXPECT_EQ(e.response.content_length, 0u);
     EXPECT_TRUE(e.response.has_content_length);
+    EXPECT_TRUE(e.gave_up);
   }
 }
 
@@ -201,13 +202,70 @@ TEST_F(GrpcWeb, OfALongOneOnlyTheBeginningIsKept) {
   EXPECT_FALSE(e.response_began);
   e.respond_body(std::string(10'000, 'b'));
   EXPECT_TRUE(e.response_began) << "the rest is not waited for";
+  EXPECT_TRUE(e.response_ended);
+  EXPECT_TRUE(e.gave_up);
   const std::string message = e.response_header("grpc-message");
   EXPECT_EQ(message, std::string(10'000, 'a') + std::string(6384, 'b'));
-  e.respond_body(std::string(100'000, 'c'));
-  EXPECT_FALSE(e.response_ended);
-  e.respond_body("", true);
-  EXPECT_TRUE(e.response_ended);
   EXPECT_EQ(e.response_body, "");
+}
+
+// Not one byte more is waited for than what the message takes.
+TEST_F(GrpcWeb, TheMessageIsMadeWhenAllOfItIsThere) {
+  Exchange& e = call(kWeb);
+  answer(e, "text/html", 500);
+  e.respond_body(std::string(16 * 1024 - 1, 'a'));
+  EXPECT_FALSE(e.response_began);
+  e.respond_body("b");
+  EXPECT_TRUE(e.response_ended);
+  EXPECT_EQ(e.response_header("grpc-message"), std::string(16 * 1024 - 1, 'a') + "b");
+}
+
+// A reply of the proxy takes its place: it broke off, or took too long.
+TEST_F(GrpcWeb, WhatTakesThePlaceOfSuchAnAnswerIsToldInItsWay) {
+  for (const bool is_text : {false, true}) {
+    Exchange& e = is_text ? call(kText, kText) : call(kWeb);
+    answer(e, "text/html", 500);
+    http::ResponseHead reply(e.arena_);
+    reply.headers.set("content-type", "application/grpc");
+    EXPECT_TRUE(e.run->on_response_head(reply, true));
+    EXPECT_EQ(reply.headers.get(http::HeaderId::kContentType),
+              is_text ? std::string_view("application/grpc-web-text+proto") : kWeb);
+  }
+}
+
+// ---- memory ----
+
+TEST_F(GrpcWeb, ALongCallInTextHasOneBlockEachWay) {
+  Exchange& e = call(kText, kText);
+  answer(e);
+  const size_t before = e.arena_.bytes_reserved();
+  // Messages that grow; the longest one comes in pieces.
+  for (size_t size = 1; size < 40'000; size += size / 3 + 1) {
+    const std::string piece = frame(0, std::string(size, 'x'));
+    e.body.clear();
+    e.response_body.clear();
+    e.send(base64(piece), false);
+    e.respond_body(piece);
+    EXPECT_EQ(e.body, piece);
+    EXPECT_EQ(unbase64(e.response_body), piece);
+  }
+  const size_t grown = e.arena_.bytes_reserved();
+  EXPECT_LE(grown, before + 2 * Arena::kChunkBytes);
+  const std::string piece = frame(0, std::string(16 * 1024, 'x'));
+  for (int i = 0; i < 1000; ++i) {
+    e.send(base64(piece), false);
+    e.respond_body(piece);
+  }
+  EXPECT_EQ(e.arena_.bytes_reserved(), grown);
+}
+
+TEST_F(GrpcWeb, TrailersMayBeLongerThanABlock) {
+  Exchange& e = call(kText, kText);
+  answer(e);
+  const std::string value(50'000, 'v');
+  e.response_trailers.add("x-long", value);
+  e.respond_trailers();
+  EXPECT_EQ(unbase64(e.response_body), frame(0x80, str("x-long:", value, "\r\n")));
 }
 
 TEST_F(GrpcWeb, AnApplicationThatSpeaksItIsUnderstood) {

@@ -97,6 +97,7 @@ TEST_F(TcpConnectionTest, TellsOfARefusalWhenItIsClosedAlready) {
   EXPECT_EQ(user.failed, 1);
   EXPECT_TRUE(user.was_closed);
   EXPECT_EQ(user.failure.kind, FailureKind::kConnectFailed);
+  EXPECT_EQ(user.connection->failure_reason(), "delayed connect error: Connection refused");
   EXPECT_EQ(stats->upstream_cx_connect_fail.value(), 1u);
   EXPECT_EQ(stats->upstream_cx_destroy_remote.value(), 1u);
   EXPECT_EQ(cluster.hosts()[0]->counters().cx_connect_fail.value(), 1u);
@@ -114,6 +115,7 @@ TEST_F(TcpConnectionTest, EndsWithTheConnectTimeout) {
   loop.skip(std::chrono::milliseconds(200));
   EXPECT_EQ(user.failed, 1);
   EXPECT_EQ(user.failure.kind, FailureKind::kConnectTimeout);
+  EXPECT_EQ(user.connection->failure_reason(), "");
   EXPECT_EQ(stats->upstream_cx_connect_timeout.value(), 1u);
   EXPECT_EQ(stats->upstream_cx_connect_fail.value(), 1u);
   EXPECT_EQ(stats->upstream_cx_destroy_local.value(), 1u);
