@@ -108,8 +108,9 @@ bool H2Session::wants_to_send() const noexcept {
 
 bool H2Session::is_finished() const noexcept {
   if (mute_) return true;
-  const bool wants_nothing = dead_ || nghttp2_session_want_read(awake()) == 0;
-  return wants_nothing && nghttp2_session_want_write(awake()) == 0;
+  nghttp2_session* const session = awake();
+  const bool wants_nothing = dead_ || nghttp2_session_want_read(session) == 0;
+  return wants_nothing && nghttp2_session_want_write(session) == 0;
 }
 
 bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const Headers& fields,
