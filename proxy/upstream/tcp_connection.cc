@@ -24,9 +24,8 @@ bool TcpConnection::open() {
   host_->counters().cx_active.inc();
   host_->on_request_start();
   began_ = loop_.now();
-  timer_ = std::make_unique<io::Timer>(
-      io::Timer::call<&TcpConnection::on_connect_timeout, TcpConnection>(), this);
-  loop_.arm(*timer_, config.pool.connect_timeout);
+  attempt_ = std::make_unique<Attempt>(*this);
+  loop_.arm(attempt_->timer, config.pool.connect_timeout);
   transport_ = host_->pool().make_transport();
   transport_->start(*this);
   return true;
@@ -34,7 +33,7 @@ bool TcpConnection::open() {
 
 void TcpConnection::on_connected() {
   connected_ = true;
-  timer_.reset();
+  attempt_.reset();
   cluster_->stats().upstream_cx_connect_ms.record(loop_.now() - began_);
   host_->on_outcome(AttemptOutcome::kConnectedRaw);
   owner_.on_tcp_connected();
@@ -58,8 +57,7 @@ void TcpConnection::fail(Failure failure) {
 }
 
 void TcpConnection::note_failure(Failure failure) {
-  std::string reason = transport_failure_reason(*transport_, failure);
-  if (!reason.empty()) failure_reason_ = std::make_unique<std::string>(std::move(reason));
+  attempt_->failure_reason = transport_failure_reason(*transport_, failure);
   if (!log::enabled(log::kPool, log::Level::kDebug)) return;
   log::debug(log::kPool, "connect failed",
              {{"cluster", cluster_->config().name},
@@ -74,7 +72,7 @@ void TcpConnection::count_bytes(uint64_t received, uint64_t sent) {
 
 void TcpConnection::close(io::Transport::CloseMode mode, bool remote) {
   if (transport_ == nullptr) return;
-  timer_.reset();
+  if (attempt_) attempt_->timer.cancel();
   transport_->close(mode);
   loop_.delete_later(std::move(transport_));
   cluster_->config().limits->connections.release();

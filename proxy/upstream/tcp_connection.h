@@ -42,7 +42,7 @@ class TcpConnection final : public io::Deferred, private io::TransportObserver {
   // Why it did not connect, in words, for %UPSTREAM_TRANSPORT_FAILURE_REASON%; from on_tcp_failed
   // on, and may be empty.
   [[nodiscard]] std::string_view failure_reason() const noexcept {
-    return failure_reason_ ? std::string_view(*failure_reason_) : std::string_view();
+    return attempt_ ? std::string_view(attempt_->failure_reason) : std::string_view();
   }
   void count_bytes(uint64_t received, uint64_t sent);
 
@@ -55,13 +55,18 @@ class TcpConnection final : public io::Deferred, private io::TransportObserver {
   void fail(Failure failure);
   void note_failure(Failure failure);
 
+  struct Attempt {
+    explicit Attempt(TcpConnection& c)
+        : timer(io::Timer::of<&TcpConnection::on_connect_timeout>(&c)) {}
+    io::Timer timer;
+    std::string failure_reason;
+  };
   io::Loop& loop_;
   Ref<Cluster> cluster_;
   Ref<Host> host_;
   Owner& owner_;
   std::unique_ptr<io::Transport> transport_;
-  std::unique_ptr<io::Timer> timer_;             // while it connects
-  std::unique_ptr<std::string> failure_reason_;  // null: it has none
+  std::unique_ptr<Attempt> attempt_;  // until it is connected
   Instant began_{};
   bool connected_ = false;
 };
