@@ -97,7 +97,7 @@ trace_a_call() {
   say "A call that is part of a trace is recorded by every sidecar that it passes:"
   show shopper curl -sS --max-time 5 -o /dev/null -H "traceparent: 00-$trace-00f067aa0ba902b7-01" \
     "$shop_url/customers/7/profile"
-  wait_until 10 has_spans "$trace" 4 || failed "the collector did not get the spans"
+  wait_until 10 has_spans "$trace" 6 || failed "the collector did not get the spans"
   "$python" "$run/retail/collector.py" tree "$run/collector/spans" "$trace" | indent
 }
 
