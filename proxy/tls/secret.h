@@ -3,8 +3,9 @@
 // configuration names, and that change without it (Envoy's
 // extensions.transport_sockets.tls.v3.Secret).
 //
-// Values.  A Secret never changes once it is shared; a rotation is another Secret under the same
-// name.  Nothing here may reach a log, a dump or a message, but for names and sources.
+// A Secret never changes once it is made (std::make_shared<const Secret>(...)) and is shared by
+// pointer; a rotation is another Secret under the same name.  Nothing here may reach a log, a dump
+// or a message, but for names and sources.
 
 #include <array>
 #include <compare>
@@ -14,10 +15,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/result.h"
 #include "proxy/config/grpc_service.h"
 #include "proxy/config/node.h"
 #include "proxy/tls/context_config.h"
@@ -38,10 +41,16 @@ struct GenericSecret {
   std::map<std::string, std::string, std::less<>> texts;
 };
 
+// Keys are overwritten when it dies.
 struct Secret {
   // In the order of SecretKind.
-  std::variant<CertificateConfig, ValidationConfig, TicketKeys, GenericSecret> value;
+  using Value = std::variant<CertificateConfig, ValidationConfig, TicketKeys, GenericSecret>;
+  Value value;
 
+  explicit Secret(Value v) : value(std::move(v)) {}
+  Secret(const Secret&) = delete;
+  Secret& operator=(const Secret&) = delete;
+  ~Secret();
   [[nodiscard]] SecretKind kind() const noexcept { return static_cast<SecretKind>(value.index()); }
 };
 using SecretPtr = std::shared_ptr<const Secret>;
@@ -111,9 +120,21 @@ struct SecretRefs {
 // (CombinedCertificateValidationContext): lists are joined, and what is set in `over` wins.
 ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& over);
 
-// A secret as a message: Envoy's Secret, or one that a source gave in another form and that is
-// written as such.  Errors go to the node's list, with places and without contents; null then.
+// Envoy's Secret.  Errors go to the node's list, with places and without contents; null then.
 // `name` gets its name.  Files that it names are read now and noted in the list of errors.
 SecretPtr parse_secret(const config::Node& node, std::string& name);
+
+// SdsSecretConfig: whose secret is meant.  Without sds_config a static one.  Sources that are not
+// supported are refused by name; null without a name or source.
+std::optional<SecretRef> parse_secret_ref(const config::Node& node, SecretKind kind);
+// static_resources.secrets of the file that `node` stands in; null if it has none of that name.
+SecretPtr find_static_secret(const config::Node& node, std::string_view name, SecretKind kind);
+
+// The secret that stands in files, read now: of Files::chain and key, or of ca and crl.  An error
+// is a sentence without contents that names the file: a pair that does not belong together, cut
+// short, or gone.
+Result<SecretPtr> read_secret_files(const SecretSource::Files& files);
+// A source of its own for these files; equal files are the same source.
+SecretRef make_files_ref(SecretSource::Files files, SecretKind kind, SecretPtr initial);
 
 }  // namespace pillion::tls
