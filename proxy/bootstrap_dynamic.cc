@@ -16,8 +16,9 @@ using config::Node;
 
 constexpr std::string_view kLater = "comes with a later version";
 
-// envoy.config.core.v3.Node of the first request.
-void encode_node(BootstrapConfig& out, const Node& node) {
+}  // namespace
+
+Result<std::string> encode_node(const BootstrapConfig& out) {
   std::string json = "{}";
   if (out.node != nullptr) {
     json.clear();
@@ -39,16 +40,11 @@ void encode_node(BootstrapConfig& out, const Node& node) {
     more += '}';
   }
   const Result<std::string> ours = xds::encode("envoy.config.core.v3.Node", more + '}');
-  if (!encoded || !ours) {
-    node.error(
-        str("cannot be told to a control plane: ", encoded ? ours.error() : encoded.error()));
-    return;
-  }
+  if (!encoded) return encoded;
+  if (!ours) return ours;
   // Messages one after the other are merged.
-  out.dynamic.ads.node = *encoded + *ours;
+  return *encoded + *ours;
 }
-
-}  // namespace
 
 void parse_dynamic_resources(BootstrapConfig& out, const Node& root) {
   const Node node = root["dynamic_resources"];
@@ -67,7 +63,11 @@ void parse_dynamic_resources(BootstrapConfig& out, const Node& root) {
     out.dynamic.ads.max_message_bytes = service.max_message_bytes;
     if (out.node_id.empty())
       root["node"]["id"].error("required field is missing (a control plane asks who it is)");
-    encode_node(out, root["node"]);
+    if (Result<std::string> encoded = encode_node(out)) {
+      out.dynamic.ads.node = std::move(*encoded);
+    } else {
+      root["node"].error(str("cannot be told to a control plane: ", encoded.error()));
+    }
   }
   const auto source = [&](std::string_view key, std::optional<Duration>& timeout) {
     const Node field = node[key];

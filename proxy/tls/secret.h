@@ -124,6 +124,9 @@ ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& ove
 // `name` gets its name.  Files that it names are read now and noted in the list of errors.
 SecretPtr parse_secret(const config::Node& node, std::string& name);
 
+// TlsSessionTicketKeys: at least one key, each of 80 bytes.
+TicketKeys parse_ticket_keys(const config::Node& node);
+
 // SdsSecretConfig: whose secret is meant.  Without sds_config a static one.  Sources that are not
 // supported are refused by name; null without a name or source.
 std::optional<SecretRef> parse_secret_ref(const config::Node& node, SecretKind kind);
