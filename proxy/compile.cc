@@ -156,6 +156,39 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
   }
 }
 
+void load_secrets(Resources& out, const Node& list) {
+  std::set<std::string> names;
+  for (const Node node : list.items()) {
+    StaticSecret secret;
+    secret.secret = tls::parse_secret(node, secret.name);
+    secret.value = node.value();
+    const Node name = node.required("name");
+    if (secret.name.empty()) {
+      if (name.is_present()) name.expected("the name of the secret");
+    } else if (!names.insert(secret.name).second) {
+      node["name"].error(
+          str("another secret is called \"", config::printable(secret.name), "\" already"));
+    }
+    out.secrets.push_back(std::move(secret));
+  }
+}
+
+template <typename Fn>
+void for_each_secret_ref(const Resources& resources, Fn&& fn) {
+  const auto visit = [&fn](const std::shared_ptr<const tls::ContextSlot>& slot) {
+    if (slot == nullptr) return;
+    for (const tls::SecretRef& ref : slot->secrets().certificates) fn(ref);
+    if (slot->secrets().validation) fn(*slot->secrets().validation);
+    if (slot->secrets().ticket_keys) fn(*slot->secrets().ticket_keys);
+  };
+  for (const auto& piece : resources.file_clusters) visit(piece.newest->config->pool.tls);
+  for (const auto& piece : resources.file_listeners) {
+    const core::ListenerConfig& listener = *piece.newest->config;
+    for (const auto& chain : listener.chains) visit(chain->tls);
+    if (listener.default_chain != nullptr) visit(listener.default_chain->tls);
+  }
+}
+
 void refuse_unknown_clusters(const Resources& resources,
                              const std::vector<Located<std::string>>& used,
                              config::Errors& errors) {
@@ -170,19 +203,34 @@ void refuse_unknown_clusters(const Resources& resources,
 }
 
 // gRPC needs HTTP/2; found out at run time it would be a stream that breaks without a reason.
-void check_ads_cluster(const Resources& resources, const DynamicConfig& dynamic,
-                       config::Errors& errors) {
+void check_grpc_cluster(const Resources& resources, const Located<std::string>& name,
+                        std::string_view who, config::Errors& errors) {
   using upstream::UpstreamProtocol;
   for (const auto& piece : resources.file_clusters) {
     const upstream::ClusterConfig& cluster = *piece.newest->config;
-    if (cluster.name != dynamic.cluster.value) continue;
+    if (cluster.name != name.value) continue;
     const UpstreamProtocol protocol = cluster.pool.protocol;
     if (protocol == UpstreamProtocol::kHttp2 || protocol == UpstreamProtocol::kAuto) continue;
-    errors.error(dynamic.cluster.where,
-                 str("cluster \"", config::printable(cluster.name),
-                     "\" speaks HTTP/1.1, a control plane HTTP/2: "
+    errors.error(name.where,
+                 str("cluster \"", config::printable(cluster.name), "\" speaks HTTP/1.1, ", who,
+                     " HTTP/2: "
                      "typed_extension_protocol_options.explicit_http_config"));
   }
+}
+
+// Secrets are fetched from clusters of the file: those of a control plane would come too late.
+void check_secret_sources(const Resources& resources, bool has_ads,
+                          std::vector<Located<std::string>>& used, const Node& node) {
+  for_each_secret_ref(resources, [&](const tls::SecretRef& ref) {
+    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&ref.source->how)) {
+      used.push_back(grpc->service.cluster);
+      check_grpc_cluster(resources, grpc->service.cluster, "a secret discovery service",
+                         *node.errors());
+    }
+    if (std::holds_alternative<tls::SecretSource::Ads>(ref.source->how) && !has_ads)
+      node.error(str("the secret \"", config::printable(ref.name),
+                     "\" by ads needs dynamic_resources.ads_config"));
+  });
 }
 
 }  // namespace
@@ -198,18 +246,20 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
   if (!errors.ok()) sinks.logs = nullptr;
   resources.file_clusters.clear();
   resources.file_listeners.clear();
+  resources.secrets.clear();
   std::vector<Located<std::string>> used;
   if (node.is_present()) {
     Compiler compiler(sinks, out.bootstrap.node_id, out.bootstrap.node_cluster, resources);
     load_clusters(resources, compiler, node["clusters"], out);
     load_listeners(resources, compiler, node["listeners"], out, used);
-    node.unsupported({"secrets"}, "comes with a later version; name the files in the TLS context");
+    load_secrets(resources, node["secrets"]);
+    check_secret_sources(resources, out.bootstrap.dynamic.has_ads, used, node);
     node.reject_unknown_keys();
   }
   const DynamicConfig& dynamic = out.bootstrap.dynamic;
   if (dynamic.has_ads && !dynamic.cluster.value.empty()) {
     used.push_back(dynamic.cluster);
-    check_ads_cluster(resources, dynamic, errors);
+    check_grpc_cluster(resources, dynamic.cluster, "a control plane", errors);
   }
   refuse_unknown_clusters(resources, used, errors);
   resources.files = errors.files();
@@ -221,11 +271,10 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
 
 namespace {
 
-void collect_contexts(Snapshot& out) {
-  std::unordered_set<const tls::Context*> seen;
-  const auto add = [&](const std::shared_ptr<const tls::Context>& context) {
-    if (context != nullptr && seen.insert(context.get()).second)
-      out.tls_contexts.push_back(context);
+void collect_slots(Snapshot& out) {
+  std::unordered_set<const tls::ContextSlot*> seen;
+  const auto add = [&](const std::shared_ptr<const tls::ContextSlot>& slot) {
+    if (slot != nullptr && seen.insert(slot.get()).second) out.tls_slots.push_back(slot);
   };
   for (const auto& listener : out.listeners) {
     for (const auto& chain : listener->chains) add(chain->tls);
@@ -259,7 +308,7 @@ void index_resources(Snapshot& out) {
   collect_notes(out, resources.clusters);
   collect_notes(out, resources.routes);
   collect_notes(out, resources.listeners);
-  collect_contexts(out);
+  collect_slots(out);
 }
 
 }  // namespace pillion

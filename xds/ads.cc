@@ -11,8 +11,6 @@
 namespace pillion::xds {
 namespace {
 
-constexpr std::string_view kPath =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 // Responses that wait until those before them are dealt with; beyond it nothing is read.
 constexpr size_t kMaxWaiting = 8;
 // How long the refusal of what was refused before is held back: twice as long each time.
@@ -65,10 +63,12 @@ void AdsClient::connect() {
   }
   std::vector<upstream::CallField> fields = {{"content-type", "application/grpc"}};
   for (const auto& [name, value] : options_.metadata) fields.push_back({name, value});
-  call_ = clusters_.open(
-      options_.cluster,
-      {.path = kPath, .authority = options_.authority, .fields = fields, .accepts_trailers = true},
-      *this);
+  call_ = clusters_.open(options_.cluster,
+                         {.path = options_.path,
+                          .authority = options_.authority,
+                          .fields = fields,
+                          .accepts_trailers = true},
+                         *this);
   for (const ResourceType type : kAllTypes) {
     if (at(type).is_wanted) send_if_due(type);
   }
@@ -86,8 +86,12 @@ void AdsClient::stream_ended(std::string_view reason) {
     ++s.counts.failure;
   }
   const Duration wait = next_wait();
-  log::warning(log::kConfig, "no stream to the control plane; what it said last stays in force",
-               {{"cluster", options_.cluster}, {"reason", reason}, {"next_try_in", wait}});
+  if (options_.tells_again || last_failure_ != reason) {
+    log::warning(log::kConfig,
+                 str("no stream to ", options_.peer, "; what it said last stays in force"),
+                 {{"cluster", options_.cluster}, {"reason", reason}, {"next_try_in", wait}});
+  }
+  last_failure_ = reason;
   loop_.arm(reconnect_timer_, wait);
   const bool was_connected = std::exchange(is_connected_, false);
   if (was_connected) observer_.on_connected(false, reason);
@@ -116,11 +120,11 @@ void AdsClient::on_call_data(std::string_view data, bool end) {
   });
   if (call_ == nullptr || stream != stream_) return;
   if (wrong != nullptr) return stream_ended(wrong);
-  if (end) stream_ended("the control plane closed it");
+  if (end) stream_ended(str(options_.peer, " closed it"));
 }
 
 void AdsClient::on_call_trailers(const http::Headers& trailers) {
-  std::string reason = "the control plane closed it";
+  std::string reason = str(options_.peer, " closed it");
   if (const http::Field* status = trailers.find("grpc-status"))
     reason += str(": grpc-status ", config::printable(status->value));
   if (const http::Field* message = trailers.find("grpc-message"))
@@ -137,11 +141,12 @@ void AdsClient::on_call_failed(Failure failure, std::string_view reason) {
 void AdsClient::on_message(std::string_view bytes) {
   Result<Response> decoded = decode_response(bytes);
   failures_ = 0;
+  last_failure_.clear();
   if (!std::exchange(is_connected_, true))
     observer_.on_connected(true, decoded ? decoded->control_plane : std::string());
   if (call_ == nullptr) return;
   if (decoded) return take(std::move(*decoded));
-  log::warning(log::kConfig, "the control plane sent what is no answer",
+  log::warning(log::kConfig, str(options_.peer, " sent what is no answer"),
                {{"cluster", options_.cluster}, {"reason", decoded.error()}});
 }
 
@@ -316,10 +321,12 @@ void AdsClient::check_fetch_timeouts() {
     if (late.empty()) continue;
     ++s.counts.attempts;
     for (const std::string& name : late) s.awaited.erase(name);
-    log::warning(log::kConfig, "the control plane has not answered in time; going on without",
-                 {{"type", short_name(type)},
-                  {"resources", s.is_wildcard ? std::string("all") : str(late.size())},
-                  {"first", *late.begin()}});
+    if (options_.tells_again) {
+      log::warning(log::kConfig, str(options_.peer, " has not answered in time; going on without"),
+                   {{"type", short_name(type)},
+                    {"resources", s.is_wildcard ? std::string("all") : str(late.size())},
+                    {"first", *late.begin()}});
+    }
     if (s.is_wildcard) late.clear();
     observer_.on_fetch_timeout(type, late);
   }

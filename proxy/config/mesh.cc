@@ -29,21 +29,44 @@ Capture parse_capture(const Node& node) {
   return choose(node, Capture::kRedirect, kWords, {"tproxy"});
 }
 
-std::optional<CertificateFiles> parse_certificates(const Node& node) {
-  constexpr std::string_view kFiles = "{ cert: users.crt, key: users.key, ca: ca.crt }";
-  if (node.is_missing()) return std::nullopt;
-  CertificateFiles out;
-  if (!is_section(node, str("{ files: ", kFiles, " }"))) return out;
-  refuse_later(node, {"sds", "spiffe", "csr"});
-  const Node files = node["files"];
+CertificateSds parse_sds(const Node& node) {
+  CertificateSds out;
+  out.node = node;
+  out.socket_node = node["socket"];
+  out.cert = node["cert"].as_string_or("default");
+  out.ca = node["ca"].as_string_or("ROOTCA");
+  if (out.cert.empty()) node["cert"].expected("the name of a secret");
+  if (out.ca.empty()) node["ca"].expected("the name of a secret");
+  if (node.required("socket").is_present())
+    out.socket = address_or(out.socket_node, "127.0.0.1:8234");
   node.reject_unknown_keys();
-  const bool is_later = node["sds"] || node["spiffe"] || node["csr"];
+  return out;
+}
+
+void parse_certificates(const Node& node, Workload& out) {
+  constexpr std::string_view kFiles = "{ cert: users.crt, key: users.key, ca: ca.crt }";
+  constexpr std::string_view kSds = "{ socket: \"unix:/run/secrets/socket\" }";
+  if (node.is_missing()) return;
+  out.certificates.emplace();  // wanted, whatever is wrong with them
+  if (!is_section(node, str("{ files: ", kFiles, " }"))) return;
+  refuse_later(node, {"spiffe", "csr"});
+  const Node files = node["files"];
+  const Node sds = node["sds"];
+  node.reject_unknown_keys();
+  const bool is_later = node["spiffe"] || node["csr"];
+  if (sds.is_present()) {
+    if (files.is_present()) sds.error("only one of files and sds may be given");
+    if (!is_section(sds, kSds)) return;
+    out.certificates.reset();
+    out.sds = parse_sds(sds);
+    return;
+  }
   if (files.is_missing() && !is_later)
     files.error(str("required field is missing (expected a mapping such as ", kFiles, ')'));
-  if (files.is_missing() || !is_section(files, kFiles)) return out;
-  out = {files["cert"].as_string(), files["key"].as_string(), files["ca"].as_string(), files};
+  if (files.is_missing() || !is_section(files, kFiles)) return;
+  out.certificates = {files["cert"].as_string(), files["key"].as_string(), files["ca"].as_string(),
+                      files};
   files.reject_unknown_keys();
-  return out;
 }
 
 Workload parse_workload(const Node& node) {
@@ -52,7 +75,7 @@ Workload parse_workload(const Node& node) {
   out.name = node["name"].as_string_or("workload");
   out.name_space = node["namespace"].as_string_or("default");
   out.trust_domain = node["trust_domain"].as_string_or("");
-  out.certificates = parse_certificates(node["certificates"]);
+  parse_certificates(node["certificates"], out);
   // A trust domain is a part of a URI: a '/' in it would widen what is accepted.
   const bool is_name = out.trust_domain.empty() || is_dns_name(out.trust_domain);
   if (!is_name) node["trust_domain"].expected("a name such as mesh.local");
@@ -142,8 +165,8 @@ Mesh parse_mesh(const Node& root) {
   root.reject_unknown_keys();
   check_mesh(mesh);
   const auto& files = mesh.workload.certificates;
-  const bool is_complete =
-      files && !files->cert.empty() && !files->key.empty() && !files->ca.empty();
+  const bool is_complete = mesh.workload.sds || (files && !files->cert.empty() &&
+                                                 !files->key.empty() && !files->ca.empty());
   mesh.lacks_identity = !is_complete && root.errors()->error_count() != 0;
   return mesh;
 }

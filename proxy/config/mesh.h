@@ -46,10 +46,21 @@ struct CertificateFiles {
   Node node;
 };
 
+// A secret discovery service that has them, and what it calls them.
+struct CertificateSds {
+  AddressText socket;
+  std::string cert, ca;
+  Node node, socket_node;
+};
+
 struct Workload {
   std::string name, name_space, trust_domain;
+  // At most one of them.
   std::optional<CertificateFiles> certificates;
+  std::optional<CertificateSds> sds;
   Node node;
+
+  [[nodiscard]] bool has_certificates() const { return certificates || sds; }
 };
 
 struct Inbound {

@@ -8,7 +8,7 @@ namespace {
 
 void check_identity(const Mesh& mesh) {
   auto need = [&mesh](const Node& user, const char* what, const char* off) {
-    if (!mesh.workload.certificates) {
+    if (!mesh.workload.has_certificates()) {
       user.error(str(what, " needs workload.certificates (or say ", off, ": off)"));
     } else if (mesh.workload.trust_domain.empty()) {
       user.error(str(what, " needs workload.trust_domain, which says whose peers are accepted"));

@@ -88,7 +88,9 @@ void add(Fingerprint& f, const ValidationConfig& v) {
   }
 }
 
-std::string fingerprint(const ContextConfig& c) {
+}  // namespace
+
+std::string Context::fingerprint(const ContextConfig& c) {
   Fingerprint f;
   f.add(static_cast<uint64_t>(c.role)).add(static_cast<uint64_t>(c.min_version));
   f.add(static_cast<uint64_t>(c.max_version)).add(c.cipher_suites).add(c.groups);
@@ -105,6 +107,8 @@ std::string fingerprint(const ContextConfig& c) {
   f.add(uint64_t{c.auto_sni_san_validation});
   return f.finish();
 }
+
+namespace {
 
 struct Interned {
   std::mutex mutex;

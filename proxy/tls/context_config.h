@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proxy/config/node.h"
+#include "proxy/tls/data_source.h"
 #include "proxy/tls/san_matcher.h"
 
 namespace pillion::tls {
@@ -64,8 +65,19 @@ struct ContextConfig {
   bool auto_sni_san_validation = false;  // the peer must have the SNI as a DNS SAN
 };
 
+struct SecretRefs;  // secret.h
+
+// TlsCertificate: chain and key are good and belong together, or there was an error.
+CertificateConfig parse_certificate(const config::Node& node, FileUse files = FileUse::kPart);
+// CertificateValidationContext; a part is completed by another one (merge).
+enum class Completeness : uint8_t { kWhole, kPart };
+ValidationConfig parse_validation(const config::Node& node, FileUse files = FileUse::kPart,
+                                  Completeness completeness = Completeness::kWhole);
+
 // Errors go to the node's list; the result is then good for nothing but further parsing.
-ContextConfig parse_downstream_tls_context(const config::Node& node);
-ContextConfig parse_upstream_tls_context(const config::Node& node);
+// `secrets`: gets what the context takes from secrets (SDS, static ones, files that are watched);
+// null: secrets are refused, and files are read now and for good.
+ContextConfig parse_downstream_tls_context(const config::Node& node, SecretRefs* secrets = nullptr);
+ContextConfig parse_upstream_tls_context(const config::Node& node, SecretRefs* secrets = nullptr);
 
 }  // namespace pillion::tls

@@ -1,0 +1,142 @@
+#pragma once
+// Secrets: certificates with their keys, trusted CAs, ticket keys and other texts that a
+// configuration names, and that change without it (Envoy's
+// extensions.transport_sockets.tls.v3.Secret).
+//
+// A Secret never changes once it is made (std::make_shared<const Secret>(...)) and is shared by
+// pointer; a rotation is another Secret under the same name.  Nothing here may reach a log, a dump
+// or a message, but for names and sources.
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/result.h"
+#include "proxy/config/grpc_service.h"
+#include "proxy/config/node.h"
+#include "proxy/tls/context_config.h"
+
+namespace pillion::tls {
+
+enum class SecretKind : uint8_t { kCertificate, kValidation, kTicketKeys, kGeneric };
+// "tls_certificate": as the field of envoy's Secret is called.
+std::string_view to_string(SecretKind kind) noexcept;
+
+// TlsSessionTicketKeys: 80 bytes each; the first one encrypts, all decrypt.
+struct TicketKeys {
+  std::vector<std::array<uint8_t, 80>> keys;
+};
+
+// GenericSecret: `secret` is under "".
+struct GenericSecret {
+  std::map<std::string, std::string, std::less<>> texts;
+};
+
+// Keys are overwritten when it dies.
+struct Secret {
+  // In the order of SecretKind.
+  using Value = std::variant<CertificateConfig, ValidationConfig, TicketKeys, GenericSecret>;
+  Value value;
+
+  template <typename T>
+  explicit Secret(T one) : value(std::in_place_type<T>, std::move(one)) {}
+  Secret(const Secret&) = delete;
+  Secret& operator=(const Secret&) = delete;
+  ~Secret();
+  [[nodiscard]] SecretKind kind() const noexcept { return static_cast<SecretKind>(value.index()); }
+};
+using SecretPtr = std::shared_ptr<const Secret>;
+
+// Where secrets come from.  Immutable; sources with the same key are one.
+struct SecretSource {
+  struct Static {};  // static_resources.secrets
+  // The files of one certificate (chain, key) or of one validation context (ca, crl); empty: none.
+  struct Files {
+    std::string chain, key, ca, crl;
+  };
+  // path_config_source: a file that holds a DiscoveryResponse.
+  struct Path {
+    std::string path;
+  };
+  struct Grpc {
+    config::GrpcService service;  // StreamSecrets of a cluster
+  };
+  struct Ads {};
+  // An entry of the bootstrap's certificate_provider_instances: whatever certs/ has.
+  struct Instance {
+    std::string name;
+  };
+
+  std::string key;  // tells sources apart: "static", "sds/CLUSTER ...", "files/..."
+  std::variant<Static, Files, Path, Grpc, Ads, Instance> how;
+};
+using SecretSourcePtr = std::shared_ptr<const SecretSource>;
+
+// What a secret is known by.
+struct SecretName {
+  std::string source;  // SecretSource::key
+  SecretKind kind = SecretKind::kCertificate;
+  std::string name;  // within its source
+  auto operator<=>(const SecretName&) const = default;
+};
+
+// Somebody's need of a secret.
+struct SecretRef {
+  SecretSourcePtr source;  // never null
+  SecretKind kind = SecretKind::kCertificate;
+  std::string name;
+  // initial_fetch_timeout: how long its absence holds up a configuration that is new; 0: for ever.
+  Duration timeout = std::chrono::seconds(15);
+  // What was found when the configuration was read (static secrets, files); null: not looked yet.
+  SecretPtr initial;
+
+  [[nodiscard]] SecretName key() const { return {source->key, kind, name}; }
+};
+
+// What a TLS context needs beside its own text, in order.
+struct SecretRefs {
+  std::vector<SecretRef> certificates;
+  // With ContextConfig::validation: merged over it.  Until it is there nobody is verified, and
+  // nobody is let in.
+  std::optional<SecretRef> validation;
+  std::optional<SecretRef> ticket_keys;
+
+  [[nodiscard]] bool empty() const noexcept {
+    return certificates.empty() && !validation && !ticket_keys;
+  }
+};
+
+// As protobuf's MergeFrom puts a CertificateValidationContext of SDS over the default one
+// (CombinedCertificateValidationContext): lists are joined, and what is set in `over` wins.
+ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& over);
+
+// Envoy's Secret.  Errors go to the node's list, with places and without contents; null then.
+// `name` gets its name.  Files that it names are read now and noted in the list of errors.
+SecretPtr parse_secret(const config::Node& node, std::string& name);
+
+// TlsSessionTicketKeys: at least one key, each of 80 bytes.
+TicketKeys parse_ticket_keys(const config::Node& node);
+
+// SdsSecretConfig: whose secret is meant.  Without sds_config a static one.  Sources that are not
+// supported are refused by name; null without a name or source.
+std::optional<SecretRef> parse_secret_ref(const config::Node& node, SecretKind kind);
+// static_resources.secrets of the file that `node` stands in; null if it has none of that name.
+SecretPtr find_static_secret(const config::Node& node, std::string_view name, SecretKind kind);
+
+// The secret that stands in files, read now: of Files::chain and key, or of ca and crl.  An error
+// is a sentence without contents that names the file: a pair that does not belong together, cut
+// short, or gone.
+Result<SecretPtr> read_secret_files(const SecretSource::Files& files);
+// A source of its own for these files; equal files are the same source.
+SecretRef make_files_ref(SecretSource::Files files, SecretKind kind, SecretPtr initial);
+
+}  // namespace pillion::tls
