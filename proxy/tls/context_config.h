@@ -64,8 +64,12 @@ struct ContextConfig {
   bool auto_sni_san_validation = false;  // the peer must have the SNI as a DNS SAN
 };
 
+struct SecretRefs;  // secret.h
+
 // Errors go to the node's list; the result is then good for nothing but further parsing.
-ContextConfig parse_downstream_tls_context(const config::Node& node);
-ContextConfig parse_upstream_tls_context(const config::Node& node);
+// `secrets`: gets what the context takes from secrets (SDS, static ones, files that are watched);
+// null: secrets are refused, and files are read now and for good.
+ContextConfig parse_downstream_tls_context(const config::Node& node, SecretRefs* secrets = nullptr);
+ContextConfig parse_upstream_tls_context(const config::Node& node, SecretRefs* secrets = nullptr);
 
 }  // namespace pillion::tls

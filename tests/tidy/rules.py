@@ -41,7 +41,8 @@ MAY_INCLUDE = {
                 "proxy/core/network_filter.h", "proxy/core/listener_filter.h", "proxy/core/side_call.h",
                 "xds/proto"],
     "xds": ["base", "config", "match", "stats", "io", "tls", "http", "upstream"],
-    "certs": ["base", "config", "match", "stats", "io", "tls", "http", "upstream"],
+    # SDS is a discovery service: its stream, its messages and their reading are those of xDS.
+    "certs": ["base", "config", "match", "stats", "io", "tls", "http", "upstream", "xds"],
 }
 
 PRODUCT = ["proxy/*", "filters/*", "xds/*", "certs/*"]

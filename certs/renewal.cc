@@ -1,0 +1,33 @@
+#include "certs/renewal.h"
+
+#include <algorithm>
+
+namespace pillion::certs {
+
+Duration until_renewal(WallTime now, WallTime not_before, WallTime not_after, Rng& rng) noexcept {
+  const Duration life = not_after - not_before;
+  if (life <= Duration{}) return kSoonest;
+  const auto most = static_cast<uint64_t>(std::max<int64_t>((life / 10).count(), 1));
+  const WallTime due = not_before + life / 2 - Duration(static_cast<int64_t>(rng.below(most)));
+  return std::max<Duration>(due - now, kSoonest);
+}
+
+Duration until_retry(const Backoff& backoff, uint32_t failures, Rng& rng) noexcept {
+  Duration limit = backoff.base;
+  for (uint32_t i = 1; i < failures && limit < backoff.longest; ++i)
+    limit = limit > backoff.longest / 2 ? backoff.longest : 2 * limit;
+  limit = std::clamp<Duration>(limit, Duration(1), std::max(backoff.longest, Duration(1)));
+  return Duration(static_cast<int64_t>(rng.below(static_cast<uint64_t>(limit.count()))));
+}
+
+void Renewal::succeeded(WallTime now, WallTime not_before, WallTime not_after) {
+  failures_ = 0;
+  loop_.arm(timer_, until_renewal(now, not_before, not_after, rng_));
+}
+
+void Renewal::failed() {
+  ++failures_;
+  loop_.arm(timer_, until_retry(backoff_, failures_, rng_));
+}
+
+}  // namespace pillion::certs

@@ -1,0 +1,143 @@
+#pragma once
+// SecretStore: the secrets in force, on control.  Sources write it, ContextSlots follow it.
+//
+// Owned by the Server; outlives every configuration, so that a reload never loses a secret.  Lives
+// on the control loop alone: workers see what it does through their ContextSlots.
+//
+//   store.attach(slots of a configuration)   ->  fetcher.on_wanted(ref), for what nobody wanted yet
+//   source: store.put(name, update) | store.fail(name, reason) | store.remove(name), at any time
+//        ->  the slots that name it get new Contexts, some in each turn
+//   a slot is gone, with the configurations that had it:  prune()  ->  fetcher.on_unwanted(name)
+//
+// Rules: what is there stays until something better comes (fail() changes nothing in force); a
+// secret that cannot be used, because a slot's Context cannot be made of it, leaves that slot's
+// Context as it was; remove() alone takes one away, and handshakes that need it are refused then.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/io/loop.h"
+#include "proxy/tls/context_slot.h"
+#include "proxy/tls/secret.h"
+
+namespace pillion::tls {
+
+// Who fetches secrets: certs/.  Outlives the store's use of it.
+class SecretFetcher {
+ public:
+  // Somebody wants it, and nobody did before.  May put() it at once.
+  virtual void on_wanted(const SecretRef& ref) = 0;
+  // Nobody wants it any more.
+  virtual void on_unwanted(const SecretName& name) = 0;
+
+ protected:
+  ~SecretFetcher() = default;
+};
+
+class SecretStoreObserver {
+ public:
+  // all_settled() has become true.  Not inside another call.
+  virtual void on_secrets_settled() = 0;
+  // A slot has another Context because a secret has changed.
+  virtual void on_context_changed(const ContextSlot& slot) = 0;
+
+ protected:
+  ~SecretStoreObserver() = default;
+};
+
+class SecretStore final : private io::ReadyTask {
+ public:
+  // What a source says.
+  struct Update {
+    SecretPtr secret;     // never null, of the kind that was wanted
+    std::string version;  // of SDS; else empty
+  };
+  struct Entry {
+    SecretRef ref;
+    SecretPtr secret;  // in force; null: there is none
+    std::string version;
+    WallTime updated{};   // when it was put
+    std::string failure;  // why the last attempt failed; empty: it did not
+    WallTime failed{};
+    Instant give_up_at{};  // a new configuration waits so long for it; the epoch: for ever
+    bool is_settled = false;
+    uint32_t users = 0;       // want() less unwant()
+    uint32_t slots = 0;       // that name it
+    uint64_t rejections = 0;  // slots whose Context could not be made of it
+  };
+
+  // Both outlive the store.
+  SecretStore(io::Loop& loop, SecretStoreObserver& observer);
+  ~SecretStore();
+  SecretStore(const SecretStore&) = delete;
+  SecretStore& operator=(const SecretStore&) = delete;
+  // Once, before the first attach() or want().
+  void set_fetcher(SecretFetcher& fetcher) noexcept { fetcher_ = &fetcher; }
+
+  // ---- who needs secrets ----
+
+  // These slots follow the store from now on, for as long as they live.  Those already known, and
+  // those of fixed contents, are skipped.
+  void attach(const std::vector<std::shared_ptr<const ContextSlot>>& slots);
+  // For a need without a slot (a generic secret); counted.
+  void want(const SecretRef& ref);
+  void unwant(const SecretName& name);
+  // Forgets slots that are gone, and Contexts that no connection has any more; cheap.
+  void prune();
+  // Every secret that is wanted is there, or is not waited for any more.
+  [[nodiscard]] bool all_settled() const noexcept { return unsettled_ == 0; }
+
+  // ---- sources ----
+
+  // A secret, new or the same again (which only tells that all is well).  Nothing happens if nobody
+  // wants it.
+  void put(const SecretName& name, Update update);
+  // It could not be had, or what came cannot be used.  `reason` holds no contents.  What is in
+  // force stays.  Logged once per change of the reason.
+  void fail(const SecretName& name, std::string_view reason);
+  // It must not be used any more.
+  void remove(const SecretName& name);
+
+  // ---- readers ----
+
+  [[nodiscard]] const Entry* find(const SecretName& name) const;
+  [[nodiscard]] SecretPtr secret(const SecretName& name) const;
+  [[nodiscard]] const std::map<SecretName, Entry>& entries() const noexcept { return entries_; }
+
+ private:
+  struct User {
+    std::weak_ptr<const ContextSlot> slot;
+    std::vector<SecretName> names;
+    bool is_due = false;  // a secret of it has changed
+  };
+
+  void run_ready() override;
+  Entry& add_need(const SecretRef& ref, uint32_t Entry::* count);
+  void drop_need(const SecretName& name, uint32_t Entry::* count);
+  void settle(Entry& entry);
+  void mark_due(const SecretName& name);
+  void refresh(User& user);
+  void on_timeout();
+  void arm_timeout();
+  void tell_if_settled();
+
+  io::Loop& loop_;
+  SecretStoreObserver& observer_;
+  SecretFetcher* fetcher_ = nullptr;
+  std::map<SecretName, Entry> entries_;
+  std::map<const ContextSlot*, User> users_;
+  std::multimap<SecretName, const ContextSlot*> users_of_;
+  std::vector<const ContextSlot*> due_;
+  // Superseded, until their last connection is gone: they die here, not on a worker.
+  std::vector<std::shared_ptr<const Context>> retired_;
+  size_t unsettled_ = 0;
+  bool was_unsettled_ = false;
+  io::Timer timeout_timer_ = io::Timer::of<&SecretStore::on_timeout>(this);
+};
+
+}  // namespace pillion::tls
