@@ -5,6 +5,7 @@
 #include "proxy/config/suggest.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/spiffe_id.h"
+#include "proxy/tls/wipe.h"
 #include "proxy/tls/x509_info.h"
 
 namespace pillion::certs {
@@ -34,12 +35,15 @@ size_t der_size(std::string_view der) noexcept {
 }
 
 void append_pem(std::string& out, std::string_view label, std::string_view der) {
+  // Once: what grows leaves copies of a key behind.
+  out.reserve(out.size() + base64_size(der.size()) * (kPemLine + 1) / kPemLine + kPemLine +
+              2 * label.size());
   out.append("-----BEGIN ").append(label).append("-----\n");
   std::string text(base64_size(der.size()), '\0');
   write_base64(text.data(), der);
   for (size_t at = 0; at < text.size(); at += kPemLine)
     out.append(text, at, kPemLine).append("\n");
-  wipe(text);
+  tls::wipe(text);
   out.append("-----END ").append(label).append("-----\n");
 }
 
@@ -86,7 +90,7 @@ std::optional<std::string> pem_of_der(std::string_view label, std::string_view d
   while (!der.empty()) {
     const size_t size = der_size(der);
     if (size == 0 || count++ == most) {
-      wipe(out);
+      tls::wipe(out);
       return std::nullopt;
     }
     append_pem(out, label, der.substr(0, size));
@@ -94,12 +98,6 @@ std::optional<std::string> pem_of_der(std::string_view label, std::string_view d
   }
   if (count == 0) return std::nullopt;
   return out;
-}
-
-void wipe(std::string& secret) noexcept {
-  volatile char* at = secret.data();
-  for (size_t i = 0; i < secret.size(); ++i) at[i] = '\0';
-  secret.clear();
 }
 
 }  // namespace pillion::certs

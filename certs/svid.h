@@ -32,7 +32,4 @@ Status<> check_bundle(std::string_view pem);
 std::optional<std::string> pem_of_der(std::string_view label, std::string_view der,
                                       size_t most = 256);
 
-// Overwrites a text that held a key, and empties it.
-void wipe(std::string& secret) noexcept;
-
 }  // namespace pillion::certs

@@ -3,15 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
-#include "proxy/base/clock.h"
 #include "proxy/base/str.h"
+#include "proxy/cli/ca_authority.h"
 #include "proxy/cli/ca_files.h"
 #include "proxy/tls/issue.h"
-#include "proxy/tls/pem.h"
 #include "proxy/tls/spiffe_id.h"
 #include "proxy/tls/x509_info.h"
 
@@ -20,50 +18,10 @@ namespace {
 
 using tls::SanType;
 
-constexpr std::string_view kScheme = "spiffe://";
 constexpr uint32_t kMaxDays = 36'500;
 constexpr int64_t kDay = 86'400;
 // Certificates begin a little in the past: the clocks of two machines differ.
 constexpr int64_t kClockSkew = 300;
-
-int64_t now_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
-}
-
-std::string cert_file(const std::string& dir) { return dir + "/ca.crt"; }
-std::string key_file(const std::string& dir) { return dir + "/ca.key"; }
-
-// A CA as it lies in its folder.
-struct Authority {
-  tls::Issued files;
-  std::string trust_domain;
-  tls::CertificateInfo info;
-};
-
-// Whole and usable now, or what is wrong with it.
-Result<Authority> load_authority(const std::string& dir) {
-  Authority ca;
-  auto certificate = read_file(cert_file(dir));
-  if (!certificate) return Error{certificate.error()};
-  auto key = read_file(key_file(dir));
-  if (!key) return Error{key.error()};
-  ca.files = {std::move(*certificate), std::move(*key)};
-  if (auto ok = tls::check_key_matches(ca.files.certificate_pem, ca.files.key_pem); !ok) {
-    return Error{str(cert_file(dir), " with ", key_file(dir), ": ", ok.error())};
-  }
-  ca.info = tls::describe_pem(ca.files.certificate_pem).value().front();
-  if (!ca.info.is_ca) return Error{str(cert_file(dir), " is not the certificate of a CA")};
-  const std::string_view uri = ca.info.first(SanType::kUri);
-  if (!uri.starts_with(kScheme)) {
-    return Error{str(cert_file(dir), " names no trust domain (a URI SAN spiffe://TRUST_DOMAIN)")};
-  }
-  ca.trust_domain = uri.substr(kScheme.size());
-  if (ca.info.not_after <= now_seconds()) {
-    return Error{str("the CA in ", dir, " expired at ", tls::utc_text(ca.info.not_after),
-                     ": remove ca.crt and ca.key and run `pillion ca init` again")};
-  }
-  return ca;
-}
 
 std::string days_error(uint32_t days) {
   if (days >= 1 && days <= kMaxDays) return {};
@@ -133,7 +91,7 @@ Status<> init(const CaInitOptions& options) {
   tls::CertificateRequest request;
   // Names of subjects have at most 64 characters (RFC 5280, A.1).
   request.common_name = options.trust_domain.substr(0, 61) + " CA";
-  request.sans.push_back({SanType::kUri, str(kScheme, options.trust_domain)});
+  request.sans.push_back({SanType::kUri, str("spiffe://", options.trust_domain)});
   request.not_before = now_seconds() - kClockSkew;
   request.not_after = now_seconds() + options.days * kDay;
   request.is_ca = true;
@@ -158,10 +116,6 @@ Status<> issue_files(const CaIssueOptions& options) {
   if (options.out_cert == options.out_key)
     return Error{"--out-cert and --out-key are the same file"};
   if (std::string why = days_error(options.days); !why.empty()) return Error{why};
-  if (!file_exists(key_file(options.dir)) && !file_exists(cert_file(options.dir))) {
-    return Error{str("no CA in ", options.dir, ": run `pillion ca init --dir ", options.dir,
-                     " --trust-domain NAME` first")};
-  }
   auto ca = load_authority(options.dir);
   if (!ca) return Error{ca.error()};
   const auto same = [](const std::string& a, const std::string& b) {
