@@ -33,11 +33,11 @@ Result<std::string> read_token(const std::string& file) {
 
 }  // namespace
 
-CsrProvider::CsrProvider(const ProviderContext& context, CsrOptions options)
+CsrProvider::CsrProvider(const ProviderContext& context, tls::SecretSource::Authority options)
     : context_(context),
       options_(std::move(options)),
       call_(context.host.cluster_client(), *this, kMaxAnswer),
-      renewal_(context.loop, context.rng, *this, options_.backoff) {}
+      renewal_(context.loop, context.rng, *this) {}
 
 CsrProvider::~CsrProvider() { tls::wipe(request_.key_pem); }
 
@@ -80,12 +80,12 @@ Status<> CsrProvider::send_request() {
   request_ = std::move(*request);
   answer_.clear();
   const upstream::CallField metadata[] = {{"authorization", bearer.text}};
-  call_.open({.cluster = options_.cluster,
+  call_.open({.cluster = options_.cluster.value,
               .path = kCreateCertificate,
               .authority = options_.authority,
               .metadata = metadata,
               .timeout = kPatience});
-  call_.send(encode_certificate_request({request_.csr_pem, options_.ttl.count()}), true);
+  call_.send(encode_certificate_request({request_.csr_pem, std::chrono::floor<std::chrono::seconds>(options_.ttl).count()}), true);
   return Ok{};
 }
 
@@ -116,15 +116,15 @@ Status<> CsrProvider::accept() {
   auto trust = trust_of(root);
   if (!trust) return Error{trust.error()};
   identity.key_pem = request_.key_pem;
-  identity.source = str("csr/", options_.cluster);
-  received_.identity = std::make_shared<const tls::Secret>(tls::Secret{std::move(identity)});
-  received_.trust = std::make_shared<const tls::Secret>(tls::Secret{std::move(*trust)});
-  // From now, not from where it begins: CAs date back for the sake of late clocks.
-  renewal_.succeeded(now, now, svid->not_after);
+  identity.source = str("csr/", options_.cluster.value);
+  received_.identity = std::make_shared<const tls::Secret>(std::move(identity));
+  received_.trust = std::make_shared<const tls::Secret>(std::move(*trust));
   log::info(log::kTls, "certificate received",
-            {{"cluster", options_.cluster},
+            {{"cluster", options_.cluster.value},
              {"identity", svid->id},
              {"valid_for", svid->not_after - now}});
+  // From now, not from where it begins: CAs date back for the sake of late clocks.
+  renewal_.succeeded(now, now, svid->not_after);
   for (const tls::SecretName& name : wanted_) put(name);
   return Ok{};
 }
@@ -133,7 +133,7 @@ Result<tls::ValidationConfig> CsrProvider::trust_of(std::string_view root) const
   tls::ValidationConfig out;
   if (options_.ca_file.empty()) {
     out.trusted_ca_pem = root;
-    out.trusted_ca_source = str("csr/", options_.cluster);
+    out.trusted_ca_source = str("csr/", options_.cluster.value);
     if (root.empty()) return Error{"the CA's answer has no root, and no file names one"};
   } else {
     auto text = tls::read_file(options_.ca_file);
@@ -153,7 +153,9 @@ void CsrProvider::fail(std::string_view reason) {
 
 void CsrProvider::put(const tls::SecretName& name) {
   const bool is_identity = name.kind == tls::SecretKind::kCertificate;
-  context_.store.put(name, {is_identity ? received_.identity : received_.trust, {}});
+  const tls::SecretPtr& secret = is_identity ? received_.identity : received_.trust;
+  if (const auto taken = context_.store.put(name, {secret, {}}); !taken)
+    context_.store.fail(name, taken.error());
 }
 
 }  // namespace pillion::certs

@@ -22,22 +22,11 @@
 
 namespace pillion::certs {
 
-struct CsrOptions {
-  std::string cluster;       // of the CA
-  std::string authority;     // empty: the cluster's name
-  std::string token_file;
-  std::string ca_file;       // whom to trust; empty: the last certificate of the answer
-  std::string identity;      // asked for by the request; a CA may go by the token alone
-  std::string trust_domain;  // of what comes; empty: any
-  std::chrono::seconds ttl = std::chrono::hours(24);
-  Backoff backoff;
-};
-
 class CsrProvider final : public Provider,
                           private upstream::GrpcCallObserver,
                           private RenewalTask {
  public:
-  CsrProvider(const ProviderContext& context, CsrOptions options);
+  CsrProvider(const ProviderContext& context, tls::SecretSource::Authority options);
   ~CsrProvider() override;
 
   void want(const tls::SecretRef& ref) override;
@@ -61,7 +50,7 @@ class CsrProvider final : public Provider,
   void put(const tls::SecretName& name);
 
   ProviderContext context_;
-  const CsrOptions options_;
+  const tls::SecretSource::Authority options_;
   std::set<tls::SecretName> wanted_;
   Received received_;
   tls::SigningRequest request_;  // while it is being asked

@@ -59,6 +59,8 @@ class Provider {
   virtual void stop() = 0;
   // The configuration was read again: look whether what it reads by itself (files) has changed.
   virtual void check() {}
+  // Before a scrape: brings counters up to date that something else keeps.
+  virtual void update_stats() {}
 };
 
 }  // namespace pillion::certs

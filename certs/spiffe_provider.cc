@@ -29,7 +29,7 @@ constexpr size_t kMaxShown = 200;
 
 template <typename T>
 SecretPtr make_secret(T value) {
-  return std::make_shared<const Secret>(Secret{std::move(value)});
+  return std::make_shared<const Secret>(std::move(value));
 }
 
 // "spiffe://mesh.local" and "mesh.local" are both in use.
@@ -88,12 +88,12 @@ Result<BundlesByDomain> read_jwt_bundles(std::string_view message) {
 
 }  // namespace
 
-SpiffeProvider::SpiffeProvider(const ProviderContext& context, SpiffeOptions options)
+SpiffeProvider::SpiffeProvider(const ProviderContext& context, tls::SecretSource::Spiffe options)
     : context_(context),
       options_(std::move(options)),
-      svids_(context, options_.cluster, kFetchX509Svid, options_.backoff, *this),
-      bundles_(context, options_.cluster, kFetchX509Bundles, options_.backoff, *this),
-      jwt_bundles_(context, options_.cluster, kFetchJwtBundles, options_.backoff, *this) {}
+      svids_(context, options_.cluster.value, kFetchX509Svid, *this),
+      bundles_(context, options_.cluster.value, kFetchX509Bundles, *this),
+      jwt_bundles_(context, options_.cluster.value, kFetchJwtBundles, *this) {}
 
 // ---- who wants what ----
 
@@ -253,7 +253,11 @@ void SpiffeProvider::log_identity(const State& before) const {
 // ---- what is known ----
 
 void SpiffeProvider::publish(const tls::SecretName& name) {
-  if (SecretPtr secret = find(name)) return context_.store.put(name, {std::move(secret), {}});
+  if (SecretPtr secret = find(name)) {
+    const auto taken = context_.store.put(name, {std::move(secret), {}});
+    if (!taken) context_.store.fail(name, taken.error());
+    return;
+  }
   const WorkloadStream& stream = stream_of(name);
   const bool is_answered = &stream == &jwt_bundles_ ? jwt_.has_value() : told_ == &stream;
   if (is_answered)

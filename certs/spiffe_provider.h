@@ -27,15 +27,9 @@
 
 namespace pillion::certs {
 
-struct SpiffeOptions {
-  std::string cluster;       // of the agent's socket
-  std::string trust_domain;  // of the default SVID; empty: any
-  Backoff backoff;
-};
-
 class SpiffeProvider final : public Provider, private WorkloadStreamObserver {
  public:
-  SpiffeProvider(const ProviderContext& context, SpiffeOptions options);
+  SpiffeProvider(const ProviderContext& context, tls::SecretSource::Spiffe options);
 
   void want(const tls::SecretRef& ref) override;
   void unwant(const tls::SecretName& name) override;
@@ -74,7 +68,7 @@ class SpiffeProvider final : public Provider, private WorkloadStreamObserver {
   [[nodiscard]] tls::SecretPtr jwks(std::string_view name) const;
 
   ProviderContext context_;
-  const SpiffeOptions options_;
+  const tls::SecretSource::Spiffe options_;
   std::set<tls::SecretName> wanted_;
   State state_;
   std::optional<Bundles> jwt_;            // none: no answer yet

@@ -11,13 +11,11 @@ constexpr size_t kMaxMessage = size_t{4} << 20;
 }  // namespace
 
 WorkloadStream::WorkloadStream(const ProviderContext& context, std::string_view cluster,
-                               std::string_view path, const Backoff& backoff,
-                               WorkloadStreamObserver& observer)
+                               std::string_view path, WorkloadStreamObserver& observer)
     : loop_(context.loop),
       rng_(context.rng),
       cluster_(cluster),
       path_(path),
-      backoff_(backoff),
       observer_(observer),
       call_(context.host.cluster_client(), *this, kMaxMessage) {}
 

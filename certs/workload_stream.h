@@ -33,7 +33,7 @@ class WorkloadStream final : private upstream::GrpcCallObserver {
  public:
   // `cluster`, `path`: outlive it.
   WorkloadStream(const ProviderContext& context, std::string_view cluster, std::string_view path,
-                 const Backoff& backoff, WorkloadStreamObserver& observer);
+                 WorkloadStreamObserver& observer);
 
   // Idempotent.
   void start();
@@ -49,7 +49,7 @@ class WorkloadStream final : private upstream::GrpcCallObserver {
   io::Loop& loop_;
   Rng& rng_;
   const std::string_view cluster_, path_;
-  const Backoff backoff_;
+  const Backoff backoff_{};
   WorkloadStreamObserver& observer_;
   upstream::GrpcCall call_;
   uint32_t failures_ = 0;

@@ -67,6 +67,7 @@ class Build {
       case xds::ResourceType::kRoutes:
         return take_routes(response);
       case xds::ResourceType::kEndpoints:
+      case xds::ResourceType::kSecrets:
         break;
     }
     return {};

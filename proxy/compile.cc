@@ -156,6 +156,50 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
   }
 }
 
+void load_secrets(Resources& out, const Node& list) {
+  std::set<std::string> names;
+  for (const Node node : list.items()) {
+    StaticSecret secret;
+    secret.secret = tls::parse_secret(node, secret.name);
+    secret.value = node.value();
+    if (secret.name.empty()) {
+      node.required("name").expected("the name of the secret");
+    } else if (!names.insert(secret.name).second) {
+      node["name"].error(
+          str("another secret is called \"", config::printable(secret.name), "\" already"));
+    }
+    out.secrets.push_back(std::move(secret));
+  }
+}
+
+// Secrets are fetched from clusters of the file: those of a control plane would come too late.
+void add_secret_clusters(const Resources& resources, bool has_ads,
+                         std::vector<Located<std::string>>& used, const Node& node) {
+  const auto add = [&](const tls::SecretRef& ref) {
+    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&ref.source->how))
+      used.push_back(grpc->service.cluster);
+    if (const auto* spiffe = std::get_if<tls::SecretSource::Spiffe>(&ref.source->how))
+      used.push_back(spiffe->cluster);
+    if (const auto* authority = std::get_if<tls::SecretSource::Authority>(&ref.source->how))
+      used.push_back(authority->cluster);
+    if (std::holds_alternative<tls::SecretSource::Ads>(ref.source->how) && !has_ads)
+      node.error(str("the secret \"", config::printable(ref.name),
+                     "\" by ads needs dynamic_resources.ads_config"));
+  };
+  const auto add_all = [&add](const std::shared_ptr<const tls::ContextSlot>& slot) {
+    if (slot == nullptr) return;
+    for (const tls::SecretRef& ref : slot->secrets().certificates) add(ref);
+    if (slot->secrets().validation) add(*slot->secrets().validation);
+    if (slot->secrets().ticket_keys) add(*slot->secrets().ticket_keys);
+  };
+  for (const auto& piece : resources.file_clusters) add_all(piece.newest->config->pool.tls);
+  for (const auto& piece : resources.file_listeners) {
+    const core::ListenerConfig& listener = *piece.newest->config;
+    for (const auto& chain : listener.chains) add_all(chain->tls);
+    if (listener.default_chain != nullptr) add_all(listener.default_chain->tls);
+  }
+}
+
 void refuse_unknown_clusters(const Resources& resources,
                              const std::vector<Located<std::string>>& used,
                              config::Errors& errors) {
@@ -198,12 +242,14 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
   if (!errors.ok()) sinks.logs = nullptr;
   resources.file_clusters.clear();
   resources.file_listeners.clear();
+  resources.secrets.clear();
   std::vector<Located<std::string>> used;
   if (node.is_present()) {
     Compiler compiler(sinks, out.bootstrap.node_id, out.bootstrap.node_cluster, resources);
     load_clusters(resources, compiler, node["clusters"], out);
     load_listeners(resources, compiler, node["listeners"], out, used);
-    node.unsupported({"secrets"}, "comes with a later version; name the files in the TLS context");
+    load_secrets(resources, node["secrets"]);
+    add_secret_clusters(resources, out.bootstrap.dynamic.has_ads, used, node);
     node.reject_unknown_keys();
   }
   const DynamicConfig& dynamic = out.bootstrap.dynamic;
@@ -221,11 +267,10 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
 
 namespace {
 
-void collect_contexts(Snapshot& out) {
-  std::unordered_set<const tls::Context*> seen;
-  const auto add = [&](const std::shared_ptr<const tls::Context>& context) {
-    if (context != nullptr && seen.insert(context.get()).second)
-      out.tls_contexts.push_back(context);
+void collect_slots(Snapshot& out) {
+  std::unordered_set<const tls::ContextSlot*> seen;
+  const auto add = [&](const std::shared_ptr<const tls::ContextSlot>& slot) {
+    if (slot != nullptr && seen.insert(slot.get()).second) out.tls_slots.push_back(slot);
   };
   for (const auto& listener : out.listeners) {
     for (const auto& chain : listener->chains) add(chain->tls);
@@ -259,7 +304,7 @@ void index_resources(Snapshot& out) {
   collect_notes(out, resources.clusters);
   collect_notes(out, resources.routes);
   collect_notes(out, resources.listeners);
-  collect_contexts(out);
+  collect_slots(out);
 }
 
 }  // namespace pillion

@@ -46,6 +46,7 @@ void ControlPlane::start(const Snapshot& snapshot) {
              {"clusters", config_.cds_timeout.has_value()},
              {"listeners", config_.lds_timeout.has_value()}});
   ads_.start();
+  if (context_.secrets != nullptr) context_.secrets->set_subscriber(*this);
   has_clusters_ = !config_.cds_timeout;
   has_listeners_ = !config_.lds_timeout;
   if (config_.cds_timeout) ads_.subscribe_all(ResourceType::kClusters, *config_.cds_timeout);
@@ -151,6 +152,7 @@ void ControlPlane::on_resources(xds::Response&& response) {
              {{"type", xds::short_name(response.type)},
               {"version", config::printable(response.version)},
               {"resources", response.resources.size()}});
+  if (response.type == ResourceType::kSecrets) return take_secrets(response);
   if (!response.wrong.empty()) refuse_all(response.type);
   if (response.type != ResourceType::kEndpoints) {
     waiting_.push_back(std::move(response));
@@ -177,6 +179,8 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       settled_.insert(names.begin(), names.end());
       for (const std::string& name : names) endpoint_stats_.on_fetch_timeout(name);
       break;
+    case ResourceType::kSecrets:
+      return context_.secrets->on_fetch_timeout(names);
     case ResourceType::kRoutes:
       given_up_routes_.insert(names.begin(), names.end());
       for (const std::string& name : names) route_stats_.on_fetch_timeout(name);
@@ -204,6 +208,15 @@ void ControlPlane::on_connected(bool connected, std::string_view text) {
   if (connected)
     log::info(log::kConfig, "the control plane answers",
               {{"cluster", config_.ads.cluster}, {"identifier", config::printable(text)}});
+}
+
+void ControlPlane::take_secrets(const xds::Response& response) {
+  for (const xds::Resource& resource : response.resources)
+    ads_.answered(response.type, resource.name);
+  const std::string wrong = context_.secrets->take(response);
+  if (wrong.empty()) return ads_.accept(response.type);
+  log_refusal(response.type, wrong);
+  ads_.reject(response.type, wrong);
 }
 
 // ---- endpoints ----
@@ -301,6 +314,7 @@ void ControlPlane::count_failures() {
   };
   add(ResourceType::kEndpoints, endpoint_stats_);
   add(ResourceType::kRoutes, route_stats_);
+  if (context_.secrets != nullptr) add(ResourceType::kSecrets, *context_.secrets);
 }
 
 }  // namespace pillion

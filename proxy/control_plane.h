@@ -4,7 +4,7 @@
 // Owned by the Server, on the control loop.  Clusters, listeners and routes go to the builder, in
 // the order in which they came; the host asks for them when it can build, and tells what became of
 // them. Endpoints go straight to discovery, some at a time, and only start a build if a cluster
-// waited for them.
+// waited for them.  Secrets go straight to where secrets are kept.
 //
 //   start():  CDS  ->  its clusters have endpoints  ->  LDS  ->  its listeners have routes  ->
 //             on_initialized(), once.  What is not answered in its time is not waited for, nor what
@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "certs/ads_secrets.h"
 #include "proxy/admin/server_view.h"
 #include "proxy/builder.h"
 #include "proxy/io/loop.h"
@@ -40,7 +41,9 @@ class ControlPlaneHost {
   ~ControlPlaneHost() = default;
 };
 
-class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
+class ControlPlane final : private xds::AdsObserver,
+                           private certs::AdsSecrets::Subscriber,
+                           private io::ReadyTask {
  public:
   // All of them outlive the object.
   struct Context {
@@ -49,6 +52,7 @@ class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
     upstream::ClusterClient& clusters;
     stats::Registry& registry;
     config::UnknownFields unknown_fields = config::UnknownFields::kWarn;  // of endpoints
+    certs::AdsSecrets* secrets = nullptr;  // null: none are asked for
   };
   ControlPlane(const Context& context, const DynamicConfig& config, ControlPlaneHost& host);
 
@@ -81,7 +85,11 @@ class ControlPlane final : private xds::AdsObserver, private io::ReadyTask {
   void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override;
   void on_connected(bool connected, std::string_view text) override;
   void run_ready() override;
+  void subscribe_secrets(const certs::AdsSecrets::Names& names) override {
+    ads_.subscribe(xds::ResourceType::kSecrets, names);
+  }
 
+  void take_secrets(const xds::Response& response);
   std::string take_assignment(const xds::Resource& resource);
   std::string read_assignment(const xds::Resource& resource, uint64_t hash);
   void refuse_all(xds::ResourceType type);

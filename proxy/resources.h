@@ -24,6 +24,7 @@
 #include "proxy/config/errors.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/route/route_table.h"
+#include "proxy/tls/secret.h"
 #include "proxy/upstream/cluster_config.h"
 
 namespace pillion {
@@ -58,6 +59,12 @@ struct CompiledListener {
   std::set<std::string> clusters;  // that it names itself
 };
 
+struct StaticSecret {
+  std::string name;
+  tls::SecretPtr secret;
+  const config::Value* value = nullptr;  // in the file's document
+};
+
 template <typename T>
 struct Piece {
   std::shared_ptr<const T> newest;  // null: removed, or never accepted
@@ -86,7 +93,8 @@ struct Resources {
   // From the file; in its order.
   std::vector<Piece<CompiledCluster>> file_clusters;
   std::vector<Piece<CompiledListener>> file_listeners;
-  std::set<std::string> files;  // that the file names
+  std::vector<StaticSecret> secrets;  // static_resources.secrets
+  std::set<std::string> files;        // that the file names
   std::map<std::string, uint64_t> unknown_fields;
   // From the control plane; names that the file has are left out.
   Pieces<CompiledCluster> clusters;

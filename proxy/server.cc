@@ -100,10 +100,13 @@ Server::Server(const Options& options)
       rng_(std::random_device{}()),
       discovery_({loop_, resolver_, registry_, rng_, &batch_},
                  static_cast<discovery::DiscoveryObserver&>(*this)),
+      secrets_(loop_, static_cast<tls::SecretStoreObserver&>(*this)),
+      providers_({loop_, rng_, registry_, secrets_, static_cast<certs::ProviderHost&>(*this)}),
       stats_(registry_.block<stats::ServerStats>(stats::kControl)),
       listener_stats_(registry_.block<stats::ListenerManagerStats>(stats::kControl)),
       cluster_stats_(registry_.block<stats::ClusterManagerStats>(stats::kControl)),
       started_(MonotonicClock::now()) {
+  secrets_.set_fetcher(providers_);
   writer_.start();
   log::attach(writer_);
 }
@@ -140,10 +143,10 @@ Status<> Server::start(const BuildResult& built) {
 void Server::ask_control_plane(const DynamicConfig& config) {
   if (!config.has_ads) return;
   ControlPlaneHost& host = *this;
-  control_plane_ =
-      std::make_unique<ControlPlane>(ControlPlane::Context{loop_, rng_, cluster_client(), registry_,
-                                                           options_.unknown_dynamic_fields()},
-                                     config, host);
+  control_plane_ = std::make_unique<ControlPlane>(
+      ControlPlane::Context{loop_, rng_, cluster_client(), registry_,
+                            options_.unknown_dynamic_fields(), &providers_.ads()},
+      config, host);
   control_plane_->start(*snapshot_);
 }
 
@@ -260,6 +263,7 @@ void Server::close_sockets() {
 
 void Server::close_everything() {
   log::info(log::kMain, "exiting", {{"open_connections", budget_.used.load()}});
+  providers_.stop();
   if (control_plane_ != nullptr) control_plane_->stop();
   if (builder_.joinable()) builder_.join();
   for (const auto& worker : workers_) worker->stop();

@@ -2,8 +2,8 @@
 // Server: the process.  Owns the control thread's loop (the calling thread's), the workers, the log
 // writer and the registry, and lives from the first configuration to the last drained connection.
 //
-// By file: server.cc birth and death, server_config.cc changes of configuration, server_view.cc
-// what the admin pages see and do.
+// By file: server.cc birth and death, server_config.cc changes of configuration, server_secrets.cc
+// certificates, server_view.cc what the admin pages see and do.
 //
 //   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
 //   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
@@ -22,6 +22,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "certs/providers.h"
 #include "proxy/admin/page.h"
 #include "proxy/admin/server_view.h"
 #include "proxy/admin_listener.h"
@@ -41,6 +42,7 @@
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
 #include "proxy/telemetry/span_exporter.h"
+#include "proxy/tls/secret_store.h"
 #include "proxy/worker.h"
 
 namespace pillion {
@@ -50,6 +52,8 @@ class Server final : public admin::ServerView,
                      private io::SignalObserver,
                      private io::FileObserver,
                      private discovery::DiscoveryObserver,
+                     private tls::SecretStoreObserver,
+                     private certs::ProviderHost,
                      private ControlPlaneHost {
  public:
   explicit Server(const Options& options);
@@ -98,6 +102,8 @@ class Server final : public admin::ServerView,
   void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) override;
   void on_health(std::string_view cluster) override;
   void on_warm() override;
+  void on_secrets_settled() override { apply_when_warm(); }
+  void on_context_changed(const tls::ContextSlot& slot) override;
   void on_resources_wait() override;
   void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override;
   void on_initialized() override;
@@ -128,13 +134,17 @@ class Server final : public admin::ServerView,
   // is an error as with the file's.
   Status<> commit(const std::shared_ptr<const Snapshot>& built, std::string* left_out);
   void apply_when_warm();
+  // ---- server_secrets.cc ----
+  void want_secrets();
+  void take_static_secrets();
   void on_applied();
   void become_ready_if();
   void log_new_listeners();
   void retire_former(const Snapshot& next);
   void prune_retired();
   // Control calls upstreams: the clusters in force are made known to it, once.
-  upstream::ClusterClient& cluster_client();
+  upstream::ClusterClient& cluster_client() override;
+  [[nodiscard]] std::string_view encoded_node() const override;
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
   [[nodiscard]] std::vector<io::Address> bound_addresses() const;
 
@@ -163,6 +173,10 @@ class Server final : public admin::ServerView,
   ConnectionBudget budget_;
   Rng rng_;
   discovery::Discovery discovery_;
+  // Secrets outlive every configuration that names them.
+  tls::SecretStore secrets_;
+  certs::Providers providers_;
+  mutable std::optional<std::string> encoded_node_;  // made when somebody asks
   admin::Router router_;
   std::unique_ptr<AdminListener> admin_;
   std::unique_ptr<io::Signals> signals_;
@@ -183,6 +197,7 @@ class Server final : public admin::ServerView,
   std::optional<admin::ConfigFailure> last_failure_;
   // A committed update that waits for its clusters to warm; further reloads wait for it.
   std::shared_ptr<const WorkerUpdate> pending_;
+  bool secrets_wanted_ = false;             // of `pending_`
   std::vector<std::string> new_listeners_;  // of the update that is being applied, by name
   uint32_t applying_ = 0;                   // workers that have yet to apply the last update
   std::thread builder_;

@@ -333,11 +333,13 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, std::strin
   std::erase_if(named_files_, [&](const auto& file) { return !next->files.contains(file.first); });
   watch(next->files);
   // What the control plane says makes a refused file no better.
-  if (is_reload_ || snapshot_ == nullptr) {
+  const bool read_files = is_reload_ || snapshot_ == nullptr;
+  if (read_files) {
     config_time_ = wall_now();
     last_failure_.reset();
   }
   snapshot_ = std::move(next);
+  if (read_files) take_static_secrets();
   cluster_stats_->active_clusters.set(static_cast<int64_t>(snapshot_->clusters.size()));
   cluster_stats_->warming_clusters.set(
       static_cast<int64_t>(snapshot_->resources->warming_clusters));
@@ -345,13 +347,17 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, std::strin
   listener_stats_->total_listeners_warming.set(
       static_cast<int64_t>(snapshot_->resources->warming_listeners));
   pending_ = std::move(update);
+  secrets_wanted_ = false;
   apply_when_warm();
   return Ok{};
 }
 
-// New listeners and routes wait until the clusters they use know their endpoints, or gave up.
+// New listeners and routes wait until the clusters they use know their endpoints, or gave up, and
+// then until the secrets they need have come, likewise.
 void Server::apply_when_warm() {
   if (pending_ == nullptr || closing_ || !discovery_.all_warm()) return;
+  want_secrets();
+  if (!secrets_.all_settled()) return;
   auto update = std::make_shared<WorkerUpdate>(*pending_);
   discovery_.commit();
   for (upstream::ClusterResource& cluster : update->clusters)
@@ -467,6 +473,7 @@ void Server::prune_retired() {
            std::ranges::all_of(listener->chains, is_free);
   });
   std::erase_if(retired_clusters_, is_free);
+  secrets_.prune();
   if (!retired_listeners_.empty() || !retired_clusters_.empty())
     loop_.arm(retired_timer_, kPruneDelay);
 }

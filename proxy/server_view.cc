@@ -197,7 +197,9 @@ std::vector<admin::ListenerStatus> Server::listeners() const {
 
 std::vector<admin::CertificatesStatus> Server::certificates() const {
   std::vector<admin::CertificatesStatus> out;
-  for (const auto& context : snapshot_->tls_contexts) {
+  for (const auto& slot : snapshot_->tls_slots) {
+    const std::shared_ptr<const tls::Context> context = slot->current();
+    if (context == nullptr) continue;  // its secrets have not arrived
     admin::CertificatesStatus status;
     for (const tls::CertificateInfo& ca : context->verifier().trusted()) {
       status.ca_cert.push_back(status_of(ca, context->verifier().trusted_source()));

@@ -17,7 +17,7 @@
 #include "proxy/match/string.h"
 #include "proxy/resources.h"
 #include "proxy/stats/exposition.h"
-#include "proxy/tls/context.h"
+#include "proxy/tls/context_slot.h"
 #include "proxy/upstream/cluster_config.h"
 #include "xds/ads.h"
 
@@ -60,8 +60,8 @@ struct Snapshot {
   std::shared_ptr<const Resources> resources;  // what these were compiled from
   // The file, in Envoy's schema; keeps every `const config::Value*` alive.
   std::shared_ptr<const config::Document> document;
-  // Every TLS context in use, for /certs.
-  std::vector<std::shared_ptr<const tls::Context>> tls_contexts;
+  // Of every TLS context in use.
+  std::vector<std::shared_ptr<const tls::ContextSlot>> tls_slots;
   std::set<std::string> files;  // that it names and that were read: their changes are its own
   std::map<std::string, uint64_t> unknown_fields;  // tolerated, with --allow-unknown-static-fields
 };

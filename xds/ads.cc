@@ -10,8 +10,6 @@
 namespace pillion::xds {
 namespace {
 
-constexpr std::string_view kPath =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 // Responses that wait until those before them are dealt with; beyond it nothing is read.
 constexpr size_t kMaxWaiting = 8;
 // How long the refusal of what was refused before is held back: twice as long each time.
@@ -63,7 +61,7 @@ void AdsClient::connect() {
   std::vector<upstream::CallField> fields;
   for (const auto& [name, value] : options_.metadata) fields.push_back({name, value});
   call_.open({.cluster = options_.cluster,
-              .path = kPath,
+              .path = options_.path,
               .authority = options_.authority,
               .metadata = fields});
   for (const ResourceType type : kAllTypes) {
@@ -83,8 +81,12 @@ void AdsClient::stream_ended(std::string_view reason) {
     ++s.counts.failure;
   }
   const Duration wait = next_wait();
-  log::warning(log::kConfig, "no stream to the control plane; what it said last stays in force",
-               {{"cluster", options_.cluster}, {"reason", reason}, {"next_try_in", wait}});
+  if (options_.tells_again || last_failure_ != reason) {
+    log::warning(log::kConfig,
+                 str("no stream to ", options_.peer, "; what it said last stays in force"),
+                 {{"cluster", options_.cluster}, {"reason", reason}, {"next_try_in", wait}});
+  }
+  last_failure_ = reason;
   loop_.arm(reconnect_timer_, wait);
   const bool was_connected = std::exchange(is_connected_, false);
   if (was_connected) observer_.on_connected(false, reason);
@@ -101,8 +103,8 @@ Duration AdsClient::next_wait() {
 }
 
 void AdsClient::on_grpc_end(const upstream::GrpcEnd& end) {
-  const std::string_view by = end.is_from_server ? "the control plane closed it: " : "";
-  stream_ended(str(by, end.reason));
+  stream_ended(end.is_from_server ? str(options_.peer, " closed it: ", end.reason)
+                                  : std::string(end.reason));
 }
 
 // ---- responses ----
@@ -110,11 +112,12 @@ void AdsClient::on_grpc_end(const upstream::GrpcEnd& end) {
 void AdsClient::on_grpc_message(std::string_view bytes) {
   Result<Response> decoded = decode_response(bytes);
   failures_ = 0;
+  last_failure_.clear();
   if (!std::exchange(is_connected_, true))
     observer_.on_connected(true, decoded ? decoded->control_plane : std::string());
   if (!call_.is_open()) return;
   if (decoded) return take(std::move(*decoded));
-  log::warning(log::kConfig, "the control plane sent what is no answer",
+  log::warning(log::kConfig, str(options_.peer, " sent what is no answer"),
                {{"cluster", options_.cluster}, {"reason", decoded.error()}});
 }
 
@@ -289,7 +292,7 @@ void AdsClient::check_fetch_timeouts() {
     if (late.empty()) continue;
     ++s.counts.attempts;
     for (const std::string& name : late) s.awaited.erase(name);
-    log::warning(log::kConfig, "the control plane has not answered in time; going on without",
+    log::warning(log::kConfig, str(options_.peer, " has not answered in time; going on without"),
                  {{"type", short_name(type)},
                   {"resources", s.is_wildcard ? std::string("all") : str(late.size())},
                   {"first", *late.begin()}});

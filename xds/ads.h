@@ -1,7 +1,7 @@
 #pragma once
-// AdsClient: one aggregated discovery stream, state of the world
-// (envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources), over a cluster
-// like any other.
+// AdsClient: one discovery stream, state of the world, over a cluster like any other: the
+// aggregated one (envoy.service.discovery.v3.AggregatedDiscoveryService), or, by options.path, that
+// of one type.
 //
 // Owned by control; lives on its loop.  It knows the protocol and nothing of what resources mean:
 //
@@ -34,11 +34,15 @@
 #include "proxy/upstream/cluster_client.h"
 #include "proxy/upstream/grpc_call.h"
 #include "xds/discovery_message.h"
-#include "xds/grpc_frames.h"
 
 namespace pillion::xds {
 
 struct AdsOptions {
+  // What is called (lives for ever), and what messages call it.
+  std::string_view path =
+      "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+  std::string peer = "the control plane";
+  bool tells_again = true;  // a warning for each try that fails as the one before did
   std::string cluster;
   std::string authority;                                      // empty: the cluster's name
   std::string node;                                           // encoded envoy.config.core.v3.Node
@@ -148,6 +152,7 @@ class AdsClient final : private upstream::GrpcCallObserver {
   upstream::GrpcCall call_;
   uint64_t stream_ = 0;  // number of the call
   uint32_t failures_ = 0;
+  std::string last_failure_;
   bool is_running_ = false;
   bool is_connected_ = false;
   bool is_paused_ = false;

@@ -20,8 +20,9 @@ using Wire = pb::internal::WireFormatLite;
 
 constexpr std::string_view kMessages[] = {
     "envoy.config.cluster.v3.Cluster", "envoy.config.endpoint.v3.ClusterLoadAssignment",
-    "envoy.config.listener.v3.Listener", "envoy.config.route.v3.RouteConfiguration"};
-constexpr std::string_view kShort[] = {"cds", "eds", "lds", "rds"};
+    "envoy.config.listener.v3.Listener", "envoy.config.route.v3.RouteConfiguration",
+    "envoy.extensions.transport_sockets.tls.v3.Secret"};
+constexpr std::string_view kShort[] = {"cds", "eds", "lds", "rds", "sds"};
 constexpr std::string_view kPrefix = "type.googleapis.com/";
 constexpr uint32_t kInvalidArgument = 3;  // google.rpc.Code
 constexpr size_t kMaxErrorText = size_t{16} << 10;

@@ -17,10 +17,11 @@
 namespace pillion::xds {
 
 // In the order in which changes take effect without a gap: what is called before who calls it.
-enum class ResourceType : uint8_t { kClusters, kEndpoints, kListeners, kRoutes };
-inline constexpr size_t kResourceTypes = 4;
+enum class ResourceType : uint8_t { kClusters, kEndpoints, kListeners, kRoutes, kSecrets };
+inline constexpr size_t kResourceTypes = 5;
 inline constexpr ResourceType kAllTypes[] = {ResourceType::kClusters, ResourceType::kEndpoints,
-                                             ResourceType::kListeners, ResourceType::kRoutes};
+                                             ResourceType::kListeners, ResourceType::kRoutes,
+                                             ResourceType::kSecrets};
 
 // "envoy.config.cluster.v3.Cluster".
 std::string_view message_of(ResourceType type) noexcept;

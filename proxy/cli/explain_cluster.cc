@@ -3,7 +3,7 @@
 #include "proxy/base/str.h"
 #include "proxy/cli/explain_parts.h"
 #include "proxy/config/scalars.h"
-#include "proxy/tls/context.h"
+#include "proxy/tls/context_slot.h"
 
 namespace pillion::cli {
 namespace {
@@ -34,6 +34,18 @@ std::string tls_text(const tls::Context& tls) {
     required += str(required.empty() ? "" : ", ", "the name that it is called by");
   return str(tls.shows_certificate() ? "mutual TLS" : "TLS", "; the server ",
              required.empty() ? "may be anybody" : "must have ", required);
+}
+
+// Of secrets that are not there while a configuration is explained.
+std::string tls_text(const tls::ContextSlot& slot) {
+  if (const std::shared_ptr<const tls::Context> context = slot.current()) return tls_text(*context);
+  const tls::SecretRefs& secrets = slot.secrets();
+  std::string out = secrets.certificates.empty() ? "TLS" : "mutual TLS";
+  for (const tls::SecretRef& ref : secrets.certificates)
+    out += str(" with the secret \"", ref.name, '"');
+  if (secrets.validation)
+    out += str("; the server must have what the secret \"", secrets.validation->name, "\" says");
+  return out;
 }
 
 std::string upstream_text(const ClusterConfig& cluster, Content content) {

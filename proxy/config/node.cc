@@ -257,7 +257,9 @@ void Node::warn(std::string text) const {
 }
 
 void Node::expected(std::string_view what, std::string_view hint) const {
-  std::string text = str("expected ", what, ", got ", describe(*this));
+  // A key in the wrong place is still one.
+  const bool is_key = raw().find("PRIVATE KEY") != std::string_view::npos;
+  std::string text = str("expected ", what, ", got ", is_key ? "a private key" : describe(*this));
   if (!hint.empty()) text += str(" (", hint, ')');
   error(std::move(text));
 }

@@ -10,6 +10,7 @@
 #include "proxy/core/tcp_proxy.h"
 #include "proxy/core/unmatched.h"
 #include "proxy/io/original_dst.h"
+#include "proxy/tls/context_slot.h"
 #include "proxy/tls/tls_transport.h"
 
 namespace pillion::core {
@@ -34,6 +35,8 @@ Listener::Listener(WorkerContext& worker, ListenerOwner& owner,
       config_(std::move(config)),
       stats_(worker.registry.block<stats::ListenerStats>(worker.index, config_->stat_name)),
       tls_stats_(worker.registry.block<stats::ListenerTlsStats>(worker.index, config_->stat_name)),
+      tls_factory_stats_(
+          worker.registry.block<stats::ListenerTlsFactoryStats>(worker.index, config_->stat_name)),
       inspections_(std::make_unique<InspectionList>()) {
   for (const int fd : bound_fds) {
     acceptors_.push_back(
@@ -252,20 +255,22 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
   if (found == nullptr || std::holds_alternative<std::monostate>((*found)->terminal)) {
     stats_->no_filter_chain_match.inc();
     log_unmatched(*config_, info, sniffed);
-    socket->close();
-    worker_.loop.delete_later(std::move(socket));
-    log_end(info, nullptr, {FailureKind::kNoFilterChain});
-    return count_closed();
+    return refuse(std::move(socket), info, {FailureKind::kNoFilterChain});
   }
   ChainState& state = state_of(*found);
   info.filter_chain = &state.chain->name;
+  std::shared_ptr<const tls::Context> context;
+  if (state.chain->tls != nullptr && (context = state.chain->tls->current()) == nullptr) {
+    tls_factory_stats_->downstream_context_secrets_not_ready.inc();
+    return refuse(std::move(socket), info, {FailureKind::kHandshakeFailed});
+  }
   std::unique_ptr<io::Transport> transport = std::move(socket);
-  if (state.chain->tls) {
+  if (context != nullptr) {
     tls::TlsTransport::Options options;
     options.listener_stats = tls_stats_.get();
     options.peer = info.direct_remote();
     transport = std::make_unique<tls::TlsTransport>(worker_.loop, std::move(transport),
-                                                    state.chain->tls, options);
+                                                    std::move(context), options);
   }
   ConnectionOwner& owner = *this;
   Connection* connection;
@@ -277,6 +282,15 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
   connections_.push_back(*connection);
   if (draining_) connection->drain();  // before it starts: it may answer at once
   connection->start(std::move(transport));
+}
+
+// A connection that nobody serves.
+void Listener::refuse(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info,
+                      Failure failure) {
+  socket->close();
+  worker_.loop.delete_later(std::move(socket));
+  log_end(info, nullptr, failure);
+  count_closed();
 }
 
 // The listener's own access logs: a line for each connection, also for those that no chain took.

@@ -80,6 +80,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void on_handshake_timeout() override {
     stats_->downstream_cx_transport_socket_connect_timeout.inc();
   }
+  void refuse(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info, Failure failure);
   void log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const;
   void drain_orphans(Instant deadline);
   void close_draining();
@@ -92,6 +93,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   std::vector<std::unique_ptr<io::Acceptor>> acceptors_;
   stats::BlockRef<stats::ListenerStats> stats_;
   stats::BlockRef<stats::ListenerTlsStats> tls_stats_;
+  stats::BlockRef<stats::ListenerTlsFactoryStats> tls_factory_stats_;
   std::vector<Ref<ChainState>> chains_;
   IntrusiveList<Connection, ConnectionTag> connections_;
   struct InspectionList;

@@ -13,7 +13,7 @@
 #include "proxy/match/cidr.h"
 
 namespace pillion::tls {
-class Context;
+class ContextSlot;
 }
 
 namespace pillion::core {
@@ -39,7 +39,7 @@ struct FilterChainMatch {
 struct FilterChain {
   std::string name;
   FilterChainMatch match;
-  std::shared_ptr<const tls::Context> tls;      // null: plain text
+  std::shared_ptr<const tls::ContextSlot> tls;  // null: plain text
   Duration transport_socket_connect_timeout{};  // TLS handshake; 0: the server's default of 10 s
   std::variant<std::monostate, std::shared_ptr<const HcmConfig>,
                std::shared_ptr<const TcpProxyConfig>>

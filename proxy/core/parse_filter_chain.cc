@@ -1,10 +1,11 @@
 // FilterChain: match, transport socket, and the filter that ends it.
 #include <functional>
+#include <utility>
 
 #include "proxy/config/value_hash.h"
 #include "proxy/core/listener_routes.h"
 #include "proxy/core/parse_parts.h"
-#include "proxy/tls/context.h"
+#include "proxy/tls/context_slot.h"
 
 namespace pillion::core {
 namespace {
@@ -46,18 +47,19 @@ void withhold_http2(tls::ContextConfig& config, const Node& context) {
       "h2 is not offered to clients: codec_type is HTTP1");
 }
 
-std::shared_ptr<const tls::Context> make_tls(const Node& node, bool is_http1) {
+std::shared_ptr<const tls::ContextSlot> make_tls(const Node& node, bool is_http1) {
   const size_t errors_before = node.errors()->error_count();
-  tls::ContextConfig config = tls::parse_downstream_tls_context(node);
+  tls::SecretRefs secrets;
+  tls::ContextConfig config = tls::parse_downstream_tls_context(node, &secrets);
   if (is_http1) withhold_http2(config, node);
   if (node.errors()->error_count() != errors_before) return nullptr;
-  auto made = tls::Context::make(config);
+  auto made = tls::ContextSlot::make(std::move(config), std::move(secrets));
   if (made) return *made;
   node.error(made.error());
   return nullptr;
 }
 
-std::shared_ptr<const tls::Context> parse_transport_socket(const Node& item, bool is_http1) {
+std::shared_ptr<const tls::ContextSlot> parse_transport_socket(const Node& item, bool is_http1) {
   if (item.is_missing()) return nullptr;
   const auto [type, node] =
       parse_extension(item, ExtensionPoint::kTransportSocket, {kTls, kRawBuffer});
@@ -82,7 +84,7 @@ uint64_t terminal_hash(const FilterChain& chain) {
 }
 
 void set_hashes(FilterChain& chain, const Node& node) {
-  // Contexts are interned: another one means that a certificate has changed in its file.
+  // Equal slots are one object, and stay it when their certificates change.
   const uint64_t identity = reinterpret_cast<uintptr_t>(chain.tls.get());
   const uint64_t tls = combine_hashes(config::hash_value(node["transport_socket"]), identity);
   // Chains without a name, or with the same one (Istio's), are told apart by what they match.

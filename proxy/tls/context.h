@@ -58,6 +58,8 @@ class Context {
   // Narrows the certificates of a server connection to those for `sni`, if there are several.
   bool select_certificates(ssl_st& ssl, std::string_view sni) const;
 
+  // A hash of all parameters, by which Contexts are shared.
+  static std::string fingerprint(const ContextConfig& config);
   // "a", "b" -> "\1a\1b"; names of 1-255 bytes.
   static std::string to_alpn_wire(const std::vector<std::string>& names);
 

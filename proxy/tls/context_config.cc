@@ -3,10 +3,12 @@
 #include <openssl/base64.h>
 #include <openssl/ssl.h>
 
+#include <utility>
+
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
-#include "proxy/tls/data_source.h"
 #include "proxy/tls/pem.h"
+#include "proxy/tls/secret.h"
 
 namespace pillion::tls {
 namespace {
@@ -83,17 +85,21 @@ void check_parameters(const Node& node, const ContextConfig& config) {
   check("signature_algorithms", config.signature_algorithms, SSL_CTX_set1_sigalgs_list);
 }
 
-CertificateConfig parse_certificate(const Node& node) {
+}  // namespace
+
+CertificateConfig parse_certificate(const Node& node, FileUse files) {
   CertificateConfig out;
+  const size_t errors_before = node.errors()->error_count();
   const Node chain = node.required("certificate_chain");
   const Node key = node.required("private_key");
-  DataText chain_text = read_data_source(chain);
-  const DataText key_text = read_data_source(key);
+  DataText chain_text = read_data_source(chain, files);
+  DataText key_text = read_data_source(key, files);
   out.chain_pem = std::move(chain_text.text);
   out.source = std::move(chain_text.source);
-  out.key_pem = key_text.text;
-  refuse(node, {"pkcs12", "tls_params", "watched_directory", "password", "ocsp_staple",
-                "private_key_provider", "signed_certificate_timestamp"});
+  out.key_pem = std::move(key_text.text);
+  parse_watched_directory(node["watched_directory"]);
+  refuse(node, {"pkcs12", "tls_params", "password", "ocsp_staple", "private_key_provider",
+                "signed_certificate_timestamp"});
   close(node);
   if (out.chain_pem.empty() || out.key_pem.empty()) return out;
   if (const auto ok = parse_certificates(out.chain_pem); !ok) {
@@ -103,8 +109,14 @@ CertificateConfig parse_certificate(const Node& node) {
   } else if (const auto same = check_key_matches(out.chain_pem, out.key_pem); !same) {
     key.error(str(key_text.source, ": ", same.error(), " (", out.source, ")"));
   }
+  if (node.errors()->error_count() != errors_before) {
+    note_file(chain);
+    note_file(key);
+  }
   return out;
 }
+
+namespace {
 
 constexpr EnumRow kSanTypes[] = {
     {"SAN_TYPE_UNSPECIFIED", 0, "choose EMAIL, DNS, URI or IP_ADDRESS"},
@@ -208,12 +220,15 @@ void parse_hashes(const Node& node, ValidationConfig& out) {
 
 constexpr EnumRow kTrust[] = {{"VERIFY_TRUST_CHAIN", 0}, {"ACCEPT_UNTRUSTED", 1}};
 
-ValidationConfig parse_validation(const Node& node) {
+}  // namespace
+
+ValidationConfig parse_validation(const Node& node, FileUse files, Completeness completeness) {
   ValidationConfig out;
-  DataText ca = read_data_source(node["trusted_ca"]);
+  const size_t errors_before = node.errors()->error_count();
+  DataText ca = read_data_source(node["trusted_ca"], files);
   out.trusted_ca_pem = std::move(ca.text);
   out.trusted_ca_source = ca.source;
-  out.crl_pem = read_data_source(node["crl"]).text;
+  out.crl_pem = read_data_source(node["crl"], files).text;
   parse_sans(node, out);
   parse_hashes(node, out);
   out.max_verify_depth = node["max_verify_depth"].as_u32_or(100, 0, 100);
@@ -221,9 +236,12 @@ ValidationConfig parse_validation(const Node& node) {
   out.allow_expired = node["allow_expired_certificate"].as_bool_or(false);
   out.accept_untrusted = node["trust_chain_verification"].as_enum_or<int>(0, kTrust) == 1;
   out.suppress_client_ca_list = node["suppress_client_ca_list"].as_bool_or(false);
-  refuse(node, {"ca_certificate_provider_instance", "system_root_certs", "watched_directory",
-                "require_signed_certificate_timestamp", "custom_validator_config"});
+  parse_watched_directory(node["watched_directory"]);
+  refuse(node, {"system_root_certs", "require_signed_certificate_timestamp",
+                "custom_validator_config"});
+  if (completeness == Completeness::kWhole) refuse(node, {"ca_certificate_provider_instance"});
   close(node);
+  if (!node.has("trusted_ca") && completeness == Completeness::kPart) return out;
   if (!node.has("trusted_ca")) {
     // A name that anybody may write into a certificate proves nothing.
     if (!out.sans.empty()) {
@@ -240,64 +258,141 @@ ValidationConfig parse_validation(const Node& node) {
   if (!out.crl_pem.empty()) {
     if (const auto ok = parse_crls(out.crl_pem); !ok) node["crl"].error(ok.error());
   }
+  if (node.errors()->error_count() != errors_before) {
+    note_file(node["trusted_ca"]);
+    note_file(node["crl"]);
+  }
   return out;
 }
 
-void parse_common(const Node& node, ContextConfig& out) {
+namespace {
+
+std::string file_of(const Node& source) { return source["filename"].as_string_or(""); }
+
+// A certificate of files is followed from now on; other texts are read for good.
+void parse_own_certificate(const Node& item, ContextConfig& out, SecretRefs* secrets) {
+  const bool is_followed = secrets != nullptr && item["certificate_chain"].has("filename") &&
+                           item["private_key"].has("filename");
+  CertificateConfig certificate =
+      parse_certificate(item, is_followed ? FileUse::kFollowed : FileUse::kPart);
+  if (certificate.chain_pem.empty() || certificate.key_pem.empty()) {
+    out.lacks_certificate = true;
+  } else if (is_followed) {
+    SecretSource::Files files{
+        file_of(item["certificate_chain"]), file_of(item["private_key"]), {}, {}};
+    secrets->certificates.push_back(
+        make_files_ref(std::move(files), SecretKind::kCertificate,
+                       std::make_shared<const Secret>(std::move(certificate))));
+  } else {
+    out.certificates.push_back(std::move(certificate));
+  }
+}
+
+// Likewise the trusted CAs and revocation lists.
+ValidationConfig parse_own_validation(const Node& node, SecretRefs* secrets) {
+  const Node instance = node["ca_certificate_provider_instance"];
+  if (instance.is_present() && secrets != nullptr) {
+    secrets->validation = parse_provider_ref(instance, SecretKind::kValidation, "ALL");
+    if (node.has("trusted_ca")) instance.error("give trusted_ca or a provider of CAs, not both");
+    return parse_validation(node, FileUse::kPart, Completeness::kPart);
+  }
+  const bool is_followed = secrets != nullptr && node["trusted_ca"].has("filename") &&
+                           (!node.has("crl") || node["crl"].has("filename"));
+  ValidationConfig out = parse_validation(node, is_followed ? FileUse::kFollowed : FileUse::kPart,
+                                          Completeness::kWhole);
+  if (!is_followed || out.trusted_ca_pem.empty()) return out;
+  ValidationConfig texts;
+  texts.trusted_ca_pem = std::exchange(out.trusted_ca_pem, {});
+  texts.trusted_ca_source = std::exchange(out.trusted_ca_source, {});
+  texts.crl_pem = std::exchange(out.crl_pem, {});
+  SecretSource::Files files{{}, {}, file_of(node["trusted_ca"]), file_of(node["crl"])};
+  secrets->validation = make_files_ref(std::move(files), SecretKind::kValidation,
+                                       std::make_shared<const Secret>(std::move(texts)));
+  return out;
+}
+
+void parse_combined(const Node& node, ContextConfig& out, SecretRefs& secrets) {
+  if (const Node base = node["default_validation_context"])
+    out.validation = parse_validation(base, FileUse::kPart, Completeness::kPart);
+  secrets.validation = parse_secret_ref(node.required("validation_context_sds_secret_config"),
+                                        SecretKind::kValidation);
+  refuse(node, {"validation_context_certificate_provider",
+                "validation_context_certificate_provider_instance"});
+  close(node);
+}
+
+// What comes from elsewhere, by name.
+void parse_secret_refs(const Node& node, ContextConfig& out, SecretRefs* secrets) {
+  if (secrets == nullptr)
+    return refuse(node, {"tls_certificate_sds_secret_configs", "tls_certificate_provider_instance",
+                         "validation_context_sds_secret_config", "combined_validation_context"});
+  for (const Node item : node["tls_certificate_sds_secret_configs"].items()) {
+    if (auto ref = parse_secret_ref(item, SecretKind::kCertificate))
+      secrets->certificates.push_back(std::move(*ref));
+  }
+  if (auto ref = parse_provider_ref(node["tls_certificate_provider_instance"],
+                                    SecretKind::kCertificate, "default"))
+    secrets->certificates.push_back(std::move(*ref));
+  (void)node.one_of(
+      {"validation_context", "validation_context_sds_secret_config", "combined_validation_context"},
+      config::Need::kAtMostOne);
+  if (const Node one = node["validation_context_sds_secret_config"])
+    secrets->validation = parse_secret_ref(one, SecretKind::kValidation);
+  if (const Node combined = node["combined_validation_context"])
+    parse_combined(combined, out, *secrets);
+}
+
+void parse_common(const Node& node, ContextConfig& out, SecretRefs* secrets) {
   if (const Node parameters = node["tls_params"]) {
     parse_parameters(parameters, out);
     check_parameters(parameters, out);
   }
-  for (const Node item : node["tls_certificates"].items()) {
-    CertificateConfig certificate = parse_certificate(item);
-    if (certificate.chain_pem.empty() || certificate.key_pem.empty()) {
-      out.lacks_certificate = true;
-    } else {
-      out.certificates.push_back(std::move(certificate));
-    }
-  }
-  if (const Node validation = node["validation_context"]) {
-    out.validation = parse_validation(validation);
-  }
+  for (const Node item : node["tls_certificates"].items())
+    parse_own_certificate(item, out, secrets);
+  if (const Node validation = node["validation_context"])
+    out.validation = parse_own_validation(validation, secrets);
+  parse_secret_refs(node, out, secrets);
   for (const Node item : node["alpn_protocols"].items()) {
     out.alpn.push_back(item.as_string());
     if (out.alpn.back().size() > 255) item.expected("a protocol name of 1-255 bytes");
   }
-  refuse(node,
-         {"tls_certificate_sds_secret_configs", "validation_context_sds_secret_config",
-          "combined_validation_context", "tls_certificate_provider_instance",
-          "tls_certificate_certificate_provider", "tls_certificate_certificate_provider_instance",
-          "validation_context_certificate_provider",
-          "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
-          "custom_tls_certificate_selector"});
+  refuse(node, {"tls_certificate_certificate_provider",
+                "tls_certificate_certificate_provider_instance",
+                "validation_context_certificate_provider",
+                "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
+                "custom_tls_certificate_selector"});
   close(node);
 }
 
 // As it was meant: trusted CAs that could not be read are an error of their own.
 bool verifies_anything(const Node& common, const ContextConfig& config) {
   const auto& v = config.validation;
+  // What comes by a secret must verify something, or is not used (ContextSlot::resolve).
+  if (common.has("validation_context_sds_secret_config") ||
+      common.has("combined_validation_context"))
+    return true;
   return common["validation_context"]["trusted_ca"].is_present() ||
+         common["validation_context"].has("ca_certificate_provider_instance") ||
          (v && (!v->certificate_hashes.empty() || !v->spki_hashes.empty()));
 }
 
 }  // namespace
 
-ContextConfig parse_downstream_tls_context(const Node& node) {
+ContextConfig parse_downstream_tls_context(const Node& node, SecretRefs* secrets) {
   ContextConfig out;
   out.role = Role::kServer;
   const Node common = node.required("common_tls_context");
   if (common) {
-    parse_common(common, out);
-    if (out.certificates.empty() && !out.lacks_certificate &&
+    parse_common(common, out, secrets);
+    const bool has_secret = secrets != nullptr && !secrets->certificates.empty();
+    if (out.certificates.empty() && !out.lacks_certificate && !has_secret &&
         !common.has("tls_certificate_sds_secret_configs")) {
       common.error("tls_certificates: expected at least one certificate");
     }
   }
   out.require_client_certificate = node["require_client_certificate"].as_bool_or(false);
   out.require_sni = node["require_sni"].as_bool_or(false);
-  if (out.require_client_certificate && common && !verifies_anything(common, out) &&
-      !common.has("validation_context_sds_secret_config") &&
-      !common.has("combined_validation_context")) {
+  if (out.require_client_certificate && common && !verifies_anything(common, out)) {
     node["require_client_certificate"].warn(
         "client certificates are asked for, but not verified "
         "(common_tls_context.validation_context is missing)");
@@ -311,16 +406,23 @@ ContextConfig parse_downstream_tls_context(const Node& node) {
                                    {"STRICT_STAPLING", 1, "comes with a later version"},
                                    {"MUST_STAPLE", 2, "comes with a later version"}};
   (void)node["ocsp_staple_policy"].as_enum_or<int>(0, kStapling);
-  refuse(node, {"session_ticket_keys", "session_ticket_keys_sds_secret_config"});
+  if (const Node keys = node["session_ticket_keys"]) (void)parse_ticket_keys(keys);
+  if (const Node keys = node["session_ticket_keys_sds_secret_config"]) {
+    if (secrets == nullptr) {
+      refuse(node, {"session_ticket_keys_sds_secret_config"});
+    } else {
+      secrets->ticket_keys = parse_secret_ref(keys, SecretKind::kTicketKeys);
+    }
+  }
   close(node);
   return out;
 }
 
-ContextConfig parse_upstream_tls_context(const Node& node) {
+ContextConfig parse_upstream_tls_context(const Node& node, SecretRefs* secrets) {
   ContextConfig out;
   out.role = Role::kClient;
   const Node common = node.required("common_tls_context");
-  if (common) parse_common(common, out);
+  if (common) parse_common(common, out, secrets);
   out.sni = node["sni"].as_string_or("");
   if (out.sni.size() > 255) node["sni"].expected("a host name of at most 255 bytes");
   out.auto_host_sni = node["auto_host_sni"].as_bool_or(false);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proxy/config/node.h"
+#include "proxy/tls/data_source.h"
 #include "proxy/tls/san_matcher.h"
 
 namespace pillion::tls {
@@ -74,6 +75,13 @@ struct ContextConfig {
 };
 
 struct SecretRefs;  // secret.h
+
+// TlsCertificate: chain and key are good and belong together, or there was an error.
+CertificateConfig parse_certificate(const config::Node& node, FileUse files = FileUse::kPart);
+// CertificateValidationContext; a part is completed by another one (merge).
+enum class Completeness : uint8_t { kWhole, kPart };
+ValidationConfig parse_validation(const config::Node& node, FileUse files = FileUse::kPart,
+                                  Completeness completeness = Completeness::kWhole);
 
 // Errors go to the node's list; the result is then good for nothing but further parsing.
 // `secrets`: gets what the context takes from secrets (SDS, static ones, files that are watched);

@@ -1,15 +1,15 @@
 #include "proxy/tls/data_source.h"
 
+#include <fcntl.h>
 #include <openssl/base64.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <sstream>
 
 #include "proxy/base/result.h"
 #include "proxy/base/str.h"
@@ -18,20 +18,8 @@
 namespace pillion::tls {
 namespace {
 
-constexpr off_t kMaxBytes = 8 << 20;
+constexpr size_t kMaxBytes = 8 << 20;
 constexpr size_t kLongestName = 240;  // of a file, in a message
-
-Result<std::string> read_file(const std::string& name) {
-  struct stat info{};
-  if (::stat(name.c_str(), &info) != 0) return Error{std::string(std::strerror(errno))};
-  if (!S_ISREG(info.st_mode)) return Error{"not a regular file"};
-  if (info.st_size > kMaxBytes) return Error{"larger than 8 MiB"};
-  std::ifstream in(name, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) return Error{std::string(std::strerror(errno))};
-  return text.str();
-}
 
 // Relative names are relative to the working directory, which the reader of a message may not know.
 std::string with_absolute_name(const std::string& name) {
@@ -62,14 +50,56 @@ void report_unreadable(const config::Node& source, std::string text) {
 
 }  // namespace
 
-DataText read_data_source(const config::Node& node) {
+std::string parse_watched_directory(const config::Node& node) {
+  if (node.is_missing()) return {};
+  std::string path = node.required("path").as_string_or("");
+  node.reject_unknown_keys(config::Unknown::kAlwaysError);
+  return path;
+}
+
+Result<std::string> read_file(const std::string& name) {
+  // A child process must not get it; a pipe must not hold us up.
+  const int fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return Error{std::string(std::strerror(errno))};
+  struct stat info{};
+  Result<std::string> out = std::string();
+  if (::fstat(fd, &info) != 0) {
+    out = Error{std::string(std::strerror(errno))};
+  } else if (!S_ISREG(info.st_mode)) {
+    out = Error{"not a regular file"};
+  } else if (static_cast<uint64_t>(info.st_size) > kMaxBytes) {
+    out = Error{"larger than 8 MiB"};
+  } else {
+    // In one piece: no copy with a key in it stays behind.
+    out->resize(static_cast<size_t>(info.st_size));
+    size_t have = 0;
+    ssize_t n = 1;
+    while (have < out->size() && n > 0) {
+      n = ::read(fd, out->data() + have, out->size() - have);
+      if (n > 0) have += static_cast<size_t>(n);
+    }
+    if (n < 0) {
+      out = Error{std::string(std::strerror(errno))};
+    } else {
+      out->resize(have);  // it was cut short meanwhile
+    }
+  }
+  ::close(fd);
+  return out;
+}
+
+void note_file(const config::Node& source) {
+  const config::Node file = source["filename"];
+  if (file.is_present()) source.errors()->note_file(*file.value(), file.as_string(), 0);
+}
+
+DataText read_data_source(const config::Node& node, FileUse use) {
   DataText out;
   if (node.is_missing()) return out;
   const config::Node source =
       node.one_of({"filename", "inline_bytes", "inline_string", "environment_variable"});
-  // A directory to watch instead of the file itself: rotation comes with a later version.
-  node.unsupported({"watched_directory"}, "the file itself is watched",
-                   config::Unknown::kAlwaysError);
+  // The directories of the file, and of each symlink on the way to it, are watched in any case.
+  parse_watched_directory(node["watched_directory"]);
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
   if (source.is_missing()) return out;
   const std::string value = source.as_string();
@@ -81,8 +111,9 @@ DataText read_data_source(const config::Node& node) {
   if (source.key() == "filename") {
     out.source = value;
     text = read_file(value);
-    source.errors()->note_file(*source.value(), value,
-                               text ? std::hash<std::string>{}(*text) : uint64_t{0});
+    if (!text || use == FileUse::kPart)
+      source.errors()->note_file(*source.value(), value,
+                                 text ? std::hash<std::string>{}(*text) : uint64_t{0});
     const bool is_pasted = value.find("-----BEGIN") != std::string::npos;
     if (is_pasted) {
       source.error("expected the name of a file, got PEM: use inline_string");

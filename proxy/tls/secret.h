@@ -3,8 +3,9 @@
 // configuration names, and that change without it (Envoy's
 // extensions.transport_sockets.tls.v3.Secret).
 //
-// Values.  A Secret never changes once it is shared; a rotation is another Secret under the same
-// name.  Nothing here may reach a log, a dump or a message, but for names and sources.
+// A Secret never changes once it is made (std::make_shared<const Secret>(...)) and is shared by
+// pointer; a rotation is another Secret under the same name.  Nothing here may reach a log, a dump
+// or a message, but for names and sources.
 
 #include <array>
 #include <compare>
@@ -14,10 +15,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/result.h"
 #include "proxy/config/grpc_service.h"
 #include "proxy/config/node.h"
 #include "proxy/tls/context_config.h"
@@ -38,10 +41,16 @@ struct GenericSecret {
   std::map<std::string, std::string, std::less<>> texts;
 };
 
+// Keys are overwritten when it dies.
 struct Secret {
   // In the order of SecretKind.
-  std::variant<CertificateConfig, ValidationConfig, TicketKeys, GenericSecret> value;
+  using Value = std::variant<CertificateConfig, ValidationConfig, TicketKeys, GenericSecret>;
+  Value value;
 
+  explicit Secret(Value v) : value(std::move(v)) {}
+  Secret(const Secret&) = delete;
+  Secret& operator=(const Secret&) = delete;
+  ~Secret();
   [[nodiscard]] SecretKind kind() const noexcept { return static_cast<SecretKind>(value.index()); }
 };
 using SecretPtr = std::shared_ptr<const Secret>;
@@ -63,13 +72,24 @@ struct SecretSource {
     config::GrpcService service;  // StreamSecrets of a cluster
   };
   struct Ads {};
-  // An entry of the bootstrap's certificate_provider_instances: whatever certs/ has.
-  struct Instance {
-    std::string name;
+  // The SPIFFE Workload API of a cluster, by certificate_provider_instances (parse_provider.cc).
+  struct Spiffe {
+    Located<std::string> cluster;
+    std::string trust_domain;  // of our identity; empty: any
+  };
+  // A CA that signs requests, in the same way.
+  struct Authority {
+    Located<std::string> cluster;
+    std::string authority;   // empty: the cluster's name
+    std::string token_file;
+    std::string ca_file;     // whom to trust; empty: the root that the CA tells
+    std::string identity;    // asked for; a CA may go by the token alone
+    std::string trust_domain;
+    Duration ttl = std::chrono::hours(24);
   };
 
   std::string key;  // tells sources apart: "static", "sds/CLUSTER ...", "files/..."
-  std::variant<Static, Files, Path, Grpc, Ads, Instance> how;
+  std::variant<Static, Files, Path, Grpc, Ads, Spiffe, Authority> how;
 };
 using SecretSourcePtr = std::shared_ptr<const SecretSource>;
 
@@ -111,9 +131,31 @@ struct SecretRefs {
 // (CombinedCertificateValidationContext): lists are joined, and what is set in `over` wins.
 ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& over);
 
-// A secret as a message: Envoy's Secret, or one that a source gave in another form and that is
-// written as such.  Errors go to the node's list, with places and without contents; null then.
+// Envoy's Secret.  Errors go to the node's list, with places and without contents; null then.
 // `name` gets its name.  Files that it names are read now and noted in the list of errors.
 SecretPtr parse_secret(const config::Node& node, std::string& name);
+
+// TlsSessionTicketKeys: at least one key, each of 80 bytes.
+TicketKeys parse_ticket_keys(const config::Node& node);
+
+// CertificateProviderPluginInstance (`instance_name`, `certificate_name`): an entry of the same
+// file's certificate_provider_instances and a name within it.
+std::optional<SecretRef> parse_provider_ref(const config::Node& node, SecretKind kind,
+                                            std::string_view default_name);
+// Such an entry, a TypedExtensionConfig of a source that certs/ has.
+SecretSourcePtr parse_provider(const config::Node& node);
+
+// SdsSecretConfig: whose secret is meant.  Without sds_config a static one.  Sources that are not
+// supported are refused by name; null without a name or source.
+std::optional<SecretRef> parse_secret_ref(const config::Node& node, SecretKind kind);
+// static_resources.secrets of the file that `node` stands in; null if it has none of that name.
+SecretPtr find_static_secret(const config::Node& node, std::string_view name, SecretKind kind);
+
+// The secret that stands in files, read now: of Files::chain and key, or of ca and crl.  An error
+// is a sentence without contents that names the file: a pair that does not belong together, cut
+// short, or gone.
+Result<SecretPtr> read_secret_files(const SecretSource::Files& files);
+// A source of its own for these files; equal files are the same source.
+SecretRef make_files_ref(SecretSource::Files files, SecretKind kind, SecretPtr initial);
 
 }  // namespace pillion::tls

@@ -9,9 +9,9 @@
 //        ->  the slots that name it get new Contexts, some in each turn
 //   a slot is gone, with the configurations that had it:  prune()  ->  fetcher.on_unwanted(name)
 //
-// Rules: what is there stays until something better comes (fail() changes nothing in force); a
-// secret that cannot be used, because a slot's Context cannot be made of it, leaves that slot's
-// Context as it was; remove() alone takes one away, and handshakes that need it are refused then.
+// Rules: what is there stays until something better comes (fail() changes nothing in force); of a
+// secret that cannot be used no slot's Context is made, and put() says why; remove() alone takes
+// one away, and handshakes that need it are refused then.
 
 #include <cstdint>
 #include <map>
@@ -50,7 +50,7 @@ class SecretStoreObserver {
   ~SecretStoreObserver() = default;
 };
 
-class SecretStore final : private io::ReadyTask {
+class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
  public:
   // What a source says.
   struct Update {
@@ -66,9 +66,9 @@ class SecretStore final : private io::ReadyTask {
     WallTime failed{};
     Instant give_up_at{};  // a new configuration waits so long for it; the epoch: for ever
     bool is_settled = false;
-    uint32_t users = 0;       // want() less unwant()
-    uint32_t slots = 0;       // that name it
-    uint64_t rejections = 0;  // slots whose Context could not be made of it
+    uint32_t users = 0;     // want() less unwant()
+    uint32_t slots = 0;     // that name it
+    uint64_t rejected = 0;  // put() of it that were refused
   };
 
   // Both outlive the store.
@@ -89,14 +89,16 @@ class SecretStore final : private io::ReadyTask {
   void unwant(const SecretName& name);
   // Forgets slots that are gone, and Contexts that no connection has any more; cheap.
   void prune();
-  // Every secret that is wanted is there, or is not waited for any more.
-  [[nodiscard]] bool all_settled() const noexcept { return unsettled_ == 0; }
+  // Every secret that is wanted is in force, or is not waited for any more.
+  [[nodiscard]] bool all_settled() const noexcept { return unsettled_ == 0 && due_.empty(); }
 
   // ---- sources ----
 
-  // A secret, new or the same again (which only tells that all is well).  Nothing happens if nobody
+  // A secret, new or the same again (which only tells that all is well).  An error is a sentence
+  // without contents: it is of another kind than what is wanted, or the first Context that needs it
+  // cannot be made; what is in force stays, and the caller says fail().  Nothing happens if nobody
   // wants it.
-  void put(const SecretName& name, Update update);
+  Status<> put(const SecretName& name, Update update);
   // It could not be had, or what came cannot be used.  `reason` holds no contents.  What is in
   // force stays.  Logged once per change of the reason.
   void fail(const SecretName& name, std::string_view reason);
@@ -117,14 +119,20 @@ class SecretStore final : private io::ReadyTask {
   };
 
   void run_ready() override;
-  Entry& add_need(const SecretRef& ref, uint32_t Entry::* count);
+  [[nodiscard]] SecretPtr find(const SecretRef& ref) const override { return secret(ref.key()); }
+
+  void attach_one(const std::shared_ptr<const ContextSlot>& slot);
+  void detach(const ContextSlot* slot, const std::vector<SecretName>& names);
+  // True if nobody needed it before; the fetcher is told by the caller then.
+  bool add_need(const SecretRef& ref, uint32_t Entry::* count);
   void drop_need(const SecretName& name, uint32_t Entry::* count);
   void settle(Entry& entry);
-  void mark_due(const SecretName& name);
-  void refresh(User& user);
+  void mark_due(const ContextSlot* slot, User& user);
+  void mark_users_due(const SecretName& name);
+  Status<> refresh(User& user);
+  Status<> refresh_first(const SecretName& name);
   void on_timeout();
   void arm_timeout();
-  void tell_if_settled();
 
   io::Loop& loop_;
   SecretStoreObserver& observer_;
@@ -136,7 +144,8 @@ class SecretStore final : private io::ReadyTask {
   // Superseded, until their last connection is gone: they die here, not on a worker.
   std::vector<std::shared_ptr<const Context>> retired_;
   size_t unsettled_ = 0;
-  bool was_unsettled_ = false;
+  bool must_tell_ = false;  // that all are settled
+  io::Timer prune_timer_ = io::Timer::of<&SecretStore::prune>(this);
   io::Timer timeout_timer_ = io::Timer::of<&SecretStore::on_timeout>(this);
 };
 

@@ -19,9 +19,14 @@ struct ConnectTarget {
 };
 
 // A transport that connects once it is started.  `*bind_failed` tells that the source address
-// cannot be had.  `tls` may be null; else it outlives the transport, as the loop does.
+// cannot be had.  The blocks may be null; else they outlive the transport, as the loop does.
+// Without the secrets that TLS needs it fails; no bytes leave then.
+struct ConnectBlocks {
+  stats::ClusterTlsStats* tls = nullptr;
+  stats::ClusterTlsFactoryStats* tls_factory = nullptr;
+};
 std::unique_ptr<io::Transport> make_transport(io::Loop& loop, const PoolOptions& options,
-                                              const ConnectTarget& to, stats::ClusterTlsStats* tls,
+                                              const ConnectTarget& to, const ConnectBlocks& blocks,
                                               bool* bind_failed);
 
 }  // namespace pillion::upstream

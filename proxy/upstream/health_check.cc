@@ -27,8 +27,8 @@ std::unique_ptr<io::Transport> make_probe_transport(const Probe::Context& contex
   io::Address to = host.address;
   if (host.check && host.check->port != 0) to.set_port(host.check->port);
   bool bind_failed = false;
-  return make_transport(context.loop, context.config.pool, {to, host.hostname, alpn}, context.tls,
-                        &bind_failed);
+  return make_transport(context.loop, context.config.pool, {to, host.hostname, alpn},
+                        {context.tls, nullptr}, &bind_failed);
 }
 
 std::string probe_failure_reason(Failure failure, std::string_view transport_reason) {

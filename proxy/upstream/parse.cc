@@ -128,8 +128,7 @@ uint64_t hash_of_protocol(const PoolOptions& pool) {
 }
 
 void set_hashes(const Node& node, ClusterConfig& out) {
-  // Certificates are read from files, so that equal text may stand for another context; equal
-  // contexts are one object.
+  // Equal slots are one object, and stay it when their certificates change.
   const uint64_t context = reinterpret_cast<uintptr_t>(out.pool.tls.get());
   out.hash = combine_hashes(hash_value(node), context);
   uint64_t hash = combine_hashes(static_cast<uint64_t>(out.type), context);

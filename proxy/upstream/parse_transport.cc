@@ -1,8 +1,10 @@
 // What a connection to a host is made of.
+#include <utility>
+
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
 #include "proxy/io/parse_address.h"
-#include "proxy/tls/context.h"
+#include "proxy/tls/context_slot.h"
 #include "proxy/upstream/parse_parts.h"
 
 namespace pillion::upstream {
@@ -19,18 +21,19 @@ constexpr std::string_view kEnvoys = "envoy.extensions.transport_sockets.";
 constexpr std::string_view kKnown[] = {kTls, kRaw};
 constexpr EnumRow kProtocols[] = {{"TCP", 0}, {"UDP", 1, "upstreams are TCP"}};
 
-std::shared_ptr<const tls::Context> parse_tls(const Node& node) {
+std::shared_ptr<const tls::ContextSlot> parse_tls(const Node& node) {
   const size_t errors_before = node.errors()->error_count();
-  const tls::ContextConfig config = tls::parse_upstream_tls_context(node);
+  tls::SecretRefs secrets;
+  tls::ContextConfig config = tls::parse_upstream_tls_context(node, &secrets);
   if (node.errors()->error_count() != errors_before) return nullptr;
-  auto context = tls::Context::make(config);
-  if (context) return *context;
-  node.error(context.error());
+  auto slot = tls::ContextSlot::make(std::move(config), std::move(secrets));
+  if (slot) return *slot;
+  node.error(slot.error());
   return nullptr;
 }
 
 // Security depends on it: an unknown one is an error whatever the policy for unknown fields is.
-std::shared_ptr<const tls::Context> parse_socket(const Node& socket) {
+std::shared_ptr<const tls::ContextSlot> parse_socket(const Node& socket) {
   if (socket.is_missing()) return nullptr;
   (void)socket["name"].as_string_or("");
   const auto [type, node] = socket["typed_config"].typed_config();

@@ -51,7 +51,8 @@ struct ClusterBlocks {
   stats::BlockRef<stats::ClusterStats> traffic;
   stats::BlockRef<stats::ClusterHttp1Stats> http1;
   stats::BlockRef<stats::ClusterHttp2Stats> http2;  // only if the cluster may speak it
-  stats::BlockRef<stats::ClusterTlsStats> tls;      // only if the cluster speaks TLS
+  stats::BlockRef<stats::ClusterTlsStats> tls;      // these two only if the cluster speaks TLS
+  stats::BlockRef<stats::ClusterTlsFactoryStats> tls_factory;
   stats::BlockRef<stats::ClusterRetryStats> retry;  // made at the first response that is retried
 };
 

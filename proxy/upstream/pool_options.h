@@ -11,7 +11,7 @@
 #include "proxy/http/message.h"
 #include "proxy/io/address.h"
 #include "proxy/io/socket.h"
-#include "proxy/tls/context.h"
+#include "proxy/tls/context_slot.h"
 #include "proxy/upstream/limits.h"
 
 namespace pillion::upstream {
@@ -30,7 +30,7 @@ struct PoolOptions {
   io::SocketOptions socket;
   io::Address source;                                  // kNone: chosen by the kernel
   io::Address extra_source;                            // of the other IP family than `source`
-  std::shared_ptr<const tls::Context> tls;             // null: plain text
+  std::shared_ptr<const tls::ContextSlot> tls;         // null: plain text
   Duration connect_timeout = std::chrono::seconds(5);  // of TLS too
   Duration idle_timeout = std::chrono::seconds(60);    // 0: never
   Duration max_connection_duration{};                  // 0: none

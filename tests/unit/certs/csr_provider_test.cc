@@ -37,7 +37,7 @@ class CsrProviderTest : public ProviderTest {
   CsrProviderTest() {
     char name[] = "/tmp/pillion_csr_XXXXXX";
     folder = mkdtemp(name);
-    options.cluster = "ca";
+    options.cluster.value = "ca";
     options.token_file = folder + "/token";
     options.identity = kUsers;
     options.ttl = 1h;
@@ -77,7 +77,7 @@ class CsrProviderTest : public ProviderTest {
 
   std::string folder;
   TestCa ca;
-  CsrOptions options;
+  tls::SecretSource::Authority options;
 };
 
 TEST_F(CsrProviderTest, AsksWithItsTokenAndUsesChainKeyAndRoot) {

@@ -38,7 +38,7 @@ std::string entry_of(std::string_view name, std::string_view value) {
 
 class SpiffeProviderTest : public ProviderTest {
  protected:
-  SpiffeProviderTest() { options.cluster = "agent"; }
+  SpiffeProviderTest() { options.cluster.value = "agent"; }
   void start() { provider = std::make_unique<SpiffeProvider>(context(), options); }
 
   // An X509SVID; `says` instead of the id in its certificate, if not empty.
@@ -87,7 +87,7 @@ class SpiffeProviderTest : public ProviderTest {
 
   TestCa ca, other;
   std::map<std::string, std::string> keys;
-  SpiffeOptions options;
+  tls::SecretSource::Spiffe options;
 };
 
 TEST_F(SpiffeProviderTest, AsksWithTheHeaderThatTheStandardDemands) {

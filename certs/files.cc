@@ -1,0 +1,172 @@
+#include "certs/files.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "certs/problem.h"
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/config/loader.h"
+#include "proxy/config/suggest.h"
+
+namespace pillion::certs {
+namespace {
+
+constexpr std::string_view kSecret = "envoy.extensions.transport_sockets.tls.v3.Secret";
+
+// What tells one content from another, for the log and /config_dump.
+std::string version_of(const tls::Secret& secret) {
+  size_t hash = 0;
+  if (const auto* c = std::get_if<tls::CertificateConfig>(&secret.value))
+    hash = std::hash<std::string>{}(c->chain_pem);
+  if (const auto* v = std::get_if<tls::ValidationConfig>(&secret.value))
+    hash = std::hash<std::string>{}(v->trusted_ca_pem + v->crl_pem);
+  return str(hash);
+}
+
+bool is_same(const tls::Secret& a, const tls::Secret& b) {
+  if (a.kind() != b.kind()) return false;
+  if (const auto* c = std::get_if<tls::CertificateConfig>(&a.value)) {
+    const auto& other = std::get<tls::CertificateConfig>(b.value);
+    return c->chain_pem == other.chain_pem && c->key_pem == other.key_pem;
+  }
+  if (const auto* v = std::get_if<tls::ValidationConfig>(&a.value)) {
+    const auto& other = std::get<tls::ValidationConfig>(b.value);
+    return v->trusted_ca_pem == other.trusted_ca_pem && v->crl_pem == other.crl_pem;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string first_problem(const config::Errors& errors) {
+  std::string text = errors.to_string();
+  text.resize(std::min(text.find('\n'), text.size()));
+  return text;
+}
+
+// ---- watches ----
+
+void WatchedFiles::set(const std::set<std::string>& files) {
+  std::erase_if(watches_, [&files](const auto& item) { return !files.contains(item.first); });
+  for (const std::string& file : files) {
+    std::unique_ptr<io::FileWatch>& watch = watches_[file];
+    if (watch != nullptr) continue;
+    if (auto made = io::FileWatch::make(loop_, file, observer_)) {
+      watch = std::move(*made);
+    } else {
+      watches_.erase(file);
+      log::warning(log::kTls, "changes of a file are not noticed; send SIGHUP",
+                   {{"reason", made.error()}});
+    }
+  }
+}
+
+// ---- one certificate, one set of CAs ----
+
+FilesProvider::FilesProvider(const ProviderContext& context, const tls::SecretSource::Files& files)
+    : context_(context), files_(files), watches_(context.loop, *this) {}
+
+void FilesProvider::want(const tls::SecretRef& ref) {
+  name_ = ref.key();
+  last_ = ref.initial;
+  is_wanted_ = true;
+  std::set<std::string> files;
+  for (const std::string* file : {&files_.chain, &files_.key, &files_.ca, &files_.crl})
+    if (!file->empty()) files.insert(*file);
+  watches_.set(files);
+  // What changed since the configuration was read has no watch that would tell.
+  read();
+}
+
+void FilesProvider::unwant(const tls::SecretName&) {
+  is_wanted_ = false;
+  watches_.clear();
+}
+
+void FilesProvider::on_file_gone(const std::string& path) { fail(str(path, " is gone")); }
+
+void FilesProvider::read() {
+  if (!is_wanted_) return;
+  Result<tls::SecretPtr> found = tls::read_secret_files(files_);
+  if (!found) return fail(found.error());
+  const tls::SecretStore::Entry* entry = context_.store.find(name_);
+  const bool has_failed = entry != nullptr && !entry->failure.empty();
+  if (last_ != nullptr && is_same(*last_, **found) && !has_failed) return;
+  // The same again after a failure: the one in force has its files back.
+  tls::SecretPtr secret = last_ != nullptr && is_same(*last_, **found) ? last_ : *found;
+  const std::string version = version_of(*secret);
+  if (auto taken = context_.store.put(name_, {secret, version}); !taken)
+    return fail(str(name_.name, ": ", taken.error()));
+  last_ = std::move(secret);
+}
+
+void FilesProvider::fail(std::string_view reason) {
+  context_.store.fail(name_, reason);
+  // Nothing would be gained by waiting.
+  context_.store.give_up(name_);
+}
+
+// ---- a DiscoveryResponse ----
+
+PathProvider::PathProvider(const ProviderContext& context, const tls::SecretSource::Path& path)
+    : context_(context), path_(path.path), watches_(context.loop, *this) {}
+
+void PathProvider::want(const tls::SecretRef& ref) {
+  const bool is_first = wanted_.empty();
+  wanted_.insert(ref.key());
+  if (is_first) watches_.set({path_});
+  read();
+}
+
+void PathProvider::unwant(const tls::SecretName& name) {
+  wanted_.erase(name);
+  if (wanted_.empty()) watches_.clear();
+}
+
+void PathProvider::on_file_gone(const std::string& path) { fail_all(str(path, " is gone")); }
+
+void PathProvider::fail_all(std::string_view reason) {
+  for (const tls::SecretName& name : wanted_) {
+    context_.store.fail(name, reason);
+    context_.store.give_up(name);
+  }
+}
+
+void PathProvider::read() {
+  if (wanted_.empty()) return;
+  config::Errors errors;
+  const config::DocumentPtr document = config::load_file(path_, errors);
+  if (document == nullptr || !errors.ok()) return fail_all(first_problem(errors));
+  const config::Node root = document->root(errors);
+  const std::string version = root["version_info"].as_string_or("");
+  std::map<std::string, tls::SecretPtr> found;
+  for (const config::Node item : root["resources"].items()) {
+    const auto [type, node] = item.typed_config();
+    if (type != kSecret) {
+      if (!type.empty()) item.error(str("expected a ", kSecret, ", got a ", type));
+      continue;
+    }
+    std::string name;
+    tls::SecretPtr secret = tls::parse_secret(node, name);
+    if (secret != nullptr && !found.try_emplace(name, std::move(secret)).second)
+      node["name"].error("there are two of this name");
+  }
+  root.ignore({"type_url", "nonce", "canary", "control_plane"});
+  root.reject_unknown_keys(config::Unknown::kAlwaysError);
+  // What the secrets name is a part of them.
+  std::set<std::string> files = errors.files();
+  files.insert(path_);
+  watches_.set(files);
+  if (!errors.ok()) return fail_all(first_problem(errors));
+  for (const tls::SecretName& name : wanted_) {
+    const auto it = found.find(name.name);
+    Status<> taken = Error{str(path_, ": has no secret \"", config::printable(name.name), '"')};
+    if (it != found.end()) taken = context_.store.put(name, {it->second, version});
+    if (!taken) context_.store.fail(name, taken.error());
+    context_.store.give_up(name);
+  }
+}
+
+}  // namespace pillion::certs

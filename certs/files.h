@@ -1,0 +1,78 @@
+#pragma once
+// Secrets that stand in files: one certificate with its key, or one set of trusted CAs; and those
+// of a file that holds a DiscoveryResponse (path_config_source).
+//
+// Files are watched: a rename over them, a write in place, and any symlink on the way (a mounted
+// Kubernetes Secret swaps one).  A pair that does not belong together, is cut short, or is gone is
+// never used: the last good one stays, one warning names the file, and the next change of any of
+// the files is the next try.
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "certs/provider.h"
+#include "proxy/io/file_watch.h"
+
+namespace pillion::certs {
+
+// The watches of one provider; those of files that it names no more end.
+class WatchedFiles {
+ public:
+  WatchedFiles(io::Loop& loop, io::FileObserver& observer) : loop_(loop), observer_(observer) {}
+  void set(const std::set<std::string>& files);
+  void clear() { watches_.clear(); }
+
+ private:
+  io::Loop& loop_;
+  io::FileObserver& observer_;
+  std::map<std::string, std::unique_ptr<io::FileWatch>> watches_;
+};
+
+// Of SecretSource::Files, which is the source of exactly one secret.
+class FilesProvider final : public Provider, private io::FileObserver {
+ public:
+  FilesProvider(const ProviderContext& context, const tls::SecretSource::Files& files);
+  void want(const tls::SecretRef& ref) override;
+  void unwant(const tls::SecretName& name) override;
+  void stop() override { watches_.clear(); }
+  void check() override { read(); }
+
+ private:
+  void on_file_changed() override { read(); }
+  void on_file_gone(const std::string& path) override;
+  void read();
+  void fail(std::string_view reason);
+
+  ProviderContext context_;
+  const tls::SecretSource::Files files_;
+  WatchedFiles watches_;
+  tls::SecretName name_;
+  tls::SecretPtr last_;  // that was put, or that the configuration had
+  bool is_wanted_ = false;
+};
+
+// Of SecretSource::Path.
+class PathProvider final : public Provider, private io::FileObserver {
+ public:
+  PathProvider(const ProviderContext& context, const tls::SecretSource::Path& path);
+  void want(const tls::SecretRef& ref) override;
+  void unwant(const tls::SecretName& name) override;
+  void stop() override { watches_.clear(); }
+  void check() override { read(); }
+
+ private:
+  void on_file_changed() override { read(); }
+  void on_file_gone(const std::string& path) override;
+  void read();
+  void fail_all(std::string_view reason);
+
+  ProviderContext context_;
+  const std::string path_;
+  WatchedFiles watches_;
+  std::set<tls::SecretName> wanted_;
+};
+
+}  // namespace pillion::certs

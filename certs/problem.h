@@ -1,0 +1,13 @@
+#pragma once
+// What is wrong with a secret, for whoever sent it and for the log.
+
+#include <string>
+
+#include "proxy/config/errors.h"
+
+namespace pillion::certs {
+
+// The first error, without its line end; it has a place and no contents.
+std::string first_problem(const config::Errors& errors);
+
+}  // namespace pillion::certs

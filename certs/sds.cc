@@ -1,0 +1,151 @@
+#include "certs/sds.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "certs/problem.h"
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+#include "xds/reflect.h"
+
+namespace pillion::certs {
+namespace {
+
+constexpr std::string_view kPath = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
+// A secret is some kilobytes; what is longer is none.
+constexpr size_t kMaxMessageBytes = size_t{8} << 20;
+
+int64_t version_number(std::string_view version) {
+  return version.empty() ? 0 : static_cast<int64_t>(std::hash<std::string_view>{}(version) >> 1);
+}
+
+}  // namespace
+
+// ---- one secret ----
+
+SdsSecret::SdsSecret(const ProviderContext& context, const tls::SecretRef& ref)
+    : context_(context),
+      ref_(ref),
+      name_(ref.key()),
+      stats_(context.registry.block<stats::SdsStats>(stats::kControl, ref.name)) {
+  stats_->update_attempt.inc();
+}
+
+std::string SdsSecret::take(const xds::Resource& resource, const std::string& version) {
+  config::Errors errors;
+  const config::DocumentPtr document =
+      xds::reflect(xds::message_of(xds::ResourceType::kSecrets), resource.bytes,
+                   str("sds/", config::printable(ref_.name)), errors);
+  std::string name;
+  tls::SecretPtr secret;
+  if (document != nullptr && errors.ok()) secret = tls::parse_secret(document->root(errors), name);
+  std::string wrong;
+  if (!errors.ok() || secret == nullptr) {
+    wrong = first_problem(errors);
+  } else if (auto taken = context_.store.put(name_, {std::move(secret), version}); !taken) {
+    wrong = str("sds/", config::printable(ref_.name), ": ", taken.error());
+  }
+  if (!wrong.empty()) {
+    refuse(wrong);
+    return wrong;
+  }
+  stats_->update_attempt.inc();
+  stats_->update_success.inc();
+  stats_->update_time.set(to_millis(wall_now().time_since_epoch()));
+  stats_->version.set(version_number(version));
+  return {};
+}
+
+void SdsSecret::refuse(std::string_view reason) {
+  stats_->update_attempt.inc();
+  stats_->update_rejected.inc();
+  context_.store.fail(name_, reason);
+  context_.store.give_up(name_);  // what is wrong now will not soon be right
+}
+
+void SdsSecret::on_failures(uint64_t times) {
+  stats_->update_attempt.add(times);
+  stats_->update_failure.add(times);
+}
+
+// ---- its stream ----
+
+class SdsProvider::Stream final : private xds::AdsObserver {
+ public:
+  Stream(const ProviderContext& context, const xds::AdsOptions& options, const tls::SecretRef& ref)
+      : secret_(context, ref),
+        client_(context.loop, context.rng, context.host.cluster_client(), *this, options) {
+    client_.start();
+    client_.subscribe(xds::ResourceType::kSecrets, {{ref.name, ref.timeout}});
+  }
+  void stop() { client_.stop(); }
+  void update_stats() {
+    const uint64_t now = client_.counts(xds::ResourceType::kSecrets).failure;
+    if (now != failures_) secret_.on_failures(now - std::exchange(failures_, now));
+  }
+
+ private:
+  void on_resources(xds::Response&& response) override {
+    const std::string wrong = take(response);
+    const xds::ResourceType type = response.type;
+    client_.answered(type, secret_.ref().name);
+    wrong.empty() ? client_.accept(type) : client_.reject(type, wrong);
+  }
+  void on_fetch_timeout(xds::ResourceType, const std::set<std::string>&) override {
+    secret_.on_fetch_timeout();
+  }
+  void on_connected(bool, std::string_view) override {}
+
+  std::string take(const xds::Response& response) {
+    for (const xds::Resource& resource : response.resources) {
+      if (resource.name == secret_.ref().name) return secret_.take(resource, response.version);
+    }
+    std::string wrong = response.wrong;
+    if (wrong.empty())
+      wrong = str("sds: the response has no secret \"", config::printable(secret_.ref().name), '"');
+    secret_.refuse(wrong);
+    return wrong;
+  }
+
+  SdsSecret secret_;
+  xds::AdsClient client_;
+  uint64_t failures_ = 0;  // of which the counters speak
+};
+
+SdsProvider::SdsProvider(const ProviderContext& context, const config::GrpcService& service)
+    : context_(context), service_(service) {}
+SdsProvider::~SdsProvider() = default;
+
+void SdsProvider::want(const tls::SecretRef& ref) {
+  xds::AdsOptions options;
+  options.path = kPath;
+  options.peer = str("the secret discovery service of \"", config::printable(ref.name), '"');
+  options.tells_again = false;
+  options.cluster = service_.cluster.value;
+  options.authority = service_.authority;
+  options.metadata = service_.metadata;
+  options.node = context_.host.encoded_node();
+  options.backoff_base = service_.backoff_base;
+  options.backoff_max = service_.backoff_max;
+  options.max_message_bytes = std::min(service_.max_message_bytes, kMaxMessageBytes);
+  streams_[ref.key()] = std::make_unique<Stream>(context_, options, ref);
+}
+
+void SdsProvider::unwant(const tls::SecretName& name) {
+  const auto it = streams_.find(name);
+  if (it == streams_.end()) return;
+  it->second->stop();
+  streams_.erase(it);
+}
+
+void SdsProvider::stop() {
+  for (auto& [name, stream] : streams_) stream->stop();
+}
+
+void SdsProvider::update_stats() {
+  for (auto& [name, stream] : streams_) stream->update_stats();
+}
+
+}  // namespace pillion::certs

@@ -1,0 +1,57 @@
+#pragma once
+// Secrets from a secret discovery service (envoy.service.secret.v3.SecretDiscoveryService,
+// StreamSecrets, the state of the world), over a cluster like any other.
+//
+// One stream for each secret, as Envoy does: servers such as Istio's agent answer a name that fails
+// by ending the whole stream.  The protocol (node first, nonces, ACK and NACK, back-off with full
+// jitter) is that of xds::AdsClient.  A refused secret, an answer without it, and a server that is
+// away leave what is in force.
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "certs/provider.h"
+#include "xds/ads.h"
+
+namespace pillion::certs {
+
+// One secret by SDS, whatever stream it comes by: what was said of it, in Envoy's counters.
+class SdsSecret {
+ public:
+  SdsSecret(const ProviderContext& context, const tls::SecretRef& ref);
+
+  // What is wrong with it; empty: it is in force.
+  std::string take(const xds::Resource& resource, const std::string& version);
+  // Said of all of a response, or of one in which it is missing.
+  void refuse(std::string_view reason);
+  void on_fetch_timeout() { stats_->init_fetch_timeout.inc(); }
+  void on_failures(uint64_t times);
+  [[nodiscard]] const tls::SecretRef& ref() const noexcept { return ref_; }
+
+ private:
+  ProviderContext context_;
+  const tls::SecretRef ref_;
+  const tls::SecretName name_;
+  stats::BlockRef<stats::SdsStats> stats_;
+};
+
+// Of SecretSource::Grpc.
+class SdsProvider final : public Provider {
+ public:
+  SdsProvider(const ProviderContext& context, const config::GrpcService& service);
+  ~SdsProvider() override;
+  void want(const tls::SecretRef& ref) override;
+  void unwant(const tls::SecretName& name) override;
+  void stop() override;
+  void update_stats() override;
+
+ private:
+  class Stream;
+
+  ProviderContext context_;
+  const config::GrpcService service_;
+  std::map<tls::SecretName, std::unique_ptr<Stream>> streams_;
+};
+
+}  // namespace pillion::certs

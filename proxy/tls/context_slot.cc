@@ -1,0 +1,125 @@
+#include "proxy/tls/context_slot.h"
+
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "proxy/base/str.h"
+#include "proxy/tls/wipe.h"
+
+namespace pillion::tls {
+namespace {
+
+struct Interned {
+  std::mutex mutex;
+  std::unordered_map<std::string, std::weak_ptr<const ContextSlot>> by_name;
+};
+Interned& interned() {
+  static Interned all;
+  return all;
+}
+
+void add(std::string& name, const SecretRef& ref) {
+  const SecretName key = ref.key();
+  name += str('\0', key.source.size(), ':', key.source, static_cast<int>(key.kind), key.name.size(),
+              ':', key.name);
+}
+
+std::string name_of(const ContextConfig& config, const SecretRefs& secrets) {
+  std::string name = Context::fingerprint(config);
+  for (const SecretRef& ref : secrets.certificates) add(name, ref);
+  name += 'v';
+  if (secrets.validation) add(name, *secrets.validation);
+  name += 't';
+  if (secrets.ticket_keys) add(name, *secrets.ticket_keys);
+  return name;
+}
+
+bool verifies_chains(const ValidationConfig& v) {
+  return !v.trusted_ca_pem.empty() || !v.trust_domains.empty();
+}
+bool verifies_anything(const ValidationConfig& v) {
+  return verifies_chains(v) || !v.certificate_hashes.empty() || !v.spki_hashes.empty();
+}
+
+// What /certs and messages call it: "sds/default".
+void name_source(std::string& source, const SecretRef& ref) {
+  if (source == "<inline>" && ref.source->key != "static") source = str("sds/", ref.name);
+}
+
+// Of the secrets that were found when the configuration was read.
+class Initial final : public ContextSlot::Lookup {
+ public:
+  [[nodiscard]] SecretPtr find(const SecretRef& ref) const override { return ref.initial; }
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const ContextSlot>> ContextSlot::make(ContextConfig config,
+                                                             SecretRefs secrets) {
+  const std::string name = name_of(config, secrets);
+  Interned& all = interned();
+  {
+    const std::lock_guard lock(all.mutex);
+    if (const auto found = all.by_name.find(name); found != all.by_name.end()) {
+      if (auto slot = found->second.lock()) return slot;
+    }
+  }
+  std::shared_ptr<ContextSlot> made(new ContextSlot(std::move(config), std::move(secrets)));
+  auto context = made->resolve(Initial());
+  if (!context) return Error{context.error()};
+  made->current_ = std::move(*context);
+  const std::lock_guard lock(all.mutex);
+  std::erase_if(all.by_name, [](const auto& entry) { return entry.second.expired(); });
+  all.by_name[name] = made;
+  return std::shared_ptr<const ContextSlot>(std::move(made));
+}
+
+std::shared_ptr<const ContextSlot> ContextSlot::fixed(std::shared_ptr<const Context> context) {
+  ContextConfig config;
+  config.role = context->role();
+  std::shared_ptr<ContextSlot> made(new ContextSlot(std::move(config), {}));
+  made->current_ = std::move(context);
+  return made;
+}
+
+std::shared_ptr<const Context> ContextSlot::current() const {
+  const std::lock_guard lock(mutex_);
+  return current_;
+}
+
+std::shared_ptr<const Context> ContextSlot::set(std::shared_ptr<const Context> context) const {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(current_, std::move(context));
+}
+
+Result<std::shared_ptr<const Context>> ContextSlot::resolve(const Lookup& lookup) const {
+  ContextConfig full = config_;
+  const auto done = [&full](Result<std::shared_ptr<const Context>> result) {
+    for (CertificateConfig& certificate : full.certificates) wipe(certificate.key_pem);
+    return result;
+  };
+  const std::shared_ptr<const Context> none;
+  for (const SecretRef& ref : secrets_.certificates) {
+    const SecretPtr secret = lookup.find(ref);
+    if (secret == nullptr) return done(none);
+    full.certificates.push_back(std::get<CertificateConfig>(secret->value));
+    name_source(full.certificates.back().source, ref);
+  }
+  if (secrets_.validation) {
+    const SecretPtr secret = lookup.find(*secrets_.validation);
+    if (secret == nullptr) return done(none);
+    full.validation = merge(config_.validation.value_or(ValidationConfig{}),
+                            std::get<ValidationConfig>(secret->value));
+    name_source(full.validation->trusted_ca_source, *secrets_.validation);
+    // As it is required of a file: a name that anybody may write proves nothing.
+    if (!verifies_anything(*full.validation))
+      return done(Error{str("validation_context: without trusted_ca and without pins it would ",
+                            "let anybody in")});
+    if (!verifies_chains(*full.validation) && !full.validation->sans.empty())
+      return done(Error{"validation_context: matching names needs trusted_ca"});
+  }
+  return done(Context::make(full));
+}
+
+}  // namespace pillion::tls

@@ -1,0 +1,201 @@
+#include "proxy/tls/secret.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "proxy/base/str.h"
+#include "proxy/tls/data_source.h"
+#include "proxy/tls/pem.h"
+#include "proxy/tls/wipe.h"
+
+namespace pillion::tls {
+namespace {
+
+using config::Node;
+using config::Unknown;
+
+template <typename T>
+void append(std::vector<T>& to, const std::vector<T>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+// For the kinds whose files are looked into by who uses them.
+GenericSecret parse_generic(const Node& node) {
+  GenericSecret out;
+  if (const Node one = node["secret"]) out.texts[""] = read_data_source(one).text;
+  for (const config::Entry& entry : node["secrets"].entries())
+    out.texts[std::string(entry.key)] = read_data_source(entry.node).text;
+  if (out.texts.empty()) node.error("expected secret or secrets");
+  node.reject_unknown_keys(Unknown::kAlwaysError);
+  return out;
+}
+
+const config::Value* child(const config::Value* value, std::string_view key) {
+  if (value == nullptr || value->kind != config::Kind::kMapping) return nullptr;
+  for (const config::Value* v = value->first_child; v != nullptr; v = v->next) {
+    if (v->key->text == key) return v;
+  }
+  return nullptr;
+}
+
+Result<std::string> read_named(const std::string& name) {
+  Result<std::string> text = read_file(name);
+  if (!text) return Error{str(name, ": ", text.error())};
+  if (text->empty()) return Error{str(name, " is empty")};
+  return text;
+}
+
+Result<SecretPtr> read_certificate(const SecretSource::Files& files) {
+  Result<std::string> chain = read_named(files.chain);
+  if (!chain) return Error{chain.error()};
+  Result<std::string> key = read_named(files.key);
+  if (!key) return Error{key.error()};
+  Wiped held(std::move(*key));
+  if (const auto ok = parse_certificates(*chain); !ok)
+    return Error{str(files.chain, ": ", ok.error())};
+  if (const auto ok = parse_private_key(held.text); !ok)
+    return Error{str(files.key, ": ", ok.error())};
+  if (const auto ok = check_key_matches(*chain, held.text); !ok)
+    return Error{str(files.key, ": ", ok.error(), " (", files.chain, ")")};
+  CertificateConfig out;
+  out.chain_pem = std::move(*chain);
+  out.key_pem = held.text;
+  out.source = files.chain;
+  return SecretPtr(std::make_shared<const Secret>(std::move(out)));
+}
+
+Result<SecretPtr> read_validation(const SecretSource::Files& files) {
+  ValidationConfig out;
+  Result<std::string> ca = read_named(files.ca);
+  if (!ca) return Error{ca.error()};
+  if (const auto ok = parse_certificates(*ca); !ok) return Error{str(files.ca, ": ", ok.error())};
+  out.trusted_ca_pem = std::move(*ca);
+  out.trusted_ca_source = files.ca;
+  if (!files.crl.empty()) {
+    Result<std::string> crl = read_named(files.crl);
+    if (!crl) return Error{crl.error()};
+    if (const auto ok = parse_crls(*crl); !ok) return Error{str(files.crl, ": ", ok.error())};
+    out.crl_pem = std::move(*crl);
+  }
+  return SecretPtr(std::make_shared<const Secret>(std::move(out)));
+}
+
+}  // namespace
+
+std::string_view to_string(SecretKind kind) noexcept {
+  switch (kind) {
+    case SecretKind::kCertificate:
+      return "tls_certificate";
+    case SecretKind::kValidation:
+      return "validation_context";
+    case SecretKind::kTicketKeys:
+      return "session_ticket_keys";
+    case SecretKind::kGeneric:
+      return "generic_secret";
+  }
+  return "";
+}
+
+Secret::~Secret() {
+  if (auto* certificate = std::get_if<CertificateConfig>(&value)) wipe(certificate->key_pem);
+  if (auto* generic = std::get_if<GenericSecret>(&value)) {
+    for (auto& [name, text] : generic->texts) wipe(text);
+  }
+}
+
+ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& over) {
+  // Names every field: another one must be thought of here too.
+  const auto& [ca, ca_source, domains, crl, sans, hashes, spki, depth, leaf_only, expired, untrusted,
+               no_list] = over;
+  ValidationConfig out = base;
+  if (!ca.empty()) {
+    out.trusted_ca_pem = ca;
+    out.trusted_ca_source = ca_source;
+  }
+  if (!domains.empty()) out.trust_domains = domains;
+  if (!crl.empty()) out.crl_pem = crl;
+  append(out.sans, sans);
+  append(out.certificate_hashes, hashes);
+  append(out.spki_hashes, spki);
+  if (depth != ValidationConfig{}.max_verify_depth) out.max_verify_depth = depth;
+  out.crl_leaf_only |= leaf_only;
+  out.allow_expired |= expired;
+  out.accept_untrusted |= untrusted;
+  out.suppress_client_ca_list |= no_list;
+  return out;
+}
+
+TicketKeys parse_ticket_keys(const Node& node) {
+  TicketKeys out;
+  for (const Node item : node["keys"].items()) {
+    Wiped key(read_data_source(item).text);
+    auto& bytes = out.keys.emplace_back();
+    if (key.text.size() == bytes.size()) {
+      std::memcpy(bytes.data(), key.text.data(), bytes.size());
+    } else {
+      item.error(str("a ticket key has ", bytes.size(), " bytes, this one ", key.text.size()));
+    }
+  }
+  if (out.keys.empty()) node["keys"].error("expected at least one key");
+  node.reject_unknown_keys(Unknown::kAlwaysError);
+  return out;
+}
+
+SecretPtr parse_secret(const Node& node, std::string& name) {
+  const size_t errors_before = node.errors()->error_count();
+  name = node["name"].as_string_or("");
+  const Node field = node.one_of(
+      {"tls_certificate", "validation_context", "session_ticket_keys", "generic_secret"});
+  node.reject_unknown_keys(Unknown::kAlwaysError);
+  if (field.is_missing()) return nullptr;
+  SecretPtr out;
+  if (node.has("tls_certificate")) {
+    out = std::make_shared<const Secret>(parse_certificate(field));
+  } else if (node.has("validation_context")) {
+    out = std::make_shared<const Secret>(
+        parse_validation(field, FileUse::kPart, Completeness::kPart));
+  } else if (node.has("session_ticket_keys")) {
+    out = std::make_shared<const Secret>(parse_ticket_keys(field));
+  } else {
+    out = std::make_shared<const Secret>(parse_generic(field));
+  }
+  return node.errors()->error_count() == errors_before ? out : nullptr;
+}
+
+SecretPtr find_static_secret(const Node& node, std::string_view name, SecretKind kind) {
+  const config::Value* root = node.value();
+  while (root != nullptr && root->parent != nullptr) root = root->parent;
+  const config::Value* list = child(child(root, "static_resources"), "secrets");
+  if (list == nullptr || list->kind != config::Kind::kSequence) return nullptr;
+  for (const config::Value* v = list->first_child; v != nullptr; v = v->next) {
+    const config::Value* own = child(v, "name");
+    if (own == nullptr || own->scalar() != name) continue;
+    // What is wrong with it is told where the list is read.
+    config::Errors elsewhere;
+    std::string found;
+    SecretPtr secret = parse_secret(Node(v, &elsewhere), found);
+    if (secret != nullptr && secret->kind() == kind) return secret;
+  }
+  return nullptr;
+}
+
+Result<SecretPtr> read_secret_files(const SecretSource::Files& files) {
+  return files.ca.empty() ? read_certificate(files) : read_validation(files);
+}
+
+SecretRef make_files_ref(SecretSource::Files files, SecretKind kind, SecretPtr initial) {
+  auto source = std::make_shared<SecretSource>();
+  // A name of a file may hold anything but NUL.
+  for (const std::string* part : {&files.chain, &files.key, &files.ca, &files.crl})
+    source->key.append(*part).push_back('\0');
+  source->key.insert(0, "files/");
+  SecretRef ref;
+  ref.kind = kind;
+  ref.name = files.ca.empty() ? files.chain : files.ca;
+  ref.initial = std::move(initial);
+  source->how = std::move(files);
+  ref.source = std::move(source);
+  return ref;
+}
+
+}  // namespace pillion::tls

@@ -1,0 +1,292 @@
+#include "proxy/tls/secret_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+
+namespace pillion::tls {
+namespace {
+
+// How long Contexts are made in one go, on the loop that does everything else too.
+constexpr Duration kSlice = std::chrono::milliseconds(2);
+// How often it is looked whether superseded Contexts may die; only while there are some.
+constexpr Duration kPruneDelay = std::chrono::seconds(10);
+
+template <typename Fn>
+void for_each_ref(const SecretRefs& refs, Fn&& fn) {
+  for (const SecretRef& ref : refs.certificates) fn(ref);
+  if (refs.validation) fn(*refs.validation);
+  if (refs.ticket_keys) fn(*refs.ticket_keys);
+}
+
+}  // namespace
+
+SecretStore::SecretStore(io::Loop& loop, SecretStoreObserver& observer)
+    : loop_(loop), observer_(observer) {}
+SecretStore::~SecretStore() = default;
+
+// ---- who needs secrets ----
+
+void SecretStore::attach(const std::vector<std::shared_ptr<const ContextSlot>>& slots) {
+  for (const auto& slot : slots) {
+    if (!slot->is_fixed()) attach_one(slot);
+  }
+  if (!all_settled()) must_tell_ = true;
+}
+
+void SecretStore::attach_one(const std::shared_ptr<const ContextSlot>& slot) {
+  if (const auto known = users_.find(slot.get()); known != users_.end()) {
+    if (!known->second.slot.expired()) return;
+    // Another one, at the address of one that is gone.
+    const User gone = std::move(known->second);
+    users_.erase(known);
+    detach(slot.get(), gone.names);
+  }
+  User& user = users_[slot.get()];
+  user.slot = slot;
+  bool is_made = true;  // of the secrets in force
+  std::vector<const SecretRef*> wanted;
+  for_each_ref(slot->secrets(), [&](const SecretRef& ref) {
+    user.names.push_back(ref.key());
+    users_of_.emplace(ref.key(), slot.get());
+    if (add_need(ref, &Entry::slots)) wanted.push_back(&ref);
+    is_made &= ref.initial != nullptr && secret(ref.key()) == ref.initial;
+  });
+  if (!is_made) mark_due(slot.get(), user);
+  // All are known by now: the fetcher may have them at once.
+  for (const SecretRef* ref : wanted) {
+    if (fetcher_ != nullptr) fetcher_->on_wanted(*ref);
+  }
+}
+
+void SecretStore::want(const SecretRef& ref) {
+  if (add_need(ref, &Entry::users) && fetcher_ != nullptr) fetcher_->on_wanted(ref);
+  if (!all_settled()) must_tell_ = true;
+}
+
+void SecretStore::unwant(const SecretName& name) { drop_need(name, &Entry::users); }
+
+bool SecretStore::add_need(const SecretRef& ref, uint32_t Entry::* count) {
+  const SecretName name = ref.key();
+  const auto [it, is_new] = entries_.try_emplace(name);
+  Entry& entry = it->second;
+  entry.*count += 1;
+  if (!is_new) return false;
+  entry.ref = ref;
+  ++unsettled_;
+  if (ref.initial != nullptr) {
+    entry.secret = ref.initial;
+    entry.updated = wall_now();
+    settle(entry);
+  } else if (ref.timeout > Duration{}) {
+    entry.give_up_at = loop_.now() + ref.timeout;
+    arm_timeout();
+  }
+  return true;
+}
+
+void SecretStore::drop_need(const SecretName& name, uint32_t Entry::* count) {
+  const auto it = entries_.find(name);
+  DASSERT(it != entries_.end() && it->second.*count > 0);
+  if (it == entries_.end()) return;
+  Entry& entry = it->second;
+  entry.*count -= 1;
+  if (entry.users != 0 || entry.slots != 0) return;
+  settle(entry);
+  const SecretName gone = name;  // `name` may lie in the entry
+  entries_.erase(it);
+  if (fetcher_ != nullptr) fetcher_->on_unwanted(gone);
+}
+
+void SecretStore::detach(const ContextSlot* slot, const std::vector<SecretName>& names) {
+  std::erase(due_, slot);
+  for (const SecretName& name : names) {
+    const auto [first, last] = users_of_.equal_range(name);
+    const auto it =
+        std::find_if(first, last, [slot](const auto& item) { return item.second == slot; });
+    if (it != last) users_of_.erase(it);
+    drop_need(name, &Entry::slots);
+  }
+}
+
+void SecretStore::prune() {
+  for (auto it = users_.begin(); it != users_.end();) {
+    if (!it->second.slot.expired()) {
+      ++it;
+      continue;
+    }
+    const auto [slot, user] = std::move(*it);
+    it = users_.erase(it);
+    detach(slot, user.names);
+  }
+  std::erase_if(retired_, [](const auto& context) { return context.use_count() == 1; });
+  if (!retired_.empty()) loop_.arm(prune_timer_, kPruneDelay);
+}
+
+// ---- sources ----
+
+Status<> SecretStore::put(const SecretName& name, Update update) {
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) return Ok{};
+  Entry& entry = it->second;
+  if (update.secret->kind() != name.kind) {
+    ++entry.rejected;
+    return Error{
+        str("expected a ", to_string(name.kind), ", got a ", to_string(update.secret->kind()))};
+  }
+  SecretPtr before = std::exchange(entry.secret, std::move(update.secret));
+  if (auto usable = refresh_first(name); !usable) {
+    entry.secret = std::move(before);
+    ++entry.rejected;
+    return usable;
+  }
+  const bool is_news = before == nullptr || !entry.failure.empty() ||
+                       (!update.version.empty() && update.version != entry.version);
+  entry.version = std::move(update.version);
+  entry.updated = wall_now();
+  entry.failure.clear();
+  if (is_news) {
+    log::info(log::kTls, "secret taken",
+              {{"secret", config::printable(name.name)},
+               {"type", to_string(name.kind)},
+               {"version", config::printable(entry.version)}});
+  }
+  settle(entry);
+  mark_users_due(name);
+  return Ok{};
+}
+
+void SecretStore::fail(const SecretName& name, std::string_view reason) {
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) return;
+  Entry& entry = it->second;
+  entry.failed = wall_now();
+  if (entry.failure == reason) return;
+  entry.failure = reason;
+  log::warning(log::kTls,
+               entry.secret != nullptr
+                   ? "a secret could not be had; the last good one stays"
+                   : "a secret could not be had; what needs it is refused until it comes",
+               {{"secret", config::printable(name.name)},
+                {"type", to_string(name.kind)},
+                {"reason", reason}});
+}
+
+void SecretStore::remove(const SecretName& name) {
+  const auto it = entries_.find(name);
+  if (it == entries_.end() || it->second.secret == nullptr) return;
+  log::warning(log::kTls, "a secret is gone; what needs it is refused",
+               {{"secret", config::printable(name.name)}, {"type", to_string(name.kind)}});
+  it->second.secret = nullptr;
+  it->second.updated = wall_now();
+  mark_users_due(name);
+}
+
+void SecretStore::give_up(const SecretName& name) {
+  if (const auto it = entries_.find(name); it != entries_.end()) settle(it->second);
+}
+
+// ---- what changes ----
+
+void SecretStore::settle(Entry& entry) {
+  if (std::exchange(entry.is_settled, true)) return;
+  --unsettled_;
+  loop_.post_next(*this);
+}
+
+void SecretStore::mark_due(const ContextSlot* slot, User& user) {
+  if (std::exchange(user.is_due, true)) return;
+  due_.push_back(slot);
+  loop_.post_next(*this);
+}
+
+void SecretStore::mark_users_due(const SecretName& name) {
+  const auto [first, last] = users_of_.equal_range(name);
+  for (auto it = first; it != last; ++it) mark_due(it->second, users_.at(it->second));
+}
+
+// Makes the Context of what is there now.
+Status<> SecretStore::refresh(User& user) {
+  const std::shared_ptr<const ContextSlot> slot = user.slot.lock();
+  if (slot == nullptr) return Ok{};
+  auto made = slot->resolve(*this);
+  if (!made) return Error{made.error()};
+  if (slot->current() == *made) return Ok{};
+  std::shared_ptr<const Context> former = slot->set(std::move(*made));
+  if (former.use_count() > 1) {
+    retired_.push_back(std::move(former));
+    if (!prune_timer_.is_armed()) loop_.arm(prune_timer_, kPruneDelay);
+  }
+  observer_.on_context_changed(*slot);
+  return Ok{};
+}
+
+// Tries the secret on the first of those who need it, before it is in force.
+Status<> SecretStore::refresh_first(const SecretName& name) {
+  const auto [first, last] = users_of_.equal_range(name);
+  for (auto it = first; it != last; ++it) {
+    User& user = users_.at(it->second);
+    if (!user.slot.expired()) return refresh(user);
+  }
+  return Ok{};
+}
+
+// Some in each turn: a mesh of a thousand clusters has a thousand Contexts of one certificate.
+void SecretStore::run_ready() {
+  const Instant end = MonotonicClock::now() + kSlice;
+  while (!due_.empty()) {
+    const ContextSlot* slot = due_.back();
+    due_.pop_back();
+    User& user = users_.at(slot);
+    user.is_due = false;
+    if (auto made = refresh(user); !made) {
+      static log::Limit limit{std::chrono::seconds(10)};
+      log::warning(limit, log::kTls, "no TLS context can be made of the secrets there are",
+                   {{"role", slot->role() == Role::kServer ? "server" : "client"},
+                    {"reason", made.error()}});
+    }
+    if (MonotonicClock::now() >= end) break;
+  }
+  if (!due_.empty()) return loop_.post_next(*this);
+  if (all_settled() && std::exchange(must_tell_, false)) observer_.on_secrets_settled();
+}
+
+// ---- what does not come ----
+
+void SecretStore::arm_timeout() {
+  Instant soonest{};
+  for (const auto& [name, entry] : entries_) {
+    if (entry.is_settled || entry.give_up_at == Instant{}) continue;
+    if (soonest == Instant{} || entry.give_up_at < soonest) soonest = entry.give_up_at;
+  }
+  if (soonest != Instant{}) loop_.arm_at(timeout_timer_, soonest);
+}
+
+void SecretStore::on_timeout() {
+  const Instant now = loop_.now();
+  for (auto& [name, entry] : entries_) {
+    if (entry.is_settled || entry.give_up_at == Instant{} || entry.give_up_at > now) continue;
+    log::warning(log::kTls, "a secret has not come in time; what needs it is refused until it does",
+                 {{"secret", config::printable(name.name)}, {"type", to_string(name.kind)}});
+    settle(entry);
+  }
+  arm_timeout();
+}
+
+// ---- readers ----
+
+const SecretStore::Entry* SecretStore::find(const SecretName& name) const {
+  const auto it = entries_.find(name);
+  return it == entries_.end() ? nullptr : &it->second;
+}
+
+SecretPtr SecretStore::secret(const SecretName& name) const {
+  const Entry* entry = find(name);
+  return entry == nullptr ? nullptr : entry->secret;
+}
+
+}  // namespace pillion::tls
