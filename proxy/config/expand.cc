@@ -10,7 +10,8 @@
 namespace pillion::config {
 namespace {
 
-constexpr std::array<std::string_view, 14> kBootstrapFields = {
+constexpr std::array<std::string_view, 15> kBootstrapFields = {
+    "certificate_provider_instances",
     "static_resources",     "dynamic_resources",  "node",
     "cluster_manager",      "stats_config",       "stats_sinks",
     "layered_runtime",      "overload_manager",   "watchdogs",
@@ -26,6 +27,7 @@ void write_bootstrap(EnvoyWriter& out, const Mesh& mesh) {
   });
   out.standing_for(mesh.admin_node,
                    [&] { out.message("admin", [&] { out.address("address", mesh.admin); }); });
+  write_identity_source(out, mesh);
   out.message("static_resources", [&] {
     out.list("listeners", [&] {
       if (mesh.inbound) write_inbound_listener(out, mesh);

@@ -158,56 +158,14 @@ void write_passthrough(EnvoyWriter& out, std::string_view name) {
 
 }  // namespace
 
-void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
+void begin_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
                  const Node& node, ServiceProtocol protocol) {
-  out.item([&] {
-    out.text("name", name);
-    out.word("type", address.kind == AddressText::Kind::kName ? "STRICT_DNS" : "STATIC");
-    out.duration("connect_timeout", seconds(1));
-    const Endpoint endpoint{address, node};
-    write_endpoints(out, name, {&endpoint, 1});
-    write_http_options(out, protocol);
-  });
-}
-
-void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn) {
-  if (!mesh.workload.certificates) return;
-  const CertificateFiles& files = *mesh.workload.certificates;
-  out.standing_for(files.node, [&] {
-    out.message("common_tls_context", [&] {
-      out.message("tls_params", [&] {
-        out.word("tls_minimum_protocol_version", "TLSv1_3");
-        out.word("tls_maximum_protocol_version", "TLSv1_3");
-      });
-      out.list("tls_certificates", [&] {
-        out.item([&] {
-          out.standing_for(files.node["cert"], [&] {
-            out.message("certificate_chain", [&] { out.text("filename", files.cert); });
-          });
-          out.standing_for(files.node["key"], [&] {
-            out.message("private_key", [&] { out.text("filename", files.key); });
-          });
-        });
-      });
-      out.message("validation_context", [&] {
-        out.standing_for(files.node["ca"], [&] {
-          out.message("trusted_ca", [&] { out.text("filename", files.ca); });
-        });
-        out.list("match_typed_subject_alt_names", [&] {
-          out.item([&] {
-            out.word("san_type", "URI");
-            out.message("matcher", [&] {
-              out.text("prefix", str("spiffe://", mesh.workload.trust_domain, '/'));
-            });
-          });
-        });
-      });
-      if (alpn.empty()) return;
-      out.list("alpn_protocols", [&] {
-        for (const std::string_view name : alpn) out.item_text(name);
-      });
-    });
-  });
+  out.text("name", name);
+  out.word("type", address.kind == AddressText::Kind::kName ? "STRICT_DNS" : "STATIC");
+  out.duration("connect_timeout", seconds(1));
+  const Endpoint endpoint{address, node};
+  write_endpoints(out, name, {&endpoint, 1});
+  write_http_options(out, protocol);
 }
 
 namespace {
@@ -241,6 +199,7 @@ void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
     });
   }
   write_tracing_cluster(out, mesh);
+  write_identity_cluster(out, mesh);
 }
 
 }  // namespace pillion::config

@@ -29,30 +29,13 @@ Capture parse_capture(const Node& node) {
   return choose(node, Capture::kRedirect, kWords, {"tproxy"});
 }
 
-std::optional<CertificateFiles> parse_certificates(const Node& node) {
-  constexpr std::string_view kFiles = "{ cert: users.crt, key: users.key, ca: ca.crt }";
-  if (node.is_missing()) return std::nullopt;
-  CertificateFiles out;
-  if (!is_section(node, str("{ files: ", kFiles, " }"))) return out;
-  refuse_later(node, {"sds", "spiffe", "csr"});
-  const Node files = node["files"];
-  node.reject_unknown_keys();
-  const bool is_later = node["sds"] || node["spiffe"] || node["csr"];
-  if (files.is_missing() && !is_later)
-    files.error(str("required field is missing (expected a mapping such as ", kFiles, ')'));
-  if (files.is_missing() || !is_section(files, kFiles)) return out;
-  out = {files["cert"].as_string(), files["key"].as_string(), files["ca"].as_string(), files};
-  files.reject_unknown_keys();
-  return out;
-}
-
 Workload parse_workload(const Node& node) {
   Workload out;
   out.node = node;
   out.name = node["name"].as_string_or("workload");
   out.name_space = node["namespace"].as_string_or("default");
   out.trust_domain = node["trust_domain"].as_string_or("");
-  out.certificates = parse_certificates(node["certificates"]);
+  parse_certificates(node["certificates"], out);
   // A trust domain is a part of a URI: a '/' in it would widen what is accepted.
   const bool is_name = out.trust_domain.empty() || is_dns_name(out.trust_domain);
   if (!is_name) node["trust_domain"].expected("a name such as mesh.local");
@@ -141,10 +124,8 @@ Mesh parse_mesh(const Node& root) {
   if (!mesh.inbound && !mesh.outbound) root.error("expected inbound, outbound or both");
   root.reject_unknown_keys();
   check_mesh(mesh);
-  const auto& files = mesh.workload.certificates;
-  const bool is_complete =
-      files && !files->cert.empty() && !files->key.empty() && !files->ca.empty();
-  mesh.lacks_identity = !is_complete && root.errors()->error_count() != 0;
+  mesh.lacks_identity =
+      !has_whole_identity(mesh.workload) && root.errors()->error_count() != 0;
   return mesh;
 }
 

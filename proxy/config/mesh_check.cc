@@ -8,9 +8,9 @@ namespace {
 
 void check_identity(const Mesh& mesh) {
   auto need = [&mesh](const Node& user, const char* what, const char* off) {
-    if (!mesh.workload.certificates) {
+    if (!has_identity(mesh.workload)) {
       user.error(str(what, " needs workload.certificates (or say ", off, ": off)"));
-    } else if (mesh.workload.trust_domain.empty()) {
+    } else if (mesh.workload.trust_domain.empty() && !mesh.workload.spiffe) {
       user.error(str(what, " needs workload.trust_domain, which says whose peers are accepted"));
     }
   };

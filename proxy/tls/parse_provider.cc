@@ -18,9 +18,9 @@ constexpr std::string_view kSpiffe = "pillion.certs.v1.SpiffeWorkloadApi";
 constexpr std::string_view kAuthority = "pillion.certs.v1.CertificateAuthority";
 constexpr std::string_view kKnown[] = {kSpiffe, kAuthority};
 
-Located<std::string> parse_cluster(const Node& node) {
+config::Located<std::string> parse_cluster(const Node& node) {
   const Node cluster = node.required("cluster");
-  Located<std::string> out{cluster.as_string_or(""), cluster.where()};
+  config::Located<std::string> out{cluster.as_string_or(""), cluster.where()};
   if (cluster.is_present() && out.value.empty()) cluster.expected("the name of a cluster");
   return out;
 }

@@ -74,12 +74,12 @@ struct SecretSource {
   struct Ads {};
   // The SPIFFE Workload API of a cluster, by certificate_provider_instances (parse_provider.cc).
   struct Spiffe {
-    Located<std::string> cluster;
+    config::Located<std::string> cluster;
     std::string trust_domain;  // of our identity; empty: any
   };
   // A CA that signs requests, in the same way.
   struct Authority {
-    Located<std::string> cluster;
+    config::Located<std::string> cluster;
     std::string authority;   // empty: the cluster's name
     std::string token_file;
     std::string ca_file;     // whom to trust; empty: the root that the CA tells
