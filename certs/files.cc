@@ -40,29 +40,6 @@ bool is_same(const tls::Secret& a, const tls::Secret& b) {
 
 }  // namespace
 
-std::string first_problem(const config::Errors& errors) {
-  std::string text = errors.to_string();
-  text.resize(std::min(text.find('\n'), text.size()));
-  return text;
-}
-
-// ---- watches ----
-
-void WatchedFiles::set(const std::set<std::string>& files) {
-  std::erase_if(watches_, [&files](const auto& item) { return !files.contains(item.first); });
-  for (const std::string& file : files) {
-    std::unique_ptr<io::FileWatch>& watch = watches_[file];
-    if (watch != nullptr) continue;
-    if (auto made = io::FileWatch::make(loop_, file, observer_)) {
-      watch = std::move(*made);
-    } else {
-      watches_.erase(file);
-      log::warning(log::kTls, "changes of a file are not noticed; send SIGHUP",
-                   {{"reason", made.error()}});
-    }
-  }
-}
-
 // ---- one certificate, one set of CAs ----
 
 FilesProvider::FilesProvider(const ProviderContext& context, const tls::SecretSource::Files& files)

@@ -14,22 +14,9 @@
 #include <vector>
 
 #include "certs/provider.h"
-#include "proxy/io/file_watch.h"
+#include "certs/watched_files.h"
 
 namespace pillion::certs {
-
-// The watches of one provider; those of files that it names no more end.
-class WatchedFiles {
- public:
-  WatchedFiles(io::Loop& loop, io::FileObserver& observer) : loop_(loop), observer_(observer) {}
-  void set(const std::set<std::string>& files);
-  void clear() { watches_.clear(); }
-
- private:
-  io::Loop& loop_;
-  io::FileObserver& observer_;
-  std::map<std::string, std::unique_ptr<io::FileWatch>> watches_;
-};
 
 // Of SecretSource::Files, which is the source of exactly one secret.
 class FilesProvider final : public Provider, private io::FileObserver {

@@ -29,33 +29,49 @@ SdsSecret::SdsSecret(const ProviderContext& context, const tls::SecretRef& ref)
     : context_(context),
       ref_(ref),
       name_(ref.key()),
-      stats_(context.registry.block<stats::SdsStats>(stats::kControl, ref.name)) {
+      stats_(context.registry.block<stats::SdsStats>(stats::kControl, ref.name)),
+      watches_(context.loop, *this) {
   stats_->update_attempt.inc();
 }
 
-std::string SdsSecret::take(const xds::Resource& resource, const std::string& version) {
+std::string SdsSecret::put(const std::string& bytes, const std::string& version,
+                           std::set<std::string>& files) {
   config::Errors errors;
   const config::DocumentPtr document =
-      xds::reflect(xds::message_of(xds::ResourceType::kSecrets), resource.bytes,
+      xds::reflect(xds::message_of(xds::ResourceType::kSecrets), bytes,
                    str("sds/", config::printable(ref_.name)), errors);
   std::string name;
   tls::SecretPtr secret;
   if (document != nullptr && errors.ok()) secret = tls::parse_secret(document->root(errors), name);
-  std::string wrong;
-  if (!errors.ok() || secret == nullptr) {
-    wrong = first_problem(errors);
-  } else if (auto taken = context_.store.put(name_, {std::move(secret), version}); !taken) {
-    wrong = str("sds/", config::printable(ref_.name), ": ", taken.error());
-  }
+  files = errors.files();
+  if (!errors.ok() || secret == nullptr) return first_problem(errors);
+  auto taken = context_.store.put(name_, {std::move(secret), version});
+  return taken ? "" : str("sds/", config::printable(ref_.name), ": ", taken.error());
+}
+
+std::string SdsSecret::take(const xds::Resource& resource, const std::string& version) {
+  std::set<std::string> files;
+  std::string wrong = put(resource.bytes, version, files);
   if (!wrong.empty()) {
     refuse(wrong);
     return wrong;
   }
+  watches_.set(files);
+  bytes_ = files.empty() ? std::string() : resource.bytes;
+  version_ = version;
   stats_->update_attempt.inc();
   stats_->update_success.inc();
   stats_->update_time.set(to_millis(wall_now().time_since_epoch()));
   stats_->version.set(version_number(version));
   return {};
+}
+
+void SdsSecret::read_again() {
+  std::set<std::string> files;
+  const std::string wrong = put(bytes_, version_, files);
+  if (wrong.empty()) return;
+  stats_->key_rotation_failed.inc();
+  context_.store.fail(name_, wrong);
 }
 
 void SdsSecret::refuse(std::string_view reason) {

@@ -9,15 +9,18 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "certs/provider.h"
+#include "certs/watched_files.h"
 #include "xds/ads.h"
 
 namespace pillion::certs {
 
 // One secret by SDS, whatever stream it comes by: what was said of it, in Envoy's counters.
-class SdsSecret {
+// Files that it names are followed as well.
+class SdsSecret final : private io::FileObserver {
  public:
   SdsSecret(const ProviderContext& context, const tls::SecretRef& ref);
 
@@ -30,10 +33,20 @@ class SdsSecret {
   [[nodiscard]] const tls::SecretRef& ref() const noexcept { return ref_; }
 
  private:
+  void on_file_changed() override { read_again(); }
+  void on_file_gone(const std::string&) override { read_again(); }
+  void read_again();
+  // What is wrong; `files` gets what it names.
+  std::string put(const std::string& bytes, const std::string& version,
+                  std::set<std::string>& files);
+
   ProviderContext context_;
   const tls::SecretRef ref_;
   const tls::SecretName name_;
   stats::BlockRef<stats::SdsStats> stats_;
+  WatchedFiles watches_;
+  // Of the secret in force, if it names files.
+  std::string bytes_, version_;
 };
 
 // Of SecretSource::Grpc.

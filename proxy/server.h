@@ -136,7 +136,9 @@ class Server final : public admin::ServerView,
   void apply_when_warm();
   // ---- server_secrets.cc ----
   void want_secrets();
+  void keep_tls_stats();
   void take_static_secrets();
+  void add_secrets(std::vector<admin::ConfigResource>& out) const;
   void on_applied();
   void become_ready_if();
   void log_new_listeners();
@@ -176,6 +178,9 @@ class Server final : public admin::ServerView,
   // Secrets outlive every configuration that names them.
   tls::SecretStore secrets_;
   certs::Providers providers_;
+  // Of those whose contexts have changed, by name.
+  std::map<std::string, stats::BlockRef<stats::ListenerTlsFactoryStats>> listener_tls_stats_;
+  std::map<std::string, stats::BlockRef<stats::ClusterTlsFactoryStats>> cluster_tls_stats_;
   mutable std::optional<std::string> encoded_node_;  // made when somebody asks
   admin::Router router_;
   std::unique_ptr<AdminListener> admin_;

@@ -1,7 +1,9 @@
 // Certificates: how secrets come to the configuration that needs them.
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
+#include "certs/dump.h"
 #include "proxy/base/log.h"
 #include "proxy/bootstrap_dynamic.h"
 #include "proxy/server.h"
@@ -16,9 +18,22 @@ void Server::want_secrets() {
     for (const upstream::ClusterResource& cluster : pending_->clusters)
       clusters_->set({cluster.config, discovery_.hosts(cluster.config->name)});
   }
+  keep_tls_stats();
   secrets_.attach(snapshot_->tls_slots);
   secrets_.prune();
   if (!secrets_.all_settled()) log::info(log::kTls, "waiting for secrets");
+}
+
+// What is gone leaves no metrics.
+void Server::keep_tls_stats() {
+  std::erase_if(listener_tls_stats_, [this](const auto& item) {
+    return std::ranges::none_of(snapshot_->listeners,
+                                [&](const auto& one) { return one->stat_name == item.first; });
+  });
+  std::erase_if(cluster_tls_stats_, [this](const auto& item) {
+    return std::ranges::none_of(snapshot_->clusters,
+                                [&](const auto& one) { return one->stat_name == item.first; });
+  });
 }
 
 // What the file holds, or names, may be new.
@@ -31,19 +46,46 @@ void Server::take_static_secrets() {
 }
 
 void Server::on_context_changed(const tls::ContextSlot& slot) {
+  const auto count = [this](auto& kept, const std::string& name) {
+    using Ref = typename std::remove_reference_t<decltype(kept)>::mapped_type;
+    using Block = std::remove_pointer_t<decltype(std::declval<Ref>().get())>;
+    auto& block = kept[name];
+    if (!block) block = registry_.block<Block>(stats::kControl, name);
+    block->ssl_context_update_by_sds.inc();
+  };
   for (const auto& listener : snapshot_->listeners) {
     const auto uses_it = [&slot](const std::shared_ptr<const core::FilterChain>& chain) {
       return chain != nullptr && chain->tls.get() == &slot;
     };
-    if (uses_it(listener->default_chain) || std::ranges::any_of(listener->chains, uses_it)) {
-      registry_.block<stats::ListenerTlsFactoryStats>(stats::kControl, listener->stat_name)
-          ->ssl_context_update_by_sds.inc();
-    }
+    if (uses_it(listener->default_chain) || std::ranges::any_of(listener->chains, uses_it))
+      count(listener_tls_stats_, listener->stat_name);
   }
   for (const auto& cluster : snapshot_->clusters) {
-    if (cluster->pool.tls.get() != &slot) continue;
-    registry_.block<stats::ClusterTlsFactoryStats>(stats::kControl, cluster->stat_name)
-        ->ssl_context_update_by_sds.inc();
+    if (cluster->pool.tls.get() == &slot) count(cluster_tls_stats_, cluster->stat_name);
+  }
+}
+
+// For /config_dump: those of the file as written, those that came as they are in force.
+void Server::add_secrets(std::vector<admin::ConfigResource>& out) const {
+  using Kind = admin::ConfigResource::Kind;
+  for (const StaticSecret& one : snapshot_->resources->secrets)
+    out.push_back(
+        {Kind::kSecret, false, one.name, {}, config_time_, snapshot_->document, one.value, {}});
+  for (const auto& [name, entry] : secrets_.entries()) {
+    // Files are told by what names them.
+    if (std::holds_alternative<tls::SecretSource::Static>(entry.ref.source->how) ||
+        std::holds_alternative<tls::SecretSource::Files>(entry.ref.source->how))
+      continue;
+    admin::ConfigResource resource{Kind::kSecret, true,    name.name, entry.version,
+                                   entry.updated, nullptr, nullptr,   {}};
+    resource.is_warming = entry.secret == nullptr;
+    if (entry.secret != nullptr) {
+      resource.document = certs::to_document(name.name, *entry.secret);
+      if (resource.document != nullptr) resource.value = &resource.document->root_value();
+    }
+    if (!entry.failure.empty())
+      resource.error_state = admin::ConfigFailure{entry.failed, {}, entry.failure};
+    out.push_back(std::move(resource));
   }
 }
 

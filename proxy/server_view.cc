@@ -229,6 +229,7 @@ std::vector<admin::ConfigResource> Server::config() const {
   add_pieces(out, Kind::kCluster, resources.clusters);
   add_pieces(out, Kind::kListener, resources.listeners);
   add_pieces(out, Kind::kRoute, resources.routes);
+  add_secrets(out);
   if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
   return out;
 }

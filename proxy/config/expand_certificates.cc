@@ -22,7 +22,21 @@ void write_tls_versions(EnvoyWriter& out) {
   });
 }
 
-void write_files(EnvoyWriter& out, const CertificateFiles& files) {
+void write_peers(EnvoyWriter& out, std::string_view prefix) {
+  out.list("match_typed_subject_alt_names", [&] {
+    out.item([&] {
+      out.word("san_type", "URI");
+      out.message("matcher", [&] { out.text("prefix", prefix); });
+    });
+  });
+}
+
+std::string own_prefix(const Workload& workload) {
+  return str("spiffe://", workload.trust_domain, '/');
+}
+
+void write_files(EnvoyWriter& out, const Workload& workload) {
+  const CertificateFiles& files = *workload.certificates;
   out.list("tls_certificates", [&] {
     out.item([&] {
       out.standing_for(files.node["cert"], [&] {
@@ -33,6 +47,37 @@ void write_files(EnvoyWriter& out, const CertificateFiles& files) {
       });
     });
   });
+  out.message("validation_context", [&] {
+    out.standing_for(files.node["ca"],
+                     [&] { out.message("trusted_ca", [&] { out.text("filename", files.ca); }); });
+    write_peers(out, own_prefix(workload));
+  });
+}
+
+void write_secret_by_sds(EnvoyWriter& out, std::string_view name) {
+  out.text("name", name);
+  out.message("sds_config", [&] {
+    out.message("api_config_source", [&] {
+      out.word("api_type", "GRPC");
+      out.word("transport_api_version", "V3");
+      out.list("grpc_services", [&] {
+        out.item(
+            [&] { out.message("envoy_grpc", [&] { out.text("cluster_name", kSdsCluster); }); });
+      });
+    });
+    out.word("resource_api_version", "V3");
+  });
+}
+
+void write_sds(EnvoyWriter& out, const Workload& workload) {
+  out.list("tls_certificate_sds_secret_configs",
+           [&] { out.item([&] { write_secret_by_sds(out, workload.sds->cert); }); });
+  out.message("combined_validation_context", [&] {
+    out.message("default_validation_context",
+                [&] { write_peers(out, own_prefix(workload)); });
+    out.message("validation_context_sds_secret_config",
+                [&] { write_secret_by_sds(out, workload.sds->ca); });
+  });
 }
 
 void write_instance(EnvoyWriter& out, std::string_view field, std::string_view name) {
@@ -42,13 +87,11 @@ void write_instance(EnvoyWriter& out, std::string_view field, std::string_view n
   });
 }
 
-void write_peers(EnvoyWriter& out, std::string_view prefix) {
-  out.list("match_typed_subject_alt_names", [&] {
-    out.item([&] {
-      out.word("san_type", "URI");
-      out.message("matcher", [&] { out.text("prefix", prefix); });
-    });
-  });
+const Node& origin_of(const Workload& workload) {
+  if (workload.sds) return workload.sds->node;
+  if (workload.spiffe) return workload.spiffe->node;
+  if (workload.csr) return workload.csr->node;
+  return workload.certificates->node;
 }
 
 // The CA is known by its certificate, which names where it was called.  No workload can pass for it:
@@ -80,31 +123,23 @@ void write_authority_tls(EnvoyWriter& out, const CertificateCsr& csr) {
 
 void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn) {
   const Workload& workload = mesh.workload;
-  if (!has_identity(workload)) return;
-  const Node& origin = workload.spiffe ? workload.spiffe->node
-                       : workload.csr  ? workload.csr->node
-                                       : workload.certificates->node;
-  out.standing_for(origin, [&] {
+  if (!workload.has_certificates()) return;
+  out.standing_for(origin_of(workload), [&] {
     out.message("common_tls_context", [&] {
       write_tls_versions(out);
-      if (workload.certificates) {
-        write_files(out, *workload.certificates);
+      if (workload.sds) {
+        write_sds(out, workload);
+      } else if (workload.certificates) {
+        write_files(out, workload);
       } else {
         write_instance(out, "tls_certificate_provider_instance", "default");
-      }
-      const std::string own = str("spiffe://", workload.trust_domain, '/');
-      out.message("validation_context", [&] {
-        if (workload.certificates) {
-          out.standing_for(workload.certificates->node["ca"], [&] {
-            out.message("trusted_ca", [&] { out.text("filename", workload.certificates->ca); });
-          });
-        } else {
+        out.message("validation_context", [&] {
           write_instance(out, "ca_certificate_provider_instance",
                          workload.spiffe ? "ALL" : "ROOTCA");
-        }
-        // With a bundle for each trust domain, whom the bundles vouch for.
-        write_peers(out, workload.spiffe ? std::string_view("spiffe://") : own);
-      });
+          // With a bundle for each trust domain, whom the bundles vouch for.
+          write_peers(out, workload.spiffe ? std::string("spiffe://") : own_prefix(workload));
+        });
+      }
       if (alpn.empty()) return;
       out.list("alpn_protocols", [&] {
         for (const std::string_view name : alpn) out.item_text(name);
@@ -115,6 +150,11 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::s
 
 void write_identity_cluster(EnvoyWriter& out, const Mesh& mesh) {
   if (mesh.lacks_identity) return;
+  if (const auto& sds = mesh.workload.sds) {
+    out.standing_for(sds->node, [&] {
+      write_local(out, kSdsCluster, sds->socket, sds->socket_node, ServiceProtocol::kHttp2);
+    });
+  }
   if (const auto& spiffe = mesh.workload.spiffe) {
     out.standing_for(spiffe->socket_node, [&] {
       write_local(out, kIdentityCluster, spiffe->socket, spiffe->socket_node,

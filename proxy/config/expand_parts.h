@@ -17,6 +17,7 @@ constexpr std::string_view kOutboundPassthrough = "outbound|passthrough";
 constexpr std::string_view kAdminCluster = "admin|metrics";
 constexpr std::string_view kTracingCluster = "tracing|otlp";
 constexpr std::string_view kIdentityCluster = "identity|source";
+constexpr std::string_view kSdsCluster = "certificates|sds";
 
 void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh);

@@ -47,6 +47,13 @@ struct CertificateFiles {
   Node node;
 };
 
+// A secret discovery service that has them, and what it calls them.
+struct CertificateSds {
+  AddressText socket;
+  std::string cert, ca;
+  Node node, socket_node;
+};
+
 // The SPIFFE Workload API; without `socket:` that of SPIFFE_ENDPOINT_SOCKET.
 struct CertificateSpiffe {
   AddressText socket;
@@ -65,11 +72,16 @@ struct CertificateCsr {
 
 struct Workload {
   std::string name, name_space, trust_domain;
-  // One of them, or none.
+  // At most one of them.
   std::optional<CertificateFiles> certificates;
+  std::optional<CertificateSds> sds;
   std::optional<CertificateSpiffe> spiffe;
   std::optional<CertificateCsr> csr;
   Node node;
+
+  [[nodiscard]] bool has_certificates() const {
+    return certificates || sds || spiffe || csr;
+  }
 };
 
 struct Inbound {

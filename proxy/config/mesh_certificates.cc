@@ -8,6 +8,7 @@ namespace pillion::config {
 namespace {
 
 constexpr std::string_view kFiles = "{ cert: users.crt, key: users.key, ca: ca.crt }";
+constexpr std::string_view kSds = "{ socket: \"unix:/run/secrets/socket\" }";
 constexpr std::string_view kSpiffe = "{ socket: unix:/run/spire/agent.sock }";
 constexpr std::string_view kCsr =
     "{ address: istiod.istio-system:15012, token_file: token, ca: ca.crt }";
@@ -27,6 +28,21 @@ CertificateFiles parse_files(const Node& files) {
   CertificateFiles out{files["cert"].as_string(), files["key"].as_string(),
                        files["ca"].as_string(), files};
   files.reject_unknown_keys();
+  return out;
+}
+
+CertificateSds parse_sds(const Node& node) {
+  CertificateSds out;
+  out.node = node;
+  if (!is_section(node, kSds)) return out;
+  out.socket_node = node["socket"];
+  out.cert = node["cert"].as_string_or("default");
+  out.ca = node["ca"].as_string_or("ROOTCA");
+  if (out.cert.empty()) node["cert"].expected("the name of a secret");
+  if (out.ca.empty()) node["ca"].expected("the name of a secret");
+  if (node.required("socket").is_present())
+    out.socket = address_or(out.socket_node, "127.0.0.1:8234");
+  node.reject_unknown_keys();
   return out;
 }
 
@@ -105,32 +121,29 @@ void parse_certificates(const Node& node, Workload& out) {
     out.certificates = CertificateFiles{};
     return;
   }
-  refuse_later(node, {"sds"});
-  const Node files = node["files"], spiffe = node["spiffe"], csr = node["csr"];
+  const Node files = node["files"], sds = node["sds"], spiffe = node["spiffe"], csr = node["csr"];
   node.reject_unknown_keys();
   // `spiffe:` with nothing after it takes the socket from the environment.
   const bool has_spiffe = spiffe.value() != nullptr;
-  const int count = files.is_present() + has_spiffe + csr.is_present();
-  if (count > 1) node.error("expected one of files, spiffe and csr");
-  if (count == 0 && !node["sds"])
+  const int count = files.is_present() + sds.is_present() + has_spiffe + csr.is_present();
+  if (count > 1) node.error("expected one of files, sds, spiffe and csr");
+  if (count == 0)
     files.error(str("required field is missing (expected a mapping such as ", kFiles, ')'));
   if (csr.is_present()) {
     out.csr = parse_csr(csr, out);
   } else if (has_spiffe) {
     out.spiffe = parse_spiffe(spiffe);
+  } else if (sds.is_present()) {
+    out.sds = parse_sds(sds);
   } else {
     out.certificates = parse_files(files);
   }
 }
 
-bool has_identity(const Workload& workload) {
-  return workload.certificates.has_value() || workload.spiffe.has_value() ||
-         workload.csr.has_value();
-}
-
 bool has_whole_identity(const Workload& workload) {
   const auto& files = workload.certificates;
   return (files && !files->cert.empty() && !files->key.empty() && !files->ca.empty()) ||
+         (workload.sds && !workload.sds->socket.host.empty()) ||
          (workload.spiffe && workload.spiffe->is_complete) ||
          (workload.csr && workload.csr->is_complete);
 }

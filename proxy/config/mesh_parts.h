@@ -41,8 +41,7 @@ AddressText literal_address_or(const Node& node, const char* fallback, uint16_t 
 // workload.certificates; the rest of `out` is read already.
 void parse_certificates(const Node& node, Workload& out);
 Result<AddressText> parse_spiffe_endpoint(std::string_view text);
-// Does it say where its identity comes from; and is nothing of that missing?
-bool has_identity(const Workload& workload);
+// Is nothing missing of what its identity comes from?
 bool has_whole_identity(const Workload& workload);
 
 Tracing parse_mesh_tracing(const Node& node);

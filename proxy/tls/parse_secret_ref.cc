@@ -24,7 +24,8 @@ SecretSource grpc_source(const Node& node) {
 SecretSource path_source(const Node& node) {
   SecretSource::Path path;
   path.path = node.required("path").as_string_or("");
-  path.watched_directory = parse_watched_directory(node["watched_directory"]);
+  // The directories on the way to the file are watched in any case.
+  parse_watched_directory(node["watched_directory"]);
   node.unsupported({"poll_interval"}, "the file is watched", Unknown::kAlwaysError);
   node.reject_unknown_keys(Unknown::kAlwaysError);
   SecretSource out;

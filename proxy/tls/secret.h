@@ -47,7 +47,8 @@ struct Secret {
   using Value = std::variant<CertificateConfig, ValidationConfig, TicketKeys, GenericSecret>;
   Value value;
 
-  explicit Secret(Value v) : value(std::move(v)) {}
+  template <typename T>
+  explicit Secret(T one) : value(std::in_place_type<T>, std::move(one)) {}
   Secret(const Secret&) = delete;
   Secret& operator=(const Secret&) = delete;
   ~Secret();
@@ -61,12 +62,10 @@ struct SecretSource {
   // The files of one certificate (chain, key) or of one validation context (ca, crl); empty: none.
   struct Files {
     std::string chain, key, ca, crl;
-    std::string watched_directory;  // empty: the files themselves
   };
   // path_config_source: a file that holds a DiscoveryResponse.
   struct Path {
     std::string path;
-    std::string watched_directory;
   };
   struct Grpc {
     config::GrpcService service;  // StreamSecrets of a cluster

@@ -102,6 +102,8 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   // It could not be had, or what came cannot be used.  `reason` holds no contents.  What is in
   // force stays.  Logged once per change of the reason.
   void fail(const SecretName& name, std::string_view reason);
+  // New configurations need not wait for it any longer, be it there or not.
+  void give_up(const SecretName& name);
   // It must not be used any more.
   void remove(const SecretName& name);
 

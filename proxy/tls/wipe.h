@@ -3,6 +3,7 @@
 // it.  What the compiler would leave out as dead stores is done here for certain.
 
 #include <string>
+#include <utility>
 
 namespace pillion::tls {
 
@@ -12,7 +13,7 @@ void wipe(std::string& text) noexcept;
 // A text that is wiped when it goes out of scope.
 class Wiped {
  public:
-  explicit Wiped(std::string text) noexcept : text(std::move(text)) {}
+  explicit Wiped(std::string t) noexcept : text(std::move(t)) {}
   ~Wiped() { wipe(text); }
   Wiped(const Wiped&) = delete;
   Wiped& operator=(const Wiped&) = delete;

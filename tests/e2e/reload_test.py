@@ -292,7 +292,8 @@ class Reload(unittest.TestCase):
         tls = envoy.tls_server((os.path.join(ca.dir, "cert"), os.path.join(ca.dir, "key"), ca.bundle))
         self.start(self.config(listeners=[envoy.http("in", self.port, tls=tls)]))
         self.assertIn("sa/first", self.proxy.get("/certs")[1])
-        self.reload("spiffe://mesh.local/ns/a/sa/second", issue)
+        reloads = self.proxy.stats()["server.config_reload_success"]
+        issue("spiffe://mesh.local/ns/a/sa/second")
         sidecar.until("the new certificate", lambda: "sa/second" in self.proxy.get("/certs")[1])
         self.assertNotIn("sa/first", self.proxy.get("/certs")[1])
 

@@ -256,6 +256,27 @@ TEST(Expand, LimitsATryEvenWithoutAnother) {
   EXPECT_EQ(policy["per_try_timeout"].as_duration(), std::chrono::milliseconds(500));
 }
 
+TEST(Expand, TakesCertificatesFromASecretDiscoveryService) {
+  Expanded e(
+      "workload: { trust_domain: mesh.local,\n"
+      "  certificates: { sds: { socket: \"unix:/run/sds.sock\" } } }\n"
+      "inbound: { app: 127.0.0.1:80 }\n");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  const Node chain = e.nth(e.listener(0)["filter_chains"], 0);
+  const Node tls = chain["transport_socket"]["typed_config"]["common_tls_context"];
+  const Node certificate = e.nth(tls["tls_certificate_sds_secret_configs"], 0);
+  EXPECT_EQ(certificate["name"].as_string(), "default");
+  const Node service = e.nth(certificate["sds_config"]["api_config_source"]["grpc_services"], 0);
+  const std::string cluster = service["envoy_grpc"]["cluster_name"].as_string();
+  EXPECT_EQ(cluster, "certificates|sds");
+  const Node combined = tls["combined_validation_context"];
+  EXPECT_EQ(combined["validation_context_sds_secret_config"]["name"].as_string(), "ROOTCA");
+  EXPECT_TRUE(combined["default_validation_context"].has("match_typed_subject_alt_names"));
+  const Node endpoints = e.nth(e.cluster(cluster)["load_assignment"]["endpoints"], 0);
+  const Node endpoint = e.nth(endpoints["lb_endpoints"], 0)["endpoint"];
+  EXPECT_EQ(endpoint["address"]["pipe"]["path"].as_string(), "/run/sds.sock");
+}
+
 TEST(Expand, SpeaksTheProtocolOfTheClientUnlessTold) {
   constexpr std::string_view kOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
   Expanded e(

@@ -118,7 +118,7 @@ TEST_F(ParsedFiles, MakeTheTlsContextOfAChain) {
   const ParsedListener config(with_tls("[ http/1.1 ]"));
   EXPECT_EQ(config.messages, "");
   ASSERT_NE(config->chains[0]->tls, nullptr);
-  EXPECT_EQ(config->chains[0]->tls->alpn_wire(), "\x08http/1.1");
+  EXPECT_EQ(config->chains[0]->tls->current()->alpn_wire(), "\x08http/1.1");
 }
 
 TEST_F(ParsedFiles, RefuseAKeyOfAnotherCertificate) {
@@ -138,14 +138,14 @@ TEST_F(ParsedFiles, DoNotOfferHttp2InFrontOfHttp1) {
   EXPECT_NE(http.messages.find("alpn_protocols: warning: h2 is not offered to clients"),
             std::string::npos)
       << http.messages;
-  EXPECT_EQ(http->chains[0]->tls->alpn_wire(), "\x08http/1.1");
+  EXPECT_EQ(http->chains[0]->tls->current()->alpn_wire(), "\x08http/1.1");
   const ParsedListener both(with_tls("[ h2, http/1.1 ]"));
   EXPECT_EQ(both.messages, "");
-  EXPECT_EQ(both->chains[0]->tls->alpn_wire(), "\x02h2\x08http/1.1");
+  EXPECT_EQ(both->chains[0]->tls->current()->alpn_wire(), "\x02h2\x08http/1.1");
   // Whoever is behind a TCP proxy may speak what it likes.
   const ParsedListener tcp(with_tls("[ h2 ]", filter(kTcpProxyType, tcp_proxy())));
   EXPECT_EQ(tcp.messages, "");
-  EXPECT_EQ(tcp->chains[0]->tls->alpn_wire(), "\x02h2");
+  EXPECT_EQ(tcp->chains[0]->tls->current()->alpn_wire(), "\x02h2");
 }
 
 // The same text, but the chain has another certificate: live connections drain.

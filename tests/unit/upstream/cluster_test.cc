@@ -258,7 +258,7 @@ class TlsPoolTest : public UpstreamTest {
     client.sni = "fallback";
     client.auto_host_sni = true;
     client.validation.emplace().trusted_ca_pem = issuer.certificate_pem;
-    config->pool.tls = *tls::Context::make(client);
+    config->pool.tls = tls::ContextSlot::fixed(*tls::Context::make(client));
   }
   // Accepts, and lets the handshake begin.
   std::unique_ptr<tls::TlsTransport> accept(Server& server) {

@@ -238,7 +238,7 @@ TEST(ClusterParsing, SharesTlsContextsAndCountsThemInItsHashes) {
   const auto b = cluster_of(with_tls(*ca));
   const auto c = cluster_of(with_tls(*other_ca));
   ASSERT_NE(a->pool.tls, nullptr);
-  EXPECT_EQ(a->pool.tls->sni(), "a.b");
+  EXPECT_EQ(a->pool.tls->current()->sni(), "a.b");
   EXPECT_EQ(a->pool.tls, b->pool.tls);
   EXPECT_EQ(a->connection_hash, b->connection_hash);
   EXPECT_NE(a->connection_hash, c->connection_hash);

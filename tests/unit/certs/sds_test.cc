@@ -1,0 +1,205 @@
+#include "certs/sds.h"
+
+#include "proxy/base/str.h"
+#include "tests/support/log_capture.h"
+#include "tests/unit/certs/certs_fixture.h"
+#include "xds/grpc_frames.h"
+#include "xds/reflect.h"
+#include "xds/value_json.h"
+
+namespace pillion::certs {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+constexpr std::string_view kType =
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+
+std::string json(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) c == '\n' ? out += "\\n" : out += c;
+  return out + '"';
+}
+
+class Sds : public CertsTest {
+ protected:
+  static tls::SecretRef ref(const std::string& name,
+                            tls::SecretKind kind = tls::SecretKind::kCertificate) {
+    static const auto source = [] {
+      auto out = std::make_shared<tls::SecretSource>();
+      out->key = "sds/agent";
+      tls::SecretSource::Grpc grpc;
+      grpc.service.cluster.value = "agent";
+      out->how = std::move(grpc);
+      return out;
+    }();
+    tls::SecretRef out;
+    out.source = source;
+    out.kind = kind;
+    out.name = name;
+    return out;
+  }
+  static std::string secret(const std::string& name, const tls::CertificateConfig& leaf) {
+    return str(
+        "{\"@type\":\"", kType, "\",\"name\":", json(name),
+        ",\"tls_certificate\":{\"certificate_chain\":{\"inline_string\":", json(leaf.chain_pem),
+        "},\"private_key\":{\"inline_string\":", json(leaf.key_pem), "}}}");
+  }
+  void respond(const std::string& version, const std::string& nonce, const std::string& resources) {
+    const Result<std::string> bytes =
+        xds::encode("envoy.service.discovery.v3.DiscoveryResponse",
+                    str("{\"version_info\":", json(version), ",\"nonce\":", json(nonce),
+                        ",\"type_url\":\"", kType, "\",\"resources\":[", resources, "]}"));
+    ASSERT_TRUE(bytes) << bytes.error();
+    clusters_.last().data(xds::grpc_frame(*bytes));
+  }
+  // Of the newest call, since the last time.
+  std::vector<std::string> requests() {
+    std::vector<std::string> out;
+    xds::GrpcFrames frames(1 << 20);
+    const std::string sent = std::exchange(clusters_.last().sent, {});
+    EXPECT_EQ(frames.feed(sent,
+                          [&](std::string_view message) {
+                            config::Errors errors;
+                            const auto document =
+                                xds::reflect("envoy.service.discovery.v3.DiscoveryRequest", message,
+                                             "request", errors);
+                            xds::append_json(out.emplace_back(), document->root_value());
+                            return true;
+                          }),
+              nullptr);
+    return out;
+  }
+  uint64_t counter(const std::string& secret, stats::Counter stats::SdsStats::* row) {
+    const auto block = registry_.block<stats::SdsStats>(stats::kControl, secret);
+    return ((*block).*row).value();
+  }
+};
+
+TEST_F(Sds, OpensOneStreamForEachSecretAndSaysWhoItIs) {
+  want(ref("default"));
+  EXPECT_EQ(clusters_.last().cluster, "agent");
+  EXPECT_EQ(clusters_.last().path, "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets");
+  EXPECT_THAT(requests(),
+              ElementsAre(AllOf(HasSubstr(R"("id":"me")"),
+                                HasSubstr(R"("resource_names":["default"])"), HasSubstr(kType))));
+  want(ref("ROOTCA", tls::SecretKind::kValidation));
+  EXPECT_EQ(clusters_.calls.size(), 2u);
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr(R"("resource_names":["ROOTCA"])")));
+}
+
+TEST_F(Sds, TakesASecretAndAcknowledgesIt) {
+  want(ref("default"));
+  requests();
+  const tls::CertificateConfig leaf = ca_.certificate("spiffe://a/1");
+  respond("v1", "n1", secret("default", leaf));
+  EXPECT_EQ(chain_of(ref("default")), leaf.chain_pem);
+  EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr(R"("version_info":"v1")"),
+                                            HasSubstr(R"("response_nonce":"n1")"),
+                                            Not(HasSubstr("error_detail")))));
+  const tls::CertificateConfig next = ca_.certificate("spiffe://a/2");
+  respond("v2", "n2", secret("default", next));
+  EXPECT_EQ(chain_of(ref("default")), next.chain_pem);
+  EXPECT_EQ(counter("default", &stats::SdsStats::update_success), 2u);
+  EXPECT_EQ(counter("default", &stats::SdsStats::update_attempt), 3u);
+}
+
+TEST_F(Sds, RefusesWhatIsNoSecretOfTheNameAndKindAndKeepsTheOldOne) {
+  want(ref("default"));
+  const tls::CertificateConfig leaf = ca_.certificate("spiffe://a/1");
+  respond("v1", "n1", secret("default", leaf));
+  requests();
+  tls::CertificateConfig mixed = leaf;
+  mixed.key_pem = ca_.certificate("spiffe://a/2").key_pem;
+  struct Case {
+    std::string resources;
+    const char* reason;
+  };
+  const Case cases[] = {
+      {secret("default", mixed),
+       "sds/default: tls_certificate.private_key: <inline>: the private key does not "
+       "belong to the certificate"},
+      {"", "sds: the response has no secret \\\"default\\\""},
+      {secret("other", leaf), "sds: the response has no secret \\\"default\\\""},
+      {str("{\"@type\":\"", kType, "\",\"name\":\"default\"}"), "expected one of tls_certificate"},
+      {str("{\"@type\":\"", kType,
+           "\",\"name\":\"default\",\"validation_context\":{\"trusted_ca\":{\"inline_string\":",
+           json(ca_.pem()), "}}}"),
+       "sds/default: expected a tls_certificate, got a validation_context"},
+      {str("{\"@type\":\"", kType,
+           "\",\"name\":\"default\",\"tls_certificate\":{\"password\":{\"inline_string\":\"x\"}}}"),
+       "tls_certificate.certificate_chain: required field is missing"},
+  };
+  int number = 2;
+  for (const Case& c : cases) {
+    respond(str("v", number), str("n", number), c.resources);
+    EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr(R"("version_info":"v1")"),
+                                              HasSubstr(str("\"response_nonce\":\"n", number, '"')),
+                                              HasSubstr("error_detail"), HasSubstr(c.reason),
+                                              Not(HasSubstr("PRIVATE")))));
+    EXPECT_EQ(chain_of(ref("default")), leaf.chain_pem);
+    ++number;
+  }
+  EXPECT_EQ(counter("default", &stats::SdsStats::update_rejected), std::size(cases));
+}
+
+TEST_F(Sds, KeepsTheLastGoodSecretWhileTheServerIsAwayAndAsksAgain) {
+  want(ref("default"));
+  const tls::CertificateConfig leaf = ca_.certificate("spiffe://a/1");
+  respond("v1", "n1", secret("default", leaf));
+  testing::LogCapture log;
+  for (size_t calls = 2; calls < 6; ++calls) {
+    clusters_.last().fail("Connection refused");
+    EXPECT_TRUE(testing::run_until(loop_, [&] {
+      if (clusters_.calls.size() < calls) loop_.skip(1s);
+      return clusters_.calls.size() == calls;
+    }));
+  }
+  EXPECT_EQ(log.count("no stream to"), 1u) << "told once\n" << log.text();
+  EXPECT_EQ(chain_of(ref("default")), leaf.chain_pem);
+  EXPECT_THAT(requests(), ElementsAre(AllOf(HasSubstr(R"("version_info":"v1")"),
+                                            HasSubstr(R"("resource_names":["default"])"))));
+  const tls::CertificateConfig next = ca_.certificate("spiffe://a/2");
+  respond("v2", "n2", secret("default", next));
+  EXPECT_EQ(chain_of(ref("default")), next.chain_pem);
+}
+
+TEST_F(Sds, EndsTheStreamOfASecretThatNobodyWants) {
+  want(ref("default"));
+  EXPECT_TRUE(clusters_.last().is_open);
+  store_.unwant(ref("default").key());
+  wanted_.clear();
+  EXPECT_FALSE(clusters_.last().is_open);
+}
+
+TEST_F(Sds, ByAdsIsTakenFromTheOneStream) {
+  struct Recorder final : AdsSecrets::Subscriber {
+    void subscribe_secrets(const AdsSecrets::Names& names) override {
+      told.clear();
+      for (const auto& [name, timeout] : names) told.push_back(name);
+    }
+    std::vector<std::string> told;
+  } stream;
+  auto source = std::make_shared<tls::SecretSource>();
+  source->key = "ads";
+  source->how = tls::SecretSource::Ads{};
+  tls::SecretRef of_ads = ref("default");
+  of_ads.source = source;
+  want(of_ads);
+  providers_.ads().set_subscriber(stream);
+  EXPECT_THAT(stream.told, ElementsAre("default"));
+  const tls::CertificateConfig leaf = ca_.certificate("spiffe://a/1");
+  const Result<std::string> bytes =
+      xds::encode("envoy.service.discovery.v3.DiscoveryResponse",
+                  str("{\"version_info\":\"1\",\"type_url\":\"", kType, "\",\"resources\":[",
+                      secret("default", leaf), ",", secret("unasked", leaf), "]}"));
+  EXPECT_EQ(providers_.ads().take(*xds::decode_response(*bytes)), "");
+  EXPECT_EQ(chain_of(of_ads), leaf.chain_pem);
+}
+
+}  // namespace
+}  // namespace pillion::certs

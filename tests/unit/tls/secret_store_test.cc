@@ -1,0 +1,247 @@
+#include "proxy/tls/secret_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/support/run_until.h"
+#include "tests/support/test_ca.h"
+
+namespace pillion::tls {
+namespace {
+
+using pillion::testing::run_until;
+using pillion::testing::TestCa;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace std::chrono_literals;
+
+SecretSourcePtr source(std::string key = "sds/a") {
+  auto out = std::make_shared<SecretSource>();
+  out->key = std::move(key);
+  out->how = SecretSource::Ads{};
+  return out;
+}
+
+SecretRef ref(SecretKind kind, std::string name, Duration timeout = 15s) {
+  SecretRef out;
+  out.source = source();
+  out.kind = kind;
+  out.name = std::move(name);
+  out.timeout = timeout;
+  return out;
+}
+
+SecretPtr secret_of(CertificateConfig certificate) {
+  return std::make_shared<const Secret>(std::move(certificate));
+}
+SecretPtr secret_of(ValidationConfig validation) {
+  return std::make_shared<const Secret>(std::move(validation));
+}
+
+class SecretStoreTest : public ::testing::Test, public SecretFetcher, public SecretStoreObserver {
+ protected:
+  SecretStoreTest() { store_.set_fetcher(*this); }
+  void on_wanted(const SecretRef& ref) override { told_.push_back("+" + ref.name); }
+  void on_unwanted(const SecretName& name) override { told_.push_back("-" + name.name); }
+  void on_secrets_settled() override { ++settled_; }
+  void on_context_changed(const ContextSlot&) override { ++changes_; }
+
+  // A server's slot: certificate "default", CAs "ROOTCA".
+  static std::shared_ptr<const ContextSlot> server_slot(Duration timeout = 15s,
+                                                        std::string alpn = "h2") {
+    ContextConfig config;
+    config.alpn = {std::move(alpn)};
+    config.require_client_certificate = true;
+    SecretRefs refs;
+    refs.certificates.push_back(ref(SecretKind::kCertificate, "default", timeout));
+    refs.validation = ref(SecretKind::kValidation, "ROOTCA", timeout);
+    return *ContextSlot::make(std::move(config), std::move(refs));
+  }
+  static SecretName certificate() { return ref(SecretKind::kCertificate, "default").key(); }
+  static SecretName roots() { return ref(SecretKind::kValidation, "ROOTCA").key(); }
+  void turn() { loop_.run_once(false), loop_.run_once(false); }
+
+  io::Loop loop_;
+  SecretStore store_{loop_, *this};
+  const TestCa ca_;
+  std::vector<std::string> told_;
+  int settled_ = 0;
+  int changes_ = 0;
+};
+
+TEST_F(SecretStoreTest, GivesASlotItsContextWhenTheLastSecretHasCome) {
+  const auto slot = server_slot();
+  EXPECT_EQ(slot->current(), nullptr);
+  store_.attach({slot});
+  EXPECT_THAT(told_, ElementsAre("+default", "+ROOTCA"));
+  EXPECT_FALSE(store_.all_settled());
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/b")), "1"}));
+  turn();
+  EXPECT_EQ(slot->current(), nullptr) << "without CAs it would let anybody in";
+  EXPECT_EQ(settled_, 0);
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  ASSERT_NE(slot->current(), nullptr);
+  EXPECT_EQ(slot->current()->identities().front().uri_san, "spiffe://a/b");
+  turn();
+  EXPECT_EQ(settled_, 1);
+  EXPECT_EQ(changes_, 1);
+}
+
+TEST_F(SecretStoreTest, ChangesTheContextAndKeepsTheOneThatConnectionsHave) {
+  const auto slot = server_slot();
+  store_.attach({slot});
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/1")), "1"}));
+  const std::shared_ptr<const Context> of_connection = slot->current();
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/2")), "2"}));
+  ASSERT_NE(slot->current(), of_connection);
+  EXPECT_EQ(slot->current()->identities().front().uri_san, "spiffe://a/2");
+  EXPECT_EQ(of_connection->identities().front().uri_san, "spiffe://a/1");
+  // What was verified under the old bundle is nothing to the new one.
+  EXPECT_NE(&slot->current()->verifier(), &of_connection->verifier());
+}
+
+TEST_F(SecretStoreTest, KeepsWhatIsInForceWhenASecretCannotBeUsed) {
+  const auto slot = server_slot();
+  store_.attach({slot});
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/1")), "1"}));
+  const auto good = slot->current();
+  // A bundle that verifies nothing, a key of another certificate, another kind.
+  const auto nothing = store_.put(roots(), {secret_of(ValidationConfig{}), "2"});
+  ASSERT_FALSE(nothing);
+  EXPECT_THAT(nothing.error(), HasSubstr("let anybody in"));
+  CertificateConfig mixed = ca_.certificate("spiffe://a/2");
+  mixed.key_pem = ca_.certificate("spiffe://a/3").key_pem;
+  const auto other_key = store_.put(certificate(), {secret_of(mixed), "2"});
+  ASSERT_FALSE(other_key);
+  EXPECT_THAT(other_key.error(), HasSubstr("does not belong to the certificate"));
+  const auto kind = store_.put(certificate(), {secret_of(ca_.validation()), "2"});
+  ASSERT_FALSE(kind);
+  EXPECT_EQ(kind.error(), "expected a tls_certificate, got a validation_context");
+  store_.fail(certificate(), "the server is away");
+  turn();
+  EXPECT_EQ(slot->current(), good);
+  EXPECT_EQ(store_.find(certificate())->version, "1");
+  EXPECT_EQ(store_.find(certificate())->failure, "the server is away");
+}
+
+TEST_F(SecretStoreTest, RefusesHandshakesOnceASecretIsRemoved) {
+  const auto slot = server_slot();
+  store_.attach({slot});
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/1")), "1"}));
+  store_.remove(roots());
+  EXPECT_TRUE(run_until(loop_, [&] { return slot->current() == nullptr; }));
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "2"}));
+  EXPECT_NE(slot->current(), nullptr);
+}
+
+TEST_F(SecretStoreTest, SharesOneSecretBetweenManySlots) {
+  std::vector<std::shared_ptr<const ContextSlot>> slots;
+  for (int i = 0; i < 20; ++i) slots.push_back(server_slot(15s, "p" + std::to_string(i)));
+  store_.attach(slots);
+  EXPECT_THAT(told_, ElementsAre("+default", "+ROOTCA"));
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/1")), "1"}));
+  EXPECT_TRUE(run_until(loop_, [&] { return store_.all_settled(); }));
+  for (const auto& slot : slots) EXPECT_NE(slot->current(), nullptr);
+  EXPECT_EQ(changes_, 20);
+}
+
+TEST_F(SecretStoreTest, IsTheSameSlotForTheSameConfiguration) {
+  const auto slot = server_slot();
+  EXPECT_EQ(server_slot(), slot);
+  EXPECT_NE(server_slot(15s, "other"), slot);
+  store_.attach({slot});
+  store_.attach({slot});
+  EXPECT_EQ(store_.find(roots())->slots, 1u);
+}
+
+TEST_F(SecretStoreTest, ForgetsASecretWhenTheLastWhoNeedsItIsGone) {
+  auto one = server_slot();
+  auto two = server_slot(15s, "other");
+  store_.attach({one, two});
+  store_.want(ref(SecretKind::kCertificate, "default"));
+  told_.clear();
+  one.reset();
+  store_.prune();
+  EXPECT_THAT(told_, IsEmpty());
+  two.reset();
+  store_.prune();
+  EXPECT_THAT(told_, ElementsAre("-ROOTCA"));
+  store_.unwant(certificate());
+  EXPECT_THAT(told_, ElementsAre("-ROOTCA", "-default"));
+  EXPECT_TRUE(store_.entries().empty());
+  turn();
+  EXPECT_TRUE(store_.all_settled());
+}
+
+TEST_F(SecretStoreTest, WaitsNoLongerThanItsTime) {
+  const auto slot = server_slot(2s);
+  store_.attach({slot});
+  loop_.skip(1s);
+  turn();
+  EXPECT_FALSE(store_.all_settled());
+  loop_.skip(1100ms);
+  EXPECT_TRUE(run_until(loop_, [&] { return settled_ == 1; }));
+  EXPECT_EQ(slot->current(), nullptr) << "served, and refused";
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/1")), "1"}));
+  EXPECT_NE(slot->current(), nullptr);
+}
+
+TEST_F(SecretStoreTest, IsNotWaitedForWhenItsSourceGivesUp) {
+  const auto slot = server_slot(Duration{});
+  store_.attach({slot});
+  store_.fail(roots(), "no such file");
+  store_.give_up(roots());
+  store_.give_up(certificate());
+  EXPECT_TRUE(run_until(loop_, [&] { return settled_ == 1; }));
+}
+
+TEST_F(SecretStoreTest, MergesTheBundleOverTheDefaultContext) {
+  ContextConfig config;
+  config.role = Role::kClient;
+  config.validation.emplace();
+  config.validation->sans.push_back({SanType::kUri, SanMatcher::Kind::kExact, false, "spiffe://a"});
+  SecretRefs refs;
+  refs.validation = ref(SecretKind::kValidation, "ROOTCA");
+  const auto slot = *ContextSlot::make(config, refs);
+  store_.attach({slot});
+  ValidationConfig more = ca_.validation();
+  more.trusted_ca_source = "<inline>";
+  ASSERT_TRUE(store_.put(roots(), {secret_of(std::move(more)), "1"}));
+  ASSERT_NE(slot->current(), nullptr);
+  EXPECT_EQ(slot->current()->verifier().requirement(),
+            "a certificate of sds/ROOTCA, with URI SAN spiffe://a");
+}
+
+// Workers take Contexts while control puts others in.
+TEST_F(SecretStoreTest, HandsContextsToOtherThreadsWhileTheyChange) {
+  const auto slot = server_slot();
+  store_.attach({slot});
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  const CertificateConfig certificates[] = {ca_.certificate("spiffe://a/1"),
+                                            ca_.certificate("spiffe://a/2")};
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(certificates[0]), "0"}));
+  std::atomic<bool> done = false;
+  size_t bad = 0;
+  std::thread worker([&] {
+    while (!done) {
+      const auto context = slot->current();
+      if (context == nullptr || context->identities().size() != 1) ++bad;
+    }
+  });
+  for (size_t i = 0; i < 50; ++i)
+    EXPECT_TRUE(store_.put(certificate(), {secret_of(certificates[i % 2]), std::to_string(i)}));
+  done = true;
+  worker.join();
+  EXPECT_EQ(bad, 0u);
+}
+
+}  // namespace
+}  // namespace pillion::tls
