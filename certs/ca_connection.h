@@ -30,9 +30,7 @@ class CaExchange final : public io::Deferred,
   // H2Exchange
   http::RequestSink& sink() override { return *this; }
   http::RequestHead& request_head() override { return request_; }
-  http::Headers& new_request_trailers() override {
-    return *arena_.create<http::Headers>(arena_);
-  }
+  http::Headers& new_request_trailers() override { return *arena_.create<http::Headers>(arena_); }
   void on_head_complete(size_t) override {}
   void on_exchange_done() override { end(); }
   // RequestSink

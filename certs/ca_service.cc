@@ -10,8 +10,8 @@
 namespace pillion::certs {
 namespace {
 
-// Certificates begin a little in the past, for clocks differ; of a short life only a tenth, or those
-// who count from there would renew at once.
+// Certificates begin a little in the past, for clocks differ; of a short life only a tenth, or
+// those who count from there would renew at once.
 constexpr int64_t kClockSkew = 300;
 
 // RFC 6750, 2.1; the scheme in any case (RFC 9110, 11.1).

@@ -85,14 +85,16 @@ Status<> CsrProvider::send_request() {
               .authority = options_.authority,
               .metadata = metadata,
               .timeout = kPatience});
-  call_.send(encode_certificate_request({request_.csr_pem, std::chrono::floor<std::chrono::seconds>(options_.ttl).count()}), true);
+  call_.send(
+      encode_certificate_request(
+          {request_.csr_pem, std::chrono::floor<std::chrono::seconds>(options_.ttl).count()}),
+      true);
   return Ok{};
 }
 
 void CsrProvider::on_grpc_end(const upstream::GrpcEnd& end) {
-  const Status<> done = end.status == upstream::kGrpcOk
-                            ? accept()
-                            : Status<>(Error{str("the CA: ", end.reason)});
+  const Status<> done =
+      end.status == upstream::kGrpcOk ? accept() : Status<>(Error{str("the CA: ", end.reason)});
   tls::wipe(request_.key_pem);
   answer_.clear();
   if (!done) fail(done.error());

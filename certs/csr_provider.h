@@ -22,9 +22,7 @@
 
 namespace pillion::certs {
 
-class CsrProvider final : public Provider,
-                          private upstream::GrpcCallObserver,
-                          private RenewalTask {
+class CsrProvider final : public Provider, private upstream::GrpcCallObserver, private RenewalTask {
  public:
   CsrProvider(const ProviderContext& context, tls::SecretSource::Authority options);
   ~CsrProvider() override;

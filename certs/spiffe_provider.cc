@@ -101,8 +101,8 @@ void SpiffeProvider::want(const tls::SecretRef& ref) {
   const tls::SecretName name = ref.key();
   if (ref.kind == SecretKind::kTicketKeys ||
       (ref.kind == SecretKind::kGeneric && !name.name.starts_with(kJwtPrefix))) {
-    return context_.store.fail(name, str("the Workload API has no ", to_string(ref.kind),
-                                         " of this name"));
+    return context_.store.fail(
+        name, str("the Workload API has no ", to_string(ref.kind), " of this name"));
   }
   wanted_.insert(name);
   update_streams();

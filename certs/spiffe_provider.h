@@ -1,6 +1,6 @@
 #pragma once
-// SpiffeProvider: identities and bundles from a SPIFFE Workload API (SPIRE's agent and its like), by
-// a socket on the same machine: no file and no secret is needed to ask.
+// SpiffeProvider: identities and bundles from a SPIFFE Workload API (SPIRE's agent and its like),
+// by a socket on the same machine: no file and no secret is needed to ask.
 //
 // Names, which are those of SPIRE's own SDS where it has one:
 //

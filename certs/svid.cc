@@ -41,8 +41,7 @@ void append_pem(std::string& out, std::string_view label, std::string_view der) 
   out.append("-----BEGIN ").append(label).append("-----\n");
   std::string text(base64_size(der.size()), '\0');
   write_base64(text.data(), der);
-  for (size_t at = 0; at < text.size(); at += kPemLine)
-    out.append(text, at, kPemLine).append("\n");
+  for (size_t at = 0; at < text.size(); at += kPemLine) out.append(text, at, kPemLine).append("\n");
   tls::wipe(text);
   out.append("-----END ").append(label).append("-----\n");
 }
@@ -78,8 +77,8 @@ Status<> check_bundle(std::string_view pem) {
   if (!certificates) return Error{certificates.error()};
   for (const tls::CertificateInfo& certificate : *certificates) {
     if (certificate.is_ca) continue;
-    return Error{
-        str("\"", config::printable(certificate.subject, kMaxShownId), "\" is no CA's certificate")};
+    return Error{str("\"", config::printable(certificate.subject, kMaxShownId),
+                     "\" is no CA's certificate")};
   }
   return Ok{};
 }

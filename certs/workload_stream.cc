@@ -35,10 +35,8 @@ void WorkloadStream::stop() {
 // into asking by a URL.
 void WorkloadStream::open() {
   static constexpr upstream::CallField kSecurityHeader[] = {{"workload.spiffe.io", "true"}};
-  call_.open({.cluster = cluster_,
-              .path = path_,
-              .authority = "localhost",
-              .metadata = kSecurityHeader});
+  call_.open(
+      {.cluster = cluster_, .path = path_, .authority = "localhost", .metadata = kSecurityHeader});
   call_.send({}, true);  // each request of the API is an empty message
 }
 

@@ -19,8 +19,8 @@ std::string key_file(const std::string& dir) { return dir + "/ca.key"; }
 Result<Authority> load_authority(const std::string& dir) {
   constexpr std::string_view kScheme = "spiffe://";
   if (!file_exists(key_file(dir)) && !file_exists(cert_file(dir))) {
-    return Error{str("no CA in ", dir, ": run `pillion ca init --dir ", dir,
-                     " --trust-domain NAME` first")};
+    return Error{
+        str("no CA in ", dir, ": run `pillion ca init --dir ", dir, " --trust-domain NAME` first")};
   }
   Authority ca;
   auto certificate = read_file(cert_file(dir));

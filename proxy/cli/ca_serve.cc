@@ -87,9 +87,8 @@ void remove_stale_socket(const std::string& path) {
   if (fd < 0) return;
   sockaddr_storage address{};
   const socklen_t size = io::Address::unix_path(path).to_sockaddr(address);
-  const bool is_refused =
-      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0 &&
-      errno == ECONNREFUSED;
+  const bool is_refused = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0 &&
+                          errno == ECONNREFUSED;
   ::close(fd);
   if (is_refused) ::unlink(path.c_str());
 }

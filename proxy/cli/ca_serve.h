@@ -13,12 +13,12 @@
 namespace pillion::cli {
 
 struct CaServeOptions {
-  std::string dir{};                       // of the CA (ca.h)
-  std::string listen = "127.0.0.1:15012";  // or "unix:/run/ca.sock"
-  std::string token_file{};                // lines of SPIFFE-ID TOKEN
-  bool insecure_any_token = false;         // instead of it: see certs/ca_tokens.h
+  std::string dir{};                                      // of the CA (ca.h)
+  std::string listen = "127.0.0.1:15012";                 // or "unix:/run/ca.sock"
+  std::string token_file{};                               // lines of SPIFFE-ID TOKEN
+  bool insecure_any_token = false;                        // instead of it: see certs/ca_tokens.h
   std::chrono::nanoseconds ttl = std::chrono::hours(24);  // the longest life of a certificate
-  std::vector<std::string> dns{};          // names of its own certificate, beside localhost
+  std::vector<std::string> dns{};  // names of its own certificate, beside localhost
 };
 
 // Until SIGTERM or SIGINT.  One line on standard output when it listens, with the address (port 0

@@ -73,8 +73,7 @@ void write_sds(EnvoyWriter& out, const Workload& workload) {
   out.list("tls_certificate_sds_secret_configs",
            [&] { out.item([&] { write_secret_by_sds(out, workload.sds->cert); }); });
   out.message("combined_validation_context", [&] {
-    out.message("default_validation_context",
-                [&] { write_peers(out, own_prefix(workload)); });
+    out.message("default_validation_context", [&] { write_peers(out, own_prefix(workload)); });
     out.message("validation_context_sds_secret_config",
                 [&] { write_secret_by_sds(out, workload.sds->ca); });
   });
@@ -94,8 +93,8 @@ const Node& origin_of(const Workload& workload) {
   return workload.certificates->node;
 }
 
-// The CA is known by its certificate, which names where it was called.  No workload can pass for it:
-// what the CA signs for workloads has SPIFFE ids alone.
+// The CA is known by its certificate, which names where it was called.  No workload can pass for
+// it: what the CA signs for workloads has SPIFFE ids alone.
 void write_authority_tls(EnvoyWriter& out, const CertificateCsr& csr) {
   const bool is_name = csr.address.kind == AddressText::Kind::kName;
   out.message("transport_socket", [&] {
@@ -178,21 +177,18 @@ void write_identity_source(EnvoyWriter& out, const Mesh& mesh) {
   out.standing_for(workload.spiffe ? workload.spiffe->node : workload.csr->node, [&] {
     out.message("certificate_provider_instances", [&] {
       out.message(kInstance, [&] {
-        out.extension("pillion.certificate_provider", workload.spiffe ? kSpiffeApi : kAuthority,
-                      [&] {
-                        out.text("cluster", kIdentityCluster);
-                        if (!workload.trust_domain.empty())
-                          out.text("trust_domain", workload.trust_domain);
-                        if (!workload.csr) return;
-                        const CertificateCsr& csr = *workload.csr;
-                        out.standing_for(csr.token_node,
-                                         [&] { out.text("token_file", csr.token_file); });
-                        if (!csr.identity.empty()) {
-                          out.standing_for(csr.identity_node,
-                                           [&] { out.text("identity", csr.identity); });
-                        }
-                        out.standing_for(csr.ttl_node, [&] { out.duration("ttl", csr.ttl); });
-                      });
+        out.extension(
+            "pillion.certificate_provider", workload.spiffe ? kSpiffeApi : kAuthority, [&] {
+              out.text("cluster", kIdentityCluster);
+              if (!workload.trust_domain.empty()) out.text("trust_domain", workload.trust_domain);
+              if (!workload.csr) return;
+              const CertificateCsr& csr = *workload.csr;
+              out.standing_for(csr.token_node, [&] { out.text("token_file", csr.token_file); });
+              if (!csr.identity.empty()) {
+                out.standing_for(csr.identity_node, [&] { out.text("identity", csr.identity); });
+              }
+              out.standing_for(csr.ttl_node, [&] { out.duration("ttl", csr.ttl); });
+            });
       });
     });
   });

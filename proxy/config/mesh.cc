@@ -124,8 +124,7 @@ Mesh parse_mesh(const Node& root) {
   if (!mesh.inbound && !mesh.outbound) root.error("expected inbound, outbound or both");
   root.reject_unknown_keys();
   check_mesh(mesh);
-  mesh.lacks_identity =
-      !has_whole_identity(mesh.workload) && root.errors()->error_count() != 0;
+  mesh.lacks_identity = !has_whole_identity(mesh.workload) && root.errors()->error_count() != 0;
   return mesh;
 }
 

@@ -79,9 +79,7 @@ struct Workload {
   std::optional<CertificateCsr> csr;
   Node node;
 
-  [[nodiscard]] bool has_certificates() const {
-    return certificates || sds || spiffe || csr;
-  }
+  [[nodiscard]] bool has_certificates() const { return certificates || sds || spiffe || csr; }
 };
 
 struct Inbound {

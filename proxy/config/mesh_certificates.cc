@@ -25,8 +25,8 @@ std::string istio_identity(const Workload& workload) {
 
 CertificateFiles parse_files(const Node& files) {
   if (files.is_missing() || !is_section(files, kFiles)) return {};
-  CertificateFiles out{files["cert"].as_string(), files["key"].as_string(),
-                       files["ca"].as_string(), files};
+  CertificateFiles out{files["cert"].as_string(), files["key"].as_string(), files["ca"].as_string(),
+                       files};
   files.reject_unknown_keys();
   return out;
 }

@@ -237,8 +237,8 @@ ValidationConfig parse_validation(const Node& node, FileUse files, Completeness 
   out.accept_untrusted = node["trust_chain_verification"].as_enum_or<int>(0, kTrust) == 1;
   out.suppress_client_ca_list = node["suppress_client_ca_list"].as_bool_or(false);
   parse_watched_directory(node["watched_directory"]);
-  refuse(node, {"system_root_certs", "require_signed_certificate_timestamp",
-                "custom_validator_config"});
+  refuse(node,
+         {"system_root_certs", "require_signed_certificate_timestamp", "custom_validator_config"});
   if (completeness == Completeness::kWhole) refuse(node, {"ca_certificate_provider_instance"});
   close(node);
   if (!node.has("trusted_ca") && completeness == Completeness::kPart) return out;
@@ -356,11 +356,11 @@ void parse_common(const Node& node, ContextConfig& out, SecretRefs* secrets) {
     out.alpn.push_back(item.as_string());
     if (out.alpn.back().size() > 255) item.expected("a protocol name of 1-255 bytes");
   }
-  refuse(node, {"tls_certificate_certificate_provider",
-                "tls_certificate_certificate_provider_instance",
-                "validation_context_certificate_provider",
-                "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
-                "custom_tls_certificate_selector"});
+  refuse(node,
+         {"tls_certificate_certificate_provider", "tls_certificate_certificate_provider_instance",
+          "validation_context_certificate_provider",
+          "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
+          "custom_tls_certificate_selector"});
   close(node);
 }
 

@@ -38,8 +38,8 @@ struct TrustDomain {
 struct ValidationConfig {
   std::string trusted_ca_pem;  // empty: chains are not verified
   std::string trusted_ca_source;
-  // Instead of trusted_ca: each peer must have a SPIFFE id, and its chain must lead to the bundle of
-  // its own trust domain.
+  // Instead of trusted_ca: each peer must have a SPIFFE id, and its chain must lead to the bundle
+  // of its own trust domain.
   std::vector<TrustDomain> trust_domains;
   std::string crl_pem;                     // empty: revocation is not checked
   std::vector<SanMatcher> sans;            // empty: any name; else one must match

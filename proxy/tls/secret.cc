@@ -105,8 +105,8 @@ Secret::~Secret() {
 
 ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& over) {
   // Names every field: another one must be thought of here too.
-  const auto& [ca, ca_source, domains, crl, sans, hashes, spki, depth, leaf_only, expired, untrusted,
-               no_list] = over;
+  const auto& [ca, ca_source, domains, crl, sans, hashes, spki, depth, leaf_only, expired,
+               untrusted, no_list] = over;
   ValidationConfig out = base;
   if (!ca.empty()) {
     out.trusted_ca_pem = ca;

@@ -79,10 +79,10 @@ struct SecretSource {
   // A CA that signs requests, in the same way.
   struct Authority {
     config::Located<std::string> cluster;
-    std::string authority;   // empty: the cluster's name
+    std::string authority;  // empty: the cluster's name
     std::string token_file;
-    std::string ca_file;     // whom to trust; empty: the root that the CA tells
-    std::string identity;    // asked for; a CA may go by the token alone
+    std::string ca_file;   // whom to trust; empty: the root that the CA tells
+    std::string identity;  // asked for; a CA may go by the token alone
     std::string trust_domain;
     Duration ttl = std::chrono::hours(24);
   };

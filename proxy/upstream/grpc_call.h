@@ -43,10 +43,10 @@ inline constexpr uint32_t kGrpcUnauthenticated = 16;
 // Everything is copied by open().
 struct GrpcMethod {
   std::string_view cluster;
-  std::string_view path;                       // "/package.Service/Method"
-  std::string_view authority = {};             // empty: the cluster's name
-  std::span<const CallField> metadata = {};    // names in lower case
-  Duration timeout{};                          // of the whole call; the server is told.  Zero: none
+  std::string_view path;                     // "/package.Service/Method"
+  std::string_view authority = {};           // empty: the cluster's name
+  std::span<const CallField> metadata = {};  // names in lower case
+  Duration timeout{};                        // of the whole call; the server is told.  Zero: none
 };
 
 struct GrpcEnd {

@@ -8,8 +8,8 @@
 
 #include "proxy/config/node.h"
 #include "proxy/config/yaml_print.h"
-#include "xds/discovery_message.h"
 #include "proxy/http/grpc_frames.h"
+#include "xds/discovery_message.h"
 #include "xds/reflect.h"
 
 using namespace pillion;

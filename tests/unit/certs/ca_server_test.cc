@@ -65,19 +65,19 @@ class CaServerTest : public ::testing::Test, public upstream::GrpcCallObserver {
                                     : io::Address::unix_path(folder + "/ca.sock");
     const int fd = io::open_listener(at, {.reuse_port = false}).value();
     server = std::make_unique<CaServer>(loop, batch, fd, service, context);
-    std::string yaml = str(
-        "{ name: ca, typed_extension_protocol_options: { "
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions: { \"@type\": "
-        "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, "
-        "explicit_http_config: { http2_protocol_options: {} } } }");
+    std::string yaml =
+        str("{ name: ca, typed_extension_protocol_options: { "
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions: { \"@type\": "
+            "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, "
+            "explicit_http_config: { http2_protocol_options: {} } } }");
     if (with_tls) {
-      yaml += str(
-          ", transport_socket: { name: tls, typed_config: { \"@type\": "
-          "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
-          "common_tls_context: { validation_context: { trusted_ca: { inline_string: ",
-          yaml_text(ca.pem()),
-          " }, match_typed_subject_alt_names: [ { san_type: IP_ADDRESS, matcher: { exact: "
-          "127.0.0.1 } } ] } } } }");
+      yaml +=
+          str(", transport_socket: { name: tls, typed_config: { \"@type\": "
+              "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
+              "common_tls_context: { validation_context: { trusted_ca: { inline_string: ",
+              yaml_text(ca.pem()),
+              " }, match_typed_subject_alt_names: [ { san_type: IP_ADDRESS, matcher: { exact: "
+              "127.0.0.1 } } ] } } } }");
     }
     upstream::HostInfo host;
     host.address = server->address();

@@ -120,8 +120,8 @@ TEST_F(CaServiceTest, GivesAShorterLifeIfItIsAskedForAndNeverALongerOne) {
 }
 
 TEST_F(CaServiceTest, RefusesWhoHasNoTokenAndWhatIsNoRequest) {
-  for (const std::string_view authorization : {"", "Bearer", "Bearer ", "Basic s3cret", "s3cret",
-                                               "Bearer wrong"}) {
+  for (const std::string_view authorization :
+       {"", "Bearer", "Bearer ", "Basic s3cret", "s3cret", "Bearer wrong"}) {
     const auto reply = ask(authorization);
     EXPECT_EQ(reply.status, upstream::kGrpcUnauthenticated) << authorization;
     EXPECT_EQ(reply.response, "");

@@ -16,7 +16,13 @@ using namespace std::string_view_literals;
 
 TEST(WireReader, ReadsEachWireTypeAndTellsWhereTheBytesAreNoMessage) {
   // 1: varint 300, 2: fixed64, 3: "abc", 4: fixed32
-  const auto bytes = "\x08\xac\x02\x11" "12345678" "\x1a\x03" "abc" "\x25" "1234"sv;
+  const auto bytes =
+      "\x08\xac\x02\x11"
+      "12345678"
+      "\x1a\x03"
+      "abc"
+      "\x25"
+      "1234"sv;
   WireReader in(bytes);
   WireField field;
   ASSERT_TRUE(in.next(field));
@@ -36,8 +42,14 @@ TEST(WireReader, ReadsEachWireTypeAndTellsWhereTheBytesAreNoMessage) {
 
 TEST(WireReader, RefusesWhatIsCutOffOrNoMessage) {
   for (const std::string_view bytes :
-       {"\x08"sv, "\x08\xff"sv, "\x1a\x05" "abc"sv, "\x11" "1234567"sv, "\x25" "123"sv, "\x00\x01"sv,
-        "\x0b\x0c"sv, "\x0f"sv, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv,
+       {"\x08"sv, "\x08\xff"sv,
+        "\x1a\x05"
+        "abc"sv,
+        "\x11"
+        "1234567"sv,
+        "\x25"
+        "123"sv,
+        "\x00\x01"sv, "\x0b\x0c"sv, "\x0f"sv, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv,
         "\x1a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv}) {
     WireReader in(bytes);
     for (WireField field; in.next(field);) {
@@ -53,7 +65,10 @@ TEST(CaMessages, ReadWhatTheyWrote) {
   EXPECT_EQ(read->csr_pem, "csr");
   EXPECT_EQ(read->validity_s, 86400);
   // By hand: 1 "csr", 3 varint 86400 (security/v1alpha1/ca.proto).
-  EXPECT_EQ(request, "\x0a\x03" "csr" "\x18\x80\xa3\x05"sv);
+  EXPECT_EQ(request,
+            "\x0a\x03"
+            "csr"
+            "\x18\x80\xa3\x05"sv);
   const auto chain = decode_certificate_response(encode_certificate_response({"leaf", "", "root"}));
   ASSERT_TRUE(chain);
   EXPECT_THAT(*chain, ElementsAre("leaf", "", "root"));

@@ -450,22 +450,22 @@ TEST(Expand, ReadsTheSocketOfTheWorkloadApiAsTheStandardHasIt) {
   struct Case {
     std::string_view text, expected;  // "": refused
   };
-  for (const Case& c : std::initializer_list<Case>{
-           {"unix:///run/agent.sock", "unix:/run/agent.sock"},
-           {"unix:/run/agent.sock", "unix:/run/agent.sock"},
-           {"tcp://127.0.0.1:8081", "127.0.0.1:8081"},
-           {"tcp://[::1]:8081", "[::1]:8081"},
-           {"127.0.0.1:8081", "127.0.0.1:8081"},
-           {"", ""},
-           {"/run/agent.sock", ""},
-           {"unix:agent.sock", ""},
-           {"unix://authority/agent.sock", ""},
-           {"unix:///run/agent.sock?x=1", ""},
-           {"unix:@abstract", ""},
-           {"tcp://agent:8081", ""},
-           {"tcp://127.0.0.1", ""},
-           {"tcp://127.0.0.1:8081/path", ""},
-           {"http://127.0.0.1:8081", ""}}) {
+  for (const Case& c :
+       std::initializer_list<Case>{{"unix:///run/agent.sock", "unix:/run/agent.sock"},
+                                   {"unix:/run/agent.sock", "unix:/run/agent.sock"},
+                                   {"tcp://127.0.0.1:8081", "127.0.0.1:8081"},
+                                   {"tcp://[::1]:8081", "[::1]:8081"},
+                                   {"127.0.0.1:8081", "127.0.0.1:8081"},
+                                   {"", ""},
+                                   {"/run/agent.sock", ""},
+                                   {"unix:agent.sock", ""},
+                                   {"unix://authority/agent.sock", ""},
+                                   {"unix:///run/agent.sock?x=1", ""},
+                                   {"unix:@abstract", ""},
+                                   {"tcp://agent:8081", ""},
+                                   {"tcp://127.0.0.1", ""},
+                                   {"tcp://127.0.0.1:8081/path", ""},
+                                   {"http://127.0.0.1:8081", ""}}) {
     const auto read = parse_spiffe_endpoint(c.text);
     EXPECT_EQ(read ? read->to_string() : std::string(), c.expected) << c.text;
   }

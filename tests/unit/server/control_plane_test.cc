@@ -7,9 +7,9 @@
 
 #include "proxy/base/str.h"
 #include "proxy/config/node.h"
+#include "proxy/http/grpc_frames.h"
 #include "proxy/settle.h"
 #include "tests/support/fake_cluster_client.h"
-#include "proxy/http/grpc_frames.h"
 #include "xds/reflect.h"
 #include "xds/value_json.h"
 
@@ -557,8 +557,8 @@ TEST_F(RunningControlPlane, TreatsUnknownFieldsOfEndpointsAsTheFlagsSay) {
     const std::string bytes = wrapped(1, "b") + "\xf8\xff\x01\x01";
     const std::string url = str("type.googleapis.com/", xds::message_of(ResourceType::kEndpoints));
     clusters.last().data(http::grpc_frame(wrapped(1, "v") +
-                                         wrapped(2, wrapped(1, url) + wrapped(2, bytes)) +
-                                         wrapped(4, url) + wrapped(5, nonce)));
+                                          wrapped(2, wrapped(1, url) + wrapped(2, bytes)) +
+                                          wrapped(4, url) + wrapped(5, nonce)));
     build();
   };
   say_unknown("n9");

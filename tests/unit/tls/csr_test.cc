@@ -42,9 +42,9 @@ TEST(SigningRequest, GetsACertificateForItsKeyOfEachKind) {
 
 TEST(SigningRequest, DoesNotChooseWhatTheCertificateSays) {
   const TestCa ca;
-  const auto request =
-      make_signing_request(KeyType::kP256, {{SanType::kUri, "spiffe://mesh.local/ns/shop/sa/admin"},
-                                            {SanType::kDns, "admin.shop"}});
+  const auto request = make_signing_request(
+      KeyType::kP256,
+      {{SanType::kUri, "spiffe://mesh.local/ns/shop/sa/admin"}, {SanType::kDns, "admin.shop"}});
   ASSERT_TRUE(request);
   const auto certificate = sign_request(request->csr_pem, leaf(kUsers), ca.own());
   ASSERT_TRUE(certificate) << certificate.error();
@@ -69,7 +69,8 @@ TEST(SigningRequest, IsRefusedIfItIsNone) {
   const TestCa ca;
   for (const std::string& text :
        {std::string(), std::string("hello"), ca.pem(),
-        std::string("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n")}) {
+        std::string(
+            "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n")}) {
     const auto certificate = sign_request(text, leaf(kUsers), ca.own());
     ASSERT_FALSE(certificate);
     EXPECT_THAT(certificate.error(), HasSubstr("no certificate request"));

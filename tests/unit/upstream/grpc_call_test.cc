@@ -50,9 +50,9 @@ TEST_F(GrpcCallTest, SendsFramedMessagesToTheMethodWithItsMetadata) {
   EXPECT_EQ(upstream().cluster, "ca");
   EXPECT_EQ(upstream().authority, "istiod");
   EXPECT_EQ(upstream().path, "/istio.v1.auth.IstioCertificateService/CreateCertificate");
-  EXPECT_THAT(upstream().fields, ElementsAre(Pair("content-type", "application/grpc"),
-                                             Pair("grpc-timeout", "1500m"),
-                                             Pair("authorization", "Bearer t")));
+  EXPECT_THAT(upstream().fields,
+              ElementsAre(Pair("content-type", "application/grpc"), Pair("grpc-timeout", "1500m"),
+                          Pair("authorization", "Bearer t")));
   EXPECT_EQ(upstream().timeout, 1500ms);
   EXPECT_EQ(upstream().sent, grpc_frame("one") + grpc_frame("two"));
   EXPECT_TRUE(upstream().has_ended);
