@@ -23,7 +23,7 @@ int64_t now_seconds() {
 
 // ---- CaExchange ----
 
-void CaExchange::end() {
+void CaExchange::cut_off() {
   ListNode<>::unlink();
   stream_ = nullptr;
   connection_->server().loop_.delete_later(this);
@@ -147,7 +147,7 @@ void CaConnection::on_server_closed(Failure failure) {
   } else {
     log::debug(log::kTls, "a client's connection ended", {{"reason", failure.row().details}});
   }
-  while (CaExchange* exchange = exchanges_.front()) exchange->end();
+  while (CaExchange* exchange = exchanges_.front()) exchange->cut_off();
   server_.loop_.delete_later(std::move(h2_));
   server_.on_connection_closed(*this);
 }

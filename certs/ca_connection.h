@@ -22,7 +22,7 @@ class CaExchange final : public io::Deferred,
       : connection_(&connection), stream_(&stream) {}
 
   // Nothing is sent any more; it is buried.
-  void end();
+  void cut_off();
 
  private:
   static constexpr size_t kMaxRequestBytes = size_t{64} << 10;
@@ -32,7 +32,7 @@ class CaExchange final : public io::Deferred,
   http::RequestHead& request_head() override { return request_; }
   http::Headers& new_request_trailers() override { return *arena_.create<http::Headers>(arena_); }
   void on_head_complete(size_t) override {}
-  void on_exchange_done() override { end(); }
+  void on_exchange_done() override { cut_off(); }
   // RequestSink
   void on_request_head(bool end) override;
   void on_request_body(std::string_view data, bool end) override;

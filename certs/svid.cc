@@ -54,7 +54,7 @@ Result<Svid> check_svid(std::string_view chain_pem, std::string_view key_pem, Wa
   const tls::CertificateInfo& leaf = chain->front();
   if (leaf.is_ca) return Error{"the certificate is that of a CA, not of a workload"};
   size_t uris = 0;
-  for (const tls::San& san : leaf.sans) uris += san.type == tls::SanType::kUri ? 1 : 0;
+  for (const tls::San& san : leaf.sans) uris += san.type == tls::SanType::kUri ? 1U : 0U;
   if (uris != 1) return Error{str("the certificate has ", uris, " URI SANs, expected one")};
   Svid out;
   out.id = leaf.first(tls::SanType::kUri);

@@ -1,8 +1,9 @@
 #include "proxy/cli/ca_serve.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -76,7 +77,10 @@ Result<std::shared_ptr<const tls::Context>> server_context(const CaServeOptions&
   tls::ContextConfig config;
   config.role = tls::Role::kServer;
   config.alpn = {"h2"};
-  config.certificates = {{own->certificate_pem, own->key_pem, "<own>"}};
+  tls::CertificateConfig& certificate = config.certificates.emplace_back();
+  certificate.chain_pem = own->certificate_pem;
+  certificate.key_pem = own->key_pem;
+  certificate.source = "<own>";
   return tls::Context::make(config);
 }
 
@@ -132,7 +136,7 @@ Status<> serve(const CaServeOptions& options) {
     loop.run();
   }
   server.close();
-  loop.run_once(false);
+  for (int turn = 0; turn < 2; ++turn) loop.run_once(false);
   if (address->kind() == io::Address::Kind::kUnix) ::unlink(std::string(address->path()).c_str());
   return Ok{};
 }

@@ -1,6 +1,5 @@
 // Sources of our own (the SPIFFE Workload API, a CA that signs requests), where Envoy's bootstrap
 // has room for them: certificate_provider_instances, and the fields of TLS contexts that name one.
-#include <set>
 
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
