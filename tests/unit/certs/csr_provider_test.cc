@@ -10,9 +10,9 @@
 #include "certs/ca_messages.h"
 #include "certs/ca_service.h"
 #include "proxy/base/str.h"
+#include "proxy/http/grpc_frames.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/x509_info.h"
-#include "tests/support/test_ca.h"
 #include "tests/unit/certs/provider_fixture.h"
 
 namespace pillion::certs {
@@ -47,13 +47,13 @@ class CsrProviderTest : public ProviderTest {
 
   void write_token(std::string_view token) { std::ofstream(options.token_file) << token << '\n'; }
   void start() {
-    provider = std::make_unique<CsrProvider>(context(), options);
+    set_source(options);
     want(SecretKind::kCertificate, "default");
     want(SecretKind::kValidation, "ROOTCA");
   }
   // What the CA makes of the last request.
   CaService::Reply reply() {
-    const CaService service({ca.own(), now_seconds() - 60, now_seconds() + 86400},
+    const CaService service({ca_.own(), now_seconds() - 60, now_seconds() + 86400},
                             CaTokens::believe_any("mesh.local"), 1h);
     std::string authorization;
     for (const auto& [field, text] : upstream().fields) {
@@ -76,7 +76,6 @@ class CsrProviderTest : public ProviderTest {
   const std::string& failure() { return entry(SecretKind::kCertificate, "default").failure; }
 
   std::string folder;
-  TestCa ca;
   tls::SecretSource::Authority options;
 };
 
@@ -97,18 +96,18 @@ TEST_F(CsrProviderTest, AsksWithItsTokenAndUsesChainKeyAndRoot) {
   EXPECT_EQ(tls::describe_pem(identity->chain_pem)->size(), 1U) << "peers have the root";
   const auto* trust = value<ValidationConfig>(SecretKind::kValidation, "ROOTCA");
   ASSERT_NE(trust, nullptr);
-  EXPECT_EQ(trust->trusted_ca_pem, ca.pem());
+  EXPECT_EQ(trust->trusted_ca_pem, ca_.pem());
 }
 
 TEST_F(CsrProviderTest, RenewsAtHalfOfTheLifeWithAnotherKeyAndTheTokenOfThatTime) {
   start();
   answer(reply().response);
   const std::string first = value<CertificateConfig>(SecretKind::kCertificate, "default")->key_pem;
-  loop.skip(20min);
-  EXPECT_EQ(clusters.calls.size(), 1U);
+  loop_.skip(20min);
+  EXPECT_EQ(clusters_.calls.size(), 1U);
   write_token("spiffe://mesh.local/ns/shop/sa/users2");
-  loop.skip(11min);
-  ASSERT_EQ(clusters.calls.size(), 2U);
+  loop_.skip(11min);
+  ASSERT_EQ(clusters_.calls.size(), 2U);
   answer(reply().response);
   EXPECT_EQ(uri(), "spiffe://mesh.local/ns/shop/sa/users2");
   EXPECT_NE(value<CertificateConfig>(SecretKind::kCertificate, "default")->key_pem, first);
@@ -117,8 +116,8 @@ TEST_F(CsrProviderTest, RenewsAtHalfOfTheLifeWithAnotherKeyAndTheTokenOfThatTime
 TEST_F(CsrProviderTest, KeepsWhatItHasWhileTheCaFailsAndAsksAgainLaterAndLater) {
   start();
   answer(reply().response);
-  loop.skip(31min);
-  ASSERT_EQ(clusters.calls.size(), 2U);
+  loop_.skip(31min);
+  ASSERT_EQ(clusters_.calls.size(), 2U);
   upstream().fail("Connection refused");
   EXPECT_THAT(failure(), HasSubstr("Connection refused"));
   EXPECT_EQ(uri(), kUsers);
@@ -135,10 +134,10 @@ TEST_F(CsrProviderTest, KeepsWhatItHasWhileTheCaFailsAndAsksAgainLaterAndLater) 
 TEST_F(CsrProviderTest, DoesNotAskWithoutAToken) {
   std::filesystem::remove(options.token_file);
   start();
-  EXPECT_EQ(clusters.calls.size(), 0U);
+  EXPECT_EQ(clusters_.calls.size(), 0U);
   EXPECT_THAT(failure(), AllOf(HasSubstr("cannot read the token"), HasSubstr(options.token_file)));
   write_token("two words");
-  loop.skip(1s);
+  loop_.skip(1s);
   EXPECT_THAT(failure(), AllOf(HasSubstr("no token"), Not(HasSubstr("two words"))));
   write_token("spiffe://mesh.local/ns/shop/sa/users");
   ASSERT_TRUE(calls_reach(1));
@@ -150,16 +149,16 @@ TEST_F(CsrProviderTest, RefusesAnswersThatAreNotItsIdentity) {
   options.trust_domain = "mesh.local";
   start();
   const auto refuses = [&](const std::string& response, const char* reason) {
-    const size_t before = clusters.calls.size();
+    const size_t before = clusters_.calls.size();
     answer(response);
     EXPECT_THAT(failure(), HasSubstr(reason));
     EXPECT_EQ(uri(), "");
     EXPECT_TRUE(calls_reach(before + 1));
   };
-  const auto for_another_key = ca.issue({{tls::SanType::kUri, kUsers}});
+  const auto for_another_key = ca_.issue({{tls::SanType::kUri, kUsers}});
   refuses(encode_certificate_response({}), "no certificate");
   refuses("\xff", "no certificate");
-  refuses(encode_certificate_response({for_another_key.certificate_pem, ca.pem()}),
+  refuses(encode_certificate_response({for_another_key.certificate_pem, ca_.pem()}),
           "does not belong");
   const auto alone = decode_certificate_response(reply().response);
   refuses(encode_certificate_response({std::string(alone->front())}), "no certificate");
@@ -175,21 +174,21 @@ TEST_F(CsrProviderTest, TrustsAFileInsteadOfTheAnswersRoot) {
   ASSERT_NE(trust, nullptr);
   EXPECT_EQ(trust->trusted_ca_pem, other.pem());
   std::ofstream(options.ca_file) << "rubbish";
-  loop.skip(31min);
+  loop_.skip(31min);
   answer(reply().response);
   EXPECT_THAT(failure(), HasSubstr(options.ca_file));
 }
 
 TEST_F(CsrProviderTest, StopsWhenNobodyWantsItAndBeginsAgain) {
   start();
-  store.unwant(name_of(SecretKind::kCertificate, "default"));
+  unwant(SecretKind::kCertificate, "default");
   EXPECT_TRUE(upstream().is_open);
-  store.unwant(name_of(SecretKind::kValidation, "ROOTCA"));
+  unwant(SecretKind::kValidation, "ROOTCA");
   EXPECT_FALSE(upstream().is_open);
-  loop.skip(24h);
-  EXPECT_EQ(clusters.calls.size(), 1U);
+  loop_.skip(24h);
+  EXPECT_EQ(clusters_.calls.size(), 1U);
   want(SecretKind::kCertificate, "default");
-  EXPECT_EQ(clusters.calls.size(), 2U);
+  EXPECT_EQ(clusters_.calls.size(), 2U);
   want(SecretKind::kTicketKeys, "keys");
   EXPECT_THAT(entry(SecretKind::kTicketKeys, "keys").failure, HasSubstr("session_ticket_keys"));
 }

@@ -1,78 +1,66 @@
 #pragma once
-// A SecretStore with one provider behind it, whose upstream the test plays.
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+// CertsTest with one source of our own, whose upstream the test plays.
 
 #include <memory>
 #include <string>
+#include <utility>
 
-#include "certs/provider.h"
-#include "tests/support/fake_cluster_client.h"
-#include "tests/support/run_until.h"
+#include "proxy/base/str.h"
+#include "tests/unit/certs/certs_fixture.h"
 
 namespace pillion::certs {
 
-class ProviderTest : public ::testing::Test,
-                     public ProviderHost,
-                     public tls::SecretFetcher,
-                     public tls::SecretStoreObserver {
+class ProviderTest : public CertsTest {
  protected:
-  ProviderTest() {
-    store.set_fetcher(*this);
-    auto from = std::make_shared<tls::SecretSource>();
-    from->key = "test";
-    source = from;
-  }
+  using FakeCall = ::pillion::testing::FakeClusterClient::Call;
+
   void TearDown() override {
-    if (provider != nullptr) provider->stop();
-    for (const auto& call : clusters.calls) EXPECT_FALSE(call->is_open);
+    for (const tls::SecretName& name : std::exchange(wanted_, {})) store_.unwant(name);
+    for (const auto& call : clusters_.calls) EXPECT_FALSE(call->is_open);
   }
 
-  upstream::ClusterClient& cluster_client() override { return clusters; }
-  std::string_view encoded_node() const override { return {}; }
-  void on_wanted(const tls::SecretRef& ref) override { provider->want(ref); }
-  void on_unwanted(const tls::SecretName& name) override { provider->unwant(name); }
-  void on_secrets_settled() override {}
-  void on_context_changed(const tls::ContextSlot&) override {}
-
-  ProviderContext context() { return {loop, rng, registry, store, *this}; }
+  template <typename How>
+  void set_source(How how) {
+    auto made = std::make_shared<tls::SecretSource>();
+    made->key = "test";
+    made->how = std::move(how);
+    source_ = std::move(made);
+  }
   static tls::SecretName name_of(tls::SecretKind kind, std::string_view name) {
     return {"test", kind, std::string(name)};
   }
   void want(tls::SecretKind kind, std::string_view name) {
     tls::SecretRef ref;
-    ref.source = source;
+    ref.source = source_;
     ref.kind = kind;
     ref.name = name;
-    store.want(ref);
+    CertsTest::want(ref);
   }
-  // What is in force, or why not.
+  void unwant(tls::SecretKind kind, std::string_view name) {
+    std::erase(wanted_, name_of(kind, name));
+    store_.unwant(name_of(kind, name));
+  }
+  // What is in force, and why there is nothing better.
   const tls::SecretStore::Entry& entry(tls::SecretKind kind, std::string_view name) {
-    return *store.find(name_of(kind, name));
+    return *store_.find(name_of(kind, name));
   }
+  // Null without one, or of another kind.
   template <typename T>
   const T* value(tls::SecretKind kind, std::string_view name) {
     const tls::SecretPtr& secret = entry(kind, name).secret;
     return secret == nullptr ? nullptr : std::get_if<T>(&secret->value);
   }
-  // Until there were so many calls, however long that takes.
+  // However long that takes.
   ::testing::AssertionResult calls_reach(size_t count) {
-    for (int i = 0; i < 200 && clusters.calls.size() < count; ++i)
-      loop.skip(std::chrono::seconds(1));
-    if (clusters.calls.size() == count) return ::testing::AssertionSuccess();
-    return ::testing::AssertionFailure() << clusters.calls.size() << " calls";
+    for (int i = 0; i < 200 && clusters_.calls.size() < count; ++i)
+      loop_.skip(std::chrono::seconds(1));
+    if (clusters_.calls.size() == count) return ::testing::AssertionSuccess();
+    return ::testing::AssertionFailure() << clusters_.calls.size() << " calls";
   }
-  using FakeCall = ::pillion::testing::FakeClusterClient::Call;
-  FakeCall& upstream() { return clusters.last(); }
+  FakeCall& upstream() { return clusters_.last(); }
 
-  io::Loop loop;
-  Rng rng{1};
-  stats::Registry registry;
-  ::pillion::testing::FakeClusterClient clusters;
-  tls::SecretStore store{loop, *this};
-  tls::SecretSourcePtr source;
-  std::unique_ptr<Provider> provider;
+ private:
+  tls::SecretSourcePtr source_;
 };
 
 }  // namespace pillion::certs

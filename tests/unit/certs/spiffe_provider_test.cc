@@ -4,10 +4,10 @@
 
 #include "certs/wire.h"
 #include "proxy/base/str.h"
+#include "proxy/http/grpc_frames.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/x509_info.h"
 #include "tests/support/der.h"
-#include "tests/support/test_ca.h"
 #include "tests/unit/certs/provider_fixture.h"
 
 namespace pillion::certs {
@@ -39,17 +39,17 @@ std::string entry_of(std::string_view name, std::string_view value) {
 class SpiffeProviderTest : public ProviderTest {
  protected:
   SpiffeProviderTest() { options.cluster.value = "agent"; }
-  void start() { provider = std::make_unique<SpiffeProvider>(context(), options); }
+  void start() { set_source(options); }
 
   // An X509SVID; `says` instead of the id in its certificate, if not empty.
   std::string svid(const std::string& id, std::string_view hint = {}, std::string_view says = {}) {
-    const auto leaf = ca.issue({{tls::SanType::kUri, id}});
+    const auto leaf = ca_.issue({{tls::SanType::kUri, id}});
     keys[id] = leaf.key_pem;
     std::string out;
     write_bytes(out, 1, says.empty() ? id : says);
     write_bytes(out, 2, der_of(leaf.certificate_pem));
     write_bytes(out, 3, der_of(leaf.key_pem));
-    write_bytes(out, 4, der_of(ca.pem()));
+    write_bytes(out, 4, der_of(ca_.pem()));
     write_bytes(out, 5, hint);
     return out;
   }
@@ -76,7 +76,7 @@ class SpiffeProviderTest : public ProviderTest {
     const auto* trust = value<ValidationConfig>(SecretKind::kValidation, name);
     if (trust == nullptr) return out;
     for (const tls::TrustDomain& domain : trust->trust_domains) {
-      EXPECT_EQ(domain.pem, domain.name == "mesh.local" ? ca.pem() : other.pem());
+      EXPECT_EQ(domain.pem, domain.name == "mesh.local" ? ca_.pem() : other.pem());
       out.push_back(domain.name);
     }
     return out;
@@ -85,7 +85,7 @@ class SpiffeProviderTest : public ProviderTest {
     return entry(SecretKind::kCertificate, name).failure;
   }
 
-  TestCa ca, other;
+  const TestCa other;
   std::map<std::string, std::string> keys;
   tls::SecretSource::Spiffe options;
 };
@@ -94,7 +94,7 @@ TEST_F(SpiffeProviderTest, AsksWithTheHeaderThatTheStandardDemands) {
   start();
   want(SecretKind::kCertificate, "default");
   want(SecretKind::kValidation, "ALL");
-  ASSERT_EQ(clusters.calls.size(), 1U) << "one stream has both";
+  ASSERT_EQ(clusters_.calls.size(), 1U) << "one stream has both";
   EXPECT_EQ(upstream().path, "/SpiffeWorkloadAPI/FetchX509SVID");
   EXPECT_EQ(upstream().cluster, "agent");
   EXPECT_THAT(upstream().fields, Contains(Pair("workload.spiffe.io", "true")));
@@ -153,7 +153,7 @@ TEST_F(SpiffeProviderTest, RefusesAnswersThatAreUnsoundAndStaysOnTheStream) {
   receive(answer({svid(kUsers)}));
   std::string no_key;
   write_bytes(no_key, 1, kUsers);
-  write_bytes(no_key, 2, der_of(ca.pem()));
+  write_bytes(no_key, 2, der_of(ca_.pem()));
   struct Case {
     std::string message;
     const char* reason;
@@ -175,7 +175,7 @@ TEST_F(SpiffeProviderTest, RefusesAnswersThatAreUnsoundAndStaysOnTheStream) {
     EXPECT_THAT(failure(), HasSubstr(c.reason));
     EXPECT_EQ(uri(), kUsers);
   }
-  EXPECT_EQ(clusters.calls.size(), 1U);
+  EXPECT_EQ(clusters_.calls.size(), 1U);
   upstream().data(http::grpc_frame(answer({svid("spiffe://mesh.local/good")})));
   EXPECT_EQ(uri(), "spiffe://mesh.local/good");
 }
@@ -185,7 +185,7 @@ TEST_F(SpiffeProviderTest, AsksForBundlesAloneWhereNoIdentityIsWanted) {
   want(SecretKind::kValidation, "ALL");
   EXPECT_EQ(upstream().path, "/SpiffeWorkloadAPI/FetchX509Bundles");
   std::string bundles;
-  write_item(bundles, 2, entry_of("spiffe://mesh.local", der_of(ca.pem())));
+  write_item(bundles, 2, entry_of("spiffe://mesh.local", der_of(ca_.pem())));
   write_item(bundles, 2, entry_of(kOther, der_of(other.pem())));
   receive(bundles);
   EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
@@ -222,11 +222,11 @@ TEST_F(SpiffeProviderTest, EndsItsStreamsWhenNobodyWantsThem) {
   start();
   want(SecretKind::kCertificate, "default");
   upstream().fail("Connection refused");
-  store.unwant(name_of(SecretKind::kCertificate, "default"));
-  loop.skip(10min);
-  EXPECT_EQ(clusters.calls.size(), 1U);
+  unwant(SecretKind::kCertificate, "default");
+  loop_.skip(10min);
+  EXPECT_EQ(clusters_.calls.size(), 1U);
   want(SecretKind::kTicketKeys, "keys");
-  EXPECT_EQ(clusters.calls.size(), 1U);
+  EXPECT_EQ(clusters_.calls.size(), 1U);
   EXPECT_THAT(entry(SecretKind::kTicketKeys, "keys").failure, HasSubstr("session_ticket_keys"));
 }
 
