@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "certs/problem.h"
-#include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
 #include "proxy/config/suggest.h"

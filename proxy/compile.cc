@@ -172,31 +172,19 @@ void load_secrets(Resources& out, const Node& list) {
   }
 }
 
-// Secrets are fetched from clusters of the file: those of a control plane would come too late.
-void add_secret_clusters(const Resources& resources, bool has_ads,
-                         std::vector<Located<std::string>>& used, const Node& node) {
-  const auto add = [&](const tls::SecretRef& ref) {
-    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&ref.source->how))
-      used.push_back(grpc->service.cluster);
-    if (const auto* spiffe = std::get_if<tls::SecretSource::Spiffe>(&ref.source->how))
-      used.push_back(spiffe->cluster);
-    if (const auto* authority = std::get_if<tls::SecretSource::Authority>(&ref.source->how))
-      used.push_back(authority->cluster);
-    if (std::holds_alternative<tls::SecretSource::Ads>(ref.source->how) && !has_ads)
-      node.error(str("the secret \"", config::printable(ref.name),
-                     "\" by ads needs dynamic_resources.ads_config"));
-  };
-  const auto add_all = [&add](const std::shared_ptr<const tls::ContextSlot>& slot) {
+template <typename Fn>
+void for_each_secret_ref(const Resources& resources, Fn&& fn) {
+  const auto visit = [&fn](const std::shared_ptr<const tls::ContextSlot>& slot) {
     if (slot == nullptr) return;
-    for (const tls::SecretRef& ref : slot->secrets().certificates) add(ref);
-    if (slot->secrets().validation) add(*slot->secrets().validation);
-    if (slot->secrets().ticket_keys) add(*slot->secrets().ticket_keys);
+    for (const tls::SecretRef& ref : slot->secrets().certificates) fn(ref);
+    if (slot->secrets().validation) fn(*slot->secrets().validation);
+    if (slot->secrets().ticket_keys) fn(*slot->secrets().ticket_keys);
   };
-  for (const auto& piece : resources.file_clusters) add_all(piece.newest->config->pool.tls);
+  for (const auto& piece : resources.file_clusters) visit(piece.newest->config->pool.tls);
   for (const auto& piece : resources.file_listeners) {
     const core::ListenerConfig& listener = *piece.newest->config;
-    for (const auto& chain : listener.chains) add_all(chain->tls);
-    if (listener.default_chain != nullptr) add_all(listener.default_chain->tls);
+    for (const auto& chain : listener.chains) visit(chain->tls);
+    if (listener.default_chain != nullptr) visit(listener.default_chain->tls);
   }
 }
 
@@ -214,19 +202,40 @@ void refuse_unknown_clusters(const Resources& resources,
 }
 
 // gRPC needs HTTP/2; found out at run time it would be a stream that breaks without a reason.
-void check_ads_cluster(const Resources& resources, const DynamicConfig& dynamic,
-                       config::Errors& errors) {
+void check_grpc_cluster(const Resources& resources, const Located<std::string>& name,
+                        std::string_view who, config::Errors& errors) {
   using upstream::UpstreamProtocol;
   for (const auto& piece : resources.file_clusters) {
     const upstream::ClusterConfig& cluster = *piece.newest->config;
-    if (cluster.name != dynamic.cluster.value) continue;
+    if (cluster.name != name.value) continue;
     const UpstreamProtocol protocol = cluster.pool.protocol;
     if (protocol == UpstreamProtocol::kHttp2 || protocol == UpstreamProtocol::kAuto) continue;
-    errors.error(dynamic.cluster.where,
-                 str("cluster \"", config::printable(cluster.name),
-                     "\" speaks HTTP/1.1, a control plane HTTP/2: "
+    errors.error(name.where,
+                 str("cluster \"", config::printable(cluster.name), "\" speaks HTTP/1.1, ", who,
+                     " HTTP/2: "
                      "typed_extension_protocol_options.explicit_http_config"));
   }
+}
+
+// Secrets are fetched from clusters of the file: those of a control plane would come too late.
+void check_secret_sources(const Resources& resources, bool has_ads,
+                          std::vector<Located<std::string>>& used, const Node& node) {
+  const auto use = [&](const Located<std::string>& cluster, std::string_view who) {
+    used.push_back(cluster);
+    check_grpc_cluster(resources, cluster, who, *node.errors());
+  };
+  for_each_secret_ref(resources, [&](const tls::SecretRef& ref) {
+    const auto& how = ref.source->how;
+    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&how))
+      use(grpc->service.cluster, "a secret discovery service");
+    if (const auto* spiffe = std::get_if<tls::SecretSource::Spiffe>(&how))
+      use(spiffe->cluster, "a SPIFFE Workload API");
+    if (const auto* authority = std::get_if<tls::SecretSource::Authority>(&how))
+      use(authority->cluster, "a CA");
+    if (std::holds_alternative<tls::SecretSource::Ads>(ref.source->how) && !has_ads)
+      node.error(str("the secret \"", config::printable(ref.name),
+                     "\" by ads needs dynamic_resources.ads_config"));
+  });
 }
 
 }  // namespace
@@ -249,13 +258,13 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
     load_clusters(resources, compiler, node["clusters"], out);
     load_listeners(resources, compiler, node["listeners"], out, used);
     load_secrets(resources, node["secrets"]);
-    add_secret_clusters(resources, out.bootstrap.dynamic.has_ads, used, node);
+    check_secret_sources(resources, out.bootstrap.dynamic.has_ads, used, node);
     node.reject_unknown_keys();
   }
   const DynamicConfig& dynamic = out.bootstrap.dynamic;
   if (dynamic.has_ads && !dynamic.cluster.value.empty()) {
     used.push_back(dynamic.cluster);
-    check_ads_cluster(resources, dynamic, errors);
+    check_grpc_cluster(resources, dynamic.cluster, "a control plane", errors);
   }
   refuse_unknown_clusters(resources, used, errors);
   resources.files = errors.files();

@@ -75,9 +75,13 @@ void write_certificates(JsonWriter& json, std::string_view name,
       json.begin_object().field(kind, value).end_object();
     }
     json.end_array();
-    json.field("days_until_expiration", str(days_until(c.expiration, wall_now())));
+    const WallTime now = wall_now();
+    json.field("days_until_expiration", str(days_until(c.expiration, now)));
     json.field("valid_from", utc_text(c.valid_from));
-    json.field("expiration_time", utc_text(c.expiration)).end_object();
+    json.field("expiration_time", utc_text(c.expiration));
+    // Those of a mesh live for hours, and days say little.
+    json.field("seconds_until_expiration", (c.expiration - now) / std::chrono::seconds(1));
+    json.field("age_seconds", (now - c.valid_from) / std::chrono::seconds(1)).end_object();
   }
   json.end_array();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "proxy/base/ascii.h"
 #include "proxy/config/config_source.h"
@@ -97,7 +98,10 @@ GrpcService parse_api_config_source(const Node& node) {
   const Node services = node.required("grpc_services");
   if (services.is_sequence() && services.size() != 1)
     services.expected("exactly one service", "others would never be used");
-  for (const Node service : services.items()) out = parse_grpc_service(service);
+  for (const Node service : services.items()) {
+    GrpcService parsed = parse_grpc_service(service);
+    if (!parsed.cluster.value.empty()) out = std::move(parsed);
+  }
   // The node goes with the first request only, as every server must be able to take it.
   node.ignore({"set_node_on_first_message_only", "request_timeout", "refresh_delay"});
   node.unsupported({"cluster_names", "rate_limit_settings", "config_validators"}, kLater);

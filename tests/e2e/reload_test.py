@@ -296,6 +296,7 @@ class Reload(unittest.TestCase):
         issue("spiffe://mesh.local/ns/a/sa/second")
         sidecar.until("the new certificate", lambda: "sa/second" in self.proxy.get("/certs")[1])
         self.assertNotIn("sa/first", self.proxy.get("/certs")[1])
+        self.assertEqual(self.proxy.stats()["server.config_reload_success"], reloads, "no reload is needed for it")
 
     def test_listeners_come_move_and_go(self):
         self.start()

@@ -31,9 +31,10 @@ class ControlPlane:
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
 
-    def say(self, version, clusters, routes, listeners, per_route=None):
+    def say(self, version, clusters, routes, listeners, per_route=None, secrets=()):
         self.process.stdin.write(json.dumps({"version": version, "clusters": clusters, "routes": routes,
-                                             "listeners": listeners, "per_route": per_route or {}}) + "\n")
+                                             "listeners": listeners, "per_route": per_route or {},
+                                             "secrets": list(secrets)}) + "\n")
         self.process.stdin.flush()
         self.wait(f"ok {version}")
 

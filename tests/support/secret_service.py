@@ -96,11 +96,11 @@ def by_sds(name, timeout="15s", cluster_name="sds"):
             "retry_policy": {"retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"}}}}]}}}
 
 
-def common_tls(certificate, roots, sans=None, timeout="15s"):
+def common_tls(certificate, roots, sans=None, timeout="15s", cluster_name="sds"):
     """A CommonTlsContext of two secrets."""
     names = [{"san_type": "URI", "matcher": {"exact": san}} for san in sans or []]
     return {"tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
-            "tls_certificate_sds_secret_configs": [by_sds(certificate, timeout)],
+            "tls_certificate_sds_secret_configs": [by_sds(certificate, timeout, cluster_name)],
             "combined_validation_context": {
                 "default_validation_context": {"match_typed_subject_alt_names": names},
-                "validation_context_sds_secret_config": by_sds(roots, timeout)}}
+                "validation_context_sds_secret_config": by_sds(roots, timeout, cluster_name)}}

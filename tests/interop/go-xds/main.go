@@ -3,8 +3,9 @@
 // Arguments: nothing, or network and address to listen on ("unix /path"); told by the line "listens ADDRESS".
 // Commands on stdin, one JSON object a line: {"version", "clusters": {name: port | "eds:port,port"},
 // "routes": {route name: cluster}, "listeners": {name: {"port", "routes", "filters": [HttpFilter]}},
-// "per_route": {route name: {path prefix: {filter: typed_per_filter_config}}}}, messages in protobuf's
-// JSON.  It becomes the snapshot; the line "ok <version>" answers.  Each NACK is a line
+// "per_route": {route name: {path prefix: {filter: typed_per_filter_config}}},
+// "secrets": [Secret]}, messages in protobuf's JSON.  It becomes the snapshot of ADS, and the secrets
+// that of StreamSecrets; the line "ok <version>" answers.  Each NACK is a line
 // "nack <type> <message>", each ACK "ack <type> <version>".
 package main
 
@@ -34,7 +35,9 @@ import (
 	router "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tls "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	secret "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -55,6 +58,7 @@ type state struct {
 	Routes    map[string]string         `json:"routes"`
 	Listeners map[string]listenerConfig `json:"listeners"`
 	PerRoute  map[string]filtersByPath  `json:"per_route"`
+	Secrets   []json.RawMessage         `json:"secrets"`
 }
 
 type filtersByPath map[string]map[string]json.RawMessage
@@ -115,6 +119,22 @@ func routeTo(prefix, target string) *route.Route {
 		Action: &route.Route_Route{Route: &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: target}}}}
 }
 
+func secretsOf(s state) []types.Resource {
+	var out []types.Resource
+	for _, text := range s.Secrets {
+		one := &tls.Secret{}
+		check(protojson.Unmarshal(text, one))
+		out = append(out, one)
+	}
+	return out
+}
+
+func secretSnapshotOf(s state) *cache.Snapshot {
+	out, err := cache.NewSnapshot(s.Version, map[resource.Type][]types.Resource{resource.SecretType: secretsOf(s)})
+	check(err)
+	return out
+}
+
 func snapshotOf(s state) *cache.Snapshot {
 	var clusters, endpoints, routes, listeners []types.Resource
 	for name, ports := range s.Clusters {
@@ -162,7 +182,7 @@ func snapshotOf(s state) *cache.Snapshot {
 	}
 	out, err := cache.NewSnapshot(s.Version, map[resource.Type][]types.Resource{
 		resource.ClusterType: clusters, resource.EndpointType: endpoints,
-		resource.RouteType: routes, resource.ListenerType: listeners})
+		resource.RouteType: routes, resource.ListenerType: listeners, resource.SecretType: secretsOf(s)})
 	check(err)
 	return out
 }
@@ -189,6 +209,9 @@ func main() {
 	grpcServer := grpc.NewServer()
 	xds := server.NewServer(ctx, snapshots, callbacks, sotw.WithOrderedADS())
 	discovery.RegisterAggregatedDiscoveryServiceServer(grpcServer, xds)
+	// Not ordered by ADS: each stream asks for one of the secrets.
+	secrets := cache.NewSnapshotCache(false, cache.IDHash{}, nil)
+	secret.RegisterSecretDiscoveryServiceServer(grpcServer, server.NewServer(ctx, secrets, callbacks))
 	go func() { check(grpcServer.Serve(listening)) }()
 	say("listens %s", listening.Addr())
 	lines := bufio.NewScanner(os.Stdin)
@@ -197,6 +220,7 @@ func main() {
 		var s state
 		check(json.Unmarshal(lines.Bytes(), &s))
 		check(snapshots.SetSnapshot(ctx, node, snapshotOf(s)))
+		check(secrets.SetSnapshot(ctx, node, secretSnapshotOf(s)))
 		say("ok %s", s.Version)
 	}
 }
