@@ -179,7 +179,8 @@ class Csr(unittest.TestCase):
             inbound = sidecar.free_port()
             short = SHORT.format(name="users", address=f"unix:{path}", token=os.path.join(self.ca.dir, "users"),
                                  ca=self.ca.bundle, ttl="1h")
-            sidecar.start(self, short + INBOUND.format(port=inbound, app=1) + ADMIN)
+            proxy = sidecar.start(self, short + INBOUND.format(port=inbound, app=1) + ADMIN)
+            proxy.wait_log(f"certificate received: cluster=identity|source identity={USERS}")
             ca.process.send_signal(signal.SIGKILL)
             ca.process.wait()
             self.assertTrue(os.path.exists(path))
