@@ -21,6 +21,8 @@ namespace {
 constexpr size_t kMaxBytes = 8 << 20;
 constexpr size_t kLongestName = 240;  // of a file, in a message
 
+bool is_pem(std::string_view text) { return text.find("-----BEGIN") != std::string_view::npos; }
+
 // Relative names are relative to the working directory, which the reader of a message may not know.
 std::string with_absolute_name(const std::string& name) {
   std::error_code unknown;
@@ -99,7 +101,8 @@ Result<std::string> read_file(const std::string& name) {
 
 void note_file(const config::Node& source) {
   const config::Node file = source["filename"];
-  if (file.is_present()) source.errors()->note_file(*file.value(), file.as_string(), 0);
+  if (file.is_present() && !is_pem(file.raw()))
+    source.errors()->note_file(*file.value(), file.as_string(), 0);
 }
 
 DataText read_data_source(const config::Node& node, FileUse use) {
@@ -120,10 +123,11 @@ DataText read_data_source(const config::Node& node, FileUse use) {
   if (source.key() == "filename") {
     out.source = value;
     text = read_file(value);
-    if (!text || use == FileUse::kPart)
+    const bool is_pasted = is_pem(value);
+    // What is noted as a name is told as one.
+    if (!is_pasted && (!text || use == FileUse::kPart))
       source.errors()->note_file(*source.value(), value,
                                  text ? std::hash<std::string>{}(*text) : uint64_t{0});
-    const bool is_pasted = value.find("-----BEGIN") != std::string::npos;
     if (is_pasted) {
       source.error("expected the name of a file, got PEM: use inline_string");
     } else if (!text) {

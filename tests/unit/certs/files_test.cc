@@ -92,6 +92,7 @@ TEST_F(CertificateFiles, AreNotUsedWhileHalfOfThemIsNew) {
   write("key", second.key_pem);
   EXPECT_TRUE(run_until(loop_, [&] { return chain_of(ref) == second.chain_pem; }));
   EXPECT_EQ(failure_of(ref), "");
+  EXPECT_EQ(log.count("the last good one stays"), 2u) << log.text();
 }
 
 TEST_F(CertificateFiles, LeaveTheLastGoodOneWhenTheyAreGone) {

@@ -199,6 +199,7 @@ TEST_F(Sds, ByAdsIsTakenFromTheOneStream) {
                       secret("default", leaf), ",", secret("unasked", leaf), "]}"));
   EXPECT_EQ(providers_.ads().take(*xds::decode_response(*bytes)), "");
   EXPECT_EQ(chain_of(of_ads), leaf.chain_pem);
+  providers_.ads().stop();
 }
 
 }  // namespace

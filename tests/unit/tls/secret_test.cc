@@ -61,9 +61,8 @@ TEST(Secret, IsReadOfEachKind) {
                          quoted(ca.pem()), " } } }"));
   ASSERT_NE(roots.secret, nullptr) << roots.messages;
   EXPECT_EQ(roots.secret->kind(), SecretKind::kValidation);
-  const std::string key(107, 'A');  // 80 bytes
   const Parsed tickets(str("{ name: t, session_ticket_keys: { keys: [ { inline_bytes: ",
-                           std::string(106, 'A'), "= } ] } }"));
+                           std::string(107, 'A'), "= } ] } }"));
   ASSERT_NE(tickets.secret, nullptr) << tickets.messages;
   EXPECT_EQ(std::get<TicketKeys>(tickets.secret->value).keys.size(), 1u);
   const Parsed generic("{ name: g, generic_secret: { secret: { inline_string: s3cret } } }");
