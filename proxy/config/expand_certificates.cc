@@ -183,6 +183,8 @@ void write_identity_source(EnvoyWriter& out, const Mesh& mesh) {
               if (!workload.trust_domain.empty()) out.text("trust_domain", workload.trust_domain);
               if (!workload.csr) return;
               const CertificateCsr& csr = *workload.csr;
+              const bool is_unix = csr.address.kind == AddressText::Kind::kUnix;
+              out.text("authority", is_unix ? std::string("localhost") : csr.address.to_string());
               out.standing_for(csr.token_node, [&] { out.text("token_file", csr.token_file); });
               if (!csr.identity.empty()) {
                 out.standing_for(csr.identity_node, [&] { out.text("identity", csr.identity); });
