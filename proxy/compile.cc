@@ -162,8 +162,9 @@ void load_secrets(Resources& out, const Node& list) {
     StaticSecret secret;
     secret.secret = tls::parse_secret(node, secret.name);
     secret.value = node.value();
+    const Node name = node.required("name");
     if (secret.name.empty()) {
-      node.required("name").expected("the name of the secret");
+      if (name.is_present()) name.expected("the name of the secret");
     } else if (!names.insert(secret.name).second) {
       node["name"].error(
           str("another secret is called \"", config::printable(secret.name), "\" already"));

@@ -134,11 +134,6 @@ class Server final : public admin::ServerView,
   // is an error as with the file's.
   Status<> commit(const std::shared_ptr<const Snapshot>& built, std::string* left_out);
   void apply_when_warm();
-  // ---- server_secrets.cc ----
-  void want_secrets();
-  void keep_tls_stats();
-  void take_static_secrets();
-  void add_secrets(std::vector<admin::ConfigResource>& out) const;
   void on_applied();
   void become_ready_if();
   void log_new_listeners();
@@ -146,9 +141,16 @@ class Server final : public admin::ServerView,
   void prune_retired();
   // Control calls upstreams: the clusters in force are made known to it, once.
   upstream::ClusterClient& cluster_client() override;
-  [[nodiscard]] std::string_view encoded_node() const override;
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
   [[nodiscard]] std::vector<io::Address> bound_addresses() const;
+
+  // ---- server_secrets.cc ----
+  // Asks for those of the update that waits, once.
+  void want_secrets();
+  void take_static_secrets();
+  void keep_tls_stats();
+  void add_secrets(std::vector<admin::ConfigResource>& out) const;
+  [[nodiscard]] std::string_view encoded_node() const override;
 
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);

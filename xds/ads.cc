@@ -292,10 +292,12 @@ void AdsClient::check_fetch_timeouts() {
     if (late.empty()) continue;
     ++s.counts.attempts;
     for (const std::string& name : late) s.awaited.erase(name);
-    log::warning(log::kConfig, str(options_.peer, " has not answered in time; going on without"),
-                 {{"type", short_name(type)},
-                  {"resources", s.is_wildcard ? std::string("all") : str(late.size())},
-                  {"first", *late.begin()}});
+    if (options_.tells_again) {
+      log::warning(log::kConfig, str(options_.peer, " has not answered in time; going on without"),
+                   {{"type", short_name(type)},
+                    {"resources", s.is_wildcard ? std::string("all") : str(late.size())},
+                    {"first", *late.begin()}});
+    }
     if (s.is_wildcard) late.clear();
     observer_.on_fetch_timeout(type, late);
   }

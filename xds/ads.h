@@ -42,7 +42,9 @@ struct AdsOptions {
   std::string_view path =
       "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
   std::string peer = "the control plane";
-  bool tells_again = true;  // a warning for each try that fails as the one before did
+  // A warning for each try that fails as the one before did, and for what does not come in time;
+  // false: whoever asks tells it himself.
+  bool tells_again = true;
   std::string cluster;
   std::string authority;                                      // empty: the cluster's name
   std::string node;                                           // encoded envoy.config.core.v3.Node

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "proxy/config/expand.h"
-#include "proxy/tls/context.h"
+#include "proxy/tls/context_slot.h"
 #include "proxy/tls/issue.h"
 #include "tests/unit/config/cases.h"
 #include "tests/unit/core/parse_fixture.h"

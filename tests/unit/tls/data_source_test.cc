@@ -86,7 +86,11 @@ TEST(DataSource, WantsExactlyOneKind) {
   EXPECT_NE(Read("d: {}").messages, "");
   EXPECT_NE(Read("d: { inline_string: a, filename: b }").messages, "");
   EXPECT_NE(Read("d: { inline_string: a, bogus: b }").messages, "");
-  EXPECT_NE(Read("d: { filename: /etc/hostname, watched_directory: { path: /etc } }").messages, "");
+  // The directories on the way to a file are watched in any case.
+  EXPECT_EQ(Read("d: { filename: /etc/hostname, watched_directory: { path: /etc } }").messages, "");
+  EXPECT_NE(Read("d: { filename: /etc/hostname, watched_directory: {} }").messages, "");
+  EXPECT_NE(Read("d: { filename: /etc/hostname, watched_directory: { path: /, x: 1 } }").messages,
+            "");
 }
 
 }  // namespace
