@@ -34,7 +34,7 @@ class CaServer final : private io::AcceptObserver {
   CaServer(const CaServer&) = delete;
   CaServer& operator=(const CaServer&) = delete;
 
-  // As bound: port 0 is resolved.
+  // As bound: port 0 is resolved.  Of TCP.
   [[nodiscard]] io::Address address() const;
   [[nodiscard]] size_t connection_count() const noexcept { return count_; }
   // Stops listening and closes all connections.  Idempotent; a turn of the loop buries them.

@@ -130,8 +130,9 @@ Status<> serve(const CaServeOptions& options) {
   Stopper stopper(loop);
   {
     const io::Signals signals(loop, {SIGTERM, SIGINT}, stopper);
-    printf("the CA of %s serves on %s (%s)\n", ca->trust_domain.c_str(),
-           server.address().to_string().c_str(), tls != nullptr ? "TLS" : "clear text");
+    const io::Address shown = address->is_ip() ? server.address() : *address;
+    printf("the CA of %s serves on %s (%s)\n", ca->trust_domain.c_str(), shown.to_string().c_str(),
+           tls != nullptr ? "TLS" : "clear text");
     fflush(stdout);
     loop.run();
   }

@@ -80,7 +80,7 @@ class CaServerTest : public ::testing::Test, public upstream::GrpcCallObserver {
               "127.0.0.1 } } ] } } } }");
     }
     upstream::HostInfo host;
-    host.address = server->address();
+    host.address = with_tls ? server->address() : at;
     clusters.set({upstream::cluster_of(yaml + " }"), upstream::make_host_set({host}, nullptr)});
   }
 
