@@ -29,7 +29,23 @@ struct Writer {
     if (!validation.trusted_ca_pem.empty())
       write_bytes(json, "trusted_ca", validation.trusted_ca_pem);
     if (!validation.crl_pem.empty()) write_bytes(json, "crl", validation.crl_pem);
+    if (!validation.trust_domains.empty()) write_trust_domains(validation);
     json.end_object();
+  }
+  // As Envoy's SPIFFECertValidatorConfig has them.
+  void write_trust_domains(const tls::ValidationConfig& validation) const {
+    json.key("custom_validator_config").begin_object();
+    json.field("name", "envoy.tls.cert_validator.spiffe").key("typed_config").begin_object();
+    json.field("@type",
+               "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
+               "SPIFFECertValidatorConfig");
+    json.key("trust_domains").begin_array();
+    for (const tls::TrustDomain& domain : validation.trust_domains) {
+      json.begin_object().field("name", domain.name);
+      write_bytes(json, "trust_bundle", domain.pem);
+      json.end_object();
+    }
+    json.end_array().end_object().end_object();
   }
   void operator()(const tls::TicketKeys& tickets) const {
     json.key("session_ticket_keys").begin_object().key("keys").begin_array();

@@ -2,8 +2,11 @@
 
 #include <utility>
 
+#include "certs/csr_provider.h"
 #include "certs/files.h"
 #include "certs/sds.h"
+#include "certs/spiffe_provider.h"
+#include "proxy/base/assert.h"
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
 
@@ -19,10 +22,6 @@ Providers::Providers(const ProviderContext& context)
   context_.registry.on_scrape([this] { update_stats(); });
 }
 Providers::~Providers() = default;
-
-void Providers::add_instance(const std::string& name, std::unique_ptr<Provider> provider) {
-  instances_[name] = std::move(provider);
-}
 
 void Providers::set_static(const std::vector<StaticSecret>& secrets) {
   static_.clear();
@@ -48,16 +47,14 @@ void Providers::on_wanted(const tls::SecretRef& ref) {
   const auto [it, is_new] = sources_.try_emplace(ref.source->key);
   if (is_new) it->second = make_source(*ref.source);
   ++it->second.wanted;
-  if (Provider* provider = it->second.provider) return provider->want(ref);
-  context_.store.fail(ref.key(), "certificate_provider_instances has no such instance");
-  context_.store.give_up(ref.key());
+  it->second.provider->want(ref);
 }
 
 void Providers::on_unwanted(const tls::SecretName& name) {
   const auto it = sources_.find(name.source);
   if (it == sources_.end()) return;
   Source& source = it->second;
-  if (source.provider != nullptr) source.provider->unwant(name);
+  source.provider->unwant(name);
   if (--source.wanted != 0) return;
   if (source.owned != nullptr) source.owned->stop();
   sources_.erase(it);
@@ -72,30 +69,27 @@ Providers::Source Providers::make_source(const tls::SecretSource& source) {
     out.owned = std::make_unique<PathProvider>(context_, *path);
   if (const auto* grpc = std::get_if<SecretSource::Grpc>(&source.how))
     out.owned = std::make_unique<SdsProvider>(context_, grpc->service);
+  if (const auto* spiffe = std::get_if<SecretSource::Spiffe>(&source.how))
+    out.owned = std::make_unique<SpiffeProvider>(context_, *spiffe);
+  if (const auto* authority = std::get_if<SecretSource::Authority>(&source.how))
+    out.owned = std::make_unique<CsrProvider>(context_, *authority);
   out.provider = out.owned.get();
   if (std::holds_alternative<SecretSource::Ads>(source.how)) out.provider = ads_.get();
-  if (const auto* instance = std::get_if<SecretSource::Instance>(&source.how)) {
-    const auto it = instances_.find(instance->name);
-    if (it != instances_.end()) out.provider = it->second.get();
-  }
+  DASSERT(out.provider != nullptr);
   return out;
 }
 
 void Providers::check() {
-  for (auto& [key, source] : sources_)
-    if (source.provider != nullptr) source.provider->check();
+  for (auto& [key, source] : sources_) source.provider->check();
 }
 
 void Providers::stop() {
-  for (auto& [key, source] : sources_)
-    if (source.provider != nullptr) source.provider->stop();
-  for (auto& [name, provider] : instances_) provider->stop();
+  for (auto& [key, source] : sources_) source.provider->stop();
   ads_->stop();
 }
 
 void Providers::update_stats() {
-  for (auto& [key, source] : sources_)
-    if (source.provider != nullptr) source.provider->update_stats();
+  for (auto& [key, source] : sources_) source.provider->update_stats();
 }
 
 }  // namespace pillion::certs

@@ -22,8 +22,6 @@ class Providers final : public tls::SecretFetcher {
   Providers(const Providers&) = delete;
   Providers& operator=(const Providers&) = delete;
 
-  // An entry of certificate_provider_instances; before the first configuration takes effect.
-  void add_instance(const std::string& name, std::unique_ptr<Provider> provider);
   // static_resources.secrets, of the configuration that takes effect now.
   struct StaticSecret {
     std::string name;
@@ -38,8 +36,8 @@ class Providers final : public tls::SecretFetcher {
 
  private:
   struct Source {
-    std::unique_ptr<Provider> owned;  // null: an instance, or ADS
-    Provider* provider = nullptr;     // null: of no use
+    std::unique_ptr<Provider> owned;  // null: ADS
+    Provider* provider = nullptr;
     size_t wanted = 0;
   };
 
@@ -51,7 +49,6 @@ class Providers final : public tls::SecretFetcher {
 
   const ProviderContext context_;
   std::unique_ptr<AdsSecrets> ads_;
-  std::map<std::string, std::unique_ptr<Provider>> instances_;
   std::map<std::string, Source> sources_;  // by SecretSource::key
   std::map<std::pair<tls::SecretKind, std::string>, tls::SecretPtr> static_;
 };

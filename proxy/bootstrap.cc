@@ -5,6 +5,7 @@
 #include "proxy/bootstrap_dynamic.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/io/parse_address.h"
+#include "proxy/tls/secret.h"
 
 namespace pillion {
 namespace {
@@ -173,6 +174,9 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
     root["header_prefix"].error("only x-envoy is supported");
   }
   parse_dynamic_resources(out, root);
+  // What they are is read where they are named; here, what is wrong with them.
+  for (const auto& [name, node] : root["certificate_provider_instances"].entries())
+    (void)tls::parse_provider(node);
   root.unsupported({"cluster_manager",
                     "hds_config",
                     "stats_sinks",
@@ -182,7 +186,6 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
                     "fatal_actions",
                     "config_sources",
                     "default_config_source",
-                    "certificate_provider_instances",
                     "inline_headers",
                     "perf_tracing_file_path",
                     "default_regex_engine",

@@ -221,12 +221,18 @@ void check_grpc_cluster(const Resources& resources, const Located<std::string>& 
 // Secrets are fetched from clusters of the file: those of a control plane would come too late.
 void check_secret_sources(const Resources& resources, bool has_ads,
                           std::vector<Located<std::string>>& used, const Node& node) {
+  const auto use = [&](const Located<std::string>& cluster, std::string_view who) {
+    used.push_back(cluster);
+    check_grpc_cluster(resources, cluster, who, *node.errors());
+  };
   for_each_secret_ref(resources, [&](const tls::SecretRef& ref) {
-    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&ref.source->how)) {
-      used.push_back(grpc->service.cluster);
-      check_grpc_cluster(resources, grpc->service.cluster, "a secret discovery service",
-                         *node.errors());
-    }
+    const auto& how = ref.source->how;
+    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&how))
+      use(grpc->service.cluster, "a secret discovery service");
+    if (const auto* spiffe = std::get_if<tls::SecretSource::Spiffe>(&how))
+      use(spiffe->cluster, "a SPIFFE Workload API");
+    if (const auto* authority = std::get_if<tls::SecretSource::Authority>(&how))
+      use(authority->cluster, "a CA");
     if (std::holds_alternative<tls::SecretSource::Ads>(ref.source->how) && !has_ads)
       node.error(str("the secret \"", config::printable(ref.name),
                      "\" by ads needs dynamic_resources.ads_config"));

@@ -6,7 +6,6 @@
 #include "proxy/base/assert.h"
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
-#include "proxy/config/suggest.h"
 
 namespace pillion::xds {
 namespace {
@@ -25,10 +24,9 @@ AdsClient::AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters
                      AdsObserver& observer, AdsOptions options)
     : loop_(loop),
       rng_(rng),
-      clusters_(clusters),
       observer_(observer),
       options_(std::move(options)),
-      frames_(options_.max_message_bytes) {}
+      call_(clusters, *this, options_.max_message_bytes) {}
 
 const std::string& AdsClient::version(ResourceType type) const noexcept {
   return subscriptions_[static_cast<size_t>(type)].version;
@@ -50,32 +48,29 @@ void AdsClient::stop() {
   reconnect_timer_.cancel();
   fetch_timer_.cancel();
   hold_timer_.cancel();
-  call_.reset();
+  call_.close();
 }
 
 void AdsClient::connect() {
   ++stream_;
-  frames_.reset();
   node_sent_ = is_paused_ = false;
   for (Subscription& s : subscriptions_) {
     s.nonce.clear();
     s.was_sent = false;
   }
-  std::vector<upstream::CallField> fields = {{"content-type", "application/grpc"}};
+  std::vector<upstream::CallField> fields;
   for (const auto& [name, value] : options_.metadata) fields.push_back({name, value});
-  call_ = clusters_.open(options_.cluster,
-                         {.path = options_.path,
-                          .authority = options_.authority,
-                          .fields = fields,
-                          .accepts_trailers = true},
-                         *this);
+  call_.open({.cluster = options_.cluster,
+              .path = options_.path,
+              .authority = options_.authority,
+              .metadata = fields});
   for (const ResourceType type : kAllTypes) {
     if (at(type).is_wanted) send_if_due(type);
   }
 }
 
 void AdsClient::stream_ended(std::string_view reason) {
-  call_.reset();
+  call_.close();
   if (!is_running_) return;
   for (Subscription& s : subscriptions_) {
     // What came by this stream cannot be answered on the next one, which says it again.
@@ -107,44 +102,20 @@ Duration AdsClient::next_wait() {
   return Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit.count()))));
 }
 
-void AdsClient::on_call_head(const http::ResponseHead& head, bool end) {
-  if (head.status != 200) return stream_ended(str("HTTP status ", head.status));
-  if (end || head.headers.find("grpc-status") != nullptr) return on_call_trailers(head.headers);
-}
-
-void AdsClient::on_call_data(std::string_view data, bool end) {
-  const uint64_t stream = stream_;
-  const char* wrong = frames_.feed(data, [&](std::string_view message) {
-    on_message(message);
-    return call_ != nullptr && stream == stream_;
-  });
-  if (call_ == nullptr || stream != stream_) return;
-  if (wrong != nullptr) return stream_ended(wrong);
-  if (end) stream_ended(str(options_.peer, " closed it"));
-}
-
-void AdsClient::on_call_trailers(const http::Headers& trailers) {
-  std::string reason = str(options_.peer, " closed it");
-  if (const http::Field* status = trailers.find("grpc-status"))
-    reason += str(": grpc-status ", config::printable(status->value));
-  if (const http::Field* message = trailers.find("grpc-message"))
-    reason += str(": ", config::printable(message->value, 200));
-  stream_ended(reason);
-}
-
-void AdsClient::on_call_failed(Failure failure, std::string_view reason) {
-  stream_ended(reason.empty() ? failure.row().details : reason);
+void AdsClient::on_grpc_end(const upstream::GrpcEnd& end) {
+  stream_ended(end.is_from_server ? str(options_.peer, " closed it: ", end.reason)
+                                  : std::string(end.reason));
 }
 
 // ---- responses ----
 
-void AdsClient::on_message(std::string_view bytes) {
+void AdsClient::on_grpc_message(std::string_view bytes) {
   Result<Response> decoded = decode_response(bytes);
   failures_ = 0;
   last_failure_.clear();
   if (!std::exchange(is_connected_, true))
     observer_.on_connected(true, decoded ? decoded->control_plane : std::string());
-  if (call_ == nullptr) return;
+  if (!call_.is_open()) return;
   if (decoded) return take(std::move(*decoded));
   log::warning(log::kConfig, str(options_.peer, " sent what is no answer"),
                {{"cluster", options_.cluster}, {"reason", decoded.error()}});
@@ -185,7 +156,7 @@ void AdsClient::finish(ResourceType type, std::string_view error) {
     s.refusals = s.open->version == s.refused ? s.refusals + 1 : 1;
     s.refused = s.open->version;
   }
-  if (s.refusals > 1 && call_ != nullptr && s.open->stream == stream_) return hold(s, error);
+  if (s.refusals > 1 && call_.is_open() && s.open->stream == stream_) return hold(s, error);
   answer(type, error);
 }
 
@@ -232,16 +203,16 @@ void AdsClient::answer(ResourceType type, std::string_view error) {
 void AdsClient::update_pause() {
   const bool is_full = std::ranges::any_of(
       subscriptions_, [](const Subscription& s) { return s.waiting.size() >= kMaxWaiting; });
-  if (is_full == is_paused_ || call_ == nullptr) return;
+  if (is_full == is_paused_ || !call_.is_open()) return;
   is_paused_ = is_full;
-  is_full ? call_->pause() : call_->resume();
+  is_full ? call_.pause() : call_.resume();
 }
 
 // ---- requests ----
 
 void AdsClient::send(ResourceType type, std::string_view error) {
   Subscription& s = at(type);
-  if (call_ == nullptr) return;
+  if (!call_.is_open()) return;
   Request request;
   request.type = type;
   request.version = s.version;
@@ -250,13 +221,13 @@ void AdsClient::send(ResourceType type, std::string_view error) {
   if (!s.is_wildcard) request.names = &s.names;
   request.error = error;
   s.was_sent = true;
-  call_->send(grpc_frame(encode_request(request)), false);
+  call_.send(encode_request(request), false);
 }
 
 // The list of names: at once, or with the answer that is due.
 void AdsClient::send_if_due(ResourceType type) {
   Subscription& s = at(type);
-  if (call_ == nullptr) return;
+  if (!call_.is_open()) return;
   // A NACK that is held back need not be: the names are new.
   if (s.held_until != Instant{}) arm_hold_timer(s.held_until = loop_.now());
   if (s.open && s.open->stream == stream_) return;

@@ -32,8 +32,8 @@
 #include "proxy/base/rng.h"
 #include "proxy/io/loop.h"
 #include "proxy/upstream/cluster_client.h"
+#include "proxy/upstream/grpc_call.h"
 #include "xds/discovery_message.h"
-#include "xds/grpc_frames.h"
 
 namespace pillion::xds {
 
@@ -76,7 +76,7 @@ class AdsObserver {
   ~AdsObserver() = default;
 };
 
-class AdsClient final : private upstream::ClientCallObserver {
+class AdsClient final : private upstream::GrpcCallObserver {
  public:
   // All of them outlive the client.
   AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters, AdsObserver& observer,
@@ -126,15 +126,12 @@ class AdsClient final : private upstream::ClientCallObserver {
     AdsCounts counts;
   };
 
-  void on_call_head(const http::ResponseHead& head, bool end) override;
-  void on_call_data(std::string_view data, bool end) override;
-  void on_call_trailers(const http::Headers& trailers) override;
-  void on_call_failed(Failure failure, std::string_view reason) override;
+  void on_grpc_message(std::string_view bytes) override;
+  void on_grpc_end(const upstream::GrpcEnd& end) override;
 
   void connect();
   void stream_ended(std::string_view reason);
   Duration next_wait();
-  void on_message(std::string_view bytes);
   void take(Response&& response);
   void finish(ResourceType type, std::string_view error);
   void hold(Subscription& s, std::string_view error);
@@ -151,12 +148,10 @@ class AdsClient final : private upstream::ClientCallObserver {
 
   io::Loop& loop_;
   Rng& rng_;
-  upstream::ClusterClient& clusters_;
   AdsObserver& observer_;
   const AdsOptions options_;
   std::array<Subscription, kResourceTypes> subscriptions_;
-  upstream::ClientCallPtr call_;
-  GrpcFrames frames_;
+  upstream::GrpcCall call_;
   uint64_t stream_ = 0;  // number of the call
   uint32_t failures_ = 0;
   std::string last_failure_;

@@ -3,15 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
-#include "proxy/base/clock.h"
 #include "proxy/base/str.h"
+#include "proxy/cli/ca_authority.h"
 #include "proxy/cli/ca_files.h"
 #include "proxy/tls/issue.h"
-#include "proxy/tls/pem.h"
+#include "proxy/tls/spiffe_id.h"
 #include "proxy/tls/x509_info.h"
 
 namespace pillion::cli {
@@ -19,50 +18,10 @@ namespace {
 
 using tls::SanType;
 
-constexpr std::string_view kScheme = "spiffe://";
 constexpr uint32_t kMaxDays = 36'500;
 constexpr int64_t kDay = 86'400;
 // Certificates begin a little in the past: the clocks of two machines differ.
 constexpr int64_t kClockSkew = 300;
-
-int64_t now_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
-}
-
-std::string cert_file(const std::string& dir) { return dir + "/ca.crt"; }
-std::string key_file(const std::string& dir) { return dir + "/ca.key"; }
-
-// A CA as it lies in its folder.
-struct Authority {
-  tls::Issued files;
-  std::string trust_domain;
-  tls::CertificateInfo info;
-};
-
-// Whole and usable now, or what is wrong with it.
-Result<Authority> load_authority(const std::string& dir) {
-  Authority ca;
-  auto certificate = read_file(cert_file(dir));
-  if (!certificate) return Error{certificate.error()};
-  auto key = read_file(key_file(dir));
-  if (!key) return Error{key.error()};
-  ca.files = {std::move(*certificate), std::move(*key)};
-  if (auto ok = tls::check_key_matches(ca.files.certificate_pem, ca.files.key_pem); !ok) {
-    return Error{str(cert_file(dir), " with ", key_file(dir), ": ", ok.error())};
-  }
-  ca.info = tls::describe_pem(ca.files.certificate_pem).value().front();
-  if (!ca.info.is_ca) return Error{str(cert_file(dir), " is not the certificate of a CA")};
-  const std::string_view uri = ca.info.first(SanType::kUri);
-  if (!uri.starts_with(kScheme)) {
-    return Error{str(cert_file(dir), " names no trust domain (a URI SAN spiffe://TRUST_DOMAIN)")};
-  }
-  ca.trust_domain = uri.substr(kScheme.size());
-  if (ca.info.not_after <= now_seconds()) {
-    return Error{str("the CA in ", dir, " expired at ", tls::utc_text(ca.info.not_after),
-                     ": remove ca.crt and ca.key and run `pillion ca init` again")};
-  }
-  return ca;
-}
 
 std::string days_error(uint32_t days) {
   if (days >= 1 && days <= kMaxDays) return {};
@@ -87,7 +46,7 @@ bool is_dns_name(std::string_view name) {
 }
 
 Result<tls::CertificateRequest> leaf_request(const CaIssueOptions& options, const Authority& ca) {
-  auto domain = trust_domain_of(options.spiffe);
+  auto domain = tls::trust_domain_of(options.spiffe);
   if (!domain) return Error{str("--spiffe ", options.spiffe, ": ", domain.error())};
   if (*domain != ca.trust_domain) {
     return Error{str("--spiffe ", options.spiffe, ": its trust domain is ", *domain, ", the CA in ",
@@ -111,7 +70,7 @@ Result<tls::CertificateRequest> leaf_request(const CaIssueOptions& options, cons
 
 Status<> init(const CaInitOptions& options) {
   if (options.dir.empty()) return Error{"--dir: expected a folder"};
-  if (std::string why = trust_domain_error(options.trust_domain); !why.empty()) {
+  if (std::string why = tls::trust_domain_error(options.trust_domain); !why.empty()) {
     return Error{str("--trust-domain ", options.trust_domain, ": ", why)};
   }
   if (std::string why = days_error(options.days); !why.empty()) return Error{why};
@@ -132,7 +91,7 @@ Status<> init(const CaInitOptions& options) {
   tls::CertificateRequest request;
   // Names of subjects have at most 64 characters (RFC 5280, A.1).
   request.common_name = options.trust_domain.substr(0, 61) + " CA";
-  request.sans.push_back({SanType::kUri, str(kScheme, options.trust_domain)});
+  request.sans.push_back({SanType::kUri, str("spiffe://", options.trust_domain)});
   request.not_before = now_seconds() - kClockSkew;
   request.not_after = now_seconds() + options.days * kDay;
   request.is_ca = true;
@@ -157,10 +116,6 @@ Status<> issue_files(const CaIssueOptions& options) {
   if (options.out_cert == options.out_key)
     return Error{"--out-cert and --out-key are the same file"};
   if (std::string why = days_error(options.days); !why.empty()) return Error{why};
-  if (!file_exists(key_file(options.dir)) && !file_exists(cert_file(options.dir))) {
-    return Error{str("no CA in ", options.dir, ": run `pillion ca init --dir ", options.dir,
-                     " --trust-domain NAME` first")};
-  }
   auto ca = load_authority(options.dir);
   if (!ca) return Error{ca.error()};
   const auto same = [](const std::string& a, const std::string& b) {
@@ -192,46 +147,6 @@ int finish(const char* command, const Status<>& done) {
 }
 
 }  // namespace
-
-std::string trust_domain_error(std::string_view name) {
-  constexpr const char* kExpected =
-      "expected lower-case letters, digits, '.', '-', '_', such as mesh.local";
-  if (name.empty() || name.size() > 255) return "expected a name of 1 to 255 characters";
-  for (const char c : name) {
-    const bool good =
-        (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
-    if (!good) return kExpected;
-  }
-  return {};
-}
-
-// SPIFFE-ID, sections 2.1 to 2.4.
-Result<std::string> trust_domain_of(std::string_view spiffe) {
-  if (!spiffe.starts_with(kScheme)) return Error{"expected spiffe://TRUST_DOMAIN/PATH"};
-  if (spiffe.size() > 2048) return Error{"longer than 2048 bytes"};
-  const std::string_view rest = spiffe.substr(kScheme.size());
-  const size_t slash = rest.find('/');
-  const std::string_view domain = rest.substr(0, slash);
-  if (std::string why = trust_domain_error(domain); !why.empty())
-    return Error{"trust domain: " + why};
-  if (slash == rest.npos)
-    return Error{"no path: that is the id of the trust domain, not of a workload"};
-  std::string_view path = rest.substr(slash);
-  while (!path.empty()) {
-    path.remove_prefix(1);
-    const std::string_view segment = path.substr(0, path.find('/'));
-    path.remove_prefix(segment.size());
-    if (segment.empty() || segment == "." || segment == "..") {
-      return Error{"the path has a segment that is empty, '.' or '..'"};
-    }
-    const bool good = std::all_of(segment.begin(), segment.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-             c == '.' || c == '-' || c == '_';
-    });
-    if (!good) return Error{"the path may have letters, digits, '.', '-', '_' and '/' only"};
-  }
-  return std::string(domain);
-}
 
 int run_ca_init(const CaInitOptions& options) { return finish("init", init(options)); }
 int run_ca_issue(const CaIssueOptions& options) { return finish("issue", issue_files(options)); }

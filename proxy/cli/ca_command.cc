@@ -2,8 +2,10 @@
 #include <memory>
 
 #include "proxy/cli/ca.h"
+#include "proxy/cli/ca_serve.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/parse.h"
+#include "proxy/config/scalars.h"
 
 namespace pillion::cli {
 namespace {
@@ -53,6 +55,34 @@ void add_issue(CLI::App& ca, Command& command) {
       [&command, options] { command.action = [options] { return run_ca_issue(*options); }; });
 }
 
+void add_serve(CLI::App& ca, Command& command) {
+  CLI::App* app = ca.add_subcommand(
+      "serve", "Signs for workloads that show a token (Istio's CA API): for demos and tests.");
+  auto options = std::make_shared<CaServeOptions>();
+  app->add_option("--dir", options->dir, "of the authority (see init)")
+      ->type_name("DIR")
+      ->required();
+  app->add_option("--listen", options->listen,
+                  "where: IP:PORT speaks TLS, unix:PATH does not (default: 127.0.0.1:15012)")
+      ->type_name("ADDR");
+  app->add_option("--token-file", options->token_file,
+                  "who may ask: lines of SPIFFE-ID TOKEN; each token is for that identity alone")
+      ->type_name("FILE");
+  app->add_flag("--insecure-any-token", options->insecure_any_token,
+                "instead, for tests: believes a token that is a SPIFFE id, or a JWT's subject, "
+                "and checks nothing");
+  add_parsed(*app, "--ttl", options->ttl, "the longest life of a certificate (default: 24h)",
+             config::parse_duration)
+      ->type_name("TIME");
+  app->add_option("--dns", options->dns,
+                  "a name that clients call it by, for its own certificate, beside localhost; may "
+                  "be given more than once")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  app->callback(
+      [&command, options] { command.action = [options] { return run_ca_serve(*options); }; });
+}
+
 }  // namespace
 
 void add_ca(CLI::App& root, Command& command) {
@@ -60,6 +90,7 @@ void add_ca(CLI::App& root, Command& command) {
   ca->require_subcommand(1);
   add_init(*ca, command);
   add_issue(*ca, command);
+  add_serve(*ca, command);
 }
 
 }  // namespace pillion::cli

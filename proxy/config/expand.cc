@@ -10,12 +10,21 @@
 namespace pillion::config {
 namespace {
 
-constexpr std::array<std::string_view, 14> kBootstrapFields = {
-    "static_resources",     "dynamic_resources",  "node",
-    "cluster_manager",      "stats_config",       "stats_sinks",
-    "layered_runtime",      "overload_manager",   "watchdogs",
-    "bootstrap_extensions", "hds_config",         "flags_path",
-    "stats_flush_interval", "node_context_params"};
+constexpr std::array<std::string_view, 15> kBootstrapFields = {"certificate_provider_instances",
+                                                               "static_resources",
+                                                               "dynamic_resources",
+                                                               "node",
+                                                               "cluster_manager",
+                                                               "stats_config",
+                                                               "stats_sinks",
+                                                               "layered_runtime",
+                                                               "overload_manager",
+                                                               "watchdogs",
+                                                               "bootstrap_extensions",
+                                                               "hds_config",
+                                                               "flags_path",
+                                                               "stats_flush_interval",
+                                                               "node_context_params"};
 
 void write_bootstrap(EnvoyWriter& out, const Mesh& mesh) {
   out.standing_for(mesh.workload.node, [&] {
@@ -26,6 +35,7 @@ void write_bootstrap(EnvoyWriter& out, const Mesh& mesh) {
   });
   out.standing_for(mesh.admin_node,
                    [&] { out.message("admin", [&] { out.address("address", mesh.admin); }); });
+  write_identity_source(out, mesh);
   out.message("static_resources", [&] {
     out.list("listeners", [&] {
       if (mesh.inbound) write_inbound_listener(out, mesh);

@@ -158,98 +158,14 @@ void write_passthrough(EnvoyWriter& out, std::string_view name) {
 
 }  // namespace
 
-void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
+void begin_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
                  const Node& node, ServiceProtocol protocol) {
-  out.item([&] {
-    out.text("name", name);
-    out.word("type", address.kind == AddressText::Kind::kName ? "STRICT_DNS" : "STATIC");
-    out.duration("connect_timeout", seconds(1));
-    const Endpoint endpoint{address, node};
-    write_endpoints(out, name, {&endpoint, 1});
-    write_http_options(out, protocol);
-  });
-}
-
-namespace {
-
-void write_file_identity(EnvoyWriter& out, const CertificateFiles& files) {
-  out.list("tls_certificates", [&] {
-    out.item([&] {
-      out.standing_for(files.node["cert"], [&] {
-        out.message("certificate_chain", [&] { out.text("filename", files.cert); });
-      });
-      out.standing_for(files.node["key"], [&] {
-        out.message("private_key", [&] { out.text("filename", files.key); });
-      });
-    });
-  });
-}
-
-void write_secret_by_sds(EnvoyWriter& out, std::string_view name) {
   out.text("name", name);
-  out.message("sds_config", [&] {
-    out.message("api_config_source", [&] {
-      out.word("api_type", "GRPC");
-      out.word("transport_api_version", "V3");
-      out.list("grpc_services", [&] {
-        out.item(
-            [&] { out.message("envoy_grpc", [&] { out.text("cluster_name", kSdsCluster); }); });
-      });
-    });
-    out.word("resource_api_version", "V3");
-  });
-}
-
-void write_accepted_names(EnvoyWriter& out, const Mesh& mesh) {
-  out.list("match_typed_subject_alt_names", [&] {
-    out.item([&] {
-      out.word("san_type", "URI");
-      out.message("matcher",
-                  [&] { out.text("prefix", str("spiffe://", mesh.workload.trust_domain, '/')); });
-    });
-  });
-}
-
-void write_file_validation(EnvoyWriter& out, const Mesh& mesh, const CertificateFiles& files) {
-  out.message("validation_context", [&] {
-    out.standing_for(files.node["ca"],
-                     [&] { out.message("trusted_ca", [&] { out.text("filename", files.ca); }); });
-    write_accepted_names(out, mesh);
-  });
-}
-
-void write_sds_validation(EnvoyWriter& out, const Mesh& mesh, const CertificateSds& sds) {
-  out.message("combined_validation_context", [&] {
-    out.message("default_validation_context", [&] { write_accepted_names(out, mesh); });
-    out.message("validation_context_sds_secret_config", [&] { write_secret_by_sds(out, sds.ca); });
-  });
-}
-
-}  // namespace
-
-void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn) {
-  const Workload& workload = mesh.workload;
-  if (!workload.has_certificates()) return;
-  out.standing_for(workload.sds ? workload.sds->node : workload.certificates->node, [&] {
-    out.message("common_tls_context", [&] {
-      out.message("tls_params", [&] {
-        out.word("tls_minimum_protocol_version", "TLSv1_3");
-        out.word("tls_maximum_protocol_version", "TLSv1_3");
-      });
-      if (workload.sds) {
-        out.list("tls_certificate_sds_secret_configs",
-                 [&] { out.item([&] { write_secret_by_sds(out, workload.sds->cert); }); });
-        write_sds_validation(out, mesh, *workload.sds);
-      } else {
-        write_file_identity(out, *workload.certificates);
-        write_file_validation(out, mesh, *workload.certificates);
-      }
-      if (alpn.empty()) return;
-      out.list("alpn_protocols", [&] {
-        for (const std::string_view name : alpn) out.item_text(name);
-      });
-    });
-  });
+  out.word("type", address.kind == AddressText::Kind::kName ? "STRICT_DNS" : "STATIC");
+  out.duration("connect_timeout", seconds(1));
+  const Endpoint endpoint{address, node};
+  write_endpoints(out, name, {&endpoint, 1});
+  write_http_options(out, protocol);
 }
 
 namespace {
@@ -282,13 +198,8 @@ void write_clusters(EnvoyWriter& out, const Mesh& mesh) {
       write_local(out, kAdminCluster, mesh.admin, mesh.admin_node, ServiceProtocol::kHttp1);
     });
   }
-  if (mesh.workload.sds) {
-    out.standing_for(mesh.workload.sds->node, [&] {
-      write_local(out, kSdsCluster, mesh.workload.sds->socket, mesh.workload.sds->socket_node,
-                  ServiceProtocol::kHttp2);
-    });
-  }
   write_tracing_cluster(out, mesh);
+  write_identity_cluster(out, mesh);
 }
 
 }  // namespace pillion::config

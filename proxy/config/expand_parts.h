@@ -16,6 +16,7 @@ constexpr std::string_view kInboundPassthrough = "inbound|passthrough";
 constexpr std::string_view kOutboundPassthrough = "outbound|passthrough";
 constexpr std::string_view kAdminCluster = "admin|metrics";
 constexpr std::string_view kTracingCluster = "tracing|otlp";
+constexpr std::string_view kIdentityCluster = "identity|source";
 constexpr std::string_view kSdsCluster = "certificates|sds";
 
 void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh);
@@ -27,9 +28,25 @@ void write_clusters(EnvoyWriter& out, const Mesh& mesh);
 void write_tracing(EnvoyWriter& out, const Mesh& mesh);
 void write_tracing_cluster(EnvoyWriter& out, const Mesh& mesh);
 
-// A cluster of one endpoint without TLS.
-void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
+// certificate_provider_instances, and the cluster that is asked, if the identity comes from one.
+void write_identity_source(EnvoyWriter& out, const Mesh& mesh);
+void write_identity_cluster(EnvoyWriter& out, const Mesh& mesh);
+
+// A cluster of one endpoint, without TLS unless `more` writes that.
+void begin_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
                  const Node& node, ServiceProtocol protocol);
+template <typename More>
+void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
+                 const Node& node, ServiceProtocol protocol, More&& more) {
+  out.item([&] {
+    begin_local(out, name, address, node, protocol);
+    more();
+  });
+}
+inline void write_local(EnvoyWriter& out, std::string_view name, const AddressText& address,
+                        const Node& node, ServiceProtocol protocol) {
+  write_local(out, name, address, node, protocol, [] {});
+}
 
 // CommonTlsContext of both sides: the workload's certificate, and peers of its trust domain.
 void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::string_view> alpn);

@@ -29,46 +29,6 @@ Capture parse_capture(const Node& node) {
   return choose(node, Capture::kRedirect, kWords, {"tproxy"});
 }
 
-CertificateSds parse_sds(const Node& node) {
-  CertificateSds out;
-  out.node = node;
-  out.socket_node = node["socket"];
-  out.cert = node["cert"].as_string_or("default");
-  out.ca = node["ca"].as_string_or("ROOTCA");
-  if (out.cert.empty()) node["cert"].expected("the name of a secret");
-  if (out.ca.empty()) node["ca"].expected("the name of a secret");
-  if (node.required("socket").is_present())
-    out.socket = address_or(out.socket_node, "127.0.0.1:8234");
-  node.reject_unknown_keys();
-  return out;
-}
-
-void parse_certificates(const Node& node, Workload& out) {
-  constexpr std::string_view kFiles = "{ cert: users.crt, key: users.key, ca: ca.crt }";
-  constexpr std::string_view kSds = "{ socket: \"unix:/run/secrets/socket\" }";
-  if (node.is_missing()) return;
-  out.certificates.emplace();  // wanted, whatever is wrong with them
-  if (!is_section(node, str("{ files: ", kFiles, " }"))) return;
-  refuse_later(node, {"spiffe", "csr"});
-  const Node files = node["files"];
-  const Node sds = node["sds"];
-  node.reject_unknown_keys();
-  const bool is_later = node["spiffe"] || node["csr"];
-  if (sds.is_present()) {
-    if (files.is_present()) sds.error("only one of files and sds may be given");
-    if (!is_section(sds, kSds)) return;
-    out.certificates.reset();
-    out.sds = parse_sds(sds);
-    return;
-  }
-  if (files.is_missing() && !is_later)
-    files.error(str("required field is missing (expected a mapping such as ", kFiles, ')'));
-  if (files.is_missing() || !is_section(files, kFiles)) return;
-  out.certificates = {files["cert"].as_string(), files["key"].as_string(), files["ca"].as_string(),
-                      files};
-  files.reject_unknown_keys();
-}
-
 Workload parse_workload(const Node& node) {
   Workload out;
   out.node = node;
@@ -164,10 +124,7 @@ Mesh parse_mesh(const Node& root) {
   if (!mesh.inbound && !mesh.outbound) root.error("expected inbound, outbound or both");
   root.reject_unknown_keys();
   check_mesh(mesh);
-  const auto& files = mesh.workload.certificates;
-  const bool is_complete = mesh.workload.sds || (files && !files->cert.empty() &&
-                                                 !files->key.empty() && !files->ca.empty());
-  mesh.lacks_identity = !is_complete && root.errors()->error_count() != 0;
+  mesh.lacks_identity = !has_whole_identity(mesh.workload) && root.errors()->error_count() != 0;
   return mesh;
 }
 

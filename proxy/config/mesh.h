@@ -4,7 +4,8 @@
 // in the expanded configuration point to the short file.
 //
 // Defaults, where the file says nothing (`outbound:` with nothing after it is there, and has them):
-//   workload   namespace default
+//   workload   namespace default; a certificate of a CA (csr) lives 24h, and its identity is
+//              spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/NAME
 //   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict, protocol auto (the app gets
 //              gRPC by HTTP/2 and all else by HTTP/1.1, whatever came: a client that chose HTTP/2
 //              by ALPN chose it for the sidecar, and few apps speak both in clear text)
@@ -53,14 +54,32 @@ struct CertificateSds {
   Node node, socket_node;
 };
 
+// The SPIFFE Workload API; without `socket:` that of SPIFFE_ENDPOINT_SOCKET.
+struct CertificateSpiffe {
+  AddressText socket;
+  bool is_complete = false;
+  Node node, socket_node;
+};
+
+// A CA that signs requests: Istio's, or `pillion ca serve`.
+struct CertificateCsr {
+  AddressText address;  // TLS, but on a Unix socket
+  std::string token_file, ca, identity;
+  std::chrono::nanoseconds ttl{std::chrono::hours(24)};
+  bool is_complete = false;
+  Node node, address_node, token_node, ca_node, identity_node, ttl_node;
+};
+
 struct Workload {
   std::string name, name_space, trust_domain;
   // At most one of them.
   std::optional<CertificateFiles> certificates;
   std::optional<CertificateSds> sds;
+  std::optional<CertificateSpiffe> spiffe;
+  std::optional<CertificateCsr> csr;
   Node node;
 
-  [[nodiscard]] bool has_certificates() const { return certificates || sds; }
+  [[nodiscard]] bool has_certificates() const { return certificates || sds || spiffe || csr; }
 };
 
 struct Inbound {

@@ -10,7 +10,7 @@ void check_identity(const Mesh& mesh) {
   auto need = [&mesh](const Node& user, const char* what, const char* off) {
     if (!mesh.workload.has_certificates()) {
       user.error(str(what, " needs workload.certificates (or say ", off, ": off)"));
-    } else if (mesh.workload.trust_domain.empty()) {
+    } else if (mesh.workload.trust_domain.empty() && !mesh.workload.spiffe) {
       user.error(str(what, " needs workload.trust_domain, which says whose peers are accepted"));
     }
   };

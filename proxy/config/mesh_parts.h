@@ -38,6 +38,12 @@ AddressText address_or(const Node& node, const char* fallback);
 // An address to listen on or to connect to without DNS.
 AddressText literal_address_or(const Node& node, const char* fallback, uint16_t min_port = 0);
 
+// workload.certificates; the rest of `out` is read already.
+void parse_certificates(const Node& node, Workload& out);
+Result<AddressText> parse_spiffe_endpoint(std::string_view text);
+// Is nothing missing of what its identity comes from?
+bool has_whole_identity(const Workload& workload);
+
 Tracing parse_mesh_tracing(const Node& node);
 Service parse_service(std::string_view name, const Node& node);
 

@@ -81,6 +81,10 @@ void add(Fingerprint& f, const ValidationConfig& v) {
   f.add(v.trusted_ca_pem).add(v.crl_pem).add(v.certificate_hashes).add(v.spki_hashes);
   f.add(uint64_t{v.max_verify_depth}).add(uint64_t{v.crl_leaf_only}).add(uint64_t{v.allow_expired});
   f.add(uint64_t{v.accept_untrusted}).add(uint64_t{v.suppress_client_ca_list});
+  f.add(static_cast<uint64_t>(v.trust_domains.size()));
+  for (const TrustDomain& d : v.trust_domains) {
+    f.add(std::string_view(d.name)).add(std::string_view(d.pem));
+  }
   f.add(static_cast<uint64_t>(v.sans.size()));
   for (const SanMatcher& m : v.sans) {
     f.add(static_cast<uint64_t>(m.type)).add(static_cast<uint64_t>(m.kind));

@@ -237,8 +237,9 @@ ValidationConfig parse_validation(const Node& node, FileUse files, Completeness 
   out.accept_untrusted = node["trust_chain_verification"].as_enum_or<int>(0, kTrust) == 1;
   out.suppress_client_ca_list = node["suppress_client_ca_list"].as_bool_or(false);
   parse_watched_directory(node["watched_directory"]);
-  refuse(node, {"ca_certificate_provider_instance", "system_root_certs",
-                "require_signed_certificate_timestamp", "custom_validator_config"});
+  refuse(node,
+         {"system_root_certs", "require_signed_certificate_timestamp", "custom_validator_config"});
+  if (completeness == Completeness::kWhole) refuse(node, {"ca_certificate_provider_instance"});
   close(node);
   if (!node.has("trusted_ca") && completeness == Completeness::kPart) return out;
   if (!node.has("trusted_ca")) {
@@ -289,6 +290,12 @@ void parse_own_certificate(const Node& item, ContextConfig& out, SecretRefs* sec
 
 // Likewise the trusted CAs and revocation lists.
 ValidationConfig parse_own_validation(const Node& node, SecretRefs* secrets) {
+  const Node instance = node["ca_certificate_provider_instance"];
+  if (instance.is_present() && secrets != nullptr) {
+    secrets->validation = parse_provider_ref(instance, SecretKind::kValidation, "ALL");
+    if (node.has("trusted_ca")) instance.error("give trusted_ca or a provider of CAs, not both");
+    return parse_validation(node, FileUse::kPart, Completeness::kPart);
+  }
   const bool is_followed = secrets != nullptr && node["trusted_ca"].has("filename") &&
                            (!node.has("crl") || node["crl"].has("filename"));
   ValidationConfig out = parse_validation(node, is_followed ? FileUse::kFollowed : FileUse::kPart,
@@ -317,12 +324,15 @@ void parse_combined(const Node& node, ContextConfig& out, SecretRefs& secrets) {
 // What comes from elsewhere, by name.
 void parse_secret_refs(const Node& node, ContextConfig& out, SecretRefs* secrets) {
   if (secrets == nullptr)
-    return refuse(node, {"tls_certificate_sds_secret_configs",
+    return refuse(node, {"tls_certificate_sds_secret_configs", "tls_certificate_provider_instance",
                          "validation_context_sds_secret_config", "combined_validation_context"});
   for (const Node item : node["tls_certificate_sds_secret_configs"].items()) {
     if (auto ref = parse_secret_ref(item, SecretKind::kCertificate))
       secrets->certificates.push_back(std::move(*ref));
   }
+  if (auto ref = parse_provider_ref(node["tls_certificate_provider_instance"],
+                                    SecretKind::kCertificate, "default"))
+    secrets->certificates.push_back(std::move(*ref));
   (void)node.one_of(
       {"validation_context", "validation_context_sds_secret_config", "combined_validation_context"},
       config::Need::kAtMostOne);
@@ -346,11 +356,11 @@ void parse_common(const Node& node, ContextConfig& out, SecretRefs* secrets) {
     out.alpn.push_back(item.as_string());
     if (out.alpn.back().size() > 255) item.expected("a protocol name of 1-255 bytes");
   }
-  refuse(node, {"tls_certificate_provider_instance", "tls_certificate_certificate_provider",
-                "tls_certificate_certificate_provider_instance",
-                "validation_context_certificate_provider",
-                "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
-                "custom_tls_certificate_selector"});
+  refuse(node,
+         {"tls_certificate_certificate_provider", "tls_certificate_certificate_provider_instance",
+          "validation_context_certificate_provider",
+          "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
+          "custom_tls_certificate_selector"});
   close(node);
 }
 
@@ -362,6 +372,7 @@ bool verifies_anything(const Node& common, const ContextConfig& config) {
       common.has("combined_validation_context"))
     return true;
   return common["validation_context"]["trusted_ca"].is_present() ||
+         common["validation_context"].has("ca_certificate_provider_instance") ||
          (v && (!v->certificate_hashes.empty() || !v->spki_hashes.empty()));
 }
 

@@ -28,10 +28,19 @@ struct CertificateConfig {
 
 using Sha256 = std::array<uint8_t, 32>;
 
+// The bundle of one SPIFFE trust domain (SPIFFECertValidatorConfig.TrustDomain).
+struct TrustDomain {
+  std::string name;  // "mesh.local"
+  std::string pem;
+};
+
 // CertificateValidationContext.
 struct ValidationConfig {
   std::string trusted_ca_pem;  // empty: chains are not verified
   std::string trusted_ca_source;
+  // Instead of trusted_ca: each peer must have a SPIFFE id, and its chain must lead to the bundle
+  // of its own trust domain.
+  std::vector<TrustDomain> trust_domains;
   std::string crl_pem;                     // empty: revocation is not checked
   std::vector<SanMatcher> sans;            // empty: any name; else one must match
   std::vector<Sha256> certificate_hashes;  // these two lists: empty, or one entry must match

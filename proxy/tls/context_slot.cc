@@ -35,8 +35,11 @@ std::string name_of(const ContextConfig& config, const SecretRefs& secrets) {
   return name;
 }
 
+bool verifies_chains(const ValidationConfig& v) {
+  return !v.trusted_ca_pem.empty() || !v.trust_domains.empty();
+}
 bool verifies_anything(const ValidationConfig& v) {
-  return !v.trusted_ca_pem.empty() || !v.certificate_hashes.empty() || !v.spki_hashes.empty();
+  return verifies_chains(v) || !v.certificate_hashes.empty() || !v.spki_hashes.empty();
 }
 
 // What /certs and messages call it: "sds/default".
@@ -113,7 +116,7 @@ Result<std::shared_ptr<const Context>> ContextSlot::resolve(const Lookup& lookup
     if (!verifies_anything(*full.validation))
       return done(Error{str("validation_context: without trusted_ca and without pins it would ",
                             "let anybody in")});
-    if (full.validation->trusted_ca_pem.empty() && !full.validation->sans.empty())
+    if (!verifies_chains(*full.validation) && !full.validation->sans.empty())
       return done(Error{"validation_context: matching names needs trusted_ca"});
   }
   return done(Context::make(full));

@@ -12,6 +12,7 @@
 #include <openssl/x509.h>
 
 #include "proxy/base/str.h"
+#include "proxy/tls/issue_parts.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/random.h"
 
@@ -28,20 +29,6 @@ int key_kind(KeyType type) noexcept {
       return EVP_PKEY_ED25519;
   }
   UNREACHABLE();
-}
-
-KeyPtr make_key(KeyType type) {
-  bssl::UniquePtr<EVP_PKEY_CTX> ctx(EVP_PKEY_CTX_new_id(key_kind(type), nullptr));
-  EVP_PKEY* key = nullptr;
-  if (!ctx || !EVP_PKEY_keygen_init(ctx.get())) return nullptr;
-  if (type == KeyType::kP256 &&
-      !EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx.get(), NID_X9_62_prime256v1)) {
-    return nullptr;
-  }
-  if (type == KeyType::kRsa2048 && !EVP_PKEY_CTX_set_rsa_keygen_bits(ctx.get(), 2048))
-    return nullptr;
-  EVP_PKEY_keygen(ctx.get(), &key);
-  return KeyPtr(key);
 }
 
 // Positive, 127 random bits (RFC 5280, 4.1.2.2).
@@ -127,16 +114,10 @@ bssl::UniquePtr<GENERAL_NAME> to_general_name(const San& san) {
 
 Status<> add_names(X509* cert, const CertificateRequest& request) {
   if (request.sans.empty()) return Ok{};
-  bssl::UniquePtr<GENERAL_NAMES> names(sk_GENERAL_NAME_new_null());
-  for (const San& san : request.sans) {
-    auto name = to_general_name(san);
-    if (name == nullptr)
-      return Error{str("not a name of type ", to_string(san.type), ": ", san.text)};
-    sk_GENERAL_NAME_push(names.get(), name.release());
-  }
-  if (!add_extension(cert, NID_subject_alt_name, names.get(), request.common_name.empty())) {
+  auto names = to_general_names(request.sans);
+  if (!names) return Error{names.error()};
+  if (!add_extension(cert, NID_subject_alt_name, names->get(), request.common_name.empty()))
     return Error{"the names cannot be encoded"};
-  }
   return Ok{};
 }
 
@@ -175,10 +156,45 @@ Error<std::string> failed(std::string_view what) {
 
 }  // namespace
 
-Result<Issued> issue(const CertificateRequest& request, const Issued* issuer) {
-  const KeyPtr key = make_key(request.key);
+KeyPtr make_key(KeyType type) {
+  bssl::UniquePtr<EVP_PKEY_CTX> ctx(EVP_PKEY_CTX_new_id(key_kind(type), nullptr));
+  EVP_PKEY* key = nullptr;
+  if (!ctx || !EVP_PKEY_keygen_init(ctx.get())) return nullptr;
+  if (type == KeyType::kP256 &&
+      !EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx.get(), NID_X9_62_prime256v1)) {
+    return nullptr;
+  }
+  if (type == KeyType::kRsa2048 && !EVP_PKEY_CTX_set_rsa_keygen_bits(ctx.get(), 2048))
+    return nullptr;
+  EVP_PKEY_keygen(ctx.get(), &key);
+  return KeyPtr(key);
+}
+
+void FreeGeneralNames::operator()(stack_st_GENERAL_NAME* names) const noexcept {
+  sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
+}
+
+Result<GeneralNamesPtr> to_general_names(const std::vector<San>& sans) {
+  GeneralNamesPtr names(sk_GENERAL_NAME_new_null());
+  for (const San& san : sans) {
+    auto name = to_general_name(san);
+    if (name == nullptr)
+      return Error{str("not a name of type ", to_string(san.type), ": ", san.text)};
+    sk_GENERAL_NAME_push(names.get(), name.release());
+  }
+  return names;
+}
+
+std::string private_key_pem(evp_pkey_st& key) {
+  return to_pem([&](BIO* out) {
+    return PEM_write_bio_PKCS8PrivateKey(out, &key, nullptr, nullptr, 0, nullptr, nullptr);
+  });
+}
+
+Result<std::string> certify(evp_pkey_st& key, const CertificateRequest& request,
+                            const Issued* issuer) {
   bssl::UniquePtr<X509> cert(X509_new());
-  if (!key || !cert) return failed("no key");
+  if (!cert) return failed("no memory");
   KeyPtr issuer_key;
   X509Ptr issuer_cert;
   if (issuer != nullptr) {
@@ -190,13 +206,13 @@ Result<Issued> issue(const CertificateRequest& request, const Issued* issuer) {
     issuer_key = std::move(*parsed_key);
   }
   const X509* by = issuer_cert ? issuer_cert.get() : cert.get();
-  EVP_PKEY* signing_key = issuer_key ? issuer_key.get() : key.get();
+  EVP_PKEY* signing_key = issuer_key ? issuer_key.get() : &key;
   if (!X509_set_version(cert.get(), X509_VERSION_3) || !set_serial(cert.get()) ||
       !set_name(X509_get_subject_name(cert.get()), request.common_name) ||
       !X509_set_issuer_name(cert.get(), X509_get_subject_name(by)) ||
       !ASN1_TIME_set_posix(X509_getm_notBefore(cert.get()), request.not_before) ||
       !ASN1_TIME_set_posix(X509_getm_notAfter(cert.get()), request.not_after) ||
-      !X509_set_pubkey(cert.get(), key.get())) {
+      !X509_set_pubkey(cert.get(), &key)) {
     return failed("subject or dates");
   }
   if (auto ok = add_names(cert.get(), request); !ok) return Error{ok.error()};
@@ -206,10 +222,15 @@ Result<Issued> issue(const CertificateRequest& request, const Issued* issuer) {
   }
   const EVP_MD* digest = EVP_PKEY_id(signing_key) == EVP_PKEY_ED25519 ? nullptr : EVP_sha256();
   if (!X509_sign(cert.get(), signing_key, digest)) return failed("signature");
-  return Issued{
-      to_pem([&](BIO* out) { return PEM_write_bio_X509(out, cert.get()); }), to_pem([&](BIO* out) {
-        return PEM_write_bio_PKCS8PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-      })};
+  return to_pem([&](BIO* out) { return PEM_write_bio_X509(out, cert.get()); });
+}
+
+Result<Issued> issue(const CertificateRequest& request, const Issued* issuer) {
+  const KeyPtr key = make_key(request.key);
+  if (!key) return failed("no key");
+  auto certificate = certify(*key, request, issuer);
+  if (!certificate) return Error{certificate.error()};
+  return Issued{std::move(*certificate), private_key_pem(*key)};
 }
 
 }  // namespace pillion::tls

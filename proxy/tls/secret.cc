@@ -105,13 +105,14 @@ Secret::~Secret() {
 
 ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& over) {
   // Names every field: another one must be thought of here too.
-  const auto& [ca, ca_source, crl, sans, hashes, spki, depth, leaf_only, expired, untrusted,
-               no_list] = over;
+  const auto& [ca, ca_source, domains, crl, sans, hashes, spki, depth, leaf_only, expired,
+               untrusted, no_list] = over;
   ValidationConfig out = base;
   if (!ca.empty()) {
     out.trusted_ca_pem = ca;
     out.trusted_ca_source = ca_source;
   }
+  if (!domains.empty()) out.trust_domains = domains;
   if (!crl.empty()) out.crl_pem = crl;
   append(out.sans, sans);
   append(out.certificate_hashes, hashes);

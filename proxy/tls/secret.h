@@ -71,13 +71,24 @@ struct SecretSource {
     config::GrpcService service;  // StreamSecrets of a cluster
   };
   struct Ads {};
-  // An entry of the bootstrap's certificate_provider_instances: whatever certs/ has.
-  struct Instance {
-    std::string name;
+  // The SPIFFE Workload API of a cluster, by certificate_provider_instances (parse_provider.cc).
+  struct Spiffe {
+    config::Located<std::string> cluster;
+    std::string trust_domain;  // of our identity; empty: any
+  };
+  // A CA that signs requests, in the same way.
+  struct Authority {
+    config::Located<std::string> cluster;
+    std::string authority;  // empty: the cluster's name
+    std::string token_file;
+    std::string ca_file;   // whom to trust; empty: the root that the CA tells
+    std::string identity;  // asked for; a CA may go by the token alone
+    std::string trust_domain;
+    Duration ttl = std::chrono::hours(24);
   };
 
   std::string key;  // tells sources apart: "static", "sds/CLUSTER ...", "files/..."
-  std::variant<Static, Files, Path, Grpc, Ads, Instance> how;
+  std::variant<Static, Files, Path, Grpc, Ads, Spiffe, Authority> how;
 };
 using SecretSourcePtr = std::shared_ptr<const SecretSource>;
 
@@ -125,6 +136,13 @@ SecretPtr parse_secret(const config::Node& node, std::string& name);
 
 // TlsSessionTicketKeys: at least one key, each of 80 bytes.
 TicketKeys parse_ticket_keys(const config::Node& node);
+
+// CertificateProviderPluginInstance (`instance_name`, `certificate_name`): an entry of the same
+// file's certificate_provider_instances and a name within it.
+std::optional<SecretRef> parse_provider_ref(const config::Node& node, SecretKind kind,
+                                            std::string_view default_name);
+// Such an entry, a TypedExtensionConfig of a source that certs/ has.
+SecretSourcePtr parse_provider(const config::Node& node);
 
 // SdsSecretConfig: whose secret is meant.  Without sds_config a static one.  Sources that are not
 // supported are refused by name; null without a name or source.

@@ -103,6 +103,8 @@ Verifier::~Verifier() = default;
 
 Result<std::unique_ptr<const Verifier>> Verifier::make(
     const std::optional<ValidationConfig>& config, Role role) {
+  if (config && !config->trust_domains.empty())
+    return Error{"a bundle for each trust domain is not supported yet"};
   std::unique_ptr<Verifier> v(new Verifier(config, role));
   if (config && !config->trusted_ca_pem.empty()) {
     if (auto ok = v->load_store(); !ok) return Error{ok.error()};

@@ -8,8 +8,8 @@
 
 #include "proxy/config/node.h"
 #include "proxy/config/yaml_print.h"
+#include "proxy/http/grpc_frames.h"
 #include "xds/discovery_message.h"
-#include "xds/grpc_frames.h"
 #include "xds/reflect.h"
 
 using namespace pillion;
@@ -26,7 +26,7 @@ void check_resource(xds::ResourceType type, const xds::Resource& resource) {
 }
 
 size_t messages(std::string_view bytes, size_t piece) {
-  xds::GrpcFrames frames(1 << 16);
+  http::GrpcFrames frames(1 << 16);
   size_t count = 0;
   while (!bytes.empty()) {
     const std::string_view now = bytes.substr(0, piece);

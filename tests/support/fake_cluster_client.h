@@ -18,10 +18,15 @@ class FakeClusterClient final : public upstream::ClusterClient {
     std::string authority;
     std::vector<std::pair<std::string, std::string>> fields;
     std::string sent;  // of the request, not yet taken
+    Duration timeout{};
     bool is_open = true;
+    bool has_ended = false;  // of the request
     bool is_paused = false;
 
-    void send(std::string_view data, bool) override { sent += data; }
+    void send(std::string_view data, bool end) override {
+      sent += data;
+      has_ended |= end;
+    }
     [[nodiscard]] bool is_backed_up() const noexcept override { return false; }
     void pause() override { is_paused = true; }
     void resume() override { is_paused = false; }
@@ -60,6 +65,7 @@ class FakeClusterClient final : public upstream::ClusterClient {
     call->cluster = cluster;
     call->path = head.path;
     call->authority = head.authority;
+    call->timeout = head.timeout;
     for (const upstream::CallField& field : head.fields)
       call->fields.emplace_back(field.name, field.value);
     call->observer = &observer;

@@ -1,9 +1,9 @@
 #include "certs/sds.h"
 
 #include "proxy/base/str.h"
+#include "proxy/http/grpc_frames.h"
 #include "tests/support/log_capture.h"
 #include "tests/unit/certs/certs_fixture.h"
-#include "xds/grpc_frames.h"
 #include "xds/reflect.h"
 #include "xds/value_json.h"
 
@@ -55,12 +55,12 @@ class Sds : public CertsTest {
                     str("{\"version_info\":", json(version), ",\"nonce\":", json(nonce),
                         ",\"type_url\":\"", kType, "\",\"resources\":[", resources, "]}"));
     ASSERT_TRUE(bytes) << bytes.error();
-    clusters_.last().data(xds::grpc_frame(*bytes));
+    clusters_.last().data(http::grpc_frame(*bytes));
   }
   // Of the newest call, since the last time.
   std::vector<std::string> requests() {
     std::vector<std::string> out;
-    xds::GrpcFrames frames(1 << 20);
+    http::GrpcFrames frames(1 << 20);
     const std::string sent = std::exchange(clusters_.last().sent, {});
     EXPECT_EQ(frames.feed(sent,
                           [&](std::string_view message) {

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "proxy/base/str.h"
+#include "proxy/config/mesh_parts.h"
 #include "proxy/config/node.h"
 #include "proxy/config/yaml_print.h"
 #include "tests/unit/config/cases.h"
@@ -400,6 +403,86 @@ TEST(LoadBootstrap, LaysTheOverlayOnTheFile) {
   EXPECT_EQ(errors.to_string(), "");
   EXPECT_EQ(load_bootstrap("", "", errors), nullptr);
   EXPECT_FALSE(errors.ok());
+}
+
+// What asks for the identity, and how both sides of TLS name it.
+TEST(Expand, TakesAnIdentityFromTheSpiffeWorkloadApi) {
+  Expanded mesh(
+      "workload: { certificates: { spiffe: { socket: unix:/run/agent.sock } } }\n"
+      "inbound: { app: 127.0.0.1:8080 }\n");
+  ASSERT_TRUE(mesh.errors.ok()) << mesh.errors.to_string();
+  const Node source = mesh.root()["certificate_provider_instances"]["workload"]["typed_config"];
+  EXPECT_EQ(source["@type"].as_string(), "type.googleapis.com/pillion.certs.v1.SpiffeWorkloadApi");
+  EXPECT_EQ(source["cluster"].as_string(), "identity|source");
+  const Node cluster = mesh.cluster("identity|source");
+  ASSERT_TRUE(cluster.is_mapping());
+  EXPECT_TRUE(cluster["transport_socket"].is_missing());
+  const Node chain = Expanded::nth(mesh.listener(0)["filter_chains"], 0);
+  const Node tls = chain["transport_socket"]["typed_config"]["common_tls_context"];
+  EXPECT_EQ(tls["tls_certificate_provider_instance"]["instance_name"].as_string(), "workload");
+  const Node validation = tls["validation_context"];
+  EXPECT_EQ(validation["ca_certificate_provider_instance"]["certificate_name"].as_string(), "ALL");
+}
+
+TEST(Expand, ShowsATokenToTheCaOfTheFileAlone) {
+  Expanded mesh(
+      "workload:\n"
+      "  name: users\n"
+      "  namespace: shop\n"
+      "  trust_domain: mesh.local\n"
+      "  certificates: { csr: { address: istiod.istio-system:15012, token_file: t, ca: ca.crt } }\n"
+      "inbound: { app: 127.0.0.1:8080 }\n");
+  ASSERT_TRUE(mesh.errors.ok()) << mesh.errors.to_string();
+  const Node source = mesh.root()["certificate_provider_instances"]["workload"]["typed_config"];
+  EXPECT_EQ(source["token_file"].as_string(), "t");
+  EXPECT_EQ(source["identity"].as_string(), "spiffe://mesh.local/ns/shop/sa/users");
+  EXPECT_EQ(source["ttl"].as_duration(), std::chrono::hours(24));
+  const Node tls = mesh.cluster("identity|source")["transport_socket"]["typed_config"];
+  EXPECT_EQ(tls["sni"].as_string(), "istiod.istio-system");
+  const Node validation = tls["common_tls_context"]["validation_context"];
+  EXPECT_EQ(validation["trusted_ca"]["filename"].as_string(), "ca.crt");
+  const Node name = Expanded::nth(validation["match_typed_subject_alt_names"], 0);
+  EXPECT_EQ(name["san_type"].as_string(), "DNS");
+  EXPECT_EQ(name["matcher"]["exact"].as_string(), "istiod.istio-system");
+}
+
+TEST(Expand, ReadsTheSocketOfTheWorkloadApiAsTheStandardHasIt) {
+  struct Case {
+    std::string_view text, expected;  // "": refused
+  };
+  for (const Case& c :
+       std::initializer_list<Case>{{"unix:///run/agent.sock", "unix:/run/agent.sock"},
+                                   {"unix:/run/agent.sock", "unix:/run/agent.sock"},
+                                   {"tcp://127.0.0.1:8081", "127.0.0.1:8081"},
+                                   {"tcp://[::1]:8081", "[::1]:8081"},
+                                   {"127.0.0.1:8081", "127.0.0.1:8081"},
+                                   {"", ""},
+                                   {"/run/agent.sock", ""},
+                                   {"unix:agent.sock", ""},
+                                   {"unix://authority/agent.sock", ""},
+                                   {"unix:///run/agent.sock?x=1", ""},
+                                   {"unix:@abstract", ""},
+                                   {"tcp://agent:8081", ""},
+                                   {"tcp://127.0.0.1", ""},
+                                   {"tcp://127.0.0.1:8081/path", ""},
+                                   {"http://127.0.0.1:8081", ""}}) {
+    const auto read = parse_spiffe_endpoint(c.text);
+    EXPECT_EQ(read ? read->to_string() : std::string(), c.expected) << c.text;
+  }
+}
+
+TEST(Expand, TakesTheSocketFromTheEnvironmentIfNobodySaysOne) {
+  constexpr std::string_view kText =
+      "workload: { certificates: { spiffe: {} } }\ninbound: { app: 127.0.0.1:8080 }\n";
+  ::unsetenv("SPIFFE_ENDPOINT_SOCKET");
+  EXPECT_FALSE(Expanded(kText).errors.ok());
+  ::setenv("SPIFFE_ENDPOINT_SOCKET", "http://x", 1);
+  EXPECT_FALSE(Expanded(kText).errors.ok());
+  ::setenv("SPIFFE_ENDPOINT_SOCKET", "unix:///run/agent.sock", 1);
+  Expanded mesh(kText);
+  EXPECT_TRUE(mesh.errors.ok()) << mesh.errors.to_string();
+  EXPECT_TRUE(mesh.cluster("identity|source").is_mapping());
+  ::unsetenv("SPIFFE_ENDPOINT_SOCKET");
 }
 
 }  // namespace

@@ -7,9 +7,9 @@
 
 #include "proxy/base/str.h"
 #include "proxy/config/node.h"
+#include "proxy/http/grpc_frames.h"
 #include "proxy/settle.h"
 #include "tests/support/fake_cluster_client.h"
-#include "xds/grpc_frames.h"
 #include "xds/reflect.h"
 #include "xds/value_json.h"
 
@@ -126,7 +126,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
                         R"(","type_url":"type.googleapis.com/)", xds::message_of(type),
                         R"(","resources":[)", list, "]}"));
     ASSERT_TRUE(bytes) << bytes.error();
-    clusters.last().data(xds::grpc_frame(*bytes));
+    clusters.last().data(http::grpc_frame(*bytes));
     build();
   }
 
@@ -154,7 +154,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
   // What was asked and answered since the last call: "cds v1 n1", "eds a b", "lds v1 n2 !reason".
   std::vector<std::string> requests() {
     std::vector<std::string> out;
-    xds::GrpcFrames frames(1 << 20);
+    http::GrpcFrames frames(1 << 20);
     const std::string sent = std::exchange(clusters.last().sent, {});
     (void)frames.feed(sent, [&out](std::string_view message) {
       config::Errors errors;
@@ -556,9 +556,9 @@ TEST_F(RunningControlPlane, TreatsUnknownFieldsOfEndpointsAsTheFlagsSay) {
     // cluster_name, and field 4095, a varint.
     const std::string bytes = wrapped(1, "b") + "\xf8\xff\x01\x01";
     const std::string url = str("type.googleapis.com/", xds::message_of(ResourceType::kEndpoints));
-    clusters.last().data(xds::grpc_frame(wrapped(1, "v") +
-                                         wrapped(2, wrapped(1, url) + wrapped(2, bytes)) +
-                                         wrapped(4, url) + wrapped(5, nonce)));
+    clusters.last().data(http::grpc_frame(wrapped(1, "v") +
+                                          wrapped(2, wrapped(1, url) + wrapped(2, bytes)) +
+                                          wrapped(4, url) + wrapped(5, nonce)));
     build();
   };
   say_unknown("n9");

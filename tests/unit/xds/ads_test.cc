@@ -66,7 +66,7 @@ class Ads : public ::testing::Test {
   // The requests since the last call, each as one line of JSON, as protobuf reads them.
   std::vector<std::string> requests() {
     std::vector<std::string> out;
-    GrpcFrames frames(1 << 20);
+    http::GrpcFrames frames(1 << 20);
     const std::string sent = std::exchange(clusters.last().sent, {});
     EXPECT_EQ(
         frames.feed(sent,
@@ -90,7 +90,7 @@ class Ads : public ::testing::Test {
         nullptr);
     return out;
   }
-  void receive(const std::string& message) { clusters.last().data(grpc_frame(message)); }
+  void receive(const std::string& message) { clusters.last().data(http::grpc_frame(message)); }
   // Until the next try of a stream.
   void wait_for_call(size_t count) {
     for (int i = 0; i < 100 && clusters.calls.size() < count; ++i) loop.skip(1s);
@@ -386,8 +386,8 @@ TEST_F(Ads, TakesMessagesThatComeInPieces) {
   ads->start();
   ads->subscribe_all(ResourceType::kClusters, 0s);
   clusters.last().head();
-  const std::string bytes = grpc_frame(response(ResourceType::kClusters, "v1", "n1", {"a"})) +
-                            grpc_frame(response(ResourceType::kClusters, "v2", "n2", {}));
+  const std::string bytes = http::grpc_frame(response(ResourceType::kClusters, "v1", "n1", {"a"})) +
+                            http::grpc_frame(response(ResourceType::kClusters, "v2", "n2", {}));
   for (const char c : bytes) clusters.last().data(std::string_view(&c, 1));
   ASSERT_EQ(seen.responses.size(), 1u);
   ads->accept(ResourceType::kClusters);

@@ -11,7 +11,7 @@
 
 #include "proxy/http/grpc_messages.h"
 
-namespace pillion::xds {
+namespace pillion::http {
 
 std::string grpc_frame(std::string_view message);
 
@@ -43,7 +43,7 @@ class GrpcFrames {
   void reset();
 
  private:
-  static constexpr size_t kPrefix = http::kGrpcPrefix;
+  static constexpr size_t kPrefix = kGrpcPrefix;
   static constexpr size_t kKept = size_t{64} << 10;
 
   void take(std::string_view& bytes, size_t until);
@@ -54,4 +54,4 @@ class GrpcFrames {
   std::string buffer_;
 };
 
-}  // namespace pillion::xds
+}  // namespace pillion::http

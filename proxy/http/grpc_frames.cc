@@ -1,12 +1,12 @@
-#include "xds/grpc_frames.h"
+#include "proxy/http/grpc_frames.h"
 
 #include <algorithm>
 
-namespace pillion::xds {
+namespace pillion::http {
 
 std::string grpc_frame(std::string_view message) {
-  std::string out(http::kGrpcPrefix, '\0');
-  http::write_grpc_prefix(out.data(), 0, static_cast<uint32_t>(message.size()));
+  std::string out(kGrpcPrefix, '\0');
+  write_grpc_prefix(out.data(), 0, static_cast<uint32_t>(message.size()));
   return out.append(message);
 }
 
@@ -32,4 +32,4 @@ size_t GrpcFrames::size() const {
   return size;
 }
 
-}  // namespace pillion::xds
+}  // namespace pillion::http

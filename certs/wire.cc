@@ -1,0 +1,77 @@
+#include "certs/wire.h"
+
+namespace pillion::certs {
+namespace {
+
+enum WireType : uint32_t { kVarint = 0, kFixed64 = 1, kLengthDelimited = 2, kFixed32 = 5 };
+
+constexpr uint64_t kMaxNumber = (uint64_t{1} << 29) - 1;
+
+void write_varint(std::string& out, uint64_t value) {
+  while (value >= 0x80) {
+    out += static_cast<char>(value | 0x80);
+    value >>= 7;
+  }
+  out += static_cast<char>(value);
+}
+
+}  // namespace
+
+bool WireReader::varint(uint64_t& out) noexcept {
+  out = 0;
+  for (unsigned shift = 0; shift < 64 && !left_.empty(); shift += 7) {
+    const auto byte = static_cast<uint8_t>(left_.front());
+    left_.remove_prefix(1);
+    out |= uint64_t{byte & 0x7fu} << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
+bool WireReader::take(uint64_t size, std::string_view& out) noexcept {
+  if (size > left_.size()) return false;
+  out = left_.substr(0, static_cast<size_t>(size));
+  left_.remove_prefix(static_cast<size_t>(size));
+  return true;
+}
+
+bool WireReader::next(WireField& field) noexcept {
+  if (left_.empty() || !is_sound_) return false;
+  field = {};
+  uint64_t tag = 0;
+  uint64_t size = 0;
+  is_sound_ = varint(tag) && tag >> 3 != 0 && tag >> 3 <= kMaxNumber;
+  if (!is_sound_) return false;
+  field.number = static_cast<uint32_t>(tag >> 3);
+  switch (tag & 7) {
+    case kVarint:
+      return is_sound_ = varint(field.value);
+    case kFixed64:
+      return is_sound_ = take(8, field.bytes);
+    case kFixed32:
+      return is_sound_ = take(4, field.bytes);
+    case kLengthDelimited:
+      field.is_bytes = true;
+      return is_sound_ = varint(size) && take(size, field.bytes);
+    default:
+      return is_sound_ = false;
+  }
+}
+
+void write_item(std::string& out, uint32_t number, std::string_view bytes) {
+  write_varint(out, uint64_t{number} << 3 | kLengthDelimited);
+  write_varint(out, bytes.size());
+  out += bytes;
+}
+
+void write_bytes(std::string& out, uint32_t number, std::string_view bytes) {
+  if (!bytes.empty()) write_item(out, number, bytes);
+}
+
+void write_number(std::string& out, uint32_t number, uint64_t value) {
+  if (value == 0) return;
+  write_varint(out, uint64_t{number} << 3 | kVarint);
+  write_varint(out, value);
+}
+
+}  // namespace pillion::certs
