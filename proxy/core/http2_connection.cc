@@ -208,6 +208,8 @@ void Http2Connection::describe(StreamInfo& info) const {
 void Http2Connection::on_stream_count(int change) { state_->http2->streams_active.add(change); }
 
 void Http2Connection::on_traffic(uint64_t received, uint64_t sent) {
+  // A PING has perhaps woken the session; nothing else would put it to sleep again.
+  if (server_.streams() == 0) worker_.memory.sweep_later();
   http_stats().downstream_cx_rx_bytes_total.add(received);
   http_stats().downstream_cx_tx_bytes_total.add(sent);
 }

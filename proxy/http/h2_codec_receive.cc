@@ -139,7 +139,7 @@ void H2Session::deliver_chunk(bool end) {
   if (is_deaf()) return;
   const std::string_view chunk = turn_->chunk;
   if (stream.reset_) {
-    nghttp2_session_consume_connection(session_, chunk.size());
+    nghttp2_session_consume_connection(awake(), chunk.size());
     return;
   }
   unconsumed_ += static_cast<uint32_t>(chunk.size());
@@ -154,12 +154,12 @@ void H2Session::settle_window() {
   const uint32_t lent = kept_.connection_window / 2;
   const uint32_t kept = unconsumed_ > lent ? unconsumed_ - lent : 0;
   if (withheld_ <= kept) return;
-  nghttp2_session_consume_connection(session_, withheld_ - kept);
+  nghttp2_session_consume_connection(awake(), withheld_ - kept);
   withheld_ = kept;
 }
 
 void H2Session::consume(H2Stream& stream, size_t bytes) {
-  nghttp2_session_consume_stream(session_, stream.id_, bytes);
+  nghttp2_session_consume_stream(awake(), stream.id_, bytes);
   consume_connection(bytes);
 }
 

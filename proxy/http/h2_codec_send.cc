@@ -124,7 +124,7 @@ bool H2Session::send_head(H2Stream& stream, std::span<const Field> pseudo, const
   stream.has_source_ = !end;
   stream.end_queued_ = end;
   if (role_ == Role::kServer)
-    return nghttp2_submit_response(session_, stream.id_, list.data(), list.size(), body) == 0;
+    return nghttp2_submit_response(awake(), stream.id_, list.data(), list.size(), body) == 0;
   const int32_t id =
       nghttp2_submit_request(awake(), nullptr, list.data(), list.size(), body, &stream);
   if (id < 0) return false;
@@ -137,7 +137,7 @@ void H2Session::send_informational(H2Stream& stream, std::span<const Field> pseu
                                    const Headers& fields) {
   if (stream.reset_ || stopped_) return;
   const std::vector<nghttp2_nv>& list = list_fields(pseudo, fields);
-  nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, list.data(), list.size(),
+  nghttp2_submit_headers(awake(), NGHTTP2_FLAG_NONE, stream.id_, nullptr, list.data(), list.size(),
                          nullptr);
 }
 
@@ -189,14 +189,14 @@ void H2Session::submit_trailers(H2Stream& stream) {
   list.clear();
   TrailerText fields({text.data(), text.size()});
   for (Field field; fields.next(field);) append_field(list, field);
-  nghttp2_submit_trailer(session_, stream.id_, list.data(), list.size());
+  nghttp2_submit_trailer(awake(), stream.id_, list.data(), list.size());
 }
 
 // nghttp2 asks for DATA again.
 void H2Session::wake(H2Stream& stream) {
   if (!stream.deferred_) return;
   stream.deferred_ = false;
-  nghttp2_session_resume_data(session_, stream.id_);
+  nghttp2_session_resume_data(awake(), stream.id_);
 }
 
 void H2Session::forget_contents(H2Stream& stream) {

@@ -151,8 +151,9 @@ void H2Memory::rest() {
 
 // Zeros as they are without the page, so that it does not matter what nghttp2 means by them.
 void H2Memory::sweep_pages() noexcept {
+  // Whether it is there is not asked: it may have come, or grown, since.
+  if (table_ != nullptr && !is_zero(table_, table_bytes_)) return;  // a stream is there
   if (!table_absent_) {
-    if (!is_zero(table_, table_bytes_)) return;  // a stream is there
     H2Pages::drop(table_, table_bytes_);
     set_absent(true);
   }

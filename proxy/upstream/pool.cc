@@ -41,7 +41,7 @@ http::ClientConnection* Pool::acquire(PoolWaiter& waiter, Failure* refused) {
   ++waiting_;
   traffic().upstream_rq_pending_total.inc();
   traffic().upstream_rq_pending_active.inc();
-  if (!promised) open_soon(1);
+  if (!promised) open_soon();
   return nullptr;
 }
 
@@ -126,7 +126,7 @@ void Pool::on_client_room(http::ClientConnection& connection) {
   if (!entry.connected || entry.leaving) return;
   expected_streams_ = std::max(connection.max_streams(), 1u);
   serve_or_keep(entry);
-  open_soon(waiting_);  // it may allow fewer than was hoped for
+  open_soon();  // it may allow fewer than was hoped for
 }
 
 void Pool::on_client_leaving(http::ClientConnection& connection) {
@@ -134,7 +134,7 @@ void Pool::on_client_leaving(http::ClientConnection& connection) {
   if (entry.leaving) return;
   traffic().upstream_cx_close_notify.inc();
   retire(entry, FailureKind::kNone);
-  open_soon(1);
+  open_soon();
 }
 
 void Pool::serve_or_keep(Entry& entry) {
@@ -162,7 +162,7 @@ void Pool::on_client_closed(http::ClientConnection& connection, Failure failure)
   count_sent(*entry);
   count_closed(*entry, failure);
   loop_.delete_later(std::move(entry->connection));
-  if (entry->connected) return open_soon(1);
+  if (entry->connected) return open_soon();
   planned_ -= entry->planned;
   traffic().upstream_cx_connect_fail.inc();
   counters_.cx_connect_fail.inc();

@@ -124,12 +124,12 @@ class Pool final : private http::ClientConnection::Owner,
   http::ClientConnection& take(Entry& entry) noexcept;
   void serve_waiters();
   bool open_connection();
-  // Connections for so many of the waiters that none is on its way for, later in this turn.
-  void open_soon(uint32_t most);
+  // Connections for the waiters that none is on its way for, later in this turn.
+  void open_soon();
   void run_ready() override;
   // Opens one if fewer are on their way than waiters need; true if it did.
   bool open_for_waiters();
-  // For so many waiters one will be tried, at most.
+  // So many waiters came since the last connect was tried.
   [[nodiscard]] uint32_t due() const noexcept { return io::ReadyTask::is_linked() ? due_ : 0; }
   bool allows_none();
   std::unique_ptr<http::ClientConnection> make_connection(http::Protocol protocol);

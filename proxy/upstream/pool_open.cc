@@ -37,19 +37,22 @@ std::unique_ptr<io::Transport> Pool::make_transport(std::string_view alpn) {
   return transport;
 }
 
-void Pool::open_soon(uint32_t most) {
+void Pool::open_soon() {
   if (planned_ >= waiting_ || closed_) return;
-  due_ = std::min(due() + most, waiting_);
+  due_ = std::min(due() + 1, waiting_);
   loop_.post(*this);
 }
 
 // A few at a time, then the next pool's.
 void Pool::run_ready() {
   constexpr int kAtATime = 4;
-  for (int opened = 0; due_ != 0 && planned_ < waiting_; --due_) {
+  for (int opened = 0; due_ != 0 && planned_ < waiting_;) {
     if (opened == kAtATime) return loop_.post(*this);
     if (!loop_.may_connect()) return loop_.post_next(*this);
-    if (open_for_waiters()) ++opened;
+    const bool is_open = open_for_waiters();
+    opened += is_open ? 1 : 0;
+    // The last one stands for all who wait, until it is refused.
+    if (!is_open || due_ > 1) --due_;
   }
 }
 
@@ -148,7 +151,7 @@ void Pool::on_client_connected(http::ClientConnection& connection) {
   entry.connection->idle_since = loop_.now();
   serve_or_keep(entry);
   // Of HTTP/1 more are needed than while HTTP/2 was hoped for.
-  if (protocol_ == PoolProtocol::kAuto && !is_http2) open_soon(waiting_);
+  if (protocol_ == PoolProtocol::kAuto && !is_http2) open_soon();
 }
 
 void Pool::on_connect_timer() {

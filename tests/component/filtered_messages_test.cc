@@ -30,6 +30,15 @@ class FilteredMessages : public WorkerTest, protected ScriptedTypes {
     EXPECT_TRUE(run_until(loop, [&] { return !server->streams.empty(); }));
     return server;
   }
+  // A server that answers 413 when it has seen the begin of a body, and takes no more of it.
+  std::unique_ptr<H2Peer> refuse_early() {
+    auto server = h2_server();
+    EXPECT_TRUE(run_until(loop, [&] { return server->stream(0).body == "begin"; }));
+    server->head(0, {{":status", "413"}, {"content-length", "2"}});
+    server->data(0, "no", true);
+    server->reset(0, http::H2Error::kNone);
+    return server;
+  }
   bool waits_for_stop(const std::string& hook) {
     return run_until(loop, [&] { return is_stopped(hook); });
   }
@@ -49,11 +58,7 @@ TEST_F(FilteredMessages, AnAnswerBeforeTheEndOfItsRequestIsWholeForClientsOfHttp
     begin(http2_cluster());
     if (!hook.empty()) stops(hook);
     Peer client = request("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nbegin");
-    auto server = h2_server();
-    EXPECT_TRUE(run_until(loop, [&] { return server->stream(0).body == "begin"; }));
-    server->head(0, {{":status", "413"}, {"content-length", "2"}});
-    server->data(0, "no", true);
-    server->reset(0, http::H2Error::kNone);
+    auto server = refuse_early();
     if (!hook.empty()) {
       EXPECT_TRUE(waits_for_stop(hook));
       client.send("more that nobody wants");
@@ -77,11 +82,7 @@ TEST_F(FilteredMessages, AnAnswerBeforeTheEndOfItsRequestIsWholeForClientsOfHttp
     auto client = h2_client();
     auto& e = client->request("POST", "/a", false);
     client->send_body(e, "begin", false);
-    auto server = h2_server();
-    EXPECT_TRUE(run_until(loop, [&] { return server->stream(0).body == "begin"; }));
-    server->head(0, {{":status", "413"}, {"content-length", "2"}});
-    server->data(0, "no", true);
-    server->reset(0, http::H2Error::kNone);
+    auto server = refuse_early();
     if (!hook.empty()) {
       EXPECT_TRUE(waits_for_stop(hook));
       // Far more than may wait: the client's window holds it back.

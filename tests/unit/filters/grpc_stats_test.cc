@@ -177,26 +177,23 @@ TEST_F(GrpcStats, RowsOfClustersThatAreGoneAreBounded) {
         "}"}) {
     SCOPED_TRACE(yaml);
     configure(yaml);
-    size_t most = 0;
-    for (int i = 0; i < 500; ++i) {
+    const auto comes_and_goes = [&](int i) {
       const std::string name = str("c", i);
       add_cluster(name);
       route_to(name);
       answer(call("/a.B/C"), "0");
       worker.clusters.remove(name);
+    };
+    size_t most = 0;
+    for (int i = 0; i < 500; ++i) {
+      comes_and_goes(i);
       most = std::max(most, rows().size());
     }
     EXPECT_LE(most, 64u + 1);
     // The rows of one that is there stay.
     route_to("app");
     answer(call("/a.B/C"), "0");
-    for (int i = 500; i < 700; ++i) {
-      const std::string name = str("c", i);
-      add_cluster(name);
-      route_to(name);
-      answer(call("/a.B/C"), "0");
-      worker.clusters.remove(name);
-    }
+    for (int i = 500; i < 700; ++i) comes_and_goes(i);
     EXPECT_EQ(row(yaml == "{}" ? "" : ".a.B.C").total.value(), 1u);
   }
 }

@@ -415,6 +415,27 @@ TEST_F(SessionMemory, OfOneThatSleepsIsSmallAndItGoesOnWhereItWas) {
   EXPECT_EQ(H2Memory::usage().pages, before.pages);
 }
 
+// A session that rested may have streams again when the sweep comes: its first ones, or so many
+// that its table has grown meanwhile.
+TEST_F(SessionMemory, OfOneWithStreamsThatCameSinceItRestedStays) {
+  for (const size_t count : {1u, 300u}) {
+    SCOPED_TRACE(count);
+    Pair pair = make(1 << 20);
+    std::vector<H2TestClient::Exchange*> open;
+    for (size_t i = 0; i < count; ++i) {
+      open.push_back(&pair.client->request("POST", "/", false));
+      pair.client->session.rest();
+    }
+    ASSERT_TRUE(run_until(loop, [&] { return pair.server->streams.size() == count; }));
+    pair.server->session.rest();
+    H2Memory::sweep();
+    EXPECT_FALSE(pair.client->session.memory().is_asleep());
+    EXPECT_FALSE(pair.server->session.memory().is_asleep());
+    for (size_t i = 0; i < count; ++i) pair.server->respond(i);
+    ASSERT_TRUE(run_until(loop, [&] { return open.back()->closed || open.back()->ended; }));
+  }
+}
+
 // Bytes of a stream that is over may still wait in us, and their window is given back later.
 TEST_F(SessionMemory, OfOneThatOwesWindowStays) {
   Pair pair = make(1 << 20);

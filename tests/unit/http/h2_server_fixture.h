@@ -137,6 +137,15 @@ class H2ServerTest : public ::testing::Test, public H2ServerConnection::Owner {
     if (!bodiless) stream->send_body(text, true);
   }
   Exchange& last() { return *exchanges.back(); }
+  // The head of an answer of the last exchange, whose body is to follow.
+  void send_head() { last().stream->send_head(*response(last(), 200), false); }
+  // The end of the last exchange; the trailers live during the call only.
+  void send_trailers(std::string_view name, std::string_view value) {
+    Arena arena;
+    Headers trailers(arena);
+    trailers.add_copy(name, value);
+    last().stream->send_trailers(trailers);
+  }
 
   // Owner
   void on_server_connected() override {}

@@ -181,7 +181,7 @@ TEST_F(H2ServerTest, SendsBodiesAsTheClientReturnsWindow) {
   c.returns_window = false;
   Client::Exchange& e = c.request("GET", "/large");
   turn();
-  last().stream->send_head(*response(last(), 200), false);
+  send_head();
   const std::string large(100'000, 'x');
   last().stream->send_body(large, false);
   batch.flush();
@@ -195,10 +195,7 @@ TEST_F(H2ServerTest, SendsBodiesAsTheClientReturnsWindow) {
   EXPECT_EQ(e.body, large);
   EXPECT_EQ(noted(), "drained; ");
   EXPECT_FALSE(last().stream->is_backed_up());
-  Arena arena;
-  Headers trailers(arena);
-  trailers.add("grpc-status", "0");
-  last().stream->send_trailers(trailers);
+  send_trailers("grpc-status", "0");
   turn();
   EXPECT_EQ(e.trailers, "grpc-status: 0\n");
   EXPECT_TRUE(e.closed);
@@ -210,16 +207,11 @@ TEST_F(H2ServerTest, KeepsTrailersBehindABodyThatTheClientHasNoRoomFor) {
   c.returns_window = false;
   Client::Exchange& e = c.request("GET", "/large");
   turn();
-  last().stream->send_head(*response(last(), 200), false);
+  send_head();
   const std::string large(3 << 20, 'x');
   last().stream->send_body(large, false);
   batch.flush();
-  {
-    Arena arena;
-    Headers trailers(arena);
-    trailers.add_copy("x-checksum", "abc");
-    last().stream->send_trailers(trailers);
-  }
+  send_trailers("x-checksum", "abc");
   EXPECT_TRUE(exchanges.empty());  // all of it is made
   for (int i = 0; i < 10 && !e.closed; ++i) {
     turn(20);
@@ -239,16 +231,13 @@ TEST_F(H2ServerTest, SendsTrailersWhereTheWindowOfTheStreamIsUsedUp) {
   c.returns_window = false;
   Client::Exchange& e = c.request("GET", "/exact");
   turn();
-  last().stream->send_head(*response(last(), 200), false);
+  send_head();
   const std::string exact(65535, 'x');
   last().stream->send_body(exact, false);
   batch.flush();
   turn();
   ASSERT_EQ(e.body.size(), exact.size());
-  Arena arena;
-  Headers trailers(arena);
-  trailers.add("grpc-status", "0");
-  last().stream->send_trailers(trailers);
+  send_trailers("grpc-status", "0");
   turn();
   EXPECT_EQ(e.trailers, "grpc-status: 0\n");
   EXPECT_TRUE(e.closed);
@@ -262,7 +251,7 @@ TEST_F(H2ServerTest, SendsTrailersWhereTheWindowOfTheConnectionIsUsedUp) {
   c.returns_window = false;
   Client::Exchange& large = c.request("GET", "/large");
   turn();
-  last().stream->send_head(*response(last(), 200), false);
+  send_head();
   const std::string all(200'000, 'x');
   last().stream->send_body(all, false);
   batch.flush();
@@ -270,12 +259,9 @@ TEST_F(H2ServerTest, SendsTrailersWhereTheWindowOfTheConnectionIsUsedUp) {
   ASSERT_LT(large.body.size(), all.size());
   Client::Exchange& e = c.request("GET", "/other");
   turn();
-  last().stream->send_head(*response(last(), 200), false);
+  send_head();
   turn();
-  Arena arena;
-  Headers trailers(arena);
-  trailers.add("grpc-status", "0");
-  last().stream->send_trailers(trailers);
+  send_trailers("grpc-status", "0");
   turn();
   EXPECT_EQ(e.trailers, "grpc-status: 0\n");
   EXPECT_TRUE(e.closed);
@@ -405,7 +391,7 @@ TEST_F(H2ServerTest, TakesNoStreamBehindAGoawayThatWaits) {
   greet();
   send(headers(1, request_block()));
   const std::string large(100'000, 'x');
-  last().stream->send_head(*response(last(), 200), false);
+  send_head();
   last().stream->send_body(large, false);
   server->drain(std::chrono::seconds(1));
   turn();
@@ -508,7 +494,7 @@ TEST_F(H2ServerTest, GivesUpOnAFinishedResponseThatNobodyTakes) {
   c.returns_window = false;
   Client::Exchange& e = c.request("GET", "/large");
   turn();
-  last().stream->send_head(*response(last(), 200), false);
+  send_head();
   const std::string large(3 << 20, 'x');
   last().stream->send_body(large, true);
   turn();
