@@ -12,6 +12,7 @@
 #include "proxy/cli/ca_files.h"
 #include "proxy/tls/issue.h"
 #include "proxy/tls/pem.h"
+#include "proxy/tls/spiffe_id.h"
 #include "proxy/tls/x509_info.h"
 
 namespace pillion::cli {
@@ -87,7 +88,7 @@ bool is_dns_name(std::string_view name) {
 }
 
 Result<tls::CertificateRequest> leaf_request(const CaIssueOptions& options, const Authority& ca) {
-  auto domain = trust_domain_of(options.spiffe);
+  auto domain = tls::trust_domain_of(options.spiffe);
   if (!domain) return Error{str("--spiffe ", options.spiffe, ": ", domain.error())};
   if (*domain != ca.trust_domain) {
     return Error{str("--spiffe ", options.spiffe, ": its trust domain is ", *domain, ", the CA in ",
@@ -111,7 +112,7 @@ Result<tls::CertificateRequest> leaf_request(const CaIssueOptions& options, cons
 
 Status<> init(const CaInitOptions& options) {
   if (options.dir.empty()) return Error{"--dir: expected a folder"};
-  if (std::string why = trust_domain_error(options.trust_domain); !why.empty()) {
+  if (std::string why = tls::trust_domain_error(options.trust_domain); !why.empty()) {
     return Error{str("--trust-domain ", options.trust_domain, ": ", why)};
   }
   if (std::string why = days_error(options.days); !why.empty()) return Error{why};
@@ -192,46 +193,6 @@ int finish(const char* command, const Status<>& done) {
 }
 
 }  // namespace
-
-std::string trust_domain_error(std::string_view name) {
-  constexpr const char* kExpected =
-      "expected lower-case letters, digits, '.', '-', '_', such as mesh.local";
-  if (name.empty() || name.size() > 255) return "expected a name of 1 to 255 characters";
-  for (const char c : name) {
-    const bool good =
-        (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
-    if (!good) return kExpected;
-  }
-  return {};
-}
-
-// SPIFFE-ID, sections 2.1 to 2.4.
-Result<std::string> trust_domain_of(std::string_view spiffe) {
-  if (!spiffe.starts_with(kScheme)) return Error{"expected spiffe://TRUST_DOMAIN/PATH"};
-  if (spiffe.size() > 2048) return Error{"longer than 2048 bytes"};
-  const std::string_view rest = spiffe.substr(kScheme.size());
-  const size_t slash = rest.find('/');
-  const std::string_view domain = rest.substr(0, slash);
-  if (std::string why = trust_domain_error(domain); !why.empty())
-    return Error{"trust domain: " + why};
-  if (slash == rest.npos)
-    return Error{"no path: that is the id of the trust domain, not of a workload"};
-  std::string_view path = rest.substr(slash);
-  while (!path.empty()) {
-    path.remove_prefix(1);
-    const std::string_view segment = path.substr(0, path.find('/'));
-    path.remove_prefix(segment.size());
-    if (segment.empty() || segment == "." || segment == "..") {
-      return Error{"the path has a segment that is empty, '.' or '..'"};
-    }
-    const bool good = std::all_of(segment.begin(), segment.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-             c == '.' || c == '-' || c == '_';
-    });
-    if (!good) return Error{"the path may have letters, digits, '.', '-', '_' and '/' only"};
-  }
-  return std::string(domain);
-}
 
 int run_ca_init(const CaInitOptions& options) { return finish("init", init(options)); }
 int run_ca_issue(const CaIssueOptions& options) { return finish("issue", issue_files(options)); }

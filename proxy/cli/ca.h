@@ -10,10 +10,7 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
-
-#include "proxy/base/result.h"
 
 namespace pillion::cli {
 
@@ -40,10 +37,5 @@ struct CaIssueOptions {
 // the way is an error.  A key is never overwritten.
 int run_ca_init(const CaInitOptions& options);
 int run_ca_issue(const CaIssueOptions& options);
-
-// "spiffe://mesh.local/ns/a" -> "mesh.local", or why it is no SPIFFE id of a workload.
-Result<std::string> trust_domain_of(std::string_view spiffe);
-// Empty if `name` can be a trust domain (SPIFFE-ID, section 2.1), else why not.
-std::string trust_domain_error(std::string_view name);
 
 }  // namespace pillion::cli

@@ -178,6 +178,12 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::s
       out.message("tls_params", [&] {
         out.word("tls_minimum_protocol_version", "TLSv1_3");
         out.word("tls_maximum_protocol_version", "TLSv1_3");
+        if (mesh.workload.groups.empty()) return;
+        out.standing_for(mesh.workload.groups_node, [&] {
+          out.list("ecdh_curves", [&] {
+            for (const std::string& name : mesh.workload.groups) out.item_text(name);
+          });
+        });
       });
       out.list("tls_certificates", [&] {
         out.item([&] {

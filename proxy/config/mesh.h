@@ -49,7 +49,8 @@ struct CertificateFiles {
 struct Workload {
   std::string name, name_space, trust_domain;
   std::optional<CertificateFiles> certificates;
-  Node node;
+  std::vector<std::string> groups;  // of the key exchange, the best first; empty: the default ones
+  Node node, groups_node;
 };
 
 struct Inbound {
