@@ -50,7 +50,8 @@ class HandshakeBurst(unittest.TestCase):
         """Its own client has what is left of the processor: the proxy is measured, not the machine."""
         return subprocess.Popen(
             [programs.built_go("tlspeer"), "burst", f"127.0.0.1:{self.port}", "1.3", *self.customer, str(BURST)],
-            stdout=subprocess.PIPE, text=True, env=os.environ | {"GOMAXPROCS": "1"}, preexec_fn=lambda: os.nice(19))
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"GOMAXPROCS": "1"},
+            preexec_fn=lambda: os.nice(19))
 
     def test_an_open_connection_goes_on(self):
         for _ in range(500):
@@ -62,6 +63,9 @@ class HandshakeBurst(unittest.TestCase):
             self.addCleanup(burst.kill)
             before = self.proxy.stats()[f"listener.127.0.0.1_{self.port}.ssl.handshake"]
             bursts += 1
+            self.assertEqual(burst.stdout.readline(), "ready\n")
+            burst.stdin.write("go\n")
+            burst.stdin.close()
             while burst.poll() is None:
                 during.append(self.exchange())
             self.assertEqual(burst.stdout.read().strip(), str(BURST))

@@ -2,12 +2,14 @@
 //
 //	tlspeer client ADDRESS VERSION CERT KEY CA COUNT   connects COUNT times, offers the last session, asks GET /
 //	tlspeer server PORT VERSION CERT KEY CA            demands a certificate and answers what it saw
-//	tlspeer burst ADDRESS VERSION CERT KEY CA COUNT    connects COUNT times, then makes all handshakes at once
+//	tlspeer burst ADDRESS VERSION CERT KEY CA COUNT    connects COUNT times, says "ready", and makes all
+//	                                                   handshakes at once when it gets a line
 //
 // Prints, or answers, one JSON line for each connection; a burst says how many succeeded.
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -66,6 +68,9 @@ func burst(address string, settings *tls.Config, count int) {
 		sockets[i], err = net.Dial("tcp", address)
 		fail(err)
 	}
+	fmt.Println("ready")
+	_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	fail(err)
 	var succeeded atomic.Int64
 	var all sync.WaitGroup
 	for _, socket := range sockets {
