@@ -191,6 +191,7 @@ void parse_validator(const Node& node, ValidationConfig& out) {
     std::string name = item.required("name").as_string();
     const Node bundle = item.required("trust_bundle");
     std::string pem = read_data_source(bundle).text;
+    refuse(item, {"workload_trust_domain"}, "a bundle is for the trust domain of its name");
     close(item);
     is_readable &= !pem.empty();
     if (!pem.empty() && !name.empty()) {

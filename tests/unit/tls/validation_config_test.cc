@@ -92,7 +92,7 @@ TEST_F(ValidationConfigTest, WhatProvesNothingIsAnError) {
        "mesh.local: no certificate"},
       {validator("    trust_domains:\n" + good + good), "a second bundle of mesh.local"},
       {validator("    trust_domains:\n" + good + "      workload_trust_domain: a\n"),
-       "workload_trust_domain: unknown field"},
+       "workload_trust_domain: known to Envoy v3 but not supported"},
       {validator("    trust_bundles: { inline_string: 'x' }\n"), "trust_bundles: no JSON"},
       {validator("    trust_bundles: { inline_string: '{}' }\n"),
        "expected at least one trust domain"},
