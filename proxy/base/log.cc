@@ -312,6 +312,10 @@ void attach(LogWriter& writer) {
   stream.store(stream_owner.get(), std::memory_order_release);
 }
 
+LogWriter* writer() noexcept {
+  return stream.load(std::memory_order_acquire) == nullptr ? nullptr : stream_writer;
+}
+
 void detach() {
   if (stream.exchange(nullptr, std::memory_order_acq_rel) == nullptr) return;
   stream_owner.reset();

@@ -172,6 +172,8 @@ std::vector<std::string_view> component_names();
 void attach(LogWriter& writer);
 // Writes what waits; lines are written at once again.  When other threads that log have ended.
 void detach();
+// Who writes lines now, for other files beside the log; null while none is attached.
+LogWriter* writer() noexcept;
 // Another descriptor than stderr (tests, --log-path); stays open.  Before attach().  `path` is
 // where the writer's reopen() finds it; empty: nowhere.
 void set_output(int fd, std::string path = {}) noexcept;

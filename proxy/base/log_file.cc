@@ -24,7 +24,7 @@ std::string open_failure(const std::string& path, int error) {
 
 }  // namespace
 
-Result<int> LogOutput::open_path(const std::string& path) {
+Result<int> LogOutput::open_path(const std::string& path, unsigned mode) {
   // The process's own streams are duplicated: opening /dev/stdout fails for sockets, and would
   // truncate the position of a redirected file.
   const int stream = path == "/dev/stdout"   ? STDOUT_FILENO
@@ -32,7 +32,7 @@ Result<int> LogOutput::open_path(const std::string& path) {
                                              : -1;
   const int fd = stream >= 0 ? ::fcntl(stream, F_DUPFD_CLOEXEC, 3)
                              : ::open(path.c_str(),
-                                      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+                                      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, mode);
   if (fd < 0) return Error{open_failure(path, errno)};
   return fd;
 }
@@ -107,7 +107,11 @@ void LogOutput::forget_sent() {
 
 Status<> LogOutput::reopen() {
   if (path_.empty()) return Ok{};
-  const Result<int> fd = open_path(path_);
+  struct stat before{};
+  constexpr unsigned kReadAndWrite = 0666;
+  const bool is_file = ::fstat(fd_, &before) == 0 && S_ISREG(before.st_mode);
+  const Result<int> fd =
+      is_file ? open_path(path_, before.st_mode & kReadAndWrite) : open_path(path_);
   if (!fd) return Error{fd.error()};
   ::close(fd_);
   fd_ = *fd;

@@ -21,8 +21,8 @@ class LogOutput {
   static constexpr size_t kMaxWaiting = 1024 * 1024;
 
   // `path` opened for appending and made if need be; "/dev/stdout" and "/dev/stderr" are the
-  // process's own.  A FIFO that nobody reads is an error.
-  static Result<int> open_path(const std::string& path);
+  // process's own.  A FIFO that nobody reads is an error.  `mode`: of a file that is made.
+  static Result<int> open_path(const std::string& path, unsigned mode = 0644);
 
   // Takes the descriptor; `path` is empty when there is nothing to open again.
   LogOutput(int fd, std::string path);
@@ -46,7 +46,8 @@ class LogOutput {
   [[nodiscard]] uint64_t lost_lines() const noexcept { return lost_lines_; }
   [[nodiscard]] uint64_t written_bytes() const noexcept { return written_bytes_; }
 
-  // Opens `path` anew after a rotation.  On an error the old file stays.
+  // Opens `path` anew after a rotation; a new file may be read by whom the old one could be.  On an
+  // error the old file stays.
   Status<> reopen();
 
  private:

@@ -15,10 +15,16 @@ constexpr std::string_view kUpstreamTls =
 // Of the one entry of certificate_provider_instances.
 constexpr std::string_view kInstance = "workload";
 
-void write_tls_versions(EnvoyWriter& out) {
+void write_tls_parameters(EnvoyWriter& out, const Workload& workload) {
   out.message("tls_params", [&] {
     out.word("tls_minimum_protocol_version", "TLSv1_3");
     out.word("tls_maximum_protocol_version", "TLSv1_3");
+    if (workload.groups.empty()) return;
+    out.standing_for(workload.groups_node, [&] {
+      out.list("ecdh_curves", [&] {
+        for (const std::string& name : workload.groups) out.item_text(name);
+      });
+    });
   });
 }
 
@@ -101,7 +107,7 @@ void write_authority_tls(EnvoyWriter& out, const CertificateCsr& csr) {
     out.extension("envoy.transport_sockets.tls", kUpstreamTls, [&] {
       if (is_name) out.text("sni", csr.address.host);
       out.message("common_tls_context", [&] {
-        write_tls_versions(out);
+        write_tls_parameters(out, {});
         out.message("validation_context", [&] {
           out.standing_for(csr.ca_node, [&] {
             out.message("trusted_ca", [&] { out.text("filename", csr.ca); });
@@ -125,7 +131,7 @@ void write_common_tls(EnvoyWriter& out, const Mesh& mesh, std::span<const std::s
   if (!workload.has_certificates()) return;
   out.standing_for(origin_of(workload), [&] {
     out.message("common_tls_context", [&] {
-      write_tls_versions(out);
+      write_tls_parameters(out, workload);
       if (workload.sds) {
         write_sds(out, workload);
       } else if (workload.certificates) {

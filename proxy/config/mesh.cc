@@ -29,6 +29,15 @@ Capture parse_capture(const Node& node) {
   return choose(node, Capture::kRedirect, kWords, {"tproxy"});
 }
 
+void parse_workload_tls(const Node& node, Workload& out) {
+  if (node.is_missing() || !is_section(node, "{ groups: [ X25519MLKEM768, X25519 ] }")) return;
+  out.groups_node = node.required("groups");
+  for (const Node name : out.groups_node.items()) out.groups.push_back(name.as_string());
+  if (!out.has_certificates())
+    node.error("needs workload.certificates: nothing speaks TLS without them");
+  node.reject_unknown_keys();
+}
+
 Workload parse_workload(const Node& node) {
   Workload out;
   out.node = node;
@@ -36,6 +45,7 @@ Workload parse_workload(const Node& node) {
   out.name_space = node["namespace"].as_string_or("default");
   out.trust_domain = node["trust_domain"].as_string_or("");
   parse_certificates(node["certificates"], out);
+  parse_workload_tls(node["tls"], out);
   // A trust domain is a part of a URI: a '/' in it would widen what is accepted.
   const bool is_name = out.trust_domain.empty() || is_dns_name(out.trust_domain);
   if (!is_name) node["trust_domain"].expected("a name such as mesh.local");

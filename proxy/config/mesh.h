@@ -77,7 +77,8 @@ struct Workload {
   std::optional<CertificateSds> sds;
   std::optional<CertificateSpiffe> spiffe;
   std::optional<CertificateCsr> csr;
-  Node node;
+  std::vector<std::string> groups;  // of the key exchange, the best first; empty: the default ones
+  Node node, groups_node;
 
   [[nodiscard]] bool has_certificates() const { return certificates || sds || spiffe || csr; }
 };

@@ -55,5 +55,7 @@ class Address {
 
 // Where that socket is bound (getsockname(2)); kNone if the kernel does not say.
 [[nodiscard]] Address local_address_of(int fd) noexcept;
+// Whom it is connected to (getpeername(2)); kNone if the kernel does not say.
+[[nodiscard]] Address peer_address_of(int fd) noexcept;
 
 }  // namespace pillion::io

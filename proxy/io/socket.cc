@@ -362,11 +362,6 @@ void Socket::finish_connect() {
 
 Address Socket::local_address() const noexcept { return local_address_of(fd_); }
 
-Address Socket::peer_address() const noexcept {
-  sockaddr_storage sa{};
-  socklen_t n = sizeof sa;
-  if (::getpeername(fd_, reinterpret_cast<sockaddr*>(&sa), &n) != 0) return {};
-  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&sa), n);
-}
+Address Socket::peer_address() const noexcept { return peer_address_of(fd_); }
 
 }  // namespace pillion::io

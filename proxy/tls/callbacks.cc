@@ -7,6 +7,14 @@
 
 namespace pillion::tls {
 
+namespace {
+
+int64_t now_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
+}
+
+}  // namespace
+
 struct Callbacks {
   static TlsTransport& transport(const SSL* ssl) {
     return *static_cast<TlsTransport*>(SSL_get_app_data(ssl));
@@ -17,9 +25,8 @@ struct Callbacks {
     TlsTransport::Handshake& h = *t.handshake_;
     const STACK_OF(CRYPTO_BUFFER)* chain = SSL_get0_peer_certificates(ssl);
     if (chain == nullptr || sk_CRYPTO_BUFFER_num(chain) == 0) return ssl_verify_ok;
-    const int64_t now =
-        std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
-    Verifier::Verdict verdict = t.context_->verifier().verify(*chain, h.expected_name, now);
+    Verifier::Verdict verdict =
+        t.context_->verifier().verify(*chain, h.expected_name, now_seconds());
     if (verdict.outcome != Verifier::Outcome::kOk) {
       h.outcome = verdict.outcome;
       h.reason = std::move(verdict.reason);
@@ -38,8 +45,26 @@ struct Callbacks {
       h.reason = "the client sent no server name (SNI), and one is required";
       return ssl_select_cert_error;
     }
-    return t.context_->select_certificates(*hello->ssl, h.sni) ? ssl_select_cert_success
-                                                               : ssl_select_cert_error;
+    const uint8_t* request = nullptr;
+    size_t size = 0;
+    const bool wants_staple = SSL_early_callback_ctx_extension_get(
+                                  hello, TLSEXT_TYPE_status_request, &request, &size) == 1;
+    const auto selection =
+        t.context_->select_certificates(*hello->ssl, h.sni, wants_staple, now_seconds());
+    if (wants_staple && t.listener_stats_ != nullptr) count_stapling(*t.listener_stats_, selection);
+    if (selection == Context::Selection::kLacksStaple) {
+      h.reason = "no certificate has the valid OCSP response that its policy demands";
+    }
+    return selection == Context::Selection::kFailed || selection == Context::Selection::kLacksStaple
+               ? ssl_select_cert_error
+               : ssl_select_cert_success;
+  }
+
+  static void count_stapling(stats::ListenerTlsStats& stats, Context::Selection selection) {
+    stats.ocsp_staple_requests.inc();
+    if (selection == Context::Selection::kStapled) stats.ocsp_staple_responses.inc();
+    if (selection == Context::Selection::kPlain) stats.ocsp_staple_omitted.inc();
+    if (selection == Context::Selection::kLacksStaple) stats.ocsp_staple_failed.inc();
   }
 
   // Our order of preference decides.  Without a common protocol the connection goes on without
@@ -53,6 +78,11 @@ struct Callbacks {
                               static_cast<unsigned>(ours.size()), offered, offered_size);
     *out = selected;
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+  }
+
+  static void log_key(const SSL* ssl, const char* line) {
+    const TlsTransport& t = transport(ssl);
+    t.context_->key_log()->write(*t.lower_, line);
   }
 
   // Which of several certificates was used is known only while the handshake lasts.
@@ -71,6 +101,7 @@ void install_callbacks(ssl_ctx_st& ctx, const ContextConfig& config) {
     SSL_CTX_set_select_certificate_cb(&ctx, Callbacks::client_hello);
     if (!config.alpn.empty()) SSL_CTX_set_alpn_select_cb(&ctx, Callbacks::select_alpn, nullptr);
   }
+  if (config.key_log) SSL_CTX_set_keylog_callback(&ctx, Callbacks::log_key);
   SSL_CTX_set_custom_verify(&ctx, mode, Callbacks::verify);
   if (config.certificates.size() > 1) SSL_CTX_set_info_callback(&ctx, Callbacks::info);
 }

@@ -7,9 +7,11 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <mutex>
 #include <unordered_map>
 
+#include "proxy/base/assert.h"
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/tls/callbacks.h"
@@ -23,7 +25,9 @@ constexpr char kDefaultCiphers[] =
     "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]:"
     "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
-constexpr char kDefaultGroups[] = "X25519:P-256";
+// Hybrid first: what is recorded today is not to be read when quantum computers come.  A client
+// sends a key share of it and one of X25519, 1.2 KB more of ClientHello.
+constexpr char kDefaultGroups[] = "X25519MLKEM768:X25519:P-256";
 
 // Certificates that many connections or contexts hold are stored once.
 CRYPTO_BUFFER_POOL* certificate_pool() {
@@ -41,6 +45,24 @@ std::string take_reason() {
   const char* reason = ERR_reason_error_string(ERR_peek_last_error());
   ERR_clear_error();
   return reason == nullptr ? "unknown error" : reason;
+}
+
+using CredentialPtr = bssl::UniquePtr<SSL_CREDENTIAL>;
+
+// Null after an error of the library.
+CredentialPtr make_credential(const std::vector<CRYPTO_BUFFER*>& chain, EVP_PKEY* key,
+                              std::string_view staple) {
+  CredentialPtr credential(SSL_CREDENTIAL_new_x509());
+  if (!credential ||
+      !SSL_CREDENTIAL_set1_cert_chain(credential.get(), chain.data(), chain.size()) ||
+      !SSL_CREDENTIAL_set1_private_key(credential.get(), key)) {
+    return nullptr;
+  }
+  if (staple.empty()) return credential;
+  const bssl::UniquePtr<CRYPTO_BUFFER> buffer(
+      CRYPTO_BUFFER_new(reinterpret_cast<const uint8_t*>(staple.data()), staple.size(), nullptr));
+  if (!buffer || !SSL_CREDENTIAL_set1_ocsp_response(credential.get(), buffer.get())) return nullptr;
+  return credential;
 }
 
 // All parameters as one text without ambiguity; its hash is the name under which a Context is
@@ -79,7 +101,9 @@ class Fingerprint {
 
 void add(Fingerprint& f, const ValidationConfig& v) {
   f.add(v.trusted_ca_pem).add(v.crl_pem).add(v.certificate_hashes).add(v.spki_hashes);
-  f.add(uint64_t{v.max_verify_depth}).add(uint64_t{v.crl_leaf_only}).add(uint64_t{v.allow_expired});
+  f.add(uint64_t{v.max_verify_depth.value_or(kDefaultVerifyDepth)})
+      .add(uint64_t{v.crl_leaf_only})
+      .add(uint64_t{v.allow_expired});
   f.add(uint64_t{v.accept_untrusted}).add(uint64_t{v.suppress_client_ca_list});
   f.add(static_cast<uint64_t>(v.trust_domains.size()));
   for (const TrustDomain& d : v.trust_domains) {
@@ -89,6 +113,15 @@ void add(Fingerprint& f, const ValidationConfig& v) {
   for (const SanMatcher& m : v.sans) {
     f.add(static_cast<uint64_t>(m.type)).add(static_cast<uint64_t>(m.kind));
     f.add(uint64_t{m.ignore_case}).add(std::string_view(m.text));
+    f.add(m.regex == nullptr ? std::string_view() : m.regex->pattern());
+  }
+}
+
+void add(Fingerprint& f, const KeyLogConfig& c) {
+  f.add(std::string_view(c.path));
+  for (const auto* ranges : {&c.local_ranges, &c.remote_ranges}) {
+    f.add(static_cast<uint64_t>(ranges->size()));
+    for (const match::Cidr& range : *ranges) f.add(std::string_view(range.to_string()));
   }
 }
 
@@ -102,12 +135,15 @@ std::string Context::fingerprint(const ContextConfig& c) {
   f.add(static_cast<uint64_t>(c.certificates.size())).add(uint64_t{c.lacks_certificate});
   for (const CertificateConfig& cert : c.certificates) {
     f.add(std::string_view(cert.chain_pem)).add(std::string_view(cert.key_pem));
-    f.add(std::string_view(cert.source));
+    f.add(std::string_view(cert.source)).add(std::string_view(cert.ocsp_staple));
   }
   f.add(uint64_t{c.validation.has_value()});
   if (c.validation) add(f, *c.validation);
   f.add(uint64_t{c.require_client_certificate}).add(uint64_t{c.require_sni});
+  f.add(static_cast<uint64_t>(c.ocsp_policy));
   f.add(std::string_view(c.sni)).add(uint64_t{c.auto_host_sni});
+  f.add(uint64_t{c.key_log.has_value()});
+  if (c.key_log) add(f, *c.key_log);
   f.add(uint64_t{c.auto_sni_san_validation});
   return f.finish();
 }
@@ -179,7 +215,10 @@ Context::Context(const ContextConfig& config)
       alpn_wire_(to_alpn_wire(config.alpn)) {}
 
 Context::~Context() {
-  for (const Identity& identity : identities_) SSL_CREDENTIAL_free(identity.credential);
+  for (const Identity& identity : identities_) {
+    SSL_CREDENTIAL_free(identity.credential);
+    SSL_CREDENTIAL_free(identity.stapled);
+  }
   SSL_CTX_free(ssl_ctx_);
 }
 
@@ -192,9 +231,18 @@ Status<> Context::build(const ContextConfig& config) {
   verifier_ = std::move(*verifier);
   if (auto ok = set_parameters(config); !ok) return ok;
   for (const CertificateConfig& c : config.certificates) {
-    if (auto ok = add_certificate(c); !ok) return Error{str(c.source, ": ", ok.error())};
+    if (auto ok = add_certificate(c, config.ocsp_policy); !ok)
+      return Error{str(c.source, ": ", ok.error())};
   }
   if (role_ == Role::kServer && !shows_certificate()) return Error{"a server needs a certificate"};
+  staples_ = std::any_of(identities_.begin(), identities_.end(), [](const Identity& identity) {
+    return identity.stapled != nullptr || identity.policy == OcspPolicy::kMust;
+  });
+  if (config.key_log) {
+    auto log = KeyLog::open(*config.key_log);
+    if (!log) return Error{str("key_log: ", log.error())};
+    key_log_ = std::move(*log);
+  }
   set_client_certificate_request(config);
   install_callbacks(*ssl_ctx_, config);
   return Ok{};
@@ -231,7 +279,7 @@ Status<> Context::set_parameters(const ContextConfig& config) {
   return Ok{};
 }
 
-Status<> Context::add_certificate(const CertificateConfig& config) {
+Status<> Context::add_certificate(const CertificateConfig& config, OcspPolicy policy) {
   if (auto ok = check_key_matches(config.chain_pem, config.key_pem); !ok) return ok;
   auto chain = parse_certificates(config.chain_pem);
   auto key = parse_private_key(config.key_pem);
@@ -254,14 +302,21 @@ Status<> Context::add_certificate(const CertificateConfig& config) {
   for (const San& san : leaf.sans) {
     if (san.type == SanType::kDns) identity.dns_names.push_back(san.text);
   }
-  bssl::UniquePtr<SSL_CREDENTIAL> credential(SSL_CREDENTIAL_new_x509());
-  if (!credential ||
-      !SSL_CREDENTIAL_set1_cert_chain(credential.get(), buffers.data(), buffers.size()) ||
-      !SSL_CREDENTIAL_set1_private_key(credential.get(), key->get()) ||
-      !SSL_CTX_add1_credential(ssl_ctx_, credential.get())) {
+  identity.policy = must_be_stapled(*chain->front()) ? OcspPolicy::kMust : policy;
+  CredentialPtr plain = make_credential(buffers, key->get(), {});
+  CredentialPtr stapled;
+  if (!config.ocsp_staple.empty()) {
+    auto staple = parse_ocsp_response(config.ocsp_staple, *chain->front());
+    if (!staple) return Error{staple.error()};
+    identity.staple = std::move(*staple);
+    stapled = make_credential(buffers, key->get(), identity.staple.der);
+  }
+  if (!plain || (!stapled && !identity.staple.der.empty()) ||
+      !SSL_CTX_add1_credential(ssl_ctx_, plain.get())) {
     return Error{str("the certificate cannot be used: ", take_reason())};
   }
-  identity.credential = credential.release();
+  identity.credential = plain.release();
+  identity.stapled = stapled.release();
   identities_.push_back(std::move(identity));
   return Ok{};
 }
@@ -278,24 +333,56 @@ void Context::set_client_certificate_request(const ContextConfig& config) {
 }
 
 const Context::Identity* Context::identity_of(const ssl_credential_st* credential) const noexcept {
+  if (credential == nullptr) return nullptr;
   for (const Identity& identity : identities_) {
-    if (identity.credential == credential) return &identity;
+    if (identity.credential == credential || identity.stapled == credential) return &identity;
   }
   return nullptr;
 }
 
-bool Context::select_certificates(ssl_st& ssl, std::string_view sni) const {
-  if (identities_.size() < 2 || sni.empty()) return true;
-  bool cleared = false;
-  for (const Identity& identity : identities_) {
-    bool covers = false;
-    for (const std::string& name : identity.dns_names) covers |= dns_name_covers(name, sni);
-    if (!covers) continue;
-    if (!cleared) SSL_certs_clear(&ssl);
-    cleared = true;
-    if (!SSL_add1_credential(&ssl, identity.credential)) return false;
+namespace {
+
+bool covers(const Context::Identity& identity, std::string_view sni) {
+  return std::any_of(identity.dns_names.begin(), identity.dns_names.end(),
+                     [sni](const std::string& name) { return dns_name_covers(name, sni); });
+}
+
+// Envoy's decision for a client that asks for an OCSP response; null: this one cannot be used.
+ssl_credential_st* for_stapling(const Context::Identity& identity, int64_t now) {
+  if (identity.staple.is_good(now)) return identity.stapled;
+  switch (identity.policy) {
+    case OcspPolicy::kLenient:
+      return identity.credential;
+    case OcspPolicy::kStrict:
+      return identity.stapled == nullptr ? identity.credential : nullptr;
+    case OcspPolicy::kMust:
+      return nullptr;
   }
-  return true;  // none covers it: all stay, the first that the client can use is taken
+  UNREACHABLE();
+}
+
+}  // namespace
+
+Context::Selection Context::select_certificates(ssl_st& ssl, std::string_view sni,
+                                                bool wants_staple, int64_t now) const {
+  const auto is_for = [sni](const Identity& identity) { return covers(identity, sni); };
+  const bool narrow = identities_.size() > 1 && !sni.empty() &&
+                      std::any_of(identities_.begin(), identities_.end(), is_for);
+  // Without any that covers the name all stay; the first that the client can use is taken.
+  const bool may_staple = wants_staple && staples_;
+  if (!narrow && !may_staple) return Selection::kPlain;
+  SSL_certs_clear(&ssl);
+  Selection selection = Selection::kLacksStaple;
+  for (const Identity& identity : identities_) {
+    if (narrow && !is_for(identity)) continue;
+    ssl_credential_st* credential = may_staple ? for_stapling(identity, now) : identity.credential;
+    if (credential == nullptr) continue;
+    if (!SSL_add1_credential(&ssl, credential)) return Selection::kFailed;
+    const Selection this_one =
+        credential == identity.stapled ? Selection::kStapled : Selection::kPlain;
+    if (selection == Selection::kLacksStaple) selection = this_one;
+  }
+  return selection;
 }
 
 }  // namespace pillion::tls

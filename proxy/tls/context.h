@@ -14,6 +14,7 @@
 
 #include "proxy/base/result.h"
 #include "proxy/tls/context_config.h"
+#include "proxy/tls/ocsp.h"
 #include "proxy/tls/verify.h"
 
 struct ssl_st;
@@ -32,7 +33,12 @@ class Context {
     std::string source;
     std::vector<CertificateInfo> chain;       // for /certs
     ssl_credential_st* credential = nullptr;  // owned by the Context
+    OcspStaple staple;                        // empty: none
+    OcspPolicy policy = OcspPolicy::kLenient;
+    ssl_credential_st* stapled = nullptr;  // the same with the OCSP response, if there is one
   };
+  // What a server may show to one client.
+  enum class Selection : uint8_t { kFailed, kLacksStaple, kPlain, kStapled };
 
   static Result<std::shared_ptr<const Context>> make(const ContextConfig& config);
   ~Context();
@@ -53,10 +59,15 @@ class Context {
   // Protocol names as on the wire: length byte and name, in order of preference.
   [[nodiscard]] std::string_view alpn_wire() const noexcept { return alpn_wire_; }
   [[nodiscard]] const std::vector<Identity>& identities() const noexcept { return identities_; }
+  // Null unless secrets are to be logged.
+  [[nodiscard]] const KeyLog* key_log() const noexcept { return key_log_.get(); }
   // The one that a connection used; null without one.
   [[nodiscard]] const Identity* identity_of(const ssl_credential_st* credential) const noexcept;
-  // Narrows the certificates of a server connection to those for `sni`, if there are several.
-  bool select_certificates(ssl_st& ssl, std::string_view sni) const;
+  // Narrows the certificates of a server connection to those for `sni`, if there are several, and
+  // for a client that asks for an OCSP response to those that have what their policy demands.
+  // `now`: seconds since 1970.
+  Selection select_certificates(ssl_st& ssl, std::string_view sni, bool wants_staple,
+                                int64_t now) const;
 
   // A hash of all parameters, by which Contexts are shared.
   static std::string fingerprint(const ContextConfig& config);
@@ -67,7 +78,7 @@ class Context {
   explicit Context(const ContextConfig& config);
   Status<> build(const ContextConfig& config);
   static void log_made(const Context& context, const ContextConfig& config);
-  Status<> add_certificate(const CertificateConfig& config);
+  Status<> add_certificate(const CertificateConfig& config, OcspPolicy policy);
   Status<> set_parameters(const ContextConfig& config);
   void set_client_certificate_request(const ContextConfig& config);
 
@@ -76,10 +87,12 @@ class Context {
   const bool auto_host_sni_;
   const bool auto_sni_san_validation_;
   const bool lacks_certificate_;
+  bool staples_ = false;  // an OCSP response may be sent, or missed
   const std::string sni_;
   const std::string alpn_wire_;
   ssl_ctx_st* ssl_ctx_ = nullptr;
   std::unique_ptr<const Verifier> verifier_;
+  std::unique_ptr<const KeyLog> key_log_;
   std::vector<Identity> identities_;
 };
 

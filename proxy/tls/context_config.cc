@@ -1,14 +1,14 @@
 #include "proxy/tls/context_config.h"
 
-#include <openssl/base64.h>
 #include <openssl/ssl.h>
 
 #include <utility>
 
-#include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/tls/ocsp.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/secret.h"
+#include "proxy/tls/validation_config.h"
 
 namespace pillion::tls {
 namespace {
@@ -85,6 +85,14 @@ void check_parameters(const Node& node, const ContextConfig& config) {
   check("signature_algorithms", config.signature_algorithms, SSL_CTX_set1_sigalgs_list);
 }
 
+void check_staple(const Node& node, const CertificateConfig& certificate) {
+  if (certificate.ocsp_staple.empty()) return;
+  const auto chain = parse_certificates(certificate.chain_pem);
+  if (!chain) return;  // reported
+  const auto staple = parse_ocsp_response(certificate.ocsp_staple, *chain->front());
+  if (!staple) node.error(staple.error());
+}
+
 }  // namespace
 
 CertificateConfig parse_certificate(const Node& node, FileUse files) {
@@ -98,7 +106,8 @@ CertificateConfig parse_certificate(const Node& node, FileUse files) {
   out.source = std::move(chain_text.source);
   out.key_pem = std::move(key_text.text);
   parse_watched_directory(node["watched_directory"]);
-  refuse(node, {"pkcs12", "tls_params", "password", "ocsp_staple", "private_key_provider",
+  out.ocsp_staple = read_data_source(node["ocsp_staple"]).text;
+  refuse(node, {"pkcs12", "tls_params", "password", "private_key_provider",
                 "signed_certificate_timestamp"});
   close(node);
   if (out.chain_pem.empty() || out.key_pem.empty()) return out;
@@ -113,159 +122,22 @@ CertificateConfig parse_certificate(const Node& node, FileUse files) {
     note_file(chain);
     note_file(key);
   }
+  check_staple(node["ocsp_staple"], out);
   return out;
 }
 
 namespace {
 
-constexpr EnumRow kSanTypes[] = {
-    {"SAN_TYPE_UNSPECIFIED", 0, "choose EMAIL, DNS, URI or IP_ADDRESS"},
-    {"EMAIL", 1},
-    {"DNS", 2},
-    {"URI", 3},
-    {"IP_ADDRESS", 4},
-    {"OTHER_NAME", 5, "comes with a later version"},
-};
-
-SanType san_type_of(int number) {
-  switch (number) {
-    case 1:
-      return SanType::kEmail;
-    case 2:
-      return SanType::kDns;
-    case 4:
-      return SanType::kIp;
-    default:
-      return SanType::kUri;
-  }
-}
-
-// type.matcher.v3.StringMatcher.
-SanMatcher parse_matcher(const Node& node, SanType type) {
-  SanMatcher out;
-  out.type = type;
-  out.ignore_case = node["ignore_case"].as_bool_or(false);
-  const Node how = node.one_of({"exact", "prefix", "suffix", "contains", "safe_regex", "custom"});
-  refuse(node, {"safe_regex", "custom"});
+KeyLogConfig parse_key_log(const Node& node) {
+  KeyLogConfig out;
+  out.path = node.required("path").as_string();
+  for (const Node range : node["local_address_range"].items())
+    out.local_ranges.push_back(match::parse_cidr(range));
+  for (const Node range : node["remote_address_range"].items())
+    out.remote_ranges.push_back(match::parse_cidr(range));
   close(node);
-  out.text = how.as_string();  // never empty: it would match every name, or none
-  if (how.key() == "prefix") out.kind = SanMatcher::Kind::kPrefix;
-  if (how.key() == "suffix") out.kind = SanMatcher::Kind::kSuffix;
-  if (how.key() == "contains") out.kind = SanMatcher::Kind::kContains;
-  if (how.key() == "exact" && type == SanType::kIp) {
-    std::string canonical = canonical_ip(out.text);
-    if (canonical.empty()) how.expected("an IP address");
-    out.text = std::move(canonical);
-  }
   return out;
 }
-
-void parse_sans(const Node& node, ValidationConfig& out) {
-  for (const Node item : node["match_typed_subject_alt_names"].items()) {
-    const int type = item.required("san_type").as_enum_or<int>(3, kSanTypes);
-    const Node matcher = item.required("matcher");
-    if (matcher) out.sans.push_back(parse_matcher(matcher, san_type_of(type)));
-    refuse(item, {"oid"});
-    close(item);
-  }
-  // The older field: the name may be of any type.
-  for (const Node item : node["match_subject_alt_names"].items()) {
-    SanMatcher matcher = parse_matcher(item, SanType::kDns);
-    for (const SanType type : {SanType::kDns, SanType::kUri, SanType::kEmail, SanType::kIp}) {
-      matcher.type = type;
-      out.sans.push_back(matcher);
-    }
-  }
-}
-
-// Hex, with or without colons (openssl x509 -fingerprint prints them).
-bool parse_hex(std::string_view text, Sha256& out) {
-  std::string digits;
-  for (const char c : text) {
-    if (c != ':') digits += c;
-  }
-  if (digits.size() != 2 * out.size()) return false;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    const int value = hex_digit(digits[i]);
-    if (value < 0) return false;
-    out[i / 2] = static_cast<uint8_t>(i % 2 == 0 ? value << 4 : out[i / 2] | value);
-  }
-  return true;
-}
-
-bool parse_base64(std::string_view text, Sha256& out) {
-  uint8_t raw[64];
-  size_t size = 0;
-  if (text.size() != 44 ||
-      !EVP_DecodeBase64(raw, &size, sizeof raw, reinterpret_cast<const uint8_t*>(text.data()),
-                        text.size())) {
-    return false;
-  }
-  std::copy_n(raw, out.size(), out.begin());
-  return size == out.size();
-}
-
-void parse_hashes(const Node& node, ValidationConfig& out) {
-  for (const Node item : node["verify_certificate_hash"].items()) {
-    Sha256 hash{};
-    if (!parse_hex(item.as_string(), hash)) item.expected("a SHA-256 in hex");
-    out.certificate_hashes.push_back(hash);
-  }
-  for (const Node item : node["verify_certificate_spki"].items()) {
-    Sha256 hash{};
-    if (!parse_base64(item.as_string(), hash)) item.expected("a SHA-256 in base64");
-    out.spki_hashes.push_back(hash);
-  }
-}
-
-constexpr EnumRow kTrust[] = {{"VERIFY_TRUST_CHAIN", 0}, {"ACCEPT_UNTRUSTED", 1}};
-
-}  // namespace
-
-ValidationConfig parse_validation(const Node& node, FileUse files, Completeness completeness) {
-  ValidationConfig out;
-  const size_t errors_before = node.errors()->error_count();
-  DataText ca = read_data_source(node["trusted_ca"], files);
-  out.trusted_ca_pem = std::move(ca.text);
-  out.trusted_ca_source = ca.source;
-  out.crl_pem = read_data_source(node["crl"], files).text;
-  parse_sans(node, out);
-  parse_hashes(node, out);
-  out.max_verify_depth = node["max_verify_depth"].as_u32_or(100, 0, 100);
-  out.crl_leaf_only = node["only_verify_leaf_cert_crl"].as_bool_or(false);
-  out.allow_expired = node["allow_expired_certificate"].as_bool_or(false);
-  out.accept_untrusted = node["trust_chain_verification"].as_enum_or<int>(0, kTrust) == 1;
-  out.suppress_client_ca_list = node["suppress_client_ca_list"].as_bool_or(false);
-  parse_watched_directory(node["watched_directory"]);
-  refuse(node,
-         {"system_root_certs", "require_signed_certificate_timestamp", "custom_validator_config"});
-  if (completeness == Completeness::kWhole) refuse(node, {"ca_certificate_provider_instance"});
-  close(node);
-  if (!node.has("trusted_ca") && completeness == Completeness::kPart) return out;
-  if (!node.has("trusted_ca")) {
-    // A name that anybody may write into a certificate proves nothing.
-    if (!out.sans.empty()) {
-      node.error("matching subject alternative names needs trusted_ca");
-    }
-    if (!out.crl_pem.empty()) node["crl"].error("a revocation list needs trusted_ca");
-    return out;
-  }
-  // It was given and could not be read, which was reported.
-  if (out.trusted_ca_pem.empty()) return out;
-  if (const auto ok = parse_certificates(out.trusted_ca_pem); !ok) {
-    node["trusted_ca"].error(str(ca.source, ": ", ok.error()));
-  }
-  if (!out.crl_pem.empty()) {
-    if (const auto ok = parse_crls(out.crl_pem); !ok) node["crl"].error(ok.error());
-  }
-  if (node.errors()->error_count() != errors_before) {
-    note_file(node["trusted_ca"]);
-    note_file(node["crl"]);
-  }
-  return out;
-}
-
-namespace {
 
 std::string file_of(const Node& source) { return source["filename"].as_string_or(""); }
 
@@ -352,6 +224,7 @@ void parse_common(const Node& node, ContextConfig& out, SecretRefs* secrets) {
   if (const Node validation = node["validation_context"])
     out.validation = parse_own_validation(validation, secrets);
   parse_secret_refs(node, out, secrets);
+  if (const Node key_log = node["key_log"]) out.key_log = parse_key_log(key_log);
   for (const Node item : node["alpn_protocols"].items()) {
     out.alpn.push_back(item.as_string());
     if (out.alpn.back().size() > 255) item.expected("a protocol name of 1-255 bytes");
@@ -359,7 +232,7 @@ void parse_common(const Node& node, ContextConfig& out, SecretRefs* secrets) {
   refuse(node,
          {"tls_certificate_certificate_provider", "tls_certificate_certificate_provider_instance",
           "validation_context_certificate_provider",
-          "validation_context_certificate_provider_instance", "custom_handshaker", "key_log",
+          "validation_context_certificate_provider_instance", "custom_handshaker",
           "custom_tls_certificate_selector"});
   close(node);
 }
@@ -372,8 +245,22 @@ bool verifies_anything(const Node& common, const ContextConfig& config) {
       common.has("combined_validation_context"))
     return true;
   return common["validation_context"]["trusted_ca"].is_present() ||
+         common["validation_context"].has("custom_validator_config") ||
          common["validation_context"].has("ca_certificate_provider_instance") ||
          (v && (!v->certificate_hashes.empty() || !v->spki_hashes.empty()));
+}
+
+// A certificate that no client would ever get to see.
+void check_policy(const Node& node, const ContextConfig& config,
+                  const CertificateConfig& certificate) {
+  if (!certificate.ocsp_staple.empty()) return;
+  if (config.ocsp_policy == OcspPolicy::kMust) {
+    node["ocsp_staple_policy"].error(str(certificate.source, " has no ocsp_staple"));
+  }
+  const auto chain = parse_certificates(certificate.chain_pem);
+  if (chain && must_be_stapled(*chain->front())) {
+    node.error(str(certificate.source, " demands an ocsp_staple (TLS feature), and has none"));
+  }
 }
 
 }  // namespace
@@ -397,15 +284,16 @@ ContextConfig parse_downstream_tls_context(const Node& node, SecretRefs* secrets
         "client certificates are asked for, but not verified "
         "(common_tls_context.validation_context is missing)");
   }
-  // Sessions are never resumed and responses of OCSP never stapled: these tune what does not
-  // happen.
+  // Sessions are never resumed: these tune what does not happen.  A name that no certificate has
+  // is answered with the first certificate that the client can use, all of them being looked at.
   node.ignore({"disable_stateless_session_resumption", "disable_stateful_session_resumption",
                "session_timeout", "full_scan_certs_on_sni_mismatch"});
   refuse_true(node, "prefer_client_ciphers", "the server's order of cipher suites is always used");
-  constexpr EnumRow kStapling[] = {{"LENIENT_STAPLING", 0},
-                                   {"STRICT_STAPLING", 1, "comes with a later version"},
-                                   {"MUST_STAPLE", 2, "comes with a later version"}};
-  (void)node["ocsp_staple_policy"].as_enum_or<int>(0, kStapling);
+  constexpr EnumRow kStapling[] = {
+      {"LENIENT_STAPLING", 0}, {"STRICT_STAPLING", 1}, {"MUST_STAPLE", 2}};
+  out.ocsp_policy = node["ocsp_staple_policy"].as_enum_or(OcspPolicy::kLenient, kStapling);
+  for (const CertificateConfig& certificate : out.certificates)
+    check_policy(node, out, certificate);
   if (const Node keys = node["session_ticket_keys"]) (void)parse_ticket_keys(keys);
   if (const Node keys = node["session_ticket_keys_sds_secret_config"]) {
     if (secrets == nullptr) {

@@ -3,7 +3,8 @@
 // UpstreamTlsContext (extensions.transport_sockets.tls.v3), with all files already read.
 //
 // Differences from Envoy, on purpose: TLS 1.3 is the default both ways and 1.2 is spoken where it
-// is configured; sessions are never resumed, so the fields that tune resumption change nothing.
+// is configured; the hybrid X25519MLKEM768 is offered first; sessions are never resumed, so the
+// fields that tune resumption change nothing.
 
 #include <array>
 #include <cstdint>
@@ -13,6 +14,7 @@
 
 #include "proxy/config/node.h"
 #include "proxy/tls/data_source.h"
+#include "proxy/tls/key_log.h"
 #include "proxy/tls/san_matcher.h"
 
 namespace pillion::tls {
@@ -23,8 +25,14 @@ enum class Version : uint16_t { kTls12 = 0x0303, kTls13 = 0x0304 };  // as on th
 struct CertificateConfig {
   std::string chain_pem;  // leaf first
   std::string key_pem;
-  std::string source;  // file name or "<inline>", for /certs
+  std::string source;         // file name or "<inline>", for /certs
+  std::string ocsp_staple{};  // DER; empty: none
 };
+
+// What a server does when a client asks for an OCSP response (ocsp_staple_policy): kLenient, sends
+// one while it is good; kStrict, does not use a certificate whose response has expired; kMust, nor
+// one without a response.
+enum class OcspPolicy : uint8_t { kLenient, kStrict, kMust };
 
 using Sha256 = std::array<uint8_t, 32>;
 
@@ -33,6 +41,8 @@ struct TrustDomain {
   std::string name;  // "mesh.local"
   std::string pem;
 };
+
+inline constexpr uint32_t kDefaultVerifyDepth = 100;
 
 // CertificateValidationContext.
 struct ValidationConfig {
@@ -45,7 +55,7 @@ struct ValidationConfig {
   std::vector<SanMatcher> sans;            // empty: any name; else one must match
   std::vector<Sha256> certificate_hashes;  // these two lists: empty, or one entry must match
   std::vector<Sha256> spki_hashes;
-  uint32_t max_verify_depth = 100;
+  std::optional<uint32_t> max_verify_depth;  // authorities between leaf and anchor
   bool crl_leaf_only = false;
   bool allow_expired = false;
   bool accept_untrusted = false;  // trust_chain_verification: ACCEPT_UNTRUSTED
@@ -56,18 +66,20 @@ struct ContextConfig {
   Role role = Role::kServer;
   Version min_version = Version::kTls13;
   Version max_version = Version::kTls13;
-  std::vector<std::string> cipher_suites;         // of TLS 1.2; empty: Envoy's default list
-  std::vector<std::string> groups;                // ecdh_curves; empty: X25519, P-256
+  std::vector<std::string> cipher_suites;  // of TLS 1.2; empty: Envoy's default list
+  std::vector<std::string> groups;         // ecdh_curves; empty: X25519MLKEM768, X25519, P-256
   std::vector<std::string> signature_algorithms;  // empty: BoringSSL's
   std::vector<std::string> alpn;                  // in order of preference
   std::vector<CertificateConfig> certificates;
   std::optional<ValidationConfig> validation;
+  std::optional<KeyLogConfig> key_log;
   // A file of a certificate could not be read, which was reported.  The Context made of it cannot
   // serve; it tells `pillion explain` what was meant.
   bool lacks_certificate = false;
   // Servers.
   bool require_client_certificate = false;
   bool require_sni = false;
+  OcspPolicy ocsp_policy = OcspPolicy::kLenient;
   // Clients.
   std::string sni;
   bool auto_host_sni = false;            // SNI is the endpoint's host name

@@ -38,8 +38,8 @@ void HandshakeQueue::run_ready() {
     --steps_left_;
     task->run_handshake();
   }
-  // Spins, a few nanoseconds a time, until the loop's own budget ends the turn.
-  if (!waiting_.empty()) loop_->post(*this);
+  // Events come first; meanwhile nobody who is new overtakes.
+  if (!waiting_.empty()) loop_->post_next(*this);
 }
 
 }  // namespace pillion::tls

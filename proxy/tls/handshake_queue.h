@@ -1,9 +1,10 @@
 #pragma once
 // HandshakeQueue: bounds how long handshakes may keep a loop from other work.
 //
-// A step of a handshake costs up to 0.2 ms of public-key arithmetic.  The first few steps of a turn
-// run at once; further ones wait here, first come first served, for the next turns of the loop, so
-// that a storm of new connections delays requests on the old ones by less than a millisecond.
+// A step of a handshake costs up to 0.2 ms of public-key arithmetic.  The first step of a turn runs
+// at once; further ones wait here, first come first served, and each turn of the loop makes one.  A
+// turn more costs a system call, half a percent of a step; so a storm of new connections delays an
+// event of the old ones by a step or two, however many there are.
 
 #include <cstdint>
 
@@ -26,7 +27,7 @@ class HandshakeTask : public ListNode<HandshakeTag> {
 // One per thread, used with one loop at a time.
 class HandshakeQueue final : private io::ReadyTask {
  public:
-  static constexpr int kStepsPerTurn = 4;
+  static constexpr int kStepsPerTurn = 1;
   static HandshakeQueue& of_thread();
 
   // True: make the step now.  False: `task` is queued and will be run.

@@ -33,10 +33,24 @@ std::string_view explain(int reason, Role role) {
       return "the peer asked for renegotiation, which is never done";
     case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:
       return "a record was damaged on its way";
+    case SSL_R_CANNOT_PARSE_LEAF_CERT:
+      return "the peer's certificate is malformed";
     case SSL_R_KEY_USAGE_BIT_INCORRECT:
       return "the key usage of the peer's certificate does not permit TLS";
     default:
       return {};
+  }
+}
+
+bool is_about_certificate(int reason) noexcept {
+  switch (reason) {
+    case SSL_R_KEY_USAGE_BIT_INCORRECT:
+    case SSL_R_CANNOT_PARSE_LEAF_CERT:
+    case SSL_R_WRONG_CERTIFICATE_TYPE:
+    case SSL_R_UNKNOWN_CERTIFICATE_TYPE:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -62,6 +76,7 @@ SslError take_ssl_error(Role role) {
       continue;
     }
     out.no_certificate = reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
+    out.bad_certificate = is_about_certificate(reason);
     out.text = explain(reason, role);
     if (!out.text.empty()) continue;
     const char* raw = ERR_reason_error_string(error);

@@ -11,7 +11,8 @@ namespace pillion::tls {
 struct SslError {
   // The alert that the peer sent, 0 if the error was found by us.
   uint8_t peer_alert = 0;
-  bool no_certificate = false;  // of a client that must have one
+  bool no_certificate = false;   // of a client that must have one
+  bool bad_certificate = false;  // one that BoringSSL refused before our verifier saw it
   std::string text;
 };
 

@@ -60,6 +60,8 @@ bool SanMatcher::matches(const San& san) const noexcept {
              equal(name.substr(name.size() - text.size()), text, ignore_case);
     case Kind::kContains:
       return contains(name, text, ignore_case);
+    case Kind::kRegex:
+      return regex != nullptr && regex->matches(name);
   }
   UNREACHABLE();
 }
@@ -74,6 +76,8 @@ std::string SanMatcher::describe() const {
       return str(to_string(type), " SAN with suffix ", text);
     case Kind::kContains:
       return str(to_string(type), " SAN that contains ", text);
+    case Kind::kRegex:
+      return str(to_string(type), " SAN that matches ", regex ? regex->pattern() : "");
   }
   UNREACHABLE();
 }

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/match/regex.h"
+
 namespace pillion::tls {
 
 enum class SanType : uint8_t { kEmail, kDns, kUri, kIp };
@@ -22,11 +24,12 @@ struct San {
 };
 
 struct SanMatcher {
-  enum class Kind : uint8_t { kExact, kPrefix, kSuffix, kContains };
+  enum class Kind : uint8_t { kExact, kPrefix, kSuffix, kContains, kRegex };
   SanType type = SanType::kUri;
   Kind kind = Kind::kExact;
   bool ignore_case = false;
   std::string text;
+  match::RegexPtr regex{};  // of kRegex, for the whole name; null matches nothing
 
   [[nodiscard]] bool matches(const San& san) const noexcept;
   // "URI SAN with prefix spiffe://mesh.local/"

@@ -14,11 +14,6 @@ namespace {
 using config::Node;
 using config::Unknown;
 
-template <typename T>
-void append(std::vector<T>& to, const std::vector<T>& more) {
-  to.insert(to.end(), more.begin(), more.end());
-}
-
 // For the kinds whose files are looked into by who uses them.
 GenericSecret parse_generic(const Node& node) {
   GenericSecret out;
@@ -101,28 +96,6 @@ Secret::~Secret() {
   if (auto* generic = std::get_if<GenericSecret>(&value)) {
     for (auto& [name, text] : generic->texts) wipe(text);
   }
-}
-
-ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& over) {
-  // Names every field: another one must be thought of here too.
-  const auto& [ca, ca_source, domains, crl, sans, hashes, spki, depth, leaf_only, expired,
-               untrusted, no_list] = over;
-  ValidationConfig out = base;
-  if (!ca.empty()) {
-    out.trusted_ca_pem = ca;
-    out.trusted_ca_source = ca_source;
-  }
-  if (!domains.empty()) out.trust_domains = domains;
-  if (!crl.empty()) out.crl_pem = crl;
-  append(out.sans, sans);
-  append(out.certificate_hashes, hashes);
-  append(out.spki_hashes, spki);
-  if (depth != ValidationConfig{}.max_verify_depth) out.max_verify_depth = depth;
-  out.crl_leaf_only |= leaf_only;
-  out.allow_expired |= expired;
-  out.accept_untrusted |= untrusted;
-  out.suppress_client_ca_list |= no_list;
-  return out;
 }
 
 TicketKeys parse_ticket_keys(const Node& node) {

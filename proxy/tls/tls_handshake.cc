@@ -115,6 +115,9 @@ void TlsTransport::fail_handshake() {
   SslError error = take_ssl_error(context_->role());
   Handshake& h = *handshake_;
   const FailureKind kind = is_server() ? FailureKind::kHandshakeFailed : FailureKind::kTlsFailed;
+  if (error.bad_certificate && h.outcome == Verifier::Outcome::kOk) {
+    h.outcome = Verifier::Outcome::kChain;
+  }
   if (!h.reason.empty()) error.text = std::move(h.reason);
   if (eof) error.text = "the peer closed the connection during the TLS handshake";
   if (lost) error.text = "the connection broke during the TLS handshake";

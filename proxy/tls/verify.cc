@@ -12,6 +12,7 @@
 
 #include "proxy/base/str.h"
 #include "proxy/tls/verify_cache.h"
+#include "proxy/tls/verify_text.h"
 
 namespace pillion::tls {
 namespace {
@@ -49,20 +50,6 @@ int ignore_expiry(int ok, X509_STORE_CTX* context) {
   const int error = X509_STORE_CTX_get_error(context);
   if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID) return 1;
   return ok;
-}
-
-Verifier::Verdict refuse(Verifier::Outcome outcome, int alert, std::string reason) {
-  constexpr size_t kMaxReason = 600;  // the peer writes parts of it
-  if (reason.size() > kMaxReason) reason = reason.substr(0, kMaxReason) + "...";
-  return {outcome, static_cast<uint8_t>(alert), std::move(reason), nullptr};
-}
-
-std::string who(const x509_st& certificate) {
-  const CertificateInfo info = describe(certificate);
-  for (const SanType type : {SanType::kUri, SanType::kDns}) {
-    if (const auto name = info.first(type); !name.empty()) return std::string(name);
-  }
-  return info.subject.empty() ? "without a name" : info.subject;
 }
 
 std::string list(const std::vector<San>& sans) {
@@ -103,36 +90,51 @@ Verifier::~Verifier() = default;
 
 Result<std::unique_ptr<const Verifier>> Verifier::make(
     const std::optional<ValidationConfig>& config, Role role) {
-  if (config && !config->trust_domains.empty())
-    return Error{"a bundle for each trust domain is not supported yet"};
   std::unique_ptr<Verifier> v(new Verifier(config, role));
-  if (config && !config->trusted_ca_pem.empty()) {
-    if (auto ok = v->load_store(); !ok) return Error{ok.error()};
+  if (config) {
+    if (auto ok = v->load_bundles(); !ok) return Error{ok.error()};
   }
   return std::unique_ptr<const Verifier>(std::move(v));
 }
 
-Status<> Verifier::load_store() {
-  store_.reset(X509_STORE_new());
-  auto cas = parse_certificates(config_->trusted_ca_pem);
-  if (!cas) return Error{cas.error()};
-  for (const X509Ptr& ca : *cas) X509_STORE_add_cert(store_.get(), ca.get());
-  cas_ = std::move(*cas);
-  // Every certificate of trusted_ca is an anchor, intermediate ones too (as Envoy).
-  unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
+Status<> Verifier::load_bundles() {
+  std::vector<CrlPtr> crls;
   if (!config_->crl_pem.empty()) {
-    auto crls = parse_crls(config_->crl_pem);
-    if (!crls) return Error{crls.error()};
-    for (const CrlPtr& crl : *crls) {
-      X509_STORE_add_crl(store_.get(), crl.get());
+    auto parsed = parse_crls(config_->crl_pem);
+    if (!parsed) return Error{parsed.error()};
+    crls = std::move(*parsed);
+    for (const CrlPtr& crl : crls) {
       crls_valid_until_ =
           std::min(crls_valid_until_, posix_or(X509_CRL_get0_nextUpdate(crl.get()), INT64_MAX));
     }
+  }
+  if (!config_->trusted_ca_pem.empty()) {
+    if (auto ok = add_bundle({}, config_->trusted_ca_pem, crls); !ok) return ok;
+  }
+  for (const TrustDomain& domain : config_->trust_domains) {
+    if (auto ok = add_bundle(domain.name, domain.pem, crls); !ok)
+      return Error{str("trust domain ", domain.name, ": ", ok.error())};
+  }
+  ERR_clear_error();
+  return Ok{};
+}
+
+Status<> Verifier::add_bundle(const std::string& trust_domain, std::string_view pem,
+                              const std::vector<CrlPtr>& crls) {
+  Bundle bundle{trust_domain, {}, StorePtr(X509_STORE_new())};
+  auto cas = parse_certificates(pem);
+  if (!cas) return Error{cas.error()};
+  for (const X509Ptr& ca : *cas) X509_STORE_add_cert(bundle.store.get(), ca.get());
+  bundle.cas = std::move(*cas);
+  // Every certificate of trusted_ca is an anchor, intermediate ones too (as Envoy).
+  unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
+  for (const CrlPtr& crl : crls) X509_STORE_add_crl(bundle.store.get(), crl.get());
+  if (!crls.empty()) {
     flags |= X509_V_FLAG_CRL_CHECK;
     if (!config_->crl_leaf_only) flags |= X509_V_FLAG_CRL_CHECK_ALL;
   }
-  X509_STORE_set_flags(store_.get(), flags);
-  ERR_clear_error();
+  X509_STORE_set_flags(bundle.store.get(), flags);
+  bundles_.push_back(std::move(bundle));
   return Ok{};
 }
 
@@ -150,6 +152,11 @@ Verifier::Verdict Verifier::verify(const stack_st_CRYPTO_BUFFER& chain,
 Verifier::Verdict Verifier::check(const stack_st_CRYPTO_BUFFER& chain,
                                   std::string_view expected_name, int64_t now,
                                   PeerFacts& facts) const {
+  if (const size_t count = sk_CRYPTO_BUFFER_num(&chain); count > kMaxPresented) {
+    return refuse(
+        Outcome::kChain, SSL_AD_BAD_CERTIFICATE,
+        str("the peer sent ", count, " certificates, at most ", kMaxPresented, " are looked at"));
+  }
   auto parsed = parse(&chain);
   if (!parsed) return refuse(Outcome::kChain, SSL_AD_BAD_CERTIFICATE, parsed.error());
   const x509_st& leaf = *parsed->front();
@@ -161,7 +168,7 @@ Verifier::Verdict Verifier::check(const stack_st_CRYPTO_BUFFER& chain,
   facts.sha256 = info.sha256;
   facts.valid_from = info.not_before;
   facts.valid_until = info.not_after;
-  if (store_ != nullptr) {
+  if (checks_chains()) {
     Verdict v = check_chain(*parsed, now, facts);
     if (v.outcome != Outcome::kOk && !config_->accept_untrusted) return v;
     facts.verified = v.outcome == Outcome::kOk;
@@ -170,8 +177,46 @@ Verifier::Verdict Verifier::check(const stack_st_CRYPTO_BUFFER& chain,
   return check_hashes(leaf, facts);
 }
 
-Verifier::Verdict Verifier::check_chain(const std::vector<X509Ptr>& chain, int64_t now,
-                                        PeerFacts& facts) const {
+uint32_t Verifier::max_depth() const noexcept {
+  return std::min(config_->max_verify_depth.value_or(kDefaultVerifyDepth), kDefaultVerifyDepth);
+}
+
+Result<const Verifier::Bundle*, Fault> Verifier::bundle_for(const x509_st& leaf) const {
+  if (config_->trust_domains.empty()) return &bundles_.front();
+  const auto domain = trust_domain_of_leaf(leaf);
+  if (!domain) return Error{domain.error()};
+  for (const Bundle& bundle : bundles_) {
+    if (bundle.trust_domain == *domain) return &bundle;
+  }
+  return Error{Fault{SSL_AD_UNKNOWN_CA,
+                     str("is of the trust domain ", *domain, ", which is not trusted here")}};
+}
+
+Verifier::Verdict Verifier::check_chain(const Chain& chain, int64_t now, PeerFacts& facts) const {
+  const x509_st& leaf = *chain.front();
+  const auto faulty = [&leaf](const Fault& fault) {
+    return refuse(Outcome::kChain, fault.alert,
+                  str("peer certificate ", who(leaf), ' ', fault.text));
+  };
+  const auto found = bundle_for(leaf);
+  if (!found) {
+    const auto fault = fault_of_form(leaf, /*is_trusted=*/false);
+    return faulty(fault ? *fault : found.error());
+  }
+  const Bundle& bundle = **found;
+  bool is_trusted = false;
+  for (const X509Ptr& ca : bundle.cas) is_trusted |= X509_cmp(ca.get(), &leaf) == 0;
+  if (const auto fault = fault_of_form(leaf, is_trusted)) return faulty(*fault);
+  if (Verdict v = check_path(chain, bundle, now, facts); v.outcome != Outcome::kOk) return v;
+  const bool needs_spiffe_id = !config_->trust_domains.empty();
+  if (const auto fault = fault_of_leaf(leaf, role_, is_trusted, needs_spiffe_id))
+    return faulty(*fault);
+  return {};
+}
+
+// RFC 5280, section 6, by the library; and the form of the authorities on the path.
+Verifier::Verdict Verifier::check_path(const Chain& chain, const Bundle& bundle, int64_t now,
+                                       PeerFacts& facts) const {
   bssl::UniquePtr<STACK_OF(X509)> others(sk_X509_new_null());
   for (size_t i = 1; i < chain.size(); ++i) {
     X509_up_ref(chain[i].get());
@@ -179,7 +224,7 @@ Verifier::Verdict Verifier::check_chain(const std::vector<X509Ptr>& chain, int64
   }
   bssl::UniquePtr<X509_STORE_CTX> context(X509_STORE_CTX_new());
   X509* leaf = chain.front().get();
-  if (!context || !X509_STORE_CTX_init(context.get(), store_.get(), leaf, others.get()) ||
+  if (!context || !X509_STORE_CTX_init(context.get(), bundle.store.get(), leaf, others.get()) ||
       !X509_STORE_CTX_set_default(context.get(),
                                   role_ == Role::kServer ? "ssl_client" : "ssl_server")) {
     ERR_clear_error();
@@ -187,49 +232,25 @@ Verifier::Verdict Verifier::check_chain(const std::vector<X509Ptr>& chain, int64
   }
   X509_STORE_CTX_set_time_posix(context.get(), 0, now);
   X509_VERIFY_PARAM_set_depth(X509_STORE_CTX_get0_param(context.get()),
-                              static_cast<int>(std::min(config_->max_verify_depth, 100u)));
+                              static_cast<int>(max_depth()));
   if (config_->allow_expired) X509_STORE_CTX_set_verify_cb(context.get(), ignore_expiry);
   const bool ok = X509_verify_cert(context.get()) == 1;
   ERR_clear_error();
-  if (!ok) return explain(*context, *leaf);
+  if (!ok) return explain(*context, bundle, *leaf);
+  const STACK_OF(X509)* path = X509_STORE_CTX_get0_chain(context.get());
+  for (size_t i = 1; i + 1 < sk_X509_num(path); ++i) {
+    const X509* authority = sk_X509_value(path, i);
+    if (const auto fault = fault_of_form(*authority, /*is_trusted=*/false)) {
+      return refuse(Outcome::kChain, fault->alert,
+                    str(who_of_path(*leaf, authority), ' ', fault->text));
+    }
+  }
   facts.valid_until = std::min(facts.valid_until, crls_valid_until_);
-  for (const X509* c : X509_STORE_CTX_get0_chain(context.get())) {
+  for (const X509* c : path) {
     facts.valid_from = std::max(facts.valid_from, posix_or(X509_get0_notBefore(c), INT64_MAX));
     facts.valid_until = std::min(facts.valid_until, posix_or(X509_get0_notAfter(c), 0));
   }
   return {};
-}
-
-Verifier::Verdict Verifier::explain(x509_store_ctx_st& context, const x509_st& leaf) const {
-  const int error = X509_STORE_CTX_get_error(&context);
-  const X509* at = X509_STORE_CTX_get_current_cert(&context);
-  const bool is_leaf = at == nullptr || X509_cmp(at, &leaf) == 0;
-  std::string text = str("peer certificate ", who(leaf));
-  if (!is_leaf) text += str(": its issuer ", name_text(X509_get_subject_name(at)));
-  const CertificateInfo info = describe(at == nullptr ? leaf : *at);
-  switch (error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      text += str(" has expired: it was valid until ", utc_text(info.not_after));
-      break;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      text += str(" is not valid before ", utc_text(info.not_before), " (is a clock wrong?)");
-      break;
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-      text +=
-          str(" is not trusted: no trusted CA issued it (issuer ", info.issuer, ", trusted ",
-              cas_.empty() ? "none" : name_text(X509_get_subject_name(cas_.front().get())), ")");
-      break;
-    case X509_V_ERR_INVALID_PURPOSE:
-      text += str(" may not be used as a TLS ", role_ == Role::kServer ? "client" : "server",
-                  " (key usage or extended key usage)");
-      break;
-    default:
-      text += str(" is not trusted: ", X509_verify_cert_error_string(error));
-  }
-  return refuse(Outcome::kChain, SSL_alert_from_verify_result(error), std::move(text));
 }
 
 std::string Verifier::requirement() const {
@@ -238,6 +259,11 @@ std::string Verifier::requirement() const {
   const size_t pinned = config_->certificate_hashes.size() + config_->spki_hashes.size();
   if (!config_->trusted_ca_source.empty() && !config_->accept_untrusted)
     out = str("a certificate of ", config_->trusted_ca_source);
+  if (!config_->accept_untrusted) {
+    for (const TrustDomain& domain : config_->trust_domains) {
+      out += str(out.empty() ? "a SPIFFE id of the trust domain " : " or ", domain.name);
+    }
+  }
   if (pinned != 0) out += str(out.empty() ? "" : ", ", "one of ", pinned, " pinned certificates");
   if (!config_->sans.empty()) out += str(out.empty() ? "" : ", with ", list(config_->sans));
   return out;
@@ -283,19 +309,23 @@ Verifier::Verdict Verifier::check_hashes(const x509_st& leaf, PeerFacts& facts) 
 std::vector<std::string> Verifier::ca_names() const {
   std::vector<std::string> names;
   if (!config_ || config_->suppress_client_ca_list) return names;
-  for (const X509Ptr& ca : cas_) {
-    uint8_t* der = nullptr;
-    const int size = i2d_X509_NAME(X509_get_subject_name(ca.get()), &der);
-    if (size <= 0) continue;
-    names.emplace_back(reinterpret_cast<char*>(der), static_cast<size_t>(size));
-    OPENSSL_free(der);
+  for (const Bundle& bundle : bundles_) {
+    for (const X509Ptr& ca : bundle.cas) {
+      uint8_t* der = nullptr;
+      const int size = i2d_X509_NAME(X509_get_subject_name(ca.get()), &der);
+      if (size <= 0) continue;
+      names.emplace_back(reinterpret_cast<char*>(der), static_cast<size_t>(size));
+      OPENSSL_free(der);
+    }
   }
   return names;
 }
 
 std::vector<CertificateInfo> Verifier::trusted() const {
   std::vector<CertificateInfo> infos;
-  for (const X509Ptr& ca : cas_) infos.push_back(describe(*ca));
+  for (const Bundle& bundle : bundles_) {
+    for (const X509Ptr& ca : bundle.cas) infos.push_back(describe(*ca));
+  }
   return infos;
 }
 

@@ -1,6 +1,11 @@
 #pragma once
 // Verifier: decides whether a peer's certificate is good, and says what it says.
 //
+// Good is: its form and use (certificate_rules.h), a chain to a trusted CA (of its trust domain, if
+// bundles are by trust domain), its names, and the pins if there are any.  Names are those of the
+// SAN extension only, never the common name.  Times are compared without tolerance: who wants a
+// certificate to be good for peers whose clocks are late lets it begin earlier.
+//
 // Immutable, owned by a Context, used by all workers.  Chains that passed are remembered per thread
 // by (verifier, expected name, the whole chain), so that a client that comes back costs one SHA-256
 // instead of parsing X.509 and checking signatures.  An entry never outlives the first expiry in
@@ -14,6 +19,7 @@
 #include <vector>
 
 #include "proxy/base/result.h"
+#include "proxy/tls/certificate_rules.h"
 #include "proxy/tls/context_config.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/x509_info.h"
@@ -59,6 +65,9 @@ class Verifier {
   Verdict verify(const stack_st_CRYPTO_BUFFER& chain, std::string_view expected_name,
                  int64_t now) const;
 
+  // Of one, after at most this many of a peer's certificates: more are refused unread.
+  static constexpr size_t kMaxPresented = 32;
+
   // DER names of the trusted CAs, for a server's CertificateRequest; empty when suppressed.
   [[nodiscard]] std::vector<std::string> ca_names() const;
   [[nodiscard]] std::vector<CertificateInfo> trusted() const;
@@ -75,24 +84,39 @@ class Verifier {
   static uint64_t hits() noexcept;
 
  private:
-  Verifier(const std::optional<ValidationConfig>& config, Role role);
-  Status<> load_store();
-  Verdict check(const stack_st_CRYPTO_BUFFER& chain, std::string_view expected_name, int64_t now,
-                PeerFacts& facts) const;
-  Verdict check_chain(const std::vector<X509Ptr>& chain, int64_t now, PeerFacts& facts) const;
-  Verdict check_names(const std::vector<San>& sans, std::string_view expected_name) const;
-  Verdict check_hashes(const x509_st& leaf, PeerFacts& facts) const;
-  Verdict explain(x509_store_ctx_st& context, const x509_st& leaf) const;
-
   struct FreeStore {
     void operator()(x509_store_st* p) const noexcept;
   };
+  using StorePtr = std::unique_ptr<x509_store_st, FreeStore>;
+  // Whom to trust: everybody's, or those of one trust domain.
+  struct Bundle {
+    std::string trust_domain;
+    std::vector<X509Ptr> cas;
+    StorePtr store;
+  };
+  using Chain = std::vector<X509Ptr>;  // as the peer sent it, leaf first
+
+  Verifier(const std::optional<ValidationConfig>& config, Role role);
+  Status<> load_bundles();
+  Status<> add_bundle(const std::string& trust_domain, std::string_view pem,
+                      const std::vector<CrlPtr>& crls);
+  Verdict check(const stack_st_CRYPTO_BUFFER& chain, std::string_view expected_name, int64_t now,
+                PeerFacts& facts) const;
+  Verdict check_chain(const Chain& chain, int64_t now, PeerFacts& facts) const;
+  Verdict check_path(const Chain& chain, const Bundle& bundle, int64_t now, PeerFacts& facts) const;
+  Verdict check_names(const std::vector<San>& sans, std::string_view expected_name) const;
+  Verdict check_hashes(const x509_st& leaf, PeerFacts& facts) const;
+  Result<const Bundle*, Fault> bundle_for(const x509_st& leaf) const;
+  // Why the library refused (verify_explain.cc).
+  Verdict explain(x509_store_ctx_st& context, const Bundle& bundle, const x509_st& leaf) const;
+  [[nodiscard]] bool checks_chains() const noexcept { return !bundles_.empty(); }
+  [[nodiscard]] uint32_t max_depth() const noexcept;
+
   const uint64_t id_;  // never used twice in a process
   const Role role_;
   std::optional<ValidationConfig> config_;
-  std::vector<X509Ptr> cas_;
+  std::vector<Bundle> bundles_;
   int64_t crls_valid_until_ = INT64_MAX;
-  std::unique_ptr<x509_store_st, FreeStore> store_;
 };
 
 }  // namespace pillion::tls

@@ -116,6 +116,49 @@ admin: {{ listen: 127.0.0.1:ADMIN_PORT }}
         self.refused("fail_verify_san", "spiffe://elsewhere.local/ns/shop/sa/customer",
                      lambda: self.ask(certificates))
 
+    def test_each_trust_domain_has_its_own_bundle(self):
+        port = sidecar.free_port()
+        tls = envoy.tls_server(self.users)
+        tls["typed_config"]["common_tls_context"]["validation_context"] = {"custom_validator_config": {
+            "name": "spiffe", "typed_config": {
+                "@type": envoy.TYPE + "transport_sockets.tls.v3.SPIFFECertValidatorConfig", "trust_domains": [
+                    {"name": "mesh.local", "trust_bundle": {"filename": self.ca.bundle}},
+                    {"name": "elsewhere.local", "trust_bundle": {"filename": self.other_ca.bundle}}]}}}
+        proxy = sidecar.start(self, envoy.bootstrap([envoy.http("in", port, tls=tls)],
+                                                    [envoy.cluster(ports=[self.upstream.port])]))
+        friend = self.other_ca.issue("spiffe://elsewhere.local/ns/shop/sa/customer")
+        for certificates in (self.customer, friend):
+            self.assertEqual(self.client(certificates, port).exchange(get()).status, 200)
+        # The right name, by the authority of the other domain; and a domain that nobody knows.
+        impostor = Authority(type(self)).issue(CUSTOMER)
+        unknown = Authority(type(self), "unknown.local").issue("spiffe://unknown.local/a")
+        for certificates, cause in ((impostor, "no trusted CA issued it"),
+                                    (unknown, "of the trust domain unknown.local, which is not trusted here")):
+            before = proxy.stats()[f"listener.127.0.0.1_{port}.ssl.fail_verify_error"]
+            with self.assertRaises((ssl.SSLError, ConnectionError, EOFError)):
+                self.client(certificates, port).exchange(get())
+            proxy.wait_stat(f"listener.127.0.0.1_{port}.ssl.fail_verify_error", before + 1)
+            if certificates is impostor:
+                proxy.wait_log(cause)
+
+    def test_secrets_are_logged_only_where_and_for_whom_it_is_asked(self):
+        for remote, logged in (("127.0.0.0", True), ("10.0.0.0", False)):
+            port, path = sidecar.free_port(), os.path.join(self.ca.dir, "keys " + remote)
+            tls = envoy.tls_server(self.users)
+            tls["typed_config"]["common_tls_context"]["key_log"] = {
+                "path": path, "remote_address_range": [{"address_prefix": remote, "prefix_len": 8}]}
+            proxy = sidecar.start(self, envoy.bootstrap([envoy.http("in", port, tls=tls)],
+                                                        [envoy.cluster(ports=[self.upstream.port])]))
+            proxy.wait_log("the secrets of TLS connections are written to a file")
+            self.assertEqual(self.client(self.customer, port).exchange(get()).status, 200)
+            proxy.wait_access_log(1)  # written by the same thread, later
+            sidecar.until("the file", lambda: os.path.exists(path))
+            if logged:
+                sidecar.until("secrets", lambda: "CLIENT_TRAFFIC_SECRET_0 " in sidecar.read(path))
+            else:
+                self.assertEqual(sidecar.read(path), "")
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+
     def test_plain_http_on_the_tls_port_is_refused(self):
         def plain():
             connect(self, self.inbound).exchange(get())

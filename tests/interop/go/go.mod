@@ -1,3 +1,3 @@
 module pillion.test/interop
 
-go 1.24
+go 1.25

@@ -109,6 +109,27 @@ TEST(Expand, RequiresAClientCertificateOfTheTrustDomainByDefault) {
   EXPECT_TRUE(e.listener(0)["default_filter_chain"].is_missing());
 }
 
+TEST(Expand, PutsTheGroupsOfTheKeyExchangeAtBothEnds) {
+  std::string text(kSidecar);
+  text.replace(text.find("inbound"), 0, "  tls: { groups: [ X25519, P-256 ] }\n");
+  Expanded e(text);
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  const Node chain = e.nth(e.listener(0)["filter_chains"], 0);
+  for (const Node& socket : {chain["transport_socket"], e.cluster("orders")["transport_socket"]}) {
+    const Node groups = socket["typed_config"]["common_tls_context"]["tls_params"]["ecdh_curves"];
+    ASSERT_EQ(groups.size(), 2u);
+    EXPECT_EQ(e.nth(groups, 0).raw(), "X25519");
+    EXPECT_EQ(e.nth(groups, 1).raw(), "P-256");
+  }
+}
+
+TEST(Expand, GroupsNeedCertificates) {
+  Expanded e("workload: { tls: { groups: [ X25519 ] } }\noutbound: {}\n");
+  EXPECT_NE(e.errors.to_string().find("workload.tls: needs workload.certificates"),
+            std::string::npos)
+      << e.errors.to_string();
+}
+
 TEST(Expand, MakesOneHttpChainForEachPortAndPassesTheOthersAsTcp) {
   Expanded e(kSidecar);
   Node outbound = e.listener(1);

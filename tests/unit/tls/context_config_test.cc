@@ -193,11 +193,13 @@ TEST_F(ContextConfigTest, NamesPlaceAndFaultOfBadServers) {
       {"bogus: 1\n", "f.yaml:3:1: bogus: unknown field"},
       {"  custom_handshaker: {}\n",
        "f.yaml:3:3: common_tls_context.custom_handshaker: known to Envoy v3 but not supported"},
-      {"  key_log: { path: /tmp/x }\n", "common_tls_context.key_log: "},
+      {"  key_log: { remote_address_range: [ { address_prefix: 10.0.0.0, prefix_len: 40 } ] }\n",
+       "common_tls_context.key_log"},
       {"  tls_certificate_sds_secret_configs: [ { name: a } ]\n",
        "common_tls_context.tls_certificate_sds_secret_configs: "},
-      {"session_ticket_keys: {}\n", "session_ticket_keys.keys: expected at least one key"},
-      {"ocsp_staple_policy: MUST_STAPLE\n", "f.yaml:3:21: ocsp_staple_policy: "},
+      {"session_ticket_keys: {}\n",
+       "f.yaml:3:1: session_ticket_keys: known to Envoy v3 but not supported"},
+      {"ocsp_staple_policy: MUST_STAPLE\n", "CERT has no ocsp_staple\n"},
       {"prefer_client_ciphers: true\n",
        "f.yaml:3:24: prefer_client_ciphers: the server's order of cipher suites is always used\n"},
       {"  tls_params: { tls_minimum_protocol_version: TLSv1_0 }\n",
@@ -237,10 +239,11 @@ TEST_F(ContextConfigTest, NamesPlaceAndFaultOfBadServers) {
        "matcher: { prefix: '' } } ] }\n",
        "match_typed_subject_alt_names[0].matcher.prefix: expected a string that is not empty"},
       {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { "
-       "san_type: "
-       "URI, "
-       "matcher: { safe_regex: { regex: a } } } ] }\n",
-       "match_typed_subject_alt_names[0].matcher.safe_regex: "},
+       "san_type: URI, matcher: { safe_regex: { regex: 'a(' } } } ] }\n",
+       "match_typed_subject_alt_names[0].matcher.safe_regex"},
+      {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { "
+       "san_type: URI, matcher: { custom: {} } } ] }\n",
+       "match_typed_subject_alt_names[0].matcher.custom: "},
       {"  validation_context: { trusted_ca: { filename: @CA }, match_typed_subject_alt_names: [ { "
        "san_type: "
        "IP_ADDRESS, matcher: { exact: 10.0 } } ] }\n",
@@ -291,6 +294,9 @@ TEST_F(ContextConfigTest, NamesWhatIsWrongWithCertificates) {
        "inline_string: "
        "a }",
        "tls_certificates[0].password: "},
+      {"certificate_chain: { filename: @CERT }, private_key: { filename: @KEY }, ocsp_staple: { "
+       "filename: @JUNK }",
+       "tls_certificates[0].ocsp_staple: no OCSP response in DER"},
       {"certificate_chain: { filename: @CERT }, private_key: { filename: @KEY }, pkcs12: { "
        "filename: a }",
        "tls_certificates[0].pkcs12: "},

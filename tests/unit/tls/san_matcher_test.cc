@@ -83,6 +83,18 @@ TEST(SanMatcher, MatchesByKind) {
   }
 }
 
+TEST(SanMatcher, AnExpressionIsForTheWholeName) {
+  SanMatcher m{SanType::kUri, Kind::kRegex, false, ""};
+  EXPECT_FALSE(m.matches({SanType::kUri, ""})) << "without an expression";
+  m.regex = *match::Regex::compile("spiffe://mesh\\.local/ns/[a-z]+");
+  EXPECT_TRUE(m.matches({SanType::kUri, "spiffe://mesh.local/ns/shop"}));
+  EXPECT_FALSE(m.matches({SanType::kDns, "spiffe://mesh.local/ns/shop"}));
+  EXPECT_FALSE(m.matches({SanType::kUri, "spiffe://mesh.local/ns/shop/sa"}));
+  EXPECT_FALSE(m.matches({SanType::kUri, "x spiffe://mesh.local/ns/shop"}));
+  EXPECT_FALSE(m.matches({SanType::kUri, "spiffe://mesh-local/ns/shop"}));
+  EXPECT_EQ(m.describe(), "URI SAN that matches spiffe://mesh\\.local/ns/[a-z]+");
+}
+
 TEST(SanMatcher, DescribesItself) {
   EXPECT_EQ((SanMatcher{SanType::kUri, Kind::kExact, false, "a"}).describe(), "URI SAN a");
   EXPECT_EQ((SanMatcher{SanType::kDns, Kind::kPrefix, false, "a"}).describe(),

@@ -49,7 +49,7 @@ TEST_F(HandshakeTest, CountsVersionCipherCurveAndSignature) {
     return all;
   };
   EXPECT_EQ(names(listener_stats.versions), "TLSv1.3=1");
-  EXPECT_EQ(names(listener_stats.curves), "X25519=1");
+  EXPECT_EQ(names(listener_stats.curves), "X25519MLKEM768=1");
   EXPECT_EQ(names(listener_stats.sigalgs), "ecdsa_secp256r1_sha256=1");
   EXPECT_EQ(names(cluster_stats.versions), "TLSv1.3=1");
 }
