@@ -233,6 +233,11 @@ class FilterContext {
   // A named text about this stream, for access logs (%FILTER_STATE(key)%) and other filters.  The
   // views live as long as the stream.
   void set_filter_state(std::string_view key, std::string_view value);
+  // Dynamic metadata, for access logs (%DYNAMIC_METADATA(space:key)%) and other filters, who find
+  // it in info().metadata.  What the value points to lives as long as the stream.
+  void set_metadata(std::string_view space, std::string_view key, const MetadataValue& value) {
+    info().metadata.set(arena(), space, key, value);
+  }
 
  private:
   friend class FilterRun;

@@ -9,6 +9,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/failure.h"
+#include "proxy/core/metadata.h"
 #include "proxy/http/message.h"
 #include "proxy/io/address.h"
 #include "proxy/io/transport.h"
@@ -110,6 +111,7 @@ struct StreamInfo {
   std::string_view downstream_transport_failure;
   std::string_view stream_id;  // x-request-id or own id
   FilterState* filter_state = nullptr;
+  Metadata metadata;
   UpstreamInfo upstream;
   StreamTimes times;
   WallTime wall_begin{};
