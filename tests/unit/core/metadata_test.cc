@@ -111,7 +111,7 @@ TEST_F(MetadataTest, AnInvertedMatcherHoldsForWhatIsMissingToo) {
 
 TEST_F(MetadataTest, WhatIsUnknownInAMatcherIsRefused) {
   EXPECT_EQ(errors_of("{ filter: a, path: [ { key: b, index: 1 } ], value: { bool_match: true } }"),
-            "f:1:31: path[0].index: unknown field\n");
+            "f:1:32: path[0].index: unknown field\n");
   EXPECT_NE(errors_of("{ filter: a, path: [], value: { bool_match: true } }"), "");
   EXPECT_NE(errors_of("{ filter: a, path: [ { key: b } ], value: { regex: x } }"), "");
   EXPECT_NE(errors_of("{ filter: a, path: [ { key: b } ] }"), "");
