@@ -39,9 +39,12 @@ AddressText address_or(const Node& node, const char* fallback);
 AddressText literal_address_or(const Node& node, const char* fallback, uint16_t min_port = 0);
 
 Tracing parse_mesh_tracing(const Node& node);
+std::vector<AuthorizeRule> parse_authorize(const Node& node);
 Service parse_service(std::string_view name, const Node& node);
 
 // What concerns more than one part: identities, hosts with two owners, loops.
 void check_mesh(const Mesh& mesh);
+// Of it: principals that nobody proves to be.
+void check_authorize(const Mesh& mesh);
 
 }  // namespace pillion::config
