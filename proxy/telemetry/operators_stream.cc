@@ -120,7 +120,7 @@ Value common_duration(const Operation& op, const StreamInfo& info, Scratch&) {
 // --- Counts
 // ---------------------------------------------------------------------------------------
 
-template <uint64_t StreamInfo::* kMember>
+template <auto kMember>
 Value count(const Operation&, const StreamInfo& info, Scratch&) {
   return Value::number_of(static_cast<int64_t>(info.*kMember));
 }
@@ -256,7 +256,8 @@ Value dynamic_metadata(const Operation& op, const StreamInfo& info, Scratch& scr
   core::append_text(text, *value);
   const size_t size = std::min(text.size(), sizeof scratch.bytes);
   std::memcpy(scratch.bytes, text.data(), size);
-  return std::string_view(scratch.bytes, size);
+  const std::string_view copy(scratch.bytes, size);
+  return size == text.size() ? Value::json_of(copy) : Value(copy);  // what is cut is no JSON
 }
 
 constexpr OperatorRow kRows[] = {
