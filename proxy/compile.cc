@@ -51,6 +51,9 @@ std::shared_ptr<const core::LocalReplies> Compiler::local_replies(const Node& no
 }
 
 std::span<const core::HttpFilterType> Compiler::http_filters() { return filters::http_filters(); }
+std::span<const core::NetworkFilterType> Compiler::network_filters() {
+  return filters::network_filters();
+}
 
 std::shared_ptr<const core::Tracer> Compiler::tracer(const Node& node, bool is_outbound,
                                                      std::vector<Located<std::string>>& clusters) {

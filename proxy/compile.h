@@ -43,6 +43,7 @@ class Compiler final : private core::ParseServices {
   std::shared_ptr<const core::LocalReplies> local_replies(const config::Node& node) override;
   const route::FormatFactory& header_formats() override { return formats_; }
   std::span<const core::HttpFilterType> http_filters() override;
+  std::span<const core::NetworkFilterType> network_filters() override;
   [[nodiscard]] std::string_view node_cluster() const override { return node_cluster_; }
   std::shared_ptr<const route::RouteTable> routes(std::string_view name) override {
     return table(name);

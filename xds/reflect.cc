@@ -33,6 +33,14 @@ constexpr std::string_view kSecurity[] = {
     "envoy.config.route.v3.CookieMatcher",
     "envoy.config.core.v3.CidrRange",
     "envoy.config.core.v3.TransportSocket",
+    "envoy.config.rbac.",
+    "envoy.extensions.filters.http.cors.",
+    "envoy.extensions.filters.http.rbac.",
+    "envoy.extensions.filters.network.rbac.",
+    "envoy.extensions.matching.",
+    "envoy.extensions.path.match.",
+    "envoy.extensions.rbac.",
+    "xds.type.matcher.",
 };
 
 std::string base64(std::string_view bytes) {

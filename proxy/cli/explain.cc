@@ -7,6 +7,7 @@
 #include "proxy/config/scalars.h"
 #include "proxy/config/suggest.h"
 #include "proxy/core/chain_matcher.h"
+#include "proxy/core/network_filter.h"
 #include "proxy/http/h1_parser.h"
 
 namespace pillion::cli {
@@ -79,8 +80,10 @@ Result<config::AddressText> authority_of(std::string_view url) {
 
 // Who connects, and where it meant to go.
 core::ConnectionInfo make_connection(const ListenerConfig& listener, const ExplainRequest& request,
-                                     const config::AddressText& to, Lines& lines) {
+                                     const config::AddressText& to,
+                                     const io::PeerIdentity* identity, Lines& lines) {
   core::ConnectionInfo info;
+  info.identity = identity;
   const bool is_outbound = listener.direction == Direction::kOutbound;
   info.remote = request.source.kind() != io::Address::Kind::kNone
                     ? request.source
@@ -163,9 +166,19 @@ Result<std::vector<std::string>> explain(const Snapshot& snapshot, const Explain
 
   Lines lines;
   lines.push_back(str("listener: ", (*listener)->name, ", at ", (*listener)->address.to_string()));
-  const core::ConnectionInfo connection = make_connection(**listener, request, *to, lines);
+  io::PeerIdentity identity;
+  identity.uri_san = request.caller;
+  identity.sni = to->host;
+  identity.presented = identity.verified = !request.caller.empty();
+  const core::ConnectionInfo connection =
+      make_connection(**listener, request, *to, request.is_tls ? &identity : nullptr, lines);
   const FilterChain* chain = choose_chain(**listener, connection, request.is_tls, to->host, lines);
   if (chain == nullptr) return lines;
+  for (const auto& filter : chain->network_filters) {
+    const core::FilterExplanation said = filter->explain({connection, connection.sni()});
+    if (!said.text.empty()) lines.push_back(str("connection: ", said.text));
+    if (said.refuses) return lines;
+  }
   if (const auto* http = std::get_if<std::shared_ptr<const core::HcmConfig>>(&chain->terminal)) {
     if (request.is_tls && chain->tls == nullptr) {
       lines.push_back("TLS is not HTTP: the bytes are refused with 400");

@@ -20,6 +20,7 @@ struct ExplainRequest {
   io::Address source;                // kNone: loopback (the app) outbound, else a host elsewhere
   io::Address destination;           // where the client meant to go; kNone: as the URL says
   bool is_tls = false;               // the connection is TLS, whatever the URL says
+  std::string caller;                // SPIFFE id that the client has proven; empty: none
 };
 
 // "GET http://users/users/7" or "http://users/users/7" -> method and url.

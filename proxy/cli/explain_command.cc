@@ -32,7 +32,8 @@ int run_explain(const ExplainFlags& flags) {
   request->listener = flags.details.listener;
   request->source = flags.details.source;
   request->destination = flags.details.destination;
-  request->is_tls = request->is_tls || flags.details.is_tls;
+  request->caller = flags.details.caller;
+  request->is_tls = request->is_tls || flags.details.is_tls || !request->caller.empty();
 
   // No connection is made, so nothing needs the files of certificates.
   config::Errors errors(flags.options.unknown_fields(), config::UnreadableFiles::kWarn);
@@ -80,6 +81,9 @@ void add_explain(CLI::App& root, Command& command) {
   add_parsed(*app, "--destination", flags->details.destination,
              "address that the client meant (SO_ORIGINAL_DST)", parse_ip)
       ->type_name("ADDR");
+  app->add_option("--as", flags->details.caller,
+                  "identity that the client proves, such as spiffe://mesh.local/ns/shop/sa/users")
+      ->type_name("SPIFFE-ID");
   app->add_flag("--tls", flags->details.is_tls, "the connection is TLS, though the URL says http");
   app->add_flag("--allow-unknown-static-fields", flags->options.allow_unknown_static_fields,
                 "unknown fields are warnings, not errors");

@@ -1,6 +1,9 @@
+#include <utility>
+
 #include "proxy/base/rng.h"
 #include "proxy/base/str.h"
 #include "proxy/cli/explain_parts.h"
+#include "proxy/core/http_filter_chain.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/match/canonical_path.h"
 #include "proxy/route/route_table.h"
@@ -40,6 +43,45 @@ void explain_rewrite(const route::RouteMatch& match, const core::HcmConfig& conf
   if (head.authority != authority) lines.push_back(str("host sent: ", head.authority));
 }
 
+// What a route's levels say of a filter, as core::FilterRun finds it.
+struct Override {
+  const route::FilterRouteConfig* config = nullptr;
+  bool is_disabled = false;
+};
+Override override_of(const core::HttpFilterChain::Entry& entry, const route::RouteMatch& match) {
+  Override found{nullptr, entry.disabled};
+  bool is_decided = false;
+  const auto look = [&](const std::unique_ptr<const route::FilterOverrides>& level) {
+    if (level == nullptr) return;
+    for (const route::FilterOverride& o : *level) {
+      if (o.filter != entry.name) continue;
+      if (!std::exchange(is_decided, true)) found.is_disabled = o.disabled;
+      if (found.config == nullptr && o.type == entry.type) found.config = o.config.get();
+    }
+  };
+  if (!match) return found;
+  if (match.weighted != nullptr) look(match.weighted->filters);
+  look(match.route->filters);
+  look(match.host->filters);
+  look(match.host->table->filters());
+  return found;
+}
+
+// False: a filter refuses the request.
+bool explain_filters(const core::HcmConfig& config, const core::ConnectionInfo& connection,
+                     const http::RequestHead& head, const route::RouteMatch& match, Lines& lines) {
+  if (config.filters == nullptr) return true;
+  for (const core::HttpFilterChain::Entry& entry : config.filters->entries()) {
+    const Override override = override_of(entry, match);
+    if (override.is_disabled) continue;
+    const core::FilterExplanation said =
+        entry.factory->explain({head, connection, match, override.config});
+    if (!said.text.empty()) lines.push_back(str("filter ", entry.name, ": ", said.text));
+    if (said.refuses) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
@@ -52,6 +94,7 @@ void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
   for (std::string& line : config.routes->explain(head, kRandom, is_https))
     lines.push_back(std::move(line));
   const route::RouteMatch match = config.routes->match(head, kRandom, is_https);
+  if (!explain_filters(config, connection, head, match, lines)) return;
   if (!match || match.route->kind != route::Route::Kind::kForward) return;
   const std::string cluster(route::cluster_name(match, head));
   explain_rewrite(match, config, head, lines);

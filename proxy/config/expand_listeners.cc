@@ -62,10 +62,11 @@ void write_access_log(EnvoyWriter& out, const Mesh& mesh) {
   });
 }
 
-// An HTTP connection manager as the only filter; `extras` and `hosts` write its own fields and its
-// virtual hosts.
-template <typename Extras, typename Hosts>
-void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extras, Hosts&& hosts) {
+// An HTTP connection manager as the only filter; `extras`, `hosts` and `guards` write its own
+// fields, its virtual hosts and the HTTP filters before the router.
+template <typename Extras, typename Hosts, typename Guards>
+void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extras, Hosts&& hosts,
+                   Guards&& guards) {
   out.list("filters", [&] {
     out.item([&] {
       out.extension("envoy.filters.network.http_connection_manager", kManager, [&] {
@@ -81,11 +82,17 @@ void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extr
           out.list("virtual_hosts", hosts);
         });
         out.list("http_filters", [&] {
+          guards();
           out.item([&] { out.extension("envoy.filters.http.router", kRouter, [] {}); });
         });
       });
     });
   });
+}
+
+template <typename Extras, typename Hosts>
+void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extras, Hosts&& hosts) {
+  write_manager(out, stat_prefix, extras, hosts, [] {});
 }
 
 // Not "/": the path of a request to the server as a whole, OPTIONS *, is "*" (RFC 9110, 9.3.7).
@@ -106,9 +113,11 @@ void write_upgrades(EnvoyWriter& out) {
   out.list("upgrade_configs", [&] { out.item([&] { out.text("upgrade_type", "websocket"); }); });
 }
 
+template <typename Guards>
 void write_tcp(EnvoyWriter& out, const Mesh& mesh, std::string_view stat_prefix,
-               std::string_view cluster) {
+               std::string_view cluster, Guards&& guards) {
   out.list("filters", [&] {
+    guards();
     out.item([&] {
       out.extension("envoy.filters.network.tcp_proxy", kTcpProxy, [&] {
         out.text("stat_prefix", stat_prefix);
@@ -173,7 +182,7 @@ void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
       out.duration("timeout", seconds(0));
     });
   };
-  write_manager(out, "inbound", extras, [&] {
+  const auto hosts = [&] {
     write_virtual_host(out, "app", [&] {
       if (mesh.inbound->protocol == ServiceProtocol::kAuto) {
         out.item([&] {
@@ -186,7 +195,8 @@ void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
         to(kAppCluster);
       });
     });
-  });
+  };
+  write_manager(out, "inbound", extras, hosts, [&] { write_authorize_http(out, mesh); });
 }
 
 // The twin is of the other IP family, to which capture redirects as well.
@@ -331,8 +341,10 @@ void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh) {
       out.list("filter_chains", [&] {
         write_inbound_chain(out, mesh, "app", app_port, [&] { write_app_manager(out, mesh); });
         if (app_port == nullptr) return;
-        write_inbound_chain(out, mesh, "other-ports", nullptr,
-                            [&] { write_tcp(out, mesh, "inbound_tcp", kInboundPassthrough); });
+        write_inbound_chain(out, mesh, "other-ports", nullptr, [&] {
+          write_tcp(out, mesh, "inbound_tcp", kInboundPassthrough,
+                    [&] { write_authorize_tcp(out, mesh, "inbound_tcp"); });
+        });
       });
     });
   });
@@ -355,7 +367,7 @@ void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh) {
       if (!is_captured || outbound.unknown == UnknownHosts::kReject) return;
       out.message("default_filter_chain", [&] {
         out.text("name", "other-ports");
-        write_tcp(out, mesh, "outbound_tcp", kOutboundPassthrough);
+        write_tcp(out, mesh, "outbound_tcp", kOutboundPassthrough, [] {});
       });
     });
   });

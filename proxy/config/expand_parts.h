@@ -22,6 +22,9 @@ constexpr std::string_view kSdsCluster = "certificates|sds";
 void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh);
+// inbound.authorize: HTTP filters, and network filters with counters below `stat_prefix`.
+void write_authorize_http(EnvoyWriter& out, const Mesh& mesh);
+void write_authorize_tcp(EnvoyWriter& out, const Mesh& mesh, std::string_view stat_prefix);
 void write_clusters(EnvoyWriter& out, const Mesh& mesh);
 
 // HttpConnectionManager.tracing and the cluster of the collector, if there is tracing.

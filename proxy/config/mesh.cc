@@ -65,7 +65,7 @@ Inbound parse_inbound(const Node& node) {
   out.listen_twin = twin_of(out.listen, out.capture);
   out.mtls = choose(node["mtls"], Mtls::kStrict, kMtls, {"permissive"});
   out.protocol = parse_protocol(node["protocol"]);
-  refuse_later(node, {"authorize"});
+  out.authorize = parse_authorize(node["authorize"]);
   node.reject_unknown_keys();
   if (!out.listen_node) out.listen_node = node;
   return out;

@@ -8,7 +8,8 @@
 //              spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/NAME
 //   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict, protocol auto (the app gets
 //              gRPC by HTTP/2 and all else by HTTP/1.1, whatever came: a client that chose HTTP/2
-//              by ALPN chose it for the sidecar, and few apps speak both in clear text)
+//              by ALPN chose it for the sidecar, and few apps speak both in clear text), authorize
+//              all members of the mesh
 //   outbound   listen 127.0.0.1:15001, capture redirect; unknown passthrough when captured, else
 //              reject (without capture there is no original destination)
 //   both       capture redirects IPv4 and IPv6 to one port: the listener has a twin of the other
@@ -83,12 +84,30 @@ struct Workload {
   [[nodiscard]] bool has_certificates() const { return certificates || sds || spiffe || csr; }
 };
 
+// A rule of inbound.authorize; what is empty matches all.
+struct AuthorizeRule {
+  bool denies = false;
+  std::vector<std::string> from;  // SPIFFE ids; "/*" at the end: all below
+  std::vector<std::string> methods;
+  std::vector<std::string> paths;  // canonical, without a query; "/*" at the end: all below
+  std::vector<std::string> hosts;  // without a port; "*." at the beginning: all below
+  std::vector<uint16_t> ports;
+  Node node, from_node;
+
+  // Of connections of which nothing more is known it says nothing.
+  [[nodiscard]] bool asks_request() const {
+    return !methods.empty() || !paths.empty() || !hosts.empty();
+  }
+};
+
 struct Inbound {
   AddressText listen, app;
   std::optional<AddressText> listen_twin;
   Capture capture = Capture::kRedirect;
   Mtls mtls = Mtls::kStrict;
   ServiceProtocol protocol = ServiceProtocol::kAuto;
+  // A deny rule wins; with any allow rule, what none allows is denied.
+  std::vector<AuthorizeRule> authorize;
   Node node, listen_node, app_node;
 };
 

@@ -71,6 +71,7 @@ void check_mesh(const Mesh& mesh) {
   check_identity(mesh);
   check_hosts(mesh);
   check_loops(mesh);
+  check_authorize(mesh);
 }
 
 }  // namespace pillion::config

@@ -45,9 +45,12 @@ Result<AddressText> parse_spiffe_endpoint(std::string_view text);
 bool has_whole_identity(const Workload& workload);
 
 Tracing parse_mesh_tracing(const Node& node);
+std::vector<AuthorizeRule> parse_authorize(const Node& node);
 Service parse_service(std::string_view name, const Node& node);
 
 // What concerns more than one part: identities, hosts with two owners, loops.
 void check_mesh(const Mesh& mesh);
+// Of it: principals that nobody proves to be.
+void check_authorize(const Mesh& mesh);
 
 }  // namespace pillion::config

@@ -30,6 +30,7 @@ struct ChainState final : RefCounted<ChainState> {
   stats::BlockRef<stats::ListenerHttpStats> listener_http;
   stats::BlockRef<stats::TcpStats> tcp;
   FilterWorkerStates filters;
+  FilterWorkerStates network_filters;  // in the order of the chain's
   Ref<ChainState> successor;
   // An update took the chain away at all: its connections are closed then.
   Instant drain_deadline{};
@@ -40,6 +41,8 @@ class ConnectionOwner {
   virtual const ListenerConfig& listener_config() const = 0;
   // The TLS handshake of a connection took too long; it closes itself.
   virtual void on_handshake_timeout() = 0;
+  // The connection that serves under that chain, not started; its owner is this.
+  virtual Connection& serve(const Ref<ChainState>& state, const ConnectionInfo& info) = 0;
   // `next` goes on with the transport of `former`: takes its place in the list; `former` goes to
   // Loop::delete_later.
   virtual void on_connection_replaced(Connection& former, Connection& next) = 0;

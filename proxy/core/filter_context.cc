@@ -73,8 +73,17 @@ bool FilterRun::find_overrides(FilterContext& slot) {
 void FilterRun::choose_route() {
   host_.choose_route();
   find_levels();
-  const size_t count = chain_.entries().size();
-  for (size_t i = 0; i < count; ++i) (void)find_overrides(slots_[i]);
+  const auto& entries = chain_.entries();
+  for (size_t i = 0; i < entries.size(); ++i) {
+    FilterContext& slot = slots_[i];
+    const bool is_disabled = find_overrides(slot);
+    // A route must not be reached past who guards it by way of one that is not guarded.
+    const HttpFilterFactory& factory = *entries[i].factory;
+    const bool judges =
+        (factory.hooks() >> static_cast<unsigned>(FilterHook::kRequestSettled) & 1) != 0;
+    if (judges && !is_disabled && slot.filter_ == nullptr)
+      slot.filter_ = factory.create(host_.arena(), slot);
+  }
 }
 
 // ---- FilterContext ----

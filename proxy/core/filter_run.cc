@@ -5,6 +5,8 @@
 #include <functional>
 #include <utility>
 
+#include "proxy/base/assert.h"
+
 namespace pillion::core {
 
 // What differs between the two directions.
@@ -102,7 +104,19 @@ FilterRun::Flow FilterRun::run(Part part, size_t from, std::string_view& data, b
 template <typename Direction>
 bool FilterRun::run_head(size_t from) {
   std::string_view none;
-  return run<Direction>(Part::kHead, from, none, false) == Flow::kPassed;
+  if (run<Direction>(Part::kHead, from, none, false) != Flow::kPassed) return false;
+  return std::is_same_v<Direction, Response> || settle_request();
+}
+
+bool FilterRun::settle_request() {
+  for (const uint8_t i : chain_.with(FilterHook::kRequestSettled)) {
+    HttpFilter* filter = slots_[i].filter_;
+    if (filter == nullptr) continue;
+    const FilterVerdict verdict = filter->on_request_settled(host_.request());
+    DASSERT(request_.over || verdict == FilterVerdict::kContinue);
+    if (request_.over || verdict == FilterVerdict::kStop) return false;
+  }
+  return true;
 }
 
 // A filter made a last piece of the response of its trailers: the filters behind it see that.

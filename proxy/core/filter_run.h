@@ -115,6 +115,8 @@ class FilterRun {
   Flow run(Part part, size_t from, std::string_view& data, bool end);
   template <typename Direction>
   bool run_head(size_t from);
+  // False: a filter has refused what the head has become.
+  bool settle_request();
   Flow run_tail(uint8_t behind, std::string_view& tail);
   template <typename Direction>
   bool take_body(std::string_view data, bool end);

@@ -31,6 +31,7 @@ HttpConnection::~HttpConnection() = default;
 void HttpConnection::start(std::unique_ptr<io::Transport> transport) {
   const bool plain = !state_->chain->tls;
   if (plain && config_->codec == CodecType::kHttp2) return become_http2(std::move(transport), {});
+  const bool is_shaken = !plain && transport->identity() != nullptr;  // a guard has waited for it
   if (config_->codec == CodecType::kAuto) server_.expect_preface();
   server_.start(std::move(transport), {});
   if (config_->max_connection_duration != Duration{}) {
@@ -40,6 +41,7 @@ void HttpConnection::start(std::unique_ptr<io::Transport> transport) {
                      with_jitter(config_->max_connection_duration,
                                  config_->connection_duration_jitter, worker_.rng));
   }
+  if (is_shaken) return on_server_connected();
   if (!plain) return worker_.loop.arm(timer_, handshake_limit());
   connected_ = true;
   arm_idle();

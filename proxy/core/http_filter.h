@@ -6,7 +6,8 @@
 // has been chosen, and it dies with the stream.  The factory is the filter's configuration:
 // immutable, shared by all workers.
 //
-//   on_request_head (on_request_body)* (on_request_trailers)?      filters in the list's order
+//   on_request_head (on_request_settled) (on_request_body)* (on_request_trailers)?
+//                                                                  filters in the list's order
 //   on_response_head (on_response_body)* (on_response_trailers)?   in the reverse order
 //   on_complete
 //
@@ -32,6 +33,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -67,6 +69,13 @@ class HttpFilter {
     return FilterVerdict::kContinue;
   }
   virtual FilterVerdict on_request_trailers(http::Headers& /*trailers*/) {
+    return FilterVerdict::kContinue;
+  }
+  // The head has passed all filters and goes to the router.  For filters that allow or deny: the
+  // verdict is void if the route or the path changed after it, by a filter behind or before
+  // (design section 9).  Such a filter is there also if only a later route enables it; it may not
+  // have seen on_request_head then.  kStop: it has replied; it cannot wait.
+  virtual FilterVerdict on_request_settled(http::RequestHead& /*head*/) {
     return FilterVerdict::kContinue;
   }
   virtual FilterVerdict on_response_head(http::ResponseHead& /*head*/, bool /*end*/) {
@@ -109,6 +118,7 @@ enum class FilterHook : uint8_t {
   kResponseBody,
   kResponseTrailers,
   kComplete,
+  kRequestSettled,
   kCount
 };
 using FilterHooks = uint8_t;  // bit 1 << hook
@@ -128,6 +138,7 @@ constexpr FilterHooks hooks_of() {
   PILLION_HOOK(kResponseBody, on_response_body);
   PILLION_HOOK(kResponseTrailers, on_response_trailers);
   PILLION_HOOK(kComplete, on_complete);
+  PILLION_HOOK(kRequestSettled, on_request_settled);
 #undef PILLION_HOOK
   return hooks;
 }
@@ -229,7 +240,8 @@ class FilterContext {
   void replace_response_trailers(std::string_view bytes) { replace_response_body(bytes); }
   // Chooses the route again, after what it depends on was changed; from the request's hooks, until
   // its head has passed them all.  Filters behind see the new one's configuration; which of them
-  // are disabled was settled by the first.
+  // are disabled was settled by the first, but those that judge (on_request_settled) come back if
+  // the new one enables them.
   void clear_route_cache();
   // The filter's on_timer() once, unless it is armed again, cancelled or the stream ends.
   void arm_timer(Duration delay);
@@ -239,6 +251,11 @@ class FilterContext {
   // A named text about this stream, for access logs (%FILTER_STATE(key)%) and other filters.  The
   // views live as long as the stream.
   void set_filter_state(std::string_view key, std::string_view value);
+  // Dynamic metadata, for access logs (%DYNAMIC_METADATA(space:key)%) and other filters, who find
+  // it in info().metadata.  What the value points to lives as long as the stream.
+  void set_metadata(std::string_view space, std::string_view key, const MetadataValue& value) {
+    info().metadata.set(arena(), space, key, value);
+  }
 
  private:
   friend class FilterRun;
@@ -255,10 +272,26 @@ class FilterContext {
   uint8_t index_;               // in the chain
 };
 
+// What `pillion explain` asks of a filter: a request that nobody sent.
+struct FilterQuestion {
+  const http::RequestHead& head;
+  const ConnectionInfo& connection;
+  const route::RouteMatch& route;
+  const route::FilterRouteConfig* route_config;  // null: the factory's holds
+};
+struct FilterExplanation {
+  std::string text;      // for people; empty: nothing to say
+  bool refuses = false;  // the request ends here
+};
+
 // The configuration of one filter of a list.  Immutable, shared by workers.
 class HttpFilterFactory {
  public:
   virtual ~HttpFilterFactory() = default;
+  // Of those that allow or deny.
+  [[nodiscard]] virtual FilterExplanation explain(const FilterQuestion& /*question*/) const {
+    return {};
+  }
   [[nodiscard]] virtual FilterHooks hooks() const = 0;
   virtual HttpFilter* create(Arena& arena, FilterContext& context) const = 0;
   // Once per worker and connection manager; null for none.

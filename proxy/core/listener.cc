@@ -5,6 +5,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/log.h"
+#include "proxy/core/guarded_connection.h"
 #include "proxy/core/http_connection.h"
 #include "proxy/core/inspection.h"
 #include "proxy/core/tcp_proxy.h"
@@ -245,6 +246,10 @@ ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) 
                  std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain->terminal)) {
     state->tcp = worker_.registry.block<stats::TcpStats>(worker_.index, (*tcp)->stat_prefix);
   }
+  for (const auto& filter : chain->network_filters) {
+    state->network_filters.push_back(
+        filter->make_worker_state({worker_.registry, worker_.index, {}}));
+  }
   chains_.push_back(std::move(state));
   return *chains_.back();
 }
@@ -273,15 +278,19 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
                                                     std::move(context), options);
   }
   ConnectionOwner& owner = *this;
-  Connection* connection;
-  if (state.tcp) {
-    connection = new TcpProxy(worker_, owner, Ref(&state), info);
-  } else {
-    connection = new HttpConnection(worker_, owner, Ref(&state), info);
-  }
-  connections_.push_back(*connection);
-  if (draining_) connection->drain();  // before it starts: it may answer at once
-  connection->start(std::move(transport));
+  Connection& connection =
+      state.chain->network_filters.empty()
+          ? serve(Ref(&state), info)
+          : *new GuardedConnection(worker_, owner, Ref(&state), info, sniffed.server_name);
+  connections_.push_back(connection);
+  if (draining_) connection.drain();  // before it starts: it may answer at once
+  connection.start(std::move(transport));
+}
+
+Connection& Listener::serve(const Ref<ChainState>& state, const ConnectionInfo& info) {
+  ConnectionOwner& owner = *this;
+  if (state->tcp) return *new TcpProxy(worker_, owner, state, info);
+  return *new HttpConnection(worker_, owner, state, info);
 }
 
 // A connection that nobody serves.

@@ -68,6 +68,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void on_accepted(int fd, const io::Address& peer) override;
   void on_accept_error(int error) override;
   [[nodiscard]] io::Address arrived_at(const io::Socket& socket, const io::Address& peer) const;
+  Connection& serve(const Ref<ChainState>& state, const ConnectionInfo& info) override;
   void on_connection_replaced(Connection& former, Connection& next) override;
   void on_connection_closed(Connection& connection, Failure failure) override;
   void begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed);

@@ -18,6 +18,8 @@ class ContextSlot;
 
 namespace pillion::core {
 
+class NetworkFilter;
+
 // FilterChainMatch.  Order of the steps and "most specific wins, no backtracking": envoy.md 1.2.
 struct FilterChainMatch {
   uint16_t destination_port = 0;  // 0: any
@@ -41,10 +43,12 @@ struct FilterChain {
   FilterChainMatch match;
   std::shared_ptr<const tls::ContextSlot> tls;  // null: plain text
   Duration transport_socket_connect_timeout{};  // TLS handshake; 0: the server's default of 10 s
+  std::vector<std::shared_ptr<const NetworkFilter>> network_filters;  // those before the terminal
   std::variant<std::monostate, std::shared_ptr<const HcmConfig>,
                std::shared_ptr<const TcpProxyConfig>>
       terminal;
-  // Of what a live connection depends on (match, TLS; kind, codec, stat_prefix of the terminal):
+  // Of what a live connection depends on (match, TLS, network filters; kind, codec, stat_prefix of
+  // the terminal):
   // while it is equal an update of the listener keeps the connections, and their next requests take
   // the new chain.
   uint64_t connection_hash = 0;

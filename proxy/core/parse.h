@@ -9,6 +9,7 @@
 #include "proxy/config/node.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/core/listener_config.h"
+#include "proxy/core/network_filter.h"
 #include "proxy/route/value_format.h"
 
 namespace pillion::core {
@@ -25,6 +26,8 @@ class ParseServices {
   virtual const route::FormatFactory& header_formats() = 0;
   // The types of HTTP filters that there are, but for the router.
   virtual std::span<const HttpFilterType> http_filters() = 0;
+  // The types of network filters that there are, but for those that end a chain.
+  virtual std::span<const NetworkFilterType> network_filters() { return {}; }
   [[nodiscard]] virtual std::string_view node_cluster() const { return {}; }
   // What RDS says under this name; null: nothing so far.
   virtual std::shared_ptr<const route::RouteTable> routes(std::string_view) { return nullptr; }

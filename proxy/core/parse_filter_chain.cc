@@ -1,4 +1,5 @@
 // FilterChain: match, transport socket, and the filter that ends it.
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -20,14 +21,27 @@ constexpr std::string_view kTls = "envoy.extensions.transport_sockets.tls.v3.Dow
 constexpr std::string_view kRawBuffer =
     "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 
-void parse_terminal(FilterChain& chain, const Node& list, const ParseContext& context) {
+// The filters of a chain: those that judge the connection, then the one that ends it.  Returns the
+// hash of the former.
+uint64_t parse_filters(FilterChain& chain, const Node& list, const ParseContext& context) {
+  const auto types = context.services.network_filters();
+  std::vector<std::string_view> supported{kManager, kTcpProxy};
+  for (const NetworkFilterType& type : types) supported.push_back(type.type);
   bool is_ended = false;
+  bool is_known = true;  // what is refused may be meant to end it
+  uint64_t hash = 0;
   for (const Node item : list.items()) {
     if (is_ended) item.error("comes after the filter that ends the chain");
-    const auto [type, node] =
-        parse_extension(item, ExtensionPoint::kNetworkFilter, {kManager, kTcpProxy});
+    const auto [type, node] = parse_extension(item, ExtensionPoint::kNetworkFilter, supported);
     item.reject_unknown_keys();
+    is_known = is_known && !type.empty();
     if (is_ended || type.empty()) continue;
+    const auto found = std::ranges::find(types, type, &NetworkFilterType::type);
+    if (found != types.end()) {
+      chain.network_filters.push_back(found->parse(node));
+      hash = combine_hashes(hash, config::hash_value(node));
+      continue;
+    }
     is_ended = true;
     if (type == kManager) {
       chain.terminal = parse_hcm(node, context);
@@ -35,9 +49,10 @@ void parse_terminal(FilterChain& chain, const Node& list, const ParseContext& co
       chain.terminal = parse_tcp_proxy(node, context);
     }
   }
-  if (list.is_missing() || (list.is_sequence() && list.size() == 0)) {
+  if (is_known && !is_ended && (list.is_missing() || list.is_sequence())) {
     list.error("expected an HttpConnectionManager or a TcpProxy, the filters that end a chain");
   }
+  return hash;
 }
 
 // Offering h2 to clients would make them speak it.
@@ -83,13 +98,14 @@ uint64_t terminal_hash(const FilterChain& chain) {
   return tcp == nullptr ? 0 : combine(0, (*tcp)->stat_prefix);
 }
 
-void set_hashes(FilterChain& chain, const Node& node) {
+void set_hashes(FilterChain& chain, const Node& node, uint64_t filters) {
   // Equal slots are one object, and stay it when their certificates change.
   const uint64_t identity = reinterpret_cast<uintptr_t>(chain.tls.get());
   const uint64_t tls = combine_hashes(config::hash_value(node["transport_socket"]), identity);
   // Chains without a name, or with the same one (Istio's), are told apart by what they match.
   const uint64_t match = config::hash_value(node["filter_chain_match"]);
-  chain.connection_hash = combine_hashes(combine_hashes(tls, terminal_hash(chain)), match);
+  chain.connection_hash =
+      combine_hashes(combine_hashes(combine_hashes(tls, terminal_hash(chain)), match), filters);
   chain.own_hash = combine_hashes(config::hash_value(node), identity);
   set_hash(chain);
 }
@@ -101,13 +117,13 @@ std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node,
   auto chain = std::make_shared<FilterChain>();
   chain->name = node["name"].as_string_or("");
   chain->match = parse_chain_match(node["filter_chain_match"]);
-  parse_terminal(*chain, node["filters"], context);
+  const uint64_t filters = parse_filters(*chain, node["filters"], context);
   const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain->terminal);
   const bool is_http1 = hcm != nullptr && (*hcm)->codec == CodecType::kHttp1;
   chain->tls = parse_transport_socket(node["transport_socket"], is_http1);
   chain->transport_socket_connect_timeout =
       node["transport_socket_connect_timeout"].as_duration_or(Duration{});
-  set_hashes(*chain, node);
+  set_hashes(*chain, node, filters);
   node.ignore({"metadata"});  // only labels
   refuse_true(node, {"use_proxy_proto"});
   // A misspelt transport_socket must not end in clear text.

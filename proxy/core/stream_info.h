@@ -9,6 +9,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/failure.h"
+#include "proxy/core/metadata.h"
 #include "proxy/http/message.h"
 #include "proxy/io/address.h"
 #include "proxy/io/transport.h"
@@ -110,6 +111,7 @@ struct StreamInfo {
   std::string_view downstream_transport_failure;
   std::string_view stream_id;  // x-request-id or own id
   FilterState* filter_state = nullptr;
+  Metadata metadata;
   UpstreamInfo upstream;
   StreamTimes times;
   WallTime wall_begin{};
@@ -120,8 +122,8 @@ struct StreamInfo {
   uint64_t bytes_received = 0;  // body (HTTP) or all bytes (TCP) from downstream
   uint64_t bytes_sent = 0;
   uint64_t request_header_bytes = 0;
-  uint64_t response_header_bytes = 0;
-  uint64_t response_trailer_bytes = 0;
+  uint32_t response_header_bytes = 0;
+  uint32_t response_trailer_bytes = 0;
   // Before TLS, with heads and framing; of HTTP the last attempt's, as Envoy's.
   uint64_t upstream_wire_sent = 0;
   uint64_t upstream_wire_received = 0;

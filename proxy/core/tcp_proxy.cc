@@ -32,6 +32,7 @@ void TcpProxy::start(std::unique_ptr<io::Transport> transport) {
     worker_.loop.arm(*duration_timer_, config_.max_connection_duration);
   }
   if (plain) return begin();
+  if (downstream_->identity() != nullptr) return on_connected();  // a guard has waited for it
   worker_.loop.arm(timer_, handshake_limit());
 }
 

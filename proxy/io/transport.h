@@ -63,6 +63,8 @@ class TransportObserver {
 struct PeerIdentity {
   std::string_view uri_san;        // first URI SAN (SPIFFE id), empty without a certificate
   std::string_view dns_san;        // first DNS SAN
+  std::string_view more_uri_sans;  // those behind the first, each with a NUL before it
+  std::string_view more_dns_sans;
   std::string_view subject;        // RFC 2253
   std::string_view local_uri_san;  // our own
   std::string_view local_subject;

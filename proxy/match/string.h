@@ -23,6 +23,10 @@ class StringMatcher {
 
   [[nodiscard]] bool matches(std::string_view text) const noexcept;
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
+  // The one text that it matches; null if there may be others.
+  [[nodiscard]] const std::string* only_text() const noexcept {
+    return kind_ == Kind::kExact && !ignore_case_ ? &text_ : nullptr;
+  }
   // For people: `prefix "/api"`.
   [[nodiscard]] std::string describe() const;
 

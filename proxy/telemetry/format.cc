@@ -187,6 +187,7 @@ void Format::append(std::string& out, const core::StreamInfo& info) const {
         line.number(value.number());
         break;
       case Value::Kind::kText:
+      case Value::Kind::kJson:
         line.escaped(piece.operation.max_length
                          ? truncated(value.text(), piece.operation.max_length)
                          : value.text(),

@@ -23,7 +23,11 @@ void append_string(std::string& out, std::string_view text) {
 }
 
 void append_value(std::string& out, const Value& value, std::optional<uint32_t> max_length) {
-  if (value.kind() == Value::Kind::kText)
+  if (value.kind() == Value::Kind::kJson && !max_length) {
+    out += value.text();
+    return;
+  }
+  if (value.kind() != Value::Kind::kNumber)
     return append_string(out, truncated(value.text(), max_length));
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof digits, value.number()).ptr;

@@ -3,9 +3,9 @@
 // formatter has them; shared/reference/envoy.md 3.4 lists them.
 //
 // An operator is a row: its name, whether it takes arguments, how they are compiled, and how its
-// value is found in a StreamInfo.  Data that no part of this version can make (dynamic metadata)
-// is absent, "-", as in Envoy.  Facts that exist but that nothing records
-// yet (issuers, all attempted hosts, endpoint metadata) are refused by name: "-" would be a lie.
+// value is found in a StreamInfo.  Data that no part of this version can make (fingerprints of
+// ClientHellos) is absent, "-", as in Envoy.  Facts that exist but that nothing records yet
+// (issuers, all attempted hosts, endpoint metadata) are refused by name: "-" would be a lie.
 
 #include <cstdint>
 #include <memory>
@@ -43,7 +43,8 @@ struct Operation {
   HeaderName header;
   HeaderName alternative;
   std::string text;
-  uint8_t from = 0;  // points in time, of COMMON_DURATION
+  std::vector<std::string> path;  // of DYNAMIC_METADATA; the namespace is `text`
+  uint8_t from = 0;               // points in time, of COMMON_DURATION
   uint8_t to = 0;
   std::unique_ptr<const TimeFormat> time;
   std::vector<Operation> choices;  // of COALESCE

@@ -120,7 +120,7 @@ Value common_duration(const Operation& op, const StreamInfo& info, Scratch&) {
 // --- Counts
 // ---------------------------------------------------------------------------------------
 
-template <uint64_t StreamInfo::* kMember>
+template <auto kMember>
 Value count(const Operation&, const StreamInfo& info, Scratch&) {
   return Value::number_of(static_cast<int64_t>(info.*kMember));
 }
@@ -237,6 +237,29 @@ Value filter_state(const Operation& op, const StreamInfo& info, Scratch&) {
   return {};
 }
 
+// "namespace:key:key"
+Status<> compile_metadata(std::string_view arguments, Operation& op) {
+  const size_t end = arguments.find(':');
+  op.text = arguments.substr(0, end);
+  if (op.text.empty()) return Error{"expected namespace:key"};
+  while (arguments.find(':') != std::string_view::npos) {
+    arguments.remove_prefix(arguments.find(':') + 1);
+    op.path.emplace_back(arguments.substr(0, arguments.find(':')));
+  }
+  return Ok{};
+}
+Value dynamic_metadata(const Operation& op, const StreamInfo& info, Scratch& scratch) {
+  const core::MetadataValue* value = info.metadata.find(op.text, op.path);
+  if (value == nullptr) return {};
+  if (value->kind == core::MetadataValue::Kind::kString) return Value::text_or_none(value->text);
+  std::string text;
+  core::append_text(text, *value);
+  const size_t size = std::min(text.size(), sizeof scratch.bytes);
+  std::memcpy(scratch.bytes, text.data(), size);
+  const std::string_view copy(scratch.bytes, size);
+  return size == text.size() ? Value::json_of(copy) : Value(copy);  // what is cut is no JSON
+}
+
 constexpr OperatorRow kRows[] = {
     {"START_TIME", start_time, Arguments::kOptional, compile_time<false>},
     {"START_TIME_LOCAL", start_time, Arguments::kOptional, compile_time<true>},
@@ -284,6 +307,7 @@ constexpr OperatorRow kRows[] = {
     {"HOSTNAME", compiled_text, Arguments::kNone, compile_hostname},
     {"ENVIRONMENT", compiled_text, Arguments::kRequired, compile_environment},
     {"FILTER_STATE", filter_state, Arguments::kRequired, compile_filter_state},
+    {"DYNAMIC_METADATA", dynamic_metadata, Arguments::kRequired, compile_metadata},
 };
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace pillion::telemetry {
 // Two words, so that operators return it in registers.
 class Value {
  public:
-  enum class Kind : uint8_t { kNone, kText, kNumber };
+  enum class Kind : uint8_t { kNone, kText, kNumber, kJson };
 
   Value() noexcept : number_(0) {}
   Value(std::string_view t) noexcept  // NOLINT: implicit
@@ -22,11 +22,17 @@ class Value {
     value.kind_ = Kind::kNumber;
     return value;
   }
+  // A text that is a value of JSON: to JSON logs what it says, to others a text.
+  static Value json_of(std::string_view t) noexcept {
+    Value value(t);
+    value.kind_ = Kind::kJson;
+    return value;
+  }
   // None for an empty text.
   static Value text_or_none(std::string_view t) noexcept { return t.empty() ? Value() : Value(t); }
 
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
-  // Of kText: bytes of the stream, the configuration, or the Scratch.
+  // Of kText and kJson: bytes of the stream, the configuration, or the Scratch.
   [[nodiscard]] std::string_view text() const noexcept { return {text_, size_}; }
   // Of kNumber.
   [[nodiscard]] int64_t number() const noexcept { return number_; }

@@ -9,7 +9,8 @@ IdentityPtr make_identity(const PeerFacts* facts, std::string_view sni) {
   static const PeerFacts kNobody;
   const PeerFacts& peer = facts == nullptr ? kNobody : *facts;
   const size_t texts = peer.uri_san.size() + peer.dns_san.size() + peer.subject.size() +
-                       peer.serial.size() + peer.sha256.size() + sni.size();
+                       peer.more_uri_sans.size() + peer.more_dns_sans.size() + peer.serial.size() +
+                       peer.sha256.size() + sni.size();
   void* memory = ::operator new(sizeof(io::PeerIdentity) + texts);
   IdentityPtr identity(new (memory) io::PeerIdentity);
   char* at = static_cast<char*>(memory) + sizeof(io::PeerIdentity);
@@ -22,6 +23,8 @@ IdentityPtr make_identity(const PeerFacts* facts, std::string_view sni) {
   };
   identity->uri_san = copy(peer.uri_san);
   identity->dns_san = copy(peer.dns_san);
+  identity->more_uri_sans = copy(peer.more_uri_sans);
+  identity->more_dns_sans = copy(peer.more_dns_sans);
   identity->subject = copy(peer.subject);
   identity->serial = copy(peer.serial);
   identity->sha256 = copy(peer.sha256);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "proxy/base/str.h"
 #include "proxy/tls/verify_cache.h"
@@ -78,6 +79,18 @@ Result<std::vector<X509Ptr>> parse(const STACK_OF(CRYPTO_BUFFER) * chain) {
     }
   }
   return parsed;
+}
+
+// As io::PeerIdentity::more_uri_sans.
+std::string behind_first(const std::vector<San>& sans, SanType type) {
+  std::string names;
+  bool is_first = true;
+  for (const San& san : sans) {
+    if (san.type != type || std::exchange(is_first, false)) continue;
+    names += '\0';
+    names += san.text;
+  }
+  return names;
 }
 
 }  // namespace
@@ -163,6 +176,8 @@ Verifier::Verdict Verifier::check(const stack_st_CRYPTO_BUFFER& chain,
   const CertificateInfo info = describe(leaf);
   facts.uri_san = info.first(SanType::kUri);
   facts.dns_san = info.first(SanType::kDns);
+  facts.more_uri_sans = behind_first(info.sans, SanType::kUri);
+  facts.more_dns_sans = behind_first(info.sans, SanType::kDns);
   facts.subject = info.subject;
   facts.serial = info.serial;
   facts.sha256 = info.sha256;

@@ -34,6 +34,8 @@ namespace pillion::tls {
 struct PeerFacts {
   std::string uri_san;
   std::string dns_san;
+  std::string more_uri_sans;  // as io::PeerIdentity's
+  std::string more_dns_sans;
   std::string subject;
   std::string serial;
   std::string sha256;

@@ -41,6 +41,7 @@ struct ListenerYaml {
   std::string filters = {};   // of http_filters, before the router, each followed by a comma
   std::string host = {};      // fields of the virtual host, each followed by a comma
   std::string router = {};    // fields of the router
+  std::string guards = {};    // network filters before the last, each followed by a comma
 
   [[nodiscard]] std::string text() const {
     const std::string manager = str(
@@ -56,8 +57,8 @@ struct ListenerYaml {
     return str("{ name: ", name,
                ", address: { socket_address: { address: 127.0.0.1, port_value: 0 } }, ", listener,
                listener.empty() ? "" : ", ", "filter_chains: [ { ", chain,
-               chain.empty() ? "" : ", ",
-               "filters: [ { name: f, typed_config: ", tcp.empty() ? manager : proxy, " } ] } ] }");
+               chain.empty() ? "" : ", ", "filters: [ ", guards,
+               "{ name: f, typed_config: ", tcp.empty() ? manager : proxy, " } ] } ] }");
   }
 };
 
@@ -210,6 +211,9 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
     }
     const route::FormatFactory& header_formats() override { return formats; }
     std::span<const core::HttpFilterType> http_filters() override { return test.http_filters; }
+    std::span<const core::NetworkFilterType> network_filters() override {
+      return filters::network_filters();
+    }
     std::shared_ptr<const core::Tracer> tracer(
         const config::Node& node, bool is_outbound,
         std::vector<config::Located<std::string>>& names) override {

@@ -59,6 +59,22 @@ std::string filters_of_grpc() {
              "emit_filter_state: true } }, ");
 }
 
+// Enough policies to be found by hash, and shadow ones that are tried one after the other.
+std::string policies() {
+  std::string list;
+  for (int i = 0; i < 20; ++i) {
+    list += str(i == 0 ? "p" : ", p", i, ": { permissions: [ { url_path: { path: { exact: /", i,
+                " } } } ], principals: [ { any: true } ] }");
+  }
+  return str(
+      "{ name: r, typed_config: { ", kExtension,
+      "filters.http.rbac.v3.RBAC, track_per_rule_stats: true, rules: { action: DENY, policies: { ",
+      list,
+      " } }, shadow_rules: { policies: { q: { permissions: [ { header: { name: ':method', "
+      "string_match: { safe_regex: { regex: 'G.T' } } } } ], principals: [ { remote_ip: { "
+      "address_prefix: 127.0.0.0, prefix_len: 8 } } ] } } } } }, ");
+}
+
 class FilterAllocation : public SteadyState {
  protected:
   void expect_none(const Exchange& exchange, const std::string& filters = idle_filters()) {
@@ -124,6 +140,11 @@ TEST_F(FilterAllocation, ALongCallOfABrowserNeedsNone) {
     arrives(client, text.size());
   }
   EXPECT_EQ(allocations.ours, 0u) << "in " << kMeasured << " messages each way";
+}
+TEST_F(FilterAllocation, AGetThroughPoliciesNeedsNone) {
+  expect_none(get_1k(), policies());
+  EXPECT_EQ(registry.block<stats::RbacPolicyStats>(0, "web", "q")->shadow_allowed.value(),
+            static_cast<uint64_t>(kWarmUp + kMeasured + 1));
 }
 TEST_F(FilterAllocation, ABufferedPostNeedsNone) { expect_none(post_4k()); }
 TEST_F(FilterAllocation, ABufferedChunkedBodyNeedsNone) { expect_none(chunked()); }

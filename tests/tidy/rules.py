@@ -37,7 +37,7 @@ ORDER = ["base", "config", "match", "stats", "io", "tls", "http", "upstream", "d
 # What differs from the order: folder -> everything that it may include (a folder, or one header).
 MAY_INCLUDE = {
     "filters": ["base", "config", "match", "stats", "http", "proxy/tls/signature.h", "proxy/core/http_filter.h",
-                "proxy/route/header_mutation.h",
+                "proxy/route/header_mutation.h", "proxy/core/metadata.h", "proxy/core/metadata_matcher.h",
                 "proxy/core/network_filter.h", "proxy/core/listener_filter.h", "proxy/core/side_call.h",
                 "xds/proto"],
     "xds": ["base", "config", "match", "stats", "io", "tls", "http", "upstream"],

@@ -67,6 +67,49 @@ TEST(Explain, AnOutboundCallToAKnownService) {
   EXPECT_THAT(lines, Contains(HasSubstr("retries: ")));
 }
 
+TEST(Explain, SaysWhichPolicyAllowsOrDenies) {
+  const auto snapshot = from_text(R"(
+static_resources:
+  listeners:
+  - name: in
+    address: { socket_address: { address: 127.0.0.1, port_value: 18080 } }
+    filter_chains:
+    - filters:
+      - name: guard
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC
+          stat_prefix: guard.
+          rules: { action: DENY, policies: { far: { permissions: [ { any: true } ], principals: [
+            { remote_ip: { address_prefix: 10.0.0.0, prefix_len: 8 } } ] } } }
+      - name: hcm
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: web
+          normalize_path: true
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: [ "*" ]
+              routes: [ { match: { prefix: / }, direct_response: { status: 200 } } ]
+          http_filters:
+          - name: authorize
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+              rules: { policies: { readers: { permissions: [ { url_path: { path: { exact: /a } } } ],
+                principals: [ { any: true } ] } } }
+          - name: router
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+)");
+  const auto allowed = lines_of(snapshot, request("GET http://x/b/../a?q"));
+  EXPECT_THAT(allowed, Contains("connection: allowed: no policy matches"));
+  EXPECT_THAT(allowed, Contains("filter authorize: allowed by policy \"readers\""));
+  const auto denied = lines_of(snapshot, request("GET http://x/b"));
+  EXPECT_EQ(denied.back(), "filter authorize: denied: no policy matches");
+  ExplainRequest far = request("GET http://x/a");
+  far.source = *io::Address::parse_ip("10.0.0.1", 0);
+  EXPECT_EQ(lines_of(snapshot, far).back(), "connection: denied by policy \"far\"");
+}
+
 TEST(Explain, ACapturedCallIsJudgedByThePortOfItsUrl) {
   const auto snapshot = from_file("outbound_only.yaml");
   const auto known = lines_of(snapshot, request("GET http://orders:8080/"));

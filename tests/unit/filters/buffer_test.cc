@@ -31,7 +31,7 @@ TEST_F(BufferFilter, RefusesARequestThatIsTooLong) {
 
 TEST_F(BufferFilter, LetsPassWhatHasNoBodyOrNoEnd) {
   EXPECT_TRUE(exchange().passed);
-  Exchange upgrade(worker, *chain_, states_, {}, {});
+  Exchange upgrade(worker, *chain_, states_, {}, {}, {});
   upgrade.head.upgrade = "websocket";
   upgrade.begin(false);
   EXPECT_TRUE(upgrade.passed);

@@ -36,8 +36,9 @@ struct FilterWorker {
 class Exchange final : public core::FilterHost {
  public:
   Exchange(FilterWorker& worker, const core::HttpFilterChain& chain,
-           const core::FilterWorkerStates& states, route::RouteMatch match, const Fields& fields)
-      : worker_(worker), match_(match), chain_(chain), states_(states) {
+           const core::FilterWorkerStates& states, route::RouteMatch match,
+           const core::ConnectionInfo& connection, const Fields& fields)
+      : worker_(worker), connection_(connection), match_(match), chain_(chain), states_(states) {
     info_.connection = &connection_;
     info_.request = &head;
     head.method_text = "GET";
@@ -46,6 +47,9 @@ class Exchange final : public core::FilterHost {
     for (const auto& [name, value] : fields) {
       if (name == ":path") {
         head.path = arena_.copy(value);
+      } else if (name == ":method") {
+        head.method_text = arena_.copy(value);
+        head.method = http::find_method(value);
       } else {
         head.headers.add_copy(name, value);
       }
@@ -95,7 +99,9 @@ class Exchange final : public core::FilterHost {
   http::RequestHead& request() override { return head; }
   http::Headers& request_trailers() override { return trailers_; }
   const route::RouteMatch& route() override { return match_; }
-  void choose_route() override {}
+  void choose_route() override {
+    if (next_match) match_ = next_match;
+  }
   void pass_request_head() override { passed = true; }
   void pass_request_body(std::string_view data, bool end) override {
     body += data;
@@ -135,8 +141,9 @@ class Exchange final : public core::FilterHost {
     run->end();
   }
 
-  bool passed = false;  // the head came out behind the filter
-  uint16_t status = 0;  // of a local reply
+  route::RouteMatch next_match;  // what another choice of the route leads to, if it is there
+  bool passed = false;           // the head came out behind the filter
+  uint16_t status = 0;           // of a local reply
   std::optional<uint32_t> grpc_status;
   std::string details;
   std::string reply_body;
@@ -197,8 +204,9 @@ class FilterTest : public ::testing::Test {
     ASSERT_NE(factory, nullptr);
     exchanges_.clear();
     states_.clear();
-    chain_ = std::make_unique<core::HttpFilterChain>(
-        std::vector<core::HttpFilterChain::Entry>{{"f", std::move(factory), false}});
+    std::vector<core::HttpFilterChain::Entry> entries{{"f", std::move(factory), false}};
+    if (behind != nullptr) entries.push_back({"behind", behind, false});
+    chain_ = std::make_unique<core::HttpFilterChain>(std::move(entries));
     states_ = chain_->make_worker_states({worker.registry, 0, "web"});
   }
   // The same of a route's or its virtual host's typed_per_filter_config.
@@ -210,12 +218,27 @@ class FilterTest : public ::testing::Test {
     route_.forward = std::move(forward);
   }
 
+  void disable_on_route() {
+    route::FilterOverrides list;
+    list.push_back({"f", nullptr, true});
+    route_.filters = std::make_unique<const route::FilterOverrides>(std::move(list));
+  }
+
   // An exchange whose head has no more fields than these; lives until the end of the test.
   Exchange& exchange(const Fields& fields = {}, bool end = true) {
-    Exchange& made = exchanges_.emplace_back(worker, *chain_, states_,
-                                             route::RouteMatch{&host_, &route_, nullptr}, fields);
+    Exchange& made = prepare(fields);
     made.begin(end);
     return made;
+  }
+  // The same, not begun.
+  Exchange& prepare(const Fields& fields) {
+    return exchanges_.emplace_back(worker, *chain_, states_,
+                                   route::RouteMatch{&host_, &route_, nullptr}, connection, fields);
+  }
+  std::unique_ptr<const route::FilterOverrides> overrides(std::string_view yaml) {
+    route::FilterOverrides list;
+    list.push_back({"f", parse(yaml, type_->parse_route), false});
+    return std::make_unique<const route::FilterOverrides>(std::move(list));
   }
   // What is wrong with a configuration.
   std::string errors_of(std::string_view yaml) { return problems(yaml, type_->parse); }
@@ -230,6 +253,9 @@ class FilterTest : public ::testing::Test {
   }
 
   FilterWorker worker;
+  core::ConnectionInfo connection;  // of the next exchange
+  // The next configure() puts it behind the filter.
+  std::shared_ptr<const core::HttpFilterFactory> behind;
   std::unique_ptr<core::HttpFilterChain> chain_;
   core::FilterWorkerStates states_;
 
@@ -247,11 +273,6 @@ class FilterTest : public ::testing::Test {
     const config::DocumentPtr document = config::load_text(yaml, "f", errors);
     EXPECT_NE(parse(document->root(errors), {formats_, "mesh"}), nullptr);
     return errors.to_string();
-  }
-  std::unique_ptr<const route::FilterOverrides> overrides(std::string_view yaml) {
-    route::FilterOverrides list;
-    list.push_back({"f", parse(yaml, type_->parse_route), false});
-    return std::make_unique<const route::FilterOverrides>(std::move(list));
   }
 
   const core::HttpFilterType* type_;

@@ -73,6 +73,15 @@ TEST(Reflect, GivesTheJsonFormOfEachKindOfField) {
        R"({"typed_config":{"@type":"type.googleapis.com/xds.type.v3.TypedStruct",)"
        R"("type_url":"x.y","value":{"a":7}}})",
        nullptr},
+      {"envoy.config.rbac.v3.RBAC",
+       R"({"action":"DENY","policies":{"p":{"permissions":[{"not_rule":{"destination_port":0}},)"
+       R"({"url_path":{"path":{"prefix":"/a"}}}],"principals":[{"authenticated":{}},{"any":true}]}}})",
+       nullptr},
+      {"envoy.extensions.filters.http.rbac.v3.RBAC", R"({"rules":{}})", nullptr},
+      {"xds.type.matcher.v3.Matcher",
+       R"({"matcher_list":{"matchers":[{"on_match":{"action":{"name":"a","typed_config":{"@type":)"
+       R"("type.googleapis.com/envoy.config.rbac.v3.Action","name":"n","action":"LOG"}}}}]}})",
+       nullptr},
       {"envoy.config.listener.v3.FilterChainMatch", R"({"source_ports":[1,65535]})", nullptr},
       {"envoy.config.cluster.v3.Cluster", R"({"lb_subset_config":{}})", nullptr},
       {"envoy.config.listener.v3.Listener", R"({"filter_chain_matcher":{"matcher_list":{}}})",
@@ -126,9 +135,14 @@ TEST(Reflect, WarnsOfFieldsOfANewerApiByNumber) {
 TEST(Reflect, RefusesUnknownFieldsWhereSecurityDependsOnThem) {
   config::Errors errors(config::UnknownFields::kWarn);
   // A condition of a newer API: without it the route would match more.
-  (void)reflect("envoy.config.route.v3.RouteMatch", "\xc0\x3e\x01", "rds/r", errors);
-  EXPECT_THAT(errors.to_string(), HasSubstr("rds/r: unknown field 1000 of "
-                                            "envoy.config.route.v3.RouteMatch"));
+  for (const std::string_view type :
+       {"envoy.config.route.v3.RouteMatch", "envoy.config.rbac.v3.Permission",
+        "envoy.config.rbac.v3.RBAC", "envoy.extensions.filters.http.rbac.v3.RBACPerRoute",
+        "envoy.extensions.filters.network.rbac.v3.RBAC", "xds.type.matcher.v3.Matcher",
+        "envoy.extensions.filters.http.cors.v3.CorsPolicy"}) {
+    (void)reflect(type, "\xc0\x3e\x01", "rds/r", errors);
+    EXPECT_THAT(errors.to_string(), HasSubstr(str("rds/r: unknown field 1000 of ", type, ":")));
+  }
 }
 
 // A field of a message: number, length, bytes.

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""inbound.authorize of the short YAML, and RBAC over real mTLS: who of the mesh may call what."""
+
+import ssl
+import unittest
+
+import envoy_config as envoy
+import sidecar
+from authority import CUSTOMER, Authority
+from peers import Peer, Upstream, connect, get
+
+INTRUDER, ADMIN = "spiffe://mesh.local/ns/shop/sa/intruder", "spiffe://mesh.local/ns/ops/sa/admin"
+
+SHORT = """
+workload:
+  name: users
+  namespace: shop
+  trust_domain: mesh.local
+  certificates: {{ files: {{ cert: {cert}, key: {key}, ca: {ca} }} }}
+inbound:
+  listen: 127.0.0.1:{port}
+  capture: off
+  app: 127.0.0.1:{app}
+  authorize: {rules}
+telemetry: {{ access_log: {{ path: access.log, format: json }} }}
+admin: {{ listen: 127.0.0.1:ADMIN_PORT }}
+"""
+
+
+class Authorize(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.ca = Authority(cls)
+        cls.own = cls.ca.issue("spiffe://mesh.local/ns/shop/sa/users")
+        cls.certificates = {name: cls.ca.issue(name) for name in (CUSTOMER, INTRUDER, ADMIN)}
+
+    def start(self, rules):
+        self.app = Upstream(self)
+        self.port = sidecar.free_port()
+        cert, key, ca = self.own
+        self.proxy = sidecar.start(self, SHORT.format(cert=cert, key=key, ca=ca, port=self.port, app=self.app.port,
+                                                      rules=rules))
+
+    def client(self, identity):
+        context = ssl.create_default_context(cafile=self.ca.bundle)
+        context.check_hostname = False
+        context.load_cert_chain(*self.certificates[identity][:2])
+        wrapped = context.wrap_socket(connect(self, self.port).socket)
+        self.addCleanup(wrapped.close)
+        return Peer(wrapped)
+
+    def status(self, identity, path="/users/7", method="GET", host="users"):
+        answer = self.client(identity).exchange(get(path, method=method, host=host), method=method)
+        return answer.status
+
+    def test_without_rules_all_members_of_the_mesh_may_call(self):
+        self.start("null")
+        for identity in self.certificates:
+            self.assertEqual(self.status(identity), 200)
+
+    def test_what_no_rule_allows_is_denied(self):
+        self.start(f'[ {{ allow: {{ from: [ "{CUSTOMER}" ], methods: [ GET ], paths: [ "/users/*" ] }} }} ]')
+        self.assertEqual(self.status(CUSTOMER), 200)
+        self.assertEqual(self.status(CUSTOMER, "//users/./7"), 200)
+        self.assertEqual(self.status(CUSTOMER, "/users/7?x=/admin"), 200)
+        self.assertEqual(self.status(INTRUDER), 403)
+        for path in ("/admin", "/users/../admin", "/users/%2e%2e/admin", "/users", "/Users/7"):
+            self.assertEqual(self.status(CUSTOMER, path), 403, path)
+        self.assertEqual(self.status(CUSTOMER, method="POST"), 403)
+        # Workers write in any order.
+        line, = (line for line in self.proxy.wait_access_log(10) if line["downstream_peer"] == INTRUDER)
+        self.assertEqual(line["response_code_details"], "rbac_access_denied_matched_policy[none]")
+        stats = self.proxy.stats()
+        self.assertEqual((stats["http.inbound.rbac.allowed"], stats["http.inbound.rbac.denied"]), (3, 7))
+
+    def test_deny_wins(self):
+        self.start(f"""
+    - allow: {{ from: [ "spiffe://mesh.local/ns/shop/*", "{ADMIN}" ] }}
+    - deny: {{ paths: [ "/admin/*" ], from: [ "spiffe://mesh.local/ns/shop/*" ] }}
+    - deny: {{ hosts: [ "*.internal" ] }}""")
+        self.assertEqual(self.status(CUSTOMER), 200)
+        self.assertEqual(self.status(CUSTOMER, "/admin/x"), 403)
+        self.assertEqual(self.status(ADMIN, "/admin/x"), 200)
+        for host in ("db.internal", "DB.Internal:80", "db.internal.", "db.internal.:8080"):
+            self.assertEqual(self.status(ADMIN, host=host), 403, host)
+        self.assertEqual(self.status(ADMIN, host="db.internal.example"), 200)
+        denied = sorted(line["response_code_details"] for line in self.proxy.wait_access_log(8)
+                        if line["response_code"] == 403)
+        self.assertEqual(denied, ["rbac_access_denied_matched_policy[rule-2]"] +
+                         4 * ["rbac_access_denied_matched_policy[rule-3]"])
+
+    def test_connections_are_judged_too(self):
+        app, port = Upstream(self, lambda peer: peer.send(b"hello").hang()), sidecar.free_port()
+        listener = envoy.tcp("raw", port, tls=envoy.tls_server(self.own))
+        listener["filter_chains"][0]["filters"].insert(0, {"name": "rbac", "typed_config": {
+            "@type": envoy.TYPE + "filters.network.rbac.v3.RBAC", "stat_prefix": "raw.", "rules": {"policies": {
+                "customer": {"permissions": [{"any": True}], "principals": [
+                    {"authenticated": {"principal_name": {"exact": CUSTOMER}}}]}}}}})
+        proxy = sidecar.start(self, envoy.bootstrap([listener], [envoy.cluster(ports=[app.port])]))
+        self.port = port
+        self.assertEqual(self.client(CUSTOMER).read(5), b"hello")
+        self.assertEqual(self.client(INTRUDER).read(5), b"")
+        self.assertEqual((proxy.stats()["raw.rbac.allowed"], proxy.stats()["raw.rbac.denied"]), (1, 1))
+
+    def test_plain_text_has_no_name(self):
+        app, port = Upstream(self), sidecar.free_port()
+        named = {"authenticated": {"principal_name": {"exact": CUSTOMER}}}
+        hosts = [{"name": name, "domains": [name], "routes": [envoy.route()], "typed_per_filter_config": {"rbac": {
+            "@type": envoy.TYPE + "filters.http.rbac.v3.RBACPerRoute", "rbac": {"rules": {
+                "action": action, "policies": {"p": {"permissions": [{"any": True}], "principals": [principal]}}}}}}}
+            for name, action, principal in (
+                ("customers", "ALLOW", named), ("others", "ALLOW", {"not_id": named}),
+                ("all-but-customers-denied", "DENY", {"not_id": named}), ("customers-denied", "DENY", named),
+                ("nameless", "ALLOW", {"not_id": {"authenticated": {}}}))]
+        sidecar.start(self, envoy.bootstrap([envoy.http("plain", port, hosts=hosts, http_filters=[
+            {"name": "rbac", "typed_config": {"@type": envoy.TYPE + "filters.http.rbac.v3.RBAC"}},
+            {"name": "router", "typed_config": {"@type": envoy.TYPE + "filters.http.router.v3.Router"}}])],
+            [envoy.cluster(ports=[app.port])]))
+        client = connect(self, port)
+        forged = ["X-Forwarded-Client-Cert: URI=" + CUSTOMER]
+        for host, expected in (("customers", 403), ("others", 403), ("all-but-customers-denied", 403),
+                               ("customers-denied", 200), ("nameless", 200)):
+            self.assertEqual(client.exchange(get("/", *forged, host=host)).status, expected, host)
+
+
+if __name__ == "__main__":
+    unittest.main()
