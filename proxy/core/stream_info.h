@@ -122,8 +122,8 @@ struct StreamInfo {
   uint64_t bytes_received = 0;  // body (HTTP) or all bytes (TCP) from downstream
   uint64_t bytes_sent = 0;
   uint64_t request_header_bytes = 0;
-  uint64_t response_header_bytes = 0;
-  uint64_t response_trailer_bytes = 0;
+  uint32_t response_header_bytes = 0;
+  uint32_t response_trailer_bytes = 0;
   // Before TLS, with heads and framing; of HTTP the last attempt's, as Envoy's.
   uint64_t upstream_wire_sent = 0;
   uint64_t upstream_wire_received = 0;

@@ -122,7 +122,7 @@ void Stream::on_response_trailers(http::Headers& trailers) {
 
 void Stream::send_response_trailers(http::Headers& trailers) {
   info_.response_trailers = &trailers;
-  info_.response_trailer_bytes = trailers.byte_size();
+  info_.response_trailer_bytes = static_cast<uint32_t>(trailers.byte_size());
   downstream_->send_trailers(trailers);
   finish_response();
 }

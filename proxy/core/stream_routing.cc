@@ -207,7 +207,7 @@ void Stream::count_no_answer(Failure failure) {
 void Stream::log_access() {
   info_.flags |= flag_bit(info_.failure);
   if (response_ != nullptr && info_.response_code != 0)
-    info_.response_header_bytes = response_->headers.byte_size();
+    info_.response_header_bytes = static_cast<uint32_t>(response_->headers.byte_size());
   info_.downstream_wire_received = owner_.wire_bytes_received();
   info_.downstream_wire_sent = owner_.wire_bytes_sent();
   for (const auto& log : config_.access_logs) log->log(info_);
