@@ -20,7 +20,6 @@ struct HeaderChange {
   std::string_view name;  // lower case
   std::string_view value;
   HeaderAction action = HeaderAction::kAppend;
-  bool needs_header = false;  // nothing happens without one of that name
 };
 
 struct Answer {

@@ -1,6 +1,7 @@
 #include "filters/authz/apply.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "proxy/http/field_rules.h"
 

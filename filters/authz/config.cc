@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "filters/status_code.h"
 #include "proxy/base/str.h"
 #include "proxy/http/field_rules.h"
 
@@ -174,7 +175,9 @@ Config parse_config(const Node& node, const core::FilterParseContext& context) {
   out.failure_mode_header = node["failure_mode_allow_header_add"].as_bool_or(false);
   out.clear_route_cache = node["clear_route_cache"].as_bool_or(false);
   if (const Node status = node["status_on_error"]; status.is_present()) {
-    out.status_on_error = static_cast<uint16_t>(status["code"].as_u32(400, 599));
+    const int code = status["code"].as_enum_or(403, kStatusCodes);
+    if (code < 400) status["code"].expected("a status of an error");
+    out.status_on_error = static_cast<uint16_t>(code);
     status.reject_unknown_keys(Unknown::kAlwaysError);
   }
   out.enabled = node["filter_enabled"].as_fraction_or(out.enabled);

@@ -33,7 +33,7 @@ core::MetadataMember* add_member(core::MetadataValue& to, core::MetadataMember* 
 
 void take_allowed(Answer& out, const http::Field& field, const Service& service, Arena& arena) {
   const HeaderChange change{arena.copy(field.name), arena.copy(field.value),
-                            HeaderAction::kOverwriteOrAdd, false};
+                            HeaderAction::kOverwriteOrAdd};
   if (service.upstream_set.has(field.name)) out.request_headers.push_back(change);
   if (service.upstream_append.has(field.name)) {
     out.request_headers.push_back(change);
@@ -89,7 +89,7 @@ Answer read_http_answer(const http::ResponseHead& head, std::string_view body,
     if (is_ok) return take_allowed(out, field, service, arena);
     if (goes_to_client(field.name, service)) {
       out.reply_headers.push_back(
-          {arena.copy(field.name), arena.copy(field.value), HeaderAction::kOverwriteOrAdd, false});
+          {arena.copy(field.name), arena.copy(field.value), HeaderAction::kOverwriteOrAdd});
     }
   });
   if (is_ok) return out;

@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "filters/authz/apply.h"
 #include "filters/authz/check.h"
 #include "filters/authz/config.h"
 #include "filters/authz/http_check.h"
-#include "proxy/base/number_text.h"
 #include "proxy/base/response_flags.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/core/side_call.h"

@@ -19,9 +19,17 @@ uint64_t seconds_now() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(since).count());
 }
 
-// A claim's value as Envoy writes it; empty for what no header can hold.
+std::string_view base64_text(std::string_view bytes, Arena& arena) {
+  char* const text = arena.allocate_array<char>(base64_size(bytes.size()));
+  return {text, static_cast<size_t>(write_base64(text, bytes) - text)};
+}
+
+// A claim's value as Envoy writes it: lists and objects as JSON in base64.  Empty: there is none.
 std::string_view claim_text(const Json& value, Arena& arena) {
   switch (value.kind()) {
+    case Json::Kind::kArray:
+    case Json::Kind::kObject:
+      return base64_text(value.dump(), arena);
     case Json::Kind::kString:
       return arena.copy(value.as_string());
     case Json::Kind::kBool:

@@ -304,7 +304,7 @@ TEST_F(JwtAuthn, ClaimsBecomeHeadersAndAreNotForged) {
   EXPECT_EQ(e.header("x-number"), "42");
   EXPECT_EQ(e.header("x-float"), "-1.500000");
   EXPECT_EQ(e.header("x-bool"), "true");
-  EXPECT_EQ(e.header("x-list"), "");
+  EXPECT_EQ(e.header("x-list"), "WzFd");  // [1]
   EXPECT_EQ(e.header("x-payload"),
             token.substr(token.find('.') + 1, token.rfind('.') - token.find('.') - 1));
   EXPECT_EQ(e.header("authorization"), "Bearer " + token);
@@ -534,6 +534,15 @@ TEST_F(JwtAuthn, FilterStateMayNameTheRequirement) {
   configure(str("{ providers: { ", provider("p", "ann", ann()),
                 " }, filter_state_rules: { name: who, requires: { strict: { provider_name: p } } } "
                 "}"));
+  const auto status_with = [&](std::string_view who) {
+    Exchange e(worker, *chain_, states_, route::RouteMatch{}, {});
+    core::FilterState state{"who", who, nullptr};
+    e.info().filter_state = &state;
+    e.begin();
+    return e.passed ? 200 : e.status;
+  };
+  EXPECT_EQ(status_with("strict"), 401);
+  EXPECT_EQ(status_with("other"), 200);
   EXPECT_EQ(verdict({}), "ok");
 }
 
