@@ -43,8 +43,15 @@ HttpTarget parse_http_target(const Node& node, const core::FilterParseContext& c
 }
 
 std::string parse_header_name(const Node& node) {
+  using http::HeaderId;
   std::string name = lowered(node.as_string());
-  if (!name.empty() && !http::is_lower_case_token(name)) node.expected("the name of a header");
+  if (name.empty()) return name;  // an error, which is recorded
+  if (!http::is_lower_case_token(name)) node.expected("the name of a header");
+  const HeaderId id = http::find_header_id(name);
+  if (http::is_connection_specific(id) || id == HeaderId::kHost || id == HeaderId::kContentLength ||
+      id == HeaderId::kTe || id == HeaderId::kTrailer || id == HeaderId::kExpect) {
+    node.expected("the name of a header that says nothing about framing, routing or a connection");
+  }
   return name;
 }
 
