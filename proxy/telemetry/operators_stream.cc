@@ -120,7 +120,7 @@ Value common_duration(const Operation& op, const StreamInfo& info, Scratch&) {
 // --- Counts
 // ---------------------------------------------------------------------------------------
 
-template <uint64_t StreamInfo::* kMember>
+template <auto kMember>
 Value count(const Operation&, const StreamInfo& info, Scratch&) {
   return Value::number_of(static_cast<int64_t>(info.*kMember));
 }

@@ -103,6 +103,29 @@ TEST(AuthzAnswer, ABrokenOneIsAnError) {
   EXPECT_EQ(decode_check("", arena).verdict, Answer::Verdict::kOk) << "status 0, as in Envoy";
 }
 
+TEST(AuthzAnswer, ARefusalMayBringItsReply) {
+  Arena arena;
+  const Answer plain = decode_check(denied_answer(), arena);
+  EXPECT_EQ(plain.verdict, Answer::Verdict::kDenied);
+  EXPECT_EQ(plain.status, 0);
+  const auto status_of = [&arena](uint64_t status) {
+    const Answer answer = decode_check(denied_answer([status](WireWriter& w) {
+                                         w.message(1, [&] { w.varint(1, status); });
+                                         put_option(w, 2, "X-Why", "limit");
+                                         w.text(3, "too much");
+                                       }),
+                                       arena);
+    EXPECT_EQ(answer.verdict, Answer::Verdict::kDenied);
+    EXPECT_EQ(answer.body, "too much");
+    EXPECT_EQ(answer.reply_headers.size(), 1u);
+    return answer.status;
+  };
+  EXPECT_EQ(status_of(429), 429);
+  // What no final response can have is the default.
+  for (const uint64_t none : {0u, 100u, 101u, 199u, 600u, 65965u})
+    EXPECT_EQ(status_of(none), 0) << none;
+}
+
 TEST(AuthzAnswer, MetadataIsBoundedInDepth) {
   Arena arena;
   std::string value;
