@@ -600,6 +600,89 @@ TEST_F(JwtAuthn, TokensThatWereVerifiedAreKept) {
   EXPECT_EQ(counters.jwt_cache_hit.value(), 3u);
 }
 
+// ---- remote keys ----
+
+class JwtRemoteKeys : public JwtAuthn {
+ protected:
+  void configure_remote(std::string_view timeout = "10s", std::string_view more = {}) {
+    configure(
+        str("{ providers: { p: { issuer: ann, remote_jwks: { http_uri: { uri: "
+            "'http://issuer/keys', cluster: issuer, timeout: ",
+            timeout, " } }", more,
+            " } }, rules: [ { match: { prefix: / }, requires: { "
+            "provider_name: p } } ] }"));
+    document_ = chain_->entries()[0].factory->documents().at(0);
+  }
+  void publish(const JwtSigner& signer) {
+    EXPECT_TRUE(document_->publish(jwks({&signer})));
+    worker.context.document_waiters.wake();
+  }
+  std::shared_ptr<core::SharedDocument> document_;
+};
+
+TEST_F(JwtRemoteKeys, AreWhereTheConfigurationSays) {
+  configure_remote();
+  EXPECT_EQ(document_->source().cluster, "issuer");
+  EXPECT_EQ(document_->source().authority, "issuer");
+  EXPECT_EQ(document_->source().path, "/keys");
+  EXPECT_EQ(document_->source().refresh, seconds(595));
+}
+
+TEST_F(JwtRemoteKeys, ARequestThatLacksOnlyThemWaits) {
+  configure_remote();
+  Exchange& good = exchange(bearer(ann_token()));
+  Exchange& other = exchange(bearer(JwtSigner("ES256", "a").token(R"({"iss":"ann"})")));
+  EXPECT_FALSE(good.passed);
+  EXPECT_EQ(good.status, 0);
+  EXPECT_EQ(exchange().reply_body, "Jwt is missing");
+  EXPECT_EQ(exchange(bearer(ann_token(R"("exp":1)"))).reply_body, "Jwt is expired");
+  EXPECT_EQ(exchange(bearer("a.b.c")).status, 401);
+  publish(ann());
+  EXPECT_TRUE(good.passed);
+  EXPECT_EQ(other.reply_body, "Jwt verification fails");
+  EXPECT_TRUE(exchange(bearer(ann_token())).passed);
+}
+
+TEST_F(JwtRemoteKeys, ThatCannotBeHadAreARefusal) {
+  configure_remote();
+  Exchange& waits = exchange(bearer(ann_token()));
+  document_->fail();
+  worker.context.document_waiters.wake();
+  EXPECT_EQ(waits.reply_body, "Jwks remote fetch is failed");
+  EXPECT_EQ(exchange(bearer(ann_token())).reply_body, "Jwks remote fetch is failed");
+  publish(ann());
+  EXPECT_TRUE(exchange(bearer(ann_token())).passed);
+  document_->fail();
+  EXPECT_TRUE(exchange(bearer(ann_token())).passed) << "the last good ones stay";
+}
+
+TEST_F(JwtRemoteKeys, AreNotWaitedForForEver) {
+  configure_remote("0.05s");
+  Exchange& waits = exchange(bearer(ann_token()));
+  while (waits.status == 0) worker.loop.run_once(true);
+  EXPECT_EQ(waits.reply_body, "Jwks remote fetch is failed");
+}
+
+TEST_F(JwtRemoteKeys, AStreamThatEndsWaitsNoMore) {
+  configure_remote();
+  Exchange& e = exchange(bearer(ann_token()));
+  e.end();
+  publish(ann());
+  EXPECT_FALSE(e.passed);
+  EXPECT_EQ(e.status, 0);
+}
+
+TEST_F(JwtRemoteKeys, ThatAreReplacedTakeTheTokensThatTheyVerifiedWithThem) {
+  configure_remote("10s", ", jwt_cache_config: {}");
+  publish(ann());
+  const std::string token = ann_token();
+  EXPECT_TRUE(exchange(bearer(token)).passed);
+  EXPECT_TRUE(exchange(bearer(token)).passed);
+  EXPECT_EQ(stats<stats::JwtAuthnStats>("web").jwt_cache_hit.value(), 1u);
+  publish(bob());
+  EXPECT_FALSE(exchange(bearer(token)).passed);
+}
+
 // ---- configuration ----
 
 TEST_F(JwtAuthn, WrongConfigurationsAreNamed) {
