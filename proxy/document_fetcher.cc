@@ -94,7 +94,7 @@ void DocumentFetcher::Fetch::on_call_data(std::string_view data, bool end) {
 }
 
 void DocumentFetcher::Fetch::on_call_failed(Failure failure, std::string_view reason) {
-  fail(reason.empty() ? failure.row().text : reason);
+  fail(reason.empty() ? failure.row().details : reason);
 }
 
 void DocumentFetcher::Fetch::take() {
