@@ -200,6 +200,7 @@ TEST_F(ExtAuthz, ARouteMayDisableIt) {
 }
 
 TEST_F(ExtAuthz, AShareOfRequestsMayBeAskedAbout) {
+  auto& counters = stats<stats::ExtAuthzStats>("web");
   configure_grpc("filter_enabled: { default_value: { numerator: 0 } }");
   EXPECT_TRUE(exchange().passed);
   configure_grpc(
@@ -207,7 +208,7 @@ TEST_F(ExtAuthz, AShareOfRequestsMayBeAskedAbout) {
       "true, "
       "runtime_key: k }");
   EXPECT_EQ(exchange().status, 403);
-  EXPECT_EQ(stats<stats::ExtAuthzStats>("web").disabled.value(), 2u);
+  EXPECT_EQ(counters.disabled.value(), 2u);
 }
 
 TEST_F(ExtAuthz, ABodyThatIsTooLongIsRefusedUnlessAPartWillDo) {
@@ -221,7 +222,7 @@ TEST_F(ExtAuthz, ABodyThatIsTooLongIsRefusedUnlessAPartWillDo) {
 
 TEST_F(ExtAuthz, WrongConfigurationsAreNamed) {
   const std::pair<std::string_view, std::string_view> cases[] = {
-      {"{}", "expected exactly one of grpc_service, http_service"},
+      {"{}", "expected one of grpc_service, http_service"},
       {"{ grpc_service: { google_grpc: {} } }", "use envoy_grpc"},
       {"{ grpc_service: { envoy_grpc: { cluster_name: a } }, include_peer_certificate: true }",
        "comes with a later version"},
