@@ -10,7 +10,8 @@
 #include "proxy/base/base64.h"
 
 using namespace pillion;
-using namespace pillion::filters::jwt;
+using pillion::filters::jwt::Token;
+using JwtStatus = pillion::filters::jwt::Status;
 
 namespace {
 
@@ -26,17 +27,17 @@ void check(bool holds) {
 
 void read(std::string_view text, const tls::JwkSet& keys) {
   Token token;
-  if (token.parse(text) != Status::kOk) return;
+  if (token.parse(text) != JwtStatus::kOk) return;
   check(text.size() <= Token::kMaxText);
   check(token.header().is_object() && token.payload().is_object());
   Token again;
-  check(again.parse(text) == Status::kOk && again.payload_text() == token.payload_text());
+  check(again.parse(text) == JwtStatus::kOk && again.payload_text() == token.payload_text());
   check(decode_base64url(token.payload_text()).has_value());
   (void)token.verify(keys);
   (void)token.check_time(1'700'000'000, 60);
   (void)token.check_time(UINT64_MAX, UINT64_MAX);
   Token other;
-  check(other.parse(std::string(text) + '=') != Status::kOk);
+  check(other.parse(std::string(text) + '=') != JwtStatus::kOk);
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ class ExtAuthz(unittest.TestCase):
                 self.asked.append(request)
                 answer = answers[min(len(self.asked), len(answers)) - 1]
                 if answer is None:
-                    peer.hang()
+                    return peer.hang()
                 peer.send(answer)
         self.service = Upstream(self, serve)
         return self.proxy(self.service.port, config)

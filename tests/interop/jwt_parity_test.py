@@ -13,8 +13,9 @@ import jwt_parity as parity
 from envoy_side import EnvoySide, PillionSide, compare
 from peers import reply
 
-STRICT = "stricter: a token has one spelling and one meaning"
 DIFFERENCES = [
+    (r"/missing with p and r \| .*", "two tokens under allow_missing, one of them bad: with Envoy the one that is looked at "
+                                     "last decides, and the application may read the other"),
     (r'the claim "exp":0 \| .*', "a token that expired in 1970 is expired; Envoy takes 0 for no expiration"),
 ]
 OF_THE_ORIGIN = ("authorization", "x-")
