@@ -270,6 +270,7 @@ void Server::close_everything() {
   workers_.clear();
   if (admin_ != nullptr) admin_->close();
   spans_.close();
+  documents_.reset();
   if (clusters_ != nullptr) clusters_->close();
   retired_timer_.cancel();
   drain_timer_.cancel();

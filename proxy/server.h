@@ -32,6 +32,7 @@
 #include "proxy/control_clusters.h"
 #include "proxy/control_plane.h"
 #include "proxy/discovery/discovery.h"
+#include "proxy/document_fetcher.h"
 #include "proxy/io/file_watch.h"
 #include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
@@ -54,6 +55,7 @@ class Server final : public admin::ServerView,
                      private discovery::DiscoveryObserver,
                      private tls::SecretStoreObserver,
                      private certs::ProviderHost,
+                     private DocumentObserver,
                      private ControlPlaneHost {
  public:
   explicit Server(const Options& options);
@@ -104,6 +106,7 @@ class Server final : public admin::ServerView,
   void on_warm() override;
   void on_secrets_settled() override { apply_when_warm(); }
   void on_context_changed(const tls::ContextSlot& slot) override;
+  void on_document_changed() override;
   void on_resources_wait() override;
   void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override;
   void on_initialized() override;
@@ -134,6 +137,8 @@ class Server final : public admin::ServerView,
   // is an error as with the file's.
   Status<> commit(const std::shared_ptr<const Snapshot>& built, std::string* left_out);
   void apply_when_warm();
+  // What the filters in force share by way of control.
+  void fetch_documents();
   void on_applied();
   void become_ready_if();
   void log_new_listeners();
@@ -192,6 +197,7 @@ class Server final : public admin::ServerView,
   std::map<std::string, std::unique_ptr<io::FileWatch>> named_files_;
   telemetry::SpanExporter spans_{loop_, registry_};
   std::unique_ptr<ControlClusters> clusters_;    // null: control calls nobody
+  std::unique_ptr<DocumentFetcher> documents_;   // null: no filter needs any
   std::unique_ptr<ControlPlane> control_plane_;  // null: no dynamic_resources
   std::vector<std::unique_ptr<Worker>> workers_;
   stats::BlockRef<stats::ServerStats> stats_;

@@ -369,6 +369,7 @@ void Server::apply_when_warm() {
   applying_ = concurrency_;
   if (clusters_ != nullptr) clusters_->apply(*update);
   if (spans_.has_targets()) spans_.use(cluster_client());
+  fetch_documents();
   std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
     worker->post([shared, this](Worker& w) {
@@ -379,6 +380,21 @@ void Server::apply_when_warm() {
 }
 
 void Server::on_warm() { apply_when_warm(); }
+
+void Server::fetch_documents() {
+  const auto wanted = documents_of(*snapshot_);
+  if (documents_ == nullptr) {
+    if (wanted.empty()) return;
+    DocumentObserver& observer = *this;
+    documents_ = std::make_unique<DocumentFetcher>(
+        DocumentFetcher::Context{loop_, rng_, registry_, cluster_client(), observer});
+  }
+  documents_->use(wanted);
+}
+
+void Server::on_document_changed() {
+  for (const auto& worker : workers_) worker->post([](Worker& w) { w.wake_document_waiters(); });
+}
 
 void Server::on_applied() {
   if (--applying_ != 0) return;

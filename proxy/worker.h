@@ -64,6 +64,8 @@ class Worker final : private core::ListenerOwner {
   void apply(std::shared_ptr<const WorkerUpdate> update);
   void set_hosts(const std::string& cluster, const std::shared_ptr<const upstream::HostSet>& hosts);
   void update_health(const std::string& cluster) { clusters_.update_health(cluster); }
+  // A document that filters share has changed (core/shared_document.h).
+  void wake_document_waiters() { context_.document_waiters.wake(); }
   // From now on every response, or a growing share of them, announces the end of its connection.
   void announce_drain(bool gradual);
   // What the health_check filter tells (/healthcheck/fail and ok).

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "filters/status_code.h"
 #include "proxy/base/response_flags.h"
 #include "proxy/base/token_bucket.h"
 #include "proxy/core/http_filter.h"
@@ -122,34 +123,6 @@ class Filter final : public core::HttpFilter {
   const Limit* used_ = nullptr;  // the one that a token was asked of
 };
 
-// envoy.type.v3.StatusCode, those that can be meant here.
-constexpr EnumRow kStatusCodes[] = {
-    {"Empty", 0},
-    {"Continue", 100},
-    {"OK", 200},
-    {"BadRequest", 400},
-    {"Unauthorized", 401},
-    {"PaymentRequired", 402},
-    {"Forbidden", 403},
-    {"NotFound", 404},
-    {"MethodNotAllowed", 405},
-    {"NotAcceptable", 406},
-    {"RequestTimeout", 408},
-    {"Conflict", 409},
-    {"Gone", 410},
-    {"PreconditionFailed", 412},
-    {"PayloadTooLarge", 413},
-    {"ExpectationFailed", 417},
-    {"MisdirectedRequest", 421},
-    {"UnprocessableEntity", 422},
-    {"TooManyRequests", 429},
-    {"InternalServerError", 500},
-    {"NotImplemented", 501},
-    {"BadGateway", 502},
-    {"ServiceUnavailable", 503},
-    {"GatewayTimeout", 504},
-    {"InsufficientStorage", 507},
-};
 constexpr EnumRow kHeaderVersions[] = {{"OFF", 0}, {"DRAFT_VERSION_03", 1}};
 
 uint16_t parse_status(const Node& node) {

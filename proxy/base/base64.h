@@ -1,12 +1,14 @@
 #pragma once
-// Base64 of a stream that comes in pieces (RFC 4648, section 4), for grpc-web-text.
+// Base64 of a stream that comes in pieces (RFC 4648, section 4), for grpc-web-text; and base64url
+// of whole texts (section 5), for JSON Web Tokens and keys.
 //
-// BoringSSL has the same for whole texts, but belongs to tls/; and grpc-web-text is not one text:
+// BoringSSL has the first for whole texts, but belongs to tls/; and grpc-web-text is not one text:
 // clients and servers put texts of their own, each with its padding, one behind the other.
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace pillion {
@@ -33,5 +35,11 @@ class Base64Reader {
   uint8_t count_ = 0;    // of them, padding included
   uint8_t padding_ = 0;  // how many of them are "="
 };
+
+// A whole text of base64url without padding (RFC 7515, 2), whose last digit has no bits beyond the
+// bytes: so each text is the only one of its bytes.  None: it is something else.
+std::optional<std::string> decode_base64url(std::string_view text);
+// The same back.
+std::string encode_base64url(std::string_view bytes);
 
 }  // namespace pillion

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "proxy/base/str.h"
 
@@ -43,12 +44,39 @@ std::string short_message(std::string_view what) {
   return std::string(what);
 }
 
+// The keys of the objects that are open while a text is parsed.
+class KeyCheck {
+ public:
+  bool operator()(int, Value::parse_event_t event, const Value& value) {
+    if (event == Value::parse_event_t::object_start) {
+      open_.emplace_back();
+    } else if (event == Value::parse_event_t::object_end) {
+      open_.pop_back();
+    } else if (event == Value::parse_event_t::key) {
+      const auto& key = *value.get_ptr<const std::string*>();
+      if (!open_.back().insert(key).second && twice_.empty()) twice_ = str("key \"", key, '"');
+    }
+    return true;
+  }
+  // The first key that came twice in an object; empty: none.
+  [[nodiscard]] const std::string& twice() const noexcept { return twice_; }
+
+ private:
+  std::vector<std::set<std::string>> open_;
+  std::string twice_;
+};
+
 }  // namespace
 
-Result<JsonDocument> JsonDocument::parse(std::string_view text, size_t max_depth) {
+Result<JsonDocument> JsonDocument::parse(std::string_view text, size_t max_depth, Keys keys) {
   if (is_too_deep(text, max_depth)) return Error{str("nested deeper than ", max_depth, " levels")};
   try {
-    return JsonDocument(std::make_shared<const Value>(Value::parse(text)));
+    if (keys == Keys::kLastWins)
+      return JsonDocument(std::make_shared<const Value>(Value::parse(text)));
+    KeyCheck check;
+    auto value = std::make_shared<const Value>(Value::parse(text, std::ref(check)));
+    if (!check.twice().empty()) return Error{str(check.twice(), " comes twice")};
+    return JsonDocument(std::move(value));
   } catch (const Value::exception& e) {
     return Error{short_message(e.what())};
   }

@@ -57,8 +57,13 @@ class JsonDocument {
  public:
   static constexpr size_t kMaxDepth = 1000;
 
+  // What becomes of an object that names a key twice (RFC 8259, 4 leaves it open).  Whoever decides
+  // by the text refuses it: another reader may believe the other value.
+  enum class Keys : uint8_t { kLastWins, kUnique };
+
   // A whole JSON text (RFC 8259).  The error says where.  Deeper nesting than `max_depth` is one.
-  static Result<JsonDocument> parse(std::string_view text, size_t max_depth = kMaxDepth);
+  static Result<JsonDocument> parse(std::string_view text, size_t max_depth = kMaxDepth,
+                                    Keys keys = Keys::kLastWins);
   [[nodiscard]] Json root() const noexcept { return Json(root_.get()); }
 
  private:

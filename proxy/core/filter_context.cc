@@ -118,6 +118,10 @@ FilterVerdict FilterContext::buffer_request(uint64_t limit) {
   return run_.buffer_request(*this, limit);
 }
 
+FilterVerdict FilterContext::collect_request(uint64_t limit, bool partial) {
+  return run_.collect_request(*this, limit, partial);
+}
+
 FilterVerdict FilterContext::buffer_response(uint64_t limit) {
   return run_.buffer_response(*this, limit);
 }
@@ -149,6 +153,14 @@ void FilterContext::replace_request_body(std::string_view bytes) {
 void FilterContext::replace_response_body(std::string_view bytes) {
   run_.response_.changed = bytes;
   run_.response_.is_replaced = true;
+}
+
+upstream::ClusterClient& FilterContext::side_calls() const {
+  return run_.host_.worker().side_calls;
+}
+
+void FilterContext::await_documents(DocumentWaiter& waiter) const {
+  run_.host_.worker().document_waiters.add(waiter);
 }
 
 void FilterContext::clear_route_cache() { run_.choose_route(); }

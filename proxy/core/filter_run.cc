@@ -2,6 +2,7 @@
 // may ask: filter_context.cc.)
 #include "proxy/core/filter_run.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -239,6 +240,7 @@ void FilterRun::take_in() {
   if (!lane.stopped) return;
   if constexpr (std::is_same_v<Direction, Request>) {
     if (buffering_) return check_buffered();
+    if (collecting_) return check_collected();
   } else {
     if (buffers_response_) return check_buffered_response();
   }
@@ -366,6 +368,42 @@ void FilterRun::announce_length(HttpFilter& filter) {
     head.content_length = size;
   }
   filter.on_request_buffered(head, size);
+}
+
+FilterVerdict FilterRun::collect_request(FilterContext& slot, uint64_t limit, bool partial) {
+  if (request_head_ends_) return slot.filter_->on_request_collected(request_.held, true);
+  const http::RequestHead& head = host_.request();
+  buffer_limit_ = std::max(buffer_limit_, limit);
+  const bool is_too_long = request_.held.size() > limit ||
+                           (head.framing == http::Framing::kLength && head.content_length > limit);
+  if (!partial && is_too_long) {
+    host_.refuse_body();
+    return FilterVerdict::kStop;
+  }
+  collect_limit_ = limit;
+  collects_part_ = partial;
+  if (request_.end || request_.trailers || (partial && request_.held.size() >= limit))
+    return show_collected(*slot.filter_);
+  collecting_ = true;
+  host_.invite_body();
+  if (std::exchange(request_.paused, false)) host_.resume_request();
+  return FilterVerdict::kStop;
+}
+
+FilterVerdict FilterRun::show_collected(HttpFilter& filter) {
+  return filter.on_request_collected(request_.held, request_.end || request_.trailers);
+}
+
+void FilterRun::check_collected() {
+  const bool is_complete = request_.end || request_.trailers;
+  if (!collects_part_ && request_.held.size() > collect_limit_) return host_.refuse_body();
+  if (!is_complete && !(collects_part_ && request_.held.size() >= collect_limit_)) return;
+  collecting_ = false;
+  HttpFilter& filter = *slots_[chain_.with(FilterHook::kRequestHead)[request_.at]].filter_;
+  const FilterVerdict verdict = show_collected(filter);
+  if (request_.over) return;
+  if (verdict == FilterVerdict::kContinue) return go_on<Request>();
+  take_in<Request>();  // while the filter thinks, no more than usual is held
 }
 
 FilterVerdict FilterRun::buffer_response(FilterContext& slot, uint64_t limit) {

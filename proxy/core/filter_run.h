@@ -144,6 +144,9 @@ class FilterRun {
   void choose_route();
   FilterVerdict buffer_request(FilterContext& slot, uint64_t limit);
   void check_buffered();
+  FilterVerdict collect_request(FilterContext& slot, uint64_t limit, bool partial);
+  FilterVerdict show_collected(HttpFilter& filter);
+  void check_collected();
   void announce_length(HttpFilter& filter);
   FilterVerdict buffer_response(FilterContext& slot, uint64_t limit);
   FilterVerdict show_buffered(HttpFilter& filter);
@@ -165,10 +168,13 @@ class FilterRun {
   http::ResponseHead* response_head_ = nullptr;
   http::Headers* response_trailers_ = nullptr;
   uint64_t buffer_limit_ = 0;
+  uint64_t collect_limit_ = 0;
   uint64_t response_limit_ = 0;
   bool request_head_ends_ = false;
   bool response_head_ends_ = false;
   bool buffering_ = false;         // the request goes on by itself when its body is complete
+  bool collecting_ = false;        // its filter is asked again when enough of its body is here
+  bool collects_part_ = false;     // of which buffer_limit_ bytes are enough
   bool buffers_response_ = false;  // and so does the response
   bool bypass_ = false;            // the response is one that took the place of another
   bool ended_ = false;

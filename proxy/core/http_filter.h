@@ -28,23 +28,30 @@
 // - After on_complete, which is called exactly once, when the exchange is over or broken off, no
 //   hook and no timer of the filter is called.
 //
-// Side calls, a chosen upstream host and documents fetched by control (design section 11) come with
-// the filters that need them.
+// Side calls are in core/side_call.h, documents that control fetches for all workers in
+// core/shared_document.h.  A chosen upstream host (design section 11) comes with the filters that
+// need one.
 
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "proxy/base/buffer.h"
 #include "proxy/base/rng.h"
 #include "proxy/config/scalars.h"
+#include "proxy/core/shared_document.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/http/message.h"
 #include "proxy/io/timer_wheel.h"
 #include "proxy/route/route_table.h"
 #include "proxy/stats/registry.h"
+
+namespace pillion::upstream {
+class ClusterClient;
+}
 
 namespace pillion::core {
 
@@ -90,6 +97,11 @@ class HttpFilter {
   // FilterContext::buffer_request()'s: the body, of `size` bytes, is complete; the head goes on
   // after this.
   virtual void on_request_buffered(http::RequestHead& /*head*/, uint64_t /*size*/) {}
+  // FilterContext::collect_request()'s: as much of the body as was asked for, or all of it.  The
+  // verdict is that on the head: kContinue lets it go on, and the body behind it.
+  virtual FilterVerdict on_request_collected(const Buffer& /*body*/, bool /*is_complete*/) {
+    return FilterVerdict::kContinue;
+  }
   // FilterContext::buffer_response()'s: all of the response is here, or more than the limit.
   // kContinue: its head goes on behind the filter, then the body from the first filter on.
   virtual FilterVerdict on_response_buffered(const BufferedResponse& /*response*/) {
@@ -220,6 +232,10 @@ class FilterContext {
   // From within on_request_head, as its verdict: the head waits until the body is complete, and
   // then has a Content-Length.  More than `limit` bytes are answered with 413.
   [[nodiscard]] FilterVerdict buffer_request(uint64_t limit);
+  // From within on_request_head, as its verdict: the head waits until the body is complete, or, if
+  // `partial`, until `limit` bytes of it are here; then on_request_collected() is called. Without
+  // `partial` more than `limit` bytes are answered with 413.
+  [[nodiscard]] FilterVerdict collect_request(uint64_t limit, bool partial);
   // From within on_response_head, as its verdict: head, body and trailers wait until the response
   // is complete or longer than `limit`, and then on_response_buffered() is called.  kContinue at
   // once for a response without a body.
@@ -251,6 +267,11 @@ class FilterContext {
   // A named text about this stream, for access logs (%FILTER_STATE(key)%) and other filters.  The
   // views live as long as the stream.
   void set_filter_state(std::string_view key, std::string_view value);
+  // Calls that the filter has beside its exchange; it ends them in on_complete at the latest.
+  [[nodiscard]] upstream::ClusterClient& side_calls() const;
+  // The waiter is told once when a document has changed; it unlinks itself in on_complete at the
+  // latest.
+  void await_documents(DocumentWaiter& waiter) const;
   // Dynamic metadata, for access logs (%DYNAMIC_METADATA(space:key)%) and other filters, who find
   // it in info().metadata.  What the value points to lives as long as the stream.
   void set_metadata(std::string_view space, std::string_view key, const MetadataValue& value) {
@@ -299,6 +320,10 @@ class HttpFilterFactory {
       const FilterWorkerSetup& /*setup*/) const {
     return nullptr;
   }
+  // What control is to fetch for all workers as long as this configuration is in force.
+  [[nodiscard]] virtual std::vector<std::shared_ptr<SharedDocument>> documents() const {
+    return {};
+  }
 };
 
 // The state of a filter that keeps only counters: those of the connection manager's stat_prefix.
@@ -331,6 +356,8 @@ class HttpFilterFactoryOf : public HttpFilterFactory {
 struct FilterParseContext {
   const route::FormatFactory& formats;  // values with operators
   std::string_view node_cluster;        // node.cluster of the bootstrap, may be empty
+  // Gets each cluster that a filter names, to be looked up; null: nobody looks.
+  std::vector<config::Located<std::string>>* clusters = nullptr;
 };
 
 // A type of filter: a row of the registry (filters/registry.cc).

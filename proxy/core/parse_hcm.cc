@@ -107,7 +107,7 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   out->path = match::parse_path_options(node);
   parse_responses(*out, node, context);
   parse_upgrades(*out, node["upgrade_configs"]);
-  FilterListParser filters(context.services);
+  FilterListParser filters(context.services, &context.clusters);
   filters.parse_list(*out, node["http_filters"]);
   out->routes = parse_routes(*out, node, context, filters);
   parse_logs(*out, node, context);

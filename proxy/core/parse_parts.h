@@ -54,9 +54,11 @@ std::shared_ptr<const FilterChain> parse_filter_chain(const config::Node& node,
 // http_filters and their typed_per_filter_config (parse_hcm_filters.cc).
 class FilterListParser final : public route::FilterOverrideParser {
  public:
-  explicit FilterListParser(ParseServices& services)
+  // `clusters`: FilterParseContext's.
+  explicit FilterListParser(ParseServices& services,
+                            std::vector<config::Located<std::string>>* clusters = nullptr)
       : types_(services.http_filters()),
-        context_{services.header_formats(), services.node_cluster()} {}
+        context_{services.header_formats(), services.node_cluster(), clusters} {}
   // Sets what the router says, and `filters`.  Before parse(), which then knows these names.
   void parse_list(HcmConfig& out, const config::Node& list);
   [[nodiscard]] std::unique_ptr<const route::FilterOverrides> parse(

@@ -8,10 +8,12 @@
 
 #include "proxy/base/rng.h"
 #include "proxy/core/memory_trim.h"
+#include "proxy/core/shared_document.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/writer.h"
 #include "proxy/stats/registry.h"
 #include "proxy/upstream/cluster_map.h"
+#include "proxy/upstream/map_client.h"
 
 namespace pillion::core {
 
@@ -44,6 +46,8 @@ struct WorkerContext {
   Rng rng;
   DateText date;
   MemoryTrim memory{loop};
+  upstream::MapClient side_calls{loop, batch, clusters};  // of filters
+  DocumentWaiters document_waiters{};
   // A drain is on: responses announce "connection: close", all of them or (gradual) a share that
   // grows with the time.
   bool draining = false;

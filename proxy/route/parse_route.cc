@@ -3,6 +3,7 @@
 
 #include "proxy/base/str.h"
 #include "proxy/route/parse_parts.h"
+#include "proxy/route/request_match.h"
 
 namespace pillion::route {
 namespace {
@@ -86,6 +87,18 @@ void parse_match(Route& route, const Node& match) {
 }
 
 }  // namespace
+
+RequestMatch parse_request_match(const Node& match) {
+  Route route;
+  parse_match(route, match);
+  return {std::move(route.path), std::move(route.conditions)};
+}
+
+bool RequestMatch::matches(const http::RequestHead& head, uint64_t random) const {
+  const std::string_view path = head.path.substr(0, head.path.find('?'));
+  const bool is_path = path_.matches(path) || (path.empty() && path_.matches("/"));
+  return is_path && (conditions_ == nullptr || conditions_->hold(head, random));
+}
 
 uint32_t parse_body_limit(const Node& node, uint32_t fallback) {
   const Node older = node["per_request_buffer_limit_bytes"];

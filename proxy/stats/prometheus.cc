@@ -171,7 +171,9 @@ class Prometheus final : public TextSource {
     add(label, value);
     const size_t dot = info().label2.rfind('.');
     if (dot == info().label2.npos) {
-      add(info().label2, scope.name2());
+      // ".x" of a name that may be missing, with its dot.
+      const std::string_view name2 = scope.name2();
+      add(info().label2, name2.substr(name2.starts_with('.') ? 1 : 0));
     } else if (const std::string_view name2 = scope.name2(); !name2.empty()) {
       const size_t last = name2.rfind('.');
       add(info().label2.substr(0, dot), name2.substr(1, last - 1));

@@ -66,6 +66,11 @@ def find_websockets_python():
     return find(os.path.join(cache(), "pypi", "websockets", "bin", "python"), "tests/run installs PyPI's websockets")
 
 
+def find_jwt_python():
+    """A Python that has PyPI's pyjwt and cryptography."""
+    return find(os.path.join(cache(), "pypi", "jwt", "bin", "python"), "tests/run installs PyPI's pyjwt")
+
+
 def cache():
     return os.environ.get("PILLION_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pillion")

@@ -36,7 +36,9 @@ ORDER = ["base", "config", "match", "stats", "io", "tls", "http", "upstream", "d
 
 # What differs from the order: folder -> everything that it may include (a folder, or one header).
 MAY_INCLUDE = {
-    "filters": ["base", "config", "match", "stats", "http", "proxy/tls/signature.h", "proxy/core/http_filter.h",
+    "filters": ["base", "config", "match", "stats", "http", "proxy/tls/signature.h", "proxy/tls/jwk.h",
+                "proxy/tls/data_source.h", "proxy/core/http_filter.h", "proxy/core/shared_document.h",
+                "proxy/route/request_match.h",
                 "proxy/route/header_mutation.h", "proxy/core/metadata.h", "proxy/core/metadata_matcher.h",
                 "proxy/core/network_filter.h", "proxy/core/listener_filter.h", "proxy/core/side_call.h",
                 "xds/proto"],

@@ -67,5 +67,25 @@ TEST(Base64, IsTheSameBackForAllBytes) {
   }
 }
 
+// RFC 7515, appendix C, and that each text of bytes is the only one.
+TEST(Base64Url, HasOneTextForEachBytes) {
+  const std::string_view bytes("\x03\xec\xff\xe0\xc1", 5);
+  EXPECT_EQ(encode_base64url(bytes), "A-z_4ME");
+  EXPECT_EQ(decode_base64url("A-z_4ME"), bytes);
+  for (const std::string_view text : {"A-z_4MF", "A-z_4ME=", "A-z_4M", "A-z_4", "A+z_4ME",
+                                      "A/z_4ME", "A-z_4ME\n", " A-z_4ME", "A-z_ 4ME", "=", "A"}) {
+    EXPECT_EQ(decode_base64url(text), std::nullopt) << text;
+  }
+  EXPECT_EQ(decode_base64url(""), "");
+}
+
+TEST(Base64Url, IsTheSameBackForAllBytes) {
+  std::string all;
+  for (int i = 0; i < 300; ++i) all += static_cast<char>(i * 11 + i / 256);
+  for (size_t size = 0; size < all.size(); ++size) {
+    EXPECT_EQ(decode_base64url(encode_base64url(all.substr(0, size))), all.substr(0, size));
+  }
+}
+
 }  // namespace
 }  // namespace pillion

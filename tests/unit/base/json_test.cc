@@ -71,5 +71,19 @@ TEST(Json, WritesBackWhatItRead) {
   EXPECT_EQ(document->root().dump(), R"({"a":{},"b":[1,"\n"]})");
 }
 
+TEST(Json, RefusesAKeyThatComesTwiceWhereThatIsAsked) {
+  // Two readers may believe two values.
+  using Keys = JsonDocument::Keys;
+  const auto error_of = [](std::string_view text) {
+    const auto document = JsonDocument::parse(text, 10, Keys::kUnique);
+    return document ? std::string() : document.error();
+  };
+  EXPECT_EQ(error_of(R"({"a":1,"b":{"a":1,"c":[{"a":1},{"a":2}]}})"), "");
+  EXPECT_EQ(error_of(R"({"a":1,"a":1})"), "key \"a\" comes twice");
+  EXPECT_EQ(error_of(R"({"b":[{"x":{"a":1,"\u0061":2}}]})"), "key \"a\" comes twice");
+  EXPECT_EQ(error_of(R"({"a":1,)").substr(0, 6), "line 1");
+  EXPECT_TRUE(JsonDocument::parse(R"({"a":1,"a":1})"));
+}
+
 }  // namespace
 }  // namespace pillion

@@ -44,6 +44,7 @@ class Exchange final : public core::FilterHost {
     head.method_text = "GET";
     head.path = "/";
     head.authority = "a";
+    head.scheme = "http";
     for (const auto& [name, value] : fields) {
       if (name == ":path") {
         head.path = arena_.copy(value);
