@@ -84,6 +84,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void drain_orphans(Instant deadline);
   void close_draining();
   void count_closed();
+  void use_inspector_stats();
   void end_drain();
 
   WorkerContext& worker_;
@@ -92,6 +93,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   std::vector<std::unique_ptr<io::Acceptor>> acceptors_;
   stats::BlockRef<stats::ListenerStats> stats_;
   stats::BlockRef<stats::ListenerTlsStats> tls_stats_;
+  stats::BlockRef<stats::TlsInspectorStats> inspector_stats_;  // null without a TLS inspector
   std::vector<Ref<ChainState>> chains_;
   IntrusiveList<Connection, ConnectionTag> connections_;
   struct InspectionList;
