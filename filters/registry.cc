@@ -12,12 +12,13 @@ extern const core::HttpFilterType kGrpcWeb;
 extern const core::HttpFilterType kHeaderMutation;
 extern const core::HttpFilterType kHealthCheck;
 extern const core::HttpFilterType kLocalRateLimit;
+extern const core::HttpFilterType kPrincipalStats;
 extern const core::HttpFilterType kSetFilterState;
 
 std::span<const core::HttpFilterType> http_filters() {
   static const core::HttpFilterType types[] = {
       kBuffer,         kFault,       kGrpcHttp1Bridge, kGrpcStats,      kGrpcWeb,
-      kHeaderMutation, kHealthCheck, kLocalRateLimit,  kSetFilterState,
+      kHeaderMutation, kHealthCheck, kLocalRateLimit,  kPrincipalStats, kSetFilterState,
   };
   return types;
 }

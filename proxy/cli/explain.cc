@@ -123,7 +123,8 @@ const FilterChain* choose_chain(const ListenerConfig& listener,
   if (chain == nullptr) {
     lines.push_back(str("filter chain: none fits ", spoken, " to port ", connection.local.port(),
                         " from ", connection.remote.ip_string(), "; the connection is closed"));
-    const auto* other = core::match_chain(listener, connection, sniff(listener, !is_tls, host));
+    const auto* other = core::match_chain(listener, connection,
+                                          sniff(listener, connection.local.port(), !is_tls, host));
     if (other != nullptr) {
       lines.push_back(str(is_tls ? "plain text" : "TLS", " would take ", chain_name(**other),
                           is_tls ? "" : " (--tls)"));

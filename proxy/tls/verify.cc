@@ -157,6 +157,7 @@ Verifier::Verdict Verifier::check(const stack_st_CRYPTO_BUFFER& chain,
   facts.subject = info.subject;
   facts.serial = info.serial;
   facts.sha256 = info.sha256;
+  facts.certificate = make_peer_certificate(info, leaf, &chain);
   facts.valid_from = info.not_before;
   facts.valid_until = info.not_after;
   if (store_ != nullptr) {

@@ -15,6 +15,7 @@
 
 #include "proxy/base/result.h"
 #include "proxy/tls/context_config.h"
+#include "proxy/tls/peer_certificate.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/x509_info.h"
 
@@ -34,6 +35,7 @@ struct PeerFacts {
   int64_t valid_from = 0;  // of the decision: seconds since 1970
   int64_t valid_until = 0;
   bool verified = false;  // the chain leads to a trusted CA, or the certificate is pinned
+  std::shared_ptr<const io::PeerCertificate> certificate;  // all that it says; never null
 };
 
 class Verifier {
