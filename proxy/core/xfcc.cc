@@ -84,7 +84,9 @@ bool is_well_formed_xfcc(std::string_view text) noexcept {
 }
 
 bool needs_xfcc_quotes(std::string_view value) noexcept {
-  return value.find_first_of(",;=\"\\") != std::string_view::npos;
+  // A blank at an end would be one of the field's, which may have none.
+  return value.find_first_of(",;=\"\\") != std::string_view::npos || value.starts_with(' ') ||
+         value.ends_with(' ');
 }
 
 }  // namespace pillion::core

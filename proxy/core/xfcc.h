@@ -3,9 +3,9 @@
 //
 //   XFCC = element *("," element)     element = pair *(";" pair)     pair = key "=" value
 //
-// A value with one of , ; = " \ in it stands in double quotes, in which \ escapes " and \; outside
-// of quotes '=' may be in a value all the same (Envoy writes URIs so).  Blanks around an element
-// are those of a list of fields that were joined.
+// A value with one of , ; = " \ in it, or a blank at an end, stands in double quotes, in which
+// \ escapes " and \; outside of quotes '=' may be in a value all the same (Envoy writes URIs so).
+// Blanks around an element are those of a list of fields that were joined.
 
 #include <string_view>
 

@@ -2,6 +2,7 @@
 """One port that takes mutual TLS and plain text: told apart by the first bytes, in policy, metrics and logs."""
 
 import contextlib
+import signal
 import ssl
 import time
 import unittest
@@ -133,10 +134,8 @@ admin: {{ listen: 127.0.0.1:ADMIN_PORT }}
 
     def test_a_reload_to_strict_turns_plain_text_away(self):
         self.assertEqual(connect(self, self.port).exchange(get()).status, 200)
-        before = self.proxy.stats()["listener_manager.listener_modified"]
         self.proxy.write(self.short("strict"))
-        self.proxy.signal(1)
-        self.proxy.wait_stat("listener_manager.listener_modified", lambda n: n > before)
+        self.proxy.signal(signal.SIGHUP)
 
         def refused():
             with contextlib.suppress(EOFError, ConnectionError):
