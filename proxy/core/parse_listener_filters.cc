@@ -55,9 +55,12 @@ PortSet parse_ports(const Node& node, int depth) {
   if (key.starts_with("any")) return how.as_bool() ? PortSet::all() : PortSet();
   if (how.is_missing()) return {};
   // A range of nothing would be a filter that looks at what it was meant to leave alone.
+  const size_t errors_before = how.errors()->error_count();
   const uint32_t begin = how["start"].as_u32_or(0, 0, 65535);
   const uint32_t end = how["end"].as_u32(1, 65536);
-  if (begin >= end) how["end"].expected("a port beyond start (end is not in the range)");
+  const bool are_ports = how.errors()->error_count() == errors_before;
+  if (are_ports && begin >= end)
+    how["end"].expected("a port beyond start (end is not in the range)");
   how.reject_unknown_keys(config::Unknown::kAlwaysError);
   return PortSet::range(begin, end);
 }

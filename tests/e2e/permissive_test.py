@@ -83,8 +83,8 @@ admin: {{ listen: 127.0.0.1:ADMIN_PORT }}
                 f"http.inbound.source_principal.{CUSTOMER}.rq_2xx": 1,
                 "http.inbound_plain.source_principal.unknown.rq_total": 2}.items():
             self.assertEqual(stats[name], count, name)
-        self.assertIn(f'envoy_http_source_principal_rq_total{{envoy_http_conn_manager_prefix="inbound",'
-                      f'source_principal="{CUSTOMER}"}} 1', self.proxy.get("/stats/prometheus")[1])
+        self.assertIn(f'envoy_http_source_principal_rq_total{{source_principal="{CUSTOMER}",'
+                      'envoy_http_conn_manager_prefix="inbound"} 1', self.proxy.get("/stats/prometheus")[1])
 
     def test_plain_text_may_come_in_single_bytes(self):
         client = connect(self, self.port)
