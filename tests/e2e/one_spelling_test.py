@@ -221,6 +221,32 @@ class OneSpelling(unittest.TestCase):
 
         self.each(rows, check)
 
+    def test_no_spelling_gets_round_an_rbac_rule(self):
+        port = sidecar.free_port()
+        router = {"name": "envoy.filters.http.router", "typed_config": {"@type": envoy.TYPE + "filters.http.router.v3.Router"}}
+        rules = [{"url_path": {"path": matcher}} for matcher in ({"exact": "/admin"}, {"prefix": "/admin/"})]
+        rbac = {"name": "envoy.filters.http.rbac", "typed_config": {"@type": envoy.TYPE + "filters.http.rbac.v3.RBAC", "rules": {
+            "action": "DENY", "policies": {"admin": {"permissions": rules, "principals": [{"any": True}]}}}}}
+        listener = envoy.http("in", port, **SAFE, http_filters=[rbac, router], route_config={
+            "name": "r", "ignore_path_parameters_in_path_matching": True,
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [envoy.route()]}]})
+        config = json.dumps(envoy.bootstrap([listener], [envoy.cluster(ports=[self.app.port])]))
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(config)
+            file.flush()
+            checked = subprocess.run([sidecar.PILLION, "check", file.name], capture_output=True, text=True, timeout=30)
+        if "filters.http.rbac.v3.RBAC" in checked.stderr:
+            self.skipTest("this build has no RBAC filter: " + checked.stderr)
+        sidecar.start(self, json.loads(config))
+        for target in spellings.PATHS:
+            with self.subTest(target=target):
+                self.app.take()
+                self.assert_not_admin(ask_http1(self, port, request1(target)))
+                self.assert_not_admin(ask_http2(self, port, request2(target)))
+        for target, seen in spellings.NEIGHBOURS:
+            with self.subTest(target=target):
+                self.assertEqual(ask_http1(self, port, request1(target.encode())), [200])
+
     # ---- of which hosts, fields and methods are forbidden ----
 
     def assert_none_seen(self, judge):
