@@ -9,6 +9,7 @@
 #include "filters/rbac/engine.h"
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
+#include "proxy/io/peer_certificate.h"
 
 namespace pillion::filters::rbac {
 namespace {
@@ -34,9 +35,10 @@ void judge(benchmark::State& state, std::string_view path_kind, std::string_view
   const auto engine = Engine::parse(document->root(errors)["rules"], {}, Scope::kRequest);
   if (!errors.ok()) return state.SkipWithError(errors.to_string().c_str());
   const std::string path = str("/service/", 10000 + count - 1, "/users");
-  const std::string name = str("spiffe://mesh.local/ns/shop/sa/s", 10000 + count - 1);
+  io::PeerCertificate certificate;
+  certificate.uri_sans = {str("spiffe://mesh.local/ns/shop/sa/s", 10000 + count - 1)};
   io::PeerIdentity peer;
-  peer.uri_san = name;
+  peer.certificate = &certificate;
   peer.verified = true;
   core::ConnectionInfo connection;
   connection.identity = &peer;

@@ -6,9 +6,12 @@
 // `authenticated`, with or without a principal_name, matches it.  Envoy takes any TLS connection
 // for authenticated, and believes certificates that nobody verified.
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/core/http_filter.h"
+#include "proxy/io/peer_certificate.h"
 
 namespace pillion::filters::rbac {
 
@@ -28,16 +31,14 @@ struct Facts {
   }
 };
 
-// fn(name) for each URI SAN, or DNS SAN, until it returns true; whether it did.
+// fn(name) for each SAN of a kind, such as &io::PeerCertificate::uri_sans, until it returns true;
+// whether it did.
 template <typename Fn>
-bool any_name(std::string_view first, std::string_view more, Fn&& fn) {
-  if (first.empty()) return false;
-  if (fn(first)) return true;
-  while (!more.empty()) {
-    more.remove_prefix(1);
-    const std::string_view name = more.substr(0, more.find('\0'));
-    if (fn(name)) return true;
-    more.remove_prefix(name.size());
+bool any_name(const io::PeerIdentity& peer, std::vector<std::string> io::PeerCertificate::* names,
+              Fn&& fn) {
+  if (peer.certificate == nullptr) return false;
+  for (const std::string& name : peer.certificate->*names) {
+    if (fn(std::string_view(name))) return true;
   }
   return false;
 }
@@ -45,8 +46,8 @@ bool any_name(std::string_view first, std::string_view more, Fn&& fn) {
 // The same of all names of a principal, as Envoy has them: URI SANs, DNS SANs, subject.
 template <typename Fn>
 bool any_principal(const io::PeerIdentity& peer, Fn&& fn) {
-  return any_name(peer.uri_san, peer.more_uri_sans, fn) ||
-         any_name(peer.dns_san, peer.more_dns_sans, fn) || fn(peer.subject);
+  return any_name(peer, &io::PeerCertificate::uri_sans, fn) ||
+         any_name(peer, &io::PeerCertificate::dns_sans, fn) || fn(peer.subject);
 }
 
 }  // namespace pillion::filters::rbac

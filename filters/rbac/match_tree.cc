@@ -55,10 +55,10 @@ void MatchTree::each_value(const Input& input, const Facts& facts, Fn&& fn) {
       if (!facts.server_name.empty()) fn(facts.server_name);
       return;
     case Kind::kUriSan:
-      if (peer != nullptr) (void)any_name(peer->uri_san, peer->more_uri_sans, give);
+      if (peer != nullptr) (void)any_name(*peer, &io::PeerCertificate::uri_sans, give);
       return;
     case Kind::kDnsSan:
-      if (peer != nullptr) (void)any_name(peer->dns_san, peer->more_dns_sans, give);
+      if (peer != nullptr) (void)any_name(*peer, &io::PeerCertificate::dns_sans, give);
       return;
     case Kind::kSubject:
       if (peer != nullptr && !peer->subject.empty()) fn(peer->subject);

@@ -9,9 +9,9 @@ bool Program::names_match(const Step& step, const Facts& facts) const noexcept {
   const auto matches = [&name](std::string_view text) { return name.matches(text); };
   switch (step.op) {
     case Op::kUriSan:
-      return any_name(peer->uri_san, peer->more_uri_sans, matches);
+      return any_name(*peer, &io::PeerCertificate::uri_sans, matches);
     case Op::kDnsSan:
-      return any_name(peer->dns_san, peer->more_dns_sans, matches);
+      return any_name(*peer, &io::PeerCertificate::dns_sans, matches);
     default:
       return any_principal(*peer, matches);
   }

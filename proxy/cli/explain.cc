@@ -104,13 +104,15 @@ std::string chain_name(const FilterChain& chain) {
   return chain.name.empty() ? std::string("without a name") : chain.name;
 }
 
-core::Sniffed sniff(const ListenerConfig& listener, bool is_tls, std::string_view host) {
+core::Sniffed sniff(const ListenerConfig& listener, uint16_t port, bool is_tls,
+                    std::string_view host) {
   core::Sniffed sniffed;
-  if (listener.tls_inspector && is_tls) {
+  const core::Inspectors inspectors = core::inspectors_of(listener, port);
+  if (inspectors.tls && is_tls) {
     sniffed.is_tls = true;
     sniffed.server_name = host;
   }
-  if (listener.http_inspector && !is_tls) sniffed.alpn = {"http/1.1", "http/1.0"};
+  if (inspectors.http && !is_tls) sniffed.alpn = {"http/1.1", "http/1.0"};
   return sniffed;
 }
 
@@ -118,12 +120,14 @@ core::Sniffed sniff(const ListenerConfig& listener, bool is_tls, std::string_vie
 const FilterChain* choose_chain(const ListenerConfig& listener,
                                 const core::ConnectionInfo& connection, bool is_tls,
                                 std::string_view host, Lines& lines) {
-  const auto* chain = core::match_chain(listener, connection, sniff(listener, is_tls, host));
+  const auto* chain = core::match_chain(listener, connection,
+                                        sniff(listener, connection.local.port(), is_tls, host));
   const std::string_view spoken = is_tls ? "TLS" : "plain text";
   if (chain == nullptr) {
     lines.push_back(str("filter chain: none fits ", spoken, " to port ", connection.local.port(),
                         " from ", connection.remote.ip_string(), "; the connection is closed"));
-    const auto* other = core::match_chain(listener, connection, sniff(listener, !is_tls, host));
+    const auto* other = core::match_chain(listener, connection,
+                                          sniff(listener, connection.local.port(), !is_tls, host));
     if (other != nullptr) {
       lines.push_back(str(is_tls ? "plain text" : "TLS", " would take ", chain_name(**other),
                           is_tls ? "" : " (--tls)"));

@@ -21,7 +21,8 @@ bool explain_path(const core::HcmConfig& config, http::RequestHead& head, Lines&
   const match::PathResult result =
       match::canonicalize(head.path, config.path, head.headers.arena());
   if (result.verdict == match::PathVerdict::kReject) {
-    lines.push_back("path: refused (a fragment, a NUL or an escaped slash); the answer is 400");
+    lines.push_back(
+        "path: refused (a fragment, a NUL, an escaped slash or overlong UTF-8); the answer is 400");
     return false;
   }
   if (result.path != before) lines.push_back(str("path: ", before, " becomes ", result.path));

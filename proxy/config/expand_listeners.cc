@@ -16,13 +16,9 @@ constexpr std::string_view kManager =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 constexpr std::string_view kTcpProxy = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 constexpr std::string_view kRouter = "envoy.extensions.filters.http.router.v3.Router";
+constexpr std::string_view kPrincipalStats =
+    "pillion.filters.http.principal_stats.v1.PrincipalStats";
 constexpr std::string_view kFileLog = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
-constexpr std::string_view kOriginalDst =
-    "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
-constexpr std::string_view kTlsInspector =
-    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
-constexpr std::string_view kDownstreamTls =
-    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 
 constexpr std::pair<std::string_view, std::string_view> kJsonLog[] = {
     {"start_time", "%START_TIME%"},
@@ -40,6 +36,7 @@ constexpr std::pair<std::string_view, std::string_view> kJsonLog[] = {
     {"upstream_host", "%UPSTREAM_HOST%"},
     {"downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"},
     {"downstream_peer", "%DOWNSTREAM_PEER_URI_SAN%"},
+    {"downstream_tls_version", "%DOWNSTREAM_TLS_VERSION%"},
     {"request_id", "%REQ(X-REQUEST-ID)%"},
     {"user_agent", "%REQ(USER-AGENT)%"}};
 
@@ -62,16 +59,20 @@ void write_access_log(EnvoyWriter& out, const Mesh& mesh) {
   });
 }
 
-// An HTTP connection manager as the only filter; `extras`, `hosts` and `guards` write its own
-// fields, its virtual hosts and the HTTP filters before the router.
-template <typename Extras, typename Hosts, typename Guards>
-void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extras, Hosts&& hosts,
-                   Guards&& guards) {
+// Does "/admin;x" match what "/admin" matches?
+enum class Parameters : uint8_t { kMatched, kIgnored };
+
+// An HTTP connection manager as the only filter; `extras`, `hosts` and `filters` write its own
+// fields, its virtual hosts, and what comes before the router.
+template <typename Extras, typename Hosts, typename Filters>
+void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Parameters parameters,
+                   Extras&& extras, Hosts&& hosts, Filters&& filters) {
   out.list("filters", [&] {
     out.item([&] {
       out.extension("envoy.filters.network.http_connection_manager", kManager, [&] {
         out.text("stat_prefix", stat_prefix);
         out.flag("normalize_path", true);
+        out.flag("strip_trailing_host_dot", true);
         // Old clients and health checkers; Envoy answers them with 426.
         out.message("http_protocol_options", [&] { out.flag("accept_http_10", true); });
         out.word("server_header_transformation", "PASS_THROUGH");
@@ -79,10 +80,12 @@ void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extr
         out.message("route_config", [&] {
           out.text("name", stat_prefix);
           out.flag("ignore_port_in_host_matching", true);
+          if (parameters == Parameters::kIgnored)
+            out.flag("ignore_path_parameters_in_path_matching", true);
           out.list("virtual_hosts", hosts);
         });
         out.list("http_filters", [&] {
-          guards();
+          filters();
           out.item([&] { out.extension("envoy.filters.http.router", kRouter, [] {}); });
         });
       });
@@ -113,21 +116,6 @@ void write_upgrades(EnvoyWriter& out) {
   out.list("upgrade_configs", [&] { out.item([&] { out.text("upgrade_type", "websocket"); }); });
 }
 
-template <typename Guards>
-void write_tcp(EnvoyWriter& out, const Mesh& mesh, std::string_view stat_prefix,
-               std::string_view cluster, Guards&& guards) {
-  out.list("filters", [&] {
-    guards();
-    out.item([&] {
-      out.extension("envoy.filters.network.tcp_proxy", kTcpProxy, [&] {
-        out.text("stat_prefix", stat_prefix);
-        out.text("cluster", cluster);
-        write_access_log(out, mesh);
-      });
-    });
-  });
-}
-
 // `routes` of one virtual host with the given domains.
 template <typename Routes>
 void write_virtual_host(EnvoyWriter& out, std::string_view name, Routes&& routes) {
@@ -135,88 +123,6 @@ void write_virtual_host(EnvoyWriter& out, std::string_view name, Routes&& routes
     out.text("name", name);
     out.list("domains", [&] { out.item_text("*"); });
     out.list("routes", routes);
-  });
-}
-
-// --- Inbound -----------------------------------------------------------------------------------
-
-// One filter chain: what it matches, its TLS, its filter.
-template <typename Filter>
-void write_inbound_chain(EnvoyWriter& out, const Mesh& mesh, std::string_view name,
-                         const uint16_t* port, Filter&& filter) {
-  const bool is_strict = mesh.inbound->mtls == Mtls::kStrict;
-  out.item([&] {
-    out.text("name", name);
-    if (port != nullptr || is_strict) {
-      out.message("filter_chain_match", [&] {
-        if (port != nullptr) out.number("destination_port", *port);
-        if (is_strict) out.text("transport_protocol", "tls");
-      });
-    }
-    filter();
-    if (!is_strict || mesh.lacks_identity) return;
-    out.message("transport_socket", [&] {
-      out.extension("envoy.transport_sockets.tls", kDownstreamTls, [&] {
-        out.flag("require_client_certificate", true);
-        static constexpr std::string_view kAlpn[] = {"h2", "http/1.1"};
-        write_common_tls(out, mesh, kAlpn);
-      });
-    });
-  });
-}
-
-void write_app_manager(EnvoyWriter& out, const Mesh& mesh) {
-  auto extras = [&] {
-    out.flag("merge_slashes", true);
-    if (mesh.inbound->mtls == Mtls::kStrict) {
-      out.word("forward_client_cert_details", "SANITIZE_SET");
-      out.message("set_current_client_cert_details", [&] { out.flag("uri", true); });
-    }
-    write_upgrades(out);
-    write_tracing(out, mesh);
-    write_access_log(out, mesh);
-  };
-  const auto to = [&](std::string_view cluster) {
-    out.message("route", [&] {
-      out.text("cluster", cluster);
-      out.duration("timeout", seconds(0));
-    });
-  };
-  const auto hosts = [&] {
-    write_virtual_host(out, "app", [&] {
-      if (mesh.inbound->protocol == ServiceProtocol::kAuto) {
-        out.item([&] {
-          write_match_grpc(out);
-          to(kAppGrpcCluster);
-        });
-      }
-      out.item([&] {
-        write_match_all(out);
-        to(kAppCluster);
-      });
-    });
-  };
-  write_manager(out, "inbound", extras, hosts, [&] { write_authorize_http(out, mesh); });
-}
-
-// The twin is of the other IP family, to which capture redirects as well.
-void write_addresses(EnvoyWriter& out, const AddressText& address,
-                     const std::optional<AddressText>& twin) {
-  out.address("address", address);
-  if (!twin) return;
-  out.list("additional_addresses", [&] { out.item([&] { out.address("address", *twin); }); });
-}
-
-void write_listener_filters(EnvoyWriter& out, bool is_captured, bool is_strict) {
-  if (!is_captured && !is_strict) return;
-  out.list("listener_filters", [&] {
-    if (is_captured) {
-      out.item([&] { out.extension("envoy.filters.listener.original_dst", kOriginalDst, [] {}); });
-    }
-    if (is_strict) {
-      out.item(
-          [&] { out.extension("envoy.filters.listener.tls_inspector", kTlsInspector, [] {}); });
-    }
   });
 }
 
@@ -293,12 +199,15 @@ void write_outbound_chain(EnvoyWriter& out, const Mesh& mesh, const uint16_t* po
       write_tracing(out, mesh);
       write_access_log(out, mesh);
     };
-    write_manager(out, "outbound", extras, [&] {
-      for (const Service& service : mesh.services) {
-        out.standing_for(service.node, [&] { write_service_host(out, service); });
-      }
-      write_unknown_host(out, *mesh.outbound);
-    });
+    write_manager(
+        out, "outbound", Parameters::kMatched, extras,
+        [&] {
+          for (const Service& service : mesh.services) {
+            out.standing_for(service.node, [&] { write_service_host(out, service); });
+          }
+          write_unknown_host(out, *mesh.outbound);
+        },
+        [] {});
   });
 }
 
@@ -324,30 +233,74 @@ void write_admin_route(EnvoyWriter& out, std::string_view path, std::string_view
   });
 }
 
+std::string_view slashes_word(SlashEscapes escapes) {
+  switch (escapes) {
+    case SlashEscapes::kReject:
+      return "REJECT_REQUEST";
+    case SlashEscapes::kKeep:
+      return "KEEP_UNCHANGED";
+    case SlashEscapes::kDecode:
+      break;
+  }
+  return "UNESCAPE_AND_FORWARD";
+}
+
 }  // namespace
 
-void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh) {
-  const Inbound& inbound = *mesh.inbound;
-  const bool is_captured = inbound.capture == Capture::kRedirect;
-  // A Unix socket has no port to tell the app's connections by.
-  const uint16_t* app_port = is_captured && inbound.app.port != 0 ? &inbound.app.port : nullptr;
-  out.standing_for(inbound.node, [&] {
-    out.item([&] {
-      out.text("name", "inbound");
-      out.standing_for(inbound.listen_node,
-                       [&] { write_addresses(out, inbound.listen, inbound.listen_twin); });
-      out.word("traffic_direction", "INBOUND");
-      write_listener_filters(out, is_captured, inbound.mtls == Mtls::kStrict);
-      out.list("filter_chains", [&] {
-        write_inbound_chain(out, mesh, "app", app_port, [&] { write_app_manager(out, mesh); });
-        if (app_port == nullptr) return;
-        write_inbound_chain(out, mesh, "other-ports", nullptr, [&] {
-          write_tcp(out, mesh, "inbound_tcp", kInboundPassthrough,
-                    [&] { write_authorize_tcp(out, mesh, "inbound_tcp"); });
-        });
-      });
+void write_tcp(EnvoyWriter& out, const Mesh& mesh, std::string_view stat_prefix,
+               std::string_view cluster) {
+  out.item([&] {
+    out.extension("envoy.filters.network.tcp_proxy", kTcpProxy, [&] {
+      out.text("stat_prefix", stat_prefix);
+      out.text("cluster", cluster);
+      write_access_log(out, mesh);
     });
   });
+}
+
+void write_app_manager(EnvoyWriter& out, const Mesh& mesh, Peers peers) {
+  auto extras = [&] {
+    out.flag("merge_slashes", true);
+    out.word("path_with_escaped_slashes_action", slashes_word(mesh.inbound->escaped_slashes));
+    out.message("common_http_protocol_options",
+                [&] { out.word("headers_with_underscores_action", "DROP_HEADER"); });
+    if (peers == Peers::kMutualTls) {
+      out.word("forward_client_cert_details", "SANITIZE_SET");
+      out.message("set_current_client_cert_details", [&] { out.flag("uri", true); });
+    }
+    write_upgrades(out);
+    write_tracing(out, mesh);
+    write_access_log(out, mesh);
+  };
+  const auto to = [&](std::string_view cluster) {
+    out.message("route", [&] {
+      out.text("cluster", cluster);
+      out.duration("timeout", seconds(0));
+    });
+  };
+  const std::string_view name = peers == Peers::kPlainTwin ? "inbound_plain" : "inbound";
+  write_manager(
+      out, name, Parameters::kIgnored, extras,
+      [&] {
+        write_virtual_host(out, "app", [&] {
+          if (mesh.inbound->protocol == ServiceProtocol::kAuto) {
+            out.item([&] {
+              write_match_grpc(out);
+              to(kAppGrpcCluster);
+            });
+          }
+          out.item([&] {
+            write_match_all(out);
+            to(kAppCluster);
+          });
+        });
+      },
+      [&] {
+        write_authorize_http(out, mesh);
+        if (!mesh.counts_principals) return;
+        out.item(
+            [&] { out.extension("pillion.filters.http.principal_stats", kPrincipalStats, [] {}); });
+      });
 }
 
 void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh) {
@@ -359,7 +312,9 @@ void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh) {
       out.standing_for(outbound.listen_node,
                        [&] { write_addresses(out, outbound.listen, outbound.listen_twin); });
       out.word("traffic_direction", "OUTBOUND");
-      write_listener_filters(out, is_captured, false);
+      if (is_captured) {
+        out.list("listener_filters", [&] { write_original_dst(out); });
+      }
       out.list("filter_chains", [&] {
         if (!is_captured) return write_outbound_chain(out, mesh, nullptr);
         for (const uint16_t port : http_ports(mesh)) write_outbound_chain(out, mesh, &port);
@@ -367,7 +322,7 @@ void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh) {
       if (!is_captured || outbound.unknown == UnknownHosts::kReject) return;
       out.message("default_filter_chain", [&] {
         out.text("name", "other-ports");
-        write_tcp(out, mesh, "outbound_tcp", kOutboundPassthrough, [] {});
+        out.list("filters", [&] { write_tcp(out, mesh, "outbound_tcp", kOutboundPassthrough); });
       });
     });
   });
@@ -381,14 +336,15 @@ void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh) {
       out.list("filter_chains", [&] {
         out.item([&] {
           write_manager(
-              out, "metrics", [] {},
+              out, "metrics", Parameters::kMatched, [] {},
               [&] {
                 write_virtual_host(out, "admin", [&] {
                   write_admin_route(out, "/stats/prometheus", {});
                   write_admin_route(out, "/metrics", "/stats/prometheus");
                   write_admin_route(out, "/ready", {});
                 });
-              });
+              },
+              [] {});
         });
       });
     });

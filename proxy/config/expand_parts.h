@@ -1,6 +1,7 @@
 #pragma once
 // The pieces of expand.cc: each writes the listeners or clusters that a Mesh stands for.
 
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -19,6 +20,10 @@ constexpr std::string_view kTracingCluster = "tracing|otlp";
 constexpr std::string_view kIdentityCluster = "identity|source";
 constexpr std::string_view kSdsCluster = "certificates|sds";
 
+// Who comes in by a filter chain: peers with certificates, plain text, or the plain text of a port
+// that takes both (whose metrics have names of their own).
+enum class Peers : uint8_t { kMutualTls, kPlain, kPlainTwin };
+
 void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_outbound_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh);
@@ -26,6 +31,15 @@ void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh);
 void write_authorize_http(EnvoyWriter& out, const Mesh& mesh);
 void write_authorize_tcp(EnvoyWriter& out, const Mesh& mesh, std::string_view stat_prefix);
 void write_clusters(EnvoyWriter& out, const Mesh& mesh);
+
+// Pieces of listeners: the connection manager in front of the app, a TCP proxy as one of a chain's
+// filters, addresses, and the listener filter that finds where a captured connection meant to go.
+void write_app_manager(EnvoyWriter& out, const Mesh& mesh, Peers peers);
+void write_tcp(EnvoyWriter& out, const Mesh& mesh, std::string_view stat_prefix,
+               std::string_view cluster);
+void write_addresses(EnvoyWriter& out, const AddressText& address,
+                     const std::optional<AddressText>& twin);
+void write_original_dst(EnvoyWriter& out);
 
 // HttpConnectionManager.tracing and the cluster of the collector, if there is tracing.
 void write_tracing(EnvoyWriter& out, const Mesh& mesh);

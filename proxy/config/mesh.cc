@@ -1,10 +1,12 @@
 #include "proxy/config/mesh.h"
 
 #include <array>
+#include <charconv>
 #include <utility>
 
 #include "proxy/base/str.h"
 #include "proxy/config/mesh_parts.h"
+#include "proxy/config/suggest.h"
 
 namespace pillion::config {
 namespace {
@@ -53,8 +55,39 @@ Workload parse_workload(const Node& node) {
   return out;
 }
 
+constexpr std::array<Word, 3> kMtls = {{{"strict", 0}, {"permissive", 2}, {"off", 1}}};
+
+// 0 is no port, and was reported.
+uint16_t parse_port_key(std::string_view key, const Node& node) {
+  uint16_t port = 0;
+  const auto end = std::from_chars(key.data(), key.data() + key.size(), port);
+  const bool is_port = end.ec == std::errc() && end.ptr == key.data() + key.size() && port != 0 &&
+                       !key.starts_with('0');
+  if (is_port) return port;
+  node.errors()->error(node.key_where(),
+                       str("expected a port of 1-65535 as the key, got \"", printable(key), '"'));
+  return 0;
+}
+
+void parse_port_rules(Inbound& out, const Node& list) {
+  if (!is_section(list, "{ 9090: { mtls: off } }")) return;
+  for (const auto& [key, node] : list.entries()) {
+    const uint16_t port = parse_port_key(key, node);
+    if (!is_section(node, "{ mtls: off }")) continue;
+    const Mtls mtls = choose(node.required("mtls"), Mtls::kStrict, kMtls);
+    node.reject_unknown_keys();
+    if (port != 0) out.ports.push_back({port, mtls, node});
+  }
+  const bool is_captured = out.capture == Capture::kRedirect;
+  if (!is_captured && list.is_present()) {
+    list.error(
+        "ports needs capture: redirect (without capture all that comes, comes to inbound.listen: "
+        "say inbound.mtls)");
+  }
+}
+
 Inbound parse_inbound(const Node& node) {
-  static constexpr std::array<Word, 2> kMtls = {{{"strict", 0}, {"off", 1}}};
+  static constexpr std::array<Word, 3> kSlashes = {{{"reject", 0}, {"keep", 1}, {"decode", 2}}};
   Inbound out;
   out.node = node;
   out.listen_node = node["listen"];
@@ -63,7 +96,9 @@ Inbound parse_inbound(const Node& node) {
   out.app = literal_address_or(out.app_node, "127.0.0.1:8080", 1);
   out.capture = parse_capture(node["capture"]);
   out.listen_twin = twin_of(out.listen, out.capture);
-  out.mtls = choose(node["mtls"], Mtls::kStrict, kMtls, {"permissive"});
+  out.mtls = choose(node["mtls"], Mtls::kStrict, kMtls);
+  parse_port_rules(out, node["ports"]);
+  out.escaped_slashes = choose(node["escaped_slashes"], SlashEscapes::kReject, kSlashes);
   out.protocol = parse_protocol(node["protocol"]);
   out.authorize = parse_authorize(node["authorize"]);
   node.reject_unknown_keys();
@@ -99,6 +134,7 @@ void parse_telemetry(const Node& node, Mesh& mesh) {
   if (metrics.is_present() && is_section(metrics, "{ listen: 0.0.0.0:15090 }")) {
     mesh.metrics_node = metrics.required("listen");
     mesh.metrics = literal_address_or(mesh.metrics_node, "0.0.0.0:15090");
+    mesh.counts_principals = metrics["by_principal"].as_bool_or(false);
     metrics.reject_unknown_keys();
   }
   const Node log = node["access_log"];

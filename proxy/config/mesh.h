@@ -6,10 +6,11 @@
 // Defaults, where the file says nothing (`outbound:` with nothing after it is there, and has them):
 //   workload   namespace default; a certificate of a CA (csr) lives 24h, and its identity is
 //              spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/NAME
-//   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict, protocol auto (the app gets
-//              gRPC by HTTP/2 and all else by HTTP/1.1, whatever came: a client that chose HTTP/2
-//              by ALPN chose it for the sidecar, and few apps speak both in clear text), authorize
-//              all members of the mesh
+//   inbound    listen 0.0.0.0:15006, capture redirect, mtls strict on all ports, protocol auto (the
+//              app gets gRPC by HTTP/2 and all else by HTTP/1.1, whatever came: a client that chose
+//              HTTP/2 by ALPN chose it for the sidecar, and few apps speak both in clear text),
+//              escaped_slashes reject (%2F and %5C are a second spelling of a path to apps that
+//              unescape them, and to no other), authorize all members of the mesh
 //   outbound   listen 127.0.0.1:15001, capture redirect; unknown passthrough when captured, else
 //              reject (without capture there is no original destination)
 //   both       capture redirects IPv4 and IPv6 to one port: the listener has a twin of the other
@@ -22,7 +23,8 @@
 //              retry budget of 20 %; no outlier detection and no health checks (`outlier: {}` has
 //              the defaults below, and ejects half of the hosts at most, but always one: Envoy's 10
 //              % would spare every host of a cluster with fewer than ten)
-//   telemetry  no metrics listener, no access log, no tracing; with tracing: sample 1%
+//   telemetry  no metrics listener, no metrics by principal, no access log, no tracing; with
+//              tracing: sample 1%
 //   admin      listen 127.0.0.1:15000
 
 #include <chrono>
@@ -37,7 +39,9 @@
 namespace pillion::config {
 
 enum class Capture : uint8_t { kRedirect, kOff };
-enum class Mtls : uint8_t { kStrict, kOff };
+enum class Mtls : uint8_t { kStrict, kOff, kPermissive };
+// What becomes of %2F and %5C in the paths of inbound requests.
+enum class SlashEscapes : uint8_t { kReject, kKeep, kDecode };
 // What a service speaks; kAuto: what its client speaks, or at the last hop what the content asks
 // for.
 enum class ServiceProtocol : uint8_t { kAuto, kHttp1, kHttp2 };
@@ -100,11 +104,20 @@ struct AuthorizeRule {
   }
 };
 
+// Of one port of the app that capture redirects from, instead of inbound.mtls.
+struct PortRule {
+  uint16_t port = 0;
+  Mtls mtls = Mtls::kStrict;
+  Node node;
+};
+
 struct Inbound {
   AddressText listen, app;
   std::optional<AddressText> listen_twin;
   Capture capture = Capture::kRedirect;
   Mtls mtls = Mtls::kStrict;
+  std::vector<PortRule> ports;
+  SlashEscapes escaped_slashes = SlashEscapes::kReject;
   ServiceProtocol protocol = ServiceProtocol::kAuto;
   // A deny rule wins; with any allow rule, what none allows is denied.
   std::vector<AuthorizeRule> authorize;
@@ -186,6 +199,7 @@ struct Mesh {
   std::vector<Service> services;
   std::optional<AddressText> metrics;
   Node metrics_node;
+  bool counts_principals = false;  // requests by SPIFFE id of the client
   std::optional<AccessLog> access_log;
   std::optional<Tracing> tracing;
   AddressText admin;

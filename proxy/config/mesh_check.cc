@@ -19,8 +19,18 @@ void check_identity(const Mesh& mesh) {
     const bool is_readable = section.is_missing() || section.is_mapping();
     return is_readable && (section[field].is_missing() || section[field].raw() == word);
   };
-  if (mesh.inbound && says(mesh.inbound->node, "mtls", "strict")) {
-    need(mesh.inbound->node, "mtls: strict", "mtls");
+  if (mesh.inbound) {
+    const Inbound& inbound = *mesh.inbound;
+    if (says(inbound.node, "mtls", "strict")) {
+      need(inbound.node, "mtls: strict", "mtls");
+    } else if (says(inbound.node, "mtls", "permissive")) {
+      need(inbound.node["mtls"], "permissive", "mtls");
+    }
+    for (const PortRule& rule : inbound.ports) {
+      const Node mtls = rule.node["mtls"];
+      const bool asks = mtls.raw() == "strict" || mtls.raw() == "permissive";
+      if (asks && inbound.mtls == Mtls::kOff) need(mtls, std::string(mtls.raw()).c_str(), "mtls");
+    }
   }
   for (const Service& service : mesh.services) {
     if (says(service.node, "tls", "mesh")) need(service.node, "tls: mesh", "tls");

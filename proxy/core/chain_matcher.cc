@@ -108,8 +108,14 @@ const std::shared_ptr<const FilterChain>* match_chain(const ListenerConfig& list
   return listener.default_chain ? &listener.default_chain : nullptr;
 }
 
-bool needs_sniffing(const ListenerConfig& listener) {
-  if (!listener.tls_inspector && !listener.http_inspector) return false;
+Inspectors inspectors_of(const ListenerConfig& listener, uint16_t port) {
+  return {listener.tls_inspector && !listener.tls_inspector_off.contains(port),
+          listener.http_inspector && !listener.http_inspector_off.contains(port)};
+}
+
+bool needs_sniffing(const ListenerConfig& listener, uint16_t port) {
+  const Inspectors inspectors = inspectors_of(listener, port);
+  if (!inspectors.tls && !inspectors.http) return false;
   return std::any_of(listener.chains.begin(), listener.chains.end(), [](const auto& chain) {
     const FilterChainMatch& m = chain->match;
     return !m.server_names.empty() || !m.transport_protocol.empty() ||

@@ -26,7 +26,14 @@ const std::shared_ptr<const FilterChain>* match_chain(const ListenerConfig& list
                                                       const ConnectionInfo& connection,
                                                       const Sniffed& sniffed);
 
-// Could `chain` depend on what only inspection can tell?
-bool needs_sniffing(const ListenerConfig& listener);
+// Which inspectors look at a connection to this port.
+struct Inspectors {
+  bool tls = false;
+  bool http = false;
+};
+Inspectors inspectors_of(const ListenerConfig& listener, uint16_t port);
+
+// Could the chain of a connection to this port depend on what only inspection can tell?
+bool needs_sniffing(const ListenerConfig& listener, uint16_t port);
 
 }  // namespace pillion::core

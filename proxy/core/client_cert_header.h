@@ -9,7 +9,9 @@
 
 namespace pillion::core {
 
-// Removes, keeps, extends or replaces the field as config.forward_client_cert says.
+// Removes, keeps, extends or replaces the field as config.forward_client_cert says.  APPEND_FORWARD
+// joins repeated fields, and replaces them where one is malformed (xfcc.h).  Certificates of
+// more than 16 KiB are left out.
 void set_client_cert_header(http::Headers& headers, const HcmConfig& config,
                             const ConnectionInfo& connection);
 

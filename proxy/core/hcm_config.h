@@ -31,9 +31,10 @@ enum class ForwardClientCert : uint8_t {
 };
 enum class Underscores : uint8_t { kAllow, kReject, kDrop };
 
-// set_current_client_cert_details: what our own XFCC element says besides By and Hash.  The PEM of
-// the certificate and its chain (cert, chain) are refused by the parser.
+// set_current_client_cert_details: what our own XFCC element says besides By and Hash.
 struct ClientCertDetails {
+  bool cert = false;   // PEM
+  bool chain = false;  // PEM of the certificate and those that came with it
   bool subject = false;
   bool dns = false;
   bool uri = false;

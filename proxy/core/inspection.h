@@ -25,6 +25,8 @@ class Inspection final : public io::Deferred, public ListNode<>, private io::Tra
   void on_closed(Failure) override { give_up(); }
   void on_timeout();
   bool decide();
+  void count_hello();
+  [[nodiscard]] bool looks_for_tls() const;
   void give_up();
   void finish();
 

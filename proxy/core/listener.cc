@@ -44,6 +44,12 @@ Listener::Listener(WorkerContext& worker, ListenerOwner& owner,
         std::make_unique<io::Acceptor>(worker.loop, fd, static_cast<io::AcceptObserver&>(*this),
                                        config_->max_accepts_per_event, config_->options.backlog));
   }
+  use_inspector_stats();
+}
+
+void Listener::use_inspector_stats() {
+  if (config_->tls_inspector && !inspector_stats_)
+    inspector_stats_ = worker_.registry.block<stats::TlsInspectorStats>(worker_.index);
 }
 
 Listener::~Listener() { DASSERT(connections_.empty() && inspections_->list.empty()); }
@@ -61,6 +67,7 @@ const std::shared_ptr<const FilterChain>* Listener::heir_of(const FilterChain& o
 
 void Listener::update(std::shared_ptr<const ListenerConfig> config) {
   config_ = std::move(config);
+  use_inspector_stats();
   const Instant deadline = worker_.loop.now() + worker_.drain_time;
   const std::vector<Ref<ChainState>> former = std::exchange(chains_, {});
   for (const Ref<ChainState>& old : former) {
@@ -207,7 +214,7 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
 }
 
 void Listener::take(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info) {
-  if (!needs_sniffing(*config_)) return begin(std::move(socket), info, {});
+  if (!needs_sniffing(*config_, info.local.port())) return begin(std::move(socket), info, {});
   auto* inspection = new Inspection(*this, worker_, std::move(socket), info);
   inspections_->list.push_back(*inspection);
   stats_->downstream_pre_cx_active.inc();

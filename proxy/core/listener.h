@@ -86,6 +86,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void drain_orphans(Instant deadline);
   void close_draining();
   void count_closed();
+  void use_inspector_stats();
   void end_drain();
 
   WorkerContext& worker_;
@@ -95,6 +96,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   stats::BlockRef<stats::ListenerStats> stats_;
   stats::BlockRef<stats::ListenerTlsStats> tls_stats_;
   stats::BlockRef<stats::ListenerTlsFactoryStats> tls_factory_stats_;
+  stats::BlockRef<stats::TlsInspectorStats> inspector_stats_;  // null without a TLS inspector
   std::vector<Ref<ChainState>> chains_;
   IntrusiveList<Connection, ConnectionTag> connections_;
   struct InspectionList;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "proxy/core/hcm_config.h"
+#include "proxy/core/port_set.h"
 #include "proxy/core/tcp_proxy_config.h"
 #include "proxy/io/acceptor.h"
 #include "proxy/match/cidr.h"
@@ -69,6 +70,9 @@ struct ListenerConfig {
   bool original_dst_filter = false;  // listener_filters: original_dst
   bool tls_inspector = false;        // listener_filters: tls_inspector
   bool http_inspector = false;
+  // filter_disabled of both: destination ports whose connections they do not look at.
+  PortSet tls_inspector_off;
+  PortSet http_inspector_off;
   Duration listener_filters_timeout = std::chrono::seconds(15);
   bool continue_on_listener_filters_timeout = false;
   uint32_t per_connection_buffer_limit = 1024 * 1024;

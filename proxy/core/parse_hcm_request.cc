@@ -19,10 +19,12 @@ void parse_client_cert(HcmConfig& out, const Node& hcm) {
   out.forward_client_cert =
       hcm["forward_client_cert_details"].as_enum_or(ForwardClientCert::kSanitize, kClientCert);
   const Node node = hcm["set_current_client_cert_details"];
+  out.client_cert_details.cert = node["cert"].as_bool_or(false);
+  out.client_cert_details.chain = node["chain"].as_bool_or(false);
   out.client_cert_details.subject = node["subject"].as_bool_or(false);
   out.client_cert_details.dns = node["dns"].as_bool_or(false);
   out.client_cert_details.uri = node["uri"].as_bool_or(false);
-  refuse_true(node, {"cert", "chain", "issuer"});
+  refuse_true(node, {"issuer"});
   node.unsupported({"format"}, kLater);
   node.reject_unknown_keys();
   hcm.unsupported({"forward_client_cert_matcher"}, kLater, Unknown::kAlwaysError);

@@ -7,6 +7,7 @@
 #include "proxy/base/str.h"
 #include "proxy/base/uuid.h"
 #include "proxy/core/client_cert_header.h"
+#include "proxy/http/authority.h"
 #include "proxy/route/rewrite.h"
 
 namespace pillion::core {
@@ -79,6 +80,7 @@ std::string_view without_port(std::string_view authority, std::string_view* port
 
 void normalize_host(http::RequestHead& head, const HcmConfig& config,
                     const ConnectionInfo& connection) {
+  head.authority = http::canonical_authority(head.authority, head.headers.arena());
   if (head.method == http::Method::kConnect) return;  // where to, port included
   if (config.strip_any_host_port || config.strip_matching_host_port) {
     std::string_view port;
@@ -94,7 +96,8 @@ void normalize_host(http::RequestHead& head, const HcmConfig& config,
     std::string_view port;
     const std::string_view host = without_port(head.authority, &port);
     if (!host.empty() && host.back() == '.') {
-      const std::string_view bare = host.substr(0, host.size() - 1);
+      // All of them: "a.." is as little another name as "a." is.
+      const std::string_view bare = host.substr(0, host.find_last_not_of('.') + 1);
       head.authority = port.empty() ? bare : route::join(head.headers.arena(), {bare, ":", port});
     }
   }

@@ -14,8 +14,9 @@
 namespace pillion::core {
 
 // Removes the x-envoy-* control fields that only an internal caller may send, and Pillion treats
-// every caller as external (Envoy's default since 1.33); then host port stripping, forwarded
-// address and protocol, request id, via and the client's certificate.
+// every caller as external (Envoy's default since 1.33); then the host's canonical form, without
+// its port and last dot where they are stripped, forwarded address and protocol, request id, via
+// and the client's certificate.
 void prepare_request(http::RequestHead& head, const HcmConfig& config,
                      const ConnectionInfo& connection, Rng& rng);
 

@@ -49,14 +49,15 @@ std::string_view likely_cause(const ListenerConfig& listener, const Sniffed& sni
 
 }  // namespace
 
-Unmatched describe_unmatched(const ListenerConfig& listener, const Sniffed& sniffed) {
-  return {describe(sniffed, needs_sniffing(listener)), likely_cause(listener, sniffed)};
+Unmatched describe_unmatched(const ListenerConfig& listener, uint16_t port,
+                             const Sniffed& sniffed) {
+  return {describe(sniffed, needs_sniffing(listener, port)), likely_cause(listener, sniffed)};
 }
 
 void log_unmatched(const ListenerConfig& listener, const ConnectionInfo& connection,
                    const Sniffed& sniffed) {
   if (!log::enabled(log::kConnHandler, log::Level::kWarning)) return;
-  const Unmatched text = describe_unmatched(listener, sniffed);
+  const Unmatched text = describe_unmatched(listener, connection.local.port(), sniffed);
   static log::Limit limit{std::chrono::seconds(1)};
   log::warning(limit, log::kConnHandler, "connection closed: no filter chain matches",
                {{"listener", listener.name},

@@ -12,7 +12,8 @@ struct Unmatched {
   std::string seen;
   std::string_view likely_cause;
 };
-Unmatched describe_unmatched(const ListenerConfig& listener, const Sniffed& sniffed);
+// `port`: the destination's.
+Unmatched describe_unmatched(const ListenerConfig& listener, uint16_t port, const Sniffed& sniffed);
 
 // Rate-limited.
 void log_unmatched(const ListenerConfig& listener, const ConnectionInfo& connection,

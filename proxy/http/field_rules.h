@@ -100,6 +100,15 @@ bool next_list_member(std::string_view& list, std::string_view& member) noexcept
 // Extension methods are tokens too, but nobody means more than this.
 inline constexpr size_t kMaxMethod = 32;
 
+// Methods that have a name here are spelled as it is.  Of the others, none with a letter in lower
+// case: no registered method has one, and to servers that ignore case "get" were another GET.
+constexpr bool is_method_spelling(std::string_view method) noexcept {
+  for (const char c : method) {
+    if (c >= 'a' && c <= 'z') return false;
+  }
+  return true;
+}
+
 // Visible ASCII and nothing else.
 inline bool is_target_text(std::string_view target) noexcept {
   const char* const end = target.data() + target.size();

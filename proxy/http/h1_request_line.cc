@@ -31,6 +31,8 @@ ParseStatus H1RequestParser::parse_request_line(char* data, const H1Limits& limi
     return fail(FailureKind::kBadMethod);
   head.method_text = {method, static_cast<size_t>(p - method)};
   head.method = find_method(head.method_text);
+  if (head.method == Method::kOther && !is_method_spelling(head.method_text))
+    return fail(FailureKind::kBadMethod);
   const char* const target = ++p;
   p = find_target_end(p, end);
   if (p == end && p != target) return fail(FailureKind::kBadRequestLine);

@@ -46,6 +46,8 @@ void H2RequestReader::add_pseudo(std::string_view name, std::string_view value, 
     if (!is_token(value) || value.size() > kMaxMethod) return fail(FailureKind::kH2Malformed);
     head_->method_text = arena.copy(value);
     head_->method = find_method(value);
+    if (head_->method == Method::kOther && !is_method_spelling(value))
+      return fail(FailureKind::kH2Malformed);
   } else if (name == ":path" && !has_path_) {
     if (!is_target_text(value)) return fail(FailureKind::kH2Malformed);
     has_path_ = true;

@@ -19,6 +19,7 @@
 #include "proxy/base/failure.h"
 #include "proxy/io/address.h"
 #include "proxy/io/deferred.h"
+#include "proxy/io/peer_certificate.h"
 
 namespace pillion::io {
 
@@ -59,12 +60,11 @@ class TransportObserver {
   ~TransportObserver() = default;
 };
 
-// What TLS learned of the peer; owned by the transport, valid while it lives.
+// What TLS learned of the peer; owned by the transport, valid while it lives.  The texts of the
+// peer's certificate are those of `certificate`, the first of each kind.
 struct PeerIdentity {
   std::string_view uri_san;        // first URI SAN (SPIFFE id), empty without a certificate
   std::string_view dns_san;        // first DNS SAN
-  std::string_view more_uri_sans;  // those behind the first, each with a NUL before it
-  std::string_view more_dns_sans;
   std::string_view subject;        // RFC 2253
   std::string_view local_uri_san;  // our own
   std::string_view local_subject;
@@ -74,8 +74,12 @@ struct PeerIdentity {
   std::string_view alpn;
   std::string_view tls_version;  // "TLSv1.3"
   std::string_view cipher;
-  bool presented = false;  // the peer showed a certificate
-  bool verified = false;   // and it was verified
+  std::string_view group;                        // of the key exchange: "X25519"
+  std::string_view session_id;                   // bytes, not text; mostly none
+  const PeerCertificate* certificate = nullptr;  // null if the peer showed none
+  const PeerCertificate* local = nullptr;        // our own; null if we have none
+  bool presented = false;                        // the peer showed a certificate
+  bool verified = false;                         // and it was verified
 };
 
 class Transport : public Deferred {

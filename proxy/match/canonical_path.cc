@@ -41,13 +41,35 @@ constexpr bool is_unreserved(char c) {
          c == '.' || c == '_' || c == '~';
 }
 
-char* write_escape(char* at, char c) {
+char* write_escape(char* at, int byte) {
   constexpr char kHex[] = "0123456789ABCDEF";
-  const auto byte = static_cast<uint8_t>(c);
   *at++ = '%';
   *at++ = kHex[byte >> 4];
   *at++ = kHex[byte & 15];
   return at;
+}
+
+// Where the parameter of a segment begins: a ';' or its escape; the text's end if there is none.
+size_t parameter_at(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == ';' || (text[i] == '%' && escaped_byte(text.substr(i)) == ';')) return i;
+  }
+  return text.size();
+}
+
+// Do both begin an ASCII character that is written in more bytes than one?
+bool is_overlong_ascii(int lead, int next) {
+  switch (lead) {
+    case 0xc0:
+    case 0xc1:
+      return (next & 0xc0) == 0x80;
+    case 0xe0:
+      return next == 0x80 || next == 0x81;
+    case 0xf0:
+      return next == 0x80;
+    default:
+      return false;
+  }
 }
 
 // What the fast look at a target found.
@@ -91,9 +113,26 @@ Scan scan(std::string_view target) {
 
 struct Unescaped {
   size_t size = 0;
-  bool had_slash = false;  // %2F or %5C
-  bool had_nul = false;    // %00
+  bool had_slash = false;     // %2F or %5C
+  bool had_nul = false;       // %00
+  bool had_overlong = false;  // ASCII in overlong UTF-8
 };
+
+// The escape at the front of `path`, which stands for `byte`, as the options want it.
+char* write_escaped(char* at, std::string_view path, int byte, const PathOptions& options) {
+  const bool is_slash = byte == '/' || byte == '\\';
+  if (is_slash && options.escaped_slashes != EscapedSlashes::kKeep) {
+    *at++ = byte == '\\' && options.normalize ? '/' : static_cast<char>(byte);
+  } else if (!options.normalize) {
+    std::memcpy(at, path.data(), 3);
+    at += 3;
+  } else if (is_unreserved(static_cast<char>(byte))) {
+    *at++ = static_cast<char>(byte);
+  } else {
+    at = write_escape(at, byte);
+  }
+  return at;
+}
 
 // Copies the path, unescaping what the options ask for.  A '%' that escapes nothing becomes "%25"
 // when normalizing, so that what follows it cannot turn into a new escape ("%%32e" -> "%2e").
@@ -102,29 +141,22 @@ struct Unescaped {
 Unescaped unescape(std::string_view path, const PathOptions& options, char* out) {
   Unescaped result;
   char* at = out;
+  int before = 0;  // the last byte that was meant
   for (size_t i = 0; i < path.size(); ++i) {
-    char c = path[i];
-    if (options.normalize && kClasses[static_cast<uint8_t>(c)] == kIllegal) {
-      at = write_escape(at, c);
-      continue;
-    }
-    if (c == '\\' && options.normalize) c = '/';
-    *at++ = c;
-    if (c != '%') continue;
-    const int byte = escaped_byte(path.substr(i));
-    if (byte == '/' || byte == '\\') {
-      result.had_slash = true;
-      if (options.escaped_slashes == EscapedSlashes::kKeep) continue;
-      at[-1] = byte == '\\' && options.normalize ? '/' : static_cast<char>(byte);
-      i += 2;
-    } else if (options.normalize && byte < 0) {
-      *at++ = '2';
-      *at++ = '5';
-    } else if (options.normalize && is_unreserved(static_cast<char>(byte))) {
-      at[-1] = static_cast<char>(byte);
-      i += 2;
-    } else {
+    const char c = path[i];
+    const int escaped = c == '%' ? escaped_byte(path.substr(i)) : -1;
+    const int byte = escaped < 0 ? static_cast<uint8_t>(c) : escaped;
+    result.had_overlong |= is_overlong_ascii(before, byte);
+    before = byte;
+    if (escaped >= 0) {
+      result.had_slash |= byte == '/' || byte == '\\';
       result.had_nul |= byte == 0;
+      at = write_escaped(at, path.substr(i), byte, options);
+      i += 2;
+    } else if (options.normalize && (c == '%' || kClasses[static_cast<uint8_t>(c)] == kIllegal)) {
+      at = write_escape(at, byte);
+    } else {
+      *at++ = c == '\\' && options.normalize ? '/' : c;
     }
   }
   result.size = static_cast<size_t>(at - out);
@@ -137,7 +169,7 @@ size_t remove_dot_segments(char* path, size_t size) {
   for (size_t i = 0; i < size;) {  // path[i] is a slash
     const std::string_view rest(path + i + 1, size - i - 1);
     const std::string_view segment = rest.substr(0, rest.find('/'));
-    const std::string_view name = segment.substr(0, segment.find(';'));
+    const std::string_view name = segment.substr(0, parameter_at(segment));
     const size_t next = i + 1 + segment.size();
     if (name == "." || name == "..") {
       if (name == ".." && out > 0) {
@@ -199,6 +231,7 @@ PathResult canonicalize(std::string_view target, const PathOptions& options, Are
   auto* out = static_cast<char*>(arena.allocate(target.size() + 2 * found.growing, 1));
   const Unescaped path = unescape(target.substr(0, found.path_end), options, out);
   if (path.had_nul && options.normalize) return {PathVerdict::kReject, {}};
+  if (path.had_overlong && escapes) return {PathVerdict::kReject, {}};
   if (path.had_slash && options.escaped_slashes == EscapedSlashes::kReject) {
     return {PathVerdict::kReject, {}};
   }
@@ -219,14 +252,18 @@ PathResult canonicalize(std::string_view target, const PathOptions& options, Are
 }
 
 std::string_view without_path_parameters(std::string_view path, Arena& arena) {
-  if (path.find(';') == path.npos) return path;
+  if (parameter_at(path) == path.size()) return path;
   auto* out = static_cast<char*>(arena.allocate(path.size(), 1));
   size_t size = 0;
-  bool in_parameter = false;
-  for (const char c : path) {
-    if (c == '/') in_parameter = false;
-    if (c == ';') in_parameter = true;
-    if (!in_parameter) out[size++] = c;
+  for (size_t i = 0; i < path.size();) {  // path[i] is a slash
+    const std::string_view rest = path.substr(i + 1);
+    const std::string_view segment = rest.substr(0, rest.find('/'));
+    const std::string_view name = segment.substr(0, parameter_at(segment));
+    i += 1 + segment.size();
+    if (name.empty() && !segment.empty() && i != path.size()) continue;
+    out[size++] = '/';
+    if (!name.empty()) std::memcpy(out + size, name.data(), name.size());
+    size += name.size();
   }
   return {out, size};
 }

@@ -133,7 +133,9 @@ BlockHold::~BlockHold() {
 BlockHold Registry::hold(Kind kind, Writer writer, std::string_view name, std::string_view name2) {
   const KindInfo& info = kind_info(kind);
   const std::string clean = sanitize_name(name);
-  const std::string clean2 = sanitize_name(name2);
+  // A SPIFFE id is worth something only as it is.
+  const bool is_id = kind == Kind::kPrincipalStats;
+  const std::string clean2 = sanitize_name(name2, is_id ? Colons::kKept : Colons::kReplaced);
   const std::string raw = raw_name(info, clean, clean2);
 
   const std::lock_guard lock(mutex_);
@@ -230,17 +232,18 @@ void Registry::reset_counters() {
   }
 }
 
-std::string sanitize_name(std::string_view name) {
+std::string sanitize_name(std::string_view name, Colons colons) {
   std::string out;
   out.reserve(name.size());
   while (!name.empty()) {
     size_t take = 1;
-    if (name.starts_with("://")) {
+    const bool replaces = colons == Colons::kReplaced;
+    if (replaces && name.starts_with("://")) {
       take = 3;
-    } else if (name.starts_with(":/")) {
+    } else if (replaces && name.starts_with(":/")) {
       take = 2;
     } else if (const auto c = static_cast<unsigned char>(name[0]);
-               c != ':' && c >= 0x20 && c != 0x7f) {
+               (c != ':' || !replaces) && c >= 0x20 && c != 0x7f) {
       take = utf8_length(name);
       if (take != 0) {
         out += name.substr(0, take);

@@ -168,7 +168,8 @@ class Registry {
 };
 
 // As Envoy names scopes: "://", ":/" and ":" become "_"; so do control characters, and bytes that
-// are no UTF-8 (Prometheus would refuse the whole scrape).
-std::string sanitize_name(std::string_view name);
+// are no UTF-8 (Prometheus would refuse the whole scrape).  kKept: of colons nothing becomes "_".
+enum class Colons : uint8_t { kReplaced, kKept };
+std::string sanitize_name(std::string_view name, Colons colons = Colons::kReplaced);
 
 }  // namespace pillion::stats

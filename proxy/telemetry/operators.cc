@@ -30,24 +30,12 @@ constexpr std::string_view kNotYet[] = {
     "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_HANDSHAKE_DURATION",
     "DOWNSTREAM_LOCAL_CLOSE_REASON",
-    "DOWNSTREAM_LOCAL_DNS_SAN",
-    "DOWNSTREAM_LOCAL_EMAIL_SAN",
-    "DOWNSTREAM_LOCAL_IP_SAN",
     "DOWNSTREAM_LOCAL_OTHERNAME_SAN",
-    "DOWNSTREAM_PEER_CERT",
-    "DOWNSTREAM_PEER_CERT_V_END",
-    "DOWNSTREAM_PEER_CERT_V_START",
     "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1",
     "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256",
     "DOWNSTREAM_PEER_CHAIN_SERIALS",
-    "DOWNSTREAM_PEER_EMAIL_SAN",
-    "DOWNSTREAM_PEER_FINGERPRINT_1",
-    "DOWNSTREAM_PEER_IP_SAN",
-    "DOWNSTREAM_PEER_ISSUER",
     "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256",
     "DOWNSTREAM_PEER_OTHERNAME_SAN",
-    "DOWNSTREAM_TLS_GROUP",
-    "DOWNSTREAM_TLS_SESSION_ID",
     "FILE_CONTENT",
     "METADATA",
     "TYPED_CEL",
@@ -62,16 +50,7 @@ constexpr std::string_view kNotYet[] = {
     "UPSTREAM_HOST_NAMES_ATTEMPTED",
     "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT",
     "UPSTREAM_LOCAL_CLOSE_REASON",
-    "UPSTREAM_LOCAL_DNS_SAN",
-    "UPSTREAM_LOCAL_IP_SAN",
     "UPSTREAM_METADATA",
-    "UPSTREAM_PEER_CERT",
-    "UPSTREAM_PEER_CERT_V_END",
-    "UPSTREAM_PEER_CERT_V_START",
-    "UPSTREAM_PEER_IP_SAN",
-    "UPSTREAM_PEER_ISSUER",
-    "UPSTREAM_TLS_GROUP",
-    "UPSTREAM_TLS_SESSION_ID",
 };
 
 Value absent(const Operation&, const core::StreamInfo&, Scratch&) { return {}; }
@@ -113,7 +92,7 @@ Status<> compile_coalesce(std::string_view arguments, Operation& op) {
 constexpr OperatorRow kCoalesce[] = {
     {"COALESCE", coalesce, Arguments::kRequired, compile_coalesce}};
 
-constexpr size_t kGroups = 4;
+constexpr size_t kGroups = 5;
 std::span<const OperatorRow> group(size_t i) {
   switch (i) {
     case 0:
@@ -122,6 +101,8 @@ std::span<const OperatorRow> group(size_t i) {
       return connection_operators();
     case 2:
       return stream_operators();
+    case 3:
+      return tls_operators();
     default:
       return kCoalesce;
   }

@@ -3,9 +3,9 @@
 // formatter has them; shared/reference/envoy.md 3.4 lists them.
 //
 // An operator is a row: its name, whether it takes arguments, how they are compiled, and how its
-// value is found in a StreamInfo.  Data that no part of this version can make (fingerprints of
-// ClientHellos) is absent, "-", as in Envoy.  Facts that exist but that nothing records yet
-// (issuers, all attempted hosts, endpoint metadata) are refused by name: "-" would be a lie.
+// value is found in a StreamInfo.  Data that no part of this version can make (dynamic metadata)
+// is absent, "-", as in Envoy.  Facts that exist but that nothing records
+// yet (all attempted hosts, endpoint metadata) are refused by name: "-" would be a lie.
 
 #include <cstdint>
 #include <memory>
@@ -66,7 +66,8 @@ Result<Operation> compile_operator(std::string_view name, std::optional<std::str
 
 // The rows, by what they look at.
 std::span<const OperatorRow> message_operators();     // heads, trailers, paths, gRPC
-std::span<const OperatorRow> connection_operators();  // addresses, TLS
+std::span<const OperatorRow> connection_operators();  // addresses, server names
+std::span<const OperatorRow> tls_operators();         // certificates and what was agreed on
 std::span<const OperatorRow> stream_operators();      // times, counts, names, flags
 
 }  // namespace pillion::telemetry

@@ -1,4 +1,4 @@
-// Operators that look at connections: addresses, server name, TLS.
+// Operators that look at connections: addresses, server name.
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -12,7 +12,6 @@ namespace {
 using core::ConnectionInfo;
 using core::StreamInfo;
 using io::Address;
-using io::PeerIdentity;
 
 // --- Addresses
 // ------------------------------------------------------------------------------------
@@ -112,20 +111,8 @@ Value host_name(const Operation&, const StreamInfo& info, Scratch& scratch) {
                                                       : up.host_name.substr(0, colon);
 }
 
-// --- TLS
-// ------------------------------------------------------------------------------------------
-
-using Side = const PeerIdentity* (*)(const StreamInfo&);
-const PeerIdentity* of_downstream(const StreamInfo& info) {
-  return info.connection == nullptr ? nullptr : info.connection->identity;
-}
-const PeerIdentity* of_upstream(const StreamInfo& info) { return info.upstream.identity; }
-
-template <Side kSide, std::string_view PeerIdentity::* kMember>
-Value tls(const Operation&, const StreamInfo& info, Scratch&) {
-  const PeerIdentity* identity = kSide(info);
-  return identity == nullptr ? Value() : Value::text_or_none(identity->*kMember);
-}
+// --- Names
+// ----------------------------------------------------------------------------------------
 
 Value connection_id(const Operation&, const StreamInfo& info, Scratch&) {
   return Value::number_of(info.connection == nullptr ? 0
@@ -246,25 +233,6 @@ constexpr OperatorRow kRows[] = {
     {"REQUESTED_SERVER_NAME", server_name, Arguments::kOptional, compile_server_name},
     {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", downstream_failure},
     {"UPSTREAM_TRANSPORT_FAILURE_REASON", upstream_failure},
-    {"DOWNSTREAM_PEER_URI_SAN", tls<of_downstream, &PeerIdentity::uri_san>},
-    {"DOWNSTREAM_PEER_DNS_SAN", tls<of_downstream, &PeerIdentity::dns_san>},
-    {"DOWNSTREAM_PEER_SUBJECT", tls<of_downstream, &PeerIdentity::subject>},
-    {"DOWNSTREAM_PEER_FINGERPRINT_256", tls<of_downstream, &PeerIdentity::sha256>},
-    {"DOWNSTREAM_PEER_SERIAL", tls<of_downstream, &PeerIdentity::serial>},
-    {"DOWNSTREAM_LOCAL_URI_SAN", tls<of_downstream, &PeerIdentity::local_uri_san>},
-    {"DOWNSTREAM_LOCAL_SUBJECT", tls<of_downstream, &PeerIdentity::local_subject>},
-    {"DOWNSTREAM_TLS_VERSION", tls<of_downstream, &PeerIdentity::tls_version>},
-    {"DOWNSTREAM_TLS_CIPHER", tls<of_downstream, &PeerIdentity::cipher>},
-    {"UPSTREAM_PEER_URI_SAN", tls<of_upstream, &PeerIdentity::uri_san>},
-    {"UPSTREAM_PEER_DNS_SAN", tls<of_upstream, &PeerIdentity::dns_san>},
-    {"UPSTREAM_PEER_SUBJECT", tls<of_upstream, &PeerIdentity::subject>},
-    {"UPSTREAM_PEER_FINGERPRINT_256", tls<of_upstream, &PeerIdentity::sha256>},
-    {"UPSTREAM_PEER_SERIAL", tls<of_upstream, &PeerIdentity::serial>},
-    {"UPSTREAM_LOCAL_URI_SAN", tls<of_upstream, &PeerIdentity::local_uri_san>},
-    {"UPSTREAM_LOCAL_SUBJECT", tls<of_upstream, &PeerIdentity::local_subject>},
-    {"UPSTREAM_TLS_VERSION", tls<of_upstream, &PeerIdentity::tls_version>},
-    {"UPSTREAM_TLS_CIPHER", tls<of_upstream, &PeerIdentity::cipher>},
-    {"UPSTREAM_SERVER_NAME", tls<of_upstream, &PeerIdentity::sni>},
 };
 
 }  // namespace

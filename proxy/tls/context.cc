@@ -298,6 +298,7 @@ Status<> Context::add_certificate(const CertificateConfig& config, OcspPolicy po
   const CertificateInfo& leaf = identity.chain.front();
   identity.uri_san = leaf.first(SanType::kUri);
   identity.subject = leaf.subject;
+  identity.certificate = make_peer_certificate(leaf, *chain->front(), nullptr);
   identity.source = config.source;
   for (const San& san : leaf.sans) {
     if (san.type == SanType::kDns) identity.dns_names.push_back(san.text);

@@ -31,7 +31,8 @@ class Context {
     std::string subject;
     std::vector<std::string> dns_names;  // it is chosen for; wildcards as in the certificate
     std::string source;
-    std::vector<CertificateInfo> chain;       // for /certs
+    std::vector<CertificateInfo> chain;  // for /certs
+    std::shared_ptr<const io::PeerCertificate> certificate;
     ssl_credential_st* credential = nullptr;  // owned by the Context
     OcspStaple staple;                        // empty: none
     OcspPolicy policy = OcspPolicy::kLenient;

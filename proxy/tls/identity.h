@@ -1,8 +1,9 @@
 #pragma once
-// The io::PeerIdentity of one connection: the struct and all texts it owns in a single allocation.
+// The io::PeerIdentity of one connection: the struct, its hold on the peer's certificate, and the
+// server name, in a single allocation.
 //
-// Views of our own certificate point into the Context; version, cipher and ALPN are set by the
-// transport when the handshake ends and point into BoringSSL.
+// Views of our own certificate point into the Context; version, cipher, ALPN and session id are set
+// by the transport when the handshake ends and point into BoringSSL.
 
 #include <memory>
 #include <new>
@@ -15,7 +16,7 @@
 namespace pillion::tls {
 
 struct FreeIdentity {
-  void operator()(io::PeerIdentity* identity) const noexcept { ::operator delete(identity); }
+  void operator()(io::PeerIdentity* identity) const noexcept;
 };
 using IdentityPtr = std::unique_ptr<io::PeerIdentity, FreeIdentity>;
 

@@ -92,6 +92,10 @@ void TlsTransport::finish_handshake() {
   id.tls_version = SSL_get_version(ssl_);
   const char* cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(ssl_));
   id.cipher = cipher;
+  if (const char* group = SSL_get_group_name(SSL_get_group_id(ssl_))) id.group = group;
+  unsigned session_id_size = 0;
+  const uint8_t* session_id = SSL_SESSION_get_id(SSL_get_session(ssl_), &session_id_size);
+  id.session_id = {reinterpret_cast<const char*>(session_id), session_id_size};
   handshake_.reset();
   count([&](auto& stats) {
     stats.handshake.inc();
@@ -100,7 +104,7 @@ void TlsTransport::finish_handshake() {
     stats.versions.inc(id.tls_version.data());
     stats.ciphers.inc(cipher);
     // Static RSA key exchange has no group, a peer without a certificate no signature.
-    if (const char* group = SSL_get_group_name(SSL_get_group_id(ssl_))) stats.curves.inc(group);
+    if (!id.group.empty()) stats.curves.inc(id.group.data());
     const uint16_t sigalg = SSL_get_peer_signature_algorithm(ssl_);
     if (const char* name = SSL_get_signature_algorithm_name(sigalg, 1)) stats.sigalgs.inc(name);
   });

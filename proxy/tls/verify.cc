@@ -81,18 +81,6 @@ Result<std::vector<X509Ptr>> parse(const STACK_OF(CRYPTO_BUFFER) * chain) {
   return parsed;
 }
 
-// As io::PeerIdentity::more_uri_sans.
-std::string behind_first(const std::vector<San>& sans, SanType type) {
-  std::string names;
-  bool is_first = true;
-  for (const San& san : sans) {
-    if (san.type != type || std::exchange(is_first, false)) continue;
-    names += '\0';
-    names += san.text;
-  }
-  return names;
-}
-
 }  // namespace
 
 void Verifier::FreeStore::operator()(x509_store_st* p) const noexcept { X509_STORE_free(p); }
@@ -174,13 +162,7 @@ Verifier::Verdict Verifier::check(const stack_st_CRYPTO_BUFFER& chain,
   if (!parsed) return refuse(Outcome::kChain, SSL_AD_BAD_CERTIFICATE, parsed.error());
   const x509_st& leaf = *parsed->front();
   const CertificateInfo info = describe(leaf);
-  facts.uri_san = info.first(SanType::kUri);
-  facts.dns_san = info.first(SanType::kDns);
-  facts.more_uri_sans = behind_first(info.sans, SanType::kUri);
-  facts.more_dns_sans = behind_first(info.sans, SanType::kDns);
-  facts.subject = info.subject;
-  facts.serial = info.serial;
-  facts.sha256 = info.sha256;
+  facts.certificate = make_peer_certificate(info, leaf, &chain);
   facts.valid_from = info.not_before;
   facts.valid_until = info.not_after;
   if (checks_chains()) {
@@ -318,7 +300,7 @@ Verifier::Verdict Verifier::check_hashes(const x509_st& leaf, PeerFacts& facts) 
   }
   return refuse(Outcome::kHash, SSL_AD_CERTIFICATE_UNKNOWN,
                 str("peer certificate ", who(leaf), " is not one of the pinned ones (sha256 ",
-                    facts.sha256, ")"));
+                    facts.certificate->sha256, ")"));
 }
 
 std::vector<std::string> Verifier::ca_names() const {

@@ -21,6 +21,7 @@
 #include "proxy/base/result.h"
 #include "proxy/tls/certificate_rules.h"
 #include "proxy/tls/context_config.h"
+#include "proxy/tls/peer_certificate.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/x509_info.h"
 
@@ -32,16 +33,10 @@ namespace pillion::tls {
 
 // What is kept of a peer's leaf certificate.
 struct PeerFacts {
-  std::string uri_san;
-  std::string dns_san;
-  std::string more_uri_sans;  // as io::PeerIdentity's
-  std::string more_dns_sans;
-  std::string subject;
-  std::string serial;
-  std::string sha256;
   int64_t valid_from = 0;  // of the decision: seconds since 1970
   int64_t valid_until = 0;
   bool verified = false;  // the chain leads to a trusted CA, or the certificate is pinned
+  std::shared_ptr<const io::PeerCertificate> certificate;  // all that it says; never null
 };
 
 class Verifier {

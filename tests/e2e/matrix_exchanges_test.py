@@ -22,7 +22,7 @@ class Exchanges(Matrix):
     def test_every_method_arrives_as_it_was_sent(self):
         for way in self.each():
             client = way.client()
-            for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH", "get"):
+            for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH"):
                 answer = client.exchange(get(method=method, body=b"" if method == "POST" else None)).json()
                 self.assertEqual((answer["method"], answer["target"]), (method, "/"))
 

@@ -25,7 +25,12 @@ struct Stream {
       headers->add("x", text);
       headers->add("grpc-status", text);
     }
-    identity = {text, text, text, text, text, text, text, text, text, text, text, true, true};
+    certificate.uri_sans = certificate.dns_sans = {std::string(text), std::string(text)};
+    certificate.ip_sans = certificate.email_sans = {std::string(text)};
+    certificate.subject = certificate.issuer = certificate.serial = text;
+    certificate.chain = {text};
+    identity = {text, text, text, text, text,         text,         text, text, text,
+                text, text, text, text, &certificate, &certificate, true, true};
     chain = text;
     connection.filter_chain = &chain;
     info.downstream_transport_failure = text;
@@ -47,6 +52,7 @@ struct Stream {
   http::RequestHead request;
   http::ResponseHead response;
   http::Headers trailers;
+  io::PeerCertificate certificate;
   io::PeerIdentity identity;
   std::string chain;
   core::ConnectionInfo connection;

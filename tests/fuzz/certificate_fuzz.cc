@@ -22,7 +22,9 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "proxy/io/peer_certificate.h"
 #include "proxy/tls/spiffe_id.h"
 #include "proxy/tls/verify.h"
 #include "tests/support/odd_certificate.h"
@@ -110,11 +112,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(!damaged && !as_it_is);
   const PeerFacts& facts = *verdict.facts;
   require(facts.verified && facts.valid_from <= kNow && facts.valid_until > kNow);
-  for (const std::string* text : {&facts.uri_san, &facts.dns_san, &facts.subject}) {
-    for (const char c : *text) require(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
+  const io::PeerCertificate& leaf = *facts.certificate;
+  std::vector<std::string> names = {leaf.subject, leaf.issuer};
+  for (const auto* sans : {&leaf.uri_sans, &leaf.dns_sans, &leaf.email_sans})
+    names.insert(names.end(), sans->begin(), sans->end());
+  for (const std::string& name : names) {
+    for (const char c : name) require(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
   }
-  if (by_domain || claims_to_be_spiffe(facts.uri_san)) {
-    const auto domain = trust_domain_of(facts.uri_san);
+  const std::string uri = leaf.uri_sans.empty() ? "" : leaf.uri_sans.front();
+  if (by_domain || claims_to_be_spiffe(uri)) {
+    const auto domain = trust_domain_of(uri);
     require(static_cast<bool>(domain) && (!by_domain || *domain == "mesh.local"));
   }
   return 0;

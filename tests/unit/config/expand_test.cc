@@ -190,6 +190,99 @@ TEST(Expand, AuthorizesNobodyInParticularWithoutRules) {
   EXPECT_EQ(e.nth(e.listener(0)["filter_chains"], 1)["filters"].size(), 1u);
 }
 
+// Name, destination port, transport protocol and stat_prefix of each chain; "tls" if it has TLS.
+std::string chains_of(const Node& listener) {
+  std::string out;
+  for (Node chain : listener["filter_chains"].items()) {
+    const Node match = chain["filter_chain_match"];
+    const Node socket = chain["transport_socket"]["typed_config"];
+    const bool is_tls = socket["require_client_certificate"].raw() == "true";
+    out += str(chain["name"].raw(), ' ', match["destination_port"].raw(), ' ',
+               match["transport_protocol"].raw(), ' ',
+               Expanded::first_filter(chain)["stat_prefix"].raw(), is_tls ? " tls; " : "; ");
+  }
+  return out;
+}
+
+Expanded expand_inbound(std::string_view inbound) {
+  return Expanded(
+      str("workload: { trust_domain: mesh.local, certificates: { files: "
+          "{ cert: u.crt, key: u.key, ca: ca.crt } } }\n"
+          "inbound: { app: 127.0.0.1:8080, ",
+          inbound, " }\n"));
+}
+
+TEST(Expand, GivesPermissivePortsChainsForBoth) {
+  Expanded e = expand_inbound("mtls: permissive");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  const Node listener = e.listener(0);
+  EXPECT_EQ(chains_of(listener),
+            "app 8080 tls inbound tls; app-plain 8080 raw_buffer inbound_plain; "
+            "other-ports  tls inbound_tcp tls; other-ports-plain  raw_buffer inbound_tcp_plain; ");
+  EXPECT_EQ(listener["listener_filters_timeout"].raw(), "5s");
+  EXPECT_EQ(listener["continue_on_listener_filters_timeout"].raw(), "true");
+  // Plain text has no identity, and brings none.
+  const Node plain = Expanded::first_filter(Expanded::nth(listener["filter_chains"], 1));
+  EXPECT_TRUE(plain["forward_client_cert_details"].is_missing());
+}
+
+TEST(Expand, GivesPortsRulesOfTheirOwn) {
+  Expanded e =
+      expand_inbound("mtls: strict, ports: { 9090: { mtls: off }, 9091: { mtls: permissive } }");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  EXPECT_EQ(
+      chains_of(e.listener(0)),
+      "app 8080 tls inbound tls; port-9090 9090  inbound_tcp; "
+      "port-9091 9091 tls inbound_tcp tls; port-9091-plain 9091 raw_buffer inbound_tcp_plain; "
+      "other-ports  tls inbound_tcp tls; ");
+  const Node inspector = Expanded::nth(e.listener(0)["listener_filters"], 1);
+  const Node range = inspector["filter_disabled"]["destination_port_range"];
+  EXPECT_EQ(range["start"].raw(), "9090");
+  EXPECT_EQ(range["end"].raw(), "9091");
+}
+
+TEST(Expand, GivesThePortOfTheAppARuleToo) {
+  Expanded e = expand_inbound("mtls: off, ports: { 8080: { mtls: strict } }");
+  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+  EXPECT_EQ(chains_of(e.listener(0)), "app 8080 tls inbound tls; other-ports   inbound_tcp; ");
+  const Node inspector = Expanded::nth(e.listener(0)["listener_filters"], 1);
+  EXPECT_EQ(inspector["filter_disabled"]["not_match"]["destination_port_range"]["start"].raw(),
+            "8080");
+  EXPECT_TRUE(e.listener(0)["listener_filters_timeout"].is_missing());
+}
+
+TEST(Expand, LeavesOneSpellingOfARequestToTheApp) {
+  Expanded e = expand_inbound("mtls: off, capture: off");
+  const Node manager = Expanded::first_filter(Expanded::nth(e.listener(0)["filter_chains"], 0));
+  for (const char* flag : {"normalize_path", "merge_slashes", "strip_trailing_host_dot"})
+    EXPECT_EQ(manager[flag].raw(), "true") << flag;
+  EXPECT_EQ(manager["path_with_escaped_slashes_action"].raw(), "REJECT_REQUEST");
+  EXPECT_EQ(manager["route_config"]["ignore_path_parameters_in_path_matching"].raw(), "true");
+  EXPECT_EQ(manager["common_http_protocol_options"]["headers_with_underscores_action"].raw(),
+            "DROP_HEADER");
+  for (const auto& [word, action] :
+       {std::pair("keep", "KEEP_UNCHANGED"), {"decode", "UNESCAPE_AND_FORWARD"}}) {
+    Expanded other = expand_inbound(str("mtls: off, capture: off, escaped_slashes: ", word));
+    ASSERT_TRUE(other.errors.ok()) << other.errors.to_string();
+    EXPECT_EQ(Expanded::first_filter(Expanded::nth(other.listener(0)["filter_chains"],
+                                                   0))["path_with_escaped_slashes_action"]
+                  .raw(),
+              action);
+  }
+}
+
+TEST(Expand, CountsPrincipalsWhereItIsAskedTo) {
+  for (const bool asked : {false, true}) {
+    Expanded e(
+        str("inbound: { app: 127.0.0.1:8080, mtls: off }\n"
+            "telemetry: { metrics: { listen: 127.0.0.1:15090, by_principal: ",
+            asked, " } }\n"));
+    ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
+    const Node manager = Expanded::first_filter(Expanded::nth(e.listener(0)["filter_chains"], 0));
+    EXPECT_EQ(manager["http_filters"].size(), asked ? 2U : 1U);
+  }
+}
+
 TEST(Expand, MakesOneHttpChainForEachPortAndPassesTheOthersAsTcp) {
   Expanded e(kSidecar);
   Node outbound = e.listener(1);

@@ -41,7 +41,7 @@ ListenerConfig listener_of(const std::vector<FilterChainMatch>& matches) {
 }
 
 TEST_P(UnmatchedText, TellsWhatWasSeenAndTheLikelyCause) {
-  const Unmatched text = describe_unmatched(listener_of(GetParam().chains), GetParam().sniffed);
+  const Unmatched text = describe_unmatched(listener_of(GetParam().chains), 80, GetParam().sniffed);
   EXPECT_EQ(text.seen, GetParam().seen);
   EXPECT_EQ(text.likely_cause, GetParam().cause);
 }

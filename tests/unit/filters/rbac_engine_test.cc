@@ -266,8 +266,8 @@ TEST_F(RbacTest, TheIndexFindsWhatASearchFinds) {
     for (const std::string_view path : {"/p0", "/p1", "/p2", "/p3", "/other", ""}) {
       for (const std::string_view name : {"s0", "s1", "s2", "other", ""}) {
         head.path = path;
-        peer.uri_san = name;
-        peer.dns_san = rng.below(2) == 0 ? "d1" : "";
+        certificate.uri_sans = {std::string(name)};
+        certificate.dns_sans = {rng.below(2) == 0 ? "d1" : "d2"};
         connection.identity = name.empty() ? nullptr : &peer;
         const auto expected = std::ranges::find_if(
             each, [&](const auto& one) { return one->judge(facts()).policy != kNoPolicy; });
@@ -282,14 +282,12 @@ TEST_F(RbacTest, TheIndexFindsWhatASearchFinds) {
 // A certificate with more names than the index has room for.
 TEST_F(RbacTest, ManyNamesOfAPeerAreAllLookedAt) {
   std::string all = "{ policies: {";
-  std::string names;
   for (int i = 0; i < 40; ++i) {
     all +=
         str(i == 0 ? " p" : ", p", 100 + i, ": { permissions: [ { any: true } ], principals: [ { ",
             "authenticated: { principal_name: { exact: n", i, " } } } ] }");
-    if (i >= 20) names += str('\0', 'n', i);
+    if (i >= 20) certificate.dns_sans.push_back(str('n', i));
   }
-  peer.more_dns_sans = names;
   const auto indexed = engine(all + " } }");
   EXPECT_EQ(indexed->policy_name(indexed->judge(facts()).policy), "p120");
 }

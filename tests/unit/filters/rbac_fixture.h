@@ -10,6 +10,7 @@
 #include "filters/rbac/engine.h"
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
+#include "proxy/io/peer_certificate.h"
 
 namespace pillion::filters::rbac {
 
@@ -17,9 +18,9 @@ namespace pillion::filters::rbac {
 class RbacTest : public ::testing::Test {
  protected:
   RbacTest() {
-    peer.uri_san = "spiffe://mesh.local/ns/shop/sa/customer";
-    peer.dns_san = "a.example";
-    peer.more_dns_sans = std::string_view("\0b.example\0c.example", 20);
+    certificate.uri_sans = {"spiffe://mesh.local/ns/shop/sa/customer"};
+    certificate.dns_sans = {"a.example", "b.example", "c.example"};
+    peer.certificate = &certificate;
     peer.subject = "CN=customer,O=shop";
     peer.sni = "users.mesh";
     peer.presented = peer.verified = true;
@@ -94,6 +95,7 @@ class RbacTest : public ::testing::Test {
   }
 
   Arena arena;
+  io::PeerCertificate certificate;
   io::PeerIdentity peer;
   core::ConnectionInfo::Direct direct;
   core::ConnectionInfo connection;

@@ -112,8 +112,10 @@ TEST_F(Rbac, ThePeerIsKnownByItsVerifiedCertificate) {
       "{ rules: { policies: { p: { permissions: [ { any: true } ], principals: [ { authenticated: "
       "{ "
       "principal_name: { exact: 'spiffe://mesh.local/a' } } } ] } } } }");
+  io::PeerCertificate certificate;
+  certificate.uri_sans = {"spiffe://mesh.local/a"};
   io::PeerIdentity peer;
-  peer.uri_san = "spiffe://mesh.local/a";
+  peer.certificate = &certificate;
   EXPECT_EQ(ask("/").status, 403);
   connection.identity = &peer;
   EXPECT_EQ(ask("/").status, 403) << "not verified";

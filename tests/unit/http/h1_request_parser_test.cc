@@ -187,6 +187,9 @@ std::vector<Refused> refused_requests() {
       {" GET / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
       {"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
       {"G\xc3\x89T / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
+      {"get / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
+      {"GEt / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
+      {"propfind / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
       {std::string(33, 'M') + " / HTTP/1.1\r\nHost: a\r\n\r\n", K::kBadMethod, 400},
       {"\x16\x03\x01\x02", K::kBadMethod, 400},
       {"(\ra / HTTP/1.1\r\n\r\n", K::kBadMethod, 400},
@@ -308,11 +311,39 @@ TEST(H1Request, AuthorityIsHostWithOptionalPort) {
     EXPECT_TRUE(is_valid_authority(good)) << good;
   }
   for (std::string_view bad :
-       {"", ":80", "a:65536", "a:99999", "a:123456", "a:-1", "a:1:2", "a b", "a/b", "u@h", "[]",
-        "[:]", "[::1", "[::1]80", "[g::1]", "a\\b", "a\"", "<a>", "a\x80"}) {
+       {"",   ":80", "a:65536", "a:99999", "a:123456", "a:-1", "a:1:2", "a b", "a/b",   "u@h",
+        "[]", "[:]", "[::1",    "[::1]80", "[g::1]",   "a\\b", "a\"",   "<a>", "a\x80", "%61"}) {
     EXPECT_FALSE(is_valid_authority(bad)) << bad;
   }
   EXPECT_FALSE(is_valid_authority(std::string(513, 'a')));
+}
+
+TEST(H1Request, AnAuthorityHasOneSpelling) {
+  struct Row {
+    std::string_view text, canonical;
+  };
+  const Row rows[] = {{"", ""},
+                      {"a", "a"},
+                      {"A.Example", "a.example"},
+                      {"a:", "a"},
+                      {"a:80", "a:80"},
+                      {"A:080", "a:80"},
+                      {"a:00080", "a:80"},
+                      {"a:0", "a:0"},
+                      {"a:00", "a:0"},
+                      {"a.:80", "a.:80"},
+                      {"127.0.0.1:8080", "127.0.0.1:8080"},
+                      {"[::1]", "[::1]"},
+                      {"[0:0:0:0:0:0:0:1]:080", "[::1]:80"},
+                      {"[2001:DB8::0]:", "[2001:db8::]"},
+                      {"[::ffff:7f00:1]:1", "[::ffff:127.0.0.1]:1"},
+                      {"[:::]:1", "[:::]:1"}};
+  Arena arena;
+  for (const Row& row : rows) {
+    const std::string_view once = canonical_authority(row.text, arena);
+    EXPECT_EQ(once, row.canonical) << row.text;
+    EXPECT_EQ(canonical_authority(once, arena), once) << row.text;
+  }
 }
 
 }  // namespace

@@ -92,7 +92,8 @@ TEST(CanonicalPath, FollowsTheTable) {
       {"/a//./b", kBoth, "/a/b"},
       {"/a/.//../b", kBoth, "/a/b"},
       // Escaped slashes: CVE-2021-29492.
-      {"/a%2Fb%5cc", kBoth, "/a%2Fb%5cc"},
+      {"/a%2fb%5cc", kBoth, "/a%2Fb%5Cc"},
+      {"/a%2fb%5cc", kMerge, "/a%2fb%5cc"},
       {"/a%2fb", kReject, "reject"},
       {"/a%5Cb", kRejectOnly, "reject"},
       {"/a%20b", kRejectOnly, "/a%20b"},
@@ -103,6 +104,25 @@ TEST(CanonicalPath, FollowsTheTable) {
       {"/a%2Fb?c=%2F", kRedirectOnly, "redirect /a/b?c=%2F"},
       {"/a%2F%2e%2e/b", kRedirect, "redirect /b"},
       {"/a/b", kRedirect, "/a/b"},
+      // Escapes have one spelling (RFC 3986, 6.2.2.1).
+      {"/caf%c3%a9", kNormalize, "/caf%C3%A9"},
+      {"/caf%c3%A9?%c3", kNormalize, "/caf%C3%A9?%c3"},
+      {"/caf\xc3\xa9", kNormalize, "/caf%C3%A9"},
+      {"/%u0061", kNormalize, "/%25u0061"},
+      // A parameter hides no dot segment, and its escape hides no parameter.
+      {"/a/..%3Bx/admin", kNormalize, "/admin"},
+      {"/a/.%3b/admin", kNormalize, "/a/admin"},
+      // ASCII in overlong UTF-8, where escaped slashes are not kept.
+      {"/a%c0%afb", kReject, "reject"},
+      {"/%c0%ae%c0%ae/admin", kForward, "reject"},
+      {"/%c1%a1dmin", kRejectOnly, "reject"},
+      {"/%e0%80%afadmin", kReject, "reject"},
+      {"/%e0%81%a1dmin", kRedirect, "reject"},
+      {"/%f0%80%80%afadmin", kReject, "reject"},
+      {"/\xc0%af", kReject, "reject"},
+      {"/%c0%af", kBoth, "/%C0%AF"},
+      {"/%e4%c3%a4%e2%82%ac%e0%a0%80%f0%9f%98%80", kReject,
+       "/%E4%C3%A4%E2%82%AC%E0%A0%80%F0%9F%98%80"},
       // A redirect must not lead to another site.
       {"/%2Fevil.example", kRedirectOnly, "redirect /evil.example"},
       {"/%5Cevil.example/x", kRedirectOnly, "redirect /evil.example/x"},
@@ -145,6 +165,19 @@ TEST(CanonicalPath, DropsParametersPerSegment) {
   EXPECT_EQ(without_path_parameters("/a;x=1/b;y/c", arena), "/a/b/c");
   EXPECT_EQ(without_path_parameters("/a;b;c", arena), "/a");
   EXPECT_EQ(without_path_parameters("/a/b", arena), "/a/b");
+  EXPECT_EQ(without_path_parameters("/a%3Bx/b%3b", arena), "/a/b");
+  EXPECT_EQ(without_path_parameters("/a%3Cx", arena), "/a%3Cx");
+  EXPECT_EQ(without_path_parameters("*", arena), "*");
+}
+
+TEST(CanonicalPath, TakesASegmentOfParametersAloneForNone) {
+  // Servers that drop parameters first see "//", and many of them merge it.
+  Arena arena;
+  EXPECT_EQ(without_path_parameters("/;x/admin", arena), "/admin");
+  EXPECT_EQ(without_path_parameters("/a/;/%3bx/b", arena), "/a/b");
+  EXPECT_EQ(without_path_parameters("/a/;x", arena), "/a/");
+  EXPECT_EQ(without_path_parameters("/;", arena), "/");
+  EXPECT_EQ(without_path_parameters("/a//b;", arena), "/a//b");
 }
 
 TEST(CanonicalPath, ReadsTheManagersFields) {

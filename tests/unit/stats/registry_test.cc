@@ -163,6 +163,9 @@ TEST(Registry, SanitisesNamesAsEnvoyDoes) {
   EXPECT_EQ(sanitize_name("[::1]:80"), "[__1]_80");
   EXPECT_EQ(sanitize_name("outbound|80||a.b"), "outbound|80||a.b");
   EXPECT_EQ(sanitize_name("caf\xc3\xa9"), "caf\xc3\xa9");
+  // Ids of principals are labels of metrics as they are.
+  EXPECT_EQ(sanitize_name("spiffe://a/b:1", Colons::kKept), "spiffe://a/b:1");
+  EXPECT_EQ(sanitize_name("a:\n\xff", Colons::kKept), "a:__");
 }
 
 TEST(Registry, ReplacesControlCharactersAndBrokenUtf8InNames) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "proxy/base/response_flags.h"
+#include "proxy/base/str.h"
 #include "proxy/core/tracer.h"
 #include "tests/unit/telemetry/sample.h"
 
@@ -124,9 +125,41 @@ TEST_F(FormatTest, KnowsTheUpstream) {
 }
 
 TEST_F(FormatTest, KnowsTls) {
-  EXPECT_EQ(text("%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_PEER_SUBJECT%"),
-            "spiffe://mesh.local/ns/shop/sa/customer TLSv1.3 CN=customer");
+  EXPECT_EQ(
+      text("%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_PEER_SUBJECT%"),
+      "spiffe://mesh.local/ns/shop/sa/customer,spiffe://mesh.local/second TLSv1.3 CN=customer");
   EXPECT_EQ(text("%UPSTREAM_PEER_URI_SAN%"), "-") << "plain text";
+}
+
+TEST_F(FormatTest, KnowsCertificatesOfBothEnds) {
+  sample.info.upstream.identity = &sample.identity;
+  for (const std::string side : {"DOWNSTREAM", "UPSTREAM"}) {
+    const auto of = [&](std::string_view name) { return text(str('%', side, '_', name, '%')); };
+    EXPECT_EQ(of("PEER_URI_SAN"),
+              "spiffe://mesh.local/ns/shop/sa/customer,spiffe://mesh.local/second");
+    EXPECT_EQ(of("PEER_DNS_SAN"), "customer.shop");
+    EXPECT_EQ(of("PEER_IP_SAN"), "10.1.2.3,::1");
+    EXPECT_EQ(of("PEER_EMAIL_SAN"), "-");
+    EXPECT_EQ(of("PEER_SUBJECT"), "CN=customer");
+    EXPECT_EQ(of("PEER_ISSUER"), "CN=mesh");
+    EXPECT_EQ(of("PEER_SERIAL"), "0a");
+    EXPECT_EQ(of("PEER_FINGERPRINT_256"), "ab12");
+    EXPECT_EQ(of("PEER_FINGERPRINT_1"), "cd34");
+    EXPECT_EQ(of("PEER_CERT"),
+              "-----BEGIN%20CERTIFICATE-----%0AMAP%2F%2Fvs%3D%0A-----END%20CERTIFICATE-----%0A");
+    EXPECT_EQ(of("PEER_CERT_V_START"), "2023-11-14T22:13:20.000Z");
+    EXPECT_EQ(text(str('%', side, "_PEER_CERT_V_END(%Y-%m-%d)%")), "2027-01-15");
+    EXPECT_EQ(of("LOCAL_URI_SAN"), "spiffe://mesh.local/ns/shop/sa/users");
+    EXPECT_EQ(of("LOCAL_DNS_SAN"), "users,users.shop");
+    EXPECT_EQ(of("LOCAL_SUBJECT"), "-");
+    EXPECT_EQ(of("TLS_VERSION"), "TLSv1.3");
+    EXPECT_EQ(of("TLS_GROUP"), "X25519");
+    EXPECT_EQ(of("TLS_SESSION_ID"), "01fe");
+  }
+  sample.identity.certificate = nullptr;
+  EXPECT_EQ(text("%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_PEER_CERT% %DOWNSTREAM_PEER_CERT_V_END%"),
+            "- - -")
+      << "the peer showed none";
 }
 
 TEST_F(FormatTest, KnowsDurations) {

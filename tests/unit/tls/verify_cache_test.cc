@@ -15,7 +15,7 @@ TEST(VerifyCache, AChainThatPassedIsNotVerifiedAgain) {
   EXPECT_EQ(Verifier::hits(), before);
   const auto verdict = judge(*v, pem);
   EXPECT_EQ(Verifier::hits(), before + 1);
-  EXPECT_EQ(verdict.facts->uri_san, kUsers);
+  EXPECT_EQ(verdict.facts->certificate->uri_sans.front(), kUsers);
   EXPECT_TRUE(verdict.facts->verified);
 }
 

@@ -39,10 +39,10 @@ TEST(Verifier, AcceptsAGoodChainAndTellsWhatItSays) {
   const auto verdict = judge(*v, leaf.certificate_pem);
   ASSERT_EQ(verdict.outcome, Outcome::kOk) << verdict.reason;
   EXPECT_TRUE(verdict.facts->verified);
-  EXPECT_EQ(verdict.facts->uri_san, kUsers);
-  EXPECT_EQ(verdict.facts->dns_san, "users");
-  EXPECT_EQ(verdict.facts->subject, "CN=users");
-  EXPECT_EQ(verdict.facts->sha256.size(), 64u);
+  EXPECT_EQ(verdict.facts->certificate->uri_sans.front(), kUsers);
+  EXPECT_EQ(verdict.facts->certificate->dns_sans.front(), "users");
+  EXPECT_EQ(verdict.facts->certificate->subject, "CN=users");
+  EXPECT_EQ(verdict.facts->certificate->sha256.size(), 64u);
 }
 
 TEST(Verifier, RefusesAndNamesTheCause) {
