@@ -10,6 +10,7 @@
 #include "filters/authz/check.h"
 #include "filters/authz/config.h"
 #include "filters/authz/http_check.h"
+#include "filters/judged.h"
 #include "proxy/base/response_flags.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/core/side_call.h"
@@ -82,14 +83,29 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
       : config_(factory.config), context_(context) {}
 
   FilterVerdict on_request_head(http::RequestHead& head, bool end) override {
-    const auto* route = context_.route_config<RouteConfig>();
-    if (route != nullptr && route->disabled) return FilterVerdict::kContinue;
+    if (is_disabled()) return FilterVerdict::kContinue;
+    is_judged_ = true;
     if (!is_enabled()) return pass_by();
     settings_ = context_.arena().create<Settings>(make_settings());
     const bool sends_body = settings_->body.max_bytes != 0 && !end && !head.asks_tunnel();
     if (sends_body)
       return context_.collect_request(settings_->body.max_bytes, settings_->body.allow_partial);
     return ask({}, false, false);
+  }
+  // The service was asked about another path, or with what another route says of it, or was not
+  // asked at all because the first route does not want it.  It is too late to ask.
+  FilterVerdict on_request_settled(http::RequestHead& head) override {
+    if (is_disabled() || is_passed_by_) return FilterVerdict::kContinue;
+    if (!std::exchange(is_judged_, true)) {
+      if (!is_enabled()) return pass_by();
+    } else {
+      Judged now = Judged::of(head, context_);
+      now.route = judged_.route;  // of a route the service hears what its configuration says
+      if (now == judged_) return FilterVerdict::kContinue;
+    }
+    count([](auto& stats) { stats.error.inc(); });
+    refuse(config_.status_on_error, "ext_authz_not_asked", nullptr);
+    return FilterVerdict::kStop;
   }
   FilterVerdict on_request_collected(const Buffer& body, bool is_complete) override {
     const size_t size = std::min<size_t>(body.size(), settings_->body.max_bytes);
@@ -107,12 +123,17 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
  private:
   [[nodiscard]] WorkerState& state() const { return context_.worker_state<WorkerState>(); }
 
+  bool is_disabled() const {
+    const auto* route = context_.route_config<RouteConfig>();
+    return route != nullptr && route->disabled;
+  }
   bool is_enabled() const {
     if (!context_.draws(config_.enabled)) return false;
     return !config_.enabled_metadata || config_.enabled_metadata->matches(context_.info().metadata);
   }
   FilterVerdict pass_by() {
     state().stats->disabled.inc();
+    is_passed_by_ = true;
     if (!config_.deny_at_disable) return FilterVerdict::kContinue;
     refuse(config_.status_on_error, "ext_authz_error", nullptr);
     return FilterVerdict::kStop;
@@ -244,7 +265,7 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     const bool is_changed =
         authz::apply_to_request(*answer_, rules, context_.request(), context_.arena());
     if (is_changed && config_.clear_route_cache) context_.clear_route_cache();
-    context_.resume();
+    pass();
   }
   void fail() {
     count([](auto& stats) { stats.error.inc(); });
@@ -257,6 +278,10 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     answer_ = nullptr;
     if (config_.failure_mode_header)
       context_.request().headers.set("x-envoy-auth-failure-mode-allowed", "true");
+    pass();
+  }
+  void pass() {
+    judged_ = Judged::of(context_.request(), context_);
     context_.resume();
   }
   void take_metadata() {
@@ -286,6 +311,9 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
   const Answer* answer_ = nullptr;
   std::string body_;  // of the call's response
   core::SideCallPtr call_;
+  Judged judged_;  // as the service left it
+  bool is_judged_ = false;
+  bool is_passed_by_ = false;  // nobody is asked about this request
   bool is_refused_ = false;
 };
 

@@ -5,9 +5,12 @@
 // Everything that tokens write (claim_to_headers, forward_payload_header) is removed from each
 // request first, whether a rule asks for a token or not: a client may not forge it.
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "filters/judged.h"
 #include "filters/jwt/checker.h"
 #include "proxy/base/str.h"
 #include "proxy/core/http_filter.h"
@@ -79,22 +82,18 @@ class Filter final : public core::HttpFilter {
   Filter(const Factory& factory, FilterContext& context) : factory_(factory), context_(context) {}
 
   FilterVerdict on_request_head(http::RequestHead& head, bool /*end*/) override {
-    const auto* route = context_.route_config<RouteConfig>();
-    const bool is_disabled = route != nullptr && route->requirement.empty();
-    if (!is_disabled) {
-      for (const auto& provider : factory_.providers.list)
-        jwt::remove_forgeable(*provider, head.headers);
-    }
-    if (factory_.bypasses_preflight && is_preflight(head)) {
-      state().stats->cors_preflight_bypassed.inc();
-      return pass();
-    }
-    const Requirement* const requirement = choose();
-    if (is_answered_) return FilterVerdict::kStop;
-    if (requirement == nullptr) return pass();
-    realm_ = make_realm(head);
-    if (must_wait(*requirement)) return wait(*requirement);
-    return check(*requirement);
+    if (const auto settled = judge(head)) return *settled;
+    if (must_wait(*requirement_)) return wait();
+    return check();
+  }
+  // Another route, or another path, may ask for another token.  Its keys are there or it is
+  // refused; one that was stripped is missing.
+  FilterVerdict on_request_settled(http::RequestHead& head) override {
+    if (is_judged_ && judged_ == Judged::of(head, context_)) return FilterVerdict::kContinue;
+    const Requirement* const before = requirement_;
+    is_settled_ = true;
+    if (const auto settled = judge(head)) return *settled;
+    return requirement_ == before ? FilterVerdict::kContinue : check();
   }
   void on_timer() override { go_on(); }
   void on_complete() override {
@@ -127,6 +126,27 @@ class Filter final : public core::HttpFilter {
     return FilterVerdict::kContinue;
   }
 
+  // The verdict, unless it hangs on what requirement_ asks.
+  std::optional<FilterVerdict> judge(http::RequestHead& head) {
+    judged_ = Judged::of(head, context_);
+    is_judged_ = true;
+    const auto* route = context_.route_config<RouteConfig>();
+    const bool is_disabled = route != nullptr && route->requirement.empty();
+    if (!is_disabled && !std::exchange(is_clean_, true)) {
+      for (const auto& provider : factory_.providers.list)
+        jwt::remove_forgeable(*provider, head.headers);
+    }
+    if (factory_.bypasses_preflight && is_preflight(head)) {
+      state().stats->cors_preflight_bypassed.inc();
+      return pass();
+    }
+    requirement_ = choose();
+    if (is_answered_) return FilterVerdict::kStop;
+    if (requirement_ == nullptr) return pass();
+    realm_ = make_realm(head);
+    return std::nullopt;
+  }
+
   // What is asked of this request: of its route, of the first rule that matches, or of its filter
   // state.  Null: nothing.  A route may ask for what there is not, and that is answered.
   const Requirement* choose() {
@@ -153,8 +173,7 @@ class Filter final : public core::HttpFilter {
     return Checker(factory_.providers, state(), context_).must_wait(requirement);
   }
   // At most as long as a fetch may take.
-  FilterVerdict wait(const Requirement& requirement) {
-    waits_for_ = &requirement;
+  FilterVerdict wait() {
     waiter_ = context_.arena().create<Waiter>(*this);
     context_.await_documents(*waiter_);
     Duration limit{};
@@ -166,25 +185,29 @@ class Filter final : public core::HttpFilter {
     return FilterVerdict::kStop;
   }
   void on_documents() {
-    if (must_wait(*waits_for_)) return context_.await_documents(*waiter_);
+    if (must_wait(*requirement_)) return context_.await_documents(*waiter_);
     go_on();
   }
   // The wait is over; keys that are still missing are a failure now.
   void go_on() {
     context_.cancel_timer();
     waiter_->unlink();
-    if (check(*waits_for_) == FilterVerdict::kContinue) context_.resume();
+    if (check() == FilterVerdict::kContinue) context_.resume();
   }
 
-  FilterVerdict check(const Requirement& requirement) {
+  FilterVerdict check() {
     Checker checker(factory_.providers, state(), context_);
-    Status status = checker.check(requirement);
-    if (status == Status::kOk && checker.clears_route_cache()) {
+    Status status = checker.check(*requirement_);
+    if (status == Status::kOk && checker.clears_route_cache() && !is_settled_) {
       context_.clear_route_cache();
+      judged_ = Judged::of(context_.request(), context_);
       // Another route may ask for more, and the verdict is not one about that.
       const Requirement* const now = choose();
       if (is_answered_) return FilterVerdict::kStop;
-      if (now != nullptr && now != &requirement) status = checker.check(*now);
+      if (now != nullptr && now != requirement_) {
+        requirement_ = now;
+        status = checker.check(*now);
+      }
     }
     if (status == Status::kOk) return pass();
     refuse(status);
@@ -259,9 +282,13 @@ class Filter final : public core::HttpFilter {
 
   const Factory& factory_;
   FilterContext& context_;
-  const Requirement* waits_for_ = nullptr;
-  Waiter* waiter_ = nullptr;  // the arena's
+  const Requirement* requirement_ = nullptr;  // null: nothing was asked
+  Waiter* waiter_ = nullptr;                  // the arena's
   std::string_view realm_;
+  Judged judged_;
+  bool is_judged_ = false;
+  bool is_clean_ = false;  // of what a client may have forged
+  bool is_settled_ = false;
   bool is_answered_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "filters/judged.h"
 #include "filters/rbac/engine.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/match/canonical_path.h"
@@ -122,7 +123,7 @@ class Filter final : public core::HttpFilter {
 
   FilterVerdict on_request_head(http::RequestHead& head, bool) override {
     // In Envoy the filter's own configuration is in force before there is a route, too.
-    judged_ = {head.path, head.authority, head.method_text, context_.route().route, own_config()};
+    judged_ = Judged::of(head, context_);
     is_judged_ = true;
     const Policies* policies = factory_.policies_of(own_config());
     if (policies == nullptr) return FilterVerdict::kContinue;
@@ -134,20 +135,11 @@ class Filter final : public core::HttpFilter {
   }
 
   FilterVerdict on_request_settled(http::RequestHead& head) override {
-    const Judged now{head.path, head.authority, head.method_text, context_.route().route,
-                     own_config()};
-    return is_judged_ && now == judged_ ? FilterVerdict::kContinue : on_request_head(head, false);
+    const bool is_same = is_judged_ && judged_ == Judged::of(head, context_);
+    return is_same ? FilterVerdict::kContinue : on_request_head(head, false);
   }
 
  private:
-  // What a verdict is about.
-  struct Judged {
-    std::string_view path, authority, method;
-    const route::Route* route = nullptr;
-    const RouteConfig* config = nullptr;
-    bool operator==(const Judged&) const = default;
-  };
-
   [[nodiscard]] const RouteConfig* own_config() const {
     return context_.route_config<RouteConfig>();
   }

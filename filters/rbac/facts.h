@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "proxy/core/http_filter.h"
-#include "proxy/io/peer_certificate.h"
 
 namespace pillion::filters::rbac {
 

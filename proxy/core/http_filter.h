@@ -45,6 +45,7 @@
 #include "proxy/core/shared_document.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/http/message.h"
+#include "proxy/io/peer_certificate.h"
 #include "proxy/io/timer_wheel.h"
 #include "proxy/route/route_table.h"
 #include "proxy/stats/registry.h"

@@ -4,7 +4,7 @@
 #include "filters/authz/apply.h"
 #include "filters/authz/check.h"
 #include "filters/authz/wire.h"
-#include "tests/unit/filters/filter_fixture.h"
+#include "tests/unit/filters/changer.h"
 
 namespace pillion::filters {
 namespace {
@@ -197,6 +197,25 @@ TEST_F(ExtAuthz, ARouteMayDisableIt) {
   configure_grpc();
   configure_route("{ disabled: true }");
   EXPECT_TRUE(exchange().passed);
+}
+
+// Nobody can be asked any more when the request has found its last route.
+using ExtAuthzOfRoutes = Led<ExtAuthz>;
+
+TEST_F(ExtAuthzOfRoutes, ARouteThatWasReachedUnaskedIsClosed) {
+  lead_to("{ check_settings: { context_extensions: { a: b } } }");
+  configure_grpc();
+  configure_route("{ disabled: true }");
+  Exchange& e = ask_and_be_led({});
+  EXPECT_EQ(e.status, 403);
+  EXPECT_EQ(e.details, "ext_authz_not_asked");
+}
+
+TEST_F(ExtAuthzOfRoutes, ARouteThatDoesWithoutNeedsNobody) {
+  lead_to("{ disabled: true }");
+  configure_grpc();
+  configure_route("{ disabled: true }");
+  EXPECT_TRUE(ask_and_be_led({}).passed);
 }
 
 TEST_F(ExtAuthz, AShareOfRequestsMayBeAskedAbout) {

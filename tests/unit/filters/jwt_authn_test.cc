@@ -1,4 +1,5 @@
 #include "proxy/base/base64.h"
+#include "tests/unit/filters/changer.h"
 #include "tests/unit/filters/jwt_fixture.h"
 
 namespace pillion::filters {
@@ -544,6 +545,41 @@ TEST_F(JwtAuthn, FilterStateMayNameTheRequirement) {
   EXPECT_EQ(status_with("strict"), 401);
   EXPECT_EQ(status_with("other"), 200);
   EXPECT_EQ(verdict({}), "ok");
+}
+
+// ---- a verdict is void once the request is another ----
+
+TEST_F(JwtAuthn, APathThatAFilterBehindRewritesIsJudgedAgain) {
+  behind = rewriter_to("/secret");
+  configure(str("{ providers: { ", provider("p", "ann", ann(), "forward: true"),
+                " }, rules: [ { match: { prefix: /secret }, requires: { provider_name: p } } ] }"));
+  EXPECT_EQ(verdict({{":path", "/public"}}), "401 Jwt is missing");
+  Fields fields = bearer(ann_token());
+  fields.emplace_back(":path", "/public");
+  EXPECT_EQ(verdict(fields), "ok");
+}
+
+using JwtOfRoutes = Led<JwtAuthn>;
+
+TEST_F(JwtOfRoutes, AnotherRouteAsksForItsOwnToken) {
+  lead_to("{ requirement_name: need }");
+  configure(str("{ providers: { ", provider("p", "ann", ann(), "forward: true"),
+                " }, requirement_map: { need: { provider_name: p } } }"));
+  EXPECT_EQ(ask_and_be_led({}).reply_body, "Jwt is missing");
+  EXPECT_TRUE(ask_and_be_led(bearer(ann_token())).passed);
+  disable_on_route();
+  EXPECT_EQ(ask_and_be_led({}).status, 401) << "the first route has no use for the filter";
+  EXPECT_TRUE(ask_and_be_led(bearer(ann_token())).passed);
+}
+
+// What was stripped at the first route cannot be shown at the second.
+TEST_F(JwtOfRoutes, ATokenThatIsGoneIsMissing) {
+  lead_to("{ requirement_name: both }");
+  configure(str("{ providers: { ", provider("p", "ann", ann()), ", ", provider("q", "bob", bob()),
+                " }, requirement_map: { both: { requires_all: { requirements: [ { provider_name: p "
+                "}, { provider_name: q } ] } } }, rules: [ { match: { prefix: / }, requires: { "
+                "provider_name: p } } ] }"));
+  EXPECT_EQ(ask_and_be_led(bearer(ann_token())).status, 401);
 }
 
 TEST_F(JwtAuthn, PreflightsCarryNoCredentials) {

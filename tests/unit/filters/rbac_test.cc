@@ -1,6 +1,6 @@
 #include <functional>
 
-#include "tests/unit/filters/filter_fixture.h"
+#include "tests/unit/filters/changer.h"
 
 namespace pillion::filters {
 namespace {
@@ -125,30 +125,9 @@ TEST_F(Rbac, ThePeerIsKnownByItsVerifiedCertificate) {
 
 // ---- a verdict is void once the request is another ----
 
-class Changer;
-class ChangerFactory final : public core::HttpFilterFactoryOf<Changer, ChangerFactory> {
- public:
-  explicit ChangerFactory(std::function<void(core::FilterContext&)> c) : change(std::move(c)) {}
-  std::function<void(core::FilterContext&)> change;
-};
-class Changer final : public core::HttpFilter {
- public:
-  Changer(const ChangerFactory& factory, core::FilterContext& context)
-      : factory_(factory), context_(context) {}
-  core::FilterVerdict on_request_head(http::RequestHead&, bool) override {
-    factory_.change(context_);
-    return core::FilterVerdict::kContinue;
-  }
-
- private:
-  const ChangerFactory& factory_;
-  core::FilterContext& context_;
-};
-
 TEST_F(Rbac, APathThatAFilterBehindRewritesIsJudgedAgain) {
   const auto& counters = stats<stats::RbacStats>("web");
-  behind = std::make_shared<ChangerFactory>(
-      [](core::FilterContext& context) { context.request().path = "/secret"; });
+  behind = rewriter_to("/secret");
   configure(str("{ rules: ", rules("DENY", path_policy("secret", "/secret")), " }"));
   Exchange& e = ask("/public");
   EXPECT_EQ(e.details, "rbac_access_denied_matched_policy[secret]");
@@ -166,28 +145,12 @@ TEST_F(Rbac, ARequestThatStaysAsItWasIsJudgedOnce) {
   EXPECT_EQ(stats<stats::RbacStats>("web").allowed.value(), 1u);
 }
 
-class RbacOfRoutes : public Rbac {
- protected:
-  // The filter behind leads to a route that denies all.
-  void lead_to(std::string_view yaml) {
-    target_.forward = std::make_unique<const route::ForwardAction>();
-    target_.filters = overrides(yaml);
-    behind = std::make_shared<ChangerFactory>(
-        [](core::FilterContext& context) { context.clear_route_cache(); });
-  }
-  Exchange& ask_and_be_led(std::string_view path) {
-    Exchange& e = prepare({{":path", std::string(path)}});
-    e.next_match = {e.route().host, &target_, nullptr};
-    e.begin();
-    return e;
-  }
-  route::Route target_;
-};
+using RbacOfRoutes = Led<Rbac>;
 
 TEST_F(RbacOfRoutes, AnotherRouteJudgesByItsOwnPolicies) {
   lead_to("{ rbac: { rules: {} } }");
   configure("{}");
-  Exchange& e = ask_and_be_led("/a");
+  Exchange& e = ask_and_be_led({{":path", "/a"}});
   EXPECT_EQ(e.status, 403);
   EXPECT_FALSE(e.passed);
 }
@@ -197,7 +160,7 @@ TEST_F(RbacOfRoutes, AGuardThatTheFirstRouteDisabledComesBack) {
   lead_to("{ rbac: { rules: {} } }");
   configure("{}");
   disable_on_route();
-  Exchange& e = ask_and_be_led("/a");
+  Exchange& e = ask_and_be_led({{":path", "/a"}});
   EXPECT_EQ(e.status, 403);
   EXPECT_FALSE(e.passed);
 }
