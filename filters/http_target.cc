@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proxy/base/ascii.h"
+#include "proxy/base/str.h"
 #include "proxy/http/field_rules.h"
 
 namespace pillion::filters {
@@ -23,8 +24,8 @@ void parse_uri(HttpTarget& out, const Node& node) {
   const size_t begin = scheme + 3;
   const size_t end = std::min(uri.find_first_of("/?#", begin), uri.size());
   out.authority = uri.substr(begin, end - begin);
-  out.path = end == uri.size() ? "/" : uri.substr(end);
-  if (out.path.front() != '/') out.path.insert(0, "/");
+  const std::string_view target = std::string_view(uri).substr(end);
+  out.path = str(target.starts_with('/') ? "" : "/", target);
   const bool is_bad = out.authority.empty() || out.authority.find('@') != std::string::npos ||
                       !http::is_target_text(out.authority) || !http::is_target_text(out.path) ||
                       out.path.find('#') != std::string::npos;
