@@ -9,6 +9,7 @@
 #include "proxy/core/chain_matcher.h"
 #include "proxy/core/network_filter.h"
 #include "proxy/http/h1_parser.h"
+#include "proxy/io/peer_certificate.h"
 
 namespace pillion::cli {
 namespace {
@@ -170,7 +171,10 @@ Result<std::vector<std::string>> explain(const Snapshot& snapshot, const Explain
 
   Lines lines;
   lines.push_back(str("listener: ", (*listener)->name, ", at ", (*listener)->address.to_string()));
+  io::PeerCertificate certificate;
+  if (!request.caller.empty()) certificate.uri_sans.emplace_back(request.caller);
   io::PeerIdentity identity;
+  identity.certificate = &certificate;
   identity.uri_san = request.caller;
   identity.sni = to->host;
   identity.presented = identity.verified = !request.caller.empty();

@@ -96,7 +96,8 @@ static_resources:
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
               rules: { policies: { readers: { permissions: [ { url_path: { path: { exact: /a } } } ],
-                principals: [ { any: true } ] } } }
+                principals: [ { any: true } ] }, friends: { permissions: [ { any: true } ], principals: [
+                { authenticated: { principal_name: { exact: "spiffe://mesh.local/a" } } } ] } } }
           - name: router
             typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
 )");
@@ -105,6 +106,10 @@ static_resources:
   EXPECT_THAT(allowed, Contains("filter authorize: allowed by policy \"readers\""));
   const auto denied = lines_of(snapshot, request("GET http://x/b"));
   EXPECT_EQ(denied.back(), "filter authorize: denied: no policy matches");
+  ExplainRequest friendly = request("GET http://x/b");
+  friendly.is_tls = true;
+  friendly.caller = "spiffe://mesh.local/a";
+  EXPECT_EQ(lines_of(snapshot, friendly).back(), "filter authorize: allowed by policy \"friends\"");
   ExplainRequest far = request("GET http://x/a");
   far.source = *io::Address::parse_ip("10.0.0.1", 0);
   EXPECT_EQ(lines_of(snapshot, far).back(), "connection: denied by policy \"far\"");
