@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 
+import guards
 import machine
 import proxies
 
@@ -17,8 +18,9 @@ SPIFFE = "spiffe://mesh.local/ns/shop/sa/"
 class Ports:
     proxy: int
     upstream: int
-    down: str = "h1"  # what clients speak to `proxy`
-    up: str = "h1"    # what `upstream` speaks
+    down: str = "h1"   # what clients speak to `proxy`
+    up: str = "h1"     # what `upstream` speaks
+    filters: str = ""  # of HTTP, in front of the router: Envoy's configuration
 
 
 class World:
@@ -77,9 +79,10 @@ class World:
             self.start([self.pillion, "run", "-c", path, "--concurrency", "1", "-l", "warning"], self.tls_port)
         return self.tls_port
 
-    def start_proxy(self, name, binary, workload):
+    def start_proxy(self, name, binary, workload, filters=""):
         mode = workload.mode
-        ports = Ports(machine.free_port(), self.tls_upstream() if mode == "mtls" else self.origin_port, workload.down, workload.up)
+        ports = Ports(machine.free_port(), self.tls_upstream() if mode == "mtls" else self.origin_port, workload.down, workload.up,
+                      filters)
         directory = os.path.join(self.dir, name)
         os.makedirs(directory, exist_ok=True)
         process = machine.Process(proxies.ALL[name](binary, mode, ports, self.certificates, directory), directory, self.proxy_cpus)
@@ -105,8 +108,11 @@ def by_h2load(world, process, url, workload, seconds):
 def measure(world, name, binary, workload, seconds):
     if reason := proxies.cannot(name, workload):
         raise RuntimeError(reason)
-    process, ports = world.start_proxy(name, binary, workload)
+    guard = guards.ALL[workload.guard]() if workload.guard else None
+    process, ports = world.start_proxy(name, binary, workload, guard.filters if guard else "")
     try:
+        if guard:
+            guards.check(guard, ports.proxy, workload.path)
         url = f"http://127.0.0.1:{ports.proxy}"
         if workload.kind == "h2load":
             return by_h2load(world, process, url, workload, seconds)
@@ -119,6 +125,8 @@ def measure(world, name, binary, workload, seconds):
         if workload.post:
             script = proxies.write(world.dir, "post.lua",
                                    f'wrk.method = "POST"\nwrk.body = string.rep("p", {workload.post})\n')
+        if guard:
+            script = proxies.write(world.dir, "headers.lua", guards.script(guard, os.path.join(world.dir, "headers.txt")))
         headers = ["Connection: close"] if workload.close else []
         load = lambda path, connections, time, use=None: machine.wrk(url + path, connections, time, use, headers, world.other_cpus)
         machine.wrk_result(load(workload.path, workload.connections, 1, script))  # warm

@@ -1,7 +1,7 @@
 """How each proxy is configured for a workload: one worker, no access log, least of header work.
 
 A proxy is a function (binary, mode, ports, certificates, directory) -> command line; it listens on
-ports.proxy for ports.down and forwards to ports.upstream by ports.up (h1 or h2).  certificates: {"ca", "crt", "key", "pem"} of the client in
+ports.proxy for ports.down, passes requests through ports.filters and forwards to ports.upstream by ports.up (h1 or h2).  certificates: {"ca", "crt", "key", "pem"} of the client in
 mode mtls.
 """
 
@@ -33,7 +33,7 @@ def envoy_yaml(mode, ports, certificates):
                  f"          stat_prefix: h\n          codec_type: {'HTTP2' if ports.down == 'h2' else 'HTTP1'}\n          generate_request_id: false\n"
                  "          route_config: { virtual_hosts: [ { name: all, domains: [ '*' ],"
                  " routes: [ { match: { prefix: / }, route: { cluster: app, timeout: 0s } } ] } ] }\n"
-                 f"          http_filters: [ {{ name: envoy.filters.http.router, typed_config: {{ '@type': {ENVOY}filters.http.router.v3.Router,"
+                 f"          http_filters: [ {ports.filters}{{ name: envoy.filters.http.router, typed_config: {{ '@type': {ENVOY}filters.http.router.v3.Router,"
                  " suppress_envoy_headers: true } } ]")
     tls = ""
     if mode == "mtls":
@@ -113,6 +113,8 @@ ALL = {"pillion": pillion, "nginx": nginx, "haproxy": haproxy, "envoy": envoy, "
 
 def cannot(name, workload):
     """Why the proxy is not measured with the workload; None: it is."""
+    if workload.guard and name not in ("envoy", "pillion"):
+        return "reads no filters of Envoy"
     if name == "nghttpx" and workload.mode != "http":
         return "not compared in this mode"
     if name == "nginx" and workload.up == "h2" and not workload.grpc:

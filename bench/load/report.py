@@ -8,9 +8,18 @@ import statistics
 COLORS = {"pillion": "#1f6f8b", "nginx": "#5d8a3a", "haproxy": "#b5651d", "envoy": "#8a6fb0", "nghttpx": "#b0506f"}
 
 # Key of a result, its heading, decimals; lower is better unless the heading says "per second".
-COLUMNS = [("cpu_us", "CPU us/request", 1), ("requests_per_second", "requests/s", 0), ("p50_us", "p50 us", 0),
-           ("p99_us", "p99 us", 0), ("large_per_second", "10 MB responses/s", 1), ("gbit_per_cpu_second", "Gbit/CPU s", 1),
+COLUMNS = [("cpu_us", "CPU us/request", 1), ("added_us", "of it the filter", 1), ("requests_per_second", "requests/s", 0),
+           ("p50_us", "p50 us", 0), ("p99_us", "p99 us", 0), ("large_per_second", "10 MB responses/s", 1), ("gbit_per_cpu_second", "Gbit/CPU s", 1),
            ("h2load_requests_per_second", "h2load requests/s", 0), ("failed", "failed", 0)]
+
+
+def add_differences(rounds, bases):
+    """Adds what a workload costs over its base, in the same round and by the same proxy.  bases: {workload: base}"""
+    for one in rounds:
+        for workload, base in bases.items():
+            for proxy, result in one.get(workload, {}).items():
+                if without := one.get(base, {}).get(proxy):
+                    result["added_us"] = result["cpu_us"] - without["cpu_us"]
 
 
 def medians(rounds):

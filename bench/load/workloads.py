@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import guards
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -17,6 +19,8 @@ class Workload:
     grpc: bool = False
     post: int = 0            # bytes of body
     close: bool = False      # a connection per request
+    guard: str = ""          # of guards.py: a filter, and what is sent to it
+    base: str = ""           # the workload without the filter: the difference is what the filter costs
 
 
 ALL = [
@@ -33,5 +37,25 @@ ALL = [
     Workload("mixed", "GET of 1 KB on 32 connections while 4 others take 10 MB each; latency is that of the small ones",
              kind="mixed", connections=32),
     Workload("bulk", "bytes through a TCP proxy, 4 connections", kind="bulk", mode="tcp", path="/b/1099511627776", connections=4),
+    Workload("rbac-none", "GET of 1 KB, 64 keep-alive connections: the base of the next two", path=guards.LAST, guard="rbac-none"),
+    Workload("rbac-1000", "the same, RBAC of 1,000 policies, each of one path and one client; the last one matches",
+             path=guards.LAST, guard="rbac-exact", base="rbac-none"),
+    Workload("rbac-1000-prefix", "the same with prefixes instead of exact texts, which no hash finds",
+             path=guards.LAST, guard="rbac-prefix", base="rbac-none"),
+    Workload("jwt-none", "GET of 1 KB with a token, nobody looks at it: the base of the next two", guard="jwt-none"),
+    Workload("jwt-es256", f"the same, each token verified (ES256; {guards.TOKENS:,} of them in turn, no cache)",
+             guard="jwt", base="jwt-none"),
+    Workload("jwt-es256-cached", f"the same, {guards.CACHED_TOKENS} tokens in turn, in the filter's cache",
+             guard="jwt-cached", base="jwt-none"),
 ]
 BY_NAME = {w.name: w for w in ALL}
+
+
+def named(names):
+    """The workloads of these names, each base in front of the first that wants it."""
+    chosen = {}
+    for workload in (BY_NAME[name] for name in names):
+        if workload.base:
+            chosen[workload.base] = BY_NAME[workload.base]
+        chosen[workload.name] = workload
+    return list(chosen.values())
