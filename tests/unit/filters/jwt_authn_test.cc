@@ -536,7 +536,7 @@ TEST_F(JwtAuthn, FilterStateMayNameTheRequirement) {
                 " }, filter_state_rules: { name: who, requires: { strict: { provider_name: p } } } "
                 "}"));
   const auto status_with = [&](std::string_view who) {
-    Exchange e(worker, *chain_, states_, route::RouteMatch{}, {});
+    Exchange e(worker, *chain_, states_, route::RouteMatch{}, connection, {});
     core::FilterState state{"who", who, nullptr};
     e.info().filter_state = &state;
     e.begin();
@@ -585,7 +585,7 @@ TEST_F(JwtOfRoutes, ATokenThatIsGoneIsMissing) {
 TEST_F(JwtAuthn, PreflightsCarryNoCredentials) {
   configure_ann("", "provider_name: p", "bypass_cors_preflight: true");
   const auto preflight = [&](std::string_view method, const Fields& fields) {
-    Exchange e(worker, *chain_, states_, route::RouteMatch{}, fields);
+    Exchange e(worker, *chain_, states_, route::RouteMatch{}, connection, fields);
     e.head.method = http::find_method(method);
     e.head.method_text = "OPTIONS";
     e.begin();
