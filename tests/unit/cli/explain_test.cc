@@ -96,8 +96,7 @@ static_resources:
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
               rules: { policies: { readers: { permissions: [ { url_path: { path: { exact: /a } } } ],
-                principals: [ { any: true } ] }, friends: { permissions: [ { any: true } ], principals: [
-                { authenticated: { principal_name: { exact: "spiffe://mesh.local/a" } } } ] } } }
+                principals: [ { any: true } ] } } }
           - name: router
             typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
 )");
@@ -106,10 +105,6 @@ static_resources:
   EXPECT_THAT(allowed, Contains("filter authorize: allowed by policy \"readers\""));
   const auto denied = lines_of(snapshot, request("GET http://x/b"));
   EXPECT_EQ(denied.back(), "filter authorize: denied: no policy matches");
-  ExplainRequest friendly = request("GET http://x/b");
-  friendly.is_tls = true;
-  friendly.caller = "spiffe://mesh.local/a";
-  EXPECT_EQ(lines_of(snapshot, friendly).back(), "filter authorize: allowed by policy \"friends\"");
   ExplainRequest far = request("GET http://x/a");
   far.source = *io::Address::parse_ip("10.0.0.1", 0);
   EXPECT_EQ(lines_of(snapshot, far).back(), "connection: denied by policy \"far\"");
@@ -179,7 +174,8 @@ TEST(Explain, NeedsNoCertificates) {
   options.config_yaml =
       "workload: { trust_domain: mesh.local, certificates: { files: { cert: /nonexistent/a.crt, "
       "key: /nonexistent/a.key, ca: /nonexistent/ca.crt } } }\n"
-      "inbound: { app: 127.0.0.1:8080 }\noutbound: {}\n"
+      "inbound: { app: 127.0.0.1:8080, authorize: [ { allow: { from: [ "
+      "\"spiffe://mesh.local/a\" ] } } ] }\noutbound: {}\n"
       "services: { orders: { endpoints: { dns: orders.shop:8080 } } }\n";
   const auto snapshot = build_snapshot(options, {}, errors);
   ASSERT_NE(snapshot, nullptr) << errors.to_string();
@@ -190,6 +186,10 @@ TEST(Explain, NeedsNoCertificates) {
   ExplainRequest call = request("GET http://users:8080/", "inbound");
   call.is_tls = true;
   EXPECT_THAT(lines_of(snapshot, call), Contains("downstream: TLS ends here"));
+  EXPECT_EQ(lines_of(snapshot, call).back(), "filter authorize-allow: denied: no policy matches");
+  call.caller = "spiffe://mesh.local/a";
+  EXPECT_THAT(lines_of(snapshot, call),
+              Contains("filter authorize-allow: allowed by policy \"rule-1\""));
 }
 
 // An Envoy bootstrap with most of what can decide a route.
