@@ -60,15 +60,25 @@ void write_files(EnvoyWriter& out, const Workload& workload) {
   });
 }
 
-void write_secret_by_sds(EnvoyWriter& out, std::string_view name) {
+// What a server of gRPC is called; the name of our cluster would be no legal host.
+void write_authority(EnvoyWriter& out, const AddressText& address) {
+  const bool is_unix = address.kind == AddressText::Kind::kUnix;
+  out.text("authority", is_unix ? std::string("localhost") : address.to_string());
+}
+
+void write_secret_by_sds(EnvoyWriter& out, const CertificateSds& sds, std::string_view name) {
   out.text("name", name);
   out.message("sds_config", [&] {
     out.message("api_config_source", [&] {
       out.word("api_type", "GRPC");
       out.word("transport_api_version", "V3");
       out.list("grpc_services", [&] {
-        out.item(
-            [&] { out.message("envoy_grpc", [&] { out.text("cluster_name", kSdsCluster); }); });
+        out.item([&] {
+          out.message("envoy_grpc", [&] {
+            out.text("cluster_name", kSdsCluster);
+            write_authority(out, sds.socket);
+          });
+        });
       });
     });
     out.word("resource_api_version", "V3");
@@ -77,11 +87,11 @@ void write_secret_by_sds(EnvoyWriter& out, std::string_view name) {
 
 void write_sds(EnvoyWriter& out, const Workload& workload) {
   out.list("tls_certificate_sds_secret_configs",
-           [&] { out.item([&] { write_secret_by_sds(out, workload.sds->cert); }); });
+           [&] { out.item([&] { write_secret_by_sds(out, *workload.sds, workload.sds->cert); }); });
   out.message("combined_validation_context", [&] {
     out.message("default_validation_context", [&] { write_peers(out, own_prefix(workload)); });
     out.message("validation_context_sds_secret_config",
-                [&] { write_secret_by_sds(out, workload.sds->ca); });
+                [&] { write_secret_by_sds(out, *workload.sds, workload.sds->ca); });
   });
 }
 
@@ -189,8 +199,7 @@ void write_identity_source(EnvoyWriter& out, const Mesh& mesh) {
               if (!workload.trust_domain.empty()) out.text("trust_domain", workload.trust_domain);
               if (!workload.csr) return;
               const CertificateCsr& csr = *workload.csr;
-              const bool is_unix = csr.address.kind == AddressText::Kind::kUnix;
-              out.text("authority", is_unix ? std::string("localhost") : csr.address.to_string());
+              write_authority(out, csr.address);
               out.standing_for(csr.token_node, [&] { out.text("token_file", csr.token_file); });
               if (!csr.identity.empty()) {
                 out.standing_for(csr.identity_node, [&] { out.text("identity", csr.identity); });

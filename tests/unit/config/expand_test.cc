@@ -443,6 +443,7 @@ TEST(Expand, TakesCertificatesFromASecretDiscoveryService) {
   const Node service = e.nth(certificate["sds_config"]["api_config_source"]["grpc_services"], 0);
   const std::string cluster = service["envoy_grpc"]["cluster_name"].as_string();
   EXPECT_EQ(cluster, "certificates|sds");
+  EXPECT_EQ(service["envoy_grpc"]["authority"].as_string(), "localhost");
   const Node combined = tls["combined_validation_context"];
   EXPECT_EQ(combined["validation_context_sds_secret_config"]["name"].as_string(), "ROOTCA");
   EXPECT_TRUE(combined["default_validation_context"].has("match_typed_subject_alt_names"));
