@@ -429,6 +429,7 @@ void Server::log_new_listeners() {
 void Server::become_ready_if() {
   const bool is_complete = control_plane_ == nullptr || control_plane_->is_initialized();
   if (ready_ || applying_ != 0 || pending_ != nullptr || !is_complete) return;
+  if (secrets_.lacks_essential()) return;
   ready_ = true;
   if (admin_ != nullptr)
     log::info(log::kAdmin, "admin interface listening", {{"address", admin_->address()}});

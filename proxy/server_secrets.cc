@@ -63,6 +63,7 @@ void Server::on_context_changed(const tls::ContextSlot& slot) {
   for (const auto& cluster : snapshot_->clusters) {
     if (cluster->pool.tls.get() == &slot) count(cluster_tls_stats_, cluster->stat_name);
   }
+  become_ready_if();
 }
 
 // For /config_dump: those of the file as written, those that came as they are in force.

@@ -319,7 +319,7 @@ void H2ClientConnection::on_settings() {
     for (H2ClientStream* next = streams_.front(); next != nullptr;) {
       H2ClientStream& stream = *next;
       next = streams_.next(stream);
-      stream.send_waiting();
+      stream.on_settings();
     }
   }
   owner_.on_client_room(*this);

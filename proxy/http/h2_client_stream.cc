@@ -74,8 +74,13 @@ void H2ClientStream::send_head(const RequestHead& head, bool end) {
   open(head, end);
 }
 
-void H2ClientStream::send_waiting() {
-  if (const RequestHead* head = std::exchange(waiting_, nullptr)) send_head(*head, false);
+bool H2ClientStream::is_backed_up() const noexcept {
+  return is_stalled() || !connection_.settled_;
+}
+
+void H2ClientStream::on_settings() {
+  if (const RequestHead* head = std::exchange(waiting_, nullptr)) return send_head(*head, false);
+  if (!is_stalled()) on_drained();
 }
 
 void H2ClientStream::open(const RequestHead& head, bool end) {

@@ -35,7 +35,9 @@ class H2ClientStream final : public H2Stream,
   void reset() override;
   void pause_response() override { paused_ = true; }
   void resume_response() override;
-  [[nodiscard]] bool is_backed_up() const noexcept override { return is_stalled(); }
+  // Also while the peer's SETTINGS have not come: a server that allows fewer streams than we have
+  // begun refuses the rest, which can be asked for again only as long as its body is still kept.
+  [[nodiscard]] bool is_backed_up() const noexcept override;
 
   // From the connection.
   void on_head_begun();
@@ -46,8 +48,8 @@ class H2ClientStream final : public H2Stream,
   void on_drained() {
     if (sink_ != nullptr) sink_->on_request_drained();
   }
-  // The peer's SETTINGS have come: sends what waited for them.
-  void send_waiting();
+  // The peer's SETTINGS have come: sends what waited for them, and lets bodies go on.
+  void on_settings();
   // A tunnel whose directions have both ended.
   [[nodiscard]] bool is_over() const noexcept {
     return is_tunnel_ && send_ended() && receive_ended();

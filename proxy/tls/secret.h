@@ -105,7 +105,9 @@ struct SecretRef {
   SecretSourcePtr source;  // never null
   SecretKind kind = SecretKind::kCertificate;
   std::string name;
-  // initial_fetch_timeout: how long its absence holds up a configuration that is new; 0: for ever.
+  // initial_fetch_timeout: how long its absence holds up a configuration that is new.  0, which is
+  // what Istio says: 15 s too, for all that comes later waits behind it, but the process is not
+  // ready before the secret is there.
   Duration timeout = std::chrono::seconds(15);
   // What was found when the configuration was read (static secrets, files); null: not looked yet.
   SecretPtr initial;

@@ -82,8 +82,8 @@ bool SecretStore::add_need(const SecretRef& ref, uint32_t Entry::* count) {
     entry.secret = ref.initial;
     entry.updated = wall_now();
     settle(entry);
-  } else if (ref.timeout > Duration{}) {
-    entry.give_up_at = loop_.now() + ref.timeout;
+  } else {
+    entry.give_up_at = loop_.now() + (ref.timeout > Duration{} ? ref.timeout : SecretRef{}.timeout);
     arm_timeout();
   }
   return true;
@@ -260,7 +260,7 @@ void SecretStore::run_ready() {
 void SecretStore::arm_timeout() {
   Instant soonest{};
   for (const auto& [name, entry] : entries_) {
-    if (entry.is_settled || entry.give_up_at == Instant{}) continue;
+    if (entry.is_settled) continue;
     if (soonest == Instant{} || entry.give_up_at < soonest) soonest = entry.give_up_at;
   }
   if (soonest != Instant{}) loop_.arm_at(timeout_timer_, soonest);
@@ -269,7 +269,7 @@ void SecretStore::arm_timeout() {
 void SecretStore::on_timeout() {
   const Instant now = loop_.now();
   for (auto& [name, entry] : entries_) {
-    if (entry.is_settled || entry.give_up_at == Instant{} || entry.give_up_at > now) continue;
+    if (entry.is_settled || entry.give_up_at > now) continue;
     log::warning(log::kTls, "a secret has not come in time; what needs it is refused until it does",
                  {{"secret", config::printable(name.name)}, {"type", to_string(name.kind)}});
     settle(entry);
@@ -278,6 +278,12 @@ void SecretStore::on_timeout() {
 }
 
 // ---- readers ----
+
+bool SecretStore::lacks_essential() const {
+  return std::ranges::any_of(entries_, [](const auto& item) {
+    return item.second.secret == nullptr && item.second.ref.timeout == Duration{};
+  });
+}
 
 const SecretStore::Entry* SecretStore::find(const SecretName& name) const {
   const auto it = entries_.find(name);

@@ -64,7 +64,7 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
     WallTime updated{};   // when it was put
     std::string failure;  // why the last attempt failed; empty: it did not
     WallTime failed{};
-    Instant give_up_at{};  // a new configuration waits so long for it; the epoch: for ever
+    Instant give_up_at{};  // a new configuration waits so long for it
     bool is_settled = false;
     uint32_t users = 0;     // want() less unwant()
     uint32_t slots = 0;     // that name it
@@ -110,6 +110,8 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   // ---- readers ----
 
   [[nodiscard]] const Entry* find(const SecretName& name) const;
+  // One that the process is not ready without (SecretRef::timeout 0) has not come.
+  [[nodiscard]] bool lacks_essential() const;
   [[nodiscard]] SecretPtr secret(const SecretName& name) const;
   [[nodiscard]] const std::map<SecretName, Entry>& entries() const noexcept { return entries_; }
 

@@ -89,6 +89,22 @@ TEST_F(H2ClientTunnels, MayBeRefusedWithAnOrdinaryAnswer) {
   EXPECT_EQ(peer->stream(0).error, H2Error::kCancel) << "our direction had not ended";
 }
 
+// It may refuse the stream, and then the body must still be there for another attempt.
+TEST_F(H2ClientTunnels, BodiesWaitForThePeersSettingsTooButForTheirFirstPiece) {
+  open_early();
+  Exchange& e = begin("POST");
+  e.request.framing = Framing::kChunked;
+  e.stream->send_head(e.request, false);
+  e.stream->send_body("a", false);
+  EXPECT_TRUE(e.stream->is_backed_up());
+  let_peer_speak();
+  EXPECT_EQ(e.log, "drained; ");
+  EXPECT_FALSE(e.stream->is_backed_up());
+  e.stream->send_body("b", true);
+  turn();
+  EXPECT_EQ(peer->stream(0).body, "ab");
+}
+
 TEST_F(H2ClientTunnels, WaitForThePeersSettings) {
   peer_options.allow_connect = true;
   open_early();

@@ -195,6 +195,21 @@ TEST_F(SecretStoreTest, WaitsNoLongerThanItsTime) {
   EXPECT_NE(slot->current(), nullptr);
 }
 
+// Or a configuration that takes the need away would never be read.
+TEST_F(SecretStoreTest, IsNotWaitedForForEver) {
+  const auto slot = server_slot(Duration{});
+  store_.attach({slot});
+  loop_.skip(14s);
+  turn();
+  EXPECT_FALSE(store_.all_settled());
+  loop_.skip(1100ms);
+  EXPECT_TRUE(run_until(loop_, [&] { return settled_ == 1; }));
+  EXPECT_TRUE(store_.lacks_essential());
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/1")), "1"}));
+  EXPECT_FALSE(store_.lacks_essential());
+}
+
 TEST_F(SecretStoreTest, IsNotWaitedForWhenItsSourceGivesUp) {
   const auto slot = server_slot(Duration{});
   store_.attach({slot});
