@@ -195,7 +195,10 @@ Config parse_config(const Node& node, const core::FilterParseContext& context) {
   // Mutations are always validated; no refusal is counted as a response of the cluster.
   node.ignore({"validate_mutations", "charge_cluster_response_stats"});
   refuse_if_true(node,
-                 {"emit_filter_state_stats", "enforce_response_header_limits", "shadow_mode"});
+                 {"emit_filter_state_stats", "enforce_response_header_limits", "shadow_mode",
+                  "emit_client_span"});
+  // Not all answers that change the route would be looked at again then.
+  node.unsupported({"clear_route_cache_headers"}, kLater, Unknown::kAlwaysError);
   node.unsupported({"filter_metadata"}, kLater);
   node.reject_unknown_keys(Unknown::kAlwaysError);
   return out;
@@ -216,6 +219,7 @@ std::shared_ptr<const RouteConfig> parse_route_config(const Node& node,
         override.one_of({"grpc_service", "http_service"}, config::Need::kAtMostOne);
     if (is(service, "grpc_service", "grpcService")) out->service = parse_grpc(service, context);
     if (is(service, "http_service", "httpService")) out->service = parse_http(service, context);
+    refuse_if_true(override, {"emit_client_span"});
     override.reject_unknown_keys(Unknown::kAlwaysError);
   } else if (override.is_present()) {
     out->disabled = override.as_bool();
