@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Other TLS libraries at the other end, with mutual TLS: OpenSSL, GnuTLS, Go; TLS 1.2 and 1.3; as clients and as
-servers; and clients that try to resume a session."""
+servers; with and without resumption of sessions."""
 
 import json
 import os
@@ -47,9 +47,9 @@ class TlsPeers(unittest.TestCase):
 
     # ---- they call us ----
 
-    def inbound(self, version):
+    def inbound(self, version, **fields):
         port = sidecar.free_port()
-        tls = envoy.tls_server(self.users)
+        tls = envoy.tls_server(self.users, **fields)
         tls["typed_config"]["common_tls_context"]["tls_params"] = parameters(version)
         proxy = sidecar.start(self, envoy.bootstrap(
             [envoy.http("in", port, tls=tls, forward_client_cert_details="SANITIZE_SET",
@@ -57,13 +57,13 @@ class TlsPeers(unittest.TestCase):
             [envoy.cluster(ports=[self.upstream.port])]))
         return proxy, port
 
-    def check_inbound(self, proxy, port, version, connections, group):
+    def check_inbound(self, proxy, port, version, connections, group, resumed):
         name = f"listener.127.0.0.1_{port}.ssl."
         stats = proxy.stats()
         self.assertEqual(stats[name + "handshake"], connections, stats)
         self.assertEqual(stats[name + "versions.TLSv" + version], connections)
         self.assertEqual(stats[name + "curves." + group], connections)
-        self.assertEqual(stats[name + "session_reused"], 0)  # each proves its identity anew
+        self.assertEqual(stats[name + "session_reused"], resumed)
         self.assertEqual(stats[name + "connection_error"], 0)
         self.assertEqual({line["peer"] for line in proxy.wait_access_log(connections)}, {CUSTOMER})
 
@@ -79,13 +79,30 @@ class TlsPeers(unittest.TestCase):
                 first = run(*command, "-sess_out", session, data=REQUEST).decode()
                 self.assertIn("HTTP/1.1 200 OK", first)
                 self.assertIn("Verification: OK", first)
-                # One that was given no ticket, and tries what it has.
-                self.assertNotIn("Reused", first)
-                more = ["-sess_in", session] if os.path.exists(session) else []
-                again = run(*command, *more, data=REQUEST).decode()
+                self.assertNotIn("Reused, ", first)
+                again = run(*command, "-sess_in", session, data=REQUEST).decode()
                 self.assertIn("HTTP/1.1 200 OK", again)
-                self.assertNotIn("Reused,", again)
-                self.check_inbound(proxy, port, version, 2, "X25519")
+                self.assertIn("Reused, ", again)
+                self.assertNotIn("Reused, ", run(*command, data=REQUEST).decode())
+                self.check_inbound(proxy, port, version, 3, "X25519", 1)
+
+    def test_openssl_offers_a_session_that_is_not_resumed(self):
+        """Of another listener, or where tickets are off: a full handshake follows."""
+        certificate, key, ca = self.customer
+        session = os.path.join(programs.folder(self), "session")
+        for version in VERSIONS:
+            with self.subTest(version=version):
+                _, first = self.inbound(version)
+                proxy, port = self.inbound(version)
+                disabled, without = self.inbound(version, disable_stateless_session_resumption=True)
+                command = ["openssl", "s_client", "-cert", certificate, "-key", key, "-CAfile", ca,
+                           "-servername", "users.shop", "-tls1_" + version[-1], "-ign_eof"]
+                run(*command, "-connect", f"127.0.0.1:{first}", "-sess_out", session, data=REQUEST)
+                for server, address in ((proxy, port), (disabled, without)):
+                    again = run(*command, "-connect", f"127.0.0.1:{address}", "-sess_in", session, data=REQUEST).decode()
+                    self.assertIn("HTTP/1.1 200 OK", again)
+                    self.assertNotIn("Reused, ", again)
+                    self.check_inbound(server, address, version, 1, "X25519", 0)
 
     def test_gnutls_as_a_client(self):
         certificate, key, ca = self.customer
@@ -98,10 +115,12 @@ class TlsPeers(unittest.TestCase):
                               "--verify-hostname", "users.shop", "--sni-hostname", "users.shop",
                               "--priority", "NORMAL:-VERS-ALL:+VERS-TLS" + version, *resume)
                     self.assertIn("HTTP/1.1 200 OK", out)
-                    self.assertNotIn("This is a resumed session", out)
-                    # With --resume the first connection asks for nothing.
+                    # With --resume the first connection asks for nothing; the ticket of TLS 1.3 comes with a response.
+                    resumed = 1 if resume and version == "1.2" else 0
+                    self.assertEqual("This is a resumed session" in out, resumed == 1)
                     stats = proxy.stats()
                     name = f"listener.127.0.0.1_{port}.ssl."
+                    self.assertEqual(stats[name + "session_reused"], resumed)
                     self.assertEqual(stats[name + "handshake"], 2 if resume else 1)
                     self.assertEqual(stats[name + "versions.TLSv" + version], stats[name + "handshake"])
                     self.assertEqual(proxy.wait_access_log(1)[0]["peer"], CUSTOMER)
@@ -113,30 +132,35 @@ class TlsPeers(unittest.TestCase):
                 out = run(programs.built_go("tlspeer"), "client", f"127.0.0.1:{port}", version, *self.customer, "3")
                 lines = [json.loads(line) for line in out.splitlines()]
                 group = "X25519MLKEM768" if version == "1.3" else "X25519"
-                self.assertEqual(lines, 3 * [{"version": "TLS " + version, "curve": group, "resumed": False,
-                                              "peer": USERS, "status": 200}])
-                self.check_inbound(proxy, port, version, 3, group)
+                self.assertEqual(lines, [{"version": "TLS " + version, "curve": group, "resumed": resumed,
+                                          "peer": USERS, "status": 200} for resumed in (False, True, True)])
+                self.check_inbound(proxy, port, version, 3, group, 2)
 
     # ---- we call them ----
 
-    def outbound(self, server_port, version):
+    def outbound(self, server_port, version, max_session_keys):
         port = sidecar.free_port()
-        tls = envoy.tls_client(self.customer, ["spiffe://mesh.local/"], sni="users.shop")
+        tls = envoy.tls_client(self.customer, ["spiffe://mesh.local/"], sni="users.shop",
+                               max_session_keys=max_session_keys)
         tls["typed_config"]["common_tls_context"]["tls_params"] = parameters(version)
         proxy = sidecar.start(self, envoy.bootstrap(
             [envoy.http("out", port)], [envoy.cluster(ports=[server_port], transport_socket=tls)]))
         return proxy, port
 
     def check_outbound(self, server_port, version, group, body):
-        proxy, port = self.outbound(server_port, version)
-        for _ in range(3):
-            answer = connect(self, port).exchange(get("/", "Connection: close", host="users.shop"))
-            self.assertEqual(answer.status, 200, proxy.log_tail())
-            self.assertIn(body, answer.body)
-        stats = proxy.stats()
-        self.assertGreaterEqual(stats["cluster.app.ssl.handshake"], 1)
-        self.assertEqual(stats["cluster.app.ssl.versions.TLSv" + version], stats["cluster.app.ssl.handshake"])
-        self.assertEqual(stats["cluster.app.ssl.curves." + group], stats["cluster.app.ssl.handshake"])
+        """These servers close each connection after its response."""
+        for max_session_keys, resumed in ((1, 2), (0, 0)):
+            proxy, port = self.outbound(server_port, version, max_session_keys)
+            for _ in range(3):
+                answer = connect(self, port).exchange(get("/", "Connection: close", host="users.shop"))
+                self.assertEqual(answer.status, 200, proxy.log_tail())
+                self.assertIn(body, answer.body)
+            stats = proxy.stats()
+            self.assertEqual(stats["cluster.app.ssl.handshake"], 3)
+            self.assertEqual(stats["cluster.app.ssl.session_reused"], resumed)
+            self.assertEqual(stats["cluster.app.ssl.versions.TLSv" + version], 3)
+            self.assertEqual(stats["cluster.app.ssl.curves." + group], 3)
+            proxy.stop()
 
     def test_openssl_as_a_server(self):
         certificate, key, ca = self.users
