@@ -1,4 +1,6 @@
 // Sessions that are resumed, and what each side knows of the other then.
+#include <thread>
+
 #include "tests/unit/tls/resumption_fixture.h"
 
 namespace pillion::tls {
@@ -190,6 +192,23 @@ TEST_F(ResumptionTest, ASessionIsUsedOnce) {
   TlsPair second(loop, client_context, server_context);
   EXPECT_EQ(client_context->sessions()->size(), 0u);
   EXPECT_EQ(visit(client_context, server_context), Visit::kFull);
+}
+
+TEST_F(ResumptionTest, WorkersShareKeysAndSessions) {
+  const ContextPtr server_context = context(server_with(own_keys()));
+  const ContextPtr client_context = context(client_config());
+  ASSERT_EQ(visit(client_context, server_context), Visit::kFull);
+  stats::ListenerTlsStats stats;
+  std::thread([&] {
+    io::Loop other_loop;
+    TlsPair other(other_loop, client_context, server_context, {}, {.listener_stats = &stats});
+    EXPECT_TRUE(other.shake_hands(other_loop));
+    EXPECT_EQ(other.server.transport->identity()->uri_san, kCustomer);
+    other.client.destroy();
+    other.server.destroy();
+    other_loop.run_once(false);
+  }).join();
+  EXPECT_EQ(stats.session_reused.value(), 1u);
 }
 
 TEST_F(ResumptionTest, EarlyDataIsNeverOffered) {
