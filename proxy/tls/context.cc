@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/mem.h>
 #include <openssl/pool.h>
-#include <openssl/sha2.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -15,6 +14,8 @@
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/tls/callbacks.h"
+#include "proxy/tls/context_hash.h"
+#include "proxy/tls/resumption.h"
 
 namespace pillion::tls {
 namespace {
@@ -64,91 +65,6 @@ CredentialPtr make_credential(const std::vector<CRYPTO_BUFFER*>& chain, EVP_PKEY
   if (!buffer || !SSL_CREDENTIAL_set1_ocsp_response(credential.get(), buffer.get())) return nullptr;
   return credential;
 }
-
-// All parameters as one text without ambiguity; its hash is the name under which a Context is
-// shared.
-class Fingerprint {
- public:
-  Fingerprint() { SHA256_Init(&hash_); }
-  Fingerprint& add(std::string_view text) {
-    add(static_cast<uint64_t>(text.size()));
-    SHA256_Update(&hash_, text.data(), text.size());
-    return *this;
-  }
-  Fingerprint& add(uint64_t n) {
-    SHA256_Update(&hash_, &n, sizeof n);
-    return *this;
-  }
-  Fingerprint& add(const std::vector<std::string>& texts) {
-    add(static_cast<uint64_t>(texts.size()));
-    for (const std::string& t : texts) add(std::string_view(t));
-    return *this;
-  }
-  Fingerprint& add(const std::vector<Sha256>& hashes) {
-    add(static_cast<uint64_t>(hashes.size()));
-    for (const Sha256& h : hashes) SHA256_Update(&hash_, h.data(), h.size());
-    return *this;
-  }
-  std::string finish() {
-    std::string digest(SHA256_DIGEST_LENGTH, '\0');
-    SHA256_Final(reinterpret_cast<uint8_t*>(digest.data()), &hash_);
-    return digest;
-  }
-
- private:
-  SHA256_CTX hash_;
-};
-
-void add(Fingerprint& f, const ValidationConfig& v) {
-  f.add(v.trusted_ca_pem).add(v.crl_pem).add(v.certificate_hashes).add(v.spki_hashes);
-  f.add(uint64_t{v.max_verify_depth.value_or(kDefaultVerifyDepth)})
-      .add(uint64_t{v.crl_leaf_only})
-      .add(uint64_t{v.allow_expired});
-  f.add(uint64_t{v.accept_untrusted}).add(uint64_t{v.suppress_client_ca_list});
-  f.add(static_cast<uint64_t>(v.trust_domains.size()));
-  for (const TrustDomain& d : v.trust_domains) {
-    f.add(std::string_view(d.name)).add(std::string_view(d.pem));
-  }
-  f.add(static_cast<uint64_t>(v.sans.size()));
-  for (const SanMatcher& m : v.sans) {
-    f.add(static_cast<uint64_t>(m.type)).add(static_cast<uint64_t>(m.kind));
-    f.add(uint64_t{m.ignore_case}).add(std::string_view(m.text));
-    f.add(m.regex == nullptr ? std::string_view() : m.regex->pattern());
-  }
-}
-
-void add(Fingerprint& f, const KeyLogConfig& c) {
-  f.add(std::string_view(c.path));
-  for (const auto* ranges : {&c.local_ranges, &c.remote_ranges}) {
-    f.add(static_cast<uint64_t>(ranges->size()));
-    for (const match::Cidr& range : *ranges) f.add(std::string_view(range.to_string()));
-  }
-}
-
-}  // namespace
-
-std::string Context::fingerprint(const ContextConfig& c) {
-  Fingerprint f;
-  f.add(static_cast<uint64_t>(c.role)).add(static_cast<uint64_t>(c.min_version));
-  f.add(static_cast<uint64_t>(c.max_version)).add(c.cipher_suites).add(c.groups);
-  f.add(c.signature_algorithms).add(c.alpn);
-  f.add(static_cast<uint64_t>(c.certificates.size())).add(uint64_t{c.lacks_certificate});
-  for (const CertificateConfig& cert : c.certificates) {
-    f.add(std::string_view(cert.chain_pem)).add(std::string_view(cert.key_pem));
-    f.add(std::string_view(cert.source)).add(std::string_view(cert.ocsp_staple));
-  }
-  f.add(uint64_t{c.validation.has_value()});
-  if (c.validation) add(f, *c.validation);
-  f.add(uint64_t{c.require_client_certificate}).add(uint64_t{c.require_sni});
-  f.add(static_cast<uint64_t>(c.ocsp_policy));
-  f.add(std::string_view(c.sni)).add(uint64_t{c.auto_host_sni});
-  f.add(uint64_t{c.key_log.has_value()});
-  if (c.key_log) add(f, *c.key_log);
-  f.add(uint64_t{c.auto_sni_san_validation});
-  return f.finish();
-}
-
-namespace {
 
 struct Interned {
   std::mutex mutex;
@@ -212,7 +128,11 @@ Context::Context(const ContextConfig& config)
       auto_sni_san_validation_(config.auto_sni_san_validation),
       lacks_certificate_(config.lacks_certificate),
       sni_(config.sni),
-      alpn_wire_(to_alpn_wire(config.alpn)) {}
+      alpn_wire_(to_alpn_wire(config.alpn)),
+      tickets_(issues_tickets(config) ? config.ticket_keyring : nullptr),
+      session_timeout_(config.session_timeout),
+      sessions_(keeps_sessions(config) ? std::make_unique<SessionStore>(config.max_session_keys)
+                                       : nullptr) {}
 
 Context::~Context() {
   for (const Identity& identity : identities_) {
@@ -245,6 +165,8 @@ Status<> Context::build(const ContextConfig& config) {
   }
   set_client_certificate_request(config);
   install_callbacks(*ssl_ctx_, config);
+  if (!set_up_resumption(*ssl_ctx_, config, session_context(config, identities_)))
+    return Error{"out of memory"};
   return Ok{};
 }
 
@@ -266,12 +188,8 @@ Status<> Context::set_parameters(const ContextConfig& config) {
       return Error{str("signature_algorithms: ", take_reason(), " in ", list)};
     }
   }
-  // No resumption: it would skip the verification of the peer under a policy that may have changed.
-  SSL_CTX_set_session_cache_mode(ssl_ctx_, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(ssl_ctx_, SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(ssl_ctx_, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  // The verifier has taken what we need of a client's chain by the end of the handshake.
-  SSL_CTX_set_retain_only_sha256_of_client_certs(ssl_ctx_, role_ == Role::kServer);
   if (role_ == Role::kClient && !alpn_wire_.empty()) {
     SSL_CTX_set_alpn_protos(ssl_ctx_, reinterpret_cast<const uint8_t*>(alpn_wire_.data()),
                             alpn_wire_.size());

@@ -2,10 +2,12 @@
 // Context: everything that TLS connections with the same parameters share: certificate, key,
 // trusted CAs, versions, ALPN.  Wraps an SSL_CTX.
 //
-// Immutable and thread-safe.  Made on the control or builder thread by make(), used by workers. The
-// same parameters give the same object, so that a thousand clusters of a mesh share one; what
-// differs per connection (SNI, expected name) is given to TlsTransport.
+// Thread-safe, and immutable but for the sessions that a client may resume.  Made on the control or
+// builder thread by make(), used by workers. The same parameters give the same object, so that a
+// thousand clusters of a mesh share one; what differs per connection (SNI, expected name) is given
+// to TlsTransport.
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,6 +17,8 @@
 #include "proxy/base/result.h"
 #include "proxy/tls/context_config.h"
 #include "proxy/tls/ocsp.h"
+#include "proxy/tls/session_store.h"
+#include "proxy/tls/ticket_keyring.h"
 #include "proxy/tls/verify.h"
 
 struct ssl_st;
@@ -62,6 +66,11 @@ class Context {
   [[nodiscard]] const std::vector<Identity>& identities() const noexcept { return identities_; }
   // Null unless secrets are to be logged.
   [[nodiscard]] const KeyLog* key_log() const noexcept { return key_log_.get(); }
+  // Of a server; null if it makes no session tickets.
+  [[nodiscard]] const TicketKeyring* tickets() const noexcept { return tickets_.get(); }
+  [[nodiscard]] std::chrono::seconds session_timeout() const noexcept { return session_timeout_; }
+  // Of a client; null if it resumes nothing.
+  [[nodiscard]] SessionStore* sessions() const noexcept { return sessions_.get(); }
   // The one that a connection used; null without one.
   [[nodiscard]] const Identity* identity_of(const ssl_credential_st* credential) const noexcept;
   // Narrows the certificates of a server connection to those for `sni`, if there are several, and
@@ -91,6 +100,9 @@ class Context {
   bool staples_ = false;  // an OCSP response may be sent, or missed
   const std::string sni_;
   const std::string alpn_wire_;
+  const std::shared_ptr<const TicketKeyring> tickets_;
+  const std::chrono::seconds session_timeout_;
+  const std::unique_ptr<SessionStore> sessions_;
   ssl_ctx_st* ssl_ctx_ = nullptr;
   std::unique_ptr<const Verifier> verifier_;
   std::unique_ptr<const KeyLog> key_log_;

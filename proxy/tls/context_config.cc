@@ -8,6 +8,7 @@
 #include "proxy/tls/ocsp.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/secret.h"
+#include "proxy/tls/ticket_keyring.h"
 #include "proxy/tls/validation_config.h"
 
 namespace pillion::tls {
@@ -263,6 +264,37 @@ void check_policy(const Node& node, const ContextConfig& config,
   }
 }
 
+std::chrono::seconds parse_session_timeout(const Node& node) {
+  const auto timeout =
+      std::chrono::duration_cast<std::chrono::seconds>(node.as_duration_or(kDefaultSessionTimeout));
+  if (timeout <= kMaxSessionTimeout) return timeout;
+  node.warn("sessions end after 7 days (RFC 8446, 4.6.1)");
+  return kMaxSessionTimeout;
+}
+
+// Which sessions are resumed.  There is no cache of sessions that
+// disable_stateful_session_resumption could disable.
+void parse_resumption(const Node& node, ContextConfig& out, SecretRefs* secrets) {
+  (void)node.one_of({"session_ticket_keys", "session_ticket_keys_sds_secret_config",
+                     "disable_stateless_session_resumption"},
+                    config::Need::kAtMostOne);
+  node.ignore({"disable_stateful_session_resumption"});
+  out.session_timeout = parse_session_timeout(node["session_timeout"]);
+  out.resumes_sessions = !node["disable_stateless_session_resumption"].as_bool_or(false) &&
+                         out.session_timeout.count() > 0;
+  if (const Node keys = node["session_ticket_keys"]) {
+    const TicketKeys given = parse_ticket_keys(keys);
+    if (!given.keys.empty()) out.ticket_keyring = TicketKeyring::given(given);
+  }
+  if (const Node keys = node["session_ticket_keys_sds_secret_config"]) {
+    if (secrets == nullptr) {
+      refuse(node, {"session_ticket_keys_sds_secret_config"});
+    } else {
+      secrets->ticket_keys = parse_secret_ref(keys, SecretKind::kTicketKeys);
+    }
+  }
+}
+
 }  // namespace
 
 ContextConfig parse_downstream_tls_context(const Node& node, SecretRefs* secrets) {
@@ -284,24 +316,16 @@ ContextConfig parse_downstream_tls_context(const Node& node, SecretRefs* secrets
         "client certificates are asked for, but not verified "
         "(common_tls_context.validation_context is missing)");
   }
-  // Sessions are never resumed: these tune what does not happen.  A name that no certificate has
-  // is answered with the first certificate that the client can use, all of them being looked at.
-  node.ignore({"disable_stateless_session_resumption", "disable_stateful_session_resumption",
-               "session_timeout", "full_scan_certs_on_sni_mismatch"});
+  // A name that no certificate has is answered with the first certificate that the client can use,
+  // all of them being looked at.
+  node.ignore({"full_scan_certs_on_sni_mismatch"});
+  parse_resumption(node, out, secrets);
   refuse_true(node, "prefer_client_ciphers", "the server's order of cipher suites is always used");
   constexpr EnumRow kStapling[] = {
       {"LENIENT_STAPLING", 0}, {"STRICT_STAPLING", 1}, {"MUST_STAPLE", 2}};
   out.ocsp_policy = node["ocsp_staple_policy"].as_enum_or(OcspPolicy::kLenient, kStapling);
   for (const CertificateConfig& certificate : out.certificates)
     check_policy(node, out, certificate);
-  if (const Node keys = node["session_ticket_keys"]) (void)parse_ticket_keys(keys);
-  if (const Node keys = node["session_ticket_keys_sds_secret_config"]) {
-    if (secrets == nullptr) {
-      refuse(node, {"session_ticket_keys_sds_secret_config"});
-    } else {
-      secrets->ticket_keys = parse_secret_ref(keys, SecretKind::kTicketKeys);
-    }
-  }
   close(node);
   return out;
 }
@@ -321,8 +345,9 @@ ContextConfig parse_upstream_tls_context(const Node& node, SecretRefs* secrets) 
         "needs trusted_ca in common_tls_context.validation_context");
   }
   refuse_true(node, "allow_renegotiation", "renegotiation is never accepted");
-  // Sessions are not resumed, and the key usage of RSA certificates is always enforced.
-  node.ignore({"max_session_keys", "enforce_rsa_key_usage"});
+  out.max_session_keys = node["max_session_keys"].as_u32_or(1, 0, UINT32_MAX);
+  // The key usage of RSA certificates is always enforced.
+  node.ignore({"enforce_rsa_key_usage"});
   close(node);
   return out;
 }

@@ -3,11 +3,13 @@
 // UpstreamTlsContext (extensions.transport_sockets.tls.v3), with all files already read.
 //
 // Differences from Envoy, on purpose: TLS 1.3 is the default both ways and 1.2 is spoken where it
-// is configured; the hybrid X25519MLKEM768 is offered first; sessions are never resumed, so the
-// fields that tune resumption change nothing.
+// is configured; the hybrid X25519MLKEM768 is offered first.  Sessions resume by tickets only,
+// under rules of their own (resumption.h).
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +20,8 @@
 #include "proxy/tls/san_matcher.h"
 
 namespace pillion::tls {
+
+class TicketKeyring;
 
 enum class Role : uint8_t { kServer, kClient };
 enum class Version : uint16_t { kTls12 = 0x0303, kTls13 = 0x0304 };  // as on the wire
@@ -43,6 +47,8 @@ struct TrustDomain {
 };
 
 inline constexpr uint32_t kDefaultVerifyDepth = 100;
+inline constexpr std::chrono::hours kDefaultSessionTimeout(2);
+inline constexpr std::chrono::hours kMaxSessionTimeout(7 * 24);  // RFC 8446, 4.6.1
 
 // CertificateValidationContext.
 struct ValidationConfig {
@@ -80,7 +86,13 @@ struct ContextConfig {
   bool require_client_certificate = false;
   bool require_sni = false;
   OcspPolicy ocsp_policy = OcspPolicy::kLenient;
+  bool resumes_sessions = true;  // not with disable_stateless_session_resumption
+  // Since the peer proved its key in a full handshake.
+  std::chrono::seconds session_timeout = kDefaultSessionTimeout;
+  // The keys of session tickets; null: no tickets, but for those that a ContextSlot has of its own.
+  std::shared_ptr<const TicketKeyring> ticket_keyring;
   // Clients.
+  uint32_t max_session_keys = 1;  // of each server and name; 0: nothing is resumed
   std::string sni;
   bool auto_host_sni = false;            // SNI is the endpoint's host name
   bool auto_sni_san_validation = false;  // the peer must have the SNI as a DNS SAN

@@ -47,6 +47,13 @@ void name_source(std::string& source, const SecretRef& ref) {
   if (source == "<inline>" && ref.source->key != "static") source = str("sds/", ref.name);
 }
 
+std::shared_ptr<const TicketKeyring> make_own_tickets(const ContextConfig& config,
+                                                      const SecretRefs& secrets) {
+  const bool has_others = config.ticket_keyring != nullptr || secrets.ticket_keys.has_value();
+  if (config.role != Role::kServer || !config.resumes_sessions || has_others) return nullptr;
+  return TicketKeyring::own(config.session_timeout);
+}
+
 // Of the secrets that were found when the configuration was read.
 class Initial final : public ContextSlot::Lookup {
  public:
@@ -54,6 +61,11 @@ class Initial final : public ContextSlot::Lookup {
 };
 
 }  // namespace
+
+ContextSlot::ContextSlot(ContextConfig config, SecretRefs secrets)
+    : config_(std::move(config)),
+      secrets_(std::move(secrets)),
+      own_tickets_(make_own_tickets(config_, secrets_)) {}
 
 Result<std::shared_ptr<const ContextSlot>> ContextSlot::make(ContextConfig config,
                                                              SecretRefs secrets) {
@@ -78,6 +90,7 @@ Result<std::shared_ptr<const ContextSlot>> ContextSlot::make(ContextConfig confi
 std::shared_ptr<const ContextSlot> ContextSlot::fixed(std::shared_ptr<const Context> context) {
   ContextConfig config;
   config.role = context->role();
+  config.resumes_sessions = false;  // of its own
   std::shared_ptr<ContextSlot> made(new ContextSlot(std::move(config), {}));
   made->current_ = std::move(context);
   return made;
@@ -118,6 +131,12 @@ Result<std::shared_ptr<const Context>> ContextSlot::resolve(const Lookup& lookup
                             "let anybody in")});
     if (!verifies_chains(*full.validation) && !full.validation->sans.empty())
       return done(Error{"validation_context: matching names needs trusted_ca"});
+  }
+  if (own_tickets_ != nullptr) full.ticket_keyring = own_tickets_;
+  if (secrets_.ticket_keys) {
+    const SecretPtr secret = lookup.find(*secrets_.ticket_keys);
+    if (secret == nullptr) return done(none);
+    full.ticket_keyring = TicketKeyring::given(std::get<TicketKeys>(secret->value));
   }
   return done(Context::make(full));
 }

@@ -7,6 +7,9 @@
 // rotation drains nothing.  Workers call current() once per handshake; a connection keeps the
 // Context that it began with.  The SecretStore, on control, puts the next one in.
 //
+// A server's keys for session tickets, if none are given, are the slot's: its Contexts make and
+// open them one after the other, on all workers.
+//
 // Null from current(): a secret has not arrived, or is not to be used any more.  A handshake is
 // refused then, and no connection made; nobody is let through.
 
@@ -55,11 +58,11 @@ class ContextSlot {
   std::shared_ptr<const Context> set(std::shared_ptr<const Context> context) const;
 
  private:
-  ContextSlot(ContextConfig config, SecretRefs secrets)
-      : config_(std::move(config)), secrets_(std::move(secrets)) {}
+  ContextSlot(ContextConfig config, SecretRefs secrets);
 
   const ContextConfig config_;
   const SecretRefs secrets_;
+  const std::shared_ptr<const TicketKeyring> own_tickets_;  // null: needs none, or has others
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Context> current_;
 };

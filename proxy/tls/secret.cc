@@ -1,5 +1,7 @@
 #include "proxy/tls/secret.h"
 
+#include <openssl/mem.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -91,6 +93,10 @@ std::string_view to_string(SecretKind kind) noexcept {
   return "";
 }
 
+TicketKeys::~TicketKeys() {
+  for (auto& key : keys) OPENSSL_cleanse(key.data(), key.size());
+}
+
 Secret::~Secret() {
   if (auto* certificate = std::get_if<CertificateConfig>(&value)) wipe(certificate->key_pem);
   if (auto* generic = std::get_if<GenericSecret>(&value)) {
@@ -100,6 +106,7 @@ Secret::~Secret() {
 
 TicketKeys parse_ticket_keys(const Node& node) {
   TicketKeys out;
+  out.keys.reserve(node["keys"].size());  // no copy stays behind where they grow
   for (const Node item : node["keys"].items()) {
     Wiped key(read_data_source(item).text);
     auto& bytes = out.keys.emplace_back();

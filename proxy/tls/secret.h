@@ -31,9 +31,15 @@ enum class SecretKind : uint8_t { kCertificate, kValidation, kTicketKeys, kGener
 // "tls_certificate": as the field of envoy's Secret is called.
 std::string_view to_string(SecretKind kind) noexcept;
 
-// TlsSessionTicketKeys: 80 bytes each; the first one encrypts, all decrypt.
+// TlsSessionTicketKeys: 80 bytes each; the first one encrypts, all decrypt.  Overwritten when it
+// dies.
 struct TicketKeys {
   std::vector<std::array<uint8_t, 80>> keys;
+
+  TicketKeys() = default;
+  TicketKeys(TicketKeys&&) = default;
+  TicketKeys& operator=(TicketKeys&&) = default;
+  ~TicketKeys();
 };
 
 // GenericSecret: `secret` is under "".

@@ -5,6 +5,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/tls/reason.h"
+#include "proxy/tls/resumption.h"
 #include "proxy/tls/tls_transport.h"
 
 namespace pillion::tls {
@@ -79,6 +80,8 @@ void TlsTransport::announce_open(bool all_read) {
 
 void TlsTransport::finish_handshake() {
   state_ = State::kOpen;
+  if (is_server() && SSL_session_reused(ssl_)) identity_ = std::move(handshake_->resumed);
+  Resumption::keep(*this);
   const bool has_certificate = identity_ != nullptr;
   if (!has_certificate) identity_ = make_identity(nullptr, handshake_->sni);
   io::PeerIdentity& id = *identity_;

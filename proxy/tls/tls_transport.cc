@@ -9,6 +9,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/tls/reason.h"
+#include "proxy/tls/resumption.h"
 
 namespace pillion::tls {
 
@@ -54,6 +55,11 @@ void TlsTransport::configure_client(const Options& options) {
   if (!options.alpn_wire.empty()) {
     SSL_set_alpn_protos(ssl_, reinterpret_cast<const uint8_t*>(options.alpn_wire.data()),
                         options.alpn_wire.size());
+  }
+  if (context_->sessions() != nullptr) {
+    session_key_ = std::make_unique<const SessionStore::Key>(
+        SessionStore::key_of(options.server, h.sni, h.expected_name));
+    Resumption::offer(*this);
   }
 }
 

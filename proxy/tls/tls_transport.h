@@ -17,7 +17,10 @@
 // End of stream: only close_notify is kEof.  A bare FIN is kError (truncation), so that a body that
 // ends with its connection is not taken for a complete one (RFC 9112, 9.8).
 //
-// Memory when idle: this object, BoringSSL's session with its two keys, one block for the identity.
+// A resumed session is verified like a new one, and gives the same identity (resumption.h).
+//
+// Memory when idle: this object, BoringSSL's session with its two keys, one block for the identity;
+// of a peer whose session may be resumed its chain, which connections with the same chain share.
 // Ciphertext lives in the thread's Channel; Buffers here are empty unless a turn left something
 // over.
 
@@ -48,6 +51,8 @@ class TlsTransport final : public io::Transport,
     std::string_view expected_name{};
     // Replaces the context's (Context::to_alpn_wire).
     std::string_view alpn_wire{};
+    // With whom its sessions may be resumed.
+    io::Address server = {};
     // Of a client that was accepted, for the log line of a failed handshake.
     io::Address peer = {};
     // Where it is counted: one of them, or none.  They outlive the transport.
@@ -82,7 +87,9 @@ class TlsTransport final : public io::Transport,
   [[nodiscard]] const Context& context() const noexcept { return *context_; }
 
  private:
-  friend struct Callbacks;  // what BoringSSL calls (callbacks.cc)
+  friend struct Callbacks;            // what BoringSSL calls (callbacks.cc)
+  friend struct ResumptionCallbacks;  // (resumption.cc)
+  friend struct Resumption;
   enum class State : uint8_t { kHandshake, kOpen, kFailed, kClosed };
   // Needed only until the handshake is done.
   struct Handshake {
@@ -92,6 +99,9 @@ class TlsTransport final : public io::Transport,
     Verifier::Outcome outcome = Verifier::Outcome::kOk;
     std::string reason;                        // of a refusal by our own callbacks
     const Context::Identity* local = nullptr;  // the certificate that was chosen
+    // Of a server, from the ticket that was opened last; counts if that session is resumed.
+    IdentityPtr resumed;    // null: of a client that showed no certificate
+    int64_t proven_at = 0;  // when the client proved its key: seconds since 1970
   };
 
   // From the lower transport.
@@ -133,6 +143,7 @@ class TlsTransport final : public io::Transport,
   IdentityPtr identity_;
   std::unique_ptr<Handshake> handshake_;
   std::unique_ptr<std::string> reason_;
+  std::unique_ptr<const SessionStore::Key> session_key_;  // of a client that keeps sessions
   stats::ListenerTlsStats* listener_stats_;
   stats::ClusterTlsStats* cluster_stats_;
   Buffer unread_;

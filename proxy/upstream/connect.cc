@@ -26,6 +26,7 @@ std::unique_ptr<io::Transport> make_transport(io::Loop& loop, const PoolOptions&
   // The transport falls back to the context's name.
   if (context->uses_host_name_as_sni()) how.sni = to.hostname;
   if (context->alpn_wire().empty()) how.alpn_wire = to.alpn;
+  how.server = to.address;
   how.cluster_stats = blocks.tls;
   return std::make_unique<tls::TlsTransport>(loop, std::move(socket), context, how);
 }

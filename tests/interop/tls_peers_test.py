@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Other TLS libraries at the other end, with mutual TLS: OpenSSL, GnuTLS, Go; TLS 1.2 and 1.3; as clients and as
-servers; and clients that try to resume a session."""
+servers; with and without resumption of sessions."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from peers import Upstream, connect, get
 
 VERSIONS = ("1.2", "1.3")
 REQUEST = b"GET / HTTP/1.1\r\nHost: users.shop\r\nConnection: close\r\n\r\n"
+KEPT_REQUEST = b"GET / HTTP/1.1\r\nHost: users.shop\r\n\r\n"
 
 
 def parameters(version):
@@ -24,17 +25,24 @@ def parameters(version):
     return {"tls_minimum_protocol_version": word, "tls_maximum_protocol_version": word}
 
 
-def ask(*command):
-    """What a client prints that is given the request, and no end of its input: some say good-bye there, and wait for no
-    answer."""
+def converse(command, *steps):
+    """What a client prints.  It is given the bytes of each step when it has printed what the step before waits for (None:
+    its end), and no end of its input: some say good-bye there, and wait for no answer."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         deadline = threading.Timer(30, process.kill)
         deadline.start()
-        process.stdin.write(REQUEST)
-        process.stdin.flush()
-        out = process.stdout.read().decode()
+        printed = b""
+        for data, awaited in steps:
+            process.stdin.write(data)
+            process.stdin.flush()
+            start = len(printed)
+            while awaited is None or awaited not in printed[start:]:
+                piece = process.stdout.read1(65536)
+                if not piece:
+                    break
+                printed += piece
         deadline.cancel()
-        return out
+        return printed.decode()
 
 
 class TlsPeers(unittest.TestCase):
@@ -47,9 +55,9 @@ class TlsPeers(unittest.TestCase):
 
     # ---- they call us ----
 
-    def inbound(self, version):
+    def inbound(self, version, **fields):
         port = sidecar.free_port()
-        tls = envoy.tls_server(self.users)
+        tls = envoy.tls_server(self.users, **fields)
         tls["typed_config"]["common_tls_context"]["tls_params"] = parameters(version)
         proxy = sidecar.start(self, envoy.bootstrap(
             [envoy.http("in", port, tls=tls, forward_client_cert_details="SANITIZE_SET",
@@ -57,13 +65,13 @@ class TlsPeers(unittest.TestCase):
             [envoy.cluster(ports=[self.upstream.port])]))
         return proxy, port
 
-    def check_inbound(self, proxy, port, version, connections, group):
+    def check_inbound(self, proxy, port, version, connections, group, resumed):
         name = f"listener.127.0.0.1_{port}.ssl."
         stats = proxy.stats()
         self.assertEqual(stats[name + "handshake"], connections, stats)
         self.assertEqual(stats[name + "versions.TLSv" + version], connections)
         self.assertEqual(stats[name + "curves." + group], connections)
-        self.assertEqual(stats[name + "session_reused"], 0)  # each proves its identity anew
+        self.assertEqual(stats[name + "session_reused"], resumed)
         self.assertEqual(stats[name + "connection_error"], 0)
         self.assertEqual({line["peer"] for line in proxy.wait_access_log(connections)}, {CUSTOMER})
 
@@ -79,32 +87,48 @@ class TlsPeers(unittest.TestCase):
                 first = run(*command, "-sess_out", session, data=REQUEST).decode()
                 self.assertIn("HTTP/1.1 200 OK", first)
                 self.assertIn("Verification: OK", first)
-                # One that was given no ticket, and tries what it has.
-                self.assertNotIn("Reused", first)
-                more = ["-sess_in", session] if os.path.exists(session) else []
-                again = run(*command, *more, data=REQUEST).decode()
+                self.assertNotIn("Reused, ", first)
+                again = run(*command, "-sess_in", session, data=REQUEST).decode()
                 self.assertIn("HTTP/1.1 200 OK", again)
-                self.assertNotIn("Reused,", again)
-                self.check_inbound(proxy, port, version, 2, "X25519")
+                self.assertIn("Reused, ", again)
+                self.assertNotIn("Reused, ", run(*command, data=REQUEST).decode())
+                self.check_inbound(proxy, port, version, 3, "X25519", 1)
+
+    def test_openssl_offers_a_session_that_is_not_resumed(self):
+        """Of another listener, or where tickets are off: a full handshake follows."""
+        certificate, key, ca = self.customer
+        session = os.path.join(programs.folder(self), "session")
+        for version in VERSIONS:
+            with self.subTest(version=version):
+                _, first = self.inbound(version)
+                proxy, port = self.inbound(version)
+                disabled, without = self.inbound(version, disable_stateless_session_resumption=True)
+                command = ["openssl", "s_client", "-cert", certificate, "-key", key, "-CAfile", ca,
+                           "-servername", "users.shop", "-tls1_" + version[-1], "-ign_eof"]
+                run(*command, "-connect", f"127.0.0.1:{first}", "-sess_out", session, data=REQUEST)
+                for server, address in ((proxy, port), (disabled, without)):
+                    again = run(*command, "-connect", f"127.0.0.1:{address}", "-sess_in", session, data=REQUEST).decode()
+                    self.assertIn("HTTP/1.1 200 OK", again)
+                    self.assertNotIn("Reused, ", again)
+                    self.check_inbound(server, address, version, 1, "X25519", 0)
 
     def test_gnutls_as_a_client(self):
         certificate, key, ca = self.customer
         for version in VERSIONS:
-            for resume in ([], ["--resume"]):
+            for resume in (False, True):
                 with self.subTest(version=version, resume=resume):
                     proxy, port = self.inbound(version)
-                    out = ask(programs.find_debian("gnutls-cli", "gnutls-bin"), "--port", str(port), "127.0.0.1",
-                              "--x509cafile", ca, "--x509certfile", certificate, "--x509keyfile", key,
-                              "--verify-hostname", "users.shop", "--sni-hostname", "users.shop",
-                              "--priority", "NORMAL:-VERS-ALL:+VERS-TLS" + version, *resume)
-                    self.assertIn("HTTP/1.1 200 OK", out)
-                    self.assertNotIn("This is a resumed session", out)
-                    # With --resume the first connection asks for nothing.
-                    stats = proxy.stats()
-                    name = f"listener.127.0.0.1_{port}.ssl."
-                    self.assertEqual(stats[name + "handshake"], 2 if resume else 1)
-                    self.assertEqual(stats[name + "versions.TLSv" + version], stats[name + "handshake"])
-                    self.assertEqual(proxy.wait_access_log(1)[0]["peer"], CUSTOMER)
+                    command = [programs.find_debian("gnutls-cli", "gnutls-bin"), "--port", str(port), "127.0.0.1",
+                               "--x509cafile", ca, "--x509certfile", certificate, "--x509keyfile", key,
+                               "--verify-hostname", "users.shop", "--sni-hostname", "users.shop",
+                               "--priority", "NORMAL:-VERS-ALL:+VERS-TLS" + version, "--inline-commands"]
+                    # It connects again with the session that it has then.
+                    first = [(KEPT_REQUEST, b"HTTP/1.1 200 OK"), (b"^resume^\n", b"Handshake was completed")]
+                    out = converse(command, *(first if resume else []), (REQUEST, None))
+                    self.assertEqual(out.count("HTTP/1.1 200 OK"), 2 if resume else 1, out)
+                    self.assertEqual("This is a resumed session" in out, resume)
+                    connections = 2 if resume else 1
+                    self.check_inbound(proxy, port, version, connections, "X25519", connections - 1)
 
     def test_go_as_a_client(self):
         for version in VERSIONS:
@@ -113,30 +137,35 @@ class TlsPeers(unittest.TestCase):
                 out = run(programs.built_go("tlspeer"), "client", f"127.0.0.1:{port}", version, *self.customer, "3")
                 lines = [json.loads(line) for line in out.splitlines()]
                 group = "X25519MLKEM768" if version == "1.3" else "X25519"
-                self.assertEqual(lines, 3 * [{"version": "TLS " + version, "curve": group, "resumed": False,
-                                              "peer": USERS, "status": 200}])
-                self.check_inbound(proxy, port, version, 3, group)
+                self.assertEqual(lines, [{"version": "TLS " + version, "curve": group, "resumed": resumed,
+                                          "peer": USERS, "status": 200} for resumed in (False, True, True)])
+                self.check_inbound(proxy, port, version, 3, group, 2)
 
     # ---- we call them ----
 
-    def outbound(self, server_port, version):
+    def outbound(self, server_port, version, max_session_keys):
         port = sidecar.free_port()
-        tls = envoy.tls_client(self.customer, ["spiffe://mesh.local/"], sni="users.shop")
+        tls = envoy.tls_client(self.customer, ["spiffe://mesh.local/"], sni="users.shop",
+                               max_session_keys=max_session_keys)
         tls["typed_config"]["common_tls_context"]["tls_params"] = parameters(version)
         proxy = sidecar.start(self, envoy.bootstrap(
             [envoy.http("out", port)], [envoy.cluster(ports=[server_port], transport_socket=tls)]))
         return proxy, port
 
     def check_outbound(self, server_port, version, group, body):
-        proxy, port = self.outbound(server_port, version)
-        for _ in range(3):
-            answer = connect(self, port).exchange(get("/", "Connection: close", host="users.shop"))
-            self.assertEqual(answer.status, 200, proxy.log_tail())
-            self.assertIn(body, answer.body)
-        stats = proxy.stats()
-        self.assertGreaterEqual(stats["cluster.app.ssl.handshake"], 1)
-        self.assertEqual(stats["cluster.app.ssl.versions.TLSv" + version], stats["cluster.app.ssl.handshake"])
-        self.assertEqual(stats["cluster.app.ssl.curves." + group], stats["cluster.app.ssl.handshake"])
+        """These servers close each connection after its response."""
+        for max_session_keys, resumed in ((1, 2), (0, 0)):
+            proxy, port = self.outbound(server_port, version, max_session_keys)
+            for _ in range(3):
+                answer = connect(self, port).exchange(get("/", "Connection: close", host="users.shop"))
+                self.assertEqual(answer.status, 200, proxy.log_tail())
+                self.assertIn(body, answer.body)
+            stats = proxy.stats()
+            self.assertEqual(stats["cluster.app.ssl.handshake"], 3)
+            self.assertEqual(stats["cluster.app.ssl.session_reused"], resumed)
+            self.assertEqual(stats["cluster.app.ssl.versions.TLSv" + version], 3)
+            self.assertEqual(stats["cluster.app.ssl.curves." + group], 3)
+            proxy.stop()
 
     def test_openssl_as_a_server(self):
         certificate, key, ca = self.users

@@ -10,6 +10,8 @@
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
 #include "proxy/tls/context.h"
+#include "proxy/tls/data_source.h"
+#include "proxy/tls/ticket_keyring.h"
 #include "tests/support/test_ca.h"
 
 namespace pillion::tls {
@@ -103,6 +105,9 @@ common_tls_context:
   EXPECT_EQ(c.role, Role::kServer);
   EXPECT_TRUE(c.require_client_certificate);
   EXPECT_TRUE(c.require_sni);
+  EXPECT_TRUE(c.resumes_sessions);
+  EXPECT_EQ(c.session_timeout, std::chrono::seconds(60));
+  EXPECT_EQ(c.ticket_keyring, nullptr);
   EXPECT_EQ(c.min_version, Version::kTls12);
   EXPECT_EQ(c.max_version, Version::kTls13);
   EXPECT_EQ(c.alpn, (std::vector<std::string>{"h2", "http/1.1"}));
@@ -139,8 +144,38 @@ common_tls_context: { validation_context: { trusted_ca: { filename: "@CA" } } }
   EXPECT_EQ(c.sni, "users.shop");
   EXPECT_TRUE(c.auto_host_sni);
   EXPECT_TRUE(c.auto_sni_san_validation);
+  EXPECT_EQ(c.max_session_keys, 4u);
   EXPECT_EQ(c.min_version, Version::kTls13);
   EXPECT_TRUE(Context::make(c));
+}
+
+TEST_F(ContextConfigTest, ReadsWhichSessionsAServerResumes) {
+  const ContextConfig by_default = parse(Role::kServer, server_with(""));
+  EXPECT_TRUE(by_default.resumes_sessions);
+  EXPECT_EQ(by_default.session_timeout, std::chrono::hours(2));
+  const std::string key =
+      str("session_ticket_keys: { keys: [ { inline_bytes: ", encode_base64(std::string(80, 'k')),
+          " } ] }\n");
+  const ContextConfig given = parse(Role::kServer, server_with(key));
+  EXPECT_EQ(messages_, "");
+  ASSERT_NE(given.ticket_keyring, nullptr);
+  EXPECT_TRUE(given.ticket_keyring->is_given());
+  EXPECT_EQ(given.ticket_keyring->size(), 1u);
+  for (const char* none : {"disable_stateless_session_resumption: true\n", "session_timeout: 0s\n",
+                           "session_timeout: 0.9s\ndisable_stateful_session_resumption: true\n"}) {
+    EXPECT_FALSE(parse(Role::kServer, server_with(none)).resumes_sessions) << none;
+    EXPECT_EQ(messages_, "");
+  }
+  EXPECT_EQ(parse(Role::kServer, server_with("session_timeout: 700000s\n")).session_timeout,
+            std::chrono::hours(7 * 24));
+  EXPECT_EQ(messages_,
+            "f.yaml:3:18: session_timeout: warning: sessions end after 7 days (RFC 8446, 4.6.1)\n");
+  (void)parse(Role::kServer, server_with(key + "disable_stateless_session_resumption: true\n"));
+  EXPECT_THAT(messages_, ::testing::HasSubstr("disable_stateless_session_resumption"));
+  (void)parse(Role::kServer, server_with("session_timeout: -1s\n"));
+  EXPECT_THAT(messages_, ::testing::HasSubstr("session_timeout: "));
+  EXPECT_EQ(parse(Role::kClient, "max_session_keys: 0\ncommon_tls_context: {}\n").max_session_keys,
+            0u);
 }
 
 TEST_F(ContextConfigTest, AnOldSanMatcherIsForAnyType) {

@@ -1,7 +1,7 @@
 // Go's crypto/tls as a peer of the interop tests.
 //
 //	tlspeer client ADDRESS VERSION CERT KEY CA COUNT   connects COUNT times, offers the last session, asks GET /
-//	tlspeer server PORT VERSION CERT KEY CA            demands a certificate and answers what it saw
+//	tlspeer server PORT VERSION CERT KEY CA            demands a certificate, answers what it saw and closes
 //	tlspeer burst ADDRESS VERSION CERT KEY CA COUNT    connects COUNT times, says "ready", and makes all
 //	                                                   handshakes at once when it gets a line
 //
@@ -95,6 +95,7 @@ func main() {
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				json.NewEncoder(w).Encode(tell(r.TLS))
 			})}
+		server.SetKeepAlivesEnabled(false)
 		fail(server.ListenAndServeTLS("", ""))
 	}
 	if os.Args[1] == "burst" {
