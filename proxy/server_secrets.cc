@@ -1,5 +1,6 @@
 // Certificates: how secrets come to the configuration that needs them.
 #include <algorithm>
+#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -21,6 +22,7 @@ void Server::want_secrets() {
   keep_tls_stats();
   secrets_.attach(snapshot_->tls_slots);
   secrets_.prune();
+  expiry_.changed();
   if (!secrets_.all_settled()) log::info(log::kTls, "waiting for secrets");
 }
 
@@ -63,6 +65,40 @@ void Server::on_context_changed(const tls::ContextSlot& slot) {
   for (const auto& cluster : snapshot_->clusters) {
     if (cluster->pool.tls.get() == &slot) count(cluster_tls_stats_, cluster->stat_name);
   }
+  expiry_.changed();
+}
+
+// Contexts are shared: a thousand clusters have a few.
+std::vector<certs::CertificateInForce> Server::certificates_in_force() const {
+  using Kind = certs::CertificateKind;
+  std::vector<certs::CertificateInForce> out;
+  if (snapshot_ == nullptr) return out;
+  std::set<const tls::Context*> seen;
+  const auto add = [&out](Kind kind, const std::string& name, const tls::CertificateInfo& info,
+                          std::string failure) {
+    const auto at = [](int64_t seconds) { return WallTime(std::chrono::seconds(seconds)); };
+    out.push_back({kind, name, at(info.not_before), at(info.not_after), std::move(failure)});
+  };
+  const auto failure_of = [this](const tls::SecretRef& ref) {
+    const tls::SecretStore::Entry* entry = secrets_.find(ref.key());
+    return entry == nullptr ? std::string() : entry->failure;
+  };
+  for (const auto& slot : snapshot_->tls_slots) {
+    const std::shared_ptr<const tls::Context> context = slot->current();
+    if (context == nullptr || !seen.insert(context.get()).second) continue;
+    const tls::SecretRefs& refs = slot->secrets();
+    const size_t own = slot->config().certificates.size();  // which come first
+    for (size_t i = 0; i < context->identities().size(); ++i) {
+      const tls::Context::Identity& identity = context->identities()[i];
+      const bool is_secret = i >= own && i - own < refs.certificates.size();
+      add(Kind::kOurs, identity.source, identity.chain.front(),
+          is_secret ? failure_of(refs.certificates[i - own]) : std::string());
+    }
+    for (const tls::CertificateInfo& ca : context->verifier().trusted())
+      add(Kind::kTrustedCa, context->verifier().trusted_source(), ca,
+          refs.validation ? failure_of(*refs.validation) : std::string());
+  }
+  return out;
 }
 
 // For /config_dump: those of the file as written, those that came as they are in force.

@@ -95,9 +95,10 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   // ---- sources ----
 
   // A secret, new or the same again (which only tells that all is well).  An error is a sentence
-  // without contents: it is of another kind than what is wanted, or the first Context that needs it
-  // cannot be made; what is in force stays, and the caller says fail().  Nothing happens if nobody
-  // wants it.
+  // without contents: it is of another kind than what is wanted, a slot that needs it does not
+  // accept it, or the first Context that needs it cannot be made; what is in force stays, and the
+  // caller says fail().  Nothing happens if nobody wants it.  Logged once per change of contents,
+  // however many slots have it.
   Status<> put(const SecretName& name, Update update);
   // It could not be had, or what came cannot be used.  `reason` holds no contents.  What is in
   // force stays.  Logged once per change of the reason.
@@ -133,6 +134,8 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   void mark_users_due(const SecretName& name);
   Status<> refresh(User& user);
   Status<> refresh_first(const SecretName& name);
+  [[nodiscard]] Status<> check_users(const SecretName& name, const Secret& secret) const;
+  static void log_taken(const SecretName& name, const Entry& entry);
   void on_timeout();
   void arm_timeout();
 

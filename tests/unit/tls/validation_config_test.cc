@@ -31,7 +31,8 @@ class ValidationConfigTest : public ::testing::Test {
     config::Errors errors;
     const auto document = config::load_text(yaml, "f.yaml", errors);
     ValidationConfig out;
-    if (document != nullptr) out = parse_validation(document->root(errors), completeness);
+    if (document != nullptr)
+      out = parse_validation(document->root(errors), FileUse::kPart, completeness);
     messages_ = errors.to_string();
     return out;
   }
