@@ -150,7 +150,7 @@ Status<> SecretStore::put(const SecretName& name, Update update) {
     ++entry.rejected;
     return usable;
   }
-  const bool is_news = !is_same || !entry.failure.empty();
+  const bool is_news = !is_same || (!entry.failure.empty() && entry.is_failure_told);
   entry.version = std::move(update.version);
   entry.updated = wall_now();
   entry.failure.clear();
@@ -197,8 +197,10 @@ void SecretStore::fail(const SecretName& name, std::string_view reason) {
   if (it == entries_.end()) return;
   Entry& entry = it->second;
   entry.failed = wall_now();
-  if (entry.failure == reason) return;
+  if (entry.failure == reason && entry.is_failure_told) return;
   entry.failure = reason;
+  entry.is_failure_told = entry.failure_lines.try_take(loop_.now());
+  if (!entry.is_failure_told) return;
   log::warning(log::kTls,
                entry.secret != nullptr
                    ? "a secret could not be had; the last good one stays"

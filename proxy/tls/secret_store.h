@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/token_bucket.h"
 #include "proxy/io/loop.h"
 #include "proxy/tls/context_slot.h"
 #include "proxy/tls/secret.h"
@@ -64,6 +65,8 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
     WallTime updated{};   // when it was put
     std::string failure;  // why the last attempt failed; empty: it did not
     WallTime failed{};
+    bool is_failure_told = false;  // in the log
+    TokenBucket failure_lines{10, 1, std::chrono::seconds(10)};
     Instant give_up_at{};  // a new configuration waits so long for it; the epoch: for ever
     bool is_settled = false;
     uint32_t users = 0;     // want() less unwant()
@@ -101,7 +104,8 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   // however many slots have it.
   Status<> put(const SecretName& name, Update update);
   // It could not be had, or what came cannot be used.  `reason` holds no contents.  What is in
-  // force stays.  Logged once per change of the reason.
+  // force stays.  Logged once per change of the reason; of a source that comes and goes all the
+  // time not each of them.
   void fail(const SecretName& name, std::string_view reason);
   // New configurations need not wait for it any longer, be it there or not.
   void give_up(const SecretName& name);

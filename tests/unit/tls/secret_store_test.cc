@@ -248,6 +248,27 @@ TEST_F(SecretStoreTest, SaysOnceThatASecretHasChangedHoweverManySlotsHaveIt) {
   EXPECT_THAT(log.text(), Not(HasSubstr("PRIVATE KEY")));
 }
 
+TEST_F(SecretStoreTest, DoesNotFillTheLogWithASourceThatComesAndGoes) {
+  const auto slot = server_slot();
+  store_.attach({slot});
+  const CertificateConfig leaf = ca_.certificate("spiffe://a/1");
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(leaf), ""}));
+  pillion::testing::LogCapture log;
+  for (int i = 0; i < 100; ++i) {
+    store_.fail(certificate(), "the stream ended");
+    ASSERT_TRUE(store_.put(certificate(), {secret_of(leaf), ""}));
+  }
+  EXPECT_EQ(log.count("the stream ended"), 10u) << log.text();
+  EXPECT_EQ(log.count("secret taken"), 10u);
+  // What lasts is told in any case.
+  store_.fail(certificate(), "the stream ended");
+  EXPECT_EQ(log.count("the stream ended"), 10u);
+  loop_.skip(11s);
+  store_.fail(certificate(), "the stream ended");
+  store_.fail(certificate(), "the stream ended");
+  EXPECT_EQ(log.count("the stream ended"), 11u);
+}
+
 // ---- OCSP (ocsp_staple_policy) ----
 
 class StaplePolicy : public SecretStoreTest {
