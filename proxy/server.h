@@ -54,8 +54,8 @@ class Server final : public admin::ServerView,
                      private io::FileObserver,
                      private discovery::DiscoveryObserver,
                      private tls::SecretStoreObserver,
-                     private certs::ProviderHost,
                      private certs::ExpiryHost,
+                     private certs::ProviderHost,
                      private ControlPlaneHost {
  public:
   explicit Server(const Options& options);

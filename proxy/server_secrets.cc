@@ -48,6 +48,7 @@ void Server::take_static_secrets() {
 }
 
 void Server::on_context_changed(const tls::ContextSlot& slot) {
+  expiry_.changed();
   const auto count = [this](auto& kept, const std::string& name) {
     using Ref = typename std::remove_reference_t<decltype(kept)>::mapped_type;
     using Block = std::remove_pointer_t<decltype(std::declval<Ref>().get())>;
@@ -65,7 +66,30 @@ void Server::on_context_changed(const tls::ContextSlot& slot) {
   for (const auto& cluster : snapshot_->clusters) {
     if (cluster->pool.tls.get() == &slot) count(cluster_tls_stats_, cluster->stat_name);
   }
-  expiry_.changed();
+}
+
+// For /config_dump: those of the file as written, those that came as they are in force.
+void Server::add_secrets(std::vector<admin::ConfigResource>& out) const {
+  using Kind = admin::ConfigResource::Kind;
+  for (const StaticSecret& one : snapshot_->resources->secrets)
+    out.push_back(
+        {Kind::kSecret, false, one.name, {}, config_time_, snapshot_->document, one.value, {}});
+  for (const auto& [name, entry] : secrets_.entries()) {
+    // Files are told by what names them.
+    if (std::holds_alternative<tls::SecretSource::Static>(entry.ref.source->how) ||
+        std::holds_alternative<tls::SecretSource::Files>(entry.ref.source->how))
+      continue;
+    admin::ConfigResource resource{Kind::kSecret, true,    name.name, entry.version,
+                                   entry.updated, nullptr, nullptr,   {}};
+    resource.is_warming = entry.secret == nullptr;
+    if (entry.secret != nullptr) {
+      resource.document = certs::to_document(name.name, *entry.secret);
+      if (resource.document != nullptr) resource.value = &resource.document->root_value();
+    }
+    if (!entry.failure.empty())
+      resource.error_state = admin::ConfigFailure{entry.failed, {}, entry.failure};
+    out.push_back(std::move(resource));
+  }
 }
 
 // Contexts are shared: a thousand clusters have a few.
@@ -99,30 +123,6 @@ std::vector<certs::CertificateInForce> Server::certificates_in_force() const {
           refs.validation ? failure_of(*refs.validation) : std::string());
   }
   return out;
-}
-
-// For /config_dump: those of the file as written, those that came as they are in force.
-void Server::add_secrets(std::vector<admin::ConfigResource>& out) const {
-  using Kind = admin::ConfigResource::Kind;
-  for (const StaticSecret& one : snapshot_->resources->secrets)
-    out.push_back(
-        {Kind::kSecret, false, one.name, {}, config_time_, snapshot_->document, one.value, {}});
-  for (const auto& [name, entry] : secrets_.entries()) {
-    // Files are told by what names them.
-    if (std::holds_alternative<tls::SecretSource::Static>(entry.ref.source->how) ||
-        std::holds_alternative<tls::SecretSource::Files>(entry.ref.source->how))
-      continue;
-    admin::ConfigResource resource{Kind::kSecret, true,    name.name, entry.version,
-                                   entry.updated, nullptr, nullptr,   {}};
-    resource.is_warming = entry.secret == nullptr;
-    if (entry.secret != nullptr) {
-      resource.document = certs::to_document(name.name, *entry.secret);
-      if (resource.document != nullptr) resource.value = &resource.document->root_value();
-    }
-    if (!entry.failure.empty())
-      resource.error_state = admin::ConfigFailure{entry.failed, {}, entry.failure};
-    out.push_back(std::move(resource));
-  }
 }
 
 std::string_view Server::encoded_node() const {

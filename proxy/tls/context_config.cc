@@ -303,14 +303,14 @@ ContextConfig parse_downstream_tls_context(const Node& node, SecretRefs* secrets
   constexpr EnumRow kStapling[] = {
       {"LENIENT_STAPLING", 0}, {"STRICT_STAPLING", 1}, {"MUST_STAPLE", 2}};
   out.ocsp_policy = node["ocsp_staple_policy"].as_enum_or(OcspPolicy::kLenient, kStapling);
-  for (const CertificateConfig& certificate : out.certificates)
-    check_policy(node, out, certificate);
   if (secrets != nullptr) {
     for (const SecretRef& ref : secrets->certificates) {
       if (ref.initial != nullptr)
         check_policy(node, out, std::get<CertificateConfig>(ref.initial->value));
     }
   }
+  for (const CertificateConfig& certificate : out.certificates)
+    check_policy(node, out, certificate);
   if (const Node keys = node["session_ticket_keys"]) (void)parse_ticket_keys(keys);
   if (const Node keys = node["session_ticket_keys_sds_secret_config"]) {
     if (secrets == nullptr) {

@@ -65,13 +65,13 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
     WallTime updated{};   // when it was put
     std::string failure;  // why the last attempt failed; empty: it did not
     WallTime failed{};
-    bool is_failure_told = false;  // in the log
-    TokenBucket failure_lines{10, 1, std::chrono::seconds(10)};
     Instant give_up_at{};  // a new configuration waits so long for it; the epoch: for ever
     bool is_settled = false;
-    uint32_t users = 0;     // want() less unwant()
-    uint32_t slots = 0;     // that name it
-    uint64_t rejected = 0;  // put() of it that were refused
+    uint32_t users = 0;            // want() less unwant()
+    uint32_t slots = 0;            // that name it
+    uint64_t rejected = 0;         // put() of it that were refused
+    bool is_failure_told = false;  // in the log
+    TokenBucket failure_lines{10, 1, std::chrono::seconds(10)};
   };
 
   // Both outlive the store.
