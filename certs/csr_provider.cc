@@ -37,7 +37,8 @@ CsrProvider::CsrProvider(const ProviderContext& context, tls::SecretSource::Auth
     : context_(context),
       options_(std::move(options)),
       call_(context.host.cluster_client(), *this, kMaxAnswer),
-      renewal_(context.loop, context.rng, *this) {}
+      renewal_(context.loop, context.rng, *this),
+      maker_(context.loop, *this) {}
 
 CsrProvider::~CsrProvider() { tls::wipe(request_.key_pem); }
 
@@ -48,7 +49,7 @@ void CsrProvider::want(const tls::SecretRef& ref) {
   const bool is_first = wanted_.empty();
   wanted_.insert(name);
   if (received_.identity != nullptr) put(name);
-  if (is_first && !call_.is_open() && !renewal_.is_armed()) ask();
+  if (is_first && !call_.is_open() && !renewal_.is_armed() && !maker_.is_busy()) ask();
 }
 
 void CsrProvider::unwant(const tls::SecretName& name) {
@@ -60,10 +61,24 @@ void CsrProvider::unwant(const tls::SecretName& name) {
 void CsrProvider::stop() {
   call_.close();
   renewal_.cancel();
+  maker_.cancel();
   tls::wipe(request_.key_pem);
 }
 
 void CsrProvider::ask() {
+  // No key is made for a request that nobody will see.
+  auto token = read_token(options_.token_file);
+  if (!token) return fail(token.error());
+  tls::wipe(*token);
+  std::vector<tls::San> sans;
+  if (!options_.identity.empty()) sans.push_back({tls::SanType::kUri, options_.identity});
+  maker_.start(options_.key, std::move(sans));
+}
+
+void CsrProvider::on_request_made(Result<tls::SigningRequest> made) {
+  if (!made) return fail(made.error());
+  tls::wipe(request_.key_pem);
+  request_ = std::move(*made);
   if (const Status<> sent = send_request(); !sent) fail(sent.error());
 }
 
@@ -72,12 +87,6 @@ Status<> CsrProvider::send_request() {
   if (!token) return Error{token.error()};
   const tls::Wiped bearer(str("Bearer ", *token));
   tls::wipe(*token);
-  std::vector<tls::San> sans;
-  if (!options_.identity.empty()) sans.push_back({tls::SanType::kUri, options_.identity});
-  auto request = tls::make_signing_request(tls::KeyType::kP256, sans);
-  if (!request) return Error{request.error()};
-  tls::wipe(request_.key_pem);
-  request_ = std::move(*request);
   answer_.clear();
   const upstream::CallField metadata[] = {{"authorization", bearer.text}};
   call_.open({.cluster = options_.cluster.value,
@@ -121,10 +130,10 @@ Status<> CsrProvider::accept() {
   identity.source = str("csr/", options_.cluster.value);
   received_.identity = std::make_shared<const tls::Secret>(std::move(identity));
   received_.trust = std::make_shared<const tls::Secret>(std::move(*trust));
-  log::info(log::kTls, "certificate received",
-            {{"cluster", options_.cluster.value},
-             {"identity", svid->id},
-             {"valid_for", svid->not_after - now}});
+  log::debug(log::kTls, "certificate received",
+             {{"cluster", options_.cluster.value},
+              {"identity", svid->id},
+              {"valid_for", svid->not_after - now}});
   // From now, not from where it begins: CAs date back for the sake of late clocks.
   renewal_.succeeded(now, now, svid->not_after);
   for (const tls::SecretName& name : wanted_) put(name);

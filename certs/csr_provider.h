@@ -2,9 +2,9 @@
 // CsrProvider: an identity from a CA that signs requests: Istio's CreateCertificate
 // (istio.v1.auth.IstioCertificateService), as istiod and `pillion ca serve` have it.
 //
-// A key is made here, and never leaves the memory of the process; a projected service-account token
-// says who asks (the file is read anew each time, for the kubelet replaces it).  The answer is the
-// chain, and behind it the root, unless a file tells whom to trust.
+// A key is made here (request_maker.h), and never leaves the memory of the process; a projected
+// service-account token says who asks (the file is read anew each time, for the kubelet replaces
+// it).  The answer is the chain, and behind it the root, unless a file tells whom to trust.
 //
 //   kCertificate, any name: the identity      kValidation, any name: whom the CA's root vouches for
 //
@@ -17,12 +17,16 @@
 
 #include "certs/provider.h"
 #include "certs/renewal.h"
+#include "certs/request_maker.h"
 #include "proxy/tls/csr.h"
 #include "proxy/upstream/grpc_call.h"
 
 namespace pillion::certs {
 
-class CsrProvider final : public Provider, private upstream::GrpcCallObserver, private RenewalTask {
+class CsrProvider final : public Provider,
+                          private upstream::GrpcCallObserver,
+                          private RequestMakerObserver,
+                          private RenewalTask {
  public:
   CsrProvider(const ProviderContext& context, tls::SecretSource::Authority options);
   ~CsrProvider() override;
@@ -40,6 +44,8 @@ class CsrProvider final : public Provider, private upstream::GrpcCallObserver, p
   void on_grpc_message(std::string_view message) override { answer_ = message; }
   void on_grpc_end(const upstream::GrpcEnd& end) override;
 
+  void on_request_made(Result<tls::SigningRequest> made) override;
+
   void ask();
   Status<> send_request();
   Status<> accept();
@@ -55,6 +61,7 @@ class CsrProvider final : public Provider, private upstream::GrpcCallObserver, p
   std::string answer_;
   upstream::GrpcCall call_;
   Renewal renewal_;
+  RequestMaker maker_;
 };
 
 }  // namespace pillion::certs

@@ -18,23 +18,10 @@ constexpr std::string_view kSecret = "envoy.extensions.transport_sockets.tls.v3.
 std::string version_of(const tls::Secret& secret) {
   size_t hash = 0;
   if (const auto* c = std::get_if<tls::CertificateConfig>(&secret.value))
-    hash = std::hash<std::string>{}(c->chain_pem);
+    hash = std::hash<std::string>{}(c->chain_pem + c->ocsp_staple);
   if (const auto* v = std::get_if<tls::ValidationConfig>(&secret.value))
     hash = std::hash<std::string>{}(v->trusted_ca_pem + v->crl_pem);
   return str(hash);
-}
-
-bool is_same(const tls::Secret& a, const tls::Secret& b) {
-  if (a.kind() != b.kind()) return false;
-  if (const auto* c = std::get_if<tls::CertificateConfig>(&a.value)) {
-    const auto& other = std::get<tls::CertificateConfig>(b.value);
-    return c->chain_pem == other.chain_pem && c->key_pem == other.key_pem;
-  }
-  if (const auto* v = std::get_if<tls::ValidationConfig>(&a.value)) {
-    const auto& other = std::get<tls::ValidationConfig>(b.value);
-    return v->trusted_ca_pem == other.trusted_ca_pem && v->crl_pem == other.crl_pem;
-  }
-  return false;
 }
 
 }  // namespace
@@ -49,7 +36,8 @@ void FilesProvider::want(const tls::SecretRef& ref) {
   last_ = ref.initial;
   is_wanted_ = true;
   std::set<std::string> files;
-  for (const std::string* file : {&files_.chain, &files_.key, &files_.ca, &files_.crl})
+  for (const std::string* file :
+       {&files_.chain, &files_.key, &files_.ca, &files_.crl, &files_.staple})
     if (!file->empty()) files.insert(*file);
   watches_.set(files);
   // What changed since the configuration was read has no watch that would tell.
@@ -69,9 +57,10 @@ void FilesProvider::read() {
   if (!found) return fail(found.error());
   const tls::SecretStore::Entry* entry = context_.store.find(name_);
   const bool has_failed = entry != nullptr && !entry->failure.empty();
-  if (last_ != nullptr && is_same(*last_, **found) && !has_failed) return;
+  const bool is_same = last_ != nullptr && tls::same_contents(*last_, **found);
+  if (is_same && !has_failed) return;
   // The same again after a failure: the one in force has its files back.
-  tls::SecretPtr secret = last_ != nullptr && is_same(*last_, **found) ? last_ : *found;
+  tls::SecretPtr secret = is_same ? last_ : *found;
   const std::string version = version_of(*secret);
   if (auto taken = context_.store.put(name_, {secret, version}); !taken)
     return fail(str(name_.name, ": ", taken.error()));

@@ -1,11 +1,11 @@
 #pragma once
-// Secrets that stand in files: one certificate with its key, or one set of trusted CAs; and those
-// of a file that holds a DiscoveryResponse (path_config_source).
+// Secrets that stand in files: one certificate with its key and OCSP response, or one set of
+// trusted CAs; and those of a file that holds a DiscoveryResponse (path_config_source).
 //
 // Files are watched: a rename over them, a write in place, and any symlink on the way (a mounted
-// Kubernetes Secret swaps one).  A pair that does not belong together, is cut short, or is gone is
-// never used: the last good one stays, one warning names the file, and the next change of any of
-// the files is the next try.
+// Kubernetes Secret swaps one).  What does not belong together (certificate, key, OCSP response),
+// is cut short, or is gone is never used: the last good one stays, one warning names the file, and
+// the next change of any of the files is the next try.
 
 #include <map>
 #include <memory>

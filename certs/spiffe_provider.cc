@@ -260,8 +260,10 @@ void SpiffeProvider::publish(const tls::SecretName& name) {
   }
   const WorkloadStream& stream = stream_of(name);
   const bool is_answered = &stream == &jwt_bundles_ ? jwt_.has_value() : told_ == &stream;
-  if (is_answered)
-    context_.store.fail(name, "the SPIFFE Workload API has none of this name for this workload");
+  if (!is_answered) return;
+  // Whom an answer does not name any more is not trusted; an identity stays until it expires.
+  if (name.kind != SecretKind::kCertificate) context_.store.remove(name);
+  context_.store.fail(name, "the SPIFFE Workload API has none of this name for this workload");
 }
 
 SecretPtr SpiffeProvider::find(const tls::SecretName& name) const {

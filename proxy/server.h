@@ -22,6 +22,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "certs/expiry.h"
 #include "certs/providers.h"
 #include "proxy/admin/page.h"
 #include "proxy/admin/server_view.h"
@@ -54,6 +55,7 @@ class Server final : public admin::ServerView,
                      private io::FileObserver,
                      private discovery::DiscoveryObserver,
                      private tls::SecretStoreObserver,
+                     private certs::ExpiryHost,
                      private certs::ProviderHost,
                      private DocumentObserver,
                      private ControlPlaneHost {
@@ -156,6 +158,7 @@ class Server final : public admin::ServerView,
   void keep_tls_stats();
   void add_secrets(std::vector<admin::ConfigResource>& out) const;
   [[nodiscard]] std::string_view encoded_node() const override;
+  [[nodiscard]] std::vector<certs::CertificateInForce> certificates_in_force() const override;
 
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);
@@ -185,6 +188,7 @@ class Server final : public admin::ServerView,
   // Secrets outlive every configuration that names them.
   tls::SecretStore secrets_;
   certs::Providers providers_;
+  certs::Expiry expiry_{loop_, registry_, *this};
   // Of those whose contexts have changed, by name.
   std::map<std::string, stats::BlockRef<stats::ListenerTlsFactoryStats>> listener_tls_stats_;
   std::map<std::string, stats::BlockRef<stats::ClusterTlsFactoryStats>> cluster_tls_stats_;

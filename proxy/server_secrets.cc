@@ -1,5 +1,6 @@
 // Certificates: how secrets come to the configuration that needs them.
 #include <algorithm>
+#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -21,6 +22,7 @@ void Server::want_secrets() {
   keep_tls_stats();
   secrets_.attach(snapshot_->tls_slots);
   secrets_.prune();
+  expiry_.changed();
   if (!secrets_.all_settled()) log::info(log::kTls, "waiting for secrets");
 }
 
@@ -46,6 +48,7 @@ void Server::take_static_secrets() {
 }
 
 void Server::on_context_changed(const tls::ContextSlot& slot) {
+  expiry_.changed();
   const auto count = [this](auto& kept, const std::string& name) {
     using Ref = typename std::remove_reference_t<decltype(kept)>::mapped_type;
     using Block = std::remove_pointer_t<decltype(std::declval<Ref>().get())>;
@@ -88,6 +91,39 @@ void Server::add_secrets(std::vector<admin::ConfigResource>& out) const {
       resource.error_state = admin::ConfigFailure{entry.failed, {}, entry.failure};
     out.push_back(std::move(resource));
   }
+}
+
+// Contexts are shared: a thousand clusters have a few.
+std::vector<certs::CertificateInForce> Server::certificates_in_force() const {
+  using Kind = certs::CertificateKind;
+  std::vector<certs::CertificateInForce> out;
+  if (snapshot_ == nullptr) return out;
+  std::set<const tls::Context*> seen;
+  const auto add = [&out](Kind kind, const std::string& name, const tls::CertificateInfo& info,
+                          std::string failure) {
+    const auto at = [](int64_t seconds) { return WallTime(std::chrono::seconds(seconds)); };
+    out.push_back({kind, name, at(info.not_before), at(info.not_after), std::move(failure)});
+  };
+  const auto failure_of = [this](const tls::SecretRef& ref) {
+    const tls::SecretStore::Entry* entry = secrets_.find(ref.key());
+    return entry == nullptr ? std::string() : entry->failure;
+  };
+  for (const auto& slot : snapshot_->tls_slots) {
+    const std::shared_ptr<const tls::Context> context = slot->current();
+    if (context == nullptr || !seen.insert(context.get()).second) continue;
+    const tls::SecretRefs& refs = slot->secrets();
+    const size_t own = slot->config().certificates.size();  // which come first
+    for (size_t i = 0; i < context->identities().size(); ++i) {
+      const tls::Context::Identity& identity = context->identities()[i];
+      const bool is_secret = i >= own && i - own < refs.certificates.size();
+      add(Kind::kOurs, identity.source, identity.chain.front(),
+          is_secret ? failure_of(refs.certificates[i - own]) : std::string());
+    }
+    for (const tls::CertificateInfo& ca : context->verifier().trusted())
+      add(Kind::kTrustedCa, context->verifier().trusted_source(), ca,
+          refs.validation ? failure_of(*refs.validation) : std::string());
+  }
+  return out;
 }
 
 std::string_view Server::encoded_node() const {

@@ -194,9 +194,8 @@ Config parse_config(const Node& node, const core::FilterParseContext& context) {
   if (!prefix.empty()) out.stat_prefix = str('.', prefix);
   // Mutations are always validated; no refusal is counted as a response of the cluster.
   node.ignore({"validate_mutations", "charge_cluster_response_stats"});
-  refuse_if_true(node,
-                 {"emit_filter_state_stats", "enforce_response_header_limits", "shadow_mode",
-                  "emit_client_span"});
+  refuse_if_true(node, {"emit_filter_state_stats", "enforce_response_header_limits", "shadow_mode",
+                        "emit_client_span"});
   // Not all answers that change the route would be looked at again then.
   node.unsupported({"clear_route_cache_headers"}, kLater, Unknown::kAlwaysError);
   node.unsupported({"filter_metadata"}, kLater);

@@ -205,6 +205,8 @@ void write_identity_source(EnvoyWriter& out, const Mesh& mesh) {
                 out.standing_for(csr.identity_node, [&] { out.text("identity", csr.identity); });
               }
               out.standing_for(csr.ttl_node, [&] { out.duration("ttl", csr.ttl); });
+              if (!csr.key.empty())
+                out.standing_for(csr.key_node, [&] { out.word("key", csr.key); });
             });
       });
     });

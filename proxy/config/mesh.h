@@ -71,8 +71,9 @@ struct CertificateCsr {
   AddressText address;  // TLS, but on a Unix socket
   std::string token_file, ca, identity;
   std::chrono::nanoseconds ttl{std::chrono::hours(24)};
+  std::string key;  // a word of the extension's; empty: p256
   bool is_complete = false;
-  Node node, address_node, token_node, ca_node, identity_node, ttl_node;
+  Node node, address_node, token_node, ca_node, identity_node, ttl_node, key_node;
 };
 
 struct Workload {

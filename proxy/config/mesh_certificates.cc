@@ -71,6 +71,7 @@ CertificateSpiffe parse_spiffe(const Node& node) {
 }
 
 CertificateCsr parse_csr(const Node& node, const Workload& workload) {
+  static constexpr Word kKeys[] = {{"p256", 0}, {"p384", 1}, {"rsa2048", 2}, {"rsa4096", 3}};
   CertificateCsr out;
   out.node = node;
   if (!is_section(node, kCsr)) return out;
@@ -87,6 +88,8 @@ CertificateCsr parse_csr(const Node& node, const Workload& workload) {
   out.identity = out.identity_node.as_string_or(istio_identity(workload));
   out.ttl_node = node["ttl"];
   out.ttl = out.ttl_node.as_duration_or(out.ttl);
+  out.key_node = node["key"];
+  if (const int number = choose(out.key_node, -1, kKeys); number >= 0) out.key = kKeys[number].text;
   // A token must not go to a stranger.
   if (out.ca.empty() && out.address.kind != AddressText::Kind::kUnix)
     node.error("ca: expected a file with the certificate of the CA, which it is known by");

@@ -86,15 +86,18 @@ void check_parameters(const Node& node, const ContextConfig& config) {
   check("signature_algorithms", config.signature_algorithms, SSL_CTX_set1_sigalgs_list);
 }
 
-void check_staple(const Node& node, const CertificateConfig& certificate) {
-  if (certificate.ocsp_staple.empty()) return;
-  const auto chain = parse_certificates(certificate.chain_pem);
-  if (!chain) return;  // reported
-  const auto staple = parse_ocsp_response(certificate.ocsp_staple, *chain->front());
-  if (!staple) node.error(staple.error());
-}
-
 }  // namespace
+
+Status<> check_ocsp_policy(const CertificateConfig& certificate, OcspPolicy policy) {
+  if (!certificate.ocsp_staple.empty()) return Ok{};
+  if (policy == OcspPolicy::kMust) {
+    return Error{
+        str(certificate.source, " has no ocsp_staple, and ocsp_staple_policy is MUST_STAPLE")};
+  }
+  if (must_be_stapled(certificate.chain_pem))
+    return Error{str(certificate.source, " demands an ocsp_staple (TLS feature), and has none")};
+  return Ok{};
+}
 
 CertificateConfig parse_certificate(const Node& node, FileUse files) {
   CertificateConfig out;
@@ -107,7 +110,9 @@ CertificateConfig parse_certificate(const Node& node, FileUse files) {
   out.source = std::move(chain_text.source);
   out.key_pem = std::move(key_text.text);
   parse_watched_directory(node["watched_directory"]);
-  out.ocsp_staple = read_data_source(node["ocsp_staple"]).text;
+  const Node staple = node["ocsp_staple"];
+  DataText staple_text = read_data_source(staple, files);
+  out.ocsp_staple = std::move(staple_text.text);
   refuse(node, {"pkcs12", "tls_params", "password", "private_key_provider",
                 "signed_certificate_timestamp"});
   close(node);
@@ -119,11 +124,15 @@ CertificateConfig parse_certificate(const Node& node, FileUse files) {
   } else if (const auto same = check_key_matches(out.chain_pem, out.key_pem); !same) {
     key.error(str(key_text.source, ": ", same.error(), " (", out.source, ")"));
   }
+  if (!out.ocsp_staple.empty() && node.errors()->error_count() == errors_before) {
+    if (const auto ok = check_staple(out.ocsp_staple, out.chain_pem); !ok)
+      staple.error(str(staple_text.source, ": ", ok.error()));
+  }
   if (node.errors()->error_count() != errors_before) {
     note_file(chain);
     note_file(key);
+    note_file(staple);
   }
-  check_staple(node["ocsp_staple"], out);
   return out;
 }
 
@@ -142,17 +151,22 @@ KeyLogConfig parse_key_log(const Node& node) {
 
 std::string file_of(const Node& source) { return source["filename"].as_string_or(""); }
 
-// A certificate of files is followed from now on; other texts are read for good.
+// A certificate of files is followed from now on; other texts are read for good, and with an OCSP
+// response among them, which is about this one certificate, so is the rest.
 void parse_own_certificate(const Node& item, ContextConfig& out, SecretRefs* secrets) {
   const bool is_followed = secrets != nullptr && item["certificate_chain"].has("filename") &&
-                           item["private_key"].has("filename");
+                           item["private_key"].has("filename") &&
+                           (!item.has("ocsp_staple") || item["ocsp_staple"].has("filename"));
   CertificateConfig certificate =
       parse_certificate(item, is_followed ? FileUse::kFollowed : FileUse::kPart);
   if (certificate.chain_pem.empty() || certificate.key_pem.empty()) {
     out.lacks_certificate = true;
   } else if (is_followed) {
-    SecretSource::Files files{
-        file_of(item["certificate_chain"]), file_of(item["private_key"]), {}, {}};
+    SecretSource::Files files{file_of(item["certificate_chain"]),
+                              file_of(item["private_key"]),
+                              {},
+                              {},
+                              file_of(item["ocsp_staple"])};
     secrets->certificates.push_back(
         make_files_ref(std::move(files), SecretKind::kCertificate,
                        std::make_shared<const Secret>(std::move(certificate))));
@@ -251,16 +265,13 @@ bool verifies_anything(const Node& common, const ContextConfig& config) {
          (v && (!v->certificate_hashes.empty() || !v->spki_hashes.empty()));
 }
 
-// A certificate that no client would ever get to see.
+// A certificate that no client would ever get to see.  Those that come later are held to it when
+// they come (ContextSlot::accepts).
 void check_policy(const Node& node, const ContextConfig& config,
                   const CertificateConfig& certificate) {
-  if (!certificate.ocsp_staple.empty()) return;
-  if (config.ocsp_policy == OcspPolicy::kMust) {
-    node["ocsp_staple_policy"].error(str(certificate.source, " has no ocsp_staple"));
-  }
-  const auto chain = parse_certificates(certificate.chain_pem);
-  if (chain && must_be_stapled(*chain->front())) {
-    node.error(str(certificate.source, " demands an ocsp_staple (TLS feature), and has none"));
+  if (const auto ok = check_ocsp_policy(certificate, config.ocsp_policy); !ok) {
+    const Node policy = node["ocsp_staple_policy"];
+    (config.ocsp_policy == OcspPolicy::kMust ? policy : node).error(ok.error());
   }
 }
 
@@ -324,6 +335,12 @@ ContextConfig parse_downstream_tls_context(const Node& node, SecretRefs* secrets
   constexpr EnumRow kStapling[] = {
       {"LENIENT_STAPLING", 0}, {"STRICT_STAPLING", 1}, {"MUST_STAPLE", 2}};
   out.ocsp_policy = node["ocsp_staple_policy"].as_enum_or(OcspPolicy::kLenient, kStapling);
+  if (secrets != nullptr) {
+    for (const SecretRef& ref : secrets->certificates) {
+      if (ref.initial != nullptr)
+        check_policy(node, out, std::get<CertificateConfig>(ref.initial->value));
+    }
+  }
   for (const CertificateConfig& certificate : out.certificates)
     check_policy(node, out, certificate);
   close(node);

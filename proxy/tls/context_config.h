@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/base/result.h"
 #include "proxy/config/node.h"
 #include "proxy/tls/data_source.h"
 #include "proxy/tls/key_log.h"
@@ -102,6 +103,9 @@ struct SecretRefs;  // secret.h
 
 // TlsCertificate: chain and key are good and belong together, or there was an error.
 CertificateConfig parse_certificate(const config::Node& node, FileUse files = FileUse::kPart);
+// Could a server under this policy show it to those who ask for an OCSP response?  Not if it needs
+// one (MUST_STAPLE, or its TLS feature extension) and has none.  The error names the certificate.
+Status<> check_ocsp_policy(const CertificateConfig& certificate, OcspPolicy policy);
 // CertificateValidationContext; a part is completed by another one (merge).
 enum class Completeness : uint8_t { kWhole, kPart };
 ValidationConfig parse_validation(const config::Node& node, FileUse files = FileUse::kPart,

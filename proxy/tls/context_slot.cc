@@ -106,6 +106,11 @@ std::shared_ptr<const Context> ContextSlot::set(std::shared_ptr<const Context> c
   return std::exchange(current_, std::move(context));
 }
 
+Status<> ContextSlot::accepts(const CertificateConfig& certificate) const {
+  if (config_.role == Role::kClient) return Ok{};
+  return check_ocsp_policy(certificate, config_.ocsp_policy);
+}
+
 Result<std::shared_ptr<const Context>> ContextSlot::resolve(const Lookup& lookup) const {
   ContextConfig full = config_;
   const auto done = [&full](Result<std::shared_ptr<const Context>> result) {
@@ -118,6 +123,7 @@ Result<std::shared_ptr<const Context>> ContextSlot::resolve(const Lookup& lookup
     if (secret == nullptr) return done(none);
     full.certificates.push_back(std::get<CertificateConfig>(secret->value));
     name_source(full.certificates.back().source, ref);
+    if (auto ok = accepts(full.certificates.back()); !ok) return done(Error{ok.error()});
   }
   if (secrets_.validation) {
     const SecretPtr secret = lookup.find(*secrets_.validation);

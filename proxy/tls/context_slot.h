@@ -44,6 +44,9 @@ class ContextSlot {
 
   // ---- SecretStore, on control ----
 
+  // May it be one of the certificates?  An error has no contents.
+  [[nodiscard]] Status<> accepts(const CertificateConfig& certificate) const;
+
   // Finds a secret, or null.
   class Lookup {
    public:

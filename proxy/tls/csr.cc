@@ -53,8 +53,10 @@ Status<> check_public_key(EVP_PKEY* key) {
 
 }  // namespace
 
-Result<SigningRequest> make_signing_request(KeyType type, const std::vector<San>& sans) {
-  const KeyPtr key = make_key(type);
+Result<SigningRequest> make_signing_request(KeyType type, const std::vector<San>& sans,
+                                            const std::atomic<bool>* stop) {
+  ERR_clear_error();
+  const KeyPtr key = make_key(type, stop);
   bssl::UniquePtr<X509_REQ> request(X509_REQ_new());
   if (!key || !request) return failed("no key");
   if (!X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) ||

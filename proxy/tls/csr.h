@@ -2,6 +2,7 @@
 // Certificate signing requests (PKCS #10, RFC 2986), both ends: a workload makes one with a fresh
 // key, a CA checks it and signs.  Off the data path.
 
+#include <atomic>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,9 @@ struct SigningRequest {
 };
 
 // A fresh key and the request for its certificate, with these names in it; the subject is empty.
-Result<SigningRequest> make_signing_request(KeyType key, const std::vector<San>& sans);
+// An RSA key takes up to seconds, on any thread; if `stop` becomes true on the way, an error.
+Result<SigningRequest> make_signing_request(KeyType key, const std::vector<San>& sans,
+                                            const std::atomic<bool>* stop = nullptr);
 
 // The certificate that `issuer` gives for `csr_pem`, PEM.  Of the request only the public key is
 // taken, after its proof of possession: names, usage and dates are those of `request`.  Errors: no

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
+#include <openssl/bn.h>
 #include <openssl/ec_key.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -18,18 +19,6 @@
 
 namespace pillion::tls {
 namespace {
-
-int key_kind(KeyType type) noexcept {
-  switch (type) {
-    case KeyType::kP256:
-      return EVP_PKEY_EC;
-    case KeyType::kRsa2048:
-      return EVP_PKEY_RSA;
-    case KeyType::kEd25519:
-      return EVP_PKEY_ED25519;
-  }
-  UNREACHABLE();
-}
 
 // Positive, 127 random bits (RFC 5280, 4.1.2.2).
 bool set_serial(X509* cert) {
@@ -156,18 +145,55 @@ Error<std::string> failed(std::string_view what) {
 
 }  // namespace
 
-KeyPtr make_key(KeyType type) {
-  bssl::UniquePtr<EVP_PKEY_CTX> ctx(EVP_PKEY_CTX_new_id(key_kind(type), nullptr));
+namespace {
+
+// `curve`: of EVP_PKEY_EC.
+KeyPtr make_small_key(int kind, int curve) {
+  bssl::UniquePtr<EVP_PKEY_CTX> ctx(EVP_PKEY_CTX_new_id(kind, nullptr));
   EVP_PKEY* key = nullptr;
   if (!ctx || !EVP_PKEY_keygen_init(ctx.get())) return nullptr;
-  if (type == KeyType::kP256 &&
-      !EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx.get(), NID_X9_62_prime256v1)) {
-    return nullptr;
-  }
-  if (type == KeyType::kRsa2048 && !EVP_PKEY_CTX_set_rsa_keygen_bits(ctx.get(), 2048))
+  if (kind == EVP_PKEY_EC && !EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx.get(), curve))
     return nullptr;
   EVP_PKEY_keygen(ctx.get(), &key);
   return KeyPtr(key);
+}
+
+KeyPtr make_rsa_key(int bits, const std::atomic<bool>* stop) {
+  bssl::UniquePtr<RSA> rsa(RSA_new());
+  bssl::UniquePtr<BIGNUM> exponent(BN_new());
+  bssl::UniquePtr<EVP_PKEY> key(EVP_PKEY_new());
+  BN_GENCB progress;
+  BN_GENCB_set(
+      &progress,
+      [](int, int, BN_GENCB* self) {
+        const auto* flag = static_cast<const std::atomic<bool>*>(BN_GENCB_get_arg(self));
+        return flag == nullptr || !flag->load(std::memory_order_relaxed) ? 1 : 0;
+      },
+      const_cast<std::atomic<bool>*>(stop));
+  if (!rsa || !exponent || !key || !BN_set_word(exponent.get(), RSA_F4) ||
+      !RSA_generate_key_ex(rsa.get(), bits, exponent.get(), &progress) ||
+      !EVP_PKEY_set1_RSA(key.get(), rsa.get())) {
+    return nullptr;
+  }
+  return KeyPtr(key.release());
+}
+
+}  // namespace
+
+KeyPtr make_key(KeyType type, const std::atomic<bool>* stop) {
+  switch (type) {
+    case KeyType::kP256:
+      return make_small_key(EVP_PKEY_EC, NID_X9_62_prime256v1);
+    case KeyType::kP384:
+      return make_small_key(EVP_PKEY_EC, NID_secp384r1);
+    case KeyType::kRsa2048:
+      return make_rsa_key(2048, stop);
+    case KeyType::kRsa4096:
+      return make_rsa_key(4096, stop);
+    case KeyType::kEd25519:
+      return make_small_key(EVP_PKEY_ED25519, 0);
+  }
+  UNREACHABLE();
 }
 
 void FreeGeneralNames::operator()(stack_st_GENERAL_NAME* names) const noexcept {

@@ -11,7 +11,7 @@
 
 namespace pillion::tls {
 
-enum class KeyType : uint8_t { kP256, kRsa2048, kEd25519 };
+enum class KeyType : uint8_t { kP256, kP384, kRsa2048, kRsa4096, kEd25519 };
 
 struct CertificateRequest {
   std::string common_name;  // may be empty; the SANs are then critical (RFC 5280, 4.2.1.6)

@@ -1,6 +1,7 @@
 #pragma once
 // What issue.cc and csr.cc share.  The legal order of calls and the errors are those of issue.h.
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,8 +19,9 @@ struct FreeGeneralNames {
 };
 using GeneralNamesPtr = std::unique_ptr<stack_st_GENERAL_NAME, FreeGeneralNames>;
 
-// Null if the library cannot.
-KeyPtr make_key(KeyType type);
+// Null if the library cannot, or `stop` (null: never) became true on the way: an RSA key takes up
+// to seconds.
+KeyPtr make_key(KeyType type, const std::atomic<bool>* stop = nullptr);
 Result<GeneralNamesPtr> to_general_names(const std::vector<San>& sans);
 // PKCS#8.
 std::string private_key_pem(evp_pkey_st& key);

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "proxy/base/str.h"
+#include "proxy/tls/pem.h"
 #include "proxy/tls/x509_info.h"
 
 namespace pillion::tls {
@@ -150,6 +151,19 @@ Result<OcspStaple> parse_ocsp_response(std::string_view der, const x509_st& leaf
   if (!read_time(&next, out.next_update)) return kMalformed;
   out.der = der;
   return out;
+}
+
+Status<> check_staple(std::string_view der, std::string_view chain_pem) {
+  const auto chain = parse_certificates(chain_pem);
+  if (!chain) return Error{chain.error()};
+  if (const auto staple = parse_ocsp_response(der, *chain->front()); !staple)
+    return Error{staple.error()};
+  return Ok{};
+}
+
+bool must_be_stapled(std::string_view chain_pem) {
+  const auto chain = parse_certificates(chain_pem);
+  return chain && must_be_stapled(*chain->front());
 }
 
 bool must_be_stapled(const x509_st& leaf) {

@@ -25,7 +25,10 @@ struct OcspStaple {
 
 // One response that says that `leaf` is good, for a limited time; or why it is none.
 Result<OcspStaple> parse_ocsp_response(std::string_view der, const x509_st& leaf);
+// The same for the leaf of a PEM text.
+Status<> check_staple(std::string_view der, std::string_view chain_pem);
 // Does the certificate demand a staple (RFC 7633)?
 bool must_be_stapled(const x509_st& leaf);
+bool must_be_stapled(std::string_view chain_pem);
 
 }  // namespace pillion::tls

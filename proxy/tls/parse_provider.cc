@@ -55,6 +55,11 @@ SecretSource::Authority parse_authority(const Node& node) {
   const Node ttl = node["ttl"];
   out.ttl = ttl.as_duration_or(out.ttl);
   if (out.ttl < std::chrono::seconds(2)) ttl.expected("at least 2s");
+  constexpr config::EnumRow kKeys[] = {{"p256", static_cast<int>(KeyType::kP256)},
+                                       {"p384", static_cast<int>(KeyType::kP384)},
+                                       {"rsa2048", static_cast<int>(KeyType::kRsa2048)},
+                                       {"rsa4096", static_cast<int>(KeyType::kRsa4096)}};
+  out.key = node["key"].as_enum_or(out.key, kKeys);
   return out;
 }
 
@@ -72,6 +77,7 @@ std::string key_of(std::string_view instance, const SecretSource& source) {
           &authority->ca_file, &authority->identity, &authority->trust_domain})
       add(*part);
     add(str(authority->ttl.count()));
+    add(str(static_cast<int>(authority->key)));
   }
   return key;
 }

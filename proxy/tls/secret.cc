@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "proxy/base/str.h"
+#include "proxy/tls/context.h"
 #include "proxy/tls/data_source.h"
+#include "proxy/tls/ocsp.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/wipe.h"
 
@@ -42,6 +45,15 @@ Result<std::string> read_named(const std::string& name) {
   return text;
 }
 
+// "" without a file.  One that has expired may be read: the policy tells what becomes of it.
+Result<std::string> read_staple(const std::string& file, const std::string& chain_pem) {
+  if (file.empty()) return std::string();
+  Result<std::string> der = read_named(file);
+  if (!der) return Error{der.error()};
+  if (const auto ok = check_staple(*der, chain_pem); !ok) return Error{str(file, ": ", ok.error())};
+  return der;
+}
+
 Result<SecretPtr> read_certificate(const SecretSource::Files& files) {
   Result<std::string> chain = read_named(files.chain);
   if (!chain) return Error{chain.error()};
@@ -54,7 +66,10 @@ Result<SecretPtr> read_certificate(const SecretSource::Files& files) {
     return Error{str(files.key, ": ", ok.error())};
   if (const auto ok = check_key_matches(*chain, held.text); !ok)
     return Error{str(files.key, ": ", ok.error(), " (", files.chain, ")")};
+  Result<std::string> staple = read_staple(files.staple, *chain);
+  if (!staple) return Error{staple.error()};
   CertificateConfig out;
+  out.ocsp_staple = std::move(*staple);
   out.chain_pem = std::move(*chain);
   out.key_pem = held.text;
   out.source = files.chain;
@@ -102,6 +117,33 @@ Secret::~Secret() {
   if (auto* generic = std::get_if<GenericSecret>(&value)) {
     for (auto& [name, text] : generic->texts) wipe(text);
   }
+}
+
+namespace {
+
+bool same(const CertificateConfig& a, const CertificateConfig& b) {
+  return a.chain_pem == b.chain_pem && a.key_pem == b.key_pem && a.ocsp_staple == b.ocsp_staple;
+}
+bool same(const ValidationConfig& a, const ValidationConfig& b) {
+  const auto fingerprint = [](const ValidationConfig& validation) {
+    ContextConfig config;
+    config.validation = validation;
+    return Context::fingerprint(config);
+  };
+  return fingerprint(a) == fingerprint(b);
+}
+bool same(const TicketKeys& a, const TicketKeys& b) { return a.keys == b.keys; }
+bool same(const GenericSecret& a, const GenericSecret& b) { return a.texts == b.texts; }
+
+}  // namespace
+
+bool same_contents(const Secret& a, const Secret& b) {
+  return std::visit(
+      [](const auto& one, const auto& other) {
+        if constexpr (std::is_same_v<decltype(one), decltype(other)>) return same(one, other);
+        return false;
+      },
+      a.value, b.value);
 }
 
 TicketKeys parse_ticket_keys(const Node& node) {
@@ -166,7 +208,7 @@ Result<SecretPtr> read_secret_files(const SecretSource::Files& files) {
 SecretRef make_files_ref(SecretSource::Files files, SecretKind kind, SecretPtr initial) {
   auto source = std::make_shared<SecretSource>();
   // A name of a file may hold anything but NUL.
-  for (const std::string* part : {&files.chain, &files.key, &files.ca, &files.crl})
+  for (const std::string* part : {&files.chain, &files.key, &files.ca, &files.crl, &files.staple})
     source->key.append(*part).push_back('\0');
   source->key.insert(0, "files/");
   SecretRef ref;

@@ -24,6 +24,7 @@
 #include "proxy/config/grpc_service.h"
 #include "proxy/config/node.h"
 #include "proxy/tls/context_config.h"
+#include "proxy/tls/issue.h"
 
 namespace pillion::tls {
 
@@ -61,13 +62,17 @@ struct Secret {
   [[nodiscard]] SecretKind kind() const noexcept { return static_cast<SecretKind>(value.index()); }
 };
 using SecretPtr = std::shared_ptr<const Secret>;
+// Does it say the same?  Where it comes from is not looked at.
+bool same_contents(const Secret& a, const Secret& b);
 
 // Where secrets come from.  Immutable; sources with the same key are one.
 struct SecretSource {
   struct Static {};  // static_resources.secrets
-  // The files of one certificate (chain, key) or of one validation context (ca, crl); empty: none.
+  // The files of one certificate (chain, key, staple: an OCSP response) or of one validation
+  // context (ca, crl); empty: none.
   struct Files {
     std::string chain, key, ca, crl;
+    std::string staple{};
   };
   // path_config_source: a file that holds a DiscoveryResponse.
   struct Path {
@@ -91,6 +96,7 @@ struct SecretSource {
     std::string identity;  // asked for; a CA may go by the token alone
     std::string trust_domain;
     Duration ttl = std::chrono::hours(24);
+    KeyType key = KeyType::kP256;
   };
 
   std::string key;  // tells sources apart: "static", "sds/CLUSTER ...", "files/..."
@@ -158,8 +164,8 @@ std::optional<SecretRef> parse_secret_ref(const config::Node& node, SecretKind k
 // static_resources.secrets of the file that `node` stands in; null if it has none of that name.
 SecretPtr find_static_secret(const config::Node& node, std::string_view name, SecretKind kind);
 
-// The secret that stands in files, read now: of Files::chain and key, or of ca and crl.  An error
-// is a sentence without contents that names the file: a pair that does not belong together, cut
+// The secret that stands in files, read now: of Files::chain, key and staple, or of ca and crl.  An
+// error is a sentence without contents that names the file: what does not belong together, is cut
 // short, or gone.
 Result<SecretPtr> read_secret_files(const SecretSource::Files& files);
 // A source of its own for these files; equal files are the same source.

@@ -7,6 +7,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
+#include "proxy/tls/x509_info.h"
 
 namespace pillion::tls {
 namespace {
@@ -138,26 +139,57 @@ Status<> SecretStore::put(const SecretName& name, Update update) {
     return Error{
         str("expected a ", to_string(name.kind), ", got a ", to_string(update.secret->kind()))};
   }
+  if (auto fits = check_users(name, *update.secret); !fits) {
+    ++entry.rejected;
+    return fits;
+  }
+  const bool is_same = entry.secret != nullptr && same_contents(*entry.secret, *update.secret);
   SecretPtr before = std::exchange(entry.secret, std::move(update.secret));
   if (auto usable = refresh_first(name); !usable) {
     entry.secret = std::move(before);
     ++entry.rejected;
     return usable;
   }
-  const bool is_news = before == nullptr || !entry.failure.empty() ||
-                       (!update.version.empty() && update.version != entry.version);
+  const bool is_news = !is_same || (!entry.failure.empty() && entry.is_failure_told);
   entry.version = std::move(update.version);
   entry.updated = wall_now();
   entry.failure.clear();
-  if (is_news) {
-    log::info(log::kTls, "secret taken",
-              {{"secret", config::printable(name.name)},
-               {"type", to_string(name.kind)},
-               {"version", config::printable(entry.version)}});
-  }
+  if (is_news) log_taken(name, entry);
   settle(entry);
   mark_users_due(name);
   return Ok{};
+}
+
+// Every slot has a policy of its own, and only one of them gets a Context made at once.
+Status<> SecretStore::check_users(const SecretName& name, const Secret& secret) const {
+  const auto* certificate = std::get_if<CertificateConfig>(&secret.value);
+  if (certificate == nullptr) return Ok{};
+  const auto [first, last] = users_of_.equal_range(name);
+  for (auto it = first; it != last; ++it) {
+    const auto slot = users_.at(it->second).slot.lock();
+    if (slot == nullptr) continue;
+    if (auto fits = slot->accepts(*certificate); !fits) return fits;
+  }
+  return Ok{};
+}
+
+void SecretStore::log_taken(const SecretName& name, const Entry& entry) {
+  const std::string secret = config::printable(name.name);
+  const std::string version = config::printable(entry.version);
+  const auto* certificate = std::get_if<CertificateConfig>(&entry.secret->value);
+  const auto chain = describe_pem(certificate == nullptr ? std::string() : certificate->chain_pem);
+  if (!chain || chain->empty()) {
+    return log::info(log::kTls, "secret taken",
+                     {{"secret", secret}, {"type", to_string(name.kind)}, {"version", version}});
+  }
+  const CertificateInfo& leaf = chain->front();
+  log::info(log::kTls, "secret taken",
+            {{"secret", secret},
+             {"type", to_string(name.kind)},
+             {"version", version},
+             {"identity", leaf.first(SanType::kUri)},
+             {"serial", leaf.serial},
+             {"expires", utc_text(leaf.not_after)}});
 }
 
 void SecretStore::fail(const SecretName& name, std::string_view reason) {
@@ -165,8 +197,10 @@ void SecretStore::fail(const SecretName& name, std::string_view reason) {
   if (it == entries_.end()) return;
   Entry& entry = it->second;
   entry.failed = wall_now();
-  if (entry.failure == reason) return;
+  if (entry.failure == reason && entry.is_failure_told) return;
   entry.failure = reason;
+  entry.is_failure_told = entry.failure_lines.try_take(loop_.now());
+  if (!entry.is_failure_told) return;
   log::warning(log::kTls,
                entry.secret != nullptr
                    ? "a secret could not be had; the last good one stays"

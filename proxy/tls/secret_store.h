@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/token_bucket.h"
 #include "proxy/io/loop.h"
 #include "proxy/tls/context_slot.h"
 #include "proxy/tls/secret.h"
@@ -66,9 +67,11 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
     WallTime failed{};
     Instant give_up_at{};  // a new configuration waits so long for it
     bool is_settled = false;
-    uint32_t users = 0;     // want() less unwant()
-    uint32_t slots = 0;     // that name it
-    uint64_t rejected = 0;  // put() of it that were refused
+    uint32_t users = 0;            // want() less unwant()
+    uint32_t slots = 0;            // that name it
+    uint64_t rejected = 0;         // put() of it that were refused
+    bool is_failure_told = false;  // in the log
+    TokenBucket failure_lines{10, 1, std::chrono::seconds(10)};
   };
 
   // Both outlive the store.
@@ -95,12 +98,14 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   // ---- sources ----
 
   // A secret, new or the same again (which only tells that all is well).  An error is a sentence
-  // without contents: it is of another kind than what is wanted, or the first Context that needs it
-  // cannot be made; what is in force stays, and the caller says fail().  Nothing happens if nobody
-  // wants it.
+  // without contents: it is of another kind than what is wanted, a slot that needs it does not
+  // accept it, or the first Context that needs it cannot be made; what is in force stays, and the
+  // caller says fail().  Nothing happens if nobody wants it.  Logged once per change of contents,
+  // however many slots have it.
   Status<> put(const SecretName& name, Update update);
   // It could not be had, or what came cannot be used.  `reason` holds no contents.  What is in
-  // force stays.  Logged once per change of the reason.
+  // force stays.  Logged once per change of the reason; of a source that comes and goes all the
+  // time not each of them.
   void fail(const SecretName& name, std::string_view reason);
   // New configurations need not wait for it any longer, be it there or not.
   void give_up(const SecretName& name);
@@ -135,6 +140,8 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   void mark_users_due(const SecretName& name);
   Status<> refresh(User& user);
   Status<> refresh_first(const SecretName& name);
+  [[nodiscard]] Status<> check_users(const SecretName& name, const Secret& secret) const;
+  static void log_taken(const SecretName& name, const Entry& entry);
   void on_timeout();
   void arm_timeout();
 

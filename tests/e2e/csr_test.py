@@ -80,6 +80,14 @@ class Csr(unittest.TestCase):
                 self.assertNotIn(token, text)
                 self.assertNotIn("PRIVATE KEY", text)
 
+    def test_the_key_may_be_of_rsa(self):
+        server, _, port = self.pair(self.serve().port, "1h, key: rsa2048")
+        answer = connect(self, port).exchange(get("/", host="users"))
+        self.assertEqual(answer.status, 200, answer.body)
+        stats = server.stats()
+        algorithms = [name for name in stats if name.startswith("listener.") and ".ssl.sigalgs." in name and stats[name]]
+        self.assertEqual([name.rpartition(".")[2] for name in algorithms], ["rsa_pss_rsae_sha256"])
+
     def test_no_request_fails_while_certificates_of_six_seconds_are_renewed(self):
         ca = self.serve(None, "--token-file", self.tokens, "--ttl", "6s")
         server, client, port = self.pair(ca.port, "6s")
@@ -126,6 +134,27 @@ class Csr(unittest.TestCase):
         self.serve(ca.port, "--token-file", self.tokens, "--ttl", "8s")
         sidecar.until("another certificate", lambda: self.serials(server) != first)
         self.assertEqual(connect(self, port).exchange(get("/", host="users")).status, 200)
+
+    def test_one_that_nobody_renews_is_told_of_before_and_after_its_end_and_stays(self):
+        ca, inbound = self.serve(None, "--token-file", self.tokens, "--ttl", "5s"), sidecar.free_port()
+        proxy = self.sidecar(ca.port, "users", INBOUND.format(port=inbound, app=1), "5s").wait_ready()
+        name = "ssl.certificate.csr/identity|source."
+        self.assertEqual(proxy.stats()[name + "expired"], 0)
+        self.assertLess(proxy.stats()[name + "expiration_unix_time_seconds"], time.time() + 6)
+        first = self.serials(proxy)
+        ca.stop()
+        proxy.wait_log("a certificate expires soon and has not been renewed")
+        proxy.wait_log("a certificate has expired; it stays in use, and peers refuse it")
+        self.assertEqual((self.serials(proxy), proxy.stats()[name + "expired"]), (first, 1))
+        context = ssl.create_default_context(cafile=self.ca.bundle)
+        context.check_hostname = False
+        with connect(self, inbound).socket as plain, self.assertRaisesRegex(ssl.SSLError, "expired"):
+            context.wrap_socket(plain)
+        self.serve(ca.port, "--token-file", self.tokens, "--ttl", "1h")
+        sidecar.until("another certificate", lambda: self.serials(proxy) != first)
+        self.assertEqual(proxy.stats()[name + "expired"], 0)
+        for what in ("expires soon", "has expired", "serial=" + first.pop()):
+            self.assertEqual(proxy.log_text().count(what), 1, what)
 
     def test_without_a_good_token_nobody_is_let_in(self):
         ca, inbound = self.serve(), sidecar.free_port()
@@ -180,7 +209,7 @@ class Csr(unittest.TestCase):
             short = SHORT.format(name="users", address=f"unix:{path}", token=os.path.join(self.ca.dir, "users"),
                                  ca=self.ca.bundle, ttl="1h")
             proxy = sidecar.start(self, short + INBOUND.format(port=inbound, app=1) + ADMIN)
-            proxy.wait_log(f"certificate received: cluster=identity|source identity={USERS}")
+            proxy.wait_log(f"identity={USERS}")
             ca.process.send_signal(signal.SIGKILL)
             ca.process.wait()
             self.assertTrue(os.path.exists(path))

@@ -4,6 +4,7 @@ Generation n of the mesh has a CA of its own.  The bundle of n trusts the CAs of
 are issued by CA n: so a peer that is a generation behind, or ahead, is trusted.  tests/run --full rotates for a minute.
 """
 
+import hashlib
 import http.client
 import os
 import shutil
@@ -18,10 +19,12 @@ import programs
 import secret_service
 import sidecar
 from authority import CUSTOMER, USERS, Authority
-from peers import Upstream, echo
+from peers import Upstream, connect, echo, get
 
 SECONDS = 60 if programs.FULL else 6
 CLIENTS = 4
+# Of connections that are drained when they are so old.
+SHORT_LIFE = {"max_connection_duration": "1s"}
 # New handshakes all the time, or a rotation would only be seen by the first ones.
 PROTOCOL = {"max_requests_per_connection": 5}
 
@@ -82,23 +85,26 @@ class Rotation(unittest.TestCase):
         cls.generations = Generations(cls, SECONDS + 2)
         cls.upstream = Upstream(cls, echo)
 
-    def sidecars(self, server_tls, client_tls, more_clusters=(), **more):
-        """A pair of them: (that of the server, that of the client, the client's port)."""
+    def sidecars(self, server_tls, client_tls, more_clusters=(), protocol=None, server=None, **more):
+        """A pair of them: (that of the server, that of the client, the client's port).
+
+        protocol: of the client's cluster, server: of the server's connections.
+        """
         inbound, outbound = sidecar.free_port(), sidecar.free_port()
-        protocol = envoy.TYPE + "transport_sockets.tls.v3."
-        server = sidecar.start(self, envoy.bootstrap(
-            [envoy.http("in", inbound, log=False, tls={"name": "tls", "typed_config": {
-                "@type": protocol + "DownstreamTlsContext", "require_client_certificate": True,
+        tls = envoy.TYPE + "transport_sockets.tls.v3."
+        serving = sidecar.start(self, envoy.bootstrap(
+            [envoy.http("in", inbound, log=False, **(server or {}), tls={"name": "tls", "typed_config": {
+                "@type": tls + "DownstreamTlsContext", "require_client_certificate": True,
                 "common_tls_context": server_tls}})],
             [envoy.cluster(ports=[self.upstream.port]), *more_clusters], **more))
         client = sidecar.start(self, envoy.bootstrap(
             [envoy.http("out", outbound, log=False)],
-            [envoy.cluster(ports=[inbound], protocol=PROTOCOL, transport_socket={"name": "tls", "typed_config": {
-                "@type": protocol + "UpstreamTlsContext", "common_tls_context": client_tls}}), *more_clusters], **more))
-        return server, client, outbound
+            [envoy.cluster(ports=[inbound], protocol=protocol or PROTOCOL, transport_socket={"name": "tls", "typed_config": {
+                "@type": tls + "UpstreamTlsContext", "common_tls_context": client_tls}}), *more_clusters], **more))
+        return serving, client, outbound
 
-    def rotate(self, server, client, port, put):
-        """put(n) makes generation n the one in force."""
+    def rotate(self, server, client, port, put, handshakes=2 * SECONDS):
+        """put(n) makes generation n the one in force; so many handshakes there must be at least."""
         load = Load(port)
         start = time.monotonic()
         try:
@@ -112,8 +118,7 @@ class Rotation(unittest.TestCase):
         for proxy in (server, client):
             stats = proxy.stats()
             self.assertEqual(stats["listener_manager.listener_modified"] + stats["cluster_manager.cluster_modified"], 0)
-        handshakes = client.stats()["cluster.app.ssl.handshake"]
-        self.assertGreater(handshakes, 2 * SECONDS, "hardly any new handshakes")
+        self.assertGreater(client.stats()["cluster.app.ssl.handshake"], handshakes, "hardly any new handshakes")
         self.assertEqual(client.stats()["cluster.app.ssl.connection_error"], 0)
         # The last generation is in force on both sides.
         for proxy, certificates in ((server, self.generations.users), (client, self.generations.customer)):
@@ -129,7 +134,8 @@ class Rotation(unittest.TestCase):
         return [c["serial_number"].lower().lstrip("0")
                 for entry in proxy.json("/certs")["certificates"] for c in entry["cert_chain"]]
 
-    def test_by_files_that_are_renamed_and_by_a_link_that_is_swapped(self):
+    def by_files(self):
+        """(put, TLS of the server, TLS of the client): one renames, the other swaps a link."""
         renamed, mounted = tempfile.mkdtemp(), tempfile.mkdtemp()
         for folder in (renamed, mounted):
             self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
@@ -161,10 +167,45 @@ class Rotation(unittest.TestCase):
         def files(folder):
             return [os.path.join(folder, name) for name in ("crt", "key", "ca")]
         put(0)
-        server, client, port = self.sidecars(envoy.common_tls(files(renamed), ["spiffe://mesh.local/"]),
-                                             envoy.common_tls(files(mounted), ["spiffe://mesh.local/"]))
+        names = ["spiffe://mesh.local/"]
+        return put, envoy.common_tls(files(renamed), names), envoy.common_tls(files(mounted), names)
+
+    def test_by_files_that_are_renamed_and_by_a_link_that_is_swapped(self):
+        put, server_tls, client_tls = self.by_files()
+        server, client, port = self.sidecars(server_tls, client_tls)
         self.rotate(server, client, port, put)
         self.assertEqual(server.stats()["server.config_reload_success"], 0)
+        # A line for each change, and no more: certificate and bundle.
+        for proxy in (server, client):
+            self.assertLessEqual(proxy.log_text().count("secret taken"), 2 * SECONDS)
+            self.assertEqual(proxy.log_text().count("expire"), proxy.log_text().count("expires="))
+        self.assert_gauges_follow(server, self.generations.users[SECONDS][0])
+
+    def assert_gauges_follow(self, proxy, certificate):
+        """The metrics tell when this certificate expires, and of no other one."""
+        ends = ssl.cert_time_to_seconds(ssl._ssl._test_decode_cert(certificate)["notAfter"])
+        lines = [line for line in proxy.get("/stats/prometheus")[1].splitlines()
+                 if line.startswith("envoy_ssl_certificate_expiration_unix_time_seconds{")]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertEqual(lines[0].split()[-1], str(int(ends)))
+        self.assertEqual(proxy.get("/stats/prometheus")[1].count("envoy_ssl_trusted_ca_expired{"), 1)
+
+    def test_connections_that_are_drained_after_their_time_begin_with_the_newest(self):
+        put, server_tls, client_tls = self.by_files()
+        server, client, port = self.sidecars(
+            server_tls, client_tls, protocol=SHORT_LIFE,
+            server={"common_http_protocol_options": {"max_connection_duration": "1.5s"},
+                    "forward_client_cert_details": "SANITIZE_SET", "drain_timeout": "0.1s"})
+        self.rotate(server, client, port, put, SECONDS)
+        # All are gone: who calls now shows the last one.
+        with open(self.generations.customer[SECONDS][0]) as file:
+            digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read())).hexdigest()
+        sidecar.until("a call with the last certificate", lambda: f"Hash={digest}" in self.forwarded(port))
+
+    def forwarded(self, port):
+        """The x-forwarded-client-cert of a call."""
+        answer = connect(self, port).exchange(get("/", host="users"))
+        return dict(answer.json()["fields"])["x-forwarded-client-cert"]
 
     def test_by_sds(self):
         service = secret_service.SecretService(self)

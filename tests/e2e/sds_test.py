@@ -2,6 +2,7 @@
 
 import shutil
 import ssl
+import time
 import unittest
 
 import envoy_config as envoy
@@ -178,7 +179,13 @@ class Sds(unittest.TestCase):
             [envoy.http("out", out)],
             [envoy.cluster(ports=[self.port], transport_socket=tls), secret_service.cluster(self.service.path)],
             node={"id": "customer-1", "cluster": "customer"}))
-        self.assertEqual(connect(self, out).exchange(get()).status, 503)
+        before = time.monotonic()
+        refused = connect(self, out).exchange(get())
+        self.assertLess(time.monotonic() - before, 2, "not refused at once")
+        self.assertEqual(refused.status, 503)
+        line = caller.wait_access_log(1)[-1]
+        self.assertEqual(line["flags"], "UF")
+        self.assertEqual(line["upstream_transport"], "the_certificate_or_the_trusted_CAs_have_not_arrived_yet")
         self.assertEqual(
             caller.stats()["cluster.app.client_ssl_socket_factory.upstream_context_secrets_not_ready"], 1)
         self.assertEqual(server.stats()[f"listener.127.0.0.1_{self.port}.downstream_cx_total"], 0)

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import unittest
 
+import needles
 import programs
 import sidecar
 from peers import Upstream, connect, get
@@ -72,16 +73,16 @@ class Spiffe(unittest.TestCase):
         self.upstream = Upstream(self)
         self.inbound, self.outbound = sidecar.free_port(), sidecar.free_port()
 
-    def start(self, name, more):
-        proxy = sidecar.Sidecar(SIDECAR.format(name=name, socket=self.api.socket(name)) + more)
+    def start(self, name, more, flags=()):
+        proxy = sidecar.Sidecar(SIDECAR.format(name=name, socket=self.api.socket(name)) + more, flags)
         self.addCleanup(proxy.stop)
         return proxy
 
-    def server(self):
-        return self.start("users", INBOUND.format(port=self.inbound, app=self.upstream.port))
+    def server(self, flags=()):
+        return self.start("users", INBOUND.format(port=self.inbound, app=self.upstream.port), flags)
 
-    def client(self):
-        return self.start("customer", OUTBOUND.format(port=self.outbound, users=self.inbound))
+    def client(self, flags=()):
+        return self.start("customer", OUTBOUND.format(port=self.outbound, users=self.inbound), flags)
 
     def call(self):
         return connect(self, self.outbound).exchange(get("/", host="users"))
@@ -93,7 +94,8 @@ class Spiffe(unittest.TestCase):
     def test_an_identity_comes_from_the_socket_and_is_replaced_when_the_agent_says_so(self):
         serial = self.api.say("users", id=USERS)
         self.api.say("customer", id=CUSTOMER)
-        server, client = self.server().wait_ready(), self.client().wait_ready()
+        trace = ("-l", "trace")
+        server, client = self.server(trace).wait_ready(), self.client(trace).wait_ready()
         answer = self.call()
         self.assertEqual(answer.status, 200, answer.body)
         fields = dict(answer.json()["fields"])
@@ -109,9 +111,15 @@ class Spiffe(unittest.TestCase):
         sidecar.until("the new identity", lambda: self.serials(client) == {new})
         self.assertIn(f"URI={CUSTOMER}", dict(self.call().json()["fields"])["x-forwarded-client-cert"])
         self.assertEqual(self.api.log.count("open users FetchX509SVID"), 1, "one stream has them all")
+        keys = needles.Needles()
+        for line in self.api.log:
+            if line.startswith("key "):
+                keys.add_bytes(bytes.fromhex(line.split()[2]))
+        self.assertNotEqual(keys.parts, set())
         for proxy in (server, client):
             for text in (proxy.log_text(), proxy.get("/config_dump")[1], proxy.get("/certs")[1]):
                 self.assertNotIn("PRIVATE KEY", text)
+                self.assertEqual(keys.found_in(text), [])
 
     def test_trust_domains_that_are_federated_talk_and_others_do_not(self):
         self.api.say("users", id=USERS)

@@ -18,6 +18,7 @@ LOG_FORMAT = {
     "host": "%UPSTREAM_HOST%", "received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%",
     "id": "%REQ(X-REQUEST-ID)%", "peer": "%DOWNSTREAM_PEER_URI_SAN%",
     "transport": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+    "upstream_transport": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
 }
 
 

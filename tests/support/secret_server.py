@@ -19,11 +19,13 @@ TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 METHOD = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 
 changed = threading.Condition()
+speaking = threading.Lock()
 said = {}  # name -> (version, Secret or None)
 
 
 def say(*words):
-    print(*words, flush=True)
+    with speaking:  # streams have threads of their own
+        print(*words, flush=True)
 
 
 def hear(requests, wanted, sent):

@@ -4,7 +4,8 @@
 // Argument: a folder for the sockets (WORKLOAD.sock).  Commands on stdin, one JSON object a line, which set what one
 // workload is told from now on: {"workload", "id": SPIFFE id, "federated": [trust domains], "hint", "ttl": seconds,
 // "deny": no identity (PERMISSION_DENIED), "stop": its socket goes away}.  Each command issues a new certificate.
-// Lines on stdout: "ok WORKLOAD SERIAL" answers a command; "open WORKLOAD METHOD" for each stream that begins.
+// Lines on stdout: "ok WORKLOAD SERIAL" answers a command; "key ID HEX" is the private part of a key that was issued;
+// "open WORKLOAD METHOD" for each stream that begins.
 package main
 
 import (
@@ -106,6 +107,7 @@ func issue(id spiffeid.ID, hint string, life time.Duration) (*workload.X509SVID,
 	check(err)
 	keyDer, err := x509.MarshalPKCS8PrivateKey(key)
 	check(err)
+	say("key %s %x", id, key.D.FillBytes(make([]byte, 32)))
 	return &workload.X509SVID{SpiffeId: id.String(), X509Svid: der, X509SvidKey: keyDer, Bundle: by.der, Hint: hint},
 		template.SerialNumber
 }

@@ -180,6 +180,36 @@ TEST_F(CsrProviderTest, TrustsAFileInsteadOfTheAnswersRoot) {
   EXPECT_THAT(failure(), HasSubstr(options.ca_file));
 }
 
+TEST_F(CsrProviderTest, MakesTheKindOfKeyThatItsConfigurationNames) {
+  options.key = tls::KeyType::kRsa2048;
+  start();
+  EXPECT_EQ(clusters_.calls.size(), 0U) << "made on the loop";
+  ASSERT_TRUE(testing::run_until(loop_, [&] { return clusters_.calls.size() == 1; }));
+  answer(reply().response);
+  EXPECT_EQ(uri(), kUsers);
+  const auto* identity = value<CertificateConfig>(SecretKind::kCertificate, "default");
+  ASSERT_NE(identity, nullptr);
+  EXPECT_TRUE(tls::check_key_matches(identity->chain_pem, identity->key_pem));
+  EXPECT_GT(identity->key_pem.size(), 1600U) << "a key of an elliptic curve";
+  // Nobody wants it while the next one is being made.
+  loop_.skip(31min);
+  unwant(SecretKind::kCertificate, "default");
+  unwant(SecretKind::kValidation, "ROOTCA");
+  loop_.run_once(false);
+  EXPECT_EQ(clusters_.calls.size(), 1U);
+}
+
+TEST_F(CsrProviderTest, KeepsAnIdentityThatHasExpiredAndGoesOnAsking) {
+  options.ttl = 2s;
+  start();
+  answer(reply().response);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(calls_reach(static_cast<size_t>(i) + 2));
+    upstream().fail("Connection refused");
+  }
+  EXPECT_EQ(uri(), kUsers);
+}
+
 TEST_F(CsrProviderTest, StopsWhenNobodyWantsItAndBeginsAgain) {
   start();
   unwant(SecretKind::kCertificate, "default");

@@ -7,6 +7,7 @@
 
 #include "proxy/base/str.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/ocsp_response.h"
 #include "tests/unit/certs/certs_fixture.h"
 
 namespace pillion::certs {
@@ -105,6 +106,38 @@ TEST_F(CertificateFiles, LeaveTheLastGoodOneWhenTheyAreGone) {
   EXPECT_EQ(chain_of(ref), first.chain_pem);
   write("key", first.key_pem);
   EXPECT_TRUE(run_until(loop_, [&] { return failure_of(ref) == ""; }));
+}
+
+TEST_F(CertificateFiles, HaveAnOcspResponseThatIsFollowedToo) {
+  const tls::CertificateConfig leaf = write_pair("spiffe://a/1");
+  const auto staple_until = [&](int64_t end) {
+    return tls::ocsp::encode({.pem = leaf.chain_pem, .next_update = end});
+  };
+  const int64_t now = testing::now_seconds();
+  const std::string first = staple_until(now + 60);
+  const std::string second = staple_until(now + 3600);
+  write("ocsp", first);
+  const tls::SecretRef ref = tls::make_files_ref({path("crt"), path("key"), {}, {}, path("ocsp")},
+                                                 tls::SecretKind::kCertificate, nullptr);
+  const auto slot = *tls::ContextSlot::make({}, {{ref}, {}, {}});
+  store_.attach({slot});
+  want(ref);
+  const auto staple_of = [&] { return slot->current()->identities().front().staple.der; };
+  EXPECT_TRUE(run_until(loop_, [&] { return slot->current() != nullptr; }));
+  EXPECT_EQ(staple_of(), first);
+  write("ocsp", second);
+  EXPECT_TRUE(run_until(loop_, [&] { return staple_of() == second; }));
+  EXPECT_EQ(failure_of(ref), "");
+  // One that is about another certificate, as while half of the files are new.
+  const tls::CertificateConfig next = ca_.certificate("spiffe://a/2");
+  write("ocsp", tls::ocsp::encode({next.chain_pem}));
+  EXPECT_TRUE(run_until(loop_, [&] { return failure_of(ref) != ""; }));
+  EXPECT_EQ(failure_of(ref), path("ocsp") + ": the OCSP response is about another certificate");
+  EXPECT_EQ(staple_of(), second);
+  write("crt", next.chain_pem);
+  write("key", next.key_pem);
+  EXPECT_TRUE(run_until(loop_, [&] { return chain_of(ref) == next.chain_pem; }));
+  EXPECT_EQ(failure_of(ref), "");
 }
 
 std::string json(const std::string& text) {

@@ -147,6 +147,21 @@ TEST_F(Sds, RefusesWhatIsNoSecretOfTheNameAndKindAndKeepsTheOldOne) {
   EXPECT_EQ(counter("default", &stats::SdsStats::update_rejected), std::size(cases));
 }
 
+TEST_F(Sds, RefusesACertificateThatMissesTheOcspResponseThatItsServerNeeds) {
+  tls::ContextConfig config;
+  config.ocsp_policy = tls::OcspPolicy::kMust;
+  const auto slot = *tls::ContextSlot::make(config, {{ref("default")}, {}, {}});
+  store_.attach({slot});
+  requests();
+  tls::CertificateConfig leaf = ca_.certificate("spiffe://a/1");
+  respond("v1", "n1", secret("default", leaf));
+  EXPECT_THAT(requests(),
+              ElementsAre(AllOf(HasSubstr("error_detail"),
+                                HasSubstr("sds/default: <inline> has no ocsp_staple, and "
+                                          "ocsp_staple_policy is MUST_STAPLE"))));
+  EXPECT_EQ(slot->current(), nullptr);
+}
+
 TEST_F(Sds, KeepsTheLastGoodSecretWhileTheServerIsAwayAndAsksAgain) {
   want(ref("default"));
   const tls::CertificateConfig leaf = ca_.certificate("spiffe://a/1");

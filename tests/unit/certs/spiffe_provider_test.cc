@@ -124,6 +124,8 @@ TEST_F(SpiffeProviderTest, GivesTheFirstIdentityOneByHintOneByIdAndBundlesByTrus
   receive(answer({svid("spiffe://mesh.local/d")}));
   EXPECT_EQ(uri(), "spiffe://mesh.local/d");
   EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local"));
+  EXPECT_THAT(domains(kOther), IsEmpty());
+  EXPECT_THAT(domains("ROOTCA"), ElementsAre("mesh.local"));
 }
 
 TEST_F(SpiffeProviderTest, WaitsForAnIdentityAndKeepsItWhileTheAgentIsAway) {
@@ -211,6 +213,12 @@ TEST_F(SpiffeProviderTest, KeepsJwtBundlesAsTheyAreByTrustDomain) {
   ASSERT_NE(jwks, nullptr);
   EXPECT_EQ(jwks->texts.at(""), R"({"keys":[{"kid":"a"}]})");
   EXPECT_THAT(entry(SecretKind::kGeneric, "jwt:other.local").failure, HasSubstr("has none"));
+  std::string both = bundles;
+  write_item(both, 1, entry_of(kOther, R"({"keys":[]})"));
+  receive(both);
+  EXPECT_NE(value<GenericSecret>(SecretKind::kGeneric, "jwt:other.local"), nullptr);
+  receive(bundles);
+  EXPECT_EQ(value<GenericSecret>(SecretKind::kGeneric, "jwt:other.local"), nullptr);
   std::string broken;
   write_item(broken, 1, entry_of("spiffe://mesh.local", "no json"));
   receive(broken);

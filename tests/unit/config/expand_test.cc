@@ -605,13 +605,15 @@ TEST(Expand, ShowsATokenToTheCaOfTheFileAlone) {
       "  name: users\n"
       "  namespace: shop\n"
       "  trust_domain: mesh.local\n"
-      "  certificates: { csr: { address: istiod.istio-system:15012, token_file: t, ca: ca.crt } }\n"
+      "  certificates: { csr: { address: istiod.istio-system:15012, token_file: t, ca: ca.crt,\n"
+      "    key: rsa2048 } }\n"
       "inbound: { app: 127.0.0.1:8080 }\n");
   ASSERT_TRUE(mesh.errors.ok()) << mesh.errors.to_string();
   const Node source = mesh.root()["certificate_provider_instances"]["workload"]["typed_config"];
   EXPECT_EQ(source["token_file"].as_string(), "t");
   EXPECT_EQ(source["identity"].as_string(), "spiffe://mesh.local/ns/shop/sa/users");
   EXPECT_EQ(source["ttl"].as_duration(), std::chrono::hours(24));
+  EXPECT_EQ(source["key"].as_string(), "rsa2048");
   const Node tls = mesh.cluster("identity|source")["transport_socket"]["typed_config"];
   EXPECT_EQ(tls["sni"].as_string(), "istiod.istio-system");
   const Node validation = tls["common_tls_context"]["validation_context"];

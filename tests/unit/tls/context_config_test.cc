@@ -6,12 +6,15 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
 #include "proxy/tls/context.h"
 #include "proxy/tls/data_source.h"
+#include "proxy/tls/secret.h"
 #include "proxy/tls/ticket_keyring.h"
+#include "tests/support/ocsp_response.h"
 #include "tests/support/test_ca.h"
 
 namespace pillion::tls {
@@ -32,6 +35,10 @@ class ContextConfigTest : public ::testing::Test {
     write("KEY", leaf.key_pem);
     write("OTHERKEY", ca.own().key_pem);
     write("JUNK", "junk\n");
+    write("OCSP", ocsp::encode({leaf.certificate_pem}));
+    const CertificateConfig demanding = ocsp::must_staple(ca, "spiffe://mesh.local/users");
+    write("MUSTCERT", demanding.chain_pem);
+    write("MUSTKEY", demanding.key_pem);
   }
   static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
   static void write(const char* name, const std::string& text) {
@@ -45,15 +52,16 @@ class ContextConfigTest : public ::testing::Test {
     }
     return text;
   }
-  ContextConfig parse(Role role, const std::string& yaml) {
+  ContextConfig parse(Role role, const std::string& yaml, SecretRefs* secrets = nullptr) {
     config::Errors errors;
     const auto document = config::load_text(with_files(yaml), "f.yaml", errors);
     ContextConfig out;
     if (document != nullptr) {
       const config::Node root = document->root(errors);
-      out = role == Role::kServer ? parse_downstream_tls_context(root)
-                                  : parse_upstream_tls_context(root);
+      out = role == Role::kServer ? parse_downstream_tls_context(root, secrets)
+                                  : parse_upstream_tls_context(root, secrets);
     }
+    files_ = errors.files();
     messages_ = errors.to_string() + errors.to_string(config::Severity::kWarning);
     for (size_t at = messages_.find(folder_); at != messages_.npos; at = messages_.find(folder_)) {
       messages_.replace(at, folder_.size(), "@");
@@ -70,6 +78,7 @@ class ContextConfigTest : public ::testing::Test {
   }
   static std::string folder_;
   std::string messages_;
+  std::set<std::string> files_;  // that are a part of the configuration
 };
 std::string ContextConfigTest::folder_;
 
@@ -187,6 +196,60 @@ common_tls_context:
   EXPECT_EQ(c.validation->sans.size(), 4u);
 }
 
+// With an OCSP response, and a policy for them.
+std::string stapled(const std::string& staple, const std::string& policy, const char* pair = "") {
+  return str("common_tls_context: { tls_certificates: [ { certificate_chain: { filename: @", pair,
+             "CERT }, private_key: { filename: @", pair, "KEY }", staple, " } ] }\n",
+             "ocsp_staple_policy: ", policy, "\n");
+}
+
+TEST_F(ContextConfigTest, FollowsAnOcspResponseWithTheFilesOfItsCertificate) {
+  SecretRefs secrets;
+  ContextConfig c =
+      parse(Role::kServer, stapled(", ocsp_staple: { filename: @OCSP }", "MUST_STAPLE"), &secrets);
+  EXPECT_EQ(messages_, "");
+  EXPECT_TRUE(c.certificates.empty());
+  ASSERT_EQ(secrets.certificates.size(), 1u);
+  const SecretRef& ref = secrets.certificates.front();
+  EXPECT_EQ(std::get<SecretSource::Files>(ref.source->how).staple, folder_ + "OCSP");
+  EXPECT_FALSE(std::get<CertificateConfig>(ref.initial->value).ocsp_staple.empty());
+  EXPECT_THAT(files_, ::testing::IsEmpty());
+  // One that stands in the configuration itself is about the one certificate that is there now.
+  SecretRefs none;
+  c = parse(Role::kServer,
+            stapled(str(", ocsp_staple: { inline_bytes: \"",
+                        encode_base64(*read_file(folder_ + "OCSP")), "\" }"),
+                    "MUST_STAPLE"),
+            &none);
+  EXPECT_EQ(messages_, "");
+  EXPECT_EQ(c.certificates.size(), 1u);
+  EXPECT_TRUE(none.empty());
+  EXPECT_EQ(files_.size(), 2u);
+}
+
+TEST_F(ContextConfigTest, HoldsFilesThatAreFollowedToTheOcspPolicy) {
+  struct Case {
+    std::string yaml, message;
+  };
+  const Case cases[] = {
+      {stapled("", "MUST_STAPLE"),
+       "f.yaml:2:21: ocsp_staple_policy: @CERT has no ocsp_staple, and ocsp_staple_policy is "
+       "MUST_STAPLE\n"},
+      {stapled("", "LENIENT_STAPLING", "MUST"),
+       "f.yaml:1:1: @MUSTCERT demands an ocsp_staple (TLS feature), and has none\n"},
+      {stapled(", ocsp_staple: { filename: @OCSP }", "LENIENT_STAPLING", "MUST"),
+       "f.yaml:1:129: common_tls_context.tls_certificates[0].ocsp_staple: @OCSP: the OCSP response "
+       "is about another certificate\n"},
+  };
+  for (const auto& [yaml, message] : cases) {
+    SecretRefs secrets;
+    (void)parse(Role::kServer, yaml, &secrets);
+    const size_t place = message.find(": ");
+    EXPECT_THAT(messages_, ::testing::HasSubstr(message.substr(place))) << yaml;
+    EXPECT_THAT(messages_, ::testing::StartsWith("f.yaml:")) << yaml;
+  }
+}
+
 TEST_F(ContextConfigTest, AServerNeedsACertificate) {
   (void)parse(Role::kServer, "common_tls_context: {}\n");
   EXPECT_EQ(
@@ -233,7 +296,8 @@ TEST_F(ContextConfigTest, NamesPlaceAndFaultOfBadServers) {
       {"  tls_certificate_sds_secret_configs: [ { name: a } ]\n",
        "common_tls_context.tls_certificate_sds_secret_configs: "},
       {"session_ticket_keys: {}\n", "session_ticket_keys.keys: expected at least one key"},
-      {"ocsp_staple_policy: MUST_STAPLE\n", "CERT has no ocsp_staple\n"},
+      {"ocsp_staple_policy: MUST_STAPLE\n",
+       "CERT has no ocsp_staple, and ocsp_staple_policy is MUST_STAPLE\n"},
       {"prefer_client_ciphers: true\n",
        "f.yaml:3:24: prefer_client_ciphers: the server's order of cipher suites is always used\n"},
       {"  tls_params: { tls_minimum_protocol_version: TLSv1_0 }\n",
@@ -330,7 +394,7 @@ TEST_F(ContextConfigTest, NamesWhatIsWrongWithCertificates) {
        "tls_certificates[0].password: "},
       {"certificate_chain: { filename: @CERT }, private_key: { filename: @KEY }, ocsp_staple: { "
        "filename: @JUNK }",
-       "tls_certificates[0].ocsp_staple: no OCSP response in DER"},
+       "tls_certificates[0].ocsp_staple: @JUNK: no OCSP response in DER"},
       {"certificate_chain: { filename: @CERT }, private_key: { filename: @KEY }, pkcs12: { "
        "filename: a }",
        "tls_certificates[0].pkcs12: "},

@@ -26,7 +26,8 @@ CertificateRequest leaf(std::string uri) {
 
 TEST(SigningRequest, GetsACertificateForItsKeyOfEachKind) {
   const TestCa ca;
-  for (const KeyType type : {KeyType::kP256, KeyType::kRsa2048, KeyType::kEd25519}) {
+  for (const KeyType type :
+       {KeyType::kP256, KeyType::kP384, KeyType::kRsa2048, KeyType::kRsa4096, KeyType::kEd25519}) {
     const auto request = make_signing_request(type, {{SanType::kUri, kUsers}});
     ASSERT_TRUE(request) << request.error();
     const auto certificate = sign_request(request->csr_pem, leaf(kUsers), ca.own());

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <thread>
 
+#include "tests/support/log_capture.h"
+#include "tests/support/ocsp_response.h"
 #include "tests/support/run_until.h"
 #include "tests/support/test_ca.h"
 
@@ -17,6 +19,7 @@ using pillion::testing::TestCa;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using namespace std::chrono_literals;
 
 SecretSourcePtr source(std::string key = "sds/a") {
@@ -234,6 +237,124 @@ TEST_F(SecretStoreTest, MergesTheBundleOverTheDefaultContext) {
   ASSERT_NE(slot->current(), nullptr);
   EXPECT_EQ(slot->current()->verifier().requirement(),
             "a certificate of sds/ROOTCA, with URI SAN spiffe://a");
+}
+
+TEST_F(SecretStoreTest, SaysOnceThatASecretHasChangedHoweverManySlotsHaveIt) {
+  std::vector<std::shared_ptr<const ContextSlot>> slots;
+  for (int i = 0; i < 5; ++i) slots.push_back(server_slot(15s, "p" + std::to_string(i)));
+  store_.attach(slots);
+  pillion::testing::LogCapture log;
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  const CertificateConfig first = ca_.certificate("spiffe://a/1");
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(first), "1"}));
+  EXPECT_TRUE(run_until(loop_, [&] { return store_.all_settled(); }));
+  EXPECT_EQ(log.count("secret taken: secret=default"), 1u) << log.text();
+  EXPECT_EQ(log.count("secret taken: secret=ROOTCA"), 1u);
+  // The same again, with and without another version: no news.
+  for (const char* version : {"1", "2", "3", ""})
+    ASSERT_TRUE(store_.put(certificate(), {secret_of(first), version}));
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "2"}));
+  EXPECT_EQ(log.count("secret taken"), 2u) << log.text();
+  // Sources without versions tell of their changes too.
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/2")), ""}));
+  EXPECT_EQ(log.count("identity=spiffe://a/2"), 1u) << log.text();
+  for (int i = 0; i < 3; ++i) store_.fail(certificate(), "the server is away");
+  EXPECT_EQ(log.count("the server is away"), 1u);
+  EXPECT_THAT(log.text(), Not(HasSubstr("PRIVATE KEY")));
+}
+
+TEST_F(SecretStoreTest, DoesNotFillTheLogWithASourceThatComesAndGoes) {
+  const auto slot = server_slot();
+  store_.attach({slot});
+  const CertificateConfig leaf = ca_.certificate("spiffe://a/1");
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(leaf), ""}));
+  pillion::testing::LogCapture log;
+  for (int i = 0; i < 100; ++i) {
+    store_.fail(certificate(), "the stream ended");
+    ASSERT_TRUE(store_.put(certificate(), {secret_of(leaf), ""}));
+  }
+  EXPECT_EQ(log.count("the stream ended"), 10u) << log.text();
+  EXPECT_EQ(log.count("secret taken"), 10u);
+  // What lasts is told in any case.
+  store_.fail(certificate(), "the stream ended");
+  EXPECT_EQ(log.count("the stream ended"), 10u);
+  loop_.skip(11s);
+  store_.fail(certificate(), "the stream ended");
+  store_.fail(certificate(), "the stream ended");
+  EXPECT_EQ(log.count("the stream ended"), 11u);
+}
+
+// ---- OCSP (ocsp_staple_policy) ----
+
+class StaplePolicy : public SecretStoreTest {
+ protected:
+  static std::shared_ptr<const ContextSlot> slot_of(OcspPolicy policy, Role role = Role::kServer) {
+    ContextConfig config;
+    config.role = role;
+    config.ocsp_policy = policy;
+    SecretRefs refs;
+    refs.certificates.push_back(ref(SecretKind::kCertificate, "default"));
+    return *ContextSlot::make(std::move(config), std::move(refs));
+  }
+  static SecretPtr stapled(CertificateConfig leaf) {
+    leaf.ocsp_staple = ocsp::encode({leaf.chain_pem});
+    return secret_of(std::move(leaf));
+  }
+};
+
+TEST_F(StaplePolicy, RefusesASecretThatMissesItsStapleAndKeepsTheOldOne) {
+  // The slot that needs a staple is not the first one, which is tried.
+  const auto lenient = slot_of(OcspPolicy::kLenient);
+  const auto must = slot_of(OcspPolicy::kMust);
+  const auto strict = slot_of(OcspPolicy::kStrict);
+  store_.attach({lenient, must, strict});
+  ASSERT_TRUE(store_.put(certificate(), {stapled(ca_.certificate("spiffe://a/1")), "1"}));
+  EXPECT_TRUE(run_until(loop_, [&] { return must->current() != nullptr; }));
+  const auto good = must->current();
+  const auto taken = store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/2")), "2"});
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error(), "<test> has no ocsp_staple, and ocsp_staple_policy is MUST_STAPLE");
+  turn();
+  EXPECT_EQ(must->current(), good);
+  EXPECT_EQ(lenient->current()->identities().front().uri_san, "spiffe://a/1");
+  EXPECT_EQ(store_.find(certificate())->rejected, 1u);
+  ASSERT_TRUE(store_.put(certificate(), {stapled(ca_.certificate("spiffe://a/3")), "3"}));
+  EXPECT_TRUE(run_until(loop_, [&] { return must->current() != good; }));
+}
+
+TEST_F(StaplePolicy, RefusesASecretWhoseCertificateDemandsAStaple) {
+  const auto lenient = slot_of(OcspPolicy::kLenient);
+  store_.attach({lenient});
+  const CertificateConfig demanding = ocsp::must_staple(ca_, "spiffe://a/1");
+  const auto taken = store_.put(certificate(), {secret_of(demanding), "1"});
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error(), "<test> demands an ocsp_staple (TLS feature), and has none");
+  EXPECT_EQ(lenient->current(), nullptr);
+  ASSERT_TRUE(store_.put(certificate(), {stapled(demanding), "2"}));
+  EXPECT_NE(lenient->current(), nullptr);
+}
+
+TEST_F(StaplePolicy, DoesNotConcernClientsOrServersThatDoWithout) {
+  const auto client = slot_of(OcspPolicy::kLenient, Role::kClient);
+  const auto strict = slot_of(OcspPolicy::kStrict);
+  store_.attach({client});
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ocsp::must_staple(ca_, "spiffe://a/1")), "1"}));
+  EXPECT_NE(client->current(), nullptr);
+  store_.attach({strict});
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/2")), "2"}));
+  EXPECT_TRUE(run_until(loop_, [&] { return strict->current() != nullptr; }));
+}
+
+TEST_F(StaplePolicy, LeavesANewSlotNotReadyIfWhatIsInForceDoesNotSuitIt) {
+  const auto lenient = slot_of(OcspPolicy::kLenient);
+  const auto must = slot_of(OcspPolicy::kMust);
+  store_.attach({lenient});
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/1")), "1"}));
+  pillion::testing::LogCapture log;
+  store_.attach({must});
+  EXPECT_TRUE(run_until(loop_, [&] { return store_.all_settled(); }));
+  EXPECT_EQ(must->current(), nullptr);
+  EXPECT_THAT(log.text(), HasSubstr("ocsp_staple_policy is MUST_STAPLE"));
 }
 
 // Workers take Contexts while control puts others in.
