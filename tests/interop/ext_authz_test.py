@@ -172,14 +172,14 @@ class ExtAuthz(unittest.TestCase):
     def test_an_http_service_is_asked_with_the_request_itself(self):
         names = {"patterns": [{"prefix": "x-"}]}
         client = self.http(
-            [reply(b"", "X-User: ann", "X-Hidden: 1", "X-Envoy-Auth-Headers-To-Remove: x-secret, x-more")],
+            [reply(b"", "X-User: ann", "X-Hidden: 1", "X-Hidden: 2", "X-Envoy-Auth-Headers-To-Remove: x-secret, x-more")],
             **http_service(path_prefix="/check", authorization_request={
                 "allowed_headers": names, "headers_to_add": [{"key": "x-from", "value": "pillion"}]},
                 authorization_response={"allowed_upstream_headers": {"patterns": [{"exact": "x-user"}]},
                                         "allowed_client_headers_on_success": {"patterns": [{"exact": "x-hidden"}]}}))
         answer = client.exchange(get("/a?b", "Authorization: Basic x", "X-Secret: s", "Accept: y", "Cookie: z", method="POST",
                                      body=b"body"))
-        self.assertEqual((answer.status, answer.get("x-hidden")), (200, "1"))
+        self.assertEqual((answer.status, answer.all("x-hidden")), (200, ["1", "2"]))
         asked = self.asked[0]
         self.assertEqual(asked.first, "POST /check/a?b HTTP/1.1")
         self.assertEqual(asked.get("host"), "app")
@@ -191,11 +191,12 @@ class ExtAuthz(unittest.TestCase):
 
     def test_an_http_service_refuses_with_its_response(self):
         client = self.http([reply(b"log in", "WWW-Authenticate: Basic", "X-A: 1", "Content-Type: text/x",
-                                  status="401 Unauthorized")], **http_service())
+                                  "Set-Cookie: a=1", "Set-Cookie: b=2", status="401 Unauthorized")], **http_service())
         answer = client.exchange(get("/"))
         self.assertEqual((answer.status, answer.body, answer.get("www-authenticate"), answer.get("x-a"),
                           answer.get("content-type")), (401, b"log in", "Basic", "1", "text/x"))
         self.assertEqual(len(answer.all("content-length")), 1)
+        self.assertEqual(answer.all("set-cookie"), ["a=1", "b=2"])
         self.assertEqual(self.log(), (401, "UAEX", "ext_authz_denied"))
 
     def test_an_http_service_that_fails_lets_nobody_pass(self):

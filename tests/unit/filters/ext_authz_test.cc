@@ -352,6 +352,23 @@ TEST_F(AuthzApply, ChangesHeadersAsTheirActionsSay) {
     EXPECT_EQ(field(name), "") << name;
 }
 
+TEST_F(AuthzApply, OfAReplyRepeatedFieldsAreAllThere) {
+  using authz::HeaderAction;
+  head_.headers.add("set-cookie", "old");
+  head_.headers.add("set-cookie", "older");
+  authz::apply_to_headers({set("set-cookie", "a=1"),
+                           set("x-new", "1"),
+                           set("set-cookie", "b=2"),
+                           set("content-length", "5"),
+                           {"x-old", "2", HeaderAction::kAppend},
+                           {"x-old", "3", HeaderAction::kAddIfAbsent}},
+                          head_.headers);
+  EXPECT_EQ(field("set-cookie"), "a=1,b=2");
+  EXPECT_EQ(field("x-new"), "1");
+  EXPECT_EQ(field("x-old"), "1,2");
+  EXPECT_EQ(field("content-length"), "");
+}
+
 TEST_F(AuthzApply, ChangesTheQueryAndLeavesTheRest) {
   Answer answer;
   answer.query_set = {{"b", "x"}, {"d", ""}};
