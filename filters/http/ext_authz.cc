@@ -15,7 +15,7 @@
 #include "proxy/core/http_filter.h"
 #include "proxy/core/side_call.h"
 #include "proxy/http/grpc.h"
-#include "proxy/http/grpc_messages.h"
+#include "proxy/http/grpc_frames.h"
 
 namespace pillion::filters {
 namespace {
@@ -164,10 +164,7 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     return FilterVerdict::kStop;
   }
   void ask_grpc(const Service& service, const authz::Question& question) {
-    std::string message(http::kGrpcPrefix, '\0');
-    message += authz::encode_check(question);
-    http::write_grpc_prefix(message.data(), 0,
-                            static_cast<uint32_t>(message.size() - http::kGrpcPrefix));
+    const std::string message = http::grpc_frame(authz::encode_check(question));
     std::vector<core::SideCallField> fields{{"content-type", http::kGrpcContentType}};
     for (const auto& [name, value] : service.headers) fields.push_back({name, value});
     open(service,
@@ -220,14 +217,16 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
   // One message, whole and not compressed, of a call that ended well.
   Answer read_grpc(const http::Headers& trailers) {
     const bool is_good = response_->status == 200 && http::is_grpc(response_->headers) &&
-                         http::grpc_status(trailers) == 0 && body_.size() >= http::kGrpcPrefix &&
-                         body_[0] == 0;
+                         http::grpc_status(trailers) == 0;
     if (!is_good) return {};
-    uint32_t size = 0;
-    for (size_t i = 1; i < http::kGrpcPrefix; ++i)
-      size = size << 8 | static_cast<uint8_t>(body_[i]);
-    if (size != body_.size() - http::kGrpcPrefix) return {};
-    return authz::decode_check(std::string_view(body_).substr(http::kGrpcPrefix), context_.arena());
+    Answer answer;
+    unsigned messages = 0;
+    http::GrpcFrames frames(authz::kMaxAnswer);
+    const char* const wrong = frames.feed(body_, [&](std::string_view message) {
+      if (++messages == 1) answer = authz::decode_check(message, context_.arena());
+      return messages == 1;
+    });
+    return wrong == nullptr && messages == 1 && !frames.is_inside() ? answer : Answer{};
   }
 
   // ---- the verdict ----
