@@ -83,6 +83,8 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
       : config_(factory.config), context_(context) {}
 
   FilterVerdict on_request_head(http::RequestHead& head, bool end) override {
+    for (const std::string_view name : {authz::kPartialBody, authz::kFailureModeAllowed})
+      head.headers.remove(name);
     if (is_disabled()) return FilterVerdict::kContinue;
     is_judged_ = true;
     if (!is_enabled()) return pass_by();
@@ -276,7 +278,7 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     count([](auto& stats) { stats.failure_mode_allowed.inc(); });
     answer_ = nullptr;
     if (config_.failure_mode_header)
-      context_.request().headers.set("x-envoy-auth-failure-mode-allowed", "true");
+      context_.request().headers.set(authz::kFailureModeAllowed, "true");
     pass();
   }
   void pass() {

@@ -70,12 +70,15 @@ class ExtAuthz(unittest.TestCase):
 
     def test_a_grpc_service_lets_pass_and_changes_the_request(self):
         client = self.grpc()
-        answer = client.exchange(get("/ok?a=b", "X-Secret: s", "X-User: forged", "X-Two: 1", "X-Two: 2"))
+        answer = client.exchange(get("/ok?a=b", "X-Secret: s", "X-User: forged", "X-Two: 1", "X-Two: 2",
+                                     "X-Envoy-Auth-Partial-Body: false", "X-Envoy-Auth-Failure-Mode-Allowed: true"))
         self.assertEqual((answer.status, answer.get("x-checked")), (200, "yes"))
         request = self.requests[0]
         self.assertEqual(request.first, "GET /ok?a=b&q=1 HTTP/1.1")
         self.assertEqual((request.all("x-user"), request.all("x-secret")), (["ann"], []))
+        self.assertEqual([name for name, _ in request.fields if name.startswith("x-envoy-auth")], [])
         question = self.question()
+        self.assertNotIn("x-envoy-auth", question)
         for part in ('method: "GET"', 'path: "/ok?a=b"', 'host: "app"', 'scheme: "http"', 'protocol: "HTTP/1.1"',
                      'key: ":path" value: "/ok?a=b"', 'key: "x-two" value: "1,2"', 'address: "127.0.0.1"',
                      f"port_value: {self.port}"):
