@@ -89,6 +89,8 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     is_judged_ = true;
     if (!is_enabled()) return pass_by();
     settings_ = context_.arena().create<Settings>(make_settings());
+    if (head.method == http::Method::kConnect && !settings_->service->is_grpc)
+      return refuse_connect();
     const bool sends_body = settings_->body.max_bytes != 0 && !end && !head.asks_tunnel();
     if (sends_body)
       return context_.collect_request(settings_->body.max_bytes, settings_->body.allow_partial);
@@ -137,6 +139,14 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     state().stats->disabled.inc();
     is_passed_by_ = true;
     if (!config_.deny_at_disable) return FilterVerdict::kContinue;
+    refuse(config_.status_on_error, "ext_authz_error", nullptr);
+    return FilterVerdict::kStop;
+  }
+  // A service of HTTP is asked by the request's own method, and what it says to a CONNECT would be
+  // a tunnel.  That nobody can be asked is no failure of a service, which failure_mode_allow
+  // forgives.
+  FilterVerdict refuse_connect() {
+    count([](auto& stats) { stats.error.inc(); });
     refuse(config_.status_on_error, "ext_authz_error", nullptr);
     return FilterVerdict::kStop;
   }
