@@ -152,8 +152,17 @@ bool apply_to_request(const Answer& answer, const MutationRules* rules, http::Re
 }
 
 void apply_to_headers(const std::vector<HeaderChange>& changes, http::Headers& headers) {
+  constexpr auto kSet = HeaderAction::kOverwriteOrAdd;
   for (const HeaderChange& change : changes) {
-    if (!is_codecs(change.name)) change_headers(change, headers);
+    if (change.action == kSet && !is_codecs(change.name)) headers.remove(change.name);
+  }
+  for (const HeaderChange& change : changes) {
+    if (is_codecs(change.name)) continue;
+    if (change.action == kSet) {
+      headers.add(change.name, change.value);
+    } else {
+      change_headers(change, headers);
+    }
   }
 }
 

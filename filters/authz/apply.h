@@ -16,7 +16,8 @@ bool is_legal(const Answer& answer, const MutationRules* rules);
 // something.
 bool apply_to_request(const Answer& answer, const MutationRules* rules, http::RequestHead& head,
                       Arena& arena);
-// The response's, or those of a reply.
+// The response's, or those of a reply.  What is overwritten may have several values (Set-Cookie):
+// they replace what was there, and not each other.
 void apply_to_headers(const std::vector<HeaderChange>& changes, http::Headers& headers);
 
 }  // namespace pillion::filters::authz

@@ -13,7 +13,9 @@
 namespace pillion::filters::authz {
 
 inline constexpr std::string_view kCheckPath = "/envoy.service.auth.v3.Authorization/Check";
+// What a request is told to have been through; a client's own are nothing.
 inline constexpr std::string_view kPartialBody = "x-envoy-auth-partial-body";
+inline constexpr std::string_view kFailureModeAllowed = "x-envoy-auth-failure-mode-allowed";
 // Of one answer, and what it may have together of changes.
 inline constexpr size_t kMaxAnswer = size_t{1} << 20;
 inline constexpr size_t kMaxChanges = 256;

@@ -15,7 +15,7 @@
 #include "proxy/core/http_filter.h"
 #include "proxy/core/side_call.h"
 #include "proxy/http/grpc.h"
-#include "proxy/http/grpc_messages.h"
+#include "proxy/http/grpc_frames.h"
 
 namespace pillion::filters {
 namespace {
@@ -83,10 +83,14 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
       : config_(factory.config), context_(context) {}
 
   FilterVerdict on_request_head(http::RequestHead& head, bool end) override {
+    for (const std::string_view name : {authz::kPartialBody, authz::kFailureModeAllowed})
+      head.headers.remove(name);
     if (is_disabled()) return FilterVerdict::kContinue;
     is_judged_ = true;
     if (!is_enabled()) return pass_by();
     settings_ = context_.arena().create<Settings>(make_settings());
+    if (head.method == http::Method::kConnect && !settings_->service->is_grpc)
+      return refuse_connect();
     const bool sends_body = settings_->body.max_bytes != 0 && !end && !head.asks_tunnel();
     if (sends_body)
       return context_.collect_request(settings_->body.max_bytes, settings_->body.allow_partial);
@@ -138,6 +142,14 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     refuse(config_.status_on_error, "ext_authz_error", nullptr);
     return FilterVerdict::kStop;
   }
+  // A service of HTTP is asked by the request's own method, and what it says to a CONNECT would be
+  // a tunnel.  That nobody can be asked is no failure of a service, which failure_mode_allow
+  // forgives.
+  FilterVerdict refuse_connect() {
+    count([](auto& stats) { stats.error.inc(); });
+    refuse(config_.status_on_error, "ext_authz_error", nullptr);
+    return FilterVerdict::kStop;
+  }
   // Extensions of all levels, the most specific ones winning; the rest of the most specific one.
   Settings make_settings() const {
     Settings out{config_.service.get(), config_.body, {}};
@@ -164,10 +176,7 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     return FilterVerdict::kStop;
   }
   void ask_grpc(const Service& service, const authz::Question& question) {
-    std::string message(http::kGrpcPrefix, '\0');
-    message += authz::encode_check(question);
-    http::write_grpc_prefix(message.data(), 0,
-                            static_cast<uint32_t>(message.size() - http::kGrpcPrefix));
+    const std::string message = http::grpc_frame(authz::encode_check(question));
     std::vector<core::SideCallField> fields{{"content-type", http::kGrpcContentType}};
     for (const auto& [name, value] : service.headers) fields.push_back({name, value});
     open(service,
@@ -220,14 +229,16 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
   // One message, whole and not compressed, of a call that ended well.
   Answer read_grpc(const http::Headers& trailers) {
     const bool is_good = response_->status == 200 && http::is_grpc(response_->headers) &&
-                         http::grpc_status(trailers) == 0 && body_.size() >= http::kGrpcPrefix &&
-                         body_[0] == 0;
+                         http::grpc_status(trailers) == 0;
     if (!is_good) return {};
-    uint32_t size = 0;
-    for (size_t i = 1; i < http::kGrpcPrefix; ++i)
-      size = size << 8 | static_cast<uint8_t>(body_[i]);
-    if (size != body_.size() - http::kGrpcPrefix) return {};
-    return authz::decode_check(std::string_view(body_).substr(http::kGrpcPrefix), context_.arena());
+    Answer answer;
+    unsigned messages = 0;
+    http::GrpcFrames frames(authz::kMaxAnswer);
+    const char* const wrong = frames.feed(body_, [&](std::string_view message) {
+      if (++messages == 1) answer = authz::decode_check(message, context_.arena());
+      return messages == 1;
+    });
+    return wrong == nullptr && messages == 1 && !frames.is_inside() ? answer : Answer{};
   }
 
   // ---- the verdict ----
@@ -277,7 +288,7 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
     count([](auto& stats) { stats.failure_mode_allowed.inc(); });
     answer_ = nullptr;
     if (config_.failure_mode_header)
-      context_.request().headers.set("x-envoy-auth-failure-mode-allowed", "true");
+      context_.request().headers.set(authz::kFailureModeAllowed, "true");
     pass();
   }
   void pass() {

@@ -70,12 +70,15 @@ class ExtAuthz(unittest.TestCase):
 
     def test_a_grpc_service_lets_pass_and_changes_the_request(self):
         client = self.grpc()
-        answer = client.exchange(get("/ok?a=b", "X-Secret: s", "X-User: forged", "X-Two: 1", "X-Two: 2"))
+        answer = client.exchange(get("/ok?a=b", "X-Secret: s", "X-User: forged", "X-Two: 1", "X-Two: 2",
+                                     "X-Envoy-Auth-Partial-Body: false", "X-Envoy-Auth-Failure-Mode-Allowed: true"))
         self.assertEqual((answer.status, answer.get("x-checked")), (200, "yes"))
         request = self.requests[0]
         self.assertEqual(request.first, "GET /ok?a=b&q=1 HTTP/1.1")
         self.assertEqual((request.all("x-user"), request.all("x-secret")), (["ann"], []))
+        self.assertEqual([name for name, _ in request.fields if name.startswith("x-envoy-auth")], [])
         question = self.question()
+        self.assertNotIn("x-envoy-auth", question)
         for part in ('method: "GET"', 'path: "/ok?a=b"', 'host: "app"', 'scheme: "http"', 'protocol: "HTTP/1.1"',
                      'key: ":path" value: "/ok?a=b"', 'key: "x-two" value: "1,2"', 'address: "127.0.0.1"',
                      f"port_value: {self.port}"):
@@ -172,14 +175,14 @@ class ExtAuthz(unittest.TestCase):
     def test_an_http_service_is_asked_with_the_request_itself(self):
         names = {"patterns": [{"prefix": "x-"}]}
         client = self.http(
-            [reply(b"", "X-User: ann", "X-Hidden: 1", "X-Envoy-Auth-Headers-To-Remove: x-secret, x-more")],
+            [reply(b"", "X-User: ann", "X-Hidden: 1", "X-Hidden: 2", "X-Envoy-Auth-Headers-To-Remove: x-secret, x-more")],
             **http_service(path_prefix="/check", authorization_request={
                 "allowed_headers": names, "headers_to_add": [{"key": "x-from", "value": "pillion"}]},
                 authorization_response={"allowed_upstream_headers": {"patterns": [{"exact": "x-user"}]},
                                         "allowed_client_headers_on_success": {"patterns": [{"exact": "x-hidden"}]}}))
         answer = client.exchange(get("/a?b", "Authorization: Basic x", "X-Secret: s", "Accept: y", "Cookie: z", method="POST",
                                      body=b"body"))
-        self.assertEqual((answer.status, answer.get("x-hidden")), (200, "1"))
+        self.assertEqual((answer.status, answer.all("x-hidden")), (200, ["1", "2"]))
         asked = self.asked[0]
         self.assertEqual(asked.first, "POST /check/a?b HTTP/1.1")
         self.assertEqual(asked.get("host"), "app")
@@ -191,11 +194,12 @@ class ExtAuthz(unittest.TestCase):
 
     def test_an_http_service_refuses_with_its_response(self):
         client = self.http([reply(b"log in", "WWW-Authenticate: Basic", "X-A: 1", "Content-Type: text/x",
-                                  status="401 Unauthorized")], **http_service())
+                                  "Set-Cookie: a=1", "Set-Cookie: b=2", status="401 Unauthorized")], **http_service())
         answer = client.exchange(get("/"))
         self.assertEqual((answer.status, answer.body, answer.get("www-authenticate"), answer.get("x-a"),
                           answer.get("content-type")), (401, b"log in", "Basic", "1", "text/x"))
         self.assertEqual(len(answer.all("content-length")), 1)
+        self.assertEqual(answer.all("set-cookie"), ["a=1", "b=2"])
         self.assertEqual(self.log(), (401, "UAEX", "ext_authz_denied"))
 
     def test_an_http_service_that_fails_lets_nobody_pass(self):

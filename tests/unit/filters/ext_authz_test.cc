@@ -184,6 +184,50 @@ TEST_F(ExtAuthz, TheStatusOfAnErrorAndItsModeAreConfigurable) {
   EXPECT_EQ(stats<stats::ExtAuthzStats>("web").failure_mode_allowed.value(), 1u);
 }
 
+constexpr std::string_view kOverHttp =
+    "http_service: { server_uri: { uri: 'http://a', cluster: authz, timeout: 1s } }";
+
+// A service that takes a CONNECT opens a tunnel, which never ends.
+TEST_F(ExtAuthz, NoServiceOfHttpIsAskedByConnect) {
+  const Fields fields{{":method", "CONNECT"}};
+  auto& counters = stats<stats::ExtAuthzStats>("web");
+  for (const std::string_view more : {"", ", failure_mode_allow: true"}) {
+    configure(str("{ ", kOverHttp, ", status_on_error: { code: ServiceUnavailable }", more, " }"));
+    Exchange& e = exchange(fields, false);
+    EXPECT_EQ(e.status, 503) << "at once" << more;
+    EXPECT_EQ(e.details, "ext_authz_error");
+    EXPECT_FALSE(e.passed);
+  }
+  EXPECT_EQ(counters.error.value(), 2u);
+  EXPECT_EQ(counters.failure_mode_allowed.value(), 0u);
+  configure_grpc();
+  EXPECT_EQ(exchange(fields, false).status, 0) << "a service of gRPC is asked";
+  configure(str("{ ", kOverHttp, " }"));
+  EXPECT_EQ(exchange({{":method", "POST"}}).status, 0);
+}
+
+// They say what this filter has done.
+TEST_F(ExtAuthz, AClientsOwnWordsAboutItsAuthorizationAreDropped) {
+  const Fields forged{{"x-envoy-auth-failure-mode-allowed", "true"},
+                      {"x-envoy-auth-partial-body", "false"},
+                      {"x-envoy-auth-partial-body", "true"},
+                      {"x-envoy-auth", "1"}};
+  const auto check = [](const Exchange& e) {
+    EXPECT_TRUE(e.passed);
+    EXPECT_EQ(e.header("x-envoy-auth-failure-mode-allowed"), "");
+    EXPECT_EQ(e.header("x-envoy-auth-partial-body"), "");
+    EXPECT_EQ(e.header("x-envoy-auth"), "1");
+  };
+  configure_grpc("failure_mode_allow: true");
+  Exchange& failed = exchange(forged);
+  for (int i = 0; i < 10 && !failed.passed; ++i) worker.loop.run_once(false);
+  check(failed);
+  configure_grpc("filter_enabled: { default_value: { numerator: 0 } }");
+  check(exchange(forged));
+  configure_route("{ disabled: true }");
+  check(exchange(forged));
+}
+
 TEST_F(ExtAuthz, AStreamThatEndsTakesItsCallWithIt) {
   configure_grpc();
   Exchange& e = exchange();
@@ -350,6 +394,23 @@ TEST_F(AuthzApply, ChangesHeadersAsTheirActionsSay) {
   EXPECT_EQ(head_.authority, "b");
   for (const char* name : {"content-length", "transfer-encoding", "connection", ":authority"})
     EXPECT_EQ(field(name), "") << name;
+}
+
+TEST_F(AuthzApply, OfAReplyRepeatedFieldsAreAllThere) {
+  using authz::HeaderAction;
+  head_.headers.add("set-cookie", "old");
+  head_.headers.add("set-cookie", "older");
+  authz::apply_to_headers({set("set-cookie", "a=1"),
+                           set("x-new", "1"),
+                           set("set-cookie", "b=2"),
+                           set("content-length", "5"),
+                           {"x-old", "2", HeaderAction::kAppend},
+                           {"x-old", "3", HeaderAction::kAddIfAbsent}},
+                          head_.headers);
+  EXPECT_EQ(field("set-cookie"), "a=1,b=2");
+  EXPECT_EQ(field("x-new"), "1");
+  EXPECT_EQ(field("x-old"), "1,2");
+  EXPECT_EQ(field("content-length"), "");
 }
 
 TEST_F(AuthzApply, ChangesTheQueryAndLeavesTheRest) {
