@@ -69,7 +69,8 @@ TEST(CaMessages, ReadWhatTheyWrote) {
             "\x0a\x03"
             "csr"
             "\x18\x80\xa3\x05"sv);
-  const auto chain = decode_certificate_response(encode_certificate_response({"leaf", "", "root"}));
+  const std::string response = encode_certificate_response({"leaf", "", "root"});
+  const auto chain = decode_certificate_response(response);
   ASSERT_TRUE(chain);
   EXPECT_THAT(*chain, ElementsAre("leaf", "", "root"));
   EXPECT_FALSE(decode_certificate_response("\x0a\x09x"));
