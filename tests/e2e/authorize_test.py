@@ -95,6 +95,16 @@ class Authorize(unittest.TestCase):
         self.assertEqual(denied, ["rbac_access_denied_matched_policy[rule-2]"] +
                          4 * ["rbac_access_denied_matched_policy[rule-3]"])
 
+    def test_rules_may_be_spelled_as_people_spell(self):
+        self.start("""
+    - deny: { paths: [ "/caf%c3%a9", "/%61dmin%2d/*" ] }
+    - deny: { hosts: [ Secret.shop., "2001:DB8:0:0::1" ] }""")
+        for path in ("/caf%C3%A9", "/caf%c3%a9", "/admin-/x", "/admin%2D/x"):
+            self.assertEqual(self.status(CUSTOMER, path), 403, path)
+        for host in ("secret.shop", "secret.shop.", "[2001:db8::1]", "[2001:db8:0::1]:80"):
+            self.assertEqual(self.status(CUSTOMER, host=host), 403, host)
+        self.assertEqual(self.status(CUSTOMER, "/cafe"), 200)
+
     def test_connections_are_judged_too(self):
         app, port = Upstream(self, lambda peer: peer.send(b"hello").hang()), sidecar.free_port()
         listener = envoy.tcp("raw", port, tls=envoy.tls_server(self.own))
