@@ -46,27 +46,32 @@ void write_any(EnvoyWriter& out, const List& list, Write&& write) {
   });
 }
 
-void write_permission(EnvoyWriter& out, const AuthorizeRule& rule) {
-  if (!rule.asks_request() && rule.ports.empty()) return out.flag("any", true);
+// What only requests have.
+void write_request(EnvoyWriter& out, const AuthorizeRule& rule) {
+  write_any(out, rule.methods, [&](const std::string& method) {
+    out.message("header", [&] {
+      out.text("name", ":method");
+      out.message("string_match", [&] { out.text("exact", method); });
+    });
+  });
+  write_any(out, rule.paths, [&](const std::string& path) {
+    out.message("url_path", [&] { write_text_match(out, "path", path); });
+  });
+  write_any(out, rule.hosts, [&](const std::string& host) {
+    out.message("header", [&] {
+      out.text("name", ":authority");
+      out.message("string_match",
+                  [&] { out.message("safe_regex", [&] { out.text("regex", host_regex(host)); }); });
+    });
+  });
+}
+
+// `asks_request`: what only requests have is asked for, too.
+void write_permission(EnvoyWriter& out, const AuthorizeRule& rule, bool asks_request) {
+  if (!asks_request && rule.ports.empty()) return out.flag("any", true);
   out.message("and_rules", [&] {
     out.list("rules", [&] {
-      write_any(out, rule.methods, [&](const std::string& method) {
-        out.message("header", [&] {
-          out.text("name", ":method");
-          out.message("string_match", [&] { out.text("exact", method); });
-        });
-      });
-      write_any(out, rule.paths, [&](const std::string& path) {
-        out.message("url_path", [&] { write_text_match(out, "path", path); });
-      });
-      write_any(out, rule.hosts, [&](const std::string& host) {
-        out.message("header", [&] {
-          out.text("name", ":authority");
-          out.message("string_match", [&] {
-            out.message("safe_regex", [&] { out.text("regex", host_regex(host)); });
-          });
-        });
-      });
+      if (asks_request) write_request(out, rule);
       write_any(out, rule.ports, [&](uint16_t port) { out.number("destination_port", port); });
     });
   });
@@ -81,18 +86,38 @@ void write_principals(EnvoyWriter& out, const AuthorizeRule& rule) {
   }
 }
 
-// The rules of that kind; those that ask for what only requests have are for requests only.
-void write_rules(EnvoyWriter& out, const Mesh& mesh, bool denies, bool of_connections) {
+// Of connections to other ports than the app's nothing is known but who makes them, and to where.
+// Rules that allow requests open none of them.  Rules that deny some requests to somebody, or at
+// ports that they name, deny all that may be one: no connection is better than one that is not
+// looked at.  But what is denied to all, anywhere, is a path or a host of the app.
+bool concerns_connections(const AuthorizeRule& rule, const Inbound& inbound) {
+  if (!rule.asks_request()) return true;
+  if (!rule.denies) return false;
+  if (rule.ports.empty()) return !rule.from.empty();
+  return std::ranges::any_of(rule.ports, [&](uint16_t port) { return port != inbound.app.port; });
+}
+
+enum class Judged : uint8_t { kRequests, kConnections };
+
+bool is_written(const AuthorizeRule& rule, const Inbound& inbound, bool denies, Judged what) {
+  return rule.denies == denies &&
+         (what == Judged::kRequests || concerns_connections(rule, inbound));
+}
+
+// The rules of that kind, by their place among all.
+void write_rules(EnvoyWriter& out, const Inbound& inbound, bool denies, Judged what) {
   out.message("rules", [&] {
     out.word("action", denies ? "DENY" : "ALLOW");
     out.message("policies", [&] {
       size_t number = 0;
-      for (const AuthorizeRule& rule : mesh.inbound->authorize) {
+      for (const AuthorizeRule& rule : inbound.authorize) {
         ++number;
-        if (rule.denies != denies || (of_connections && rule.asks_request())) continue;
+        if (!is_written(rule, inbound, denies, what)) continue;
+        const bool asks_request = what == Judged::kRequests && rule.asks_request();
         out.standing_for(rule.node, [&] {
           out.message(str("rule-", number), [&] {
-            out.list("permissions", [&] { out.item([&] { write_permission(out, rule); }); });
+            out.list("permissions",
+                     [&] { out.item([&] { write_permission(out, rule, asks_request); }); });
             out.list("principals", [&] { write_principals(out, rule); });
           });
         });
@@ -101,31 +126,34 @@ void write_rules(EnvoyWriter& out, const Mesh& mesh, bool denies, bool of_connec
   });
 }
 
-bool has_rules(const Mesh& mesh, bool denies) {
+// A filter that denies is there if a rule does.  One that allows is there if there is any rule of
+// that kind: it denies the rest.
+bool has_filter(const Mesh& mesh, bool denies, Judged what) {
   if (!mesh.inbound) return false;
-  return std::ranges::any_of(mesh.inbound->authorize,
-                             [denies](const AuthorizeRule& r) { return r.denies == denies; });
+  return std::ranges::any_of(mesh.inbound->authorize, [&](const AuthorizeRule& rule) {
+    return is_written(rule, *mesh.inbound, denies, denies ? what : Judged::kRequests);
+  });
 }
 
 }  // namespace
 
 void write_authorize_http(EnvoyWriter& out, const Mesh& mesh) {
   for (const bool denies : {true, false}) {
-    if (!has_rules(mesh, denies)) continue;
+    if (!has_filter(mesh, denies, Judged::kRequests)) continue;
     out.item([&] {
       out.extension(denies ? "authorize-deny" : "authorize-allow", kHttpRbac,
-                    [&] { write_rules(out, mesh, denies, false); });
+                    [&] { write_rules(out, *mesh.inbound, denies, Judged::kRequests); });
     });
   }
 }
 
 void write_authorize_tcp(EnvoyWriter& out, const Mesh& mesh, std::string_view stat_prefix) {
   for (const bool denies : {true, false}) {
-    if (!has_rules(mesh, denies)) continue;
+    if (!has_filter(mesh, denies, Judged::kConnections)) continue;
     out.item([&] {
       out.extension(denies ? "authorize-deny" : "authorize-allow", kNetworkRbac, [&] {
         out.text("stat_prefix", str(stat_prefix, '.'));
-        write_rules(out, mesh, denies, true);
+        write_rules(out, *mesh.inbound, denies, Judged::kConnections);
       });
     });
   }

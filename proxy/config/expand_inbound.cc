@@ -132,12 +132,6 @@ void write_captured_chains(EnvoyWriter& out, const Mesh& mesh) {
   write_chains(out, mesh, "other-ports", nullptr, inbound.mtls, pass);
 }
 
-// The app's own port may be among those with rules.
-Mtls mtls_of_app(const Inbound& inbound) {
-  const auto rule = std::ranges::find(inbound.ports, inbound.app.port, &PortRule::port);
-  return rule == inbound.ports.end() ? inbound.mtls : rule->mtls;
-}
-
 }  // namespace
 
 void write_original_dst(EnvoyWriter& out) {
@@ -154,9 +148,7 @@ void write_addresses(EnvoyWriter& out, const AddressText& address,
 
 void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh) {
   const Inbound& inbound = *mesh.inbound;
-  const bool is_captured = inbound.capture == Capture::kRedirect;
-  // A Unix socket has no port to tell the app's connections by.
-  const uint16_t* app_port = is_captured && inbound.app.port != 0 ? &inbound.app.port : nullptr;
+  const uint16_t* app_port = inbound.has_other_ports() ? &inbound.app.port : nullptr;
   out.standing_for(inbound.node, [&] {
     out.item([&] {
       out.text("name", "inbound");
@@ -165,7 +157,7 @@ void write_inbound_listener(EnvoyWriter& out, const Mesh& mesh) {
       out.word("traffic_direction", "INBOUND");
       write_listener_filters(out, inbound);
       out.list("filter_chains", [&] {
-        write_chains(out, mesh, "app", app_port, mtls_of_app(inbound),
+        write_chains(out, mesh, "app", app_port, inbound.mtls_of(inbound.app.port),
                      [&](Peers peers) { write_app_manager(out, mesh, peers); });
         if (app_port != nullptr) write_captured_chains(out, mesh);
       });

@@ -100,7 +100,7 @@ Inbound parse_inbound(const Node& node) {
   parse_port_rules(out, node["ports"]);
   out.escaped_slashes = choose(node["escaped_slashes"], SlashEscapes::kReject, kSlashes);
   out.protocol = parse_protocol(node["protocol"]);
-  out.authorize = parse_authorize(node["authorize"]);
+  out.authorize = parse_authorize(node["authorize"], out.escaped_slashes);
   node.reject_unknown_keys();
   if (!out.listen_node) out.listen_node = node;
   return out;

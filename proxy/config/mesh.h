@@ -89,7 +89,8 @@ struct Workload {
   [[nodiscard]] bool has_certificates() const { return certificates || sds || spiffe || csr; }
 };
 
-// A rule of inbound.authorize; what is empty matches all.
+// A rule of inbound.authorize; what is empty matches all.  Its texts are spelled as requests are
+// when rules see them.
 struct AuthorizeRule {
   bool denies = false;
   std::vector<std::string> from;  // SPIFFE ids; "/*" at the end: all below
@@ -97,9 +98,9 @@ struct AuthorizeRule {
   std::vector<std::string> paths;  // canonical, without a query; "/*" at the end: all below
   std::vector<std::string> hosts;  // without a port; "*." at the beginning: all below
   std::vector<uint16_t> ports;
-  Node node, from_node;
+  Node node, from_node, ports_node;
 
-  // Of connections of which nothing more is known it says nothing.
+  // Of connections of which nothing more is known it says nothing, or less.
   [[nodiscard]] bool asks_request() const {
     return !methods.empty() || !paths.empty() || !hosts.empty();
   }
@@ -123,6 +124,18 @@ struct Inbound {
   // A deny rule wins; with any allow rule, what none allows is denied.
   std::vector<AuthorizeRule> authorize;
   Node node, listen_node, app_node;
+
+  // Does only one of the ports that connections come for lead to the app?  Without capture there is
+  // one port, and a Unix socket has none to tell the app's connections by: all come to the app.
+  [[nodiscard]] bool has_other_ports() const {
+    return capture == Capture::kRedirect && app.port != 0;
+  }
+  [[nodiscard]] Mtls mtls_of(uint16_t port) const {
+    for (const PortRule& rule : ports) {
+      if (rule.port == port) return rule.mtls;
+    }
+    return mtls;
+  }
 };
 
 struct Outbound {

@@ -1,5 +1,5 @@
 #pragma once
-// What the files of the short language's parser share (mesh.cc, mesh_service.cc, mesh_check.cc).
+// What the files of the short language's parser share (mesh.cc and mesh_*.cc).
 // As everywhere in config: what is wrong is reported at its place, and a default goes on.
 
 #include <initializer_list>
@@ -9,6 +9,8 @@
 #include "proxy/config/mesh.h"
 
 namespace pillion::config {
+
+inline constexpr std::string_view kSpiffeScheme = "spiffe://";
 
 inline constexpr std::string_view kLater = "comes with a later version of Pillion";
 
@@ -45,12 +47,15 @@ Result<AddressText> parse_spiffe_endpoint(std::string_view text);
 bool has_whole_identity(const Workload& workload);
 
 Tracing parse_mesh_tracing(const Node& node);
-std::vector<AuthorizeRule> parse_authorize(const Node& node);
+// `slashes`: what becomes of escaped ones, and so of the paths that can match.
+std::vector<AuthorizeRule> parse_authorize(const Node& node, SlashEscapes slashes);
 Service parse_service(std::string_view name, const Node& node);
 
 // What concerns more than one part: identities, hosts with two owners, loops.
 void check_mesh(const Mesh& mesh);
-// Of it: principals that nobody proves to be.
+// Of it: rules that never match, and principals that nobody proves to be.
 void check_authorize(const Mesh& mesh);
+// What is wrong with an entry of `from`; empty if nothing is.
+std::string_view fault_of_identity(std::string_view text);
 
 }  // namespace pillion::config

@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 """inbound.authorize of the short YAML, and RBAC over real mTLS: who of the mesh may call what."""
 
+import os
+import socket
 import ssl
+import threading
 import unittest
 
 import envoy_config as envoy
 import sidecar
-from authority import CUSTOMER, Authority
+from authority import CUSTOMER, USERS, Authority
+from capture_proxy_test import Pods
+from capture_test import ADDRESS, APP, LOOPBACK, PEER, POD, SIDECAR_UID, cannot_run, capture
+from mtls_test import SHORT as WORKLOAD
 from peers import Peer, Upstream, connect, get
 
 INTRUDER, ADMIN = "spiffe://mesh.local/ns/shop/sa/intruder", "spiffe://mesh.local/ns/ops/sa/admin"
@@ -89,6 +95,16 @@ class Authorize(unittest.TestCase):
         self.assertEqual(denied, ["rbac_access_denied_matched_policy[rule-2]"] +
                          4 * ["rbac_access_denied_matched_policy[rule-3]"])
 
+    def test_rules_may_be_spelled_as_people_spell(self):
+        self.start("""
+    - deny: { paths: [ "/caf%c3%a9", "/%61dmin%2d/*" ] }
+    - deny: { hosts: [ Secret.shop., "2001:DB8:0:0::1" ] }""")
+        for path in ("/caf%C3%A9", "/caf%c3%a9", "/admin-/x", "/admin%2D/x"):
+            self.assertEqual(self.status(CUSTOMER, path), 403, path)
+        for host in ("secret.shop", "secret.shop.", "[2001:db8::1]", "[2001:db8:0::1]:80"):
+            self.assertEqual(self.status(CUSTOMER, host=host), 403, host)
+        self.assertEqual(self.status(CUSTOMER, "/cafe"), 200)
+
     def test_connections_are_judged_too(self):
         app, port = Upstream(self, lambda peer: peer.send(b"hello").hang()), sidecar.free_port()
         listener = envoy.tcp("raw", port, tls=envoy.tls_server(self.own))
@@ -121,6 +137,73 @@ class Authorize(unittest.TestCase):
         for host, expected in (("customers", 403), ("others", 403), ("all-but-customers-denied", 403),
                                ("customers-denied", 200), ("nameless", 200)):
             self.assertEqual(client.exchange(get("/", *forged, host=host)).status, expected, host)
+
+
+class PortsBesideTheApps(Pods):
+    """Of what comes to a captured pod's other ports nobody sees what it asks for."""
+
+    @classmethod
+    def setUpClass(cls):
+        if reason := cannot_run():
+            raise unittest.SkipTest(reason)
+        cls.ca = Authority(cls)
+        os.chmod(cls.ca.dir, 0o755)
+        cls.own = cls.ca.issue(USERS)
+        os.chown(cls.own[1], SIDECAR_UID, -1)
+        cls.certificates = {name: cls.ca.issue(name) for name in (CUSTOMER, INTRUDER)}
+
+    def first_bytes(self, identity, port):
+        """What the pod's port says to this caller; nothing if it is not let in."""
+        return self.client(identity, port).read(5)
+
+    def client(self, identity, port):
+        context = ssl.create_default_context(cafile=self.ca.bundle)
+        context.check_hostname = False
+        context.load_cert_chain(*self.certificates[identity][:2])
+        client = self.connect(PEER, socket.AF_INET, (ADDRESS[POD][socket.AF_INET], port))
+        wrapped = context.wrap_socket(client)
+        self.addCleanup(wrapped.close)
+        return Peer(wrapped)
+
+    def status(self, identity, path):
+        return self.client(identity, APP).exchange(get(path)).status
+
+    def test_to_whom_some_requests_are_denied_they_are_closed(self):
+        capture("apply")
+        cert, key, ca = self.own
+        proxy = self.start(WORKLOAD.format(name="users", cert=cert, key=key, ca=ca) + f"""
+inbound:
+  app: 127.0.0.1:{APP}
+  authorize:
+    - deny: {{ from: [ "{INTRUDER}" ], paths: [ "/admin/*" ] }}
+    - deny: {{ paths: [ /internal ] }}
+    - deny: {{ ports: [ 5433 ] }}
+admin: {{ listen: "127.0.0.1:ADMIN_PORT" }}
+""")
+        self.serve(POD, socket.AF_INET, LOOPBACK[socket.AF_INET], "app")
+        for port in (5432, 5433):
+            self.greet(self.listen(POD, socket.AF_INET, ADDRESS[POD][socket.AF_INET], port))
+        for identity, path, expected in ((INTRUDER, "/", 200), (INTRUDER, "/admin/x", 403),
+                                         (CUSTOMER, "/admin/x", 200), (CUSTOMER, "/internal", 403)):
+            self.assertEqual(self.status(identity, path), expected, (identity, path))
+        for identity, port, expected in ((INTRUDER, 5432, b""), (CUSTOMER, 5432, b"hello"),
+                                         (INTRUDER, 5433, b""), (CUSTOMER, 5433, b"")):
+            self.assertEqual(self.first_bytes(identity, port), expected, (identity, port))
+        stats = proxy.stats()
+        self.assertEqual((stats["inbound_tcp.rbac.allowed"], stats["inbound_tcp.rbac.denied"]), (1, 3))
+
+    def greet(self, listener):
+        """Says hello to whoever comes."""
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.sendall(b"hello")
+        listener.settimeout(None)
+        threading.Thread(target=serve, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -192,6 +192,31 @@ TEST(Explain, NeedsNoCertificates) {
               Contains("filter authorize-allow: allowed by policy \"rule-1\""));
 }
 
+// To whom some requests are denied, other ports than the app's are closed: nobody sees what is
+// asked for there.
+TEST(Explain, AConnectionThatMayBeADeniedRequest) {
+  config::Errors errors(config::UnknownFields::kError, config::UnreadableFiles::kWarn);
+  Options options;
+  options.config_yaml =
+      "workload: { trust_domain: mesh.local, certificates: { files: { cert: /nonexistent/a.crt, "
+      "key: /nonexistent/a.key, ca: /nonexistent/ca.crt } } }\n"
+      "inbound: { app: 127.0.0.1:8080, authorize: [ { deny: { from: [ "
+      "\"spiffe://mesh.local/a\" ], paths: [ /admin ] } } ] }\n";
+  const auto snapshot = build_snapshot(options, {}, errors);
+  ASSERT_NE(snapshot, nullptr) << errors.to_string();
+  ExplainRequest call = request("GET http://users:9090/", "inbound");
+  call.is_tls = true;
+  call.caller = "spiffe://mesh.local/a";
+  EXPECT_EQ(lines_of(snapshot, call).back(), "connection: denied by policy \"rule-1\"");
+  call.caller = "spiffe://mesh.local/b";
+  EXPECT_THAT(lines_of(snapshot, call), Contains("connection: allowed: no policy matches"));
+  ExplainRequest to_app = request("GET http://users:8080/", "inbound");
+  to_app.is_tls = true;
+  to_app.caller = "spiffe://mesh.local/a";
+  EXPECT_THAT(lines_of(snapshot, to_app),
+              Contains("filter authorize-deny: allowed: no policy matches"));
+}
+
 // An Envoy bootstrap with most of what can decide a route.
 constexpr const char* kEnvoy = R"(
 static_resources:

@@ -9,36 +9,12 @@
 #include "proxy/config/node.h"
 #include "proxy/config/yaml_print.h"
 #include "tests/unit/config/cases.h"
+#include "tests/unit/config/expanded.h"
 
 namespace pillion::config {
 namespace {
 
 void load(const std::string& path, Errors& errors) { (void)load_bootstrap(path, {}, errors); }
-
-// The expansion of a short text; every field of the result is known by name to the reader.
-struct Expanded {
-  explicit Expanded(std::string_view text)
-      : document(load_text(text, "mesh.yaml", errors)), tree(expand(document, errors)) {}
-  Node root() { return tree->root(errors); }
-  Node listener(size_t i) { return nth(root()["static_resources"]["listeners"], i); }
-  // By name; a missing node if there is none.
-  Node cluster(std::string_view name) {
-    for (Node c : root()["static_resources"]["clusters"].items()) {
-      if (c["name"].raw() == name) return c;
-    }
-    return {};
-  }
-  static Node nth(const Node& list, size_t i) {
-    for (Node item : list.items()) {
-      if (i-- == 0) return item;
-    }
-    return {};
-  }
-  static Node first_filter(const Node& chain) { return nth(chain["filters"], 0)["typed_config"]; }
-
-  Errors errors;
-  DocumentPtr document, tree;
-};
 
 constexpr std::string_view kSidecar =
     "workload:\n"
@@ -129,59 +105,6 @@ TEST(Expand, GroupsNeedCertificates) {
             std::string::npos)
       << e.errors.to_string();
 }
-constexpr std::string_view kGuarded =
-    "workload:\n"
-    "  trust_domain: mesh.local\n"
-    "  certificates: { files: { cert: u.crt, key: u.key, ca: ca.crt } }\n"
-    "inbound:\n"
-    "  app: 127.0.0.1:8080\n"
-    "  authorize:\n"
-    "    - allow: { from: [ \"spiffe://mesh.local/a\", \"spiffe://mesh.local/ns/*\" ],\n"
-    "               methods: [ GET ], paths: [ /users, \"/users/*\" ] }\n"
-    "    - deny: { ports: [ 22, 23 ] }\n"
-    "    - allow: { from: [ \"spiffe://mesh.local/b\" ] }\n"
-    "    - deny: { hosts: [ \"*.a.b\" ] }\n";
-
-TEST(Expand, DeniesFirstAndThenAllowsWhatRulesName) {
-  Expanded e(kGuarded);
-  ASSERT_TRUE(e.errors.ok()) << e.errors.to_string();
-  const Node app = e.nth(e.listener(0)["filter_chains"], 0);
-  const Node filters = e.first_filter(app)["http_filters"];
-  ASSERT_EQ(filters.size(), 3u);
-  const Node deny = e.nth(filters, 0), allow = e.nth(filters, 1);
-  EXPECT_EQ(deny["name"].raw(), "authorize-deny");
-  EXPECT_EQ(allow["name"].raw(), "authorize-allow");
-  const Node denied = deny["typed_config"]["rules"], allowed = allow["typed_config"]["rules"];
-  EXPECT_EQ(denied["action"].raw(), "DENY");
-  EXPECT_EQ(allowed["action"].raw(), "ALLOW");
-  EXPECT_EQ(denied["policies"].size(), 2u);
-  EXPECT_EQ(allowed["policies"].size(), 2u);
-  const Node rule = allowed["policies"]["rule-1"];
-  EXPECT_EQ(e.nth(rule["principals"], 0)["authenticated"]["principal_name"]["exact"].raw(),
-            "spiffe://mesh.local/a");
-  EXPECT_EQ(e.nth(rule["principals"], 1)["authenticated"]["principal_name"]["prefix"].raw(),
-            "spiffe://mesh.local/ns/");
-  const Node parts = e.nth(rule["permissions"], 0)["and_rules"]["rules"];
-  ASSERT_EQ(parts.size(), 2u);
-  const Node paths = e.nth(parts, 1)["or_rules"]["rules"];
-  EXPECT_EQ(e.nth(paths, 0)["url_path"]["path"]["exact"].raw(), "/users");
-  EXPECT_EQ(e.nth(paths, 1)["url_path"]["path"]["prefix"].raw(), "/users/");
-  EXPECT_TRUE(e.nth(denied["policies"]["rule-2"]["principals"], 0)["any"].as_bool());
-}
-
-// Of bytes on other ports nothing is known but who sends them, and where to.
-TEST(Expand, JudgesConnectionsByTheRulesThatConcernThem) {
-  Expanded e(kGuarded);
-  const Node other = e.nth(e.listener(0)["filter_chains"], 1);
-  ASSERT_EQ(other["filters"].size(), 3u);
-  const Node deny = e.nth(other["filters"], 0)["typed_config"];
-  const Node allow = e.nth(other["filters"], 1)["typed_config"];
-  EXPECT_EQ(deny["stat_prefix"].raw(), "inbound_tcp.");
-  ASSERT_EQ(deny["rules"]["policies"].size(), 1u);
-  EXPECT_TRUE(deny["rules"]["policies"].has("rule-2"));
-  ASSERT_EQ(allow["rules"]["policies"].size(), 1u);
-  EXPECT_TRUE(allow["rules"]["policies"].has("rule-3"));
-}
 
 TEST(Expand, AuthorizesNobodyInParticularWithoutRules) {
   Expanded e(kSidecar);
@@ -202,14 +125,6 @@ std::string chains_of(const Node& listener) {
                Expanded::first_filter(chain)["stat_prefix"].raw(), is_tls ? " tls; " : "; ");
   }
   return out;
-}
-
-Expanded expand_inbound(std::string_view inbound) {
-  return Expanded(
-      str("workload: { trust_domain: mesh.local, certificates: { files: "
-          "{ cert: u.crt, key: u.key, ca: ca.crt } } }\n"
-          "inbound: { app: 127.0.0.1:8080, ",
-          inbound, " }\n"));
 }
 
 TEST(Expand, GivesPermissivePortsChainsForBoth) {
