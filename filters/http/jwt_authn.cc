@@ -12,6 +12,7 @@
 
 #include "filters/judged.h"
 #include "filters/jwt/checker.h"
+#include "filters/route_path.h"
 #include "proxy/base/str.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/route/request_match.h"
@@ -157,8 +158,9 @@ class Filter final : public core::HttpFilter {
       return named;
     }
     const http::RequestHead& head = context_.request();
+    const std::string_view path = path_of(head, context_.route());
     for (const Rule& rule : factory_.rules) {
-      if (rule.match.matches(head, context_.rng().next())) return rule.requirement;
+      if (rule.match.matches(head, path, context_.rng().next())) return rule.requirement;
     }
     if (factory_.filter_state.empty()) return nullptr;
     for (const core::FilterState* s = context_.info().filter_state; s != nullptr; s = s->next) {

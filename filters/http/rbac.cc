@@ -9,8 +9,8 @@
 
 #include "filters/judged.h"
 #include "filters/rbac/engine.h"
+#include "filters/route_path.h"
 #include "proxy/core/http_filter.h"
-#include "proxy/match/canonical_path.h"
 
 namespace pillion::filters {
 namespace {
@@ -80,16 +80,6 @@ class WorkerState final : public core::FilterWorkerState {
       policies_;
 };
 
-// As routes see it.
-std::string_view path_of(const http::RequestHead& head, const route::RouteMatch& route,
-                         Arena& arena) {
-  const std::string_view path = match::without_query(head.path);
-  const route::VirtualHost* host = route.host;
-  if (host == nullptr || host->table == nullptr || !host->table->ignores_path_parameters())
-    return path;
-  return match::without_path_parameters(path, arena);
-}
-
 class Filter;
 
 class Factory final : public core::HttpFilterFactory {
@@ -104,8 +94,8 @@ class Factory final : public core::HttpFilterFactory {
     const Policies* of = policies_of(static_cast<const RouteConfig*>(q.route_config));
     if (of == nullptr || of->engine == nullptr) return {};
     const core::StreamInfo none;  // no filter has left any metadata
-    const rbac::Facts facts{q.connection, &q.head, path_of(q.head, q.route, q.head.headers.arena()),
-                            q.connection.sni(), &none};
+    const rbac::Facts facts{q.connection, &q.head, path_of(q.head, q.route), q.connection.sni(),
+                            &none};
     const rbac::Verdict verdict = of->engine->judge(facts);
     return {of->engine->describe(verdict), !verdict.allowed};
   }
@@ -127,8 +117,7 @@ class Filter final : public core::HttpFilter {
     is_judged_ = true;
     const Policies* policies = factory_.policies_of(own_config());
     if (policies == nullptr) return FilterVerdict::kContinue;
-    const rbac::Facts facts{context_.connection(), &head,
-                            path_of(head, context_.route(), context_.arena()),
+    const rbac::Facts facts{context_.connection(), &head, path_of(head, context_.route()),
                             context_.connection().sni(), &context_.info()};
     if (policies->shadow != nullptr) judge_shadow(*policies, facts);
     return policies->engine == nullptr ? FilterVerdict::kContinue : judge(*policies, facts);

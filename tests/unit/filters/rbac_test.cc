@@ -107,6 +107,13 @@ TEST_F(Rbac, ARouteHasPoliciesOfItsOwn) {
   EXPECT_TRUE(ask("/b").passed) << "without rules";
 }
 
+TEST_F(Rbac, ParametersHideAPathOnlyWhereRoutesHeedThem) {
+  configure(str("{ rules: ", rules("DENY", path_policy("p", "/a")), " }"));
+  EXPECT_TRUE(ask("/a;x").passed);
+  ignore_path_parameters();
+  EXPECT_EQ(ask("/a;x").status, 403);
+}
+
 TEST_F(Rbac, ThePeerIsKnownByItsVerifiedCertificate) {
   configure(
       "{ rules: { policies: { p: { permissions: [ { any: true } ], principals: [ { authenticated: "
