@@ -225,22 +225,48 @@ TEST_F(JwtAuthn, FindsTokensWhereTheyMayBe) {
       {{"authorization", "Token " + good}},
       {{"authorization", "Token  \"" + good}},  // up to the first character of a token
       {{"authorization", "who knows, Token " + good}},
+      {{"authorization", "token " + good}},  // a scheme has no case (RFC 9110, 11.1)
+      {{"authorization", "TOKEN\t" + good}},
+      {{"authorization", "Token \t " + good}},
+      {{"authorization", "Tokens token " + good}},
       {{":path", "/?a=b&t=" + good + "&c=d"}},
       {{":path", "/?%74=" + good}},
       {{"cookie", "a=b; c=" + good}},
       {{"cookie", "c=\"" + good + "\""}},
       {{"cookie", "a=b"}, {"cookie", "c=" + good}},
+      {{"cookie", "a=b; c =" + good}},
+      {{"cookie", "a=b;\tc\t=" + good}},
   };
   for (const Fields& fields : found) EXPECT_EQ(verdict(fields), "ok") << fields[0].second;
   const Fields not_found[] = {
       {{"authorization", "Bearer " + good}},
-      {{"authorization", "token " + good}},
+      {{"authorization", "Token" + good}},
+      {{"authorization", "Tok " + good}},
       {{":path", "/?access_token=" + good}},
       {{":path", "/t=" + good}},
       {{"cookie", "cc=" + good}},
   };
   for (const Fields& fields : not_found)
     EXPECT_EQ(verdict(fields), "401 Jwt is missing") << fields[0].second;
+}
+
+// Only behind a word of its own: another prefix is a text as any other.
+TEST_F(JwtAuthn, APrefixThatIsNoWordIsFoundAsItIsWritten) {
+  configure_ann("from_headers: [ { name: x-token, value_prefix: 'v=' } ]");
+  EXPECT_EQ(verdict({{"x-token", "v=" + ann_token()}}), "ok");
+  EXPECT_EQ(verdict({{"x-token", "V=" + ann_token()}}), "401 Jwt is missing");
+}
+
+// Servers read them, too.
+TEST_F(JwtAuthn, NoSpellingOfItsSchemeHidesABadToken) {
+  configure_ann("",
+                "requires_any: { requirements: [ { provider_name: p }, { allow_missing: {} } ] }");
+  const std::string bad = ann_token(R"("exp":1)");
+  for (const std::string_view scheme :
+       {"Bearer ", "bearer ", "BEARER ", "Bearer\t", "bEARER  \t "}) {
+    EXPECT_EQ(verdict({{"authorization", str(scheme, bad)}}), "401 Jwt is expired") << scheme;
+    EXPECT_EQ(verdict({{"authorization", str(scheme, ann_token())}}), "ok") << scheme;
+  }
 }
 
 TEST_F(JwtAuthn, EveryTokenOfARequestMustBeGood) {
@@ -415,6 +441,9 @@ TEST_F(JwtRequirements, AreAnAlgebra) {
   const std::string_view nested =
       "requires_all: { requirements: [ { provider_name: p }, { requires_any: { requirements: [ { "
       "provider_name: q }, { allow_missing: {} } ] } } ] }";
+  const std::string_view all_or_none =
+      "requires_any: { requirements: [ { requires_all: { requirements: [ { provider_name: p }, { "
+      "provider_name: q } ] } }, { allow_missing: {} } ] }";
   const Fields ann{{"x-ann", good_ann_}};
   const Fields bad{{"x-ann", bad_ann_}};
   const Fields bob_only{{"x-bob", good_bob_}};
@@ -436,6 +465,16 @@ TEST_F(JwtRequirements, AreAnAlgebra) {
       {all, both, "ok"},
       {all, half, "403 Audiences in Jwt are not allowed"},
       {all, bad_and_bob, "401 Jwt is expired"},
+      {all, other, "403 Audiences in Jwt are not allowed"},
+      {all_or_none, {}, "ok"},
+      {all_or_none, both, "ok"},
+      {all_or_none, ann, "ok"},
+      {all_or_none, bob_only, "ok"},
+      // The one that is missing does not excuse the one that is bad.
+      {all_or_none, other, "403 Audiences in Jwt are not allowed"},
+      {all_or_none, {{"x-bob", good_ann_}}, "401 Jwt issuer is not configured"},
+      {all_or_none, bad, "401 Jwt is expired"},
+      {all_or_none, half, "403 Audiences in Jwt are not allowed"},
       {optional, {}, "ok"},
       {optional, ann, "ok"},
       {optional, bad, "401 Jwt is expired"},
