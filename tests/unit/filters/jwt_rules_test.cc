@@ -122,6 +122,34 @@ TEST_F(JwtAuthn, APathThatAFilterBehindRewritesIsJudgedAgain) {
   EXPECT_EQ(verdict(fields), "ok");
 }
 
+TEST_F(JwtAuthn, ARequestThatIsJudgedTwiceCountsOnce) {
+  const auto& counters = stats<stats::JwtAuthnStats>("web");
+  behind = rewriter_to("/elsewhere");
+  configure(str("{ providers: { ", provider("p", "ann", ann()),
+                " }, rules: [ { match: { prefix: /secret }, requires: { provider_name: p } } ] }"));
+  EXPECT_EQ(verdict({{":path", "/public"}}), "ok");
+  EXPECT_EQ(counters.allowed.value(), 1u);
+  EXPECT_EQ(counters.denied.value(), 0u);
+}
+
+// Or it would be asked for a token that it was not asked for before, or for none.
+TEST_F(JwtAuthn, AShareOfRequestsIsDrawnOnce) {
+  const auto& counters = stats<stats::JwtAuthnStats>("web");
+  behind = rewriter_to("/elsewhere");
+  configure(str("{ providers: { ", provider("p", "ann", ann()),
+                " }, rules: [ { match: { prefix: /, runtime_fraction: { default_value: { "
+                "numerator: 50 } } } }, { match: { prefix: / }, requires: { provider_name: p } } ] "
+                "}"));
+  int passed = 0;
+  for (int i = 0; i < 200; ++i) {
+    if (exchange().passed) ++passed;
+  }
+  // Each is refused at once or passes both times; of two draws a quarter would.
+  EXPECT_EQ(counters.allowed.value(), static_cast<uint64_t>(passed));
+  EXPECT_GT(passed, 70);
+  EXPECT_LT(passed, 130);
+}
+
 using JwtOfRoutes = Led<JwtAuthn>;
 
 TEST_F(JwtOfRoutes, AnotherRouteAsksForItsOwnToken) {
