@@ -197,6 +197,24 @@ TEST_F(JwtAuthn, TheKeyIsChosenByItsNameOrTried) {
   EXPECT_EQ(verdict(bearer(nameless.sign(R"({"alg":"ES256","kid":"9"})", payload))), "ok");
 }
 
+// Or each request could make us work for hundreds of keys.
+TEST_F(JwtAuthn, OneTokenIsHeldAgainst16KeysAtMost) {
+  std::vector<std::unique_ptr<const JwtSigner>> keys;
+  std::string set;
+  for (int i = 0; i < 17; ++i) {
+    keys.push_back(std::make_unique<const JwtSigner>("ES256", str("k", i)));
+    set += str(i == 0 ? "" : ",", keys.back()->jwk());
+  }
+  configure(
+      str("{ providers: { p: { issuer: i, local_jwks: { inline_string: '{\"keys\":[", set,
+          "]}' } } }, rules: [ { match: { prefix: / }, requires: { provider_name: p } } ] }"));
+  const std::string payload = R"({"iss":"i"})";
+  const std::string_view nameless = R"({"alg":"ES256"})";
+  EXPECT_EQ(verdict(bearer(keys[15]->sign(nameless, payload))), "ok");
+  EXPECT_EQ(verdict(bearer(keys[16]->sign(nameless, payload))), "401 Jwt verification fails");
+  EXPECT_EQ(verdict(bearer(keys[16]->token(payload))), "ok") << "its key is named";
+}
+
 TEST_F(JwtAuthn, EachAlgorithmIsSupported) {
   for (const char* alg :
        {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}) {
