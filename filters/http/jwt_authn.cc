@@ -12,6 +12,8 @@
 
 #include "filters/judged.h"
 #include "filters/jwt/checker.h"
+#include "filters/route_path.h"
+#include "proxy/base/rng.h"
 #include "proxy/base/str.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/route/request_match.h"
@@ -121,15 +123,16 @@ class Filter final : public core::HttpFilter {
     return head.method == http::Method::kOptions && has("origin") &&
            has("access-control-request-method");
   }
+  // Counts a request once, however often it is judged.
   FilterVerdict pass() {
-    state().stats->allowed.inc();
+    if (!std::exchange(is_counted_, true)) state().stats->allowed.inc();
     return FilterVerdict::kContinue;
   }
 
   // The verdict, unless it hangs on what requirement_ asks.
   std::optional<FilterVerdict> judge(http::RequestHead& head) {
     judged_ = Judged::of(head, context_);
-    is_judged_ = true;
+    if (!std::exchange(is_judged_, true)) seed_ = context_.rng().next();
     const auto* route = context_.route_config<RouteConfig>();
     const bool is_disabled = route != nullptr && route->requirement.empty();
     if (!is_disabled && !std::exchange(is_clean_, true)) {
@@ -137,7 +140,7 @@ class Filter final : public core::HttpFilter {
         jwt::remove_forgeable(*provider, head.headers);
     }
     if (factory_.bypasses_preflight && is_preflight(head)) {
-      state().stats->cors_preflight_bypassed.inc();
+      if (!is_counted_) state().stats->cors_preflight_bypassed.inc();
       return pass();
     }
     requirement_ = choose();
@@ -157,8 +160,10 @@ class Filter final : public core::HttpFilter {
       return named;
     }
     const http::RequestHead& head = context_.request();
+    const std::string_view path = path_of(head, context_.route());
+    Rng draws(seed_);  // for shares of requests: the same ones each time
     for (const Rule& rule : factory_.rules) {
-      if (rule.match.matches(head, context_.rng().next())) return rule.requirement;
+      if (rule.match.matches(head, path, draws.next())) return rule.requirement;
     }
     if (factory_.filter_state.empty()) return nullptr;
     for (const core::FilterState* s = context_.info().filter_state; s != nullptr; s = s->next) {
@@ -286,8 +291,10 @@ class Filter final : public core::HttpFilter {
   Waiter* waiter_ = nullptr;                  // the arena's
   std::string_view realm_;
   Judged judged_;
+  uint64_t seed_ = 0;  // of what is drawn for rules
   bool is_judged_ = false;
-  bool is_clean_ = false;  // of what a client may have forged
+  bool is_counted_ = false;  // as allowed
+  bool is_clean_ = false;    // of what a client may have forged
   bool is_settled_ = false;
   bool is_answered_ = false;
 };

@@ -6,11 +6,12 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "filters/judged.h"
 #include "filters/rbac/engine.h"
+#include "filters/route_path.h"
 #include "proxy/core/http_filter.h"
-#include "proxy/match/canonical_path.h"
 
 namespace pillion::filters {
 namespace {
@@ -39,6 +40,8 @@ struct RouteConfig final : route::FilterRouteConfig {
   std::optional<Policies> policies;  // none: nobody judges on this route
 };
 
+// Verdicts of a route's own policies count here too, as in Envoy: a route's stat prefixes name its
+// metadata alone.
 class WorkerState final : public core::FilterWorkerState {
  public:
   WorkerState(const core::FilterWorkerSetup& setup, const Policies& policies)
@@ -80,15 +83,17 @@ class WorkerState final : public core::FilterWorkerState {
       policies_;
 };
 
-// As routes see it.
-std::string_view path_of(const http::RequestHead& head, const route::RouteMatch& route,
-                         Arena& arena) {
-  const std::string_view path = match::without_query(head.path);
-  const route::VirtualHost* host = route.host;
-  if (host == nullptr || host->table == nullptr || !host->table->ignores_path_parameters())
-    return path;
-  return match::without_path_parameters(path, arena);
-}
+// What has been counted of a request in one place.  Each outcome counts once, however often it is
+// judged, and who was denied there is not allowed any more.
+struct Counted {
+  bool allowed = false;
+  bool denied = false;
+
+  bool is_new(bool is_allowed) noexcept {
+    if (!is_allowed) return !std::exchange(denied, true);
+    return !denied && !std::exchange(allowed, true);
+  }
+};
 
 class Filter;
 
@@ -104,8 +109,8 @@ class Factory final : public core::HttpFilterFactory {
     const Policies* of = policies_of(static_cast<const RouteConfig*>(q.route_config));
     if (of == nullptr || of->engine == nullptr) return {};
     const core::StreamInfo none;  // no filter has left any metadata
-    const rbac::Facts facts{q.connection, &q.head, path_of(q.head, q.route, q.head.headers.arena()),
-                            q.connection.sni(), &none};
+    const rbac::Facts facts{q.connection, &q.head, path_of(q.head, q.route), q.connection.sni(),
+                            &none};
     const rbac::Verdict verdict = of->engine->judge(facts);
     return {of->engine->describe(verdict), !verdict.allowed};
   }
@@ -127,8 +132,7 @@ class Filter final : public core::HttpFilter {
     is_judged_ = true;
     const Policies* policies = factory_.policies_of(own_config());
     if (policies == nullptr) return FilterVerdict::kContinue;
-    const rbac::Facts facts{context_.connection(), &head,
-                            path_of(head, context_.route(), context_.arena()),
+    const rbac::Facts facts{context_.connection(), &head, path_of(head, context_.route()),
                             context_.connection().sni(), &context_.info()};
     if (policies->shadow != nullptr) judge_shadow(*policies, facts);
     return policies->engine == nullptr ? FilterVerdict::kContinue : judge(*policies, facts);
@@ -150,10 +154,11 @@ class Filter final : public core::HttpFilter {
     WorkerState& state = context_.worker_state<WorkerState>();
     if (verdict.log_hint)
       context_.set_metadata(kCommonSpace, "access_log_hint", MetadataValue::of(*verdict.log_hint));
-    (verdict.allowed ? state.rules->allowed : state.rules->denied).inc();
+    const bool is_new = counted_.is_new(verdict.allowed);
+    if (is_new) (verdict.allowed ? state.rules->allowed : state.rules->denied).inc();
     const std::string_view policy = engine.policy_name(verdict.policy);
     tell(policies.policy_key, policies.result_key, policy, verdict.allowed);
-    if (policies.counts_policies && !policy.empty()) {
+    if (is_new && policies.counts_policies && !policy.empty()) {
       auto& counters = state.policy(policy);
       (verdict.allowed ? counters.allowed : counters.denied).inc();
     }
@@ -168,10 +173,12 @@ class Filter final : public core::HttpFilter {
     const rbac::Engine& engine = *policies.shadow;
     const rbac::Verdict verdict = engine.judge(facts);
     WorkerState& state = context_.worker_state<WorkerState>();
-    (verdict.allowed ? state.shadow->shadow_allowed : state.shadow->shadow_denied).inc();
+    const bool is_new = shadow_counted_.is_new(verdict.allowed);
+    if (is_new)
+      (verdict.allowed ? state.shadow->shadow_allowed : state.shadow->shadow_denied).inc();
     const std::string_view policy = engine.policy_name(verdict.policy);
     tell(policies.shadow_policy_key, policies.shadow_result_key, policy, verdict.allowed);
-    if (!policies.counts_policies || policy.empty()) return;
+    if (!is_new || !policies.counts_policies || policy.empty()) return;
     auto& counters = state.policy(policy);
     (verdict.allowed ? counters.shadow_allowed : counters.shadow_denied).inc();
   }
@@ -188,6 +195,7 @@ class Filter final : public core::HttpFilter {
   FilterContext& context_;
   Judged judged_;
   bool is_judged_ = false;
+  Counted counted_, shadow_counted_;
 };
 
 core::FilterHooks Factory::hooks() const { return core::hooks_of<Filter>(); }

@@ -123,10 +123,7 @@ Status Checker::check(const Requirement& requirement) {
     case Kind::kAny:
       return check_any(requirement);
     case Kind::kAll:
-      for (const Requirement& child : requirement.children) {
-        if (const Status status = check(child); status != Status::kOk) return status;
-      }
-      return Status::kOk;
+      return check_all(requirement);
     case Kind::kAllowMissing:
     case Kind::kAllowMissingOrFailed:
       return check_optional(requirement);
@@ -158,6 +155,19 @@ Status Checker::check_any(const Requirement& any) {
     if (says_more || final == Status::kMissing) final = status;
   }
   if (any.allows_failed || (any.allows_missing && final == Status::kMissing)) return Status::kOk;
+  return final;
+}
+
+// The first failure; but one that is missing does not excuse one that is bad, also where a
+// requirement around this one allows it to be missing.
+Status Checker::check_all(const Requirement& all) {
+  Status final = Status::kOk;
+  for (const Requirement& child : all.children) {
+    const Status status = check(child);
+    if (status == Status::kOk) continue;
+    if (status != Status::kMissing) return status;
+    final = status;
+  }
   return final;
 }
 

@@ -65,6 +65,7 @@ class Checker {
 
   Status check_provider(const Requirement& leaf);
   Status check_any(const Requirement& any);
+  Status check_all(const Requirement& all);
   Status check_optional(const Requirement& leaf);
   // All that can be asked before the signature.
   Status examine(const Requirement& leaf, const FoundToken& found, Examined& out);

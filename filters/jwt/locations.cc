@@ -24,13 +24,30 @@ constexpr bool is_token_char(char c) noexcept {
          c == '_' || c == '.';
 }
 
+// Where the first prefix in the value ends, or npos.  One that ends in a space is a scheme, such as
+// "Bearer ", which has no case, and spaces and tabs may follow it (RFC 9110, 11.1 and 5.6.3):
+// servers read them all, and one that we did not see would be a token that nobody has judged.
+size_t end_of_prefix(std::string_view value, std::string_view prefix) {
+  if (!prefix.ends_with(' ')) {
+    const size_t at = value.find(prefix);
+    return at == value.npos ? at : at + prefix.size();
+  }
+  const std::string_view word = prefix.substr(0, prefix.find_last_not_of(' ') + 1);
+  for (size_t end = word.size(); end < value.size(); ++end) {
+    const bool is_space = value[end] == ' ' || value[end] == '\t';
+    if (is_space && equals_ignore_case(value.substr(end - word.size(), word.size()), word))
+      return end + 1;
+  }
+  return value.npos;
+}
+
 // What follows the prefix, wherever that is in the value, from the first character on that a token
 // can have; without such a one the whole value, which is then no token.  As Envoy.
 bool cut_prefix(std::string_view& value, std::string_view prefix) {
   if (prefix.empty()) return true;
-  const size_t at = value.find(prefix);
-  if (at == value.npos) return false;
-  const std::string_view rest = value.substr(at + prefix.size());
+  const size_t end = end_of_prefix(value, prefix);
+  if (end == value.npos) return false;
+  const std::string_view rest = value.substr(end);
   const auto* const begin = std::ranges::find_if(rest, is_token_char);
   if (begin != rest.end()) value = rest.substr(static_cast<size_t>(begin - rest.begin()));
   return true;
@@ -88,7 +105,7 @@ void find_in_cookies(Found& found, const Location& location, const http::Request
       const std::string_view pair = trim(rest.substr(0, end));
       rest.remove_prefix(std::min(end + 1, rest.size()));
       const size_t equals = pair.find('=');
-      if (equals == pair.npos || pair.substr(0, equals) != location.name) continue;
+      if (equals == pair.npos || trim(pair.substr(0, equals)) != location.name) continue;
       std::string_view value = pair.substr(equals + 1);
       if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
         value = value.substr(1, value.size() - 2);

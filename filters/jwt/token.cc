@@ -118,6 +118,7 @@ Status Token::parse_payload(std::string_view text) {
 
 Status Token::verify(const tls::JwkSet& keys) const {
   bool is_matched = false;
+  unsigned tries = 0;
   for (const tls::Jwk& jwk : keys.keys()) {
     // A key without a name may be the one that is meant, as in Envoy.
     if (!kid_.empty() && !jwk.kid.empty() && jwk.kid != kid_) continue;
@@ -128,6 +129,7 @@ Status Token::verify(const tls::JwkSet& keys) const {
         signature_.size() != tls::kEd25519SignatureBytes) {
       return Status::kEd25519SignatureLength;
     }
+    if (++tries > kMaxTries) return Status::kVerificationFailed;
     if (jwk.key.verify(algorithm_, signed_text(), signature_)) return Status::kOk;
   }
   return is_matched ? Status::kVerificationFailed : Status::kNoMatchingKey;

@@ -23,10 +23,13 @@ class Token {
  public:
   static constexpr size_t kMaxText = 16 * 1024;
   static constexpr size_t kMaxDepth = 32;
+  static constexpr unsigned kMaxTries = 16;
 
   // kOk, or what is wrong; then the token must not be used.
   Status parse(std::string_view text);
   // Genuine by one of these keys: those of its `kid`, if it names one, else all that fit `alg`.
+  // Held against kMaxTries of them at most, so that a bad token does not cost a set's worth of
+  // work.
   [[nodiscard]] Status verify(const tls::JwkSet& keys) const;
 
   // Legal at `now`, in seconds since 1970, give or take `skew`.

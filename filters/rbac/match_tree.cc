@@ -75,15 +75,16 @@ void MatchTree::each_value(const Input& input, const Facts& facts, Fn&& fn) {
   facts.request->headers.for_each_of(input.header, [&](const http::Field& f) { fn(f.value); });
 }
 
-bool MatchTree::holds(const Predicate& p, const Facts& facts) noexcept {
+bool MatchTree::holds(const Predicate& p, const Facts& facts, Nameless nameless) noexcept {
   using Kind = Predicate::Kind;
+  const auto part_holds = [&](const auto& part) { return holds(part, facts, nameless); };
   switch (p.kind) {
     case Kind::kAnd:
-      return std::ranges::all_of(p.parts, [&](const auto& part) { return holds(part, facts); });
+      return std::ranges::all_of(p.parts, part_holds);
     case Kind::kOr:
-      return std::ranges::any_of(p.parts, [&](const auto& part) { return holds(part, facts); });
+      return std::ranges::any_of(p.parts, part_holds);
     case Kind::kNot:
-      return !holds(p.parts.front(), facts);
+      return !part_holds(p.parts.front());
     case Kind::kIp: {
       using Of = Input::Kind;
       const io::Address& address = address_of(facts.connection, p.input.kind == Of::kDestinationIp,
@@ -97,7 +98,8 @@ bool MatchTree::holds(const Predicate& p, const Facts& facts) noexcept {
   const bool asks_name = p.input.kind == Input::Kind::kUriSan ||
                          p.input.kind == Input::Kind::kDnsSan ||
                          p.input.kind == Input::Kind::kSubject;
-  if (asks_name && facts.peer() == nullptr) return p.if_nameless;
+  if (asks_name && facts.peer() == nullptr)
+    return p.is_negated && nameless == Nameless::kMayBeAnybody;
   bool matched = false;
   each_value(p.input, facts,
              [&](std::string_view value) { matched = matched || p.value.matches(value); });
@@ -111,16 +113,24 @@ uint32_t MatchTree::follow(const OnMatch& to, const Facts& facts) const noexcept
 uint32_t MatchTree::find_in(const Branch& branch, const Facts& facts) const noexcept {
   if (branch.is_map) return find_in_map(branch, facts);
   for (const Field& field : branch.fields) {
-    if (!holds(field.predicate, facts)) continue;
+    const bool is_certain = holds(field.predicate, facts, Nameless::kMayBeAnybody);
+    if (!is_certain &&
+        (facts.peer() != nullptr || !holds(field.predicate, facts, Nameless::kHasNone)))
+      continue;
     // A branch that leads nowhere is as if it were not there.
-    if (const uint32_t found = follow(field.then, facts); found != kNoPolicy) return found;
+    const uint32_t found = follow(field.then, facts);
+    if (is_certain ? found != kNoPolicy : denies(found)) return found;
   }
   return follow(branch.otherwise, facts);
 }
 
+bool MatchTree::denies(uint32_t leaf) const noexcept {
+  return leaf != kNoPolicy && leaves_[leaf].action == Action::kDeny;
+}
+
 int MatchTree::badness(uint32_t leaf) const noexcept {
   if (leaf == kNoPolicy) return 1;
-  return leaves_[leaf].action == Action::kDeny ? 2 : 0;
+  return denies(leaf) ? 2 : 0;
 }
 
 uint32_t MatchTree::find_in_map(const Branch& branch, const Facts& facts) const noexcept {

@@ -6,8 +6,9 @@
 // predicate holds if one of them matches; of a map the worst answer counts, DENY before no match
 // before the others.  (Envoy joins them by commas, and the joined text matches nothing.)
 //
-// A peer whose name nobody has proven has no name: what `not_matcher` makes of that leads to DENY,
-// never past it to an ALLOW or LOG (program.h says why).
+// A peer whose name nobody has proven may be anybody (program.h says why).  Where a predicate holds
+// only because he has no name (`not_matcher` of one), the branch is followed for its DENY alone;
+// what else it leads to is not for him, and the search goes on behind it.
 
 #include <cstdint>
 #include <memory>
@@ -57,8 +58,8 @@ class MatchTree {
   };
   struct Predicate {
     enum class Kind : uint8_t { kValue, kIp, kAnd, kOr, kNot };
-    Kind kind = Kind::kOr;  // of nothing: never holds
-    bool if_nameless = false;
+    Kind kind = Kind::kOr;    // of nothing: never holds
+    bool is_negated = false;  // an odd number of times
     Input input;
     match::StringMatcher value;
     std::vector<match::Cidr> ranges;  // of kIp
@@ -85,12 +86,17 @@ class MatchTree {
 
   template <typename Fn>
   static void each_value(const Input& input, const Facts& facts, Fn&& fn);
-  [[nodiscard]] static bool holds(const Predicate& predicate, const Facts& facts) noexcept;
+  // Of a peer without a proven name: does he have none of those that are asked for (Envoy's
+  // meaning), or may he have each?
+  enum class Nameless : uint8_t { kHasNone, kMayBeAnybody };
+  [[nodiscard]] static bool holds(const Predicate& predicate, const Facts& facts,
+                                  Nameless nameless) noexcept;
   [[nodiscard]] uint32_t follow(const OnMatch& to, const Facts& facts) const noexcept;
   [[nodiscard]] uint32_t find_in(const Branch& branch, const Facts& facts) const noexcept;
   [[nodiscard]] uint32_t find_in_map(const Branch& branch, const Facts& facts) const noexcept;
   [[nodiscard]] uint32_t look_up(const Branch& branch, std::string_view value,
                                  const Facts& facts) const noexcept;
+  [[nodiscard]] bool denies(uint32_t leaf) const noexcept;
   [[nodiscard]] int badness(uint32_t leaf) const noexcept;
 
   Branch root_;

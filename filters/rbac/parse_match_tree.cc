@@ -3,7 +3,6 @@
 #include <optional>
 
 #include "filters/rbac/match_tree.h"
-#include "filters/rbac/rules.h"
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
@@ -61,21 +60,8 @@ class MatchTreeParser {
 
   void parse_field(MatchTree::Field& out, const Node& node) {
     out.then = parse_on_match(node.required("on_match"));
-    only_denies_ = denies(out.then);
-    is_negated_ = false;
     out.predicate = parse_predicate(node.required("predicate"));
     node.reject_unknown_keys(Unknown::kAlwaysError);
-  }
-
-  // Does all that follows end in DENY?
-  [[nodiscard]] bool denies(const MatchTree::OnMatch& to) const {
-    if (to.branch == nullptr)
-      return to.leaf != kNoPolicy && tree_.leaves_[to.leaf].action == Action::kDeny;
-    const MatchTree::Branch& branch = *to.branch;
-    const auto field_denies = [this](const MatchTree::Field& f) { return denies(f.then); };
-    const auto entry_denies = [this](const auto& entry) { return denies(entry.second); };
-    return std::ranges::all_of(branch.fields, field_denies) &&
-           std::ranges::all_of(branch.map, entry_denies) && denies(branch.otherwise);
   }
 
   MatchTree::OnMatch parse_on_match(const Node& node) {
@@ -127,7 +113,7 @@ class MatchTreeParser {
 
   void parse_single(Predicate& out, const Node& node) {
     out.kind = Predicate::Kind::kValue;
-    out.if_nameless = is_negated_ && !only_denies_;
+    out.is_negated = is_negated_;
     out.input = parse_input(node.required("input"));
     const Node how = node.one_of({"value_match", "custom_match"});
     if (node.has("custom_match")) {
@@ -227,8 +213,7 @@ class MatchTreeParser {
 
   MatchTree& tree_;
   const Scope scope_;
-  bool only_denies_ = false;  // of the field whose predicate is read
-  bool is_negated_ = false;
+  bool is_negated_ = false;  // an odd number of times, of the predicate that is read
 };
 
 MatchTree::MatchTree(const Node& node, Scope scope) {

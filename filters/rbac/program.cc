@@ -17,6 +17,16 @@ bool Program::names_match(const Step& step, const Facts& facts) const noexcept {
   }
 }
 
+// A CONNECT has no path, and nothing matches it.  "OPTIONS *" asks about the server as a whole:
+// what is said of all that begins with "/" is said of it, but not what is said of "/" alone.
+bool Program::path_matches(const match::StringMatcher& matcher, std::string_view path) noexcept {
+  using Kind = match::StringMatcher::Kind;
+  if (path.empty()) return false;
+  if (matcher.matches(path)) return true;
+  return path == "*" && matcher.kind() != Kind::kExact && matcher.kind() != Kind::kSuffix &&
+         matcher.matches("/");
+}
+
 bool Program::holds(uint32_t at, const Facts& facts) const noexcept {
   const Step& step = steps_[at];
   const core::ConnectionInfo& connection = facts.connection;
@@ -38,8 +48,7 @@ bool Program::holds(uint32_t at, const Facts& facts) const noexcept {
     case Op::kHeader:
       return facts.request != nullptr && headers_[step.index].matches(*facts.request);
     case Op::kPath:
-      // A CONNECT has none.
-      return !facts.path.empty() && strings_[step.index].matches(facts.path);
+      return path_matches(strings_[step.index], facts.path);
     case Op::kDestinationIp:
       return ranges_[step.index].contains(connection.local);
     case Op::kDestinationPort: {

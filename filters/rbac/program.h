@@ -71,6 +71,8 @@ class Program {
     match::StringMatcher value;
   };
 
+  [[nodiscard]] static bool path_matches(const match::StringMatcher& matcher,
+                                         std::string_view path) noexcept;
   [[nodiscard]] bool names_match(const Step& step, const Facts& facts) const noexcept;
 
   std::vector<Step> steps_;

@@ -94,9 +94,10 @@ RequestMatch parse_request_match(const Node& match) {
   return {std::move(route.path), std::move(route.conditions)};
 }
 
-bool RequestMatch::matches(const http::RequestHead& head, uint64_t random) const {
-  const std::string_view path = head.path.substr(0, head.path.find('?'));
-  const bool is_path = path_.matches(path) || (path.empty() && path_.matches("/"));
+bool RequestMatch::matches(const http::RequestHead& head, std::string_view path,
+                           uint64_t random) const {
+  const bool is_root = (path.empty() || path == "*") && path_.kind() != Kind::kExact;
+  const bool is_path = path_.matches(path) || (is_root && path_.matches("/"));
   return is_path && (conditions_ == nullptr || conditions_->hold(head, random));
 }
 

@@ -3,6 +3,7 @@
 // as routes are.  Immutable.
 
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "proxy/route/conditions.h"
@@ -17,9 +18,12 @@ class RequestMatch {
   RequestMatch(PathMatcher path, std::unique_ptr<const RouteConditions> conditions)
       : path_(std::move(path)), conditions_(std::move(conditions)) {}
 
-  // `random` decides about a share of requests.  CONNECT has no path, and what holds for "/" holds
-  // for it too: a rule for all requests leaves none out.
-  [[nodiscard]] bool matches(const http::RequestHead& head, uint64_t random) const;
+  // `path` is the one that routes see (RouteTable::matched_path); `random` decides about a share of
+  // requests.  CONNECT has no path, and "OPTIONS *" asks about the server as a whole: a rule for
+  // all requests leaves neither out.  What holds for everything below "/" holds for them, but not
+  // what is said of "/" alone.
+  [[nodiscard]] bool matches(const http::RequestHead& head, std::string_view path,
+                             uint64_t random) const;
 
  private:
   PathMatcher path_;

@@ -65,13 +65,16 @@ class RouteTable {
   }
   [[nodiscard]] bool most_specific_wins() const noexcept { return parts_.most_specific_wins; }
 
+  // What the paths of its routes are held against: without the query, and without parameters if
+  // those are ignored.  Filters that judge paths must see the same.
+  [[nodiscard]] std::string_view matched_path(const http::RequestHead& head) const;
+
   // For `pillion explain`: one line a fact, why this host and this route, and why none before it.
   [[nodiscard]] std::vector<std::string> explain(const http::RequestHead& head, uint64_t random,
                                                  bool tls) const;
 
  private:
   [[nodiscard]] std::string_view matched_authority(const http::RequestHead& head) const noexcept;
-  [[nodiscard]] std::string_view matched_path(const http::RequestHead& head) const;
 
   Parts parts_;
   Route https_redirect_;  // where require_tls sends plain requests

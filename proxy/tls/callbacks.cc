@@ -2,6 +2,7 @@
 
 #include <openssl/ssl.h>
 
+#include "proxy/base/ascii.h"
 #include "proxy/base/clock.h"
 #include "proxy/tls/tls_transport.h"
 
@@ -40,7 +41,9 @@ struct Callbacks {
   static ssl_select_cert_result_t client_hello(const SSL_CLIENT_HELLO* hello) {
     TlsTransport& t = transport(hello->ssl);
     TlsTransport::Handshake& h = *t.handshake_;
-    if (const char* sni = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name)) h.sni = sni;
+    // Names of hosts have no case (RFC 6066, 3); policies and logs compare texts.
+    if (const char* sni = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name))
+      h.sni = lowered(sni);
     if (h.sni.empty() && t.context_->requires_sni()) {
       h.reason = "the client sent no server name (SNI), and one is required";
       return ssl_select_cert_error;

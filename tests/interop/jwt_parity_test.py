@@ -16,8 +16,14 @@ from peers import reply
 DIFFERENCES = [
     (r"/missing with p and r \| .*", "two tokens under allow_missing, one of them bad: with Envoy the one that is looked at "
                                      "last decides, and the application may read the other"),
+    (r"behind the prefix token  \| .*", "a scheme has no case (RFC 9110, 11.1): Envoy does not see the token, which hides a "
+                                        "bad one from it where none need be there"),
+    (r"/(and|nested) with r \| .*", "of two that are asked for one is missing and one is bad: Envoy says that one is missing, "
+                                    "and where that is allowed a bad one passes"),
     (r'the claim "exp":0 \| .*', "a token that expired in 1970 is expired; Envoy takes 0 for no expiration"),
 ]
+# Good tokens in spellings that Envoy does not know.
+SEEN_BY_US_ALONE = ("behind the prefix token ",)
 OF_THE_ORIGIN = ("authorization", "x-")
 
 
@@ -71,6 +77,8 @@ class JwtParity(unittest.TestCase):
 
     def test_nothing_that_envoy_refuses_passes(self):
         for what, (theirs, ours) in self.results.items():
+            if what in SEEN_BY_US_ALONE:
+                continue
             with self.subTest(what):
                 self.assertFalse(theirs["status"] != 200 and ours["status"] == 200)
 

@@ -225,6 +225,9 @@ class FilterTest : public ::testing::Test {
     route_.filters = std::make_unique<const route::FilterOverrides>(std::move(list));
   }
 
+  // ignore_path_parameters_in_path_matching.
+  void ignore_path_parameters() { host_.table = &lenient_table_; }
+
   // An exchange whose head has no more fields than these; lives until the end of the test.
   Exchange& exchange(const Fields& fields = {}, bool end = true) {
     Exchange& made = prepare(fields);
@@ -278,7 +281,14 @@ class FilterTest : public ::testing::Test {
 
   const core::HttpFilterType* type_;
   telemetry::HeaderFormats formats_;
+  static route::RouteTable::Parts lenient_parts() {
+    route::RouteTable::Parts parts;
+    parts.ignore_path_parameters = true;
+    return parts;
+  }
+
   route::RouteTable table_{route::RouteTable::Parts{}};
+  route::RouteTable lenient_table_{lenient_parts()};
   route::VirtualHost host_;
   route::Route route_;
   std::list<Exchange> exchanges_;

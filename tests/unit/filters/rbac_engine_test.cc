@@ -223,6 +223,27 @@ TEST_F(RbacTest, APolicyNeedsOneOfEach) {
           .allowed);
 }
 
+// "OPTIONS *" reaches everything: what holds for all that is below "/" holds for it.
+TEST_F(RbacTest, TheServerAsAWholeIsBelowTheRoot) {
+  head.method_text = "OPTIONS";
+  head.path = "*";
+  const auto matches = [&](std::string_view path) {
+    return permits(str("{ url_path: { path: { ", path, " } } }"));
+  };
+  for (const std::string_view path :
+       {"prefix: /", "safe_regex: { regex: '/.*' }", "exact: '*'", "prefix: '*'",
+        "safe_regex: { regex: '.*' }", "prefix: /, ignore_case: true"}) {
+    EXPECT_TRUE(matches(path)) << path;
+  }
+  for (const std::string_view path :
+       {"exact: /", "exact: /, ignore_case: true", "suffix: /", "prefix: /a", "exact: '/*'"}) {
+    EXPECT_FALSE(matches(path)) << path;
+  }
+  const auto denies =
+      engine(rules("DENY", "{ url_path: { path: { prefix: / } } }", "{ any: true }"));
+  EXPECT_FALSE(denies->judge(facts()).allowed);
+}
+
 // With many policies most are found by hash; the verdict and the name are those of a search from
 // the first to the last.
 TEST_F(RbacTest, TheIndexFindsWhatASearchFinds) {
@@ -263,7 +284,7 @@ TEST_F(RbacTest, TheIndexFindsWhatASearchFinds) {
       each.push_back(engine(str("{ policies: { p: ", policy, " } }")));
     }
     const auto indexed = engine(all + " } }");
-    for (const std::string_view path : {"/p0", "/p1", "/p2", "/p3", "/other", ""}) {
+    for (const std::string_view path : {"/p0", "/p1", "/p2", "/p3", "/other", "*", ""}) {
       for (const std::string_view name : {"s0", "s1", "s2", "other", ""}) {
         head.path = path;
         certificate.uri_sans = {std::string(name)};

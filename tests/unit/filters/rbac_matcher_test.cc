@@ -184,6 +184,50 @@ TEST_F(RbacMatcherTest, ANegatedNameAdmitsNoNamelessPeer) {
   EXPECT_EQ(outcome(denies), "!never");
 }
 
+// He may be who is denied, and what is allowed there is not for him.
+TEST_F(RbacMatcherTest, ADenialBelowANegatedNameHoldsForTheNameless) {
+  const std::string uri = ssl("UriSanInput");
+  const std::string not_x = no(is(uri, "{ exact: x }"));
+  const auto below = [](const std::string& branch) { return str("{ matcher: ", branch, " }"); };
+  const auto path = [](std::string_view text, const std::string& then) {
+    return field(is(header(":path"), str("{ prefix: ", text, " }")), then);
+  };
+  const std::string yes = action("yes", "ALLOW"), admin = action("admin", "DENY");
+  const std::string otherwise = action("else", "ALLOW");
+  const std::string guard = below(list(path("/admin", admin)));
+  const std::string guard_and_door =
+      below(list(path("/admin", admin) + ", " + path("/users", yes)));
+  const std::string deeper = below(list(field(not_x, guard)));
+  const std::string mapped =
+      below(map("prefix_match_map", header(":path"), str("/admin: ", admin, ", /users: ", yes)));
+  const auto both = [&](const std::string& predicate) {
+    return str("{ and_matcher: { predicate: [ ", is(header(":method"), "{ exact: GET }"), ", ",
+               predicate, " ] } }");
+  };
+  const std::string trees[] = {
+      list(field(not_x, guard), otherwise),
+      list(field(not_x, guard_and_door), otherwise),
+      list(field(not_x, deeper), otherwise),
+      list(field(not_x, mapped), otherwise),
+      list(field(both(not_x), guard), otherwise),
+      list(field(no(no(not_x)), guard), otherwise),
+      list(field(not_x, guard) + ", " + path("/", otherwise)),
+      list(field(not_x, guard_and_door) + ", " + path("/", otherwise), action("never", "DENY")),
+  };
+  for (const std::string& tree : trees) {
+    connection.identity = &peer;
+    head.path = "/admin/1";
+    EXPECT_EQ(outcome(tree), "!admin") << "somebody else than x: " << tree;
+    certificate.uri_sans = {"x"};
+    EXPECT_EQ(outcome(tree), "else") << "x: " << tree;
+    certificate.uri_sans = {"spiffe://mesh.local/ns/shop/sa/customer"};
+    connection.identity = nullptr;
+    EXPECT_EQ(outcome(tree), "!admin") << "nobody: " << tree;
+    head.path = "/users/7";
+    EXPECT_EQ(outcome(tree), "else") << "nobody, and no denial: " << tree;
+  }
+}
+
 TEST_F(RbacMatcherTest, ALogActionAllowsAndLeavesItsHint) {
   const std::string get = is(header(":method"), "{ exact: GET }");
   const auto made =

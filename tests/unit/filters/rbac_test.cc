@@ -107,6 +107,29 @@ TEST_F(Rbac, ARouteHasPoliciesOfItsOwn) {
   EXPECT_TRUE(ask("/b").passed) << "without rules";
 }
 
+// As in Envoy.
+TEST_F(Rbac, ThePrefixesOfARouteNameItsMetadataAndNotItsCounters) {
+  configure("{ rules: {}, rules_stat_prefix: own_ }");
+  configure_route(str("{ rbac: { rules: ", rules("ALLOW", path_policy("p", "/a")),
+                      ", shadow_rules: {}, rules_stat_prefix: there_, "
+                      "shadow_rules_stat_prefix: dry_ } }"));
+  Exchange& allowed = ask("/a");
+  EXPECT_EQ(told(allowed, "there_enforced_engine_result"), "allowed");
+  EXPECT_EQ(told(allowed, "dry_shadow_engine_result"), "denied");
+  EXPECT_EQ(ask("/b").status, 403);
+  auto own = worker.registry.block<stats::RbacStats>(0, "web", "own_");
+  EXPECT_EQ(own->allowed.value(), 1u);
+  EXPECT_EQ(own->denied.value(), 1u);
+  EXPECT_EQ(stats<stats::RbacShadowStats>("web").shadow_denied.value(), 2u);
+}
+
+TEST_F(Rbac, ParametersHideAPathOnlyWhereRoutesHeedThem) {
+  configure(str("{ rules: ", rules("DENY", path_policy("p", "/a")), " }"));
+  EXPECT_TRUE(ask("/a;x").passed);
+  ignore_path_parameters();
+  EXPECT_EQ(ask("/a;x").status, 403);
+}
+
 TEST_F(Rbac, ThePeerIsKnownByItsVerifiedCertificate) {
   configure(
       "{ rules: { policies: { p: { permissions: [ { any: true } ], principals: [ { authenticated: "
@@ -134,7 +157,22 @@ TEST_F(Rbac, APathThatAFilterBehindRewritesIsJudgedAgain) {
   EXPECT_FALSE(e.passed);
   configure(str("{ rules: ", rules("DENY", path_policy("other", "/other")), " }"));
   EXPECT_TRUE(ask("/public").passed);
-  EXPECT_EQ(counters.allowed.value(), 3u) << "judged twice, and once before";
+  EXPECT_EQ(counters.allowed.value(), 2u) << "once a request, though judged twice";
+  EXPECT_EQ(counters.denied.value(), 1u);
+}
+
+TEST_F(Rbac, ARequestThatIsJudgedTwiceCountsOnceInEachPlace) {
+  behind = rewriter_to("/b");
+  configure(str(
+      "{ rules: ", rules("ALLOW", str("p: { permissions: [ { any: true } ], ", kAnybody, " }")),
+      ", shadow_rules: ", rules("DENY", path_policy("q", "/b")), ", track_per_rule_stats: true }"));
+  EXPECT_TRUE(ask("/a").passed);
+  EXPECT_TRUE(ask("/b").passed);
+  EXPECT_EQ(stats<stats::RbacStats>("web").allowed.value(), 2u);
+  const auto& shadow = stats<stats::RbacShadowStats>("web");
+  EXPECT_EQ(shadow.shadow_allowed.value(), 1u) << "as /a";
+  EXPECT_EQ(shadow.shadow_denied.value(), 2u) << "as /b";
+  EXPECT_EQ(worker.registry.block<stats::RbacPolicyStats>(0, "web", "p")->allowed.value(), 2u);
 }
 
 TEST_F(Rbac, ARequestThatStaysAsItWasIsJudgedOnce) {
