@@ -123,7 +123,7 @@ void PathProvider::read() {
   // What the secrets name is a part of them.
   std::set<std::string> files = errors.files();
   files.insert(path_);
-  watches_.set(files);
+  if (watches_.set(files)) return read();
   if (!errors.ok()) return fail_all(first_problem(errors));
   for (const tls::SecretName& name : wanted_) {
     const auto it = found.find(name.name);

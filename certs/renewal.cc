@@ -22,12 +22,28 @@ Duration until_retry(const Backoff& backoff, uint32_t failures, Rng& rng) noexce
 
 void Renewal::succeeded(WallTime now, WallTime not_before, WallTime not_after) {
   failures_ = 0;
-  loop_.arm(timer_, until_renewal(now, not_before, not_after, rng_));
+  const Duration wait = until_renewal(now, not_before, not_after, rng_);
+  due_ = loop_.now() + wait;
+  wall_due_ = now + wait;
+  arm();
 }
 
 void Renewal::failed() {
   ++failures_;
-  loop_.arm(timer_, until_retry(backoff_, failures_, rng_));
+  const Duration wait = until_retry(backoff_, failures_, rng_);
+  due_ = loop_.now() + wait;
+  wall_due_ = clock_() + wait;
+  arm();
+}
+
+void Renewal::arm() {
+  const Duration left = std::min(due_ - loop_.now(), wall_due_ - clock_());
+  loop_.arm(timer_, std::clamp<Duration>(left, Duration{}, kLongestSleep));
+}
+
+void Renewal::on_timer() {
+  if (loop_.now() < due_ && clock_() < wall_due_) return arm();
+  task_.on_renewal_due();
 }
 
 }  // namespace pillion::certs

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <utility>
 
 #include "certs/problem.h"
@@ -34,31 +35,32 @@ SdsSecret::SdsSecret(const ProviderContext& context, const tls::SecretRef& ref)
   stats_->update_attempt.inc();
 }
 
-std::string SdsSecret::put(const std::string& bytes, const std::string& version,
-                           std::set<std::string>& files) {
+std::string SdsSecret::put(Said& said) {
   config::Errors errors;
   const config::DocumentPtr document =
-      xds::reflect(xds::message_of(xds::ResourceType::kSecrets), bytes,
+      xds::reflect(xds::message_of(xds::ResourceType::kSecrets), said.bytes,
                    str("sds/", config::printable(ref_.name)), errors);
   std::string name;
   tls::SecretPtr secret;
   if (document != nullptr && errors.ok()) secret = tls::parse_secret(document->root(errors), name);
-  files = errors.files();
+  said.files = errors.files();
   if (!errors.ok() || secret == nullptr) return first_problem(errors);
-  auto taken = context_.store.put(name_, {std::move(secret), version});
+  auto taken = context_.store.put(name_, {std::move(secret), said.version});
   return taken ? "" : str("sds/", config::printable(ref_.name), ": ", taken.error());
 }
 
 std::string SdsSecret::take(const xds::Resource& resource, const std::string& version) {
-  std::set<std::string> files;
-  std::string wrong = put(resource.bytes, version, files);
+  Said said{resource.bytes, version, {}};
+  std::string wrong = put(said);
+  std::set<std::string> files = in_force_.files;
+  files.insert(said.files.begin(), said.files.end());
+  if (watches_.set(files)) wrong = put(said);
   if (!wrong.empty()) {
+    keep(refused_, std::move(said));
     refuse(wrong);
     return wrong;
   }
-  watches_.set(files);
-  bytes_ = files.empty() ? std::string() : resource.bytes;
-  version_ = version;
+  keep(in_force_, std::move(said));
   stats_->update_attempt.inc();
   stats_->update_success.inc();
   stats_->update_time.set(to_millis(wall_now().time_since_epoch()));
@@ -66,12 +68,27 @@ std::string SdsSecret::take(const xds::Resource& resource, const std::string& ve
   return {};
 }
 
+void SdsSecret::keep(Said& place, Said said) {
+  refused_ = {};
+  place = said.files.empty() ? Said{} : std::move(said);
+  std::set<std::string> files = in_force_.files;
+  files.insert(refused_.files.begin(), refused_.files.end());
+  watches_.set(files);
+}
+
 void SdsSecret::read_again() {
-  std::set<std::string> files;
-  const std::string wrong = put(bytes_, version_, files);
-  if (wrong.empty()) return;
-  stats_->key_rotation_failed.inc();
-  context_.store.fail(name_, wrong);
+  std::string wrong;
+  if (!refused_.files.empty()) {
+    wrong = put(refused_);
+    if (wrong.empty()) return keep(in_force_, std::exchange(refused_, {}));
+  }
+  if (!in_force_.files.empty()) {
+    if (std::string problem = put(in_force_); !problem.empty()) {
+      stats_->key_rotation_failed.inc();
+      wrong = std::move(problem);
+    }
+  }
+  if (!wrong.empty()) context_.store.fail(name_, wrong);
 }
 
 void SdsSecret::refuse(std::string_view reason) {

@@ -19,7 +19,8 @@
 namespace pillion::certs {
 
 // One secret by SDS, whatever stream it comes by: what was said of it, in Envoy's counters.
-// Files that it names are followed as well.
+// Files that it names are followed as well, also those of one that was refused: a pair of which one
+// half has not been written yet is tried again.
 class SdsSecret final : private io::FileObserver {
  public:
   SdsSecret(const ProviderContext& context, const tls::SecretRef& ref);
@@ -35,18 +36,23 @@ class SdsSecret final : private io::FileObserver {
  private:
   void on_file_changed() override { read_again(); }
   void on_file_gone(const std::string&) override { read_again(); }
+  // What was said, for as long as its files may change.
+  struct Said {
+    std::string bytes, version;
+    std::set<std::string> files;
+  };
   void read_again();
-  // What is wrong; `files` gets what it names.
-  std::string put(const std::string& bytes, const std::string& version,
-                  std::set<std::string>& files);
+  // What is wrong with it.
+  std::string put(Said& said);
+  void keep(Said& place, Said said);
 
   ProviderContext context_;
   const tls::SecretRef ref_;
   const tls::SecretName name_;
   stats::BlockRef<stats::SdsStats> stats_;
   WatchedFiles watches_;
-  // Of the secret in force, if it names files.
-  std::string bytes_, version_;
+  // Each if it names files; empty: none.  One that was refused came later than that in force.
+  Said in_force_, refused_;
 };
 
 // Of SecretSource::Grpc.

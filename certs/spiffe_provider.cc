@@ -26,6 +26,7 @@ constexpr std::string_view kSource = "spiffe";
 constexpr size_t kMaxChain = 16;
 constexpr size_t kMaxJsonDepth = 16;
 constexpr size_t kMaxShown = 200;
+constexpr size_t kMostSkipped = 16;  // that are named
 
 template <typename T>
 SecretPtr make_secret(T value) {
@@ -49,14 +50,32 @@ Result<std::string> bundle_pem(std::string_view domain, std::string_view der) {
 }
 
 using BundlesByDomain = std::map<std::string, std::string, std::less<>>;
+using Skipped = std::set<std::string>;
 
-Status<> add_bundles(const BundleMap& from, BundlesByDomain& to) {
-  for (const auto& [name, der] : from) {
+void skip(Skipped& skipped, std::string reason) {
+  if (skipped.size() < kMostSkipped) skipped.insert(std::move(reason));
+}
+
+// What `read` makes of each bundle.  A bad one is left out, so that a foreign trust domain cannot
+// keep the others from being renewed; but of our own (if it is known), or if none is good, it is
+// an error.  What is in `to` stays.
+template <typename Read>
+Status<> add_bundles(const BundleMap& from, std::string_view own, Read&& read, BundlesByDomain& to,
+                     Skipped& skipped) {
+  std::optional<std::string> first_reason;
+  for (const auto& [name, bytes] : from) {
     const std::string_view domain = domain_of(name);
-    auto pem = bundle_pem(domain, der);
-    if (!pem) return Error{pem.error()};
-    to.insert_or_assign(std::string(domain), std::move(*pem));
+    if (to.contains(domain)) continue;
+    Result<std::string> bundle = read(domain, bytes);
+    if (bundle) {
+      to.emplace(domain, std::move(*bundle));
+      continue;
+    }
+    if (!own.empty() && domain == own) return Error{bundle.error()};
+    if (!first_reason) first_reason = bundle.error();
+    skip(skipped, std::move(bundle.error()));
   }
+  if (to.empty() && first_reason) return Error{std::move(*first_reason)};
   return Ok{};
 }
 
@@ -72,18 +91,20 @@ Result<std::string> crls_pem(const std::vector<std::string_view>& crls_der) {
   return out;
 }
 
-Result<BundlesByDomain> read_jwt_bundles(std::string_view message) {
-  const auto answer = decode_jwt_bundles(message);
-  if (!answer) return Error{"the answer is no JWTBundlesResponse"};
-  BundlesByDomain out;
-  for (const auto& [name, text] : answer->bundles) {
-    const std::string_view domain = domain_of(name);
-    const auto json = JsonDocument::parse(text, kMaxJsonDepth);
-    if (!tls::trust_domain_error(domain).empty() || !json || !json->root()["keys"].is_array())
-      return Error{str("JWT bundle of \"", config::printable(domain, kMaxShown), "\": no JWKS")};
-    out.insert_or_assign(std::string(domain), std::string(text));
+Result<std::string> jwt_bundle(std::string_view domain, std::string_view text) {
+  const auto json = JsonDocument::parse(text, kMaxJsonDepth);
+  if (!tls::trust_domain_error(domain).empty() || !json || !json->root()["keys"].is_array())
+    return Error{str("JWT bundle of \"", config::printable(domain, kMaxShown), "\": no JWKS")};
+  return std::string(text);
+}
+
+// Once per change.
+void log_skipped(const Skipped& before, const Skipped& now) {
+  for (const std::string& reason : now) {
+    if (before.contains(reason)) continue;
+    log::warning(log::kTls, "a part of the SPIFFE Workload API's answer is not used",
+                 {{"reason", reason}});
   }
-  return out;
 }
 
 }  // namespace
@@ -101,8 +122,9 @@ void SpiffeProvider::want(const tls::SecretRef& ref) {
   const tls::SecretName name = ref.key();
   if (ref.kind == SecretKind::kTicketKeys ||
       (ref.kind == SecretKind::kGeneric && !name.name.starts_with(kJwtPrefix))) {
-    return context_.store.fail(
-        name, str("the Workload API has no ", to_string(ref.kind), " of this name"));
+    context_.store.fail(name,
+                        str("the Workload API has no ", to_string(ref.kind), " of this name"));
+    return context_.store.give_up(name);
   }
   wanted_.insert(name);
   update_streams();
@@ -115,6 +137,7 @@ void SpiffeProvider::unwant(const tls::SecretName& name) {
 }
 
 void SpiffeProvider::stop() {
+  is_stopped_ = true;
   svids_.stop();
   bundles_.stop();
   jwt_bundles_.stop();
@@ -135,6 +158,7 @@ WorkloadStream& SpiffeProvider::stream_of(const tls::SecretName& name) {
 }
 
 void SpiffeProvider::update_streams() {
+  if (is_stopped_) return;
   const auto is_wanted = [this](SecretKind kind) {
     return std::ranges::any_of(wanted_, [kind](const auto& name) { return name.kind == kind; });
   };
@@ -166,9 +190,14 @@ void SpiffeProvider::on_workload_failure(WorkloadStream& stream, std::string_vie
 
 Status<> SpiffeProvider::take(const WorkloadStream& stream, std::string_view message) {
   if (&stream == &jwt_bundles_) {
-    auto bundles = read_jwt_bundles(message);
-    if (!bundles) return Error{bundles.error()};
-    jwt_ = std::move(*bundles);
+    const auto answer = decode_jwt_bundles(message);
+    if (!answer) return Error{"the answer is no JWTBundlesResponse"};
+    Bundles bundles;
+    Skipped skipped;
+    if (auto ok = add_bundles(answer->bundles, own_domain(), jwt_bundle, bundles, skipped); !ok)
+      return ok;
+    log_skipped(std::exchange(jwt_skipped_, skipped), skipped);
+    jwt_ = std::move(bundles);
     return Ok{};
   }
   State next;
@@ -179,7 +208,11 @@ Status<> SpiffeProvider::take(const WorkloadStream& stream, std::string_view mes
   } else {
     const auto answer = decode_x509_bundles(message);
     if (!answer) return Error{"the answer is no X509BundlesResponse"};
-    if (auto ok = add_bundles(answer->bundles, next.bundles); !ok) return ok;
+    if (auto ok =
+            add_bundles(answer->bundles, own_domain(), bundle_pem, next.bundles, next.skipped);
+        !ok) {
+      return ok;
+    }
     auto crls = crls_pem(answer->crls_der);
     if (!crls) return Error{crls.error()};
     next.crl_pem = std::move(*crls);
@@ -187,6 +220,7 @@ Status<> SpiffeProvider::take(const WorkloadStream& stream, std::string_view mes
   std::swap(state_, next);
   told_ = &stream;
   log_identity(next);
+  log_skipped(next.skipped, state_.skipped);
   return Ok{};
 }
 
@@ -195,27 +229,30 @@ Result<SpiffeProvider::State> SpiffeProvider::read_svids(std::string_view messag
   if (!answer) return Error{"the answer is no X509SVIDResponse"};
   if (answer->svids.empty()) return Error{"the answer has no SVID"};
   State out;
-  if (auto ok = add_bundles(answer->federated_bundles, out.bundles); !ok) return Error{ok.error()};
   const WallTime now = wall_now();
+  std::set<std::string_view> hints;
   for (const SvidMessage& svid : answer->svids) {
-    auto identity = read_svid(svid, now);
-    if (!identity) return Error{identity.error()};
     // The standard: of SVIDs with the same hint the first counts.
-    const bool is_double = !identity->hint.empty() &&
-                           std::ranges::any_of(out.identities, [&identity](const Identity& known) {
-                             return known.hint == identity->hint;
-                           });
-    if (is_double) continue;
-    auto pem = bundle_pem(identity->trust_domain, svid.bundle_der);
-    if (!pem) return Error{pem.error()};
-    out.bundles.insert_or_assign(identity->trust_domain, std::move(*pem));
-    out.identities.push_back(std::move(*identity));
+    if (!svid.hint.empty() && !hints.insert(svid.hint).second) continue;
+    auto identity = read_svid(svid, now);
+    auto pem = identity ? bundle_pem(identity->trust_domain, svid.bundle_der)
+                        : Result<std::string>(Error{identity.error()});
+    if (pem) {
+      out.bundles.try_emplace(identity->trust_domain, std::move(*pem));
+      out.identities.push_back(std::move(*identity));
+    } else if (out.identities.empty()) {
+      return Error{pem.error()};  // ours
+    } else {
+      skip(out.skipped, std::move(pem.error()));
+    }
   }
   if (!options_.trust_domain.empty() &&
       out.identities.front().trust_domain != options_.trust_domain) {
     return Error{str("the SVID is of the trust domain ", out.identities.front().trust_domain,
                      ", not ", options_.trust_domain)};
   }
+  // What is known by now is good: no federated bundle can make it an error.
+  (void)add_bundles(answer->federated_bundles, {}, bundle_pem, out.bundles, out.skipped);
   auto crls = crls_pem(answer->crls_der);
   if (!crls) return Error{crls.error()};
   out.crl_pem = std::move(*crls);
@@ -261,9 +298,14 @@ void SpiffeProvider::publish(const tls::SecretName& name) {
   const WorkloadStream& stream = stream_of(name);
   const bool is_answered = &stream == &jwt_bundles_ ? jwt_.has_value() : told_ == &stream;
   if (!is_answered) return;
-  // Whom an answer does not name any more is not trusted; an identity stays until it expires.
+  // Whom the API vouches for no more nobody may trust; an identity is its peers' to judge.
   if (name.kind != SecretKind::kCertificate) context_.store.remove(name);
   context_.store.fail(name, "the SPIFFE Workload API has none of this name for this workload");
+}
+
+std::string_view SpiffeProvider::own_domain() const {
+  if (!options_.trust_domain.empty() || state_.identities.empty()) return options_.trust_domain;
+  return state_.identities.front().trust_domain;
 }
 
 SecretPtr SpiffeProvider::find(const tls::SecretName& name) const {

@@ -12,8 +12,9 @@
 //   kGeneric       "jwt:td"            the JWT bundle of a trust domain: a JWKS document
 //
 // What comes is looked at before it is used (svid.h).  An answer replaces all that the one before
-// it said: a bundle that is not in it is not trusted any more.  One that cannot be used changes
-// nothing, and neither does the end of a stream: the last good identity stays.
+// it said: a bundle that is not in it is not trusted any more, and neither is one that cannot be
+// read; so is a further SVID left out.  An answer whose first SVID or own bundle cannot be used
+// changes nothing, and neither does the end of a stream: the last good identity stays.
 
 #include <map>
 #include <optional>
@@ -46,6 +47,7 @@ class SpiffeProvider final : public Provider, private WorkloadStreamObserver {
     std::vector<Identity> identities;  // in the order of the API
     Bundles bundles;
     std::string crl_pem;
+    std::set<std::string> skipped;  // reasons, of what was left out
   };
 
   void on_workload_message(WorkloadStream& stream, std::string_view message) override;
@@ -66,14 +68,18 @@ class SpiffeProvider final : public Provider, private WorkloadStreamObserver {
   [[nodiscard]] tls::SecretPtr identity(std::string_view name) const;
   [[nodiscard]] tls::SecretPtr validation(std::string_view name) const;
   [[nodiscard]] tls::SecretPtr jwks(std::string_view name) const;
+  // Empty: not known.
+  [[nodiscard]] std::string_view own_domain() const;
 
   ProviderContext context_;
   const tls::SecretSource::Spiffe options_;
   std::set<tls::SecretName> wanted_;
   State state_;
-  std::optional<Bundles> jwt_;            // none: no answer yet
+  std::optional<Bundles> jwt_;  // none: no answer yet
+  std::set<std::string> jwt_skipped_;
   const WorkloadStream* told_ = nullptr;  // which one state_ is of; null: no answer yet
   WorkloadStream svids_, bundles_, jwt_bundles_;
+  bool is_stopped_ = false;
 };
 
 }  // namespace pillion::certs

@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t kPemLine = 64;      // RFC 7468, section 2
 constexpr size_t kMaxShownId = 200;  // in a message
-
-WallTime wall_time(int64_t seconds) { return WallTime(std::chrono::seconds(seconds)); }
+// Our clock may be a little behind that of the CA.
+constexpr Duration kTolerance = std::chrono::minutes(5);
 
 // Of one DER value with the tag SEQUENCE, header included (X.690, 8.1.3: the definite form); 0: it
 // is none.
@@ -64,10 +64,14 @@ Result<Svid> check_svid(std::string_view chain_pem, std::string_view key_pem, Wa
                      domain.error())};
   }
   out.trust_domain = std::move(*domain);
-  out.not_before = wall_time(leaf.not_before);
-  out.not_after = wall_time(leaf.not_after);
+  out.not_before = tls::wall_time(leaf.not_before);
+  out.not_after = tls::wall_time(leaf.not_after);
   if (out.not_after <= now)
     return Error{str("the certificate expired at ", tls::utc_text(leaf.not_after))};
+  if (out.not_before > now + kTolerance) {
+    return Error{str("the certificate is not valid before ", tls::utc_text(leaf.not_before),
+                     " (is a clock wrong?)")};
+  }
   if (auto ok = tls::check_key_matches(chain_pem, key_pem); !ok) return Error{ok.error()};
   return out;
 }

@@ -20,7 +20,8 @@ struct Svid {
   WallTime not_after{};  // of the leaf
 };
 
-// The leaf is no CA, is valid now, has exactly one URI SAN, which is the SPIFFE id of a workload,
+// The leaf is no CA, is valid now (or within five minutes: clocks differ), has exactly one URI SAN,
+// which is the SPIFFE id of a workload,
 // and the key belongs to it.  Errors say what is wrong and name no content of the key.
 Result<Svid> check_svid(std::string_view chain_pem, std::string_view key_pem, WallTime now);
 

@@ -14,7 +14,9 @@ namespace pillion::certs {
 class WatchedFiles {
  public:
   WatchedFiles(io::Loop& loop, io::FileObserver& observer) : loop_(loop), observer_(observer) {}
-  void set(const std::set<std::string>& files);
+  // True if one is watched that was not before: what was read of it until now may have changed
+  // unnoticed, and is to be read again.
+  bool set(const std::set<std::string>& files);
   void clear() { watches_.clear(); }
 
  private:

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 #include <type_traits>
+#include <unordered_set>
 #include <utility>
 
 #include "certs/dump.h"
@@ -28,14 +29,14 @@ void Server::want_secrets() {
 
 // What is gone leaves no metrics.
 void Server::keep_tls_stats() {
-  std::erase_if(listener_tls_stats_, [this](const auto& item) {
-    return std::ranges::none_of(snapshot_->listeners,
-                                [&](const auto& one) { return one->stat_name == item.first; });
-  });
-  std::erase_if(cluster_tls_stats_, [this](const auto& item) {
-    return std::ranges::none_of(snapshot_->clusters,
-                                [&](const auto& one) { return one->stat_name == item.first; });
-  });
+  const auto keep = [](auto& kept, const auto& all) {
+    if (kept.empty()) return;
+    std::unordered_set<std::string_view> names;
+    for (const auto& one : all) names.insert(one->stat_name);
+    std::erase_if(kept, [&names](const auto& item) { return !names.contains(item.first); });
+  };
+  keep(listener_tls_stats_, snapshot_->listeners);
+  keep(cluster_tls_stats_, snapshot_->clusters);
 }
 
 // What the file holds, or names, may be new.

@@ -11,12 +11,6 @@
 namespace pillion {
 namespace {
 
-WallTime wall_time(int64_t seconds) {
-  // Years that nanoseconds cannot hold (a certificate may name any) are cut.
-  constexpr int64_t kMost = 9'000'000'000;
-  return WallTime(std::chrono::seconds(std::clamp<int64_t>(seconds, -kMost, kMost)));
-}
-
 std::string_view kind_of(tls::SanType type) {
   switch (type) {
     case tls::SanType::kUri:
@@ -37,8 +31,8 @@ admin::CertificateStatus status_of(const tls::CertificateInfo& info, const std::
   out.serial_number = info.serial;
   for (const tls::San& san : info.sans)
     out.subject_alt_names.emplace_back(kind_of(san.type), san.text);
-  out.valid_from = wall_time(info.not_before);
-  out.expiration = wall_time(info.not_after);
+  out.valid_from = tls::wall_time(info.not_before);
+  out.expiration = tls::wall_time(info.not_after);
   return out;
 }
 

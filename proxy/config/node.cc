@@ -49,6 +49,21 @@ std::string path_of(const Value* value) {
   return path;
 }
 
+// Where secrets stand: a text in the wrong place there may be the secret itself.
+bool may_be_secret(const Value* value) {
+  constexpr std::string_view kSecrets[] = {"private_key", "password", "generic_secret",
+                                           "session_ticket_keys"};
+  const auto is_any = [](const Key& key, std::span<const std::string_view> names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&key](std::string_view name) { return is_same_field(key, name); });
+  };
+  constexpr std::string_view kHolders[] = {"tls_certificate", "tls_certificates"};
+  if (value->key != nullptr && is_any(*value->key, kHolders)) return true;
+  for (; value != nullptr; value = value->parent)
+    if (value->key != nullptr && is_any(*value->key, kSecrets)) return true;
+  return false;
+}
+
 std::string describe(const Node& node) {
   switch (node.kind()) {
     case Kind::kNull:
@@ -60,6 +75,7 @@ std::string describe(const Node& node) {
     case Kind::kScalar:
       break;
   }
+  if (may_be_secret(node.value())) return "a text that is not shown (it may be a secret)";
   const std::string text = printable(node.raw());
   return node.is_quoted() || text.empty() ? str('"', text, '"') : text;
 }

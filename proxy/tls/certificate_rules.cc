@@ -22,6 +22,8 @@ namespace {
 constexpr int kMinRsaBits = 2048;
 constexpr int kMaxRsaBits = 8192;    // larger ones cost a millisecond a signature
 constexpr int kMaxSerialBytes = 20;  // RFC 5280, 4.1.2.2
+// Each is compared with all others, before it is known who signed them.
+constexpr int kMaxExtensions = 64;
 
 using MaybeFault = std::optional<Fault>;
 
@@ -61,6 +63,8 @@ MaybeFault fault_of_dates(const x509_st& c) {
 // An extension that comes twice has two meanings (RFC 5280, 4.2).
 MaybeFault fault_of_extensions(const x509_st& c) {
   const int count = X509_get_ext_count(&c);
+  if (count > kMaxExtensions)
+    return malformed(str("has ", count, " extensions, at most ", kMaxExtensions, " are looked at"));
   for (int i = 0; i < count; ++i) {
     const X509_EXTENSION* extension = X509_get_ext(&c, i);
     const ASN1_OBJECT* id = X509_EXTENSION_get_object(extension);

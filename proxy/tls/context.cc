@@ -30,6 +30,10 @@ constexpr char kDefaultCiphers[] =
 // sends a key share of it and one of X25519, 1.2 KB more of ClientHello.
 constexpr char kDefaultGroups[] = "X25519MLKEM768:X25519:P-256";
 
+// Of the message that carries a peer's chain, which is held until it is whole: 32 certificates
+// (Verifier::kMaxPresented) of 2 KiB.  The library's own bound is 100 KB.
+constexpr size_t kMaxChainBytes = size_t{64} << 10;
+
 // Certificates that many connections or contexts hold are stored once.
 CRYPTO_BUFFER_POOL* certificate_pool() {
   static CRYPTO_BUFFER_POOL* const pool = CRYPTO_BUFFER_POOL_new();
@@ -69,6 +73,7 @@ CredentialPtr make_credential(const std::vector<CRYPTO_BUFFER*>& chain, EVP_PKEY
 struct Interned {
   std::mutex mutex;
   std::unordered_map<std::string, std::weak_ptr<const Context>> by_fingerprint;
+  size_t prune_at = 64;  // entries: each is looked at once for each that was added
 };
 Interned& interned() {
   static Interned all;
@@ -115,8 +120,11 @@ Result<std::shared_ptr<const Context>> Context::make(const ContextConfig& config
     ERR_clear_error();
     return Error{ok.error()};
   }
-  std::erase_if(all.by_fingerprint, [](const auto& entry) { return entry.second.expired(); });
   all.by_fingerprint[key] = made;
+  if (all.by_fingerprint.size() >= all.prune_at) {
+    std::erase_if(all.by_fingerprint, [](const auto& entry) { return entry.second.expired(); });
+    all.prune_at = std::max<size_t>(64, 2 * all.by_fingerprint.size());
+  }
   log_made(*made, config);
   return std::shared_ptr<const Context>(std::move(made));
 }
@@ -146,6 +154,7 @@ Status<> Context::build(const ContextConfig& config) {
   ssl_ctx_ = SSL_CTX_new(TLS_with_buffers_method());
   if (ssl_ctx_ == nullptr) return Error{"out of memory"};
   SSL_CTX_set0_buffer_pool(ssl_ctx_, certificate_pool());
+  SSL_CTX_set_max_cert_list(ssl_ctx_, kMaxChainBytes);
   auto verifier = Verifier::make(config.validation, role_);
   if (!verifier) return Error{str("trusted_ca or crl: ", verifier.error())};
   verifier_ = std::move(*verifier);

@@ -1,10 +1,12 @@
 #include "proxy/tls/context_slot.h"
 
+#include <algorithm>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/tls/validation_config.h"
 #include "proxy/tls/wipe.h"
 
 namespace pillion::tls {
@@ -13,6 +15,7 @@ namespace {
 struct Interned {
   std::mutex mutex;
   std::unordered_map<std::string, std::weak_ptr<const ContextSlot>> by_name;
+  size_t prune_at = 64;  // entries: each is looked at once for each that was added
 };
 Interned& interned() {
   static Interned all;
@@ -35,11 +38,9 @@ std::string name_of(const ContextConfig& config, const SecretRefs& secrets) {
   return name;
 }
 
-bool verifies_chains(const ValidationConfig& v) {
-  return !v.trusted_ca_pem.empty() || !v.trust_domains.empty();
-}
 bool verifies_anything(const ValidationConfig& v) {
-  return verifies_chains(v) || !v.certificate_hashes.empty() || !v.spki_hashes.empty();
+  return !v.trusted_ca_pem.empty() || !v.trust_domains.empty() || !v.certificate_hashes.empty() ||
+         !v.spki_hashes.empty();
 }
 
 // What /certs and messages call it: "sds/default".
@@ -82,8 +83,11 @@ Result<std::shared_ptr<const ContextSlot>> ContextSlot::make(ContextConfig confi
   if (!context) return Error{context.error()};
   made->current_ = std::move(*context);
   const std::lock_guard lock(all.mutex);
-  std::erase_if(all.by_name, [](const auto& entry) { return entry.second.expired(); });
   all.by_name[name] = made;
+  if (all.by_name.size() >= all.prune_at) {
+    std::erase_if(all.by_name, [](const auto& entry) { return entry.second.expired(); });
+    all.prune_at = std::max<size_t>(64, 2 * all.by_name.size());
+  }
   return std::shared_ptr<const ContextSlot>(std::move(made));
 }
 
@@ -128,15 +132,9 @@ Result<std::shared_ptr<const Context>> ContextSlot::resolve(const Lookup& lookup
   if (secrets_.validation) {
     const SecretPtr secret = lookup.find(*secrets_.validation);
     if (secret == nullptr) return done(none);
-    full.validation = merge(config_.validation.value_or(ValidationConfig{}),
-                            std::get<ValidationConfig>(secret->value));
-    name_source(full.validation->trusted_ca_source, *secrets_.validation);
-    // As it is required of a file: a name that anybody may write proves nothing.
-    if (!verifies_anything(*full.validation))
-      return done(Error{str("validation_context: without trusted_ca and without pins it would ",
-                            "let anybody in")});
-    if (!verifies_chains(*full.validation) && !full.validation->sans.empty())
-      return done(Error{"validation_context: matching names needs trusted_ca"});
+    auto merged = merged_with(std::get<ValidationConfig>(secret->value));
+    if (!merged) return done(Error{merged.error()});
+    full.validation = std::move(*merged);
   }
   if (own_tickets_ != nullptr) full.ticket_keyring = own_tickets_;
   if (secrets_.ticket_keys) {
@@ -145,6 +143,35 @@ Result<std::shared_ptr<const Context>> ContextSlot::resolve(const Lookup& lookup
     full.ticket_keyring = TicketKeyring::given(std::get<TicketKeys>(secret->value));
   }
   return done(Context::make(full));
+}
+
+// As it is required of a file: what proves nothing, or what nobody would look at, is an error.
+Result<ValidationConfig> ContextSlot::merged_with(const ValidationConfig& validation) const {
+  ValidationConfig out = merge(config_.validation.value_or(ValidationConfig{}), validation);
+  name_source(out.trusted_ca_source, *secrets_.validation);
+  if (!verifies_anything(out))
+    return Error{"validation_context: without trusted_ca and without pins it would let anybody in"};
+  if (const std::string why = what_is_missing(out); !why.empty())
+    return Error{str("validation_context: ", why)};
+  return out;
+}
+
+Status<> ContextSlot::check(const Secret& secret) const {
+  ContextConfig alone;
+  alone.role = Role::kClient;
+  if (const auto* certificate = std::get_if<CertificateConfig>(&secret.value)) {
+    alone.certificates.push_back(*certificate);
+  } else if (const auto* validation = std::get_if<ValidationConfig>(&secret.value)) {
+    auto merged = merged_with(*validation);
+    if (!merged) return Error{merged.error()};
+    alone.validation = std::move(*merged);
+  } else {
+    return Ok{};
+  }
+  const auto made = Context::make(alone);
+  for (CertificateConfig& certificate : alone.certificates) wipe(certificate.key_pem);
+  if (!made) return Error{made.error()};
+  return Ok{};
 }
 
 }  // namespace pillion::tls

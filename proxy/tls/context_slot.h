@@ -57,11 +57,15 @@ class ContextSlot {
   };
   // The Context of the secrets that there are now: null if one is missing.
   Result<std::shared_ptr<const Context>> resolve(const Lookup& lookup) const;
+  // Is one of its secrets good, whatever the others are?  An error has no contents.
+  [[nodiscard]] Status<> check(const Secret& secret) const;
   // Takes effect with the next handshake; returns the one before.
   std::shared_ptr<const Context> set(std::shared_ptr<const Context> context) const;
 
  private:
   ContextSlot(ContextConfig config, SecretRefs secrets);
+
+  [[nodiscard]] Result<ValidationConfig> merged_with(const ValidationConfig& validation) const;
 
   const ContextConfig config_;
   const SecretRefs secrets_;

@@ -1,6 +1,7 @@
 #include "proxy/tls/data_source.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/base64.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +21,25 @@ namespace {
 
 constexpr size_t kMaxBytes = 8 << 20;
 constexpr size_t kLongestName = 240;  // of a file, in a message
+
+// A key that somebody pasted where the name of a file belongs: base64 of 30 bytes or more, in one
+// line or several; or what is too long for a name.
+bool may_be_secret(std::string_view name) {
+  constexpr size_t kShortest = 40;
+  if (name.size() >= PATH_MAX) return true;
+  bool has_upper = false, has_lower = false, has_digit = false;
+  for (const char c : name) {
+    const bool is_upper = c >= 'A' && c <= 'Z', is_lower = c >= 'a' && c <= 'z';
+    const bool is_digit = c >= '0' && c <= '9';
+    if (!is_upper && !is_lower && !is_digit && std::string_view("+/= \r\n").find(c) == name.npos)
+      return false;
+    has_upper |= is_upper;
+    has_lower |= is_lower;
+    has_digit |= is_digit;
+  }
+  return name.size() >= kShortest && has_upper && has_lower && has_digit;
+}
+constexpr std::string_view kNotShown = "a name that is not shown (is it a secret, and no name?)";
 
 bool is_pem(std::string_view text) { return text.find("-----BEGIN") != std::string_view::npos; }
 
@@ -101,8 +121,9 @@ Result<std::string> read_file(const std::string& name) {
 
 void note_file(const config::Node& source) {
   const config::Node file = source["filename"];
-  if (file.is_present() && !is_pem(file.raw()))
-    source.errors()->note_file(*file.value(), file.as_string(), 0);
+  const bool is_name = !is_pem(file.raw()) && (!may_be_secret(file.raw()) ||
+                                               ::access(file.as_string_or("").c_str(), F_OK) == 0);
+  if (file.is_present() && is_name) source.errors()->note_file(*file.value(), file.as_string(), 0);
 }
 
 DataText read_data_source(const config::Node& node, FileUse use) {
@@ -121,24 +142,29 @@ DataText read_data_source(const config::Node& node, FileUse use) {
   };
   Result<std::string> text = Error{std::string()};
   if (source.key() == "filename") {
-    out.source = value;
     text = read_file(value);
     const bool is_pasted = is_pem(value);
+    const bool is_shown = text || !may_be_secret(value);
+    out.source = is_shown ? value : std::string(kNotShown);
     // What is noted as a name is told as one.
-    if (!is_pasted && (!text || use == FileUse::kPart))
+    if (!is_pasted && is_shown && (!text || use == FileUse::kPart))
       source.errors()->note_file(*source.value(), value,
                                  text ? std::hash<std::string>{}(*text) : uint64_t{0});
     if (is_pasted) {
       source.error("expected the name of a file, got PEM: use inline_string");
     } else if (!text) {
-      report_unreadable(source, str("cannot read ", with_absolute_name(value), ": ", text.error()));
+      report_unreadable(
+          source, str("cannot read ", is_shown ? with_absolute_name(value) : str(kNotShown), ": ",
+                      text.error()));
     }
   } else if (is("environment_variable", "environmentVariable")) {
     out.source = str("$", value);
     if (const char* set = std::getenv(value.c_str())) {
       text = std::string(set);
     } else {
-      source.error(str("the environment has no variable ", config::printable(value)));
+      if (may_be_secret(value)) out.source = kNotShown;
+      source.error(str("the environment has no variable ",
+                       may_be_secret(value) ? str(kNotShown) : config::printable(value)));
     }
   } else {
     out.source = "<inline>";

@@ -33,6 +33,8 @@ std::string_view explain(int reason, Role role) {
       return "the peer asked for renegotiation, which is never done";
     case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:
       return "a record was damaged on its way";
+    case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+      return "the peer's handshake message is too large (certificates: 64 KiB at most)";
     case SSL_R_CANNOT_PARSE_LEAF_CERT:
       return "the peer's certificate is malformed";
     case SSL_R_KEY_USAGE_BIT_INCORRECT:

@@ -45,15 +45,14 @@ void SecretStore::attach_one(const std::shared_ptr<const ContextSlot>& slot) {
     // Another one, at the address of one that is gone.
     const User gone = std::move(known->second);
     users_.erase(known);
-    detach(slot.get(), gone.names);
+    detach(slot.get(), gone);
   }
   User& user = users_[slot.get()];
   user.slot = slot;
   bool is_made = true;  // of the secrets in force
   std::vector<const SecretRef*> wanted;
   for_each_ref(slot->secrets(), [&](const SecretRef& ref) {
-    user.names.push_back(ref.key());
-    users_of_.emplace(ref.key(), slot.get());
+    user.needs.push_back(users_of_.emplace(ref.key(), slot.get()));
     if (add_need(ref, &Entry::slots)) wanted.push_back(&ref);
     is_made &= ref.initial != nullptr && secret(ref.key()) == ref.initial;
   });
@@ -103,13 +102,11 @@ void SecretStore::drop_need(const SecretName& name, uint32_t Entry::* count) {
   if (fetcher_ != nullptr) fetcher_->on_unwanted(gone);
 }
 
-void SecretStore::detach(const ContextSlot* slot, const std::vector<SecretName>& names) {
-  std::erase(due_, slot);
-  for (const SecretName& name : names) {
-    const auto [first, last] = users_of_.equal_range(name);
-    const auto it =
-        std::find_if(first, last, [slot](const auto& item) { return item.second == slot; });
-    if (it != last) users_of_.erase(it);
+void SecretStore::detach(const ContextSlot* slot, const User& user) {
+  if (user.is_due) std::erase(due_, slot);
+  for (const UsersOf::iterator need : user.needs) {
+    const SecretName name = need->first;
+    users_of_.erase(need);
     drop_need(name, &Entry::slots);
   }
 }
@@ -122,7 +119,7 @@ void SecretStore::prune() {
     }
     const auto [slot, user] = std::move(*it);
     it = users_.erase(it);
-    detach(slot, user.names);
+    detach(slot, user);
   }
   std::erase_if(retired_, [](const auto& context) { return context.use_count() == 1; });
   if (!retired_.empty()) loop_.arm(prune_timer_, kPruneDelay);
@@ -145,7 +142,7 @@ Status<> SecretStore::put(const SecretName& name, Update update) {
   }
   const bool is_same = entry.secret != nullptr && same_contents(*entry.secret, *update.secret);
   SecretPtr before = std::exchange(entry.secret, std::move(update.secret));
-  if (auto usable = refresh_first(name); !usable) {
+  if (auto usable = refresh_first(name, *entry.secret); !usable) {
     entry.secret = std::move(before);
     ++entry.rejected;
     return usable;
@@ -252,7 +249,7 @@ Status<> SecretStore::refresh(User& user) {
   if (slot->current() == *made) return Ok{};
   std::shared_ptr<const Context> former = slot->set(std::move(*made));
   if (former.use_count() > 1) {
-    retired_.push_back(std::move(former));
+    retired_.insert(std::move(former));
     if (!prune_timer_.is_armed()) loop_.arm(prune_timer_, kPruneDelay);
   }
   observer_.on_context_changed(*slot);
@@ -260,11 +257,17 @@ Status<> SecretStore::refresh(User& user) {
 }
 
 // Tries the secret on the first of those who need it, before it is in force.
-Status<> SecretStore::refresh_first(const SecretName& name) {
+Status<> SecretStore::refresh_first(const SecretName& name, const Secret& secret) {
   const auto [first, last] = users_of_.equal_range(name);
   for (auto it = first; it != last; ++it) {
     User& user = users_.at(it->second);
-    if (!user.slot.expired()) return refresh(user);
+    const std::shared_ptr<const ContextSlot> slot = user.slot.lock();
+    if (slot == nullptr) continue;
+    Status<> made = refresh(user);
+    if (slot->current() != nullptr) return made;
+    // Another secret is bad, or is not there yet.  This one is not sent again: judged alone.
+    Status<> alone = slot->check(secret);
+    return alone || made ? alone : made;
   }
   return Ok{};
 }

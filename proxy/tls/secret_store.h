@@ -10,7 +10,8 @@
 //   a slot is gone, with the configurations that had it:  prune()  ->  fetcher.on_unwanted(name)
 //
 // Rules: what is there stays until something better comes (fail() changes nothing in force); of a
-// secret that cannot be used no slot's Context is made, and put() says why; remove() alone takes
+// secret that cannot be used no slot's Context is made, and put() says why; one that is good itself
+// is taken also while another one that the Context needs is bad or not there; remove() alone takes
 // one away, and handshakes that need it are refused then.
 
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "proxy/base/clock.h"
@@ -121,9 +123,10 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   [[nodiscard]] const std::map<SecretName, Entry>& entries() const noexcept { return entries_; }
 
  private:
+  using UsersOf = std::multimap<SecretName, const ContextSlot*>;
   struct User {
     std::weak_ptr<const ContextSlot> slot;
-    std::vector<SecretName> names;
+    std::vector<UsersOf::iterator> needs;
     bool is_due = false;  // a secret of it has changed
   };
 
@@ -131,7 +134,7 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   [[nodiscard]] SecretPtr find(const SecretRef& ref) const override { return secret(ref.key()); }
 
   void attach_one(const std::shared_ptr<const ContextSlot>& slot);
-  void detach(const ContextSlot* slot, const std::vector<SecretName>& names);
+  void detach(const ContextSlot* slot, const User& user);
   // True if nobody needed it before; the fetcher is told by the caller then.
   bool add_need(const SecretRef& ref, uint32_t Entry::* count);
   void drop_need(const SecretName& name, uint32_t Entry::* count);
@@ -139,7 +142,7 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   void mark_due(const ContextSlot* slot, User& user);
   void mark_users_due(const SecretName& name);
   Status<> refresh(User& user);
-  Status<> refresh_first(const SecretName& name);
+  Status<> refresh_first(const SecretName& name, const Secret& secret);
   [[nodiscard]] Status<> check_users(const SecretName& name, const Secret& secret) const;
   static void log_taken(const SecretName& name, const Entry& entry);
   void on_timeout();
@@ -150,10 +153,10 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   SecretFetcher* fetcher_ = nullptr;
   std::map<SecretName, Entry> entries_;
   std::map<const ContextSlot*, User> users_;
-  std::multimap<SecretName, const ContextSlot*> users_of_;
+  UsersOf users_of_;
   std::vector<const ContextSlot*> due_;
   // Superseded, until their last connection is gone: they die here, not on a worker.
-  std::vector<std::shared_ptr<const Context>> retired_;
+  std::unordered_set<std::shared_ptr<const Context>> retired_;
   size_t unsettled_ = 0;
   bool must_tell_ = false;  // that all are settled
   io::Timer prune_timer_ = io::Timer::of<&SecretStore::prune>(this);

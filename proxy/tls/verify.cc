@@ -41,6 +41,15 @@ Sha256 key_of(uint64_t verifier, std::string_view name, const STACK_OF(CRYPTO_BU
   return key;
 }
 
+// A chain that nobody vouches for is remembered if it is smaller.
+constexpr size_t kMaxUnverifiedBytes = size_t{16} << 10;
+
+size_t size_of(const stack_st_CRYPTO_BUFFER& chain) {
+  size_t size = 0;
+  for (const CRYPTO_BUFFER* c : &chain) size += CRYPTO_BUFFER_len(c);
+  return size;
+}
+
 int64_t posix_or(const ASN1_TIME* t, int64_t fallback) noexcept {
   int64_t seconds = 0;
   return t != nullptr && ASN1_TIME_to_posix(t, &seconds) == 1 ? seconds : fallback;
@@ -110,33 +119,51 @@ Status<> Verifier::load_bundles() {
     }
   }
   if (!config_->trusted_ca_pem.empty()) {
-    if (auto ok = add_bundle({}, config_->trusted_ca_pem, crls); !ok) return ok;
+    if (auto ok = add_bundle({}, config_->trusted_ca_pem); !ok) return ok;
   }
   for (const TrustDomain& domain : config_->trust_domains) {
-    if (auto ok = add_bundle(domain.name, domain.pem, crls); !ok)
+    if (auto ok = add_bundle(domain.name, domain.pem); !ok)
       return Error{str("trust domain ", domain.name, ": ", ok.error())};
   }
+  add_crls(crls);
   ERR_clear_error();
   return Ok{};
 }
 
-Status<> Verifier::add_bundle(const std::string& trust_domain, std::string_view pem,
-                              const std::vector<CrlPtr>& crls) {
+Status<> Verifier::add_bundle(const std::string& trust_domain, std::string_view pem) {
   Bundle bundle{trust_domain, {}, StorePtr(X509_STORE_new())};
   auto cas = parse_certificates(pem);
   if (!cas) return Error{cas.error()};
   for (const X509Ptr& ca : *cas) X509_STORE_add_cert(bundle.store.get(), ca.get());
   bundle.cas = std::move(*cas);
   // Every certificate of trusted_ca is an anchor, intermediate ones too (as Envoy).
-  unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
-  for (const CrlPtr& crl : crls) X509_STORE_add_crl(bundle.store.get(), crl.get());
-  if (!crls.empty()) {
-    flags |= X509_V_FLAG_CRL_CHECK;
-    if (!config_->crl_leaf_only) flags |= X509_V_FLAG_CRL_CHECK_ALL;
-  }
-  X509_STORE_set_flags(bundle.store.get(), flags);
+  X509_STORE_set_flags(bundle.store.get(), X509_V_FLAG_PARTIAL_CHAIN);
   bundles_.push_back(std::move(bundle));
   return Ok{};
+}
+
+// A trust domain that publishes lists must not shut out those that have none.  A list whose issuer
+// is in no bundle may be about anybody: all are held to it then.
+void Verifier::add_crls(const std::vector<CrlPtr>& crls) {
+  const auto is_issuer = [](const Bundle& bundle, const CrlPtr& crl) {
+    return std::any_of(bundle.cas.begin(), bundle.cas.end(), [&crl](const X509Ptr& ca) {
+      return X509_NAME_cmp(X509_get_subject_name(ca.get()), X509_CRL_get_issuer(crl.get())) == 0;
+    });
+  };
+  const bool is_for_all = std::any_of(crls.begin(), crls.end(), [&](const CrlPtr& crl) {
+    return std::none_of(bundles_.begin(), bundles_.end(),
+                        [&](const Bundle& bundle) { return is_issuer(bundle, crl); });
+  });
+  for (const Bundle& bundle : bundles_) {
+    const bool is_about_it =
+        is_for_all || std::any_of(crls.begin(), crls.end(),
+                                  [&](const CrlPtr& crl) { return is_issuer(bundle, crl); });
+    if (!is_about_it) continue;
+    for (const CrlPtr& crl : crls) X509_STORE_add_crl(bundle.store.get(), crl.get());
+    X509_STORE_set_flags(bundle.store.get(), X509_V_FLAG_CRL_CHECK);
+    if (!config_->crl_leaf_only)
+      X509_STORE_set_flags(bundle.store.get(), X509_V_FLAG_CRL_CHECK_ALL);
+  }
 }
 
 Verifier::Verdict Verifier::verify(const stack_st_CRYPTO_BUFFER& chain,
@@ -146,7 +173,10 @@ Verifier::Verdict Verifier::verify(const stack_st_CRYPTO_BUFFER& chain,
   if (const PeerFacts* known = cache.find(key, now)) return {.reason = {}, .facts = known};
   PeerFacts facts;
   Verdict verdict = check(chain, expected_name, now, facts);
-  if (verdict.outcome == Outcome::kOk) verdict.facts = cache.put(key, std::move(facts));
+  if (verdict.outcome != Outcome::kOk) return verdict;
+  // Of whom nobody vouches for anything may come, as large as it may be.
+  const bool is_kept = facts.verified || size_of(chain) < kMaxUnverifiedBytes;
+  verdict.facts = is_kept ? cache.put(key, std::move(facts)) : cache.lend(std::move(facts));
   return verdict;
 }
 
@@ -289,8 +319,13 @@ Verifier::Verdict Verifier::check_hashes(const x509_st& leaf, PeerFacts& facts) 
   const auto has = [&digest](const std::vector<Sha256>& all) {
     return std::find(all.begin(), all.end(), digest) != all.end();
   };
-  facts.verified = true;  // a pin says more than a CA (as Envoy); refused below otherwise
-  if (has(config_->certificate_hashes)) return {};
+  // The pin of a certificate says more than a CA (as Envoy).
+  if (has(config_->certificate_hashes)) {
+    facts.verified = true;
+    return {};
+  }
+  // That of a key says who it is, and nothing about the names that its owner gives himself: they
+  // are as good as the chain.
   uint8_t* spki = nullptr;
   const int spki_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&leaf), &spki);
   if (spki_size > 0) {

@@ -9,7 +9,8 @@
 // Immutable, owned by a Context, used by all workers.  Chains that passed are remembered per thread
 // by (verifier, expected name, the whole chain), so that a client that comes back costs one SHA-256
 // instead of parsing X.509 and checking signatures.  An entry never outlives the first expiry in
-// its chain (or of a revocation list), belongs to exactly one Verifier, and the number is bounded.
+// its chain (or of a revocation list), belongs to exactly one Verifier, and the number is bounded;
+// so is the size of those that nobody vouches for.
 
 #include <cstdint>
 #include <memory>
@@ -35,7 +36,9 @@ namespace pillion::tls {
 struct PeerFacts {
   int64_t valid_from = 0;  // of the decision: seconds since 1970
   int64_t valid_until = 0;
-  bool verified = false;  // the chain leads to a trusted CA, or the certificate is pinned
+  // The chain leads to a trusted CA, or the certificate is pinned; not if only its key is, whose
+  // owner may write any name into another one.
+  bool verified = false;
   std::shared_ptr<const io::PeerCertificate> certificate;  // all that it says; never null
 };
 
@@ -95,8 +98,8 @@ class Verifier {
 
   Verifier(const std::optional<ValidationConfig>& config, Role role);
   Status<> load_bundles();
-  Status<> add_bundle(const std::string& trust_domain, std::string_view pem,
-                      const std::vector<CrlPtr>& crls);
+  Status<> add_bundle(const std::string& trust_domain, std::string_view pem);
+  void add_crls(const std::vector<CrlPtr>& crls);
   Verdict check(const stack_st_CRYPTO_BUFFER& chain, std::string_view expected_name, int64_t now,
                 PeerFacts& facts) const;
   Verdict check_chain(const Chain& chain, int64_t now, PeerFacts& facts) const;

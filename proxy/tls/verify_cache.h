@@ -32,6 +32,11 @@ class VerifyCache {
     s = std::make_unique<Entry>(Entry{key, std::move(facts)});
     return &s->facts;
   }
+  // For the caller alone, until the next one.
+  const PeerFacts* lend(PeerFacts facts) {
+    lent_ = std::move(facts);
+    return &lent_;
+  }
   uint64_t hits = 0;
   size_t used = 0;
 
@@ -46,6 +51,7 @@ class VerifyCache {
     return slots_[index % kSlots];
   }
   std::array<std::unique_ptr<Entry>, kSlots> slots_;
+  PeerFacts lent_;
 };
 
 }  // namespace pillion::tls

@@ -6,6 +6,7 @@
 #include <openssl/sha2.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "proxy/base/ascii.h"
@@ -65,6 +66,11 @@ std::string utc_text(int64_t seconds) {
   if (gmtime_r(&t, &parts) == nullptr) return "?";
   char out[32];
   return {out, strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+WallTime wall_time(int64_t seconds) noexcept {
+  constexpr int64_t kMost = 9'000'000'000;  // the year 2255
+  return WallTime(std::chrono::seconds(std::clamp<int64_t>(seconds, -kMost, kMost)));
 }
 
 std::string name_text(const X509_name_st* name) {

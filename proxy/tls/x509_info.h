@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/base/clock.h"
 #include "proxy/base/result.h"
 #include "proxy/tls/san_matcher.h"
 
@@ -40,5 +41,7 @@ std::vector<San> subject_alt_names(const x509_st& certificate);
 std::string hex(std::string_view bytes);
 // "2026-11-24T14:42:06Z"
 std::string utc_text(int64_t seconds);
+// Years that nanoseconds cannot hold (a certificate may name any, 9999 is in use) are cut.
+WallTime wall_time(int64_t seconds) noexcept;
 
 }  // namespace pillion::tls

@@ -19,6 +19,7 @@ namespace pillion::certs {
 namespace {
 
 using ::pillion::testing::now_seconds;
+using ::pillion::testing::run_until;
 using ::pillion::testing::TestCa;
 using ::testing::AllOf;
 using ::testing::Contains;
@@ -52,8 +53,9 @@ class CsrProviderTest : public ProviderTest {
     want(SecretKind::kValidation, "ROOTCA");
   }
   // What the CA makes of the last request.
-  CaService::Reply reply() {
-    const CaService service({ca_.own(), now_seconds() - 60, now_seconds() + 86400},
+  CaService::Reply reply() { return reply_of(ca_); }
+  CaService::Reply reply_of(const TestCa& ca) {
+    const CaService service({ca.own(), now_seconds() - 60, now_seconds() + 86400},
                             CaTokens::believe_any("mesh.local"), 1h);
     std::string authorization;
     for (const auto& [field, text] : upstream().fields) {
@@ -72,6 +74,10 @@ class CsrProviderTest : public ProviderTest {
     if (identity == nullptr) return {};
     return std::string(
         tls::describe_pem(identity->chain_pem).value().front().first(tls::SanType::kUri));
+  }
+  std::string trusted() {
+    const auto* trust = value<ValidationConfig>(SecretKind::kValidation, "ROOTCA");
+    return trust == nullptr ? "" : trust->trusted_ca_pem;
   }
   const std::string& failure() { return entry(SecretKind::kCertificate, "default").failure; }
 
@@ -210,6 +216,60 @@ TEST_F(CsrProviderTest, KeepsAnIdentityThatHasExpiredAndGoesOnAsking) {
   EXPECT_EQ(uri(), kUsers);
 }
 
+TEST_F(CsrProviderTest, FollowsTheFile) {
+  const TestCa one, two;
+  options.ca_file = folder + "/ca.crt";
+  std::ofstream(options.ca_file) << one.pem();
+  start();
+  answer(reply().response);
+  ASSERT_EQ(trusted(), one.pem());
+  std::ofstream(options.ca_file) << two.pem() << one.pem();
+  EXPECT_TRUE(run_until(loop_, [&] { return trusted() == two.pem() + one.pem(); }));
+  std::ofstream(options.ca_file) << "rubbish";
+  const auto& failure = entry(SecretKind::kValidation, "ROOTCA").failure;
+  EXPECT_TRUE(run_until(loop_, [&] { return !failure.empty(); }));
+  EXPECT_THAT(failure, HasSubstr(options.ca_file));
+  EXPECT_EQ(trusted(), two.pem() + one.pem());
+  EXPECT_EQ(clusters_.calls.size(), 1U) << "the identity is as good as before";
+}
+
+// Peers have identities of the former root until they ask again themselves.
+TEST_F(CsrProviderTest, TrustsTheFormerRootUntilTheFormerIdentityExpires) {
+  const TestCa next;
+  options.ttl = 3s;
+  start();
+  answer(reply().response);
+  ASSERT_EQ(trusted(), ca_.pem());
+  ASSERT_TRUE(calls_reach(2));
+  answer(reply_of(next).response);
+  EXPECT_EQ(trusted(), next.pem() + "\n" + ca_.pem());
+  ASSERT_TRUE(calls_reach(3));
+  answer(reply_of(next).response);
+  EXPECT_EQ(trusted(), next.pem() + "\n" + ca_.pem()) << "the same root again";
+  EXPECT_TRUE(run_until(loop_, [&] { return trusted() == next.pem(); }));
+  EXPECT_EQ(failure(), "");
+}
+
+TEST_F(CsrProviderTest, TakesNoIntermediateAuthorityForTheRoot) {
+  const TestCa middle("Middle", &ca_);
+  start();
+  answer(reply_of(middle).response);
+  EXPECT_THAT(failure(), HasSubstr("has no root"));
+  EXPECT_EQ(uri(), "");
+  unwant(SecretKind::kCertificate, "default");
+  unwant(SecretKind::kValidation, "ROOTCA");
+  options.ca_file = folder + "/ca.crt";
+  std::ofstream(options.ca_file) << ca_.pem();
+  const size_t before = clusters_.calls.size();
+  start();
+  ASSERT_EQ(clusters_.calls.size(), before + 1);
+  answer(reply_of(middle).response);
+  EXPECT_EQ(failure(), "");
+  const auto* identity = value<CertificateConfig>(SecretKind::kCertificate, "default");
+  ASSERT_NE(identity, nullptr);
+  EXPECT_EQ(tls::describe_pem(identity->chain_pem)->size(), 2U) << "peers do not have it";
+}
+
 TEST_F(CsrProviderTest, StopsWhenNobodyWantsItAndBeginsAgain) {
   start();
   unwant(SecretKind::kCertificate, "default");
@@ -222,6 +282,7 @@ TEST_F(CsrProviderTest, StopsWhenNobodyWantsItAndBeginsAgain) {
   EXPECT_EQ(clusters_.calls.size(), 2U);
   want(SecretKind::kTicketKeys, "keys");
   EXPECT_THAT(entry(SecretKind::kTicketKeys, "keys").failure, HasSubstr("session_ticket_keys"));
+  EXPECT_TRUE(entry(SecretKind::kTicketKeys, "keys").is_settled) << "nothing to wait for";
 }
 
 }  // namespace

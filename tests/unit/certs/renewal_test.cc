@@ -58,12 +58,34 @@ TEST(Renewal, AsksAgainAfterAFailureAndAtItsTime) {
   EXPECT_EQ(renewal.failures(), 2u);
   loop.skip(300ms);
   EXPECT_TRUE(testing::run_until(loop, [&] { return task.due == 1; }));
-  renewal.succeeded(at(0h), at(0h), at(24h));
+  const WallTime now = wall_now();
+  renewal.succeeded(now, now, now + 24h);
   EXPECT_EQ(renewal.failures(), 0u);
   loop.skip(9h);
   loop.run_once(false);
   EXPECT_EQ(task.due, 1);
   loop.skip(4h);
+  EXPECT_TRUE(testing::run_until(loop, [&] { return task.due == 2; }));
+}
+
+// A machine without a battery begins in 1970, and learns the time later.
+TEST(Renewal, ComesSoonAfterTheWallClockHasJumped) {
+  io::Loop loop;
+  Rng rng(1);
+  Task task;
+  WallTime wall = at(1h);
+  Renewal renewal(loop, rng, task, {}, [&] { return wall; });
+  renewal.succeeded(wall, wall, at(20000h));
+  loop.skip(20min);
+  loop.run_once(false);
+  EXPECT_EQ(task.due, 0);
+  wall = at(19999h);
+  loop.skip(kLongestSleep);
+  EXPECT_TRUE(testing::run_until(loop, [&] { return task.due == 1; }));
+  // Back: no later than it was to be.
+  renewal.succeeded(wall, wall, wall + 10h);
+  wall = at(1h);
+  loop.skip(5h);
   EXPECT_TRUE(testing::run_until(loop, [&] { return task.due == 2; }));
 }
 

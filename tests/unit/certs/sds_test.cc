@@ -1,5 +1,9 @@
 #include "certs/sds.h"
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "proxy/base/str.h"
 #include "proxy/http/grpc_frames.h"
 #include "tests/support/log_capture.h"
@@ -189,6 +193,46 @@ TEST_F(Sds, EndsTheStreamOfASecretThatNobodyWants) {
   store_.unwant(ref("default").key());
   wanted_.clear();
   EXPECT_FALSE(clusters_.last().is_open);
+}
+
+// Its files are followed also while it is refused: the other half of the pair may be on its way.
+TEST_F(Sds, TriesAPairAgainOfWhichOneFileWasNotWrittenYet) {
+  char folder[] = "/tmp/pillion_sds_XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const auto file = [&](const char* name) { return str(folder, "/", name); };
+  const auto write = [&](const char* name, const std::string& text) {
+    std::ofstream(file(name)) << text;
+  };
+  const tls::CertificateConfig first = ca_.certificate("spiffe://a/1");
+  const tls::CertificateConfig second = ca_.certificate("spiffe://a/2");
+  const tls::CertificateConfig third = ca_.certificate("spiffe://a/3");
+  const auto by_files = [&](const char* chain, const char* key) {
+    return str("{\"@type\":\"", kType, "\",\"name\":\"default\",\"tls_certificate\":{",
+               "\"certificate_chain\":{\"filename\":", json(file(chain)),
+               "},\"private_key\":{\"filename\":", json(file(key)), "}}}");
+  };
+  const auto in_force = [&] { return chain_of(ref("default")); };
+  want(ref("default"));
+  write("crt", first.chain_pem);
+  respond("v1", "n1", by_files("crt", "key"));
+  EXPECT_EQ(in_force(), "");
+  write("key", first.key_pem);
+  EXPECT_TRUE(testing::run_until(loop_, [&] { return in_force() == first.chain_pem; }));
+  EXPECT_EQ(failure_of(ref("default")), "");
+  EXPECT_EQ(store_.find(ref("default").key())->version, "v1");
+  // The next one is refused; those in force are followed, and so are those of the next.
+  write("crt2", second.chain_pem);
+  write("key2", first.key_pem);
+  respond("v2", "n2", by_files("crt2", "key2"));
+  EXPECT_EQ(in_force(), first.chain_pem);
+  write("crt", third.chain_pem);
+  write("key", third.key_pem);
+  EXPECT_TRUE(testing::run_until(loop_, [&] { return in_force() == third.chain_pem; }));
+  EXPECT_THAT(failure_of(ref("default")), HasSubstr("does not belong"));
+  write("key2", second.key_pem);
+  EXPECT_TRUE(testing::run_until(loop_, [&] { return in_force() == second.chain_pem; }));
+  EXPECT_EQ(store_.find(ref("default").key())->version, "v2");
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(Sds, ByAdsIsTakenFromTheOneStream) {

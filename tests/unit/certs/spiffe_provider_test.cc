@@ -8,6 +8,7 @@
 #include "proxy/tls/pem.h"
 #include "proxy/tls/x509_info.h"
 #include "tests/support/der.h"
+#include "tests/support/log_capture.h"
 #include "tests/unit/certs/provider_fixture.h"
 
 namespace pillion::certs {
@@ -42,14 +43,15 @@ class SpiffeProviderTest : public ProviderTest {
   void start() { set_source(options); }
 
   // An X509SVID; `says` instead of the id in its certificate, if not empty.
-  std::string svid(const std::string& id, std::string_view hint = {}, std::string_view says = {}) {
+  std::string svid(const std::string& id, std::string_view hint = {}, std::string_view says = {},
+                   std::string_view bundle = {}) {
     const auto leaf = ca_.issue({{tls::SanType::kUri, id}});
     keys[id] = leaf.key_pem;
     std::string out;
     write_bytes(out, 1, says.empty() ? id : says);
     write_bytes(out, 2, der_of(leaf.certificate_pem));
     write_bytes(out, 3, der_of(leaf.key_pem));
-    write_bytes(out, 4, der_of(ca_.pem()));
+    write_bytes(out, 4, bundle.empty() ? der_of(ca_.pem()) : bundle);
     write_bytes(out, 5, hint);
     return out;
   }
@@ -124,8 +126,47 @@ TEST_F(SpiffeProviderTest, GivesTheFirstIdentityOneByHintOneByIdAndBundlesByTrus
   receive(answer({svid("spiffe://mesh.local/d")}));
   EXPECT_EQ(uri(), "spiffe://mesh.local/d");
   EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local"));
-  EXPECT_THAT(domains(kOther), IsEmpty());
   EXPECT_THAT(domains("ROOTCA"), ElementsAre("mesh.local"));
+  EXPECT_THAT(domains(kOther), IsEmpty()) << "under its own name neither";
+  EXPECT_EQ(entry(SecretKind::kValidation, kOther).secret, nullptr);
+  EXPECT_THAT(entry(SecretKind::kValidation, kOther).failure, HasSubstr("has none of this name"));
+  receive(answer({svid("spiffe://mesh.local/d")}, {{kOther, der_of(other.pem())}}));
+  EXPECT_THAT(domains(kOther), ElementsAre("other.local"));
+  EXPECT_EQ(entry(SecretKind::kValidation, kOther).failure, "");
+}
+
+// What a foreign trust domain publishes is not ours to mend, and must not stop our renewal.
+TEST_F(SpiffeProviderTest, LeavesOutForeignBundlesAndFurtherIdentitiesThatAreUnsound) {
+  ::pillion::testing::LogCapture log;
+  start();
+  for (const char* name : {"default", "extra"}) want(SecretKind::kCertificate, name);
+  for (const char* name : {"ALL", kOther}) want(SecretKind::kValidation, name);
+  const std::map<std::string, std::string> good = {{kOther, der_of(other.pem())}};
+  receive(answer({svid(kUsers), svid("spiffe://mesh.local/e", "extra")}, good));
+  EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
+  EXPECT_EQ(uri("extra"), "spiffe://mesh.local/e");
+  const std::string leaf = der_of(other.issue({{tls::SanType::kUri, kUsers}}).certificate_pem);
+  const std::pair<std::map<std::string, std::string>, const char*> cases[] = {
+      {{{"no domain!", der_of(other.pem())}}, "no domain!"},
+      {{{kOther, "rubbish"}}, "bundle of other.local: no certificates"},
+      {{{kOther, leaf}}, "no CA's certificate"},
+  };
+  int number = 0;
+  for (const auto& [federated, reason] : cases) {
+    SCOPED_TRACE(reason);
+    const std::string id = str("spiffe://mesh.local/", ++number);
+    for (int i = 0; i < 2; ++i) receive(answer({svid(id)}, federated));
+    EXPECT_EQ(uri(), id);
+    EXPECT_EQ(failure(), "");
+    EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local"));
+    EXPECT_THAT(domains(kOther), IsEmpty());
+    EXPECT_EQ(log.count(reason), 1U) << log.text();
+  }
+  receive(answer({svid(kUsers), svid("spiffe://mesh.local/e", "extra", "spiffe://mesh.local/f")},
+                 good));
+  EXPECT_EQ(uri(), kUsers);
+  EXPECT_THAT(failure("extra"), HasSubstr("has none of this name"));
+  EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
 }
 
 TEST_F(SpiffeProviderTest, WaitsForAnIdentityAndKeepsItWhileTheAgentIsAway) {
@@ -166,11 +207,8 @@ TEST_F(SpiffeProviderTest, RefusesAnswersThatAreUnsoundAndStaysOnTheStream) {
       {answer({no_key}), "no key"},
       {answer({svid(kUsers, {}, "spiffe://mesh.local/b")}), "its certificate is for"},
       {answer({svid("spiffe://other.local/b")}), "of the trust domain other.local, not mesh.local"},
-      {answer({svid(kUsers)}, {{"no domain!", der_of(other.pem())}}), "bundle of \"no domain!\""},
-      {answer({svid(kUsers)}, {{kOther, "rubbish"}}), "bundle of other.local: no certificates"},
-      {answer({svid(kUsers)},
-              {{kOther, der_of(other.issue({{tls::SanType::kUri, kUsers}}).certificate_pem)}}),
-       "no CA's certificate"},
+      {answer({svid(kUsers, {}, {}, "rubbish")}), "bundle of mesh.local: no certificates"},
+      {answer({svid(kUsers, {}, "spiffe://mesh.local/b"), svid(kUsers)}), "certificate is for"},
   };
   for (const Case& c : cases) {
     upstream().data(http::grpc_frame(c.message));
@@ -191,14 +229,22 @@ TEST_F(SpiffeProviderTest, AsksForBundlesAloneWhereNoIdentityIsWanted) {
   write_item(bundles, 2, entry_of(kOther, der_of(other.pem())));
   receive(bundles);
   EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
+  // Another that is bad is left out; if all are, it is the answer that is.
+  bundles.clear();
+  write_item(bundles, 2, entry_of(kOther, "rubbish"));
+  receive(bundles);
+  EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
+  write_item(bundles, 2, entry_of("spiffe://mesh.local", der_of(ca_.pem())));
+  receive(bundles);
+  EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local"));
   // An identity brings its bundles with it.
   FakeCall& first = upstream();
   want(SecretKind::kCertificate, "default");
   EXPECT_FALSE(first.is_open);
   EXPECT_EQ(upstream().path, "/SpiffeWorkloadAPI/FetchX509SVID");
-  EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
-  receive(answer({svid(kUsers)}));
   EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local"));
+  receive(answer({svid(kUsers)}, {{kOther, der_of(other.pem())}}));
+  EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
 }
 
 TEST_F(SpiffeProviderTest, KeepsJwtBundlesAsTheyAreByTrustDomain) {
@@ -224,6 +270,23 @@ TEST_F(SpiffeProviderTest, KeepsJwtBundlesAsTheyAreByTrustDomain) {
   receive(broken);
   EXPECT_THAT(entry(SecretKind::kGeneric, "jwt:mesh.local").failure, HasSubstr("no JWKS"));
   EXPECT_NE(value<GenericSecret>(SecretKind::kGeneric, "jwt:mesh.local"), nullptr);
+  // Not in the answer, or not readable in it: no token of that domain is believed any more.
+  write_item(broken, 1, entry_of(kOther, R"({"keys":[]})"));
+  receive(broken);
+  EXPECT_EQ(value<GenericSecret>(SecretKind::kGeneric, "jwt:mesh.local"), nullptr);
+  EXPECT_NE(value<GenericSecret>(SecretKind::kGeneric, "jwt:other.local"), nullptr);
+  receive(bundles);
+  EXPECT_NE(value<GenericSecret>(SecretKind::kGeneric, "jwt:mesh.local"), nullptr);
+  EXPECT_EQ(value<GenericSecret>(SecretKind::kGeneric, "jwt:other.local"), nullptr);
+}
+
+TEST_F(SpiffeProviderTest, BeginsNothingAfterItsEnd) {
+  start();
+  want(SecretKind::kCertificate, "default");
+  want(SecretKind::kValidation, "ALL");
+  providers_.stop();
+  unwant(SecretKind::kCertificate, "default");
+  EXPECT_EQ(clusters_.calls.size(), 1U) << "ALL alone would be asked for by another method";
 }
 
 TEST_F(SpiffeProviderTest, EndsItsStreamsWhenNobodyWantsThem) {
@@ -236,6 +299,7 @@ TEST_F(SpiffeProviderTest, EndsItsStreamsWhenNobodyWantsThem) {
   want(SecretKind::kTicketKeys, "keys");
   EXPECT_EQ(clusters_.calls.size(), 1U);
   EXPECT_THAT(entry(SecretKind::kTicketKeys, "keys").failure, HasSubstr("session_ticket_keys"));
+  EXPECT_TRUE(entry(SecretKind::kTicketKeys, "keys").is_settled) << "nothing to wait for";
 }
 
 }  // namespace

@@ -28,6 +28,20 @@ TEST(Svid, IsTakenWithOneSpiffeIdAndItsOwnKey) {
   EXPECT_GT(svid->not_after, wall_now() + std::chrono::hours(23));
 }
 
+TEST(Svid, MayBeginALittleLaterAndEndWhenNobodyCountsNanoseconds) {
+  const TestCa ca;
+  const auto early = ca.issue({{SanType::kUri, kUsers}}, [](auto& r) {
+    r.not_before = ::pillion::testing::now_seconds() + 60;
+  });
+  EXPECT_TRUE(check_svid(early.certificate_pem, early.key_pem, wall_now()));
+  // 9999-12-31T23:59:59Z, which means "for ever" (RFC 5280, 4.1.2.5).
+  const auto late =
+      ca.issue({{SanType::kUri, kUsers}}, [](auto& r) { r.not_after = 253'402'300'799; });
+  const auto svid = check_svid(late.certificate_pem, late.key_pem, wall_now());
+  ASSERT_TRUE(svid) << svid.error();
+  EXPECT_GT(svid->not_after, wall_now() + std::chrono::hours(24 * 365 * 100));
+}
+
 TEST(Svid, IsRefusedIfItIsNone) {
   const TestCa ca;
   const auto other = ca.issue({{SanType::kUri, kUsers}});
@@ -43,6 +57,9 @@ TEST(Svid, IsRefusedIfItIsNone) {
       {{{SanType::kUri, "spiffe://mesh.local"}}, {}, "no path"},
       {{{SanType::kUri, "spiffe://mesh.local/a/../b"}}, {}, "'..'"},
       {{{SanType::kUri, kUsers}}, [](auto& r) { r.is_ca = true; }, "that of a CA"},
+      {{{SanType::kUri, kUsers}},
+       [](auto& r) { r.not_before = ::pillion::testing::now_seconds() + 600; },
+       "is not valid before"},
       {{{SanType::kUri, kUsers}},
        [](auto& r) { r.not_after = ::pillion::testing::now_seconds() - 1; },
        "expired at"},

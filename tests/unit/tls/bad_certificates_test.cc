@@ -255,6 +255,12 @@ void add_forms(std::vector<Bad>& all) {
   all.push_back({"with an unknown extension twice",
                  leaf_with(with_private_extension("1.3.6.1.4.1.99999.1", false, 2)),
                  "has the extension 1.3.6.1.4.1.99999.1 twice"});
+  all.push_back({"with more extensions than anybody needs", leaf_with([](X509& c) {
+                   // Were each compared with all others, a handshake would take seconds.
+                   for (int i = 0; i < 2000; ++i)
+                     with_private_extension(str("1.3.6.1.4.1.99999.", i), false)(c);
+                 }),
+                 " extensions, at most 64 are looked at"});
   all.push_back({"with its names twice", leaf_with([](X509& c) {
                    add_extension(c, NID_subject_alt_name, tlv(kSequence, uri_name(kId)));
                  }),
@@ -448,6 +454,10 @@ TEST(BadCertificates, TheirGoodNeighboursAreAccepted) {
       {"with a larger RSA key", with_key(ca(), leaf(), rsa_key(3072))},
       {"with a key on P-384", with_key(ca(), leaf(), ec_key(NID_secp384r1))},
       {"with a private extension", leaf_with(with_private_extension("1.3.6.1.4.1.99999.1", false))},
+      {"with sixty extensions", leaf_with([](X509& c) {
+         for (int i = X509_get_ext_count(&c); i < 64; ++i)
+           with_private_extension(str("1.3.6.1.4.1.99999.", i), false)(c);
+       })},
       {"with a serial number of 20 bytes", leaf_with(with_serial(std::string(20, '\x11')))},
       {"with other names beside its id",
        odd_chain(
@@ -566,6 +576,31 @@ TEST_F(BadHandshake, EndsWithTheAlertAndTheCounterAtBothEnds) {
     }
   }
   EXPECT_GE(tried, 120u);
+}
+
+// A message is held until it is whole: 32 certificates of ordinary size, and no more.
+TEST_F(BadHandshake, OfAChainAtMostSixtyFourKilobytesAreRead) {
+  const auto chain_of_size = [](size_t padding) {
+    OddChain chain = odd_chain(leaf());
+    const TestCa middle("Middle", &ca());
+    const OddChain filler = changed(ca(), middle.own(), [padding](X509& c) {
+      add_extension(c, NID_netscape_comment, tlv(0x16, std::string(padding, 'a')));
+    });
+    while (chain.ders.size() < Verifier::kMaxPresented) chain.ders.push_back(filler.ders[0]);
+    return chain;
+  };
+  for (const bool is_too_large : {false, true}) {
+    SCOPED_TRACE(is_too_large);
+    const OddChain chain = chain_of_size(is_too_large ? 1800 : 1500);
+    ContextConfig config = server_config();
+    config.validation = mesh();
+    pair = std::make_unique<TlsPair>(loop, careless(Role::kClient, chain), context(config),
+                                     TlsTransport::Options{}, TlsTransport::Options{});
+    ASSERT_TRUE(pair->shake_hands(loop));
+    EXPECT_EQ(server().connected, is_too_large ? 0 : 1) << server().reason;
+    EXPECT_EQ(server().reason.find("handshake message is too large") != std::string::npos,
+              is_too_large);
+  }
 }
 
 // What the library keeps from the verifier, or cannot even show, gets in no more than the others.

@@ -79,7 +79,30 @@ TEST(DataSource, SaysWhichAbsoluteNameWasTriedForARelativeOne) {
                 "/certs/nobody.crt): No such file or directory\n"));
   const Read longest("d: { filename: " + std::string(5000, 'a') + " }");
   EXPECT_LT(longest.messages.size(), 700U);
+  EXPECT_EQ(longest.messages.find("aaaa"), std::string::npos);
   EXPECT_EQ(longest.errors.error_count(), 1U);
+  EXPECT_TRUE(longest.errors.files().empty()) << "they are named when they cannot be watched";
+}
+
+// Somebody pastes a key where the name of a file belongs.
+TEST(DataSource, DoesNotShowANameThatLooksLikeASecret) {
+  const std::string secret = "MC4CAQAwBQYDK2VwBCIEIHcHbQpzGKV9PBbBclGyZkXfTXkC";
+  for (const char* field : {"filename", "environment_variable"}) {
+    const Read r(str("d: { ", field, ": \"", secret, "=\" }"));
+    EXPECT_EQ(r.errors.error_count(), 1U);
+    EXPECT_NE(r.messages.find("not shown"), std::string::npos) << r.messages;
+    EXPECT_EQ(r.messages.find("MC4CAQ"), std::string::npos) << r.messages;
+    EXPECT_EQ(r.data.source.find("MC4CAQ"), std::string::npos) << field;
+    EXPECT_TRUE(r.errors.files().empty());
+  }
+  // A file that is there has a name.
+  const std::string file = str("/tmp/", secret);
+  std::ofstream(file) << "text";
+  const Read r(str("d: { filename: ", file, " }"));
+  std::filesystem::remove(file);
+  EXPECT_EQ(r.data.text, "text");
+  EXPECT_EQ(r.data.source, file);
+  EXPECT_EQ(r.errors.files().count(file), 1U);
 }
 
 TEST(DataSource, WantsExactlyOneKind) {

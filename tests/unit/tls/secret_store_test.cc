@@ -144,6 +144,58 @@ TEST_F(SecretStoreTest, RefusesHandshakesOnceASecretIsRemoved) {
   EXPECT_NE(slot->current(), nullptr);
 }
 
+// A server that waits for the other secret cannot tell by its Context which of them is bad.
+TEST_F(SecretStoreTest, RefusesTheOneThatIsBadWhicheverComesFirst) {
+  const auto slot = server_slot();
+  store_.attach({slot});
+  const auto nothing = store_.put(roots(), {secret_of(ValidationConfig{}), "1"});
+  ASSERT_FALSE(nothing);
+  EXPECT_THAT(nothing.error(), HasSubstr("let anybody in"));
+  ValidationConfig rubbish;
+  rubbish.trusted_ca_pem = "rubbish";
+  EXPECT_FALSE(store_.put(roots(), {secret_of(rubbish), "1"}));
+  CertificateConfig mixed = ca_.certificate("spiffe://a/2");
+  mixed.key_pem = ca_.certificate("spiffe://a/3").key_pem;
+  const auto other_key = store_.put(certificate(), {secret_of(mixed), "1"});
+  ASSERT_FALSE(other_key);
+  EXPECT_THAT(other_key.error(), HasSubstr("does not belong to the certificate"));
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/1")), "1"}));
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  EXPECT_NE(slot->current(), nullptr);
+}
+
+// By SDS a secret is sent once: what is refused is lost.
+TEST_F(SecretStoreTest, TakesAGoodSecretWhileTheOtherOneIsBad) {
+  ContextConfig config;
+  config.role = Role::kServer;
+  config.require_client_certificate = true;
+  config.validation.emplace();
+  config.validation->trust_domains = {{"mesh.local", ca_.pem()}};
+  SecretRefs refs;
+  refs.certificates.push_back(ref(SecretKind::kCertificate, "default"));
+  refs.validation = ref(SecretKind::kValidation, "ROOTCA");
+  const auto by_domain = *ContextSlot::make(config, refs);
+  auto plain = server_slot();
+  store_.attach({plain, by_domain});
+  // Good for one of them; the other has a bundle already that would have to be looked at instead.
+  ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
+  plain.reset();
+  store_.prune();
+  ASSERT_TRUE(
+      store_.put(certificate(), {secret_of(ca_.certificate("spiffe://mesh.local/a")), "1"}));
+  turn();
+  EXPECT_EQ(by_domain->current(), nullptr);
+  const auto unseen = store_.put(roots(), {secret_of(ca_.validation()), "2"});
+  ASSERT_FALSE(unseen);
+  EXPECT_THAT(unseen.error(),
+              HasSubstr("trusted_ca and custom_validator_config exclude each other"));
+  ValidationConfig domains;
+  domains.trust_domains = {{"mesh.local", ca_.pem()}};
+  ASSERT_TRUE(store_.put(roots(), {secret_of(std::move(domains)), "3"}));
+  ASSERT_NE(by_domain->current(), nullptr);
+  EXPECT_EQ(by_domain->current()->identities().front().uri_san, "spiffe://mesh.local/a");
+}
+
 TEST_F(SecretStoreTest, SharesOneSecretBetweenManySlots) {
   std::vector<std::shared_ptr<const ContextSlot>> slots;
   for (int i = 0; i < 20; ++i) slots.push_back(server_slot(15s, "p" + std::to_string(i)));

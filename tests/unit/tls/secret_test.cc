@@ -70,6 +70,32 @@ TEST(Secret, IsReadOfEachKind) {
   EXPECT_EQ(std::get<GenericSecret>(generic.secret->value).texts.at(""), "s3cret");
 }
 
+TEST(Secret, IsNotShownWhereAnotherKindOfValueIsExpected) {
+  const char* const cases[] = {
+      "{ name: x, generic_secret: s3cret }",
+      "{ name: x, generic_secret: { secret: s3cret } }",
+      "{ name: x, generic_secret: { secrets: s3cret } }",
+      "{ name: x, genericSecret: { secrets: { a: s3cret } } }",
+      "{ name: x, session_ticket_keys: s3cret }",
+      "{ name: x, session_ticket_keys: { keys: s3cret } }",
+      "{ name: x, session_ticket_keys: { keys: [ s3cret ] } }",
+      "{ name: x, tls_certificate: s3cret }",
+      "{ name: x, tls_certificate: { certificate_chain: { inline_string: a }, "
+      "private_key: s3cret } }",
+      "{ name: x, tls_certificate: { certificate_chain: { inline_string: a }, "
+      "privateKey: { inline_string: [ s3cret ] } } }",
+  };
+  for (const char* yaml : cases) {
+    const Parsed parsed(yaml);
+    EXPECT_EQ(parsed.secret, nullptr) << yaml;
+    EXPECT_THAT(parsed.messages, HasSubstr("expected a")) << yaml;
+    EXPECT_THAT(parsed.messages, Not(HasSubstr("s3cret"))) << yaml;
+  }
+  // What is no secret helps to see what is wrong.
+  const Parsed chain("{ name: x, tls_certificate: { certificate_chain: a.crt, private_key: b } }");
+  EXPECT_THAT(chain.messages, HasSubstr("expected a mapping, got a.crt"));
+}
+
 TEST(Secret, IsRefusedWithItsPlaceAndWithoutItsContents) {
   const TestCa ca;
   const CertificateConfig leaf = ca.certificate("spiffe://a/b");

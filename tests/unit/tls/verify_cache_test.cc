@@ -78,6 +78,32 @@ TEST(VerifyCache, ALeafWithOtherIntermediatesIsAnotherChain) {
   EXPECT_EQ(judge(*v, alone).outcome, Outcome::kChain);
 }
 
+// Anybody may come with these, as large as they may be.
+TEST(VerifyCache, DoesNotKeepLargeChainsThatNobodyVouchesFor) {
+  const auto large_chain = [](const TestCa& ca) {
+    std::vector<San> sans;
+    for (int i = 0; i < 100; ++i)
+      sans.push_back({SanType::kDns, std::string(190, 'a') + std::to_string(i)});
+    return ca.issue(sans).certificate_pem;
+  };
+  const TestCa ca;
+  const std::string large = large_chain(ca);
+  const std::string small = ca.issue({{SanType::kDns, "a"}}).certificate_pem;
+  const auto judged = [](const Verifier& v, const std::string& pem) {
+    const uint64_t before = Verifier::hits();
+    for (int i = 0; i < 2; ++i) {
+      const auto verdict = judge(v, pem);
+      EXPECT_EQ(verdict.outcome, Outcome::kOk) << verdict.reason;
+      EXPECT_NE(verdict.facts->certificate, nullptr);
+    }
+    return Verifier::hits() - before;
+  };
+  const auto anybody = verifier(std::nullopt);
+  EXPECT_EQ(judged(*anybody, large), 0u);
+  EXPECT_EQ(judged(*anybody, small), 1u);
+  EXPECT_EQ(judged(*verifier(ca.validation()), large), 1u) << "a CA vouches for it";
+}
+
 TEST(VerifyCache, IsBounded) {
   std::thread([] {  // a cache of its own
     const TestCa ca;

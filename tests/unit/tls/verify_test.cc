@@ -238,6 +238,29 @@ TEST(Verifier, AllAuthoritiesNeedListsUnlessOnlyLeavesAreChecked) {
   EXPECT_EQ(judge(*verifier(config), pem).outcome, Outcome::kOk);
 }
 
+// One list for all trust domains (as the Workload API gives it) is about those whose CAs signed it.
+TEST(Verifier, ARevocationListOfOneTrustDomainLeavesTheOthersAlone) {
+  const TestCa ours("Ours");
+  const TestCa theirs("Theirs");
+  const Issued bad = ours.issue({{SanType::kUri, "spiffe://mesh.local/bad"}});
+  const std::string good = ours.issue({{SanType::kUri, kUsers}}).certificate_pem;
+  const std::string other =
+      theirs.issue({{SanType::kUri, "spiffe://other.local/a"}}).certificate_pem;
+  ValidationConfig config;
+  config.trust_domains = {{"mesh.local", ours.pem()}, {"other.local", theirs.pem()}};
+  config.crl_pem = crl_pem(ours, {bad.certificate_pem}, now_seconds() + 86400);
+  auto v = verifier(config);
+  EXPECT_EQ(judge(*v, good).outcome, Outcome::kOk);
+  EXPECT_EQ(judge(*v, bad.certificate_pem).alert, SSL_AD_CERTIFICATE_REVOKED);
+  EXPECT_EQ(judge(*v, other).outcome, Outcome::kOk) << judge(*v, other).reason;
+  // Of an issuer that is in no bundle: it may be about anybody.
+  const TestCa middle("Middle", &ours);
+  config.crl_pem = crl_pem(middle, {}, now_seconds() + 86400);
+  v = verifier(config);
+  EXPECT_EQ(judge(*v, good).outcome, Outcome::kChain);
+  EXPECT_EQ(judge(*v, other).outcome, Outcome::kChain);
+}
+
 TEST(Verifier, ExpiredCertificatesCanBeAllowed) {
   const TestCa ca;
   ValidationConfig config = ca.validation();
@@ -283,12 +306,33 @@ TEST(Verifier, PinnedCertificatesAndKeys) {
       const auto v = verifier(config);
       auto verdict = judge(*v, pinned);
       ASSERT_EQ(verdict.outcome, Outcome::kOk) << verdict.reason;
-      EXPECT_TRUE(verdict.facts->verified);
+      EXPECT_EQ(verdict.facts->verified, with_ca || !by_key);
       verdict = judge(*v, other);
       EXPECT_EQ(verdict.outcome, Outcome::kHash);
       EXPECT_THAT(verdict.reason, HasSubstr("is not one of the pinned ones (sha256 "));
     }
   }
+}
+
+// Who owns a pinned key may sign himself any name.
+TEST(Verifier, APinnedKeyDoesNotVouchForNames) {
+  const TestCa self("Self", nullptr, [](CertificateRequest& r) {
+    r.sans = {{SanType::kUri, "spiffe://mesh.local/ns/shop/sa/admin"}};
+  });
+  const std::string pem = self.pem();
+  ValidationConfig config;
+  config.spki_hashes = {spki_hash(pem)};
+  auto verdict = judge(*verifier(config), pem);
+  ASSERT_EQ(verdict.outcome, Outcome::kOk) << verdict.reason;
+  EXPECT_FALSE(verdict.facts->verified);
+  config = TestCa().validation();
+  config.accept_untrusted = true;
+  config.spki_hashes = {spki_hash(pem)};
+  verdict = judge(*verifier(config), pem);
+  ASSERT_EQ(verdict.outcome, Outcome::kOk) << verdict.reason;
+  EXPECT_FALSE(verdict.facts->verified) << "the chain said no";
+  config.certificate_hashes = {certificate_hash(pem)};
+  EXPECT_TRUE(judge(*verifier(config), pem).facts->verified) << "this very certificate is meant";
 }
 
 TEST(Verifier, MalformedCertificatesAreNamed) {
