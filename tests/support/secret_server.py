@@ -23,7 +23,8 @@ said = {}  # name -> (version, Secret or None)
 
 
 def say(*words):
-    print(*words, flush=True)
+    sys.stdout.write(" ".join(map(str, words)) + "\n")  # in one piece: streams have threads of their own
+    sys.stdout.flush()
 
 
 def hear(requests, wanted, sent):
