@@ -102,8 +102,8 @@ std::vector<certs::CertificateInForce> Server::certificates_in_force() const {
   std::set<const tls::Context*> seen;
   const auto add = [&out](Kind kind, const std::string& name, const tls::CertificateInfo& info,
                           std::string failure) {
-    const auto at = [](int64_t seconds) { return WallTime(std::chrono::seconds(seconds)); };
-    out.push_back({kind, name, at(info.not_before), at(info.not_after), std::move(failure)});
+    out.push_back({kind, name, tls::wall_time(info.not_before), tls::wall_time(info.not_after),
+                   std::move(failure)});
   };
   const auto failure_of = [this](const tls::SecretRef& ref) {
     const tls::SecretStore::Entry* entry = secrets_.find(ref.key());
