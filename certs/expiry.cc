@@ -13,6 +13,7 @@ constexpr Duration kLongestNotice = std::chrono::hours(24 * 30);
 constexpr Duration kLongestSleep = std::chrono::hours(24);
 // Times of certificates are whole seconds.
 constexpr Duration kShortestSleep = std::chrono::seconds(1);
+constexpr Duration kGathering = std::chrono::milliseconds(200);
 
 int64_t seconds(Duration since) { return std::chrono::floor<std::chrono::seconds>(since).count(); }
 
@@ -29,6 +30,11 @@ Expiry::Expiry(io::Loop& loop, stats::Registry& registry, const ExpiryHost& host
                std::function<WallTime()> clock)
     : loop_(loop), registry_(registry), host_(host), clock_(std::move(clock)) {
   registry_.on_scrape([this] { update(); });
+}
+
+void Expiry::changed() {
+  const Instant soon = loop_.now() + kGathering;
+  if (!timer_.is_armed() || timer_.deadline() > soon) loop_.arm_at(timer_, soon);
 }
 
 Expiry::Items Expiry::items() const {

@@ -55,9 +55,9 @@ class Expiry {
   Expiry(const Expiry&) = delete;
   Expiry& operator=(const Expiry&) = delete;
 
-  // A certificate in force is another one: looks again in this turn or the next, however often it
-  // is called until then.
-  void changed() { loop_.arm(timer_, Duration{}); }
+  // A certificate in force is another one: looks again soon, however often it is called until then,
+  // for a rotation changes a thousand contexts one after the other.
+  void changed();
   // Looks now: metrics, log, and when to look again.
   void update();
 

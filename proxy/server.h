@@ -106,7 +106,7 @@ class Server final : public admin::ServerView,
   void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) override;
   void on_health(std::string_view cluster) override;
   void on_warm() override;
-  void on_secrets_settled() override { apply_when_warm(); }
+  void on_secrets_settled() override;
   void on_context_changed(const tls::ContextSlot& slot) override;
   void on_document_changed() override;
   void on_resources_wait() override;

@@ -27,6 +27,11 @@ void Server::want_secrets() {
   if (!secrets_.all_settled()) log::info(log::kTls, "waiting for secrets");
 }
 
+void Server::on_secrets_settled() {
+  apply_when_warm();
+  become_ready_if();
+}
+
 // What is gone leaves no metrics.
 void Server::keep_tls_stats() {
   const auto keep = [](auto& kept, const auto& all) {
@@ -67,7 +72,6 @@ void Server::on_context_changed(const tls::ContextSlot& slot) {
   for (const auto& cluster : snapshot_->clusters) {
     if (cluster->pool.tls.get() == &slot) count(cluster_tls_stats_, cluster->stat_name);
   }
-  become_ready_if();
 }
 
 // For /config_dump: those of the file as written, those that came as they are in force.

@@ -265,6 +265,12 @@ H2ClientStream* H2ClientConnection::find_overdue() {
   return s;
 }
 
+H2ClientStream* H2ClientConnection::find_awaiting() {
+  H2ClientStream* s = streams_.front();
+  while (s != nullptr && !s->awaits_settings_) s = streams_.next(*s);
+  return s;
+}
+
 void H2ClientConnection::cut_off(H2ClientStream& stream) {
   event(Event::kCutOff);
   give_up(stream, H2Error::kCancel);
@@ -316,11 +322,11 @@ void H2ClientConnection::on_settings() {
   if (closed_) return;
   max_streams_ = std::min(options_.max_concurrent_streams, session_->peer_max_streams());
   if (!std::exchange(settled_, true)) {
-    for (H2ClientStream* next = streams_.front(); next != nullptr;) {
-      H2ClientStream& stream = *next;
-      next = streams_.next(stream);
-      stream.on_settings();
-    }
+    for (H2ClientStream* s = streams_.front(); s != nullptr; s = streams_.next(*s))
+      s->awaits_settings_ = true;
+    // Anew each time, as above.
+    while (H2ClientStream* s = closed_ ? nullptr : find_awaiting()) s->on_settings();
+    if (closed_) return;
   }
   owner_.on_client_room(*this);
 }

@@ -112,6 +112,7 @@ class H2ClientConnection final : public ClientConnection,
   void end_if_answered(H2ClientStream& stream);
   void on_grace_timer();
   H2ClientStream* find_overdue();
+  H2ClientStream* find_awaiting();
   void cut_off(H2ClientStream& stream);
   void fail_unsent();
   // May the stream's upgrade be sent now?  False: `head` waits for the peer's SETTINGS, or they do

@@ -77,6 +77,7 @@ void H2ClientStream::send_head(const RequestHead& head, bool end) {
 bool H2ClientStream::is_backed_up() const noexcept { return is_stalled() || !connection_.settled_; }
 
 void H2ClientStream::on_settings() {
+  awaits_settings_ = false;
   if (const RequestHead* head = std::exchange(waiting_, nullptr)) return send_head(*head, false);
   if (!is_stalled()) on_drained();
 }

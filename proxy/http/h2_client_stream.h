@@ -103,6 +103,7 @@ class H2ClientStream final : public H2Stream,
   bool given_up_ : 1 = false;  // we reset it
   bool is_tunnel_ : 1 = false;
   bool upgrade_forbidden_ : 1 = false;  // by the peer's SETTINGS
+  bool awaits_settings_ : 1 = false;    // on_settings() is still to be called
   uint8_t patience_ = 0;  // of H2ClientConnection, with an answered one that has not ended
 };
 

@@ -75,7 +75,10 @@ bool SecretStore::add_need(const SecretRef& ref, uint32_t Entry::* count) {
   const auto [it, is_new] = entries_.try_emplace(name);
   Entry& entry = it->second;
   entry.*count += 1;
-  if (!is_new) return false;
+  if (!is_new) {
+    entry.ref.timeout = std::min(entry.ref.timeout, ref.timeout);
+    return false;
+  }
   entry.ref = ref;
   ++unsettled_;
   if (ref.initial != nullptr) {
@@ -98,6 +101,7 @@ void SecretStore::drop_need(const SecretName& name, uint32_t Entry::* count) {
   if (entry.users != 0 || entry.slots != 0) return;
   settle(entry);
   const SecretName gone = name;  // `name` may lie in the entry
+  if (entry.secret == nullptr) tell_soon();
   entries_.erase(it);
   if (fetcher_ != nullptr) fetcher_->on_unwanted(gone);
 }
@@ -147,6 +151,7 @@ Status<> SecretStore::put(const SecretName& name, Update update) {
     ++entry.rejected;
     return usable;
   }
+  if (before == nullptr) tell_soon();
   const bool is_news = !is_same || (!entry.failure.empty() && entry.is_failure_told);
   entry.version = std::move(update.version);
   entry.updated = wall_now();
@@ -157,17 +162,24 @@ Status<> SecretStore::put(const SecretName& name, Update update) {
   return Ok{};
 }
 
-// Every slot has a policy of its own, and only one of them gets a Context made at once.
+// Every slot has a policy of its own, and only one of them gets a Context made at once.  Those that
+// have a Context must not lose it; those that have none must not stop the others' renewal.
 Status<> SecretStore::check_users(const SecretName& name, const Secret& secret) const {
   const auto* certificate = std::get_if<CertificateConfig>(&secret.value);
   if (certificate == nullptr) return Ok{};
+  Status<> wrong = Ok{};
+  bool suits_one = false;
   const auto [first, last] = users_of_.equal_range(name);
   for (auto it = first; it != last; ++it) {
     const auto slot = users_.at(it->second).slot.lock();
     if (slot == nullptr) continue;
-    if (auto fits = slot->accepts(*certificate); !fits) return fits;
+    auto fits = slot->accepts(*certificate);
+    suits_one |= fits.has_value();
+    if (fits) continue;
+    if (slot->current() != nullptr) return fits;
+    wrong = std::move(fits);
   }
-  return Ok{};
+  return suits_one ? Ok{} : wrong;
 }
 
 void SecretStore::log_taken(const SecretName& name, const Entry& entry) {
@@ -232,6 +244,11 @@ void SecretStore::settle(Entry& entry) {
 void SecretStore::mark_due(const ContextSlot* slot, User& user) {
   if (std::exchange(user.is_due, true)) return;
   due_.push_back(slot);
+  loop_.post_next(*this);
+}
+
+void SecretStore::tell_soon() {
+  must_tell_ = true;
   loop_.post_next(*this);
 }
 

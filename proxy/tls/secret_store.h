@@ -44,7 +44,8 @@ class SecretFetcher {
 
 class SecretStoreObserver {
  public:
-  // all_settled() has become true.  Not inside another call.
+  // all_settled() has become true, or a secret that was missing has come or is not needed any more.
+  // Not inside another call.
   virtual void on_secrets_settled() = 0;
   // A slot has another Context because a secret has changed.
   virtual void on_context_changed(const ContextSlot& slot) = 0;
@@ -141,6 +142,7 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   void settle(Entry& entry);
   void mark_due(const ContextSlot* slot, User& user);
   void mark_users_due(const SecretName& name);
+  void tell_soon();
   Status<> refresh(User& user);
   Status<> refresh_first(const SecretName& name, const Secret& secret);
   [[nodiscard]] Status<> check_users(const SecretName& name, const Secret& secret) const;

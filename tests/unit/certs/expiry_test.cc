@@ -37,7 +37,7 @@ class ExpiryTest : public ::testing::Test, public ExpiryHost {
   }
   void change() {
     expiry.changed();
-    loop.skip(50ms);
+    loop.skip(250ms);
   }
   std::string prometheus() {
     std::string out;

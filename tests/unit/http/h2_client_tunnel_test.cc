@@ -105,6 +105,21 @@ TEST_F(H2ClientTunnels, BodiesWaitForThePeersSettingsTooButForTheirFirstPiece) {
   EXPECT_EQ(peer->stream(0).body, "ab");
 }
 
+TEST_F(H2ClientTunnels, AStreamThatEndsWhenItMayGoOnStopsNoOther) {
+  open_early();
+  Exchange& one = begin("POST");
+  Exchange& other = begin("POST");
+  for (Exchange* e : {&one, &other}) {
+    e->request.framing = Framing::kChunked;
+    e->stream->send_head(e->request, false);
+    e->stream->send_body("a", false);
+    e->resets_when_drained = e == &one;
+  }
+  let_peer_speak();
+  EXPECT_EQ(one.log, "drained; ");
+  EXPECT_EQ(other.log, "drained; ");
+}
+
 TEST_F(H2ClientTunnels, WaitForThePeersSettings) {
   peer_options.allow_connect = true;
   open_early();

@@ -407,6 +407,9 @@ TEST_F(StaplePolicy, LeavesANewSlotNotReadyIfWhatIsInForceDoesNotSuitIt) {
   EXPECT_TRUE(run_until(loop_, [&] { return store_.all_settled(); }));
   EXPECT_EQ(must->current(), nullptr);
   EXPECT_THAT(log.text(), HasSubstr("ocsp_staple_policy is MUST_STAPLE"));
+  // Nor does it stop the other's renewal.
+  ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/2")), "2"}));
+  EXPECT_EQ(lenient->current()->identities().front().uri_san, "spiffe://a/2");
 }
 
 // Workers take Contexts while control puts others in.
