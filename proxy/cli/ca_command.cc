@@ -86,7 +86,8 @@ void add_serve(CLI::App& ca, Command& command) {
 }  // namespace
 
 void add_ca(CLI::App& root, Command& command) {
-  CLI::App* ca = root.add_subcommand("ca", "Certificates for a first run, without openssl.");
+  CLI::App* ca = root.add_subcommand(
+      "ca", "A CA for development and tests: makes it, issues certificates, serves.");
   ca->require_subcommand(1);
   add_init(*ca, command);
   add_issue(*ca, command);

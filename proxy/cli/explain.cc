@@ -51,20 +51,26 @@ Status<> parse_head(const ExplainRequest& request, ParsedHead& out) {
   return Error{str("this request would be refused: ", trim(why.substr(0, why.find('\n'))))};
 }
 
-Result<const ListenerConfig*> find_listener(const Snapshot& snapshot, const std::string& name) {
+// Of none that is named the one that calls go out by; with a caller, the one that he comes in by.
+Result<const ListenerConfig*> find_listener(const Snapshot& snapshot,
+                                            const ExplainRequest& request) {
+  const std::string& name = request.listener;
   const auto& all = snapshot.listeners;
   if (all.empty()) return Error{"the configuration has no listener"};
   if (name.empty()) {
-    const auto outbound =
-        std::ranges::find(all, Direction::kOutbound, [](const auto& l) { return l->direction; });
-    return outbound != all.end() ? outbound->get() : all.front().get();
+    const Direction wanted = request.caller.empty() ? Direction::kOutbound : Direction::kInbound;
+    const auto first = std::ranges::find(all, wanted, [](const auto& l) { return l->direction; });
+    return first != all.end() ? first->get() : all.front().get();
   }
   const auto it = std::ranges::find(all, name, [](const auto& l) { return l->name; });
   if (it != all.end()) return it->get();
   std::vector<std::string_view> names;
   for (const auto& each : all) names.push_back(each->name);
+  std::string there_are;
+  for (const std::string_view each : names) there_are += str(there_are.empty() ? "" : ", ", each);
+  const std::string meant = config::did_you_mean(name, names);
   return Error{str("there is no listener \"", config::printable(name), '"',
-                   config::did_you_mean(name, names))};
+                   meant.empty() ? str(" (there are: ", there_are, ')') : meant)};
 }
 
 // host and port of "http://users:8080/x".
@@ -164,7 +170,7 @@ Result<ExplainRequest> parse_explain_request(std::string_view text) {
 Result<std::vector<std::string>> explain(const Snapshot& snapshot, const ExplainRequest& request) {
   const auto to = authority_of(request.url);
   if (!to) return Error{to.error()};
-  const auto listener = find_listener(snapshot, request.listener);
+  const auto listener = find_listener(snapshot, request);
   if (!listener) return Error{listener.error()};
   ParsedHead parsed;
   if (auto ok = parse_head(request, parsed); !ok) return Error{ok.error()};

@@ -2,11 +2,14 @@
 #include <cstdio>
 #include <memory>
 
+#include "proxy/base/str.h"
 #include "proxy/builder.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/explain.h"
 #include "proxy/cli/parse.h"
 #include "proxy/config/scalars.h"
+#include "proxy/config/suggest.h"
+#include "proxy/tls/spiffe_id.h"
 
 namespace pillion::cli {
 namespace {
@@ -33,6 +36,10 @@ int run_explain(const ExplainFlags& flags) {
   request->source = flags.details.source;
   request->destination = flags.details.destination;
   request->caller = flags.details.caller;
+  if (!request->caller.empty() && !tls::trust_domain_of(request->caller))
+    return fail(
+        str("--as: expected a SPIFFE id, such as spiffe://mesh.local/ns/shop/sa/users, got ",
+            config::printable(request->caller)));
   request->is_tls = request->is_tls || flags.details.is_tls || !request->caller.empty();
 
   // No connection is made, so nothing needs the files of certificates.

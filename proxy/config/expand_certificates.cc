@@ -81,6 +81,8 @@ void write_secret_by_sds(EnvoyWriter& out, const CertificateSds& sds, std::strin
         });
       });
     });
+    // It is who the workload is: without it the process is not ready.
+    out.duration("initial_fetch_timeout", std::chrono::nanoseconds(0));
     out.word("resource_api_version", "V3");
   });
 }

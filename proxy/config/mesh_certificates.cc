@@ -92,7 +92,8 @@ CertificateCsr parse_csr(const Node& node, const Workload& workload) {
   if (const int number = choose(out.key_node, -1, kKeys); number >= 0) out.key = kKeys[number].text;
   // A token must not go to a stranger.
   if (out.ca.empty() && out.address.kind != AddressText::Kind::kUnix)
-    node.error("ca: expected a file with the certificate of the CA, which it is known by");
+    out.ca_node.error(
+        "required field is missing: a file with the certificate that a CA by TCP is known by");
   node.reject_unknown_keys();
   out.is_complete = node.errors()->error_count() == errors_before;
   return out;
@@ -131,7 +132,7 @@ void parse_certificates(const Node& node, Workload& out) {
   const int count = files.is_present() + sds.is_present() + has_spiffe + csr.is_present();
   if (count > 1) node.error("expected one of files, sds, spiffe and csr");
   if (count == 0)
-    files.error(str("required field is missing (expected a mapping such as ", kFiles, ')'));
+    node.error(str("expected one of files, sds, spiffe and csr, such as { files: ", kFiles, " }"));
   if (csr.is_present()) {
     out.csr = parse_csr(csr, out);
   } else if (has_spiffe) {

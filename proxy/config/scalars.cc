@@ -215,6 +215,7 @@ Result<AddressText> parse_address(std::string_view text) {
   std::string_view host = text.substr(0, colon == text.npos ? text.size() : colon);
   if (colon == text.npos || (host.find(':') != host.npos && host[0] != '[')) {
     const bool is_bare_v6 = is_ip_address(text) && text.find(':') != text.npos;
+    if (text.starts_with('/')) return Error{str("unix: and the path, or an address with a port")};
     return Error{is_bare_v6 ? str("an address with a port, such as [", text, "]:8080")
                             : std::string("an address with a port, such as 127.0.0.1:8080")};
   }

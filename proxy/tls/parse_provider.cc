@@ -129,6 +129,7 @@ std::optional<SecretRef> parse_provider_ref(const Node& node, SecretKind kind,
   }
   ref.source = parse_provider(found);
   if (ref.source == nullptr) return std::nullopt;
+  ref.timeout = {};  // it is who the workload is
   return ref;
 }
 
