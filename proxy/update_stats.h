@@ -34,7 +34,10 @@ class UpdateStats {
   template <typename Make>
   void keep(const ResourceUsers& users, Make&& make) {
     std::erase_if(entries_, [&users](const auto& item) { return !users.contains(item.first); });
-    for (const auto& [name, list] : users) {
+    // Not bound as [name, list]: Clang 14 lets no lambda or requires see such names.
+    for (const auto& named : users) {
+      const std::string_view name = named.first;
+      const auto& list = named.second;
       Entry& entry = entries_.try_emplace(std::string(name)).first->second;
       std::erase_if(entry.blocks, [&list](const auto& item) {
         return std::ranges::find(list, item.first) == list.end();
@@ -52,16 +55,17 @@ class UpdateStats {
     const auto it = entries_.find(name);
     if (it == entries_.end()) return;
     const bool is_new = std::exchange(it->second.content, content) != content;
-    for (auto& [user, block] : it->second.blocks) {
-      block->update_attempt.inc();
-      block->update_success.inc();
-      block->update_time.set(to_millis(wall_now().time_since_epoch()));
-      block->version.set(version_number(version));
-      if constexpr (requires { block->config_reload; }) {
-        if (is_new) block->config_reload.inc();
+    for (auto& of_user : it->second.blocks) {
+      Block& block = *of_user.second;
+      block.update_attempt.inc();
+      block.update_success.inc();
+      block.update_time.set(to_millis(wall_now().time_since_epoch()));
+      block.version.set(version_number(version));
+      if constexpr (requires { block.config_reload; }) {
+        if (is_new) block.config_reload.inc();
       }
-      if constexpr (requires { block->update_no_rebuild; }) {
-        if (!is_new) block->update_no_rebuild.inc();
+      if constexpr (requires { block.update_no_rebuild; }) {
+        if (!is_new) block.update_no_rebuild.inc();
       }
     }
   }
