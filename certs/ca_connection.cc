@@ -15,10 +15,6 @@ constexpr Duration kIdleTimeout = std::chrono::seconds(60);
 constexpr Duration kDrainGrace = std::chrono::milliseconds(200);
 constexpr Duration kDrainLimit = std::chrono::seconds(5);
 
-int64_t now_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 // ---- CaExchange ----
@@ -64,7 +60,7 @@ void CaExchange::answer() {
   if (!has_message_ || frames_.is_inside())
     return refuse(upstream::kGrpcInvalidArgument, "the message is cut off");
   const CaService::Reply reply = connection_->server().service_.create_certificate(
-      request_.headers.get(http::HeaderId::kAuthorization), message_, now_seconds());
+      request_.headers.get(http::HeaderId::kAuthorization), message_, tls::unix_seconds());
   if (reply.status != upstream::kGrpcOk) {
     log::warning(log::kTls, "certificate refused",
                  {{"identity", reply.identity.empty() ? "unknown" : reply.identity},

@@ -1,6 +1,6 @@
 #include "certs/ca_messages.h"
 
-#include "certs/wire.h"
+#include "proxy/base/protobuf_wire.h"
 
 namespace pillion::certs {
 namespace {
@@ -12,15 +12,15 @@ constexpr size_t kMaxChain = 64;
 
 std::string encode_certificate_request(const CertificateCall& call) {
   std::string out;
-  write_bytes(out, 1, call.csr_pem);
-  write_number(out, 3, static_cast<uint64_t>(call.validity_s));
+  wire::write_bytes(out, 1, call.csr_pem);
+  wire::write_number(out, 3, static_cast<uint64_t>(call.validity_s));
   return out;
 }
 
 std::optional<CertificateCall> decode_certificate_request(std::string_view bytes) {
   CertificateCall out;
-  WireReader in(bytes);
-  for (WireField field; in.next(field);) {
+  wire::Reader in(bytes);
+  for (wire::Field field; in.next(field);) {
     if (field.number == 1 && field.is_bytes) out.csr_pem = field.bytes;
     if (field.number == 3 && !field.is_bytes) out.validity_s = static_cast<int64_t>(field.value);
   }
@@ -30,14 +30,14 @@ std::optional<CertificateCall> decode_certificate_request(std::string_view bytes
 
 std::string encode_certificate_response(const std::vector<std::string_view>& chain) {
   std::string out;
-  for (const std::string_view certificate : chain) write_item(out, 1, certificate);
+  for (const std::string_view certificate : chain) wire::write_item(out, 1, certificate);
   return out;
 }
 
 std::optional<std::vector<std::string_view>> decode_certificate_response(std::string_view bytes) {
   std::vector<std::string_view> out;
-  WireReader in(bytes);
-  for (WireField field; in.next(field);) {
+  wire::Reader in(bytes);
+  for (wire::Field field; in.next(field);) {
     if (field.number != 1 || !field.is_bytes) continue;
     if (out.size() == kMaxChain) return std::nullopt;
     out.push_back(field.bytes);

@@ -23,29 +23,12 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {
   return different == 0;
 }
 
-// RFC 7515, 2: base64url without padding.
-std::optional<std::string> base64url_decoded(std::string_view text) {
-  std::string standard(text);
-  for (char& c : standard) {
-    if (c == '+' || c == '/' || c == '=') return std::nullopt;
-    if (c == '-') c = '+';
-    if (c == '_') c = '/';
-  }
-  while (standard.size() % 4 != 0) standard += '=';
-  std::string out(Base64Reader::max_size(standard.size()), '\0');
-  Base64Reader reader;
-  const auto size = reader.read(standard, out.data());
-  if (!size || reader.is_inside()) return std::nullopt;
-  out.resize(*size);
-  return out;
-}
-
 // The subject of a JWT as its payload says it.
 std::string subject_of(std::string_view token) {
   const size_t first = token.find('.');
   const size_t second = first == token.npos ? first : token.find('.', first + 1);
   if (second == token.npos) return {};
-  const auto payload = base64url_decoded(token.substr(first + 1, second - first - 1));
+  const auto payload = decode_base64url(token.substr(first + 1, second - first - 1));
   if (!payload) return {};
   const auto json = JsonDocument::parse(*payload, kMaxJsonDepth);
   return json ? std::string(json->root()["sub"].as_string()) : std::string();

@@ -1,7 +1,7 @@
 #include "certs/dump.h"
 
+#include "proxy/base/base64.h"
 #include "proxy/base/json_writer.h"
-#include "proxy/tls/data_source.h"
 
 namespace pillion::certs {
 namespace {
@@ -9,7 +9,7 @@ namespace {
 constexpr std::string_view kRedacted = "[redacted]";
 
 void write_bytes(JsonWriter& json, std::string_view field, const std::string& text) {
-  json.key(field).begin_object().field("inline_bytes", tls::encode_base64(text)).end_object();
+  json.key(field).begin_object().field("inline_bytes", encode_base64(text)).end_object();
 }
 void write_redacted(JsonWriter& json, std::string_view field) {
   json.key(field).begin_object().field("inline_bytes", kRedacted).end_object();

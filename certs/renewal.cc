@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/base/jitter.h"
+
 namespace pillion::certs {
 
 Duration until_renewal(WallTime now, WallTime not_before, WallTime not_after, Rng& rng) noexcept {
@@ -13,11 +15,7 @@ Duration until_renewal(WallTime now, WallTime not_before, WallTime not_after, Rn
 }
 
 Duration until_retry(const Backoff& backoff, uint32_t failures, Rng& rng) noexcept {
-  Duration limit = backoff.base;
-  for (uint32_t i = 1; i < failures && limit < backoff.longest; ++i)
-    limit = limit > backoff.longest / 2 ? backoff.longest : 2 * limit;
-  limit = std::clamp<Duration>(limit, Duration(1), std::max(backoff.longest, Duration(1)));
-  return Duration(static_cast<int64_t>(rng.below(static_cast<uint64_t>(limit.count()))));
+  return full_jitter(backoff.base, backoff.longest, failures, rng);
 }
 
 void Renewal::succeeded(WallTime now, WallTime not_before, WallTime not_after) {

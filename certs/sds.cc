@@ -18,10 +18,6 @@ constexpr std::string_view kPath = "/envoy.service.secret.v3.SecretDiscoveryServ
 // A secret is some kilobytes; what is longer is none.
 constexpr size_t kMaxMessageBytes = size_t{8} << 20;
 
-int64_t version_number(std::string_view version) {
-  return version.empty() ? 0 : static_cast<int64_t>(std::hash<std::string_view>{}(version) >> 1);
-}
-
 }  // namespace
 
 // ---- one secret ----
@@ -64,7 +60,7 @@ std::string SdsSecret::take(const xds::Resource& resource, const std::string& ve
   stats_->update_attempt.inc();
   stats_->update_success.inc();
   stats_->update_time.set(to_millis(wall_now().time_since_epoch()));
-  stats_->version.set(version_number(version));
+  stats_->version.set(xds::version_number(version));
   return {};
 }
 
@@ -152,17 +148,12 @@ SdsProvider::SdsProvider(const ProviderContext& context, const config::GrpcServi
 SdsProvider::~SdsProvider() = default;
 
 void SdsProvider::want(const tls::SecretRef& ref) {
-  xds::AdsOptions options;
+  xds::AdsOptions options(service_);
   options.path = kPath;
   options.peer = str("the secret discovery service of \"", config::printable(ref.name), '"');
   options.tells_again = false;
-  options.cluster = service_.cluster.value;
-  options.authority = service_.authority;
-  options.metadata = service_.metadata;
   options.node = context_.host.encoded_node();
-  options.backoff_base = service_.backoff_base;
-  options.backoff_max = service_.backoff_max;
-  options.max_message_bytes = std::min(service_.max_message_bytes, kMaxMessageBytes);
+  options.max_message_bytes = std::min(options.max_message_bytes, kMaxMessageBytes);
   streams_[ref.key()] = std::make_unique<Stream>(context_, options, ref);
 }
 

@@ -64,11 +64,10 @@ Result<Svid> check_svid(std::string_view chain_pem, std::string_view key_pem, Wa
                      domain.error())};
   }
   out.trust_domain = std::move(*domain);
-  out.not_before = tls::wall_time(leaf.not_before);
   out.not_after = tls::wall_time(leaf.not_after);
   if (out.not_after <= now)
     return Error{str("the certificate expired at ", tls::utc_text(leaf.not_after))};
-  if (out.not_before > now + kTolerance) {
+  if (tls::wall_time(leaf.not_before) > now + kTolerance) {
     return Error{str("the certificate is not valid before ", tls::utc_text(leaf.not_before),
                      " (is a clock wrong?)")};
   }

@@ -2,7 +2,6 @@
 // X509-SVIDs (SPIFFE's X509-SVID, sections 2 to 5): what an identity that a source gives us must be
 // before it is used, and the DER of the Workload API as the PEM of tls/.
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,7 +15,6 @@ namespace pillion::certs {
 struct Svid {
   std::string id;  // "spiffe://mesh.local/ns/shop/sa/users"
   std::string trust_domain;
-  WallTime not_before{};
   WallTime not_after{};  // of the leaf
 };
 

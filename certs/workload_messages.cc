@@ -1,6 +1,6 @@
 #include "certs/workload_messages.h"
 
-#include "certs/wire.h"
+#include "proxy/base/protobuf_wire.h"
 
 namespace pillion::certs {
 namespace {
@@ -11,8 +11,8 @@ bool is_too_much(size_t count) noexcept { return count >= kMaxWorkloadItems; }
 bool add_entry(std::string_view bytes, BundleMap& map) {
   if (is_too_much(map.size())) return false;
   auto& [name, bundle] = map.emplace_back();
-  WireReader in(bytes);
-  for (WireField field; in.next(field);) {
+  wire::Reader in(bytes);
+  for (wire::Field field; in.next(field);) {
     if (!field.is_bytes) continue;
     if (field.number == 1) name = field.bytes;
     if (field.number == 2) bundle = field.bytes;
@@ -25,8 +25,8 @@ bool add_svid(std::string_view bytes, std::vector<SvidMessage>& svids) {
   SvidMessage& svid = svids.emplace_back();
   std::string_view* const texts[] = {&svid.spiffe_id, &svid.chain_der, &svid.key_der,
                                      &svid.bundle_der, &svid.hint};
-  WireReader in(bytes);
-  for (WireField field; in.next(field);) {
+  wire::Reader in(bytes);
+  for (wire::Field field; in.next(field);) {
     if (field.is_bytes && field.number >= 1 && field.number <= 5)
       *texts[field.number - 1] = field.bytes;
   }
@@ -43,8 +43,8 @@ bool add_crl(std::string_view bytes, std::vector<std::string_view>& crls) {
 
 std::optional<X509SvidResponse> decode_x509_svids(std::string_view bytes) {
   X509SvidResponse out;
-  WireReader in(bytes);
-  for (WireField field; in.next(field);) {
+  wire::Reader in(bytes);
+  for (wire::Field field; in.next(field);) {
     if (!field.is_bytes) continue;
     const bool is_good = field.number == 1   ? add_svid(field.bytes, out.svids)
                          : field.number == 2 ? add_crl(field.bytes, out.crls_der)
@@ -58,8 +58,8 @@ std::optional<X509SvidResponse> decode_x509_svids(std::string_view bytes) {
 
 std::optional<BundlesResponse> decode_x509_bundles(std::string_view bytes) {
   BundlesResponse out;
-  WireReader in(bytes);
-  for (WireField field; in.next(field);) {
+  wire::Reader in(bytes);
+  for (wire::Field field; in.next(field);) {
     if (!field.is_bytes) continue;
     const bool is_good = field.number == 1   ? add_crl(field.bytes, out.crls_der)
                          : field.number == 2 ? add_entry(field.bytes, out.bundles)
@@ -72,8 +72,8 @@ std::optional<BundlesResponse> decode_x509_bundles(std::string_view bytes) {
 
 std::optional<BundlesResponse> decode_jwt_bundles(std::string_view bytes) {
   BundlesResponse out;
-  WireReader in(bytes);
-  for (WireField field; in.next(field);) {
+  wire::Reader in(bytes);
+  for (wire::Field field; in.next(field);) {
     if (field.is_bytes && field.number == 1 && !add_entry(field.bytes, out.bundles))
       return std::nullopt;
   }

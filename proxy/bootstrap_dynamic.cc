@@ -54,13 +54,8 @@ void parse_dynamic_resources(BootstrapConfig& out, const Node& root) {
   if (ads.is_present()) {
     out.dynamic.has_ads = true;
     config::GrpcService service = config::parse_api_config_source(ads);
+    out.dynamic.ads = xds::AdsOptions(service);
     out.dynamic.cluster = std::move(service.cluster);
-    out.dynamic.ads.cluster = out.dynamic.cluster.value;
-    out.dynamic.ads.authority = std::move(service.authority);
-    out.dynamic.ads.metadata = std::move(service.metadata);
-    out.dynamic.ads.backoff_base = service.backoff_base;
-    out.dynamic.ads.backoff_max = service.backoff_max;
-    out.dynamic.ads.max_message_bytes = service.max_message_bytes;
     if (out.node_id.empty())
       root["node"]["id"].error("required field is missing (a control plane asks who it is)");
     if (Result<std::string> encoded = encode_node(out)) {

@@ -297,7 +297,7 @@ void ControlPlane::update_stats() {
     block.update_time.set(to_millis(now.success_time.time_since_epoch()));
     block.update_failure.add(now.failure - before.failure);
     block.update_rejected.add(now.rejected - before.rejected);
-    block.version.set(version_number(ads_.version(type)));
+    block.version.set(xds::version_number(ads_.version(type)));
     before = now;
   };
   add(ResourceType::kClusters, *cds_stats_);

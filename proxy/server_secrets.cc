@@ -104,10 +104,10 @@ std::vector<certs::CertificateInForce> Server::certificates_in_force() const {
   std::vector<certs::CertificateInForce> out;
   if (snapshot_ == nullptr) return out;
   std::set<const tls::Context*> seen;
-  const auto add = [&out](Kind kind, const std::string& name, const tls::CertificateInfo& info,
+  const auto add = [&out](Kind kind, const std::string& name, const tls::Validity& validity,
                           std::string failure) {
-    out.push_back({kind, name, tls::wall_time(info.not_before), tls::wall_time(info.not_after),
-                   std::move(failure)});
+    out.push_back({kind, name, tls::wall_time(validity.not_before),
+                   tls::wall_time(validity.not_after), std::move(failure)});
   };
   const auto failure_of = [this](const tls::SecretRef& ref) {
     const tls::SecretStore::Entry* entry = secrets_.find(ref.key());
@@ -121,12 +121,15 @@ std::vector<certs::CertificateInForce> Server::certificates_in_force() const {
     for (size_t i = 0; i < context->identities().size(); ++i) {
       const tls::Context::Identity& identity = context->identities()[i];
       const bool is_secret = i >= own && i - own < refs.certificates.size();
-      add(Kind::kOurs, identity.source, identity.chain.front(),
+      const tls::CertificateInfo& leaf = identity.chain.front();
+      add(Kind::kOurs, identity.source, {leaf.not_before, leaf.not_after},
           is_secret ? failure_of(refs.certificates[i - own]) : std::string());
     }
-    for (const tls::CertificateInfo& ca : context->verifier().trusted())
-      add(Kind::kTrustedCa, context->verifier().trusted_source(), ca,
+    // Of a bundle the last one counts (expiry.h).
+    if (const auto longest = context->verifier().longest_trusted()) {
+      add(Kind::kTrustedCa, context->verifier().trusted_source(), *longest,
           refs.validation ? failure_of(*refs.validation) : std::string());
+    }
   }
   return out;
 }

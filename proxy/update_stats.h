@@ -16,16 +16,12 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/stats/registry.h"
+#include "xds/discovery_message.h"
 
 namespace pillion {
 
 // Name of a resource -> what the counters of its users are called by.
 using ResourceUsers = std::map<std::string_view, std::vector<std::string_view>>;
-
-// What `version` shows of a version: Envoy's gauge is a hash too.  0: none.
-inline int64_t version_number(std::string_view version) {
-  return version.empty() ? 0 : static_cast<int64_t>(std::hash<std::string_view>{}(version) >> 1);
-}
 
 template <typename Block>
 class UpdateStats {
@@ -60,7 +56,7 @@ class UpdateStats {
       block.update_attempt.inc();
       block.update_success.inc();
       block.update_time.set(to_millis(wall_now().time_since_epoch()));
-      block.version.set(version_number(version));
+      block.version.set(xds::version_number(version));
       if constexpr (requires { block.config_reload; }) {
         if (is_new) block.config_reload.inc();
       }

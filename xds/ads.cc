@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/base/jitter.h"
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
 
@@ -19,6 +20,14 @@ constexpr Duration kLongestHold = std::chrono::seconds(5);
 constexpr std::string_view kAll = "*";
 
 }  // namespace
+
+AdsOptions::AdsOptions(const config::GrpcService& service)
+    : cluster(service.cluster.value),
+      authority(service.authority),
+      metadata(service.metadata),
+      backoff_base(service.backoff_base),
+      backoff_max(service.backoff_max),
+      max_message_bytes(service.max_message_bytes) {}
 
 AdsClient::AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters,
                      AdsObserver& observer, AdsOptions options)
@@ -94,12 +103,7 @@ void AdsClient::stream_ended(std::string_view reason) {
 
 // 500 ms, 1 s, 2 s ... and of that a random part: a restarted control plane is not overrun.
 Duration AdsClient::next_wait() {
-  Duration limit = options_.backoff_base;
-  for (uint32_t i = 0; i < failures_ && limit < options_.backoff_max; ++i)
-    limit = limit > options_.backoff_max / 2 ? options_.backoff_max : 2 * limit;
-  ++failures_;
-  limit = std::min(limit, options_.backoff_max);
-  return Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit.count()))));
+  return full_jitter(options_.backoff_base, options_.backoff_max, ++failures_, rng_);
 }
 
 void AdsClient::on_grpc_end(const upstream::GrpcEnd& end) {

@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "proxy/base/rng.h"
+#include "proxy/config/grpc_service.h"
 #include "proxy/io/loop.h"
 #include "proxy/upstream/cluster_client.h"
 #include "proxy/upstream/grpc_call.h"
@@ -38,6 +39,10 @@
 namespace pillion::xds {
 
 struct AdsOptions {
+  AdsOptions() = default;
+  // Who is asked, and how, as the configuration says.
+  explicit AdsOptions(const config::GrpcService& service);
+
   // What is called (lives for ever), and what messages call it.
   std::string_view path =
       "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";

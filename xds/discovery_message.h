@@ -7,6 +7,7 @@
 // kMaxResources resources, and each text is a part of the input.
 
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -27,6 +28,11 @@ inline constexpr ResourceType kAllTypes[] = {ResourceType::kClusters, ResourceTy
 std::string_view message_of(ResourceType type) noexcept;
 // "cds": what places and counters are called by.
 std::string_view short_name(ResourceType type) noexcept;
+
+// What `version` shows of a version in metrics: Envoy's gauge is a hash too.  0: none.
+inline int64_t version_number(std::string_view version) {
+  return version.empty() ? 0 : static_cast<int64_t>(std::hash<std::string_view>{}(version) >> 1);
+}
 
 inline constexpr size_t kMaxResources = 200'000;
 

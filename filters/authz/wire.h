@@ -1,11 +1,12 @@
 #pragma once
-// Protobuf's wire format, as far as calls of ext_authz need it: written into a string, read from a
-// view with bounds.  (Messages of xDS go by reflection; a call a request is too often for that.)
+// Protobuf's wire format (base/protobuf_wire.h) as calls of ext_authz need it: messages within
+// messages, texts of any bytes, doubles.
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "proxy/base/protobuf_wire.h"
 #include "proxy/base/utf8.h"
 
 namespace pillion::filters::authz {
@@ -15,18 +16,14 @@ class WireWriter {
   explicit WireWriter(std::string& out) : out_(out) {}
 
   void varint(uint32_t field, uint64_t value) {
-    tag(field, 0);
-    put(value);
+    wire::write_tag(out_, field, wire::Type::kVarint);
+    wire::write_varint(out_, value);
   }
-  void bytes(uint32_t field, std::string_view value) {
-    tag(field, 2);
-    put(value.size());
-    out_ += value;
-  }
+  void bytes(uint32_t field, std::string_view value) { wire::write_item(out_, field, value); }
   // A `string`: bytes that are no UTF-8 become '!', as Envoy writes them.
   void text(uint32_t field, std::string_view value) {
-    tag(field, 2);
-    put(value.size());
+    wire::write_tag(out_, field, wire::Type::kBytes);
+    wire::write_varint(out_, value.size());
     while (!value.empty()) {
       const size_t n = utf8_length(value);
       out_ += n == 0 ? std::string_view("!") : value.substr(0, n);
@@ -34,17 +31,17 @@ class WireWriter {
     }
   }
   void fixed64(uint32_t field, uint64_t value) {
-    tag(field, 1);
+    wire::write_tag(out_, field, wire::Type::kFixed64);
     for (int i = 0; i < 8; ++i) out_ += static_cast<char>(value >> (8 * i));
   }
   // What `fill` writes is the message of that field.
   template <typename Fill>
   void message(uint32_t field, Fill&& fill) {
-    tag(field, 2);
+    wire::write_tag(out_, field, wire::Type::kBytes);
     const size_t begin = out_.size();
     fill();
     std::string length;
-    WireWriter(length).put(out_.size() - begin);
+    wire::write_varint(length, out_.size() - begin);
     out_.insert(begin, length);
   }
   // An entry of a map<string, string>.
@@ -56,14 +53,6 @@ class WireWriter {
   }
 
  private:
-  void tag(uint32_t field, uint32_t type) { put(field << 3 | type); }
-  void put(uint64_t value) {
-    while (value >= 0x80) {
-      out_ += static_cast<char>(value | 0x80);
-      value >>= 7;
-    }
-    out_ += static_cast<char>(value);
-  }
   std::string& out_;
 };
 
@@ -71,70 +60,26 @@ class WireWriter {
 // type, is broken: next() is false and is_broken() tells.
 class WireReader {
  public:
-  explicit WireReader(std::string_view text) : text_(text) {}
+  explicit WireReader(std::string_view text) : reader_(text) {}
 
-  bool next() {
-    if (text_.empty() || broken_) return false;
-    const uint64_t key = take_varint();
-    field_ = static_cast<uint32_t>(key >> 3);
-    number_ = 0;
-    bytes_ = {};
-    switch (key & 7) {
-      case 0:
-        number_ = take_varint();
-        break;
-      case 1:
-        take_fixed(8);
-        break;
-      case 2:
-        bytes_ = take(take_varint());
-        break;
-      case 5:
-        take_fixed(4);
-        break;
-      default:
-        broken_ = true;
-    }
-    if (field_ == 0 || key >> 3 > UINT32_MAX) broken_ = true;
-    return !broken_;
+  bool next() { return reader_.next(field_); }
+  [[nodiscard]] uint32_t field() const noexcept { return field_.number; }
+  // Empty and 0 for a field of another type.
+  [[nodiscard]] std::string_view bytes() const noexcept {
+    return field_.is_bytes ? field_.bytes : std::string_view();
   }
-  [[nodiscard]] uint32_t field() const noexcept { return field_; }
-  [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; }
-  [[nodiscard]] uint64_t number() const noexcept { return number_; }
-  [[nodiscard]] bool is_broken() const noexcept { return broken_; }
+  [[nodiscard]] uint64_t number() const noexcept {
+    if (field_.is_bytes) return 0;
+    uint64_t value = field_.value;
+    for (size_t i = field_.bytes.size(); i-- > 0;)
+      value = value << 8 | static_cast<uint8_t>(field_.bytes[i]);
+    return value;
+  }
+  [[nodiscard]] bool is_broken() const noexcept { return !reader_.is_sound(); }
 
  private:
-  uint64_t take_varint() {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (text_.empty()) break;
-      const auto byte = static_cast<uint8_t>(text_.front());
-      text_.remove_prefix(1);
-      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    broken_ = true;
-    return 0;
-  }
-  std::string_view take(uint64_t size) {
-    if (size > text_.size()) {
-      broken_ = true;
-      return {};
-    }
-    const std::string_view part = text_.substr(0, static_cast<size_t>(size));
-    text_.remove_prefix(static_cast<size_t>(size));
-    return part;
-  }
-  void take_fixed(size_t size) {
-    const std::string_view part = take(size);
-    for (size_t i = part.size(); i-- > 0;) number_ = number_ << 8 | static_cast<uint8_t>(part[i]);
-  }
-
-  std::string_view text_;
-  std::string_view bytes_;
-  uint64_t number_ = 0;
-  uint32_t field_ = 0;
-  bool broken_ = false;
+  wire::Reader reader_;
+  wire::Field field_;
 };
 
 }  // namespace pillion::filters::authz

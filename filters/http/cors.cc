@@ -3,6 +3,7 @@
 // is the next level's.
 //
 // It guards browsers, not the service: who lies about its origin, or sends none, gets through.
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@ using WorkerState = core::FilterCounters<stats::CorsStats>;
 // CorsPolicy; what is empty is not set.
 struct RouteConfig final : route::FilterRouteConfig {
   std::vector<match::StringMatcher> origins;
+  bool matches_all = false;  // one of them matches "*", which stands for any origin
   std::string methods, headers, expose_headers, max_age;
   std::optional<bool> credentials, private_network, forwards_refused;
   Fraction enabled{100, 100};
@@ -86,8 +88,9 @@ class Filter final : public core::HttpFilter {
   }
   [[nodiscard]] bool allows(std::string_view origin) const {
     for (size_t i = 0; i < count_; ++i) {
+      if (policies_[i]->matches_all) return true;
       for (const match::StringMatcher& m : policies_[i]->origins) {
-        if (m.matches("*") || m.matches(origin)) return true;
+        if (m.matches(origin)) return true;
       }
       if (!policies_[i]->origins.empty()) return false;
     }
@@ -168,6 +171,8 @@ std::shared_ptr<const route::FilterRouteConfig> parse_route(const Node& node,
   auto config = std::make_shared<RouteConfig>();
   for (const Node item : node["allow_origin_string_match"].items())
     config->origins.push_back(match::parse_string_matcher(item));
+  config->matches_all = std::ranges::any_of(
+      config->origins, [](const match::StringMatcher& m) { return m.matches("*"); });
   config->methods = parse_value(node["allow_methods"]);
   config->headers = parse_value(node["allow_headers"]);
   config->expose_headers = parse_value(node["expose_headers"]);

@@ -4,10 +4,9 @@
 // "unknown" is who proved no id: plain text, or a certificate without a URI.  An id has its row for
 // as long as the listener lives, up to kMaxPrincipals on a worker; more are "other".  A peer cannot
 // make ids up, for its certificate was verified.
-#include <functional>
 #include <string>
-#include <unordered_map>
 
+#include "proxy/base/text_map.h"
 #include "proxy/core/http_filter.h"
 
 namespace pillion::filters {
@@ -35,16 +34,10 @@ struct WorkerState final : core::FilterWorkerState {
                 .first->second;
   }
 
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const noexcept {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
   stats::Registry& registry;
   stats::Writer writer;
   std::string prefix;
-  std::unordered_map<std::string, stats::BlockRef<PrincipalStats>, Hash, std::equal_to<>> rows;
+  TextMap<stats::BlockRef<PrincipalStats>> rows;
   stats::BlockRef<PrincipalStats> other;
 };
 

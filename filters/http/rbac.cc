@@ -5,12 +5,12 @@
 // method, or its route, it is made anew before the request goes to the router.
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "filters/judged.h"
 #include "filters/rbac/engine.h"
 #include "filters/route_path.h"
+#include "proxy/base/text_map.h"
 #include "proxy/core/http_filter.h"
 
 namespace pillion::filters {
@@ -70,17 +70,10 @@ class WorkerState final : public core::FilterWorkerState {
   stats::BlockRef<stats::RbacShadowStats> shadow;
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const noexcept {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
   stats::Registry& registry_;
   stats::Writer writer_;
   std::string stat_prefix_;
-  std::unordered_map<std::string, stats::BlockRef<stats::RbacPolicyStats>, Hash, std::equal_to<>>
-      policies_;
+  TextMap<stats::BlockRef<stats::RbacPolicyStats>> policies_;
 };
 
 // What has been counted of a request in one place.  Each outcome counts once, however often it is

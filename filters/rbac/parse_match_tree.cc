@@ -1,6 +1,5 @@
 // xds.type.matcher.v3.Matcher -> MatchTree, with the inputs and actions that Envoy's RBAC takes.
 #include <algorithm>
-#include <optional>
 
 #include "filters/rbac/match_tree.h"
 #include "proxy/base/ascii.h"
@@ -10,28 +9,18 @@
 namespace pillion::filters::rbac {
 namespace {
 
-using config::EnumRow;
 using config::Node;
 using config::Unknown;
 
 constexpr std::string_view kLater = "comes with a later version";
 constexpr std::string_view kAction = "envoy.config.rbac.v3.Action";
 constexpr std::string_view kIp = "envoy.extensions.matching.input_matchers.ip.v3.Ip";
-constexpr EnumRow kActions[] = {{"ALLOW", 0}, {"DENY", 1}, {"LOG", 2}};
 
 // What the codec takes out of a head: never a header there.
 constexpr std::string_view kTakenOut[] = {
     "connection", "content-length",    "expect",           "keep-alive",
     "te",         "transfer-encoding", "proxy-connection", "upgrade"};
 constexpr std::string_view kPseudo[] = {":authority", ":method", ":path", ":scheme"};
-
-// A TypedExtensionConfig; closes it.
-config::TypedConfig extension(const Node& node) {
-  (void)node["name"].as_string();
-  config::TypedConfig config = node.required("typed_config").typed_config();
-  node.reject_unknown_keys(Unknown::kAlwaysError);
-  return config;
-}
 
 }  // namespace
 
@@ -71,7 +60,7 @@ class MatchTreeParser {
       out.branch = std::make_unique<MatchTree::Branch>();
       parse_branch(*out.branch, to);
     } else if (node.has("action")) {
-      const auto [type, action] = extension(to);
+      const auto [type, action] = parse_extension(to);
       if (!type.empty() && type != kAction) to["typed_config"]["@type"].expected(kAction);
       if (type == kAction) out.leaf = add_leaf(action);
     }
@@ -125,7 +114,7 @@ class MatchTreeParser {
   }
 
   static void parse_custom(Predicate& out, const Node& node) {
-    const auto [type, config] = extension(node);
+    const auto [type, config] = parse_extension(node);
     if (type.empty()) return;
     if (type != kIp) {
       node["typed_config"].error(
@@ -183,7 +172,7 @@ class MatchTreeParser {
     };
 #undef SSL
 #undef NETWORK
-    const auto [type, config] = extension(node);
+    const auto [type, config] = parse_extension(node);
     Input out;
     if (type.empty()) return out;
     const auto* row = std::ranges::find(kRows, type, &Row::type);

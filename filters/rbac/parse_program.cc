@@ -18,6 +18,13 @@ constexpr std::string_view kUriTemplate =
 
 }  // namespace
 
+config::TypedConfig parse_extension(const Node& node) {
+  (void)node["name"].as_string();
+  config::TypedConfig config = node.required("typed_config").typed_config();
+  node.reject_unknown_keys(Unknown::kAlwaysError);
+  return config;
+}
+
 uint32_t ProgramParser::begin(Op op, size_t index) {
   const auto at = static_cast<uint32_t>(program_.steps_.size());
   // A name that nobody has proven lets no ALLOW policy match, be it asked for or excluded.
@@ -175,9 +182,7 @@ void ProgramParser::add_custom_principal(const Node& node) {
       {"URI", 3},
       {"IP_ADDRESS", 4, "names of this type are not kept of a certificate"},
       {"OTHER_NAME", 5, "names of this type are not kept of a certificate"}};
-  (void)node["name"].as_string();
-  const auto [type, config] = node.required("typed_config").typed_config();
-  node.reject_unknown_keys(Unknown::kAlwaysError);
+  const auto [type, config] = parse_extension(node);
   if (type.empty()) return;
   if (type != kMtls) return node["typed_config"]["@type"].expected(kMtls);
   const Node san = config["san_matcher"];
@@ -233,9 +238,7 @@ void ProgramParser::add_path(const Node& node) {
 
 void ProgramParser::add_uri_template(const Node& node) {
   if (!needs_request(node)) return;
-  (void)node["name"].as_string();
-  const auto [type, config] = node.required("typed_config").typed_config();
-  node.reject_unknown_keys(Unknown::kAlwaysError);
+  const auto [type, config] = parse_extension(node);
   if (type.empty()) return;
   if (type != kUriTemplate) return node["typed_config"]["@type"].expected(kUriTemplate);
   const Node text = config["path_template"];

@@ -26,6 +26,7 @@
 namespace pillion::filters::rbac {
 
 enum class Action : uint8_t { kAllow, kDeny, kLog };
+inline constexpr config::EnumRow kActions[] = {{"ALLOW", 0}, {"DENY", 1}, {"LOG", 2}};
 
 enum class Op : uint8_t {
   kAny,
@@ -86,6 +87,9 @@ class Program {
 
 // Where policies are read for: what can be asked there.
 enum class Scope : uint8_t { kRequest, kConnection };
+
+// A TypedExtensionConfig; closes it.
+config::TypedConfig parse_extension(const config::Node& node);
 
 // Reads conditions into a program.  Errors go to the nodes' lists.
 class ProgramParser {

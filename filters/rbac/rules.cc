@@ -9,7 +9,6 @@ using config::EnumRow;
 using config::Node;
 using config::Unknown;
 
-constexpr EnumRow kActions[] = {{"ALLOW", 0}, {"DENY", 1}, {"LOG", 2}};
 constexpr EnumRow kAuditConditions[] = {
     {"NONE", 0},
     {"ON_DENY", 1, "audit loggers come with a later version"},

@@ -9,15 +9,14 @@
 // and at the others, merged in order.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "filters/rbac/program.h"
+#include "proxy/base/text_map.h"
 
 namespace pillion::filters::rbac {
 
@@ -36,13 +35,7 @@ class Rules {
 
  private:
   using List = std::vector<uint32_t>;
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const noexcept {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
-  using Lists = std::unordered_map<std::string, List, Hash, std::equal_to<>>;
+  using Lists = TextMap<List>;
 
   void make_index();
   bool add_to_index(Op op, uint32_t policy, Lists& lists);

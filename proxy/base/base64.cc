@@ -79,9 +79,14 @@ std::optional<std::string> decode_base64url(std::string_view text) {
   return out;
 }
 
-std::string encode_base64url(std::string_view bytes) {
+std::string encode_base64(std::string_view bytes) {
   std::string out(base64_size(bytes.size()), '\0');
   write_base64(out.data(), bytes);
+  return out;
+}
+
+std::string encode_base64url(std::string_view bytes) {
+  std::string out = encode_base64(bytes);
   while (out.ends_with('=')) out.pop_back();
   for (char& c : out) c = c == '+' ? '-' : c == '/' ? '_' : c;
   return out;

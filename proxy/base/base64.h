@@ -41,5 +41,7 @@ class Base64Reader {
 std::optional<std::string> decode_base64url(std::string_view text);
 // The same back.
 std::string encode_base64url(std::string_view bytes);
+// A whole text, padded.  Off the data path.
+std::string encode_base64(std::string_view bytes);
 
 }  // namespace pillion

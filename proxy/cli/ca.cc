@@ -63,8 +63,8 @@ Result<tls::CertificateRequest> leaf_request(const CaIssueOptions& options, cons
     if (ip.empty()) return Error{str("--ip ", text, ": expected an IP address")};
     request.sans.push_back({SanType::kIp, std::move(ip)});
   }
-  request.not_before = std::max(now_seconds() - kClockSkew, ca.info.not_before);
-  request.not_after = std::min(now_seconds() + options.days * kDay, ca.info.not_after);
+  request.not_before = std::max(tls::unix_seconds() - kClockSkew, ca.info.not_before);
+  request.not_after = std::min(tls::unix_seconds() + options.days * kDay, ca.info.not_after);
   return request;
 }
 
@@ -92,8 +92,8 @@ Status<> init(const CaInitOptions& options) {
   // Names of subjects have at most 64 characters (RFC 5280, A.1).
   request.common_name = options.trust_domain.substr(0, 61) + " CA";
   request.sans.push_back({SanType::kUri, str("spiffe://", options.trust_domain)});
-  request.not_before = now_seconds() - kClockSkew;
-  request.not_after = now_seconds() + options.days * kDay;
+  request.not_before = tls::unix_seconds() - kClockSkew;
+  request.not_after = tls::unix_seconds() + options.days * kDay;
   request.is_ca = true;
   request.path_length = 0;
   auto made = tls::issue(request, nullptr);

@@ -1,17 +1,10 @@
 #include "proxy/cli/ca_authority.h"
 
-#include <chrono>
-
-#include "proxy/base/clock.h"
 #include "proxy/base/str.h"
 #include "proxy/cli/ca_files.h"
 #include "proxy/tls/pem.h"
 
 namespace pillion::cli {
-
-int64_t now_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
-}
 
 std::string cert_file(const std::string& dir) { return dir + "/ca.crt"; }
 std::string key_file(const std::string& dir) { return dir + "/ca.key"; }
@@ -38,7 +31,7 @@ Result<Authority> load_authority(const std::string& dir) {
     return Error{str(cert_file(dir), " names no trust domain (a URI SAN spiffe://TRUST_DOMAIN)")};
   }
   ca.trust_domain = uri.substr(kScheme.size());
-  if (ca.info.not_after <= now_seconds()) {
+  if (ca.info.not_after <= tls::unix_seconds()) {
     return Error{str("the CA in ", dir, " expired at ", tls::utc_text(ca.info.not_after),
                      ": remove ca.crt and ca.key and run `pillion ca init` again")};
   }

@@ -1,7 +1,6 @@
 #pragma once
 // The development CA as it lies in its folder: what all of `pillion ca` but init begin with.
 
-#include <cstdint>
 #include <string>
 
 #include "proxy/base/result.h"
@@ -9,9 +8,6 @@
 #include "proxy/tls/x509_info.h"
 
 namespace pillion::cli {
-
-// Seconds since 1970.
-int64_t now_seconds();
 
 std::string cert_file(const std::string& dir);
 std::string key_file(const std::string& dir);

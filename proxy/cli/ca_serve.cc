@@ -1,9 +1,7 @@
 #include "proxy/cli/ca_serve.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -84,24 +82,9 @@ Result<std::shared_ptr<const tls::Context>> server_context(const CaServeOptions&
   return tls::Context::make(config);
 }
 
-// A socket that a former process left behind is in the way; one that somebody listens on is not
-// touched.
-void remove_stale_socket(const std::string& path) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  sockaddr_storage address{};
-  const socklen_t size = io::Address::unix_path(path).to_sockaddr(address);
-  const bool is_refused = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0 &&
-                          errno == ECONNREFUSED;
-  ::close(fd);
-  if (is_refused) ::unlink(path.c_str());
-}
-
 Result<int> listen_on(const io::Address& address) {
   io::ListenOptions options;
   options.reuse_port = false;  // a second CA on this port is a mistake
-  if (address.kind() == io::Address::Kind::kUnix && !address.path().starts_with('@'))
-    remove_stale_socket(std::string(address.path()));
   return io::open_listener(address, options);
 }
 

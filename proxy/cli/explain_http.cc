@@ -44,39 +44,16 @@ void explain_rewrite(const route::RouteMatch& match, const core::HcmConfig& conf
   if (head.authority != authority) lines.push_back(str("host sent: ", head.authority));
 }
 
-// What a route's levels say of a filter, as core::FilterRun finds it.
-struct Override {
-  const route::FilterRouteConfig* config = nullptr;
-  bool is_disabled = false;
-};
-Override override_of(const core::HttpFilterChain::Entry& entry, const route::RouteMatch& match) {
-  Override found{nullptr, entry.disabled};
-  bool is_decided = false;
-  const auto look = [&](const std::unique_ptr<const route::FilterOverrides>& level) {
-    if (level == nullptr) return;
-    for (const route::FilterOverride& o : *level) {
-      if (o.filter != entry.name) continue;
-      if (!std::exchange(is_decided, true)) found.is_disabled = o.disabled;
-      if (found.config == nullptr && o.type == entry.type) found.config = o.config.get();
-    }
-  };
-  if (!match) return found;
-  if (match.weighted != nullptr) look(match.weighted->filters);
-  look(match.route->filters);
-  look(match.host->filters);
-  look(match.host->table->filters());
-  return found;
-}
-
 // False: a filter refuses the request.
 bool explain_filters(const core::HcmConfig& config, const core::ConnectionInfo& connection,
                      const http::RequestHead& head, const route::RouteMatch& match, Lines& lines) {
   if (config.filters == nullptr) return true;
+  const core::FilterLevels levels = core::filter_levels(match);
   for (const core::HttpFilterChain::Entry& entry : config.filters->entries()) {
-    const Override override = override_of(entry, match);
-    if (override.is_disabled) continue;
+    const core::FilterUse use = core::use_of(entry, levels);
+    if (use.is_disabled) continue;
     const core::FilterExplanation said =
-        entry.factory->explain({head, connection, match, override.config});
+        entry.factory->explain({head, connection, match, use.config});
     if (!said.text.empty()) lines.push_back(str("filter ", entry.name, ": ", said.text));
     if (said.refuses) return false;
   }

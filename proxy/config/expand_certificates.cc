@@ -192,7 +192,7 @@ void write_identity_cluster(EnvoyWriter& out, const Mesh& mesh) {
 void write_identity_source(EnvoyWriter& out, const Mesh& mesh) {
   const Workload& workload = mesh.workload;
   if (mesh.lacks_identity || (!workload.spiffe && !workload.csr)) return;
-  out.standing_for(workload.spiffe ? workload.spiffe->node : workload.csr->node, [&] {
+  out.standing_for(origin_of(workload), [&] {
     out.message("certificate_provider_instances", [&] {
       out.message(kInstance, [&] {
         out.extension(

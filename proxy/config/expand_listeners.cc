@@ -95,7 +95,7 @@ void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Parameters pa
 
 template <typename Extras, typename Hosts>
 void write_manager(EnvoyWriter& out, std::string_view stat_prefix, Extras&& extras, Hosts&& hosts) {
-  write_manager(out, stat_prefix, extras, hosts, [] {});
+  write_manager(out, stat_prefix, Parameters::kMatched, extras, hosts, [] {});
 }
 
 // Not "/": the path of a request to the server as a whole, OPTIONS *, is "*" (RFC 9110, 9.3.7).
@@ -199,15 +199,12 @@ void write_outbound_chain(EnvoyWriter& out, const Mesh& mesh, const uint16_t* po
       write_tracing(out, mesh);
       write_access_log(out, mesh);
     };
-    write_manager(
-        out, "outbound", Parameters::kMatched, extras,
-        [&] {
-          for (const Service& service : mesh.services) {
-            out.standing_for(service.node, [&] { write_service_host(out, service); });
-          }
-          write_unknown_host(out, *mesh.outbound);
-        },
-        [] {});
+    write_manager(out, "outbound", extras, [&] {
+      for (const Service& service : mesh.services) {
+        out.standing_for(service.node, [&] { write_service_host(out, service); });
+      }
+      write_unknown_host(out, *mesh.outbound);
+    });
   });
 }
 
@@ -336,15 +333,14 @@ void write_metrics_listener(EnvoyWriter& out, const Mesh& mesh) {
       out.list("filter_chains", [&] {
         out.item([&] {
           write_manager(
-              out, "metrics", Parameters::kMatched, [] {},
+              out, "metrics", [] {},
               [&] {
                 write_virtual_host(out, "admin", [&] {
                   write_admin_route(out, "/stats/prometheus", {});
                   write_admin_route(out, "/metrics", "/stats/prometheus");
                   write_admin_route(out, "/ready", {});
                 });
-              },
-              [] {});
+              });
         });
       });
     });

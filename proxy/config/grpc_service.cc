@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/base/ascii.h"
+#include "proxy/base/field_chars.h"
 #include "proxy/config/config_source.h"
 
 namespace pillion::config {
@@ -42,20 +43,6 @@ void parse_backoff(GrpcService& out, const Node& retry) {
   retry.reject_unknown_keys();
 }
 
-// RFC 9110, 5.6.2.
-bool is_token(std::string_view text) {
-  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           kMarks.find(c) != std::string_view::npos;
-  });
-}
-
-bool is_value_char(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return (byte >= 0x20 && byte != 0x7f) || c == '\t';
-}
-
 // A field of the stream's head.  Those of HTTP/2 and gRPC themselves are ours.
 void parse_metadata(GrpcService& out, const Node& item) {
   const std::string name = lowered(item.required("key").as_string_or(""));
@@ -70,8 +57,7 @@ void parse_metadata(GrpcService& out, const Node& item) {
   item.reject_unknown_keys();
 }
 
-}  // namespace
-
+// envoy_grpc alone.
 GrpcService parse_grpc_service(const Node& service) {
   GrpcService out;
   (void)service.one_of({"envoy_grpc", "google_grpc"});
@@ -90,6 +76,8 @@ GrpcService parse_grpc_service(const Node& service) {
   service.reject_unknown_keys();
   return out;
 }
+
+}  // namespace
 
 GrpcService parse_api_config_source(const Node& node) {
   GrpcService out;

@@ -21,8 +21,6 @@ struct GrpcService {
   size_t max_message_bytes = size_t{64} << 20;
 };
 
-// GrpcService: envoy_grpc alone.
-GrpcService parse_grpc_service(const Node& node);
 // ApiConfigSource of type GRPC, the state of the world, with exactly one service.
 GrpcService parse_api_config_source(const Node& node);
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "proxy/base/ascii.h"
+#include "proxy/base/escape.h"
+#include "proxy/base/field_chars.h"
 #include "proxy/base/str.h"
 #include "proxy/config/mesh_parts.h"
 
@@ -18,9 +20,6 @@ constexpr std::string_view kUpper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 bool is_one_of(char c, std::string_view more) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || more.find(c) != more.npos;
 }
-
-// RFC 3986, 2.3.
-bool is_unreserved(char c) { return is_one_of(c, "-._~") || kUpper.find(c) != kUpper.npos; }
 
 std::string parse_identity(const Node& node) {
   const std::string text = node.as_string();
@@ -40,10 +39,7 @@ std::string parse_method(const Node& node) {
   const std::string text = node.as_string();
   std::string spelled = text;
   for (char& c : spelled) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  const auto is_byte = [](char c) {
-    return is_one_of(c, "!#$%&'*+-.^_`|~") || kUpper.find(c) != kUpper.npos;
-  };
-  if (!std::ranges::all_of(text, is_byte)) {
+  if (!text.empty() && !is_token(text)) {
     node.expected("a method such as GET");
   } else if (text == "*") {
     node.expected("a method such as GET", "leave methods out for all of them");
@@ -63,25 +59,15 @@ std::string canonical_escapes(std::string_view path) {
       continue;
     }
     const char c = static_cast<char>(byte);
+    char escape[3];
     if (is_unreserved(c)) {
       out += c;
     } else {
-      out += '%';
-      for (const int digit : {byte >> 4, byte & 15})
-        out += static_cast<char>(digit < 10 ? '0' + digit : 'A' + digit - 10);
+      out.append(escape, write_escape(escape, byte));
     }
     path.remove_prefix(2);
   }
   return out;
-}
-
-// ASCII in overlong UTF-8 at the front, in escapes.
-bool is_overlong_ascii(std::string_view path) {
-  const int lead = escaped_byte(path);
-  const int next = path.size() < 3 ? -1 : escaped_byte(path.substr(3));
-  if (next < 0 || (next & 0xc0) != 0x80) return false;
-  return lead == 0xc0 || lead == 0xc1 || (lead == 0xe0 && next <= 0x81) ||
-         (lead == 0xf0 && next == 0x80);
 }
 
 // Why no path has the escape at the front, if that is so.
@@ -96,7 +82,9 @@ std::string_view fault_of_escape(std::string_view path, SlashEscapes slashes) {
                ? "requests with %2F or %5C are refused (inbound.escaped_slashes): write /"
                : "%2F and %5C are a slash to all rules (inbound.escaped_slashes): write /";
   }
-  if (is_overlong_ascii(path)) return "requests with overlong UTF-8 are refused: leave it out";
+  const int next = path.size() < 3 ? -1 : escaped_byte(path.substr(3));
+  if (is_overlong_ascii(byte, next))
+    return "requests with overlong UTF-8 are refused: leave it out";
   return {};
 }
 

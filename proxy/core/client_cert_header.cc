@@ -86,28 +86,24 @@ class Element {
   // Envoy's order; of names all, and URI without any.
   template <typename Visit>
   void each(Visit&& visit) const {
-    each_name(peer_.local, &io::PeerCertificate::uri_sans, peer_.local_uri_san,
+    each_name(peer_.local, &io::PeerCertificate::uri_sans,
               [&](std::string_view name) { visit("By", name); });
     visit("Hash", peer_.sha256);
     if (details_.subject) visit("Subject", peer_.subject);
     if (details_.uri) {
       if (peer_.uri_san.empty()) visit("URI", "");
-      each_name(peer_.certificate, &io::PeerCertificate::uri_sans, peer_.uri_san,
+      each_name(peer_.certificate, &io::PeerCertificate::uri_sans,
                 [&](std::string_view name) { visit("URI", name); });
     }
     if (details_.dns) {
-      each_name(peer_.certificate, &io::PeerCertificate::dns_sans, peer_.dns_san,
+      each_name(peer_.certificate, &io::PeerCertificate::dns_sans,
                 [&](std::string_view name) { visit("DNS", name); });
     }
   }
   template <typename Visit>
   static void each_name(const io::PeerCertificate* certificate,
-                        std::vector<std::string> io::PeerCertificate::* names,
-                        std::string_view first, Visit&& visit) {
-    if (certificate == nullptr) {
-      if (!first.empty()) visit(first);
-      return;
-    }
+                        std::vector<std::string> io::PeerCertificate::* names, Visit&& visit) {
+    if (certificate == nullptr) return;
     for (const std::string& name : certificate->*names) visit(name);
   }
   void write_pem(ArenaText& out) const {

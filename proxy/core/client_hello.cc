@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "proxy/http/h1_scan.h"
+#include "proxy/base/field_chars.h"
 
 namespace pillion::core {
 namespace {
@@ -110,7 +110,7 @@ Sniff sniff_http(std::string_view bytes) {
     return n == kPreface.size() ? Sniff::kHttp2 : Sniff::kNeedMore;
   const size_t space = bytes.find(' ');
   const std::string_view method = bytes.substr(0, space);
-  if (!http::is_token(method) || method.size() > 32) return Sniff::kOther;
+  if (!is_token(method) || method.size() > 32) return Sniff::kOther;
   if (space == std::string_view::npos) return Sniff::kNeedMore;
   const size_t line_end = bytes.find('\n', space);
   if (line_end == std::string_view::npos)

@@ -16,7 +16,7 @@ FilterRun::FilterRun(FilterHost& host, const HttpFilterChain& chain,
   DASSERT(states.size() == entries.size());
   Arena& arena = host.arena();
   slots_ = arena.allocate_array<FilterContext>(entries.size());
-  find_levels();
+  levels_ = filter_levels(host_.route());
   for (size_t i = 0; i < entries.size(); ++i) {
     auto* slot = new (&slots_[i]) FilterContext(*this, static_cast<uint8_t>(i));
     slot->worker_state_ = states[i].get();
@@ -38,41 +38,15 @@ void FilterRun::end() {
 
 void FilterRun::drop_request() { request_.over = true; }
 
-void FilterRun::find_levels() {
-  size_t count = 0;
-  const auto add = [&](const std::unique_ptr<const route::FilterOverrides>& level) {
-    if (level != nullptr) levels_[count++] = level.get();
-  };
-  if (const route::RouteMatch& match = host_.route()) {
-    if (match.weighted != nullptr) add(match.weighted->filters);
-    add(match.route->filters);
-    add(match.host->filters);
-    add(match.host->table->filters());
-  }
-  levels_[count] = nullptr;
-}
-
-// The most specific level that names a filter decides whether it is disabled, the most specific one
-// that configures it, how it is configured.
 bool FilterRun::find_overrides(FilterContext& slot) {
-  const HttpFilterChain::Entry& entry = chain_.entries()[slot.index_];
-  slot.route_config_ = nullptr;
-  bool is_disabled = entry.disabled;
-  bool is_decided = false;
-  for (const route::FilterOverrides* const* level = levels_; *level != nullptr; ++level) {
-    for (const route::FilterOverride& override : **level) {
-      if (override.filter != entry.name) continue;
-      if (!std::exchange(is_decided, true)) is_disabled = override.disabled;
-      if (slot.route_config_ == nullptr && override.type == entry.type)
-        slot.route_config_ = override.config.get();
-    }
-  }
-  return is_disabled;
+  const FilterUse use = use_of(chain_.entries()[slot.index_], levels_);
+  slot.route_config_ = use.config;
+  return use.is_disabled;
 }
 
 void FilterRun::choose_route() {
   host_.choose_route();
-  find_levels();
+  levels_ = filter_levels(host_.route());
   const auto& entries = chain_.entries();
   for (size_t i = 0; i < entries.size(); ++i) {
     FilterContext& slot = slots_[i];
@@ -99,7 +73,9 @@ bool FilterContext::has_cluster(std::string_view name) const {
 }
 uint64_t FilterContext::buffer_limit() const { return run_.chain_.buffer_limit(); }
 bool FilterContext::fails_health_checks() const { return run_.host_.worker().fails_health_checks; }
-const route::FilterOverrides* const* FilterContext::override_levels() const { return run_.levels_; }
+const route::FilterOverrides* const* FilterContext::override_levels() const {
+  return run_.levels_.data();
+}
 std::string_view FilterContext::name() const { return run_.chain_.entries()[index_].name; }
 
 const void* FilterContext::type() const { return run_.chain_.entries()[index_].type; }

@@ -138,7 +138,6 @@ class FilterRun {
   void pass_piece(std::string_view data, bool end);
   template <typename Direction>
   bool move_piece(size_t from, std::string_view data, bool end);
-  void find_levels();
   // True: the route disables the filter.
   bool find_overrides(FilterContext& slot);
   void choose_route();
@@ -162,7 +161,7 @@ class FilterRun {
   const HttpFilterChain& chain_;
   FilterContext* slots_;  // one per filter of the chain
   // Of the route, the most specific first; the last one is null.
-  const route::FilterOverrides* levels_[5] = {};
+  FilterLevels levels_{};
   Lane request_;
   Lane response_;
   http::ResponseHead* response_head_ = nullptr;

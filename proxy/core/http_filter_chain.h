@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/core/http_filter.h"
@@ -44,5 +45,44 @@ class HttpFilterChain {
   uint32_t buffer_limit_;
   std::array<std::vector<uint8_t>, static_cast<size_t>(FilterHook::kCount)> lists_;
 };
+
+// What the levels of a route say of its filters, the most specific first: of the weighted cluster,
+// the route, the virtual host, the table; then null.
+using FilterLevels = std::array<const route::FilterOverrides*, 5>;
+
+inline FilterLevels filter_levels(const route::RouteMatch& match) {
+  FilterLevels levels{};
+  if (!match) return levels;
+  size_t count = 0;
+  const auto add = [&](const std::unique_ptr<const route::FilterOverrides>& level) {
+    if (level != nullptr) levels[count++] = level.get();
+  };
+  if (match.weighted != nullptr) add(match.weighted->filters);
+  add(match.route->filters);
+  add(match.host->filters);
+  add(match.host->table->filters());
+  return levels;
+}
+
+// What becomes of a filter on such a route.
+struct FilterUse {
+  const route::FilterRouteConfig* config = nullptr;  // null: the factory's holds
+  bool is_disabled = false;
+};
+
+// The most specific level that names a filter decides whether it is disabled, the most specific one
+// that configures it, how it is configured.
+inline FilterUse use_of(const HttpFilterChain::Entry& entry, const FilterLevels& levels) {
+  FilterUse use{nullptr, entry.disabled};
+  bool is_decided = false;
+  for (size_t i = 0; levels[i] != nullptr; ++i) {
+    for (const route::FilterOverride& override : *levels[i]) {
+      if (override.filter != entry.name) continue;
+      if (!std::exchange(is_decided, true)) use.is_disabled = override.disabled;
+      if (use.config == nullptr && override.type == entry.type) use.config = override.config.get();
+    }
+  }
+  return use;
+}
 
 }  // namespace pillion::core

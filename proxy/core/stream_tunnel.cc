@@ -4,8 +4,8 @@
 
 #include <utility>
 
+#include "proxy/base/field_chars.h"
 #include "proxy/base/str.h"
-#include "proxy/http/h1_scan.h"
 
 namespace pillion::core {
 namespace {
@@ -24,7 +24,7 @@ bool is_websocket(const http::RequestHead& request) {
 // In HTTP/2 an upgrade is CONNECT: what stands behind its head is the tunnel's, and there is no
 // place for a body.
 bool fits_http2(const http::RequestHead& request, const upstream::PoolOptions& options) {
-  return options.may_use_http2(request) && http::is_token(request.upgrade);
+  return options.may_use_http2(request) && is_token(request.upgrade);
 }
 
 }  // namespace

@@ -23,11 +23,11 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "proxy/base/rng.h"
+#include "proxy/base/text_map.h"
 #include "proxy/discovery/cluster_health.h"
 #include "proxy/discovery/source.h"
 #include "proxy/io/inbox.h"
@@ -106,12 +106,6 @@ class Discovery final : private SourceObserver,
     }
     [[nodiscard]] const Slot& latest() const noexcept { return next.config ? next : current; }
   };
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view s) const noexcept {
-      return std::hash<std::string_view>{}(s);
-    }
-  };
 
   void on_attempt(Source& source) override;
   void on_update(Source& source, const Update& update) override;
@@ -134,7 +128,7 @@ class Discovery final : private SourceObserver,
   Context context_;
   DiscoveryObserver& observer_;
   io::Inbox inbox_{context_.loop};  // for reports of workers
-  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;
+  TextMap<Entry> entries_;
   std::unordered_map<std::string, std::weak_ptr<Source>> shared_;       // by DnsSource::key_of
   std::map<std::string, std::shared_ptr<EdsSource>, std::less<>> eds_;  // by name
   std::unique_ptr<Index> index_;  // made when needed, dropped by each change of the entries

@@ -1,10 +1,9 @@
 #pragma once
-// Character classes of HTTP/1 and the scan that validates a field value and finds its end.
+// The scan that validates a field value of HTTP/1 and finds its end.
 //
 // SSE2 and NEON are part of the x86-64 and arm64 baselines, so this needs no run-time dispatch; a
 // field value is rarely longer than 64 bytes, where wider vectors gain nothing (ARCHITECTURE.md).
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -13,30 +12,9 @@
 #include <emmintrin.h>
 #endif
 
+#include "proxy/base/field_chars.h"
+
 namespace pillion::http {
-
-// For each byte: its lower-case form if it may stand in a token (RFC 9110, 5.6.2), else 0.
-inline constexpr auto kTokenLower = [] {
-  std::array<char, 256> table{};
-  for (int c = '0'; c <= '9'; ++c) table[static_cast<size_t>(c)] = static_cast<char>(c);
-  for (int c = 'a'; c <= 'z'; ++c) table[static_cast<size_t>(c)] = static_cast<char>(c);
-  for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<size_t>(c)] = static_cast<char>(c | 0x20);
-  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<uint8_t>(c)] = c;
-  return table;
-}();
-
-constexpr bool is_token(std::string_view text) noexcept {
-  for (char c : text) {
-    if (kTokenLower[static_cast<uint8_t>(c)] == 0) return false;
-  }
-  return !text.empty();
-}
-
-// May stand in a field value (RFC 9110, 5.5): visible ASCII, space, tab, obs-text.
-constexpr bool is_value_char(char c) noexcept {
-  const auto u = static_cast<uint8_t>(c);
-  return (u >= 0x20 && u != 0x7f) || u == '\t';
-}
 
 // The first byte in [p, end) that is not visible ASCII, space or obs-text; tabs stop it too.
 inline const char* find_control(const char* p, const char* end) noexcept {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "proxy/base/ascii.h"
+#include "proxy/base/escape.h"
 
 namespace pillion::match {
 namespace {
@@ -35,41 +36,12 @@ constexpr auto kClasses = [] {
   return classes;
 }();
 
-// RFC 3986, 2.3: escaping one of these changes nothing.
-constexpr bool is_unreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
-}
-
-char* write_escape(char* at, int byte) {
-  constexpr char kHex[] = "0123456789ABCDEF";
-  *at++ = '%';
-  *at++ = kHex[byte >> 4];
-  *at++ = kHex[byte & 15];
-  return at;
-}
-
 // Where the parameter of a segment begins: a ';' or its escape; the text's end if there is none.
 size_t parameter_at(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == ';' || (text[i] == '%' && escaped_byte(text.substr(i)) == ';')) return i;
   }
   return text.size();
-}
-
-// Do both begin an ASCII character that is written in more bytes than one?
-bool is_overlong_ascii(int lead, int next) {
-  switch (lead) {
-    case 0xc0:
-    case 0xc1:
-      return (next & 0xc0) == 0x80;
-    case 0xe0:
-      return next == 0x80 || next == 0x81;
-    case 0xf0:
-      return next == 0x80;
-    default:
-      return false;
-  }
 }
 
 // What the fast look at a target found.

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "proxy/base/ascii.h"
+#include "proxy/base/field_chars.h"
 #include "proxy/base/str.h"
-#include "proxy/http/h1_scan.h"
 
 namespace pillion::route {
 namespace {
@@ -31,7 +31,7 @@ std::string parse_name(const Node& node) {
   if (name.starts_with(':') || name == "host") {
     node.expected("a header other than Host and those that begin with ':'",
                   "see host_rewrite_literal and prefix_rewrite");
-  } else if (!http::is_token(name)) {
+  } else if (!is_token(name)) {
     node.expected("a header name");
   } else if (std::ranges::find(kFraming, name) != std::end(kFraming)) {
     node.error(str("\"", name, "\" belongs to the connection and cannot be changed by a route"));

@@ -64,6 +64,9 @@ struct OperatorRow {
 Result<Operation> compile_operator(std::string_view name, std::optional<std::string_view> arguments,
                                    std::optional<uint32_t> max_length);
 
+// OperatorRow::compile of times in UTC: the arguments are a format (TimeFormat), or none.
+Status<> compile_utc_time(std::string_view arguments, Operation& operation);
+
 // The rows, by what they look at.
 std::span<const OperatorRow> message_operators();     // heads, trailers, paths, gRPC
 std::span<const OperatorRow> connection_operators();  // addresses, server names

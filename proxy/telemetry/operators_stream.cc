@@ -34,12 +34,14 @@ WallTime wall_begin_of(const StreamInfo& info) {
   return begin == Instant{} ? wall_now() : wall_now() - (MonotonicClock::now() - begin);
 }
 
-template <bool kLocal>
-Status<> compile_time(std::string_view arguments, Operation& op) {
-  Result<TimeFormat> format = TimeFormat::compile(arguments, kLocal);
+Status<> compile_time(std::string_view arguments, Operation& op, bool is_local) {
+  Result<TimeFormat> format = TimeFormat::compile(arguments, is_local);
   if (!format) return Error{format.error()};
   op.time = std::make_unique<const TimeFormat>(std::move(*format));
   return Ok{};
+}
+Status<> compile_local_time(std::string_view arguments, Operation& op) {
+  return compile_time(arguments, op, true);
 }
 static_assert(Scratch::kBytes >= TimeFormat::kMaxText);
 
@@ -261,10 +263,10 @@ Value dynamic_metadata(const Operation& op, const StreamInfo& info, Scratch& scr
 }
 
 constexpr OperatorRow kRows[] = {
-    {"START_TIME", start_time, Arguments::kOptional, compile_time<false>},
-    {"START_TIME_LOCAL", start_time, Arguments::kOptional, compile_time<true>},
-    {"EMIT_TIME", emit_time, Arguments::kOptional, compile_time<false>},
-    {"EMIT_TIME_LOCAL", emit_time, Arguments::kOptional, compile_time<true>},
+    {"START_TIME", start_time, Arguments::kOptional, compile_utc_time},
+    {"START_TIME_LOCAL", start_time, Arguments::kOptional, compile_local_time},
+    {"EMIT_TIME", emit_time, Arguments::kOptional, compile_utc_time},
+    {"EMIT_TIME_LOCAL", emit_time, Arguments::kOptional, compile_local_time},
     {"DURATION", since_begin<&StreamTimes::end>},
     {"REQUEST_DURATION", since_begin<&StreamTimes::ds_rx_end>},
     {"REQUEST_TX_DURATION", since_begin<&StreamTimes::us_tx_end>},
@@ -311,6 +313,10 @@ constexpr OperatorRow kRows[] = {
 };
 
 }  // namespace
+
+Status<> compile_utc_time(std::string_view arguments, Operation& op) {
+  return compile_time(arguments, op, false);
+}
 
 std::span<const OperatorRow> stream_operators() { return kRows; }
 

@@ -6,6 +6,7 @@
 #include "proxy/base/str.h"
 #include "proxy/base/url_pem.h"
 #include "proxy/telemetry/operators.h"
+#include "proxy/tls/x509_info.h"
 
 namespace pillion::telemetry {
 namespace {
@@ -81,15 +82,8 @@ template <Side kSide, int64_t PeerCertificate::* kWhen>
 Value moment(const Operation& op, const StreamInfo& info, Scratch& scratch) {
   const PeerCertificate* c = certificate<kSide, kPeer>(info);
   if (c == nullptr) return {};
-  const WallTime time{std::chrono::seconds(c->*kWhen)};
+  const WallTime time = tls::wall_time(c->*kWhen);
   return std::string_view(scratch.bytes, op.time->format(time, scratch.bytes));
-}
-
-Status<> compile_moment(std::string_view arguments, Operation& op) {
-  Result<TimeFormat> format = TimeFormat::compile(arguments);
-  if (!format) return Error{format.error()};
-  op.time = std::make_unique<const TimeFormat>(std::move(*format));
-  return Ok{};
 }
 
 template <Side kSide>
@@ -120,9 +114,9 @@ Value session_id(const Operation&, const StreamInfo& info, Scratch& scratch) {
       {PREFIX "_PEER_FINGERPRINT_1", text<kSide, kPeer, &PeerCertificate::sha1>},     \
       {PREFIX "_PEER_CERT", pem<kSide>},                                              \
       {PREFIX "_PEER_CERT_V_START", moment<kSide, &PeerCertificate::not_before>,      \
-       Arguments::kOptional, compile_moment},                                         \
+       Arguments::kOptional, compile_utc_time},                                       \
       {PREFIX "_PEER_CERT_V_END", moment<kSide, &PeerCertificate::not_after>,         \
-       Arguments::kOptional, compile_moment},                                         \
+       Arguments::kOptional, compile_utc_time},                                       \
       {PREFIX "_LOCAL_URI_SAN", names<kSide, kOurs, &PeerCertificate::uri_sans>},     \
       {PREFIX "_LOCAL_DNS_SAN", names<kSide, kOurs, &PeerCertificate::dns_sans>},     \
       {PREFIX "_LOCAL_IP_SAN", names<kSide, kOurs, &PeerCertificate::ip_sans>},       \

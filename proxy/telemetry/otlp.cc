@@ -3,44 +3,25 @@
 #include <algorithm>
 #include <bit>
 
+#include "proxy/base/protobuf_wire.h"
 #include "proxy/base/utf8.h"
 
 namespace pillion::telemetry {
 namespace {
 
-// Protobuf's wire types.
-enum class Wire : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2 };
-
-void put_varint(std::string& out, uint64_t value) {
-  while (value >= 0x80) {
-    out += static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  out += static_cast<char>(value);
-}
+using wire::Type;
 
 constexpr size_t varint_size(uint64_t value) noexcept {
   return static_cast<size_t>((std::bit_width(value | 1) + 6) / 7);
 }
 
-// All our field numbers are below 16.
-void put_tag(std::string& out, uint32_t field, Wire wire) {
-  out += static_cast<char>(field << 3 | static_cast<uint32_t>(wire));
-}
-
-// A field of bytes: tag, length, content.
+// A field of bytes: tag, length, content.  All our field numbers are below 16.
 constexpr size_t field_size(size_t content) noexcept { return 1 + varint_size(content) + content; }
-
-void put_bytes(std::string& out, uint32_t field, std::string_view bytes) {
-  put_tag(out, field, Wire::kBytes);
-  put_varint(out, bytes.size());
-  out += bytes;
-}
 
 // Every byte that is not part of well-formed UTF-8 becomes '?', so that the length stays.
 void put_text(std::string& out, uint32_t field, std::string_view text) {
-  put_tag(out, field, Wire::kBytes);
-  put_varint(out, text.size());
+  wire::write_tag(out, field, Type::kBytes);
+  wire::write_varint(out, text.size());
   while (!text.empty()) {
     const size_t n = utf8_length(text);
     if (n == 0) {
@@ -53,12 +34,12 @@ void put_text(std::string& out, uint32_t field, std::string_view text) {
 }
 
 void put_uint(std::string& out, uint32_t field, uint64_t value) {
-  put_tag(out, field, Wire::kVarint);
-  put_varint(out, value);
+  wire::write_tag(out, field, Type::kVarint);
+  wire::write_varint(out, value);
 }
 
 void put_fixed64(std::string& out, uint32_t field, int64_t value) {
-  put_tag(out, field, Wire::kFixed64);
+  wire::write_tag(out, field, Type::kFixed64);
   for (int i = 0; i < 8; ++i) out += static_cast<char>(static_cast<uint64_t>(value) >> (8 * i));
 }
 
@@ -70,11 +51,11 @@ void put_id(std::string& out, uint64_t id) {
 // KeyValue { key = 1, value = 2: AnyValue { string_value = 1 } }
 void put_attribute(std::string& out, uint32_t field, std::string_view key, std::string_view value) {
   const size_t any = field_size(value.size());
-  put_tag(out, field, Wire::kBytes);
-  put_varint(out, field_size(key.size()) + field_size(any));
+  wire::write_tag(out, field, Type::kBytes);
+  wire::write_varint(out, field_size(key.size()) + field_size(any));
   put_text(out, 1, key);
-  put_tag(out, 2, Wire::kBytes);
-  put_varint(out, any);
+  wire::write_tag(out, 2, Type::kBytes);
+  wire::write_varint(out, any);
   put_text(out, 1, value);
 }
 
@@ -82,11 +63,11 @@ void put_attribute(std::string& out, uint32_t field, std::string_view key, std::
 void put_attribute(std::string& out, uint32_t field, std::string_view key, int64_t value) {
   const auto number = static_cast<uint64_t>(value);
   const size_t any = 1 + varint_size(number);
-  put_tag(out, field, Wire::kBytes);
-  put_varint(out, field_size(key.size()) + field_size(any));
+  wire::write_tag(out, field, Type::kBytes);
+  wire::write_varint(out, field_size(key.size()) + field_size(any));
   put_text(out, 1, key);
-  put_tag(out, 2, Wire::kBytes);
-  put_varint(out, any);
+  wire::write_tag(out, 2, Type::kBytes);
+  wire::write_varint(out, any);
   put_uint(out, 3, number);
 }
 
@@ -101,17 +82,17 @@ std::string_view whole_members(std::string_view list) {
 
 SpanEncoder::SpanEncoder(std::string& out, const SpanHead& head) : out_(out) {
   out_.clear();
-  put_tag(out_, 1, Wire::kBytes);
-  put_varint(out_, 16);
+  wire::write_tag(out_, 1, Type::kBytes);
+  wire::write_varint(out_, 16);
   put_id(out_, head.trace.high);
   put_id(out_, head.trace.low);
-  put_tag(out_, 2, Wire::kBytes);
-  put_varint(out_, 8);
+  wire::write_tag(out_, 2, Type::kBytes);
+  wire::write_varint(out_, 8);
   put_id(out_, head.id);
   if (!head.trace_state.empty()) put_text(out_, 3, whole_members(head.trace_state));
   if (head.parent != 0) {
-    put_tag(out_, 4, Wire::kBytes);
-    put_varint(out_, 8);
+    wire::write_tag(out_, 4, Type::kBytes);
+    wire::write_varint(out_, 8);
     put_id(out_, head.parent);
   }
   put_text(out_, 5, head.name.substr(0, kMaxText));
@@ -136,8 +117,8 @@ void SpanEncoder::attribute(std::string_view key, int64_t value) {
 
 // Event { time_unix_nano = 1, name = 2 }
 void SpanEncoder::event(int64_t time_ns, std::string_view name) {
-  put_tag(out_, 11, Wire::kBytes);
-  put_varint(out_, 9 + field_size(name.size()));
+  wire::write_tag(out_, 11, Type::kBytes);
+  wire::write_varint(out_, 9 + field_size(name.size()));
   put_fixed64(out_, 1, time_ns);
   put_text(out_, 2, name);
 }
@@ -145,8 +126,8 @@ void SpanEncoder::event(int64_t time_ns, std::string_view name) {
 // Status { message = 2, code = 3: ERROR is 2 }
 void SpanEncoder::error(std::string_view message) {
   message = message.substr(0, kMaxText);
-  put_tag(out_, 15, Wire::kBytes);
-  put_varint(out_, 2 + (message.empty() ? 0 : field_size(message.size())));
+  wire::write_tag(out_, 15, Type::kBytes);
+  wire::write_varint(out_, 2 + (message.empty() ? 0 : field_size(message.size())));
   if (!message.empty()) put_text(out_, 2, message);
   put_uint(out_, 3, 2);
 }
@@ -168,7 +149,7 @@ std::string encode_resource(const ResourceText& text) {
   return out;
 }
 
-void append_span(std::string& spans, std::string_view span) { put_bytes(spans, 2, span); }
+void append_span(std::string& spans, std::string_view span) { wire::write_item(spans, 2, span); }
 
 // { resource_spans = 1: { resource = 1, scope_spans = 2: { scope = 1: { name = 1 }, spans = 2 } } }
 std::string write_request(std::string_view resource, std::string_view spans) {
@@ -177,13 +158,13 @@ std::string write_request(std::string_view resource, std::string_view spans) {
   const size_t scope_spans = field_size(scope) + spans.size();
   std::string out;
   out.reserve(spans.size() + resource.size() + 64);
-  put_tag(out, 1, Wire::kBytes);
-  put_varint(out, field_size(resource.size()) + field_size(scope_spans));
-  put_bytes(out, 1, resource);
-  put_tag(out, 2, Wire::kBytes);
-  put_varint(out, scope_spans);
-  put_tag(out, 1, Wire::kBytes);
-  put_varint(out, scope);
+  wire::write_tag(out, 1, Type::kBytes);
+  wire::write_varint(out, field_size(resource.size()) + field_size(scope_spans));
+  wire::write_item(out, 1, resource);
+  wire::write_tag(out, 2, Type::kBytes);
+  wire::write_varint(out, scope_spans);
+  wire::write_tag(out, 1, Type::kBytes);
+  wire::write_varint(out, scope);
   put_text(out, 1, kScope);
   out += spans;
   return out;

@@ -3,18 +3,10 @@
 #include <openssl/ssl.h>
 
 #include "proxy/base/ascii.h"
-#include "proxy/base/clock.h"
 #include "proxy/tls/tls_transport.h"
+#include "proxy/tls/x509_info.h"
 
 namespace pillion::tls {
-
-namespace {
-
-int64_t now_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 struct Callbacks {
   static TlsTransport& transport(const SSL* ssl) {
@@ -27,7 +19,7 @@ struct Callbacks {
     const STACK_OF(CRYPTO_BUFFER)* chain = SSL_get0_peer_certificates(ssl);
     if (chain == nullptr || sk_CRYPTO_BUFFER_num(chain) == 0) return ssl_verify_ok;
     Verifier::Verdict verdict =
-        t.context_->verifier().verify(*chain, h.expected_name, now_seconds());
+        t.context_->verifier().verify(*chain, h.expected_name, unix_seconds());
     if (verdict.outcome != Verifier::Outcome::kOk) {
       h.outcome = verdict.outcome;
       h.reason = std::move(verdict.reason);
@@ -53,7 +45,7 @@ struct Callbacks {
     const bool wants_staple = SSL_early_callback_ctx_extension_get(
                                   hello, TLSEXT_TYPE_status_request, &request, &size) == 1;
     const auto selection =
-        t.context_->select_certificates(*hello->ssl, h.sni, wants_staple, now_seconds());
+        t.context_->select_certificates(*hello->ssl, h.sni, wants_staple, unix_seconds());
     if (wants_staple && t.listener_stats_ != nullptr) count_stapling(*t.listener_stats_, selection);
     if (selection == Context::Selection::kLacksStaple) {
       h.reason = "no certificate has the valid OCSP response that its policy demands";

@@ -15,6 +15,7 @@
 #include "proxy/base/str.h"
 #include "proxy/tls/callbacks.h"
 #include "proxy/tls/context_hash.h"
+#include "proxy/tls/interned.h"
 #include "proxy/tls/resumption.h"
 
 namespace pillion::tls {
@@ -70,13 +71,8 @@ CredentialPtr make_credential(const std::vector<CRYPTO_BUFFER*>& chain, EVP_PKEY
   return credential;
 }
 
-struct Interned {
-  std::mutex mutex;
-  std::unordered_map<std::string, std::weak_ptr<const Context>> by_fingerprint;
-  size_t prune_at = 64;  // entries: each is looked at once for each that was added
-};
-Interned& interned() {
-  static Interned all;
+Interned<Context>& interned() {
+  static Interned<Context> all;
   return all;
 }
 
@@ -110,21 +106,15 @@ void Context::log_made(const Context& context, const ContextConfig& config) {
 
 Result<std::shared_ptr<const Context>> Context::make(const ContextConfig& config) {
   const std::string key = fingerprint(config);
-  Interned& all = interned();
+  Interned<Context>& all = interned();
   const std::lock_guard lock(all.mutex);
-  if (auto found = all.by_fingerprint.find(key); found != all.by_fingerprint.end()) {
-    if (auto context = found->second.lock()) return context;
-  }
+  if (auto context = all.find(key)) return context;
   std::shared_ptr<Context> made(new Context(config));
   if (auto ok = made->build(config); !ok) {
     ERR_clear_error();
     return Error{ok.error()};
   }
-  all.by_fingerprint[key] = made;
-  if (all.by_fingerprint.size() >= all.prune_at) {
-    std::erase_if(all.by_fingerprint, [](const auto& entry) { return entry.second.expired(); });
-    all.prune_at = std::max<size_t>(64, 2 * all.by_fingerprint.size());
-  }
+  all.put(key, made);
   log_made(*made, config);
   return std::shared_ptr<const Context>(std::move(made));
 }
@@ -207,9 +197,11 @@ Status<> Context::set_parameters(const ContextConfig& config) {
 }
 
 Status<> Context::add_certificate(const CertificateConfig& config, OcspPolicy policy) {
-  if (auto ok = check_key_matches(config.chain_pem, config.key_pem); !ok) return ok;
   auto chain = parse_certificates(config.chain_pem);
+  if (!chain) return Error{chain.error()};
   auto key = parse_private_key(config.key_pem);
+  if (!key) return Error{key.error()};
+  if (auto ok = check_key_matches(*chain->front(), **key); !ok) return ok;
   std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> owned;
   std::vector<CRYPTO_BUFFER*> buffers;
   Identity identity;

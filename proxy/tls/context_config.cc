@@ -121,7 +121,7 @@ CertificateConfig parse_certificate(const Node& node, FileUse files) {
     chain.error(str(out.source, ": ", ok.error()));
   } else if (const auto ok_key = parse_private_key(out.key_pem); !ok_key) {
     key.error(str(key_text.source, ": ", ok_key.error()));
-  } else if (const auto same = check_key_matches(out.chain_pem, out.key_pem); !same) {
+  } else if (const auto same = check_key_matches(*ok->front(), **ok_key); !same) {
     key.error(str(key_text.source, ": ", same.error(), " (", out.source, ")"));
   }
   if (!out.ocsp_staple.empty() && node.errors()->error_count() == errors_before) {

@@ -6,19 +6,15 @@
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/tls/interned.h"
 #include "proxy/tls/validation_config.h"
 #include "proxy/tls/wipe.h"
 
 namespace pillion::tls {
 namespace {
 
-struct Interned {
-  std::mutex mutex;
-  std::unordered_map<std::string, std::weak_ptr<const ContextSlot>> by_name;
-  size_t prune_at = 64;  // entries: each is looked at once for each that was added
-};
-Interned& interned() {
-  static Interned all;
+Interned<ContextSlot>& interned() {
+  static Interned<ContextSlot> all;
   return all;
 }
 
@@ -71,23 +67,17 @@ ContextSlot::ContextSlot(ContextConfig config, SecretRefs secrets)
 Result<std::shared_ptr<const ContextSlot>> ContextSlot::make(ContextConfig config,
                                                              SecretRefs secrets) {
   const std::string name = name_of(config, secrets);
-  Interned& all = interned();
+  Interned<ContextSlot>& all = interned();
   {
     const std::lock_guard lock(all.mutex);
-    if (const auto found = all.by_name.find(name); found != all.by_name.end()) {
-      if (auto slot = found->second.lock()) return slot;
-    }
+    if (auto slot = all.find(name)) return slot;
   }
   std::shared_ptr<ContextSlot> made(new ContextSlot(std::move(config), std::move(secrets)));
   auto context = made->resolve(Initial());
   if (!context) return Error{context.error()};
   made->current_ = std::move(*context);
   const std::lock_guard lock(all.mutex);
-  all.by_name[name] = made;
-  if (all.by_name.size() >= all.prune_at) {
-    std::erase_if(all.by_name, [](const auto& entry) { return entry.second.expired(); });
-    all.prune_at = std::max<size_t>(64, 2 * all.by_name.size());
-  }
+  all.put(name, made);
   return std::shared_ptr<const ContextSlot>(std::move(made));
 }
 

@@ -72,15 +72,6 @@ void report_unreadable(const config::Node& source, std::string text) {
 
 }  // namespace
 
-std::string encode_base64(std::string_view bytes) {
-  size_t size = 0;
-  if (!EVP_EncodedLength(&size, bytes.size())) return {};
-  std::string out(size, '\0');
-  out.resize(EVP_EncodeBlock(reinterpret_cast<uint8_t*>(out.data()),
-                             reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
-  return out;
-}
-
 std::string parse_watched_directory(const config::Node& node) {
   if (node.is_missing()) return {};
   std::string path = node.required("path").as_string_or("");

@@ -29,9 +29,6 @@ void note_file(const config::Node& source);
 // A regular file of at most 8 MiB, or why not.
 Result<std::string> read_file(const std::string& name);
 
-// As DataSource.inline_bytes is written.
-std::string encode_base64(std::string_view bytes);
-
 // WatchedDirectory: its path, or "".
 std::string parse_watched_directory(const config::Node& node);
 

@@ -2,6 +2,7 @@
 // has room for them: certificate_provider_instances, and the fields of TLS contexts that name one.
 
 #include "proxy/base/str.h"
+#include "proxy/config/root.h"
 #include "proxy/config/suggest.h"
 #include "proxy/tls/secret.h"
 #include "proxy/tls/spiffe_id.h"
@@ -82,12 +83,6 @@ std::string key_of(std::string_view instance, const SecretSource& source) {
   return key;
 }
 
-Node find_instance(const Node& node, std::string_view name) {
-  const config::Value* root = node.value();
-  while (root != nullptr && root->parent != nullptr) root = root->parent;
-  return Node(root, node.errors())[kInstances][name];
-}
-
 }  // namespace
 
 SecretSourcePtr parse_provider(const Node& node) {
@@ -121,7 +116,7 @@ std::optional<SecretRef> parse_provider_ref(const Node& node, SecretKind kind,
   node.reject_unknown_keys(Unknown::kAlwaysError);
   if (name.empty()) return std::nullopt;
   config::Errors elsewhere;  // what is wrong with it is told where it stands
-  const Node found = find_instance(Node(node.value(), &elsewhere), name);
+  const Node found = config::root_of(node, elsewhere)[kInstances][name];
   if (found.is_missing()) {
     instance.error(
         str("unknown instance \"", config::printable(name), "\": ", kInstances, " has none"));

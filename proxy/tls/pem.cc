@@ -94,15 +94,19 @@ Result<KeyPtr> parse_private_key(std::string_view pem) {
   return key;
 }
 
+Status<> check_key_matches(const x509_st& leaf, const evp_pkey_st& key) {
+  const bool same = X509_check_private_key(&leaf, &key) == 1;
+  ERR_clear_error();
+  if (!same) return Error{"the private key does not belong to the certificate"};
+  return Ok{};
+}
+
 Status<> check_key_matches(std::string_view chain_pem, std::string_view key_pem) {
   auto chain = parse_certificates(chain_pem);
   if (!chain) return Error{chain.error()};
   auto key = parse_private_key(key_pem);
   if (!key) return Error{key.error()};
-  const bool same = X509_check_private_key(chain->front().get(), key->get()) == 1;
-  ERR_clear_error();
-  if (!same) return Error{"the private key does not belong to the certificate"};
-  return Ok{};
+  return check_key_matches(*chain->front(), **key);
 }
 
 }  // namespace pillion::tls

@@ -28,7 +28,8 @@ Result<std::vector<X509Ptr>> parse_certificates(std::string_view pem);
 Result<std::vector<CrlPtr>> parse_crls(std::string_view pem);
 // RSA of 2048 bits or more, ECDSA on P-256, P-384 or P-521, Ed25519; not encrypted.
 Result<KeyPtr> parse_private_key(std::string_view pem);
-// The key belongs to the first certificate.
+// The key belongs to the certificate; in PEM, to the first one.
+Status<> check_key_matches(const x509_st& leaf, const evp_pkey_st& key);
 Status<> check_key_matches(std::string_view chain_pem, std::string_view key_pem);
 
 }  // namespace pillion::tls

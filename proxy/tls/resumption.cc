@@ -9,6 +9,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/tls/tls_transport.h"
+#include "proxy/tls/x509_info.h"
 
 namespace pillion::tls {
 namespace {
@@ -17,10 +18,6 @@ namespace {
 constexpr size_t kTimeBytes = sizeof(int64_t);
 // Of a longer one no ticket is made: the client would have to send it in its ClientHello.
 constexpr size_t kMostSessionBytes = 8 * 1024;
-
-int64_t now_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
-}
 
 std::span<const uint8_t> bytes(const uint8_t* from, size_t size) { return {from, size}; }
 
@@ -40,7 +37,7 @@ struct ResumptionCallbacks {
     if (size > kMostSessionBytes || total > room) return 1;
     const TlsTransport& t = transport(ssl);
     const TlsTransport::Handshake& h = *t.handshake_;
-    const int64_t proven_at = SSL_session_reused(ssl) ? h.proven_at : now_seconds();
+    const int64_t proven_at = SSL_session_reused(ssl) ? h.proven_at : unix_seconds();
     uint8_t* text = out + TicketKeyring::kTextOffset;
     std::memcpy(text, &proven_at, kTimeBytes);
     std::memcpy(text + kTimeBytes, in, size);
@@ -69,7 +66,7 @@ struct ResumptionCallbacks {
     TlsTransport::Handshake& h = *t.handshake_;
     h.resumed.reset();
     h.proven_at = proven_at;
-    const int64_t now = now_seconds();
+    const int64_t now = unix_seconds();
     if (proven_at > now || now - proven_at >= t.context_->session_timeout().count()) return false;
     const SessionPtr session(
         SSL_SESSION_from_bytes(session_bytes.data(), session_bytes.size(), t.context_->native()));
@@ -144,7 +141,7 @@ void Resumption::offer(TlsTransport& t) {
     // BoringSSL verifies it again when the server agrees, and would give up then.
     const STACK_OF(CRYPTO_BUFFER)* chain = SSL_SESSION_get0_peer_certificates(session.get());
     if (sk_CRYPTO_BUFFER_num(chain) == 0) continue;
-    const auto verdict = t.context_->verifier().verify(*chain, h.expected_name, now_seconds());
+    const auto verdict = t.context_->verifier().verify(*chain, h.expected_name, unix_seconds());
     if (verdict.outcome != Verifier::Outcome::kOk) continue;
     SSL_set_session(t.ssl_, session.get());
     return;

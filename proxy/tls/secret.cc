@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "proxy/base/str.h"
+#include "proxy/config/root.h"
 #include "proxy/tls/context.h"
 #include "proxy/tls/data_source.h"
 #include "proxy/tls/ocsp.h"
@@ -28,14 +29,6 @@ GenericSecret parse_generic(const Node& node) {
   if (out.texts.empty()) node.error("expected secret or secrets");
   node.reject_unknown_keys(Unknown::kAlwaysError);
   return out;
-}
-
-const config::Value* child(const config::Value* value, std::string_view key) {
-  if (value == nullptr || value->kind != config::Kind::kMapping) return nullptr;
-  for (const config::Value* v = value->first_child; v != nullptr; v = v->next) {
-    if (v->key->text == key) return v;
-  }
-  return nullptr;
 }
 
 Result<std::string> read_named(const std::string& name) {
@@ -60,11 +53,11 @@ Result<SecretPtr> read_certificate(const SecretSource::Files& files) {
   Result<std::string> key = read_named(files.key);
   if (!key) return Error{key.error()};
   Wiped held(std::move(*key));
-  if (const auto ok = parse_certificates(*chain); !ok)
-    return Error{str(files.chain, ": ", ok.error())};
-  if (const auto ok = parse_private_key(held.text); !ok)
-    return Error{str(files.key, ": ", ok.error())};
-  if (const auto ok = check_key_matches(*chain, held.text); !ok)
+  const auto certificates = parse_certificates(*chain);
+  if (!certificates) return Error{str(files.chain, ": ", certificates.error())};
+  const auto private_key = parse_private_key(held.text);
+  if (!private_key) return Error{str(files.key, ": ", private_key.error())};
+  if (const auto ok = check_key_matches(*certificates->front(), **private_key); !ok)
     return Error{str(files.key, ": ", ok.error(), " (", files.chain, ")")};
   Result<std::string> staple = read_staple(files.staple, *chain);
   if (!staple) return Error{staple.error()};
@@ -185,17 +178,12 @@ SecretPtr parse_secret(const Node& node, std::string& name) {
 }
 
 SecretPtr find_static_secret(const Node& node, std::string_view name, SecretKind kind) {
-  const config::Value* root = node.value();
-  while (root != nullptr && root->parent != nullptr) root = root->parent;
-  const config::Value* list = child(child(root, "static_resources"), "secrets");
-  if (list == nullptr || list->kind != config::Kind::kSequence) return nullptr;
-  for (const config::Value* v = list->first_child; v != nullptr; v = v->next) {
-    const config::Value* own = child(v, "name");
-    if (own == nullptr || own->scalar() != name) continue;
-    // What is wrong with it is told where the list is read.
-    config::Errors elsewhere;
+  config::Errors elsewhere;  // what is wrong with it is told where the list is read
+  const Node list = config::root_of(node, elsewhere)["static_resources"]["secrets"];
+  for (const Node item : list.items()) {
+    if (item["name"].as_string_or("") != name) continue;
     std::string found;
-    SecretPtr secret = parse_secret(Node(v, &elsewhere), found);
+    SecretPtr secret = parse_secret(item, found);
     if (secret != nullptr && secret->kind() == kind) return secret;
   }
   return nullptr;

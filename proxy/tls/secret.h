@@ -140,10 +140,6 @@ struct SecretRefs {
   }
 };
 
-// As protobuf's MergeFrom puts a CertificateValidationContext of SDS over the default one
-// (CombinedCertificateValidationContext): lists are joined, and what is set in `over` wins.
-ValidationConfig merge(const ValidationConfig& base, const ValidationConfig& over);
-
 // Envoy's Secret.  Errors go to the node's list, with places and without contents; null then.
 // `name` gets its name.  Files that it names are read now and noted in the list of errors.
 SecretPtr parse_secret(const config::Node& node, std::string& name);

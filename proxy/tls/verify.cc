@@ -361,6 +361,17 @@ std::vector<CertificateInfo> Verifier::trusted() const {
   return infos;
 }
 
+std::optional<Validity> Verifier::longest_trusted() const {
+  std::optional<Validity> longest;
+  for (const Bundle& bundle : bundles_) {
+    for (const X509Ptr& ca : bundle.cas) {
+      const Validity of_ca = validity_of(*ca);
+      if (!longest || wall_time(of_ca.not_after) > wall_time(longest->not_after)) longest = of_ca;
+    }
+  }
+  return longest;
+}
+
 size_t Verifier::remembered() noexcept { return VerifyCache::of_thread().used; }
 uint64_t Verifier::hits() noexcept { return VerifyCache::of_thread().hits; }
 

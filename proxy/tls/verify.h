@@ -71,6 +71,8 @@ class Verifier {
   // DER names of the trusted CAs, for a server's CertificateRequest; empty when suppressed.
   [[nodiscard]] std::vector<std::string> ca_names() const;
   [[nodiscard]] std::vector<CertificateInfo> trusted() const;
+  // Of the trusted CA that lasts longest; none: there is no CA.
+  [[nodiscard]] std::optional<Validity> longest_trusted() const;
   // What a peer must show, for people: "a certificate of certs/ca.crt, with URI SAN ...".  Empty if
   // nothing is required.
   [[nodiscard]] std::string requirement() const;

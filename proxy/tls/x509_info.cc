@@ -68,6 +68,10 @@ std::string utc_text(int64_t seconds) {
   return {out, strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
+int64_t unix_seconds() noexcept {
+  return std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
+}
+
 WallTime wall_time(int64_t seconds) noexcept {
   constexpr int64_t kMost = 9'000'000'000;  // the year 2255
   return WallTime(std::chrono::seconds(std::clamp<int64_t>(seconds, -kMost, kMost)));
@@ -118,14 +122,20 @@ std::string_view CertificateInfo::first(SanType type) const noexcept {
   return {};
 }
 
+Validity validity_of(const x509_st& certificate) {
+  return {posix_time(X509_get0_notBefore(&certificate)),
+          posix_time(X509_get0_notAfter(&certificate))};
+}
+
 CertificateInfo describe(const x509_st& certificate) {
   CertificateInfo info;
   info.subject = name_text(X509_get_subject_name(&certificate));
   info.issuer = name_text(X509_get_issuer_name(&certificate));
   info.serial = serial_hex(X509_get0_serialNumber(&certificate));
   info.sans = subject_alt_names(certificate);
-  info.not_before = posix_time(X509_get0_notBefore(&certificate));
-  info.not_after = posix_time(X509_get0_notAfter(&certificate));
+  const Validity validity = validity_of(certificate);
+  info.not_before = validity.not_before;
+  info.not_after = validity.not_after;
   info.is_ca = is_authority(certificate);
   uint8_t digest[32];
   unsigned size = sizeof digest;

@@ -32,7 +32,14 @@ struct CertificateInfo {
   [[nodiscard]] std::string_view first(SanType type) const noexcept;
 };
 
+// When a certificate begins and ends, in seconds since 1970; a look at two fields.
+struct Validity {
+  int64_t not_before = 0;
+  int64_t not_after = 0;
+};
+
 CertificateInfo describe(const x509_st& certificate);
+Validity validity_of(const x509_st& certificate);
 // Each certificate of a PEM text in order.
 Result<std::vector<CertificateInfo>> describe_pem(std::string_view pem);
 
@@ -43,5 +50,7 @@ std::string hex(std::string_view bytes);
 std::string utc_text(int64_t seconds);
 // Years that nanoseconds cannot hold (a certificate may name any, 9999 is in use) are cut.
 WallTime wall_time(int64_t seconds) noexcept;
+// Now, as certificates count time: seconds since 1970.
+int64_t unix_seconds() noexcept;
 
 }  // namespace pillion::tls

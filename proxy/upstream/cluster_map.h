@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
+#include "proxy/base/text_map.h"
 #include "proxy/upstream/cluster.h"
 
 namespace pillion::upstream {
@@ -54,14 +54,8 @@ class ClusterMap {
     ClusterResource resource;
     Ref<Cluster> cluster;
   };
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view s) const noexcept {
-      return std::hash<std::string_view>{}(s);
-    }
-  };
   ClusterContext context_;
-  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;
+  TextMap<Entry> entries_;
 };
 
 }  // namespace pillion::upstream

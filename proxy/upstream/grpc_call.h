@@ -34,7 +34,6 @@ inline constexpr uint32_t kGrpcOk = 0;
 inline constexpr uint32_t kGrpcUnknown = 2;
 inline constexpr uint32_t kGrpcInvalidArgument = 3;
 inline constexpr uint32_t kGrpcDeadlineExceeded = 4;
-inline constexpr uint32_t kGrpcPermissionDenied = 7;
 inline constexpr uint32_t kGrpcUnimplemented = 12;
 inline constexpr uint32_t kGrpcInternal = 13;
 inline constexpr uint32_t kGrpcUnavailable = 14;

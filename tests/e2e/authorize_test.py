@@ -3,7 +3,6 @@
 
 import os
 import socket
-import ssl
 import threading
 import unittest
 
@@ -48,9 +47,7 @@ class Authorize(unittest.TestCase):
                                                       rules=rules))
 
     def client(self, identity):
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
-        context.load_cert_chain(*self.certificates[identity][:2])
+        context = self.ca.context(self.certificates[identity])
         wrapped = context.wrap_socket(connect(self, self.port).socket)
         self.addCleanup(wrapped.close)
         return Peer(wrapped)
@@ -157,9 +154,7 @@ class PortsBesideTheApps(Pods):
         return self.client(identity, port).read(5)
 
     def client(self, identity, port):
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
-        context.load_cert_chain(*self.certificates[identity][:2])
+        context = self.ca.context(self.certificates[identity])
         client = self.connect(PEER, socket.AF_INET, (ADDRESS[POD][socket.AF_INET], port))
         wrapped = context.wrap_socket(client)
         self.addCleanup(wrapped.close)

@@ -68,6 +68,18 @@ class Csr(unittest.TestCase):
         shown = proxy.json("/certs")["certificates"]
         return {one["serial_number"] for each in shown for one in each.get("cert_chain", [])}
 
+    def test_no_file_but_a_dead_socket_makes_way_for_the_ca(self):
+        path = os.path.join(self.ca.dir, "mine")
+        with open(path, "w") as out:
+            out.write("precious")
+        command = [sidecar.PILLION, "ca", "serve", "--dir", self.ca.dir, "--listen", f"unix:{path}",
+                   "--token-file", self.tokens]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn(path, result.stderr)
+        with open(path) as kept:
+            self.assertEqual(kept.read(), "precious")
+
     def test_both_ends_prove_the_identity_of_their_tokens(self):
         server, client, port = self.pair(self.serve().port, "1h")
         answer = connect(self, port).exchange(get("/", host="users"))
@@ -146,8 +158,7 @@ class Csr(unittest.TestCase):
         proxy.wait_log("a certificate expires soon and has not been renewed")
         proxy.wait_log("a certificate has expired; it stays in use, and peers refuse it")
         self.assertEqual((self.serials(proxy), proxy.stats()[name + "expired"]), (first, 1))
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
+        context = self.ca.context()
         with connect(self, inbound).socket as plain, self.assertRaisesRegex(ssl.SSLError, "expired"):
             context.wrap_socket(plain)
         self.serve(ca.port, "--token-file", self.tokens, "--ttl", "1h")
@@ -164,8 +175,7 @@ class Csr(unittest.TestCase):
         # It would be let in as soon as there is a good token: the file is read anew each time.
         shutil.copy(os.path.join(self.ca.dir, "users"), os.path.join(self.ca.dir, "stranger"))
         proxy.wait_ready()
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
+        context = self.ca.context()
         with connect(self, inbound).socket as plain, context.wrap_socket(plain) as secure:
             names = [value for kind, value in secure.getpeercert()["subjectAltName"] if kind == "URI"]
         self.assertEqual(names, [USERS])

@@ -51,10 +51,7 @@ class ForwardedIdentity(unittest.TestCase):
             for mode, port in cls.ports.items()], [envoy.cluster(ports=[cls.app.port])]))
 
     def ask(self, mode, certificates, *fields, path="/"):
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
-        if certificates:
-            context.load_cert_chain(*certificates[:2])
+        context = self.ca.context(certificates)
         wrapped = context.wrap_socket(connect(self, self.ports[mode]).socket)
         self.addCleanup(wrapped.close)
         answer = Peer(wrapped).exchange(get(path, *fields))

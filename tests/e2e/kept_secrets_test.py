@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import re
-import ssl
 import subprocess
 import unittest
 
@@ -117,8 +116,7 @@ class KeptSecrets(unittest.TestCase):
         return config, ports
 
     def call(self, port):
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
+        context = self.ca.context()
         with context.wrap_socket(connect(self, port).socket) as secure:
             self.assertEqual(Peer(secure).exchange(get()).status, 200)
 

@@ -37,15 +37,8 @@ telemetry: {{ metrics: {{ listen: 127.0.0.1:{sidecar.free_port()}, by_principal:
 admin: {{ listen: 127.0.0.1:ADMIN_PORT }}
 """
 
-    def context(self, certificates):
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
-        if certificates:
-            context.load_cert_chain(*certificates[:2])
-        return context
-
     def tls(self, certificates, port=None):
-        wrapped = self.context(certificates).wrap_socket(connect(self, port or self.port).socket)
+        wrapped = self.ca.context(certificates).wrap_socket(connect(self, port or self.port).socket)
         self.addCleanup(wrapped.close)
         return Peer(wrapped)
 
@@ -94,7 +87,7 @@ admin: {{ listen: 127.0.0.1:ADMIN_PORT }}
 
     def test_tls_may_come_in_single_bytes(self):
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = self.context(self.customer).wrap_bio(incoming, outgoing)
+        session = self.ca.context(self.customer).wrap_bio(incoming, outgoing)
         client = connect(self, self.port)
         while True:
             with contextlib.suppress(ssl.SSLWantReadError):

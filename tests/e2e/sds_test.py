@@ -1,7 +1,6 @@
 """Secrets by SDS: late ones, new ones, bad ones, and a server that goes away."""
 
 import shutil
-import ssl
 import time
 import unittest
 
@@ -53,9 +52,7 @@ class Sds(unittest.TestCase):
         self.service.roots("ROOTCA", version, self.ca.bundle)
 
     def client(self, certificates=None, bundle=None):
-        context = ssl.create_default_context(cafile=bundle or self.ca.bundle)
-        context.check_hostname = False
-        context.load_cert_chain(*(certificates or self.customer)[:2])
+        context = self.ca.context(certificates or self.customer, bundle)
         wrapped = context.wrap_socket(connect(self, self.port).socket)
         self.addCleanup(wrapped.close)
         return Peer(wrapped)

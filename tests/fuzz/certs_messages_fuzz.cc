@@ -10,7 +10,6 @@
 #include "certs/ca_messages.h"
 #include "certs/ca_service.h"
 #include "certs/svid.h"
-#include "certs/wire.h"
 #include "certs/workload_messages.h"
 #include "proxy/upstream/grpc_call.h"
 

@@ -7,7 +7,6 @@ RBAC_SHOW=1 prints all differences.
 
 import os
 import re
-import ssl
 import time
 import unittest
 
@@ -42,10 +41,7 @@ class One(Side):
         plain = connect(self.test, self.ports[listener])
         if listener == "plain":
             return plain
-        context = ssl.create_default_context(cafile=self.test.ca.bundle)
-        context.check_hostname = False
-        if certificate:
-            context.load_cert_chain(*certificate[:2])
+        context = self.test.ca.context(certificate)
         wrapped = context.wrap_socket(plain.socket, server_hostname=server_name)
         self.test.addClassCleanup(wrapped.close)
         return Peer(wrapped)

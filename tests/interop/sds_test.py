@@ -2,7 +2,6 @@
 """go-control-plane hands out certificates: by a stream for each secret, and by the one of ADS."""
 
 import os
-import ssl
 import tempfile
 import unittest
 
@@ -53,9 +52,7 @@ class GoControlPlane(unittest.TestCase):
         return sidecar.start(self, {key: value for key, value in config.items() if key not in more.get("without", ())})
 
     def serial(self):
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
-        context.load_cert_chain(*self.customer[:2])
+        context = self.ca.context(self.customer)
         with context.wrap_socket(connect(self, self.port).socket) as wrapped:
             self.assertEqual(Peer(wrapped).exchange(get()).status, 200)
             return wrapped.getpeercert()["serialNumber"]

@@ -36,9 +36,7 @@ class HandshakeBurst(unittest.TestCase):
         self.proxy = sidecar.start(self, envoy.bootstrap(
             [envoy.http("in", self.port, tls=envoy.tls_server(self.ca.issue(USERS, "--dns", "users.shop")), log=False)],
             [envoy.cluster(ports=[Upstream(self).port])]), flags=["--concurrency", "1"], nofile=8192)
-        context = ssl.create_default_context(cafile=self.ca.bundle)
-        context.check_hostname = False
-        context.load_cert_chain(*self.customer[:2])
+        context = self.ca.context(self.customer)
         self.flow = Peer(context.wrap_socket(connect(self, self.port).socket))
 
     def exchange(self):

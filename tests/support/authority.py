@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 
@@ -31,3 +32,12 @@ class Authority:
         name = os.path.join(self.dir, identity.replace("/", "_").replace(":", "_"))
         self.run("issue", "--spiffe", identity, "--out-cert", name + ".crt", "--out-key", name + ".key", *more)
         return name + ".crt", name + ".key", self.bundle
+
+    def context(self, certificates=None, bundle=None):
+        """An ssl.SSLContext of a client: what it shows, as issue() gives it, and whom it trusts.  Names are SPIFFE
+        ids, which Python does not compare."""
+        context = ssl.create_default_context(cafile=bundle or self.bundle)
+        context.check_hostname = False
+        if certificates:
+            context.load_cert_chain(*certificates[:2])
+        return context

@@ -10,6 +10,8 @@ def varint(number):
 
 
 def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
     value = value.encode() if isinstance(value, str) else value
     return varint(number << 3 | 2) + varint(len(value)) + value
 

@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include "certs/wire.h"
+#include "proxy/base/protobuf_wire.h"
 #include "proxy/base/str.h"
 #include "proxy/http/grpc_frames.h"
 #include "proxy/tls/pem.h"
@@ -32,8 +32,8 @@ constexpr const char* kOther = "spiffe://other.local";
 
 std::string entry_of(std::string_view name, std::string_view value) {
   std::string out;
-  write_bytes(out, 1, name);
-  write_bytes(out, 2, value);
+  wire::write_bytes(out, 1, name);
+  wire::write_bytes(out, 2, value);
   return out;
 }
 
@@ -48,18 +48,18 @@ class SpiffeProviderTest : public ProviderTest {
     const auto leaf = ca_.issue({{tls::SanType::kUri, id}});
     keys[id] = leaf.key_pem;
     std::string out;
-    write_bytes(out, 1, says.empty() ? id : says);
-    write_bytes(out, 2, der_of(leaf.certificate_pem));
-    write_bytes(out, 3, der_of(leaf.key_pem));
-    write_bytes(out, 4, bundle.empty() ? der_of(ca_.pem()) : bundle);
-    write_bytes(out, 5, hint);
+    wire::write_bytes(out, 1, says.empty() ? id : says);
+    wire::write_bytes(out, 2, der_of(leaf.certificate_pem));
+    wire::write_bytes(out, 3, der_of(leaf.key_pem));
+    wire::write_bytes(out, 4, bundle.empty() ? der_of(ca_.pem()) : bundle);
+    wire::write_bytes(out, 5, hint);
     return out;
   }
   static std::string answer(const std::vector<std::string>& svids,
                             const std::map<std::string, std::string>& federated = {}) {
     std::string out;
-    for (const std::string& each : svids) write_item(out, 1, each);
-    for (const auto& [name, der] : federated) write_item(out, 3, entry_of(name, der));
+    for (const std::string& each : svids) wire::write_item(out, 1, each);
+    for (const auto& [name, der] : federated) wire::write_item(out, 3, entry_of(name, der));
     return out;
   }
   void receive(std::string_view message) {
@@ -195,8 +195,8 @@ TEST_F(SpiffeProviderTest, RefusesAnswersThatAreUnsoundAndStaysOnTheStream) {
   want(SecretKind::kCertificate, "default");
   receive(answer({svid(kUsers)}));
   std::string no_key;
-  write_bytes(no_key, 1, kUsers);
-  write_bytes(no_key, 2, der_of(ca_.pem()));
+  wire::write_bytes(no_key, 1, kUsers);
+  wire::write_bytes(no_key, 2, der_of(ca_.pem()));
   struct Case {
     std::string message;
     const char* reason;
@@ -225,16 +225,16 @@ TEST_F(SpiffeProviderTest, AsksForBundlesAloneWhereNoIdentityIsWanted) {
   want(SecretKind::kValidation, "ALL");
   EXPECT_EQ(upstream().path, "/SpiffeWorkloadAPI/FetchX509Bundles");
   std::string bundles;
-  write_item(bundles, 2, entry_of("spiffe://mesh.local", der_of(ca_.pem())));
-  write_item(bundles, 2, entry_of(kOther, der_of(other.pem())));
+  wire::write_item(bundles, 2, entry_of("spiffe://mesh.local", der_of(ca_.pem())));
+  wire::write_item(bundles, 2, entry_of(kOther, der_of(other.pem())));
   receive(bundles);
   EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
   // Another that is bad is left out; if all are, it is the answer that is.
   bundles.clear();
-  write_item(bundles, 2, entry_of(kOther, "rubbish"));
+  wire::write_item(bundles, 2, entry_of(kOther, "rubbish"));
   receive(bundles);
   EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local", "other.local"));
-  write_item(bundles, 2, entry_of("spiffe://mesh.local", der_of(ca_.pem())));
+  wire::write_item(bundles, 2, entry_of("spiffe://mesh.local", der_of(ca_.pem())));
   receive(bundles);
   EXPECT_THAT(domains("ALL"), ElementsAre("mesh.local"));
   // An identity brings its bundles with it.
@@ -253,25 +253,25 @@ TEST_F(SpiffeProviderTest, KeepsJwtBundlesAsTheyAreByTrustDomain) {
   want(SecretKind::kGeneric, "jwt:other.local");
   EXPECT_EQ(upstream().path, "/SpiffeWorkloadAPI/FetchJWTBundles");
   std::string bundles;
-  write_item(bundles, 1, entry_of("spiffe://mesh.local", R"({"keys":[{"kid":"a"}]})"));
+  wire::write_item(bundles, 1, entry_of("spiffe://mesh.local", R"({"keys":[{"kid":"a"}]})"));
   receive(bundles);
   const auto* jwks = value<GenericSecret>(SecretKind::kGeneric, "jwt:mesh.local");
   ASSERT_NE(jwks, nullptr);
   EXPECT_EQ(jwks->texts.at(""), R"({"keys":[{"kid":"a"}]})");
   EXPECT_THAT(entry(SecretKind::kGeneric, "jwt:other.local").failure, HasSubstr("has none"));
   std::string both = bundles;
-  write_item(both, 1, entry_of(kOther, R"({"keys":[]})"));
+  wire::write_item(both, 1, entry_of(kOther, R"({"keys":[]})"));
   receive(both);
   EXPECT_NE(value<GenericSecret>(SecretKind::kGeneric, "jwt:other.local"), nullptr);
   receive(bundles);
   EXPECT_EQ(value<GenericSecret>(SecretKind::kGeneric, "jwt:other.local"), nullptr);
   std::string broken;
-  write_item(broken, 1, entry_of("spiffe://mesh.local", "no json"));
+  wire::write_item(broken, 1, entry_of("spiffe://mesh.local", "no json"));
   receive(broken);
   EXPECT_THAT(entry(SecretKind::kGeneric, "jwt:mesh.local").failure, HasSubstr("no JWKS"));
   EXPECT_NE(value<GenericSecret>(SecretKind::kGeneric, "jwt:mesh.local"), nullptr);
   // Not in the answer, or not readable in it: no token of that domain is believed any more.
-  write_item(broken, 1, entry_of(kOther, R"({"keys":[]})"));
+  wire::write_item(broken, 1, entry_of(kOther, R"({"keys":[]})"));
   receive(broken);
   EXPECT_EQ(value<GenericSecret>(SecretKind::kGeneric, "jwt:mesh.local"), nullptr);
   EXPECT_NE(value<GenericSecret>(SecretKind::kGeneric, "jwt:other.local"), nullptr);

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <set>
 
+#include "proxy/base/base64.h"
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
 #include "proxy/tls/context.h"

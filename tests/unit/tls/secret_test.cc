@@ -5,6 +5,7 @@
 
 #include "proxy/base/str.h"
 #include "proxy/config/loader.h"
+#include "proxy/tls/validation_config.h"
 #include "proxy/tls/wipe.h"
 #include "tests/support/test_ca.h"
 
@@ -156,6 +157,11 @@ TEST(SecretRef, NamesItsSource) {
       SecretKind::kGeneric);
   ASSERT_TRUE(fixed.ref) << fixed.messages;
   EXPECT_NE(fixed.ref->initial, nullptr);
+  const ParsedRef in_json_names(
+      "{ ref: { name: g }, staticResources: { secrets: [ { name: other }, { name: g, "
+      "genericSecret: { secret: { inlineString: x } } } ] } }",
+      SecretKind::kGeneric);
+  EXPECT_TRUE(in_json_names.ref) << in_json_names.messages;
 }
 
 TEST(SecretRef, IsRefusedByName) {

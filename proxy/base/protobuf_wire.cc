@@ -1,23 +1,13 @@
-#include "certs/wire.h"
+#include "proxy/base/protobuf_wire.h"
 
-namespace pillion::certs {
+namespace pillion::wire {
 namespace {
-
-enum WireType : uint32_t { kVarint = 0, kFixed64 = 1, kLengthDelimited = 2, kFixed32 = 5 };
 
 constexpr uint64_t kMaxNumber = (uint64_t{1} << 29) - 1;
 
-void write_varint(std::string& out, uint64_t value) {
-  while (value >= 0x80) {
-    out += static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  out += static_cast<char>(value);
-}
-
 }  // namespace
 
-bool WireReader::varint(uint64_t& out) noexcept {
+bool Reader::varint(uint64_t& out) noexcept {
   out = 0;
   for (unsigned shift = 0; shift < 64 && !left_.empty(); shift += 7) {
     const auto byte = static_cast<uint8_t>(left_.front());
@@ -28,14 +18,14 @@ bool WireReader::varint(uint64_t& out) noexcept {
   return false;
 }
 
-bool WireReader::take(uint64_t size, std::string_view& out) noexcept {
+bool Reader::take(uint64_t size, std::string_view& out) noexcept {
   if (size > left_.size()) return false;
   out = left_.substr(0, static_cast<size_t>(size));
   left_.remove_prefix(static_cast<size_t>(size));
   return true;
 }
 
-bool WireReader::next(WireField& field) noexcept {
+bool Reader::next(Field& field) noexcept {
   if (left_.empty() || !is_sound_) return false;
   field = {};
   uint64_t tag = 0;
@@ -43,14 +33,14 @@ bool WireReader::next(WireField& field) noexcept {
   is_sound_ = varint(tag) && tag >> 3 != 0 && tag >> 3 <= kMaxNumber;
   if (!is_sound_) return false;
   field.number = static_cast<uint32_t>(tag >> 3);
-  switch (tag & 7) {
-    case kVarint:
+  switch (static_cast<Type>(tag & 7)) {
+    case Type::kVarint:
       return is_sound_ = varint(field.value);
-    case kFixed64:
+    case Type::kFixed64:
       return is_sound_ = take(8, field.bytes);
-    case kFixed32:
+    case Type::kFixed32:
       return is_sound_ = take(4, field.bytes);
-    case kLengthDelimited:
+    case Type::kBytes:
       field.is_bytes = true;
       return is_sound_ = varint(size) && take(size, field.bytes);
     default:
@@ -59,7 +49,7 @@ bool WireReader::next(WireField& field) noexcept {
 }
 
 void write_item(std::string& out, uint32_t number, std::string_view bytes) {
-  write_varint(out, uint64_t{number} << 3 | kLengthDelimited);
+  write_tag(out, number, Type::kBytes);
   write_varint(out, bytes.size());
   out += bytes;
 }
@@ -70,8 +60,8 @@ void write_bytes(std::string& out, uint32_t number, std::string_view bytes) {
 
 void write_number(std::string& out, uint32_t number, uint64_t value) {
   if (value == 0) return;
-  write_varint(out, uint64_t{number} << 3 | kVarint);
+  write_tag(out, number, Type::kVarint);
   write_varint(out, value);
 }
 
-}  // namespace pillion::certs
+}  // namespace pillion::wire

@@ -1,11 +1,9 @@
-#include "certs/wire.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "certs/ca_messages.h"
 #include "certs/workload_messages.h"
-#include "proxy/base/str.h"
+#include "proxy/base/protobuf_wire.h"
 
 namespace pillion::certs {
 namespace {
@@ -13,50 +11,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::Pair;
 using namespace std::string_view_literals;
-
-TEST(WireReader, ReadsEachWireTypeAndTellsWhereTheBytesAreNoMessage) {
-  // 1: varint 300, 2: fixed64, 3: "abc", 4: fixed32
-  const auto bytes =
-      "\x08\xac\x02\x11"
-      "12345678"
-      "\x1a\x03"
-      "abc"
-      "\x25"
-      "1234"sv;
-  WireReader in(bytes);
-  WireField field;
-  ASSERT_TRUE(in.next(field));
-  EXPECT_EQ(field.number, 1U);
-  EXPECT_EQ(field.value, 300U);
-  ASSERT_TRUE(in.next(field));
-  EXPECT_EQ(field.bytes, "12345678");
-  EXPECT_FALSE(field.is_bytes);
-  ASSERT_TRUE(in.next(field));
-  EXPECT_EQ(field.bytes, "abc");
-  EXPECT_TRUE(field.is_bytes);
-  ASSERT_TRUE(in.next(field));
-  EXPECT_EQ(field.bytes, "1234");
-  EXPECT_FALSE(in.next(field));
-  EXPECT_TRUE(in.is_sound());
-}
-
-TEST(WireReader, RefusesWhatIsCutOffOrNoMessage) {
-  for (const std::string_view bytes :
-       {"\x08"sv, "\x08\xff"sv,
-        "\x1a\x05"
-        "abc"sv,
-        "\x11"
-        "1234567"sv,
-        "\x25"
-        "123"sv,
-        "\x00\x01"sv, "\x0b\x0c"sv, "\x0f"sv, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv,
-        "\x1a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv}) {
-    WireReader in(bytes);
-    for (WireField field; in.next(field);) {
-    }
-    EXPECT_FALSE(in.is_sound()) << ::testing::PrintToString(std::string(bytes));
-  }
-}
 
 TEST(CaMessages, ReadWhatTheyWrote) {
   const std::string request = encode_certificate_request({"csr", 86400});
@@ -75,22 +29,22 @@ TEST(CaMessages, ReadWhatTheyWrote) {
   EXPECT_THAT(*chain, ElementsAre("leaf", "", "root"));
   EXPECT_FALSE(decode_certificate_response("\x0a\x09x"));
   std::string many;
-  for (int i = 0; i < 65; ++i) write_item(many, 1, "c");
+  for (int i = 0; i < 65; ++i) wire::write_item(many, 1, "c");
   EXPECT_FALSE(decode_certificate_response(many)) << "no chain has so many";
 }
 
 TEST(WorkloadMessages, AreReadByTheStandardsNumbers) {
   std::string svid;
   const std::string_view parts[] = {"spiffe://a.test/w", "CHAIN", "KEY", "BUNDLE", "internal"};
-  for (uint32_t i = 0; i < 5; ++i) write_bytes(svid, i + 1, parts[i]);
+  for (uint32_t i = 0; i < 5; ++i) wire::write_bytes(svid, i + 1, parts[i]);
   std::string entry;
-  write_bytes(entry, 1, "spiffe://b.test");
-  write_bytes(entry, 2, "OTHER");
+  wire::write_bytes(entry, 1, "spiffe://b.test");
+  wire::write_bytes(entry, 2, "OTHER");
   std::string answer;
-  write_item(answer, 1, svid);
-  write_item(answer, 2, "CRL");
-  write_item(answer, 3, entry);
-  write_item(answer, 9, "of a later version");
+  wire::write_item(answer, 1, svid);
+  wire::write_item(answer, 2, "CRL");
+  wire::write_item(answer, 3, entry);
+  wire::write_item(answer, 9, "of a later version");
   const auto read = decode_x509_svids(answer);
   ASSERT_TRUE(read);
   ASSERT_EQ(read->svids.size(), 1U);
@@ -103,14 +57,14 @@ TEST(WorkloadMessages, AreReadByTheStandardsNumbers) {
   EXPECT_THAT(read->federated_bundles, ElementsAre(Pair("spiffe://b.test", "OTHER")));
 
   std::string bundles;
-  write_item(bundles, 1, "CRL");
-  write_item(bundles, 2, entry);
+  wire::write_item(bundles, 1, "CRL");
+  wire::write_item(bundles, 2, entry);
   const auto x509 = decode_x509_bundles(bundles);
   ASSERT_TRUE(x509);
   EXPECT_THAT(x509->bundles, ElementsAre(Pair("spiffe://b.test", "OTHER")));
   EXPECT_THAT(x509->crls_der, ElementsAre("CRL"));
   std::string jwt;
-  write_item(jwt, 1, entry);
+  wire::write_item(jwt, 1, entry);
   const auto jwks = decode_jwt_bundles(jwt);
   ASSERT_TRUE(jwks);
   EXPECT_THAT(jwks->bundles, ElementsAre(Pair("spiffe://b.test", "OTHER")));
@@ -122,7 +76,7 @@ TEST(WorkloadMessages, AreRefusedIfTheyAreBrokenOrTooMuch) {
   EXPECT_FALSE(decode_x509_bundles("\x12\x02\x0a\x09"));
   EXPECT_FALSE(decode_jwt_bundles("\x0a\x02\x0a\x09"));
   std::string many;
-  for (size_t i = 0; i <= kMaxWorkloadItems; ++i) write_item(many, 1, "");
+  for (size_t i = 0; i <= kMaxWorkloadItems; ++i) wire::write_item(many, 1, "");
   EXPECT_FALSE(decode_x509_svids(many));
   EXPECT_FALSE(decode_jwt_bundles(many));
 }
