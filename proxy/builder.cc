@@ -66,11 +66,9 @@ class Build {
         return take_listeners(response);
       case xds::ResourceType::kRoutes:
         return take_routes(response);
-      case xds::ResourceType::kEndpoints:
-      case xds::ResourceType::kSecrets:
-        break;
+      default:  // no others are passed to the builder
+        return {};
     }
-    return {};
   }
 
   std::shared_ptr<const Snapshot> finish() {

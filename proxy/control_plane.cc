@@ -185,6 +185,8 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       given_up_routes_.insert(names.begin(), names.end());
       for (const std::string& name : names) route_stats_.on_fetch_timeout(name);
       break;
+    default:  // nobody asks for others
+      break;
   }
   host_.on_resources_wait();
 }

@@ -18,11 +18,17 @@ namespace {
 namespace pb = google::protobuf;
 using Wire = pb::internal::WireFormatLite;
 
-constexpr std::string_view kMessages[] = {
-    "envoy.config.cluster.v3.Cluster", "envoy.config.endpoint.v3.ClusterLoadAssignment",
-    "envoy.config.listener.v3.Listener", "envoy.config.route.v3.RouteConfiguration",
-    "envoy.extensions.transport_sockets.tls.v3.Secret"};
-constexpr std::string_view kShort[] = {"cds", "eds", "lds", "rds", "sds"};
+constexpr std::string_view kMessages[] = {"envoy.config.cluster.v3.Cluster",
+                                          "envoy.config.endpoint.v3.ClusterLoadAssignment",
+                                          "envoy.config.listener.v3.Listener",
+                                          "envoy.config.core.v3.TypedExtensionConfig",
+                                          "envoy.config.route.v3.ScopedRouteConfiguration",
+                                          "envoy.config.route.v3.RouteConfiguration",
+                                          "envoy.config.route.v3.VirtualHost",
+                                          "envoy.extensions.transport_sockets.tls.v3.Secret",
+                                          "envoy.service.runtime.v3.Runtime"};
+constexpr std::string_view kShort[] = {"cds", "eds",  "lds", "ecds", "srds",
+                                       "rds", "vhds", "sds", "rtds"};
 constexpr std::string_view kPrefix = "type.googleapis.com/";
 constexpr uint32_t kInvalidArgument = 3;  // google.rpc.Code
 constexpr size_t kMaxErrorText = size_t{16} << 10;

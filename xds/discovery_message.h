@@ -1,13 +1,14 @@
 #pragma once
-// The two messages of the state-of-the-world protocol (envoy.service.discovery.v3), read and
-// written field by field: a response may hold thousands of resources, which are carried on as bytes
-// and are looked into one by one, on another thread.
+// The messages of the discovery protocol (envoy.service.discovery.v3), read and written field by
+// field: a response may hold thousands of resources, which are carried on as bytes and are looked
+// into one by one, on another thread.
 //
 // decode_response() takes any bytes.  What it allocates is bounded by their number: at most
 // kMaxResources resources, and each text is a part of the input.
 
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <set>
 #include <string>
 #include <string_view>
@@ -18,11 +19,22 @@
 namespace pillion::xds {
 
 // In the order in which changes take effect without a gap: what is called before who calls it.
-enum class ResourceType : uint8_t { kClusters, kEndpoints, kListeners, kRoutes, kSecrets };
-inline constexpr size_t kResourceTypes = 5;
-inline constexpr ResourceType kAllTypes[] = {ResourceType::kClusters, ResourceType::kEndpoints,
-                                             ResourceType::kListeners, ResourceType::kRoutes,
-                                             ResourceType::kSecrets};
+enum class ResourceType : uint8_t {
+  kClusters,
+  kEndpoints,
+  kListeners,
+  kExtensions,    // ECDS: TypedExtensionConfig
+  kScopedRoutes,  // SRDS
+  kRoutes,
+  kVirtualHosts,  // VHDS
+  kSecrets,
+  kRuntime  // RTDS: one layer
+};
+inline constexpr ResourceType kAllTypes[] = {
+    ResourceType::kClusters,     ResourceType::kEndpoints,    ResourceType::kListeners,
+    ResourceType::kExtensions,   ResourceType::kScopedRoutes, ResourceType::kRoutes,
+    ResourceType::kVirtualHosts, ResourceType::kSecrets,      ResourceType::kRuntime};
+inline constexpr size_t kResourceTypes = std::size(kAllTypes);
 
 // "envoy.config.cluster.v3.Cluster".
 std::string_view message_of(ResourceType type) noexcept;
@@ -38,7 +50,8 @@ inline constexpr size_t kMaxResources = 200'000;
 
 struct Resource {
   std::string name;
-  std::string bytes;  // of the message in the Any
+  std::string bytes;    // of the message in the Any
+  std::string version;  // of it alone (delta); empty: the response's
 };
 
 struct Response {
@@ -47,6 +60,10 @@ struct Response {
   std::string nonce;
   std::string control_plane;  // its identifier, if it says one
   std::vector<Resource> resources;
+  // A delta: `resources` are what has changed, `removed` the names of what is no more.  Else
+  // `resources` of CDS and LDS are all that there are; other types name no end.
+  bool is_delta = false;
+  std::vector<std::string> removed;
   std::string wrong;  // not empty: why all of it must be refused; it has no resources then
 };
 
