@@ -50,8 +50,8 @@ inline constexpr size_t kMaxResources = 200'000;
 
 struct Resource {
   std::string name;
-  std::string bytes;    // of the message in the Any
-  std::string version;  // of it alone (delta); empty: the response's
+  std::string bytes;         // of the message in the Any
+  std::string version = {};  // of it alone (delta); empty: the response's
 };
 
 struct Response {
@@ -63,7 +63,7 @@ struct Response {
   // A delta: `resources` are what has changed, `removed` the names of what is no more.  Else
   // `resources` of CDS and LDS are all that there are; other types name no end.
   bool is_delta = false;
-  std::vector<std::string> removed;
+  std::vector<std::string> removed = {};
   std::string wrong;  // not empty: why all of it must be refused; it has no resources then
 };
 

@@ -159,7 +159,6 @@ class ServerFirst(unittest.TestCase):
         return port
 
     tls = Permissive.tls
-    context = Permissive.context
 
     def greet(self, port):
         begin = time.monotonic()
