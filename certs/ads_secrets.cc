@@ -45,8 +45,9 @@ void AdsSecrets::on_fetch_timeout(const std::set<std::string>& names) {
     if (names.contains(name.name)) secret->on_fetch_timeout();
 }
 
-void AdsSecrets::on_failures(uint64_t times) {
-  for (auto& [name, secret] : secrets_) secret->on_failures(times);
+void AdsSecrets::on_failures(std::string_view name, uint64_t times) {
+  for (auto& [key, secret] : secrets_)
+    if (key.name == name) secret->on_failures(times);
 }
 
 }  // namespace pillion::certs

@@ -36,7 +36,7 @@ class AdsSecrets final : public Provider {
   // What is wrong with the response, one problem a line.
   std::string take(const xds::Response& response);
   void on_fetch_timeout(const std::set<std::string>& names);
-  void on_failures(uint64_t times);
+  void on_failures(std::string_view name, uint64_t times);
 
  private:
   void subscribe();

@@ -101,7 +101,7 @@ void SdsSecret::on_failures(uint64_t times) {
 
 // ---- its stream ----
 
-class SdsProvider::Stream final : private xds::AdsObserver {
+class SdsProvider::Stream final : private xds::SourceObserver {
  public:
   Stream(const ProviderContext& context, const xds::AdsOptions& options, const tls::SecretRef& ref)
       : secret_(context, ref),

@@ -10,13 +10,8 @@
 #include "xds/value_json.h"
 
 namespace pillion {
-namespace {
 
 using config::Node;
-
-constexpr std::string_view kLater = "comes with a later version";
-
-}  // namespace
 
 Result<std::string> encode_node(const BootstrapConfig& out) {
   std::string json = "{}";
@@ -56,23 +51,19 @@ void parse_dynamic_resources(BootstrapConfig& out, const Node& root) {
     config::GrpcService service = config::parse_api_config_source(ads);
     out.dynamic.ads = xds::AdsOptions(service);
     out.dynamic.cluster = std::move(service.cluster);
-    if (out.node_id.empty())
-      root["node"]["id"].error("required field is missing (a control plane asks who it is)");
-    if (Result<std::string> encoded = encode_node(out)) {
-      out.dynamic.ads.node = std::move(*encoded);
-    } else {
-      root["node"].error(str("cannot be told to a control plane: ", encoded.error()));
-    }
   }
-  const auto source = [&](std::string_view key, std::optional<Duration>& timeout) {
+  if (const Result<std::string> encoded = encode_node(out); !encoded)
+    root["node"].error(str("cannot be told to a control plane: ", encoded.error()));
+  const auto source = [&](std::string_view key, std::optional<config::ConfigSource>& out_source) {
     const Node field = node[key];
     if (field.is_missing()) return;
-    timeout = config::parse_ads_source(field).initial_fetch_timeout;
-    if (ads.is_missing()) field.error("needs ads_config");
+    out_source = config::parse_config_source(field);
+    if (out_source->is_ads() && ads.is_missing()) field.error("needs ads_config");
   };
-  source("cds_config", out.dynamic.cds_timeout);
-  source("lds_config", out.dynamic.lds_timeout);
-  node.unsupported({"lds_resources_locator", "cds_resources_locator"}, kLater);
+  source("cds_config", out.dynamic.cds);
+  source("lds_config", out.dynamic.lds);
+  node.unsupported({"lds_resources_locator", "cds_resources_locator"},
+                   "xdstp:// names are not served");
   node.reject_unknown_keys();
 }
 

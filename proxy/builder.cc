@@ -8,7 +8,7 @@
 #include "proxy/compile.h"
 #include "proxy/config/suggest.h"
 #include "proxy/settle.h"
-#include "xds/reflect.h"
+#include "xds/resource_document.h"
 
 namespace pillion {
 namespace {
@@ -84,7 +84,9 @@ class Build {
  private:
   std::shared_ptr<const CompiledCluster> compile(const Pieces<CompiledCluster>&, const Node& node,
                                                  Origin origin) {
-    return std::make_shared<CompiledCluster>(compiler_.cluster(node, std::move(origin)));
+    auto made = std::make_shared<CompiledCluster>(compiler_.cluster(node, std::move(origin)));
+    compiler_.check_source(made->config->eds_source.get(), *node.errors());
+    return made;
   }
   std::shared_ptr<const CompiledRoutes> compile(const Pieces<CompiledRoutes>&, const Node& node,
                                                 Origin origin) {
@@ -92,7 +94,10 @@ class Build {
   }
   std::shared_ptr<const CompiledListener> compile(const Pieces<CompiledListener>&, const Node& node,
                                                   Origin origin) {
-    return std::make_shared<CompiledListener>(compiler_.listener(node, std::move(origin)));
+    auto made = std::make_shared<CompiledListener>(compiler_.listener(node, std::move(origin)));
+    for (const auto& [name, table] : made->tables)
+      compiler_.check_source(table.source.get(), *node.errors());
+    return made;
   }
 
   // Files that pieces name (certificates) may have changed.  A piece that is wrong now stays as it
@@ -145,13 +150,10 @@ class Build {
       return {};
     }
     Errors errors(unknown_);
-    const config::DocumentPtr document = xds::reflect(
-        xds::message_of(response.type), resource.bytes,
-        str(xds::short_name(response.type), '/', config::printable(resource.name)), errors);
+    const xds::ResourceDocument read = xds::document_of(response.type, resource, errors);
     std::shared_ptr<const T> made;
     // What cannot be read would only give errors that follow from it.
-    if (errors.ok())
-      made = compile(pieces, document->root(errors), {document, &document->root_value()});
+    if (errors.ok()) made = compile(pieces, read.node(errors), {read.document, read.value});
     warnings += errors.to_string(Severity::kWarning);
     if (!errors.ok()) return refuse(response, piece, errors.to_string());
     note(piece, errors);
@@ -260,7 +262,7 @@ class Build {
 
   // RDS: only what was asked for; others are another's.
   std::string take_routes(const xds::Response& response) {
-    const std::map<std::string, Duration> wanted = wanted_routes(*resources_);
+    const WantedNames wanted = wanted_routes(*resources_);
     std::string wrong;
     for (const xds::Resource& resource : response.resources) {
       if (!wanted.contains(resource.name)) continue;
@@ -298,7 +300,7 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
     build.keep_files();
   }
   for (const xds::Response& response : job.responses)
-    result.answers.emplace_back(response.type, build.take(response));
+    result.answers.push_back({response.type, response.source, build.take(response)});
   result.snapshot = build.finish();
   result.warnings += build.warnings;
   result.dynamic_unknown_fields = build.unknown_fields;

@@ -36,6 +36,13 @@ struct BuildJob {
   Instant now{};
 };
 
+// What became of a response.
+struct Answer {
+  xds::ResourceType type;
+  uint32_t source;    // Response::source
+  std::string wrong;  // one problem a line; empty: nothing
+};
+
 struct BuildResult {
   std::shared_ptr<const Snapshot> snapshot;  // null: the file was refused
   std::string messages;                      // why
@@ -44,8 +51,8 @@ struct BuildResult {
   bool read_files = false;
   // Tolerated in what was read and taken now.
   uint64_t static_unknown_fields = 0, dynamic_unknown_fields = 0;
-  // For each response what was wrong with it, one problem a line; empty: nothing.
-  std::vector<std::pair<xds::ResourceType, std::string>> answers;
+  // For each response.
+  std::vector<Answer> answers;
 };
 
 BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob& job);

@@ -7,6 +7,7 @@
 #include "filters/registry.h"
 #include "proxy/base/str.h"
 #include "proxy/bootstrap.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/expand.h"
 #include "proxy/config/suggest.h"
 #include "proxy/route/parse.h"
@@ -92,6 +93,7 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
     CompiledListener::Table& entry = out.tables[hcm.rds_name];
     entry.table = table;
     entry.timeout = hcm.rds_timeout;
+    entry.source = hcm.rds_source;
     entry.stat_prefixes.insert(hcm.stat_prefix);
   });
   out.clusters = names_of(used);
@@ -130,9 +132,10 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
       node["name"].error(
           str("another cluster is called \"", config::printable(name), "\" already"));
     }
-    const bool is_eds = cluster->config->type == upstream::DiscoveryType::kEds;
-    if (is_eds && !snapshot.bootstrap.dynamic.has_ads)
-      node["type"].error("EDS needs dynamic_resources.ads_config");
+    const bool is_by_ads = cluster->config->type == upstream::DiscoveryType::kEds &&
+                           cluster->config->eds_source == nullptr;
+    if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
+      node["type"].error("EDS by ads needs dynamic_resources.ads_config");
     out.file_clusters.emplace_back().newest = cluster;
   }
 }
@@ -140,7 +143,7 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
 void load_listeners(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot,
                     std::vector<Located<std::string>>& must_exist) {
   // With CDS the others may come by it.
-  const bool is_complete = !snapshot.bootstrap.dynamic.cds_timeout;
+  const bool is_complete = !snapshot.bootstrap.dynamic.cds;
   std::unordered_set<std::string> names;
   UsedAddresses used;
   if (snapshot.bootstrap.admin) used.add(snapshot.bootstrap.admin->to_string(), "admin");
@@ -152,8 +155,10 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
       node["name"].error(
           str("another listener is called \"", config::printable(name), "\" already"));
     }
-    if (!listener->tables.empty() && !snapshot.bootstrap.dynamic.has_ads)
-      node.error("rds needs dynamic_resources.ads_config");
+    const bool is_by_ads = std::ranges::any_of(
+        listener->tables, [](const auto& item) { return item.second.source == nullptr; });
+    if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
+      node.error("rds by ads needs dynamic_resources.ads_config");
     used.take(*listener->config, node);
     out.file_listeners.emplace_back().newest = listener;
   }
@@ -242,7 +247,41 @@ void check_secret_sources(const Resources& resources, bool has_ads,
   });
 }
 
+// Who is asked for resources must be there before them.
+void check_sources(const Resources& resources, const BootstrapConfig& bootstrap,
+                   std::vector<Located<std::string>>& used, const Node& root) {
+  bool has_stream = false;
+  const auto use = [&](const Located<std::string>& cluster) {
+    has_stream = true;
+    if (cluster.value.empty()) return;
+    used.push_back(cluster);
+    check_grpc_cluster(resources, cluster, "a control plane", *root.errors());
+  };
+  const auto visit = [&use](const config::ConfigSource* source) {
+    if (source == nullptr) return;
+    if (const auto* api = std::get_if<config::ConfigSource::Api>(&source->how))
+      use(api->service.cluster);
+  };
+  const DynamicConfig& dynamic = bootstrap.dynamic;
+  if (dynamic.has_ads) use(dynamic.cluster);
+  if (dynamic.cds) visit(&*dynamic.cds);
+  if (dynamic.lds) visit(&*dynamic.lds);
+  for (const auto& piece : resources.file_clusters) visit(piece.newest->config->eds_source.get());
+  for (const auto& piece : resources.file_listeners)
+    for (const auto& [name, table] : piece.newest->tables) visit(table.source.get());
+  if (has_stream && bootstrap.node_id.empty())
+    root["node"]["id"].error("required field is missing (a control plane asks who it is)");
+}
+
 }  // namespace
+
+void Compiler::check_source(const config::ConfigSource* source, config::Errors& errors) const {
+  if (source == nullptr) return;
+  const auto* api = std::get_if<config::ConfigSource::Api>(&source->how);
+  if (api == nullptr) return;
+  refuse_unknown_clusters(resources_, {api->service.cluster}, errors);
+  check_grpc_cluster(resources_, api->service.cluster, "a control plane", errors);
+}
 
 bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
                 config::Errors& errors) {
@@ -265,11 +304,7 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
     check_secret_sources(resources, out.bootstrap.dynamic.has_ads, used, node);
     node.reject_unknown_keys();
   }
-  const DynamicConfig& dynamic = out.bootstrap.dynamic;
-  if (dynamic.has_ads && !dynamic.cluster.value.empty()) {
-    used.push_back(dynamic.cluster);
-    check_grpc_cluster(resources, dynamic.cluster, "a control plane", errors);
-  }
+  check_sources(resources, out.bootstrap, used, root);
   refuse_unknown_clusters(resources, used, errors);
   resources.files = errors.files();
   resources.unknown_fields = errors.unknown_fields();

@@ -34,6 +34,9 @@ class Compiler final : private core::ParseServices {
   // the result has all that are named.
   CompiledListener listener(const config::Node& node, Origin origin,
                             std::vector<config::Located<std::string>>* must_exist = nullptr);
+  // Of a resource that was not in the file: whoever it names to ask must be one of the file's
+  // clusters.  Null: ads.
+  void check_source(const config::ConfigSource* source, config::Errors& errors) const;
   // The table in force under an RDS name, or null.
   [[nodiscard]] std::shared_ptr<const route::RouteTable> table(std::string_view name) const;
 

@@ -8,7 +8,7 @@
 #include "proxy/config/suggest.h"
 #include "proxy/settle.h"
 #include "proxy/upstream/parse.h"
-#include "xds/reflect.h"
+#include "xds/resource_document.h"
 
 namespace pillion {
 namespace {
@@ -32,7 +32,8 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
     : context_(context),
       config_(config),
       host_(host),
-      ads_(context.loop, context.rng, context.clusters, *this, config.ads),
+      sources_({context.loop, context.rng, context.clusters, context.node},
+               config.has_ads ? std::optional(config.ads) : std::nullopt, *this),
       stats_(context.registry.block<stats::ControlPlaneStats>(stats::kControl)),
       server_stats_(context.registry.block<stats::ServerStats>(stats::kControl)),
       cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
@@ -40,16 +41,23 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
   context_.registry.on_scrape([this] { update_stats(); });
 }
 
+bool ControlPlane::is_dynamic(const Snapshot& snapshot) {
+  const DynamicConfig& config = snapshot.bootstrap.dynamic;
+  return config.has_ads || config.cds || config.lds ||
+         !wanted_endpoints(*snapshot.resources).empty() ||
+         !wanted_routes(*snapshot.resources).empty();
+}
+
 void ControlPlane::start(const Snapshot& snapshot) {
   log::info(log::kConfig, "asking the control plane",
             {{"cluster", config_.ads.cluster},
-             {"clusters", config_.cds_timeout.has_value()},
-             {"listeners", config_.lds_timeout.has_value()}});
-  ads_.start();
+             {"clusters", config_.cds.has_value()},
+             {"listeners", config_.lds.has_value()}});
+  sources_.start();
   if (context_.secrets != nullptr) context_.secrets->set_subscriber(*this);
-  has_clusters_ = !config_.cds_timeout;
-  has_listeners_ = !config_.lds_timeout;
-  if (config_.cds_timeout) ads_.subscribe_all(ResourceType::kClusters, *config_.cds_timeout);
+  has_clusters_ = !config_.cds;
+  has_listeners_ = !config_.lds;
+  if (config_.cds) sources_.subscribe_all(ResourceType::kClusters, *config_.cds);
   update_subscriptions(*snapshot.resources);
   advance();
 }
@@ -69,24 +77,23 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
 
 void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot) {
   const bool gave_up = look_at_routes(*snapshot.resources);
-  for (const auto& [type, wrong] : result.answers) {
-    has_clusters_ |= type == ResourceType::kClusters;
-    has_listeners_ |= type == ResourceType::kListeners;
+  for (const Answer& answer : result.answers) {
+    has_clusters_ |= answer.type == ResourceType::kClusters;
+    has_listeners_ |= answer.type == ResourceType::kListeners;
   }
   // Names first, so that they ride on the answers.
   update_subscriptions(*snapshot.resources);
-  for (const auto& [type, wrong] : result.answers) {
-    if (wrong.empty()) {
-      ads_.accept(type);
-    } else {
-      log_refusal(type, wrong);
-      ads_.reject(type, wrong);
-    }
-  }
+  for (const Answer& one : result.answers) answer(one.source, one.type, one.wrong);
   if (snapshot.resources->next_deadline != Instant{})
     context_.loop.arm_at(linger_timer_, snapshot.resources->next_deadline);
   advance();
   if (gave_up) host_.on_resources_wait();
+}
+
+void ControlPlane::answer(uint32_t source, ResourceType type, std::string_view wrong) {
+  if (wrong.empty()) return sources_.accept(source, type);
+  log_refusal(type, wrong);
+  sources_.reject(source, type, wrong);
 }
 
 // What became of each table of the response that was built; true if one need not be waited for any
@@ -105,7 +112,7 @@ bool ControlPlane::look_at_routes(const Resources& resources) {
     }
     const bool goes_without = piece.newest == nullptr && may_go_without();
     if (goes_without) gave_up |= given_up_routes_.insert(name).second;
-    if (is_good || goes_without) ads_.answered(ResourceType::kRoutes, name);
+    if (is_good || goes_without) sources_.answered(ResourceType::kRoutes, name);
   }
   return gave_up;
 }
@@ -123,8 +130,8 @@ void ControlPlane::update_subscriptions(const Resources& resources) {
   std::erase_if(given_up_routes_, is_unwanted(wanted_routes_));
   std::erase_if(assignments_,
                 [this](const auto& item) { return !wanted_endpoints_.contains(item.first); });
-  ads_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
-  if (phase_ != Phase::kClusters) ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  sources_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
+  if (phase_ != Phase::kClusters) sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
   endpoint_stats_.keep(endpoint_users(resources), [this](std::string_view, std::string_view user) {
     return context_.registry.block<stats::ClusterInfoStats>(stats::kControl, user);
   });
@@ -136,8 +143,8 @@ void ControlPlane::update_subscriptions(const Resources& resources) {
 void ControlPlane::advance() {
   if (phase_ == Phase::kClusters && has_clusters_ && warming_clusters_ == 0) {
     phase_ = Phase::kListeners;
-    if (config_.lds_timeout) ads_.subscribe_all(ResourceType::kListeners, *config_.lds_timeout);
-    ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+    if (config_.lds) sources_.subscribe_all(ResourceType::kListeners, *config_.lds);
+    sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
   }
   if (phase_ == Phase::kListeners && has_listeners_ && warming_listeners_ == 0) {
     phase_ = Phase::kRunning;
@@ -198,7 +205,7 @@ void ControlPlane::refuse_all(ResourceType type) {
       stats.on_rejected(name);
       if (!may_go_without()) continue;
       given_up.insert(name);
-      ads_.answered(type, name);
+      sources_.answered(type, name);
     }
   };
   if (type == ResourceType::kEndpoints) refuse(wanted_endpoints_, settled_, endpoint_stats_);
@@ -206,7 +213,7 @@ void ControlPlane::refuse_all(ResourceType type) {
 }
 
 void ControlPlane::on_connected(bool connected, std::string_view text) {
-  stats_->connected_state.set(connected);
+  stats_->connected_state.set(sources_.is_connected());
   if (connected)
     log::info(log::kConfig, "the control plane answers",
               {{"cluster", config_.ads.cluster}, {"identifier", config::printable(text)}});
@@ -214,11 +221,15 @@ void ControlPlane::on_connected(bool connected, std::string_view text) {
 
 void ControlPlane::take_secrets(const xds::Response& response) {
   for (const xds::Resource& resource : response.resources)
-    ads_.answered(response.type, resource.name);
-  const std::string wrong = context_.secrets->take(response);
-  if (wrong.empty()) return ads_.accept(response.type);
-  log_refusal(response.type, wrong);
-  ads_.reject(response.type, wrong);
+    sources_.answered(response.type, resource.name);
+  answer(response.source, response.type, context_.secrets->take(response));
+}
+
+// They all come by the aggregated stream.
+void ControlPlane::subscribe_secrets(const certs::AdsSecrets::Names& names) {
+  WantedNames wanted;
+  for (const auto& [name, timeout] : names) wanted[name].timeout = timeout;
+  sources_.subscribe(ResourceType::kSecrets, wanted);
 }
 
 // ---- endpoints ----
@@ -230,12 +241,10 @@ void ControlPlane::run_ready() {
     if (MonotonicClock::now() >= end) return context_.loop.post_next(*this);
     wrong_ += take_assignment(endpoints_.resources[next_++]);
   }
-  endpoints_ = {};
+  const uint32_t source = std::exchange(endpoints_, {}).source;
   // One build for all of them.
   if (std::exchange(has_settled_, false)) host_.on_resources_wait();
-  if (wrong_.empty()) return ads_.accept(ResourceType::kEndpoints);
-  log_refusal(ResourceType::kEndpoints, wrong_);
-  ads_.reject(ResourceType::kEndpoints, std::exchange(wrong_, {}));
+  answer(source, ResourceType::kEndpoints, std::exchange(wrong_, {}));
 }
 
 std::string ControlPlane::take_assignment(const xds::Resource& resource) {
@@ -248,7 +257,7 @@ std::string ControlPlane::take_assignment(const xds::Resource& resource) {
     endpoint_stats_.on_rejected(resource.name);
     if (!may_go_without()) return wrong;
   }
-  ads_.answered(ResourceType::kEndpoints, resource.name);
+  sources_.answered(ResourceType::kEndpoints, resource.name);
   has_settled_ |= settled_.insert(resource.name).second;
   return wrong;
 }
@@ -260,17 +269,16 @@ std::string ControlPlane::read_assignment(const xds::Resource& resource, uint64_
     return {};
   }
   config::Errors errors(context_.unknown_fields);
-  const config::DocumentPtr document =
-      xds::reflect(xds::message_of(ResourceType::kEndpoints), resource.bytes,
-                   str("eds/", config::printable(resource.name)), errors);
+  const xds::ResourceDocument read =
+      xds::document_of(ResourceType::kEndpoints, resource, errors);
   upstream::HostSet hosts;
-  if (errors.ok()) hosts = upstream::parse_assignment(document->root(errors));
+  if (errors.ok()) hosts = upstream::parse_assignment(read.node(errors));
   if (const std::string warnings = errors.to_string(config::Severity::kWarning); !warnings.empty())
     log::warning(log::kConfig, "endpoints with fields that are not known", {{"reason", warnings}});
   if (!errors.ok()) return errors.to_string();
   for (const auto& [field, count] : errors.unknown_fields())
     server_stats_->dynamic_unknown_fields.add(count);
-  assignments_[resource.name] = {hash, endpoints_.version, wall_now(), document};
+  assignments_[resource.name] = {hash, endpoints_.version, wall_now(), read};
   host_.on_endpoints(resource.name, hosts);
   return {};
 }
@@ -282,8 +290,8 @@ void ControlPlane::append_endpoints(std::vector<admin::ConfigResource>& out) con
                    name,
                    assignment.version,
                    assignment.updated,
-                   assignment.document,
-                   &assignment.document->root_value(),
+                   assignment.read.document,
+                   assignment.read.value,
                    {}});
   }
 }
@@ -292,14 +300,14 @@ void ControlPlane::append_endpoints(std::vector<admin::ConfigResource>& out) con
 
 void ControlPlane::update_stats() {
   const auto add = [this](ResourceType type, auto& block) {
-    const xds::AdsCounts& now = ads_.counts(type);
-    xds::AdsCounts& before = told_[static_cast<size_t>(type)];
+    const xds::SourceCounts now = sources_.counts(type);
+    xds::SourceCounts& before = told_[static_cast<size_t>(type)];
     block.update_attempt.add(now.attempts - before.attempts);
     block.update_success.add(now.success - before.success);
     block.update_time.set(to_millis(now.success_time.time_since_epoch()));
     block.update_failure.add(now.failure - before.failure);
     block.update_rejected.add(now.rejected - before.rejected);
-    block.version.set(xds::version_number(ads_.version(type)));
+    block.version.set(xds::version_number(sources_.version(type)));
     before = now;
   };
   add(ResourceType::kClusters, *cds_stats_);
@@ -309,14 +317,17 @@ void ControlPlane::update_stats() {
 
 // For the names that there were then: before they change, and before a scrape.
 void ControlPlane::count_failures() {
-  const auto add = [this](ResourceType type, auto& stats) {
-    const uint64_t now = ads_.counts(type).failure;
-    uint64_t& before = told_[static_cast<size_t>(type)].failure;
-    if (now != before) stats.on_failures(now - std::exchange(before, now));
-  };
-  add(ResourceType::kEndpoints, endpoint_stats_);
-  add(ResourceType::kRoutes, route_stats_);
-  if (context_.secrets != nullptr) add(ResourceType::kSecrets, *context_.secrets);
+  sources_.take_failures(ResourceType::kEndpoints,
+                         [this](const std::string& name, uint64_t times) {
+                           endpoint_stats_.on_failures(name, times);
+                         });
+  sources_.take_failures(ResourceType::kRoutes, [this](const std::string& name, uint64_t times) {
+    route_stats_.on_failures(name, times);
+  });
+  if (context_.secrets == nullptr) return;
+  sources_.take_failures(ResourceType::kSecrets, [this](const std::string& name, uint64_t times) {
+    context_.secrets->on_failures(name, times);
+  });
 }
 
 }  // namespace pillion

@@ -1,5 +1,6 @@
 #pragma once
-// ControlPlane: what the server does with what the control plane says.
+// ControlPlane: what the server does with what the control plane says, be it a stream or a file
+// (subscriptions.h).
 //
 // Owned by the Server, on the control loop.  Clusters, listeners and routes go to the builder, in
 // the order in which they came; the host asks for them when it can build, and tells what became of
@@ -25,8 +26,10 @@
 #include "proxy/io/loop.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
+#include "proxy/subscriptions.h"
 #include "proxy/update_stats.h"
-#include "xds/ads.h"
+#include "xds/resource_document.h"
+#include "xds/source.h"
 
 namespace pillion {
 
@@ -41,7 +44,7 @@ class ControlPlaneHost {
   ~ControlPlaneHost() = default;
 };
 
-class ControlPlane final : private xds::AdsObserver,
+class ControlPlane final : private xds::SourceObserver,
                            private certs::AdsSecrets::Subscriber,
                            private io::ReadyTask {
  public:
@@ -53,12 +56,15 @@ class ControlPlane final : private xds::AdsObserver,
     stats::Registry& registry;
     config::UnknownFields unknown_fields = config::UnknownFields::kWarn;  // of endpoints
     certs::AdsSecrets* secrets = nullptr;  // null: none are asked for
+    std::string node = {};                 // encoded envoy.config.core.v3.Node
   };
   ControlPlane(const Context& context, const DynamicConfig& config, ControlPlaneHost& host);
+  // Does it need one?
+  static bool is_dynamic(const Snapshot& snapshot);
 
   // `snapshot`: of the file.
   void start(const Snapshot& snapshot);
-  void stop() { ads_.stop(); }
+  void stop() { sources_.stop(); }
 
   // What the next build shall take in, and know.
   enum class Take : uint8_t { kStateAlone, kResponsesToo };
@@ -78,18 +84,17 @@ class ControlPlane final : private xds::AdsObserver,
     uint64_t bytes_hash = 0;
     std::string version;
     WallTime updated{};
-    std::shared_ptr<const config::Document> document;
+    xds::ResourceDocument read;
   };
 
   void on_resources(xds::Response&& response) override;
   void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override;
   void on_connected(bool connected, std::string_view text) override;
   void run_ready() override;
-  void subscribe_secrets(const certs::AdsSecrets::Names& names) override {
-    ads_.subscribe(xds::ResourceType::kSecrets, names);
-  }
+  void subscribe_secrets(const certs::AdsSecrets::Names& names) override;
 
   void take_secrets(const xds::Response& response);
+  void answer(uint32_t source, xds::ResourceType type, std::string_view wrong);
   std::string take_assignment(const xds::Resource& resource);
   std::string read_assignment(const xds::Resource& resource, uint64_t hash);
   void refuse_all(xds::ResourceType type);
@@ -106,15 +111,15 @@ class ControlPlane final : private xds::AdsObserver,
   Context context_;
   const DynamicConfig config_;
   ControlPlaneHost& host_;
-  xds::AdsClient ads_;
+  Subscriptions sources_;
   Phase phase_ = Phase::kClusters;
   bool has_clusters_ = false;   // CDS was answered, or is not waited for
   bool has_listeners_ = false;  // LDS likewise
   size_t warming_clusters_ = 0;
   size_t warming_listeners_ = 0;
   std::vector<xds::Response> waiting_;  // for the builder
-  std::map<std::string, Duration> wanted_routes_;
-  std::map<std::string, Duration> wanted_endpoints_;
+  WantedNames wanted_routes_;
+  WantedNames wanted_endpoints_;
   std::set<std::string> settled_;  // EDS names that were answered or given up
   std::set<std::string> given_up_routes_;
   std::map<std::string, Assignment> assignments_;
@@ -134,7 +139,7 @@ class ControlPlane final : private xds::AdsObserver,
   stats::BlockRef<stats::LdsStats> lds_stats_;
   UpdateStats<stats::ClusterInfoStats> endpoint_stats_;
   UpdateStats<stats::RdsStats> route_stats_;
-  xds::AdsCounts told_[xds::kResourceTypes];  // of which the counters speak
+  xds::SourceCounts told_[xds::kResourceTypes];  // of which the counters speak
 };
 
 }  // namespace pillion

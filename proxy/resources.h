@@ -20,6 +20,7 @@
 
 #include "proxy/admin/server_view.h"
 #include "proxy/base/clock.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/document.h"
 #include "proxy/config/errors.h"
 #include "proxy/core/listener_config.h"
@@ -51,6 +52,7 @@ struct CompiledListener {
   struct Table {
     std::shared_ptr<const route::RouteTable> table;  // null: compiled without it
     Duration timeout{};                              // initial_fetch_timeout
+    std::shared_ptr<const config::ConfigSource> source;  // null: ads
     std::set<std::string> stat_prefixes;             // of the connection managers that use it
   };
   Origin origin;

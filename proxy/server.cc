@@ -131,7 +131,7 @@ Status<> Server::start(const BuildResult& built) {
   keep_log_stats();
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
   if (Status<> committed = commit(snapshot, nullptr); !committed) return committed;
-  ask_control_plane(bootstrap.dynamic);
+  ask_control_plane();
   for (const auto& worker : workers_) worker->start();
   io::SignalObserver& observer = *this;
   signals_ = std::make_unique<io::Signals>(
@@ -140,13 +140,15 @@ Status<> Server::start(const BuildResult& built) {
   return Ok{};
 }
 
-void Server::ask_control_plane(const DynamicConfig& config) {
-  if (!config.has_ads) return;
+// From the start, or from the first configuration that names what it does not have.
+void Server::ask_control_plane() {
+  if (control_plane_ != nullptr || !ControlPlane::is_dynamic(*snapshot_)) return;
   ControlPlaneHost& host = *this;
   control_plane_ = std::make_unique<ControlPlane>(
       ControlPlane::Context{loop_, rng_, cluster_client(), registry_,
-                            options_.unknown_dynamic_fields(), &providers_.ads()},
-      config, host);
+                            options_.unknown_dynamic_fields(), &providers_.ads(),
+                            std::string(encoded_node())},
+      snapshot_->bootstrap.dynamic, host);
   control_plane_->start(*snapshot_);
 }
 

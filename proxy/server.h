@@ -162,7 +162,7 @@ class Server final : public admin::ServerView,
 
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);
-  void ask_control_plane(const DynamicConfig& config);
+  void ask_control_plane();
   void begin_shutdown(std::string_view cause);
   void check_shutdown();
   void close_sockets();

@@ -104,13 +104,15 @@ void Server::finish_build(BuildResult result) {
                  commit(result.snapshot, control_plane_ == nullptr ? nullptr : &left_out);
              !committed) {
     refuse_reload(committed.error());
-    for (auto& [type, wrong] : result.answers) wrong += committed.error() + '\n';
+    for (Answer& answer : result.answers) answer.wrong += committed.error() + '\n';
   }
   if (control_plane_ != nullptr) {
-    for (auto& [type, wrong] : result.answers)
-      if (type == xds::ResourceType::kListeners) wrong += left_out;
+    for (Answer& answer : result.answers)
+      if (answer.type == xds::ResourceType::kListeners) answer.wrong += left_out;
     control_plane_->on_built(result, *snapshot_);
     discovery_.keep_endpoints(control_plane_->endpoints());
+  } else if (result.snapshot != nullptr) {
+    ask_control_plane();
   }
   build_if_wanted();
 }

@@ -97,7 +97,7 @@ class Settling {
   }
 
   void settle_routes() {
-    const std::map<std::string, Duration> wanted = wanted_routes(resources_);
+    const WantedNames wanted = wanted_routes(resources_);
     std::erase_if(resources_.routes,
                   [&](const auto& item) { return !wanted.contains(item.first); });
     for (auto& [name, piece] : resources_.routes) {
@@ -174,18 +174,19 @@ class Settling {
 
 }  // namespace
 
-std::map<std::string, Duration> wanted_routes(const Resources& resources) {
-  std::map<std::string, Duration> names;
+WantedNames wanted_routes(const Resources& resources) {
+  WantedNames names;
   for_each_listener(resources, [&names](const CompiledListener& listener) {
-    for (const auto& [name, table] : listener.tables) names.emplace(name, table.timeout);
+    for (const auto& [name, table] : listener.tables)
+      names.emplace(name, Wanted{table.timeout, table.source});
   });
   return names;
 }
 
-std::map<std::string, Duration> wanted_endpoints(const Resources& resources) {
-  std::map<std::string, Duration> names;
+WantedNames wanted_endpoints(const Resources& resources) {
+  WantedNames names;
   for_each_eds_cluster(resources, [&names](const ClusterConfig& cluster) {
-    names.emplace(cluster.eds_name, cluster.eds_timeout);
+    names.emplace(cluster.eds_name, Wanted{cluster.eds_timeout, cluster.eds_source});
   });
   return names;
 }

@@ -8,6 +8,7 @@
 #include "proxy/compile.h"
 #include "proxy/resources.h"
 #include "proxy/update_stats.h"
+#include "proxy/wanted.h"
 
 namespace pillion {
 
@@ -25,9 +26,9 @@ inline constexpr Duration kLingerTime = std::chrono::seconds(15);
 inline constexpr Duration kHoldTime = std::chrono::seconds(15);
 
 // RDS names that listeners need, the newest and those in force.
-std::map<std::string, Duration> wanted_routes(const Resources& resources);
+WantedNames wanted_routes(const Resources& resources);
 // EDS names likewise.
-std::map<std::string, Duration> wanted_endpoints(const Resources& resources);
+WantedNames wanted_endpoints(const Resources& resources);
 // The same names; stat_prefix of the connection managers, and names of clusters in counters.
 ResourceUsers route_users(const Resources& resources);
 ResourceUsers endpoint_users(const Resources& resources);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/document.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/io/address.h"
@@ -26,10 +27,10 @@ namespace pillion {
 // dynamic_resources: what a control plane is asked for, and how it is reached.
 struct DynamicConfig {
   bool has_ads = false;
-  config::Located<std::string> cluster;  // must be one of the file's
+  config::Located<std::string> cluster;  // of ADS; must be one of the file's
   xds::AdsOptions ads;
-  std::optional<Duration> cds_timeout;  // set: clusters come from it
-  std::optional<Duration> lds_timeout;  // set: listeners come from it
+  std::optional<config::ConfigSource> cds;  // where clusters come from; none: nowhere
+  std::optional<config::ConfigSource> lds;  // listeners likewise
 };
 
 // The fields of the bootstrap beside its resources.  Not reloadable, but for `stats`.

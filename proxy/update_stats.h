@@ -71,13 +71,13 @@ class UpdateStats {
   void on_fetch_timeout(std::string_view name) {
     count(name, [](Block& block) { block.init_fetch_timeout.inc(); });
   }
-  // The stream has failed so many times.
-  void on_failures(uint64_t times) {
-    for (auto& [name, entry] : entries_) {
-      for (auto& [user, block] : entry.blocks) {
-        block->update_attempt.add(times);
-        block->update_failure.add(times);
-      }
+  // Its source has failed so many times.
+  void on_failures(std::string_view name, uint64_t times) {
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) return;
+    for (auto& [user, block] : it->second.blocks) {
+      block->update_attempt.add(times);
+      block->update_failure.add(times);
     }
   }
 

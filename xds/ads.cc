@@ -30,7 +30,7 @@ AdsOptions::AdsOptions(const config::GrpcService& service)
       max_message_bytes(service.max_message_bytes) {}
 
 AdsClient::AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters,
-                     AdsObserver& observer, AdsOptions options)
+                     SourceObserver& observer, AdsOptions options)
     : loop_(loop),
       rng_(rng),
       observer_(observer),
@@ -41,7 +41,7 @@ const std::string& AdsClient::version(ResourceType type) const noexcept {
   return subscriptions_[static_cast<size_t>(type)].version;
 }
 
-const AdsCounts& AdsClient::counts(ResourceType type) const noexcept {
+const SourceCounts& AdsClient::counts(ResourceType type) const noexcept {
   return subscriptions_[static_cast<size_t>(type)].counts;
 }
 

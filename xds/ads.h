@@ -5,10 +5,7 @@
 //
 // Owned by control; lives on its loop.  It knows the protocol and nothing of what resources mean:
 //
-//   ads.start(); ads.subscribe(type, names) at any time, again for other names
-//      on_resources(response)  ->  accept(type) | reject(type, reason), now or later, exactly once,
-//                                  reject() if response.wrong; the next response of that type
-//                                  comes after it
+// The order of calls is Source's (source.h).
 //
 // Rules (reference/envoy.md, 4): the node goes with the first request of a stream; each response is
 // answered once, with its nonce, and with the version last accepted; a nonce dies with its stream;
@@ -34,7 +31,7 @@
 #include "proxy/io/loop.h"
 #include "proxy/upstream/cluster_client.h"
 #include "proxy/upstream/grpc_call.h"
-#include "xds/discovery_message.h"
+#include "xds/source.h"
 
 namespace pillion::xds {
 
@@ -50,6 +47,7 @@ struct AdsOptions {
   // A warning for each try that fails as the one before did, and for what does not come in time;
   // false: whoever asks tells it himself.
   bool tells_again = true;
+  std::optional<ResourceType> only;  // a stream of this type alone
   std::string cluster;
   std::string authority;                                      // empty: the cluster's name
   std::string node;                                           // encoded envoy.config.core.v3.Node
@@ -59,54 +57,22 @@ struct AdsOptions {
   size_t max_message_bytes = size_t{64} << 20;
 };
 
-// Since the start; for counters.
-struct AdsCounts {
-  uint64_t attempts = 0;  // Envoy's: the subscription, and each of its ends below or by a timeout
-  uint64_t success = 0;   // accepted
-  uint64_t failure = 0;   // of the stream
-  uint64_t rejected = 0;
-  WallTime success_time{};
-};
-
-class AdsObserver {
- public:
-  virtual void on_resources(Response&& response) = 0;
-  // These names (of a wildcard: none) were not answered within the time that subscribe() gave. They
-  // stay subscribed.
-  virtual void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) = 0;
-  // `identifier`: what the control plane calls itself, or the reason of the end.
-  virtual void on_connected(bool connected, std::string_view text) = 0;
-
- protected:
-  ~AdsObserver() = default;
-};
-
-class AdsClient final : private upstream::GrpcCallObserver {
+class AdsClient final : public Source, private upstream::GrpcCallObserver {
  public:
   // All of them outlive the client.
-  AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters, AdsObserver& observer,
+  AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters, SourceObserver& observer,
             AdsOptions options);
-  AdsClient(const AdsClient&) = delete;
-  AdsClient& operator=(const AdsClient&) = delete;
 
-  void start();
-  // Ends the stream for good.
-  void stop();
-
-  // From now on: everything of that type.  `timeout`: until on_fetch_timeout(); 0: never.
-  void subscribe_all(ResourceType type, Duration timeout);
-  // From now on: these names alone, each with its own timeout, which counts for those that are new.
-  void subscribe(ResourceType type, const std::map<std::string, Duration>& names);
-
-  void accept(ResourceType type);
-  void reject(ResourceType type, std::string_view reason);
-  // Tells which of the names of a response were answered, so that no timeout comes for them;
-  // for a wildcard none need be named.
-  void answered(ResourceType type, std::string_view name);
-
-  [[nodiscard]] bool is_connected() const noexcept { return is_connected_; }
-  [[nodiscard]] const std::string& version(ResourceType type) const noexcept;
-  [[nodiscard]] const AdsCounts& counts(ResourceType type) const noexcept;
+  void start() override;
+  void stop() override;
+  void subscribe_all(ResourceType type, Duration timeout) override;
+  void subscribe(ResourceType type, const std::map<std::string, Duration>& names) override;
+  void accept(ResourceType type) override;
+  void reject(ResourceType type, std::string_view reason) override;
+  void answered(ResourceType type, std::string_view name) override;
+  [[nodiscard]] bool is_connected() const noexcept override { return is_connected_; }
+  [[nodiscard]] const std::string& version(ResourceType type) const noexcept override;
+  [[nodiscard]] const SourceCounts& counts(ResourceType type) const noexcept override;
 
  private:
   // A response that the observer has.
@@ -128,7 +94,7 @@ class AdsClient final : private upstream::GrpcCallObserver {
     uint32_t refusals = 0;                                // of it, one after the other
     std::string held_error;                               // of a NACK that is not sent yet
     Instant held_until{};                                 // the epoch: there is none
-    AdsCounts counts;
+    SourceCounts counts;
   };
 
   void on_grpc_message(std::string_view bytes) override;
@@ -153,7 +119,7 @@ class AdsClient final : private upstream::GrpcCallObserver {
 
   io::Loop& loop_;
   Rng& rng_;
-  AdsObserver& observer_;
+  SourceObserver& observer_;
   const AdsOptions options_;
   std::array<Subscription, kResourceTypes> subscriptions_;
   upstream::GrpcCall call_;

@@ -9,12 +9,14 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "proxy/base/result.h"
+#include "proxy/config/document.h"
 
 namespace pillion::xds {
 
@@ -50,12 +52,16 @@ inline constexpr size_t kMaxResources = 200'000;
 
 struct Resource {
   std::string name;
-  std::string bytes;         // of the message in the Any
+  std::string bytes;    // of the message in the Any
   std::string version = {};  // of it alone (delta); empty: the response's
+  // Of a file: what was read of it; `bytes` are its JSON then, to tell one content from another.
+  std::shared_ptr<const config::Document> document = nullptr;
+  const config::Value* value = nullptr;
 };
 
 struct Response {
   ResourceType type = ResourceType::kClusters;
+  uint32_t source = 0;  // whose it is, for who asks several
   std::string version;
   std::string nonce;
   std::string control_plane;  // its identifier, if it says one

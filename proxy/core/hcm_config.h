@@ -16,6 +16,10 @@
 #include "proxy/match/canonical_path.h"
 #include "proxy/route/route_table.h"
 
+namespace pillion::config {
+struct ConfigSource;
+}
+
 namespace pillion::core {
 
 class HttpFilterChain;
@@ -98,6 +102,7 @@ struct HcmConfig {
   // rds: `routes` came under this name; an empty table if RDS has said nothing.
   std::string rds_name;
   Duration rds_timeout{};  // initial_fetch_timeout
+  std::shared_ptr<const config::ConfigSource> rds_source;  // null: ads
   bool lacks_routes = false;
   std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;

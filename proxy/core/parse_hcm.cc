@@ -24,7 +24,10 @@ constexpr EnumRow kServerHeaders[] = {
 std::shared_ptr<const route::RouteTable> parse_rds(HcmConfig& out, const Node& node,
                                                    const ParseContext& context) {
   out.rds_name = node["route_config_name"].as_string();
-  out.rds_timeout = config::parse_ads_source(node.required("config_source")).initial_fetch_timeout;
+  config::check_resource_name(node["route_config_name"], out.rds_name);
+  config::ConfigSource from = config::parse_config_source(node.required("config_source"));
+  out.rds_timeout = from.initial_fetch_timeout;
+  out.rds_source = config::shared_source(std::move(from));
   node.reject_unknown_keys();
   std::shared_ptr<const route::RouteTable> table = context.services.routes(out.rds_name);
   out.lacks_routes = table == nullptr;

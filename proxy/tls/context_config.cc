@@ -1,3 +1,4 @@
+#include "proxy/config/config_source.h"
 #include "proxy/tls/context_config.h"
 
 #include <openssl/ssl.h>
@@ -109,7 +110,7 @@ CertificateConfig parse_certificate(const Node& node, FileUse files) {
   out.chain_pem = std::move(chain_text.text);
   out.source = std::move(chain_text.source);
   out.key_pem = std::move(key_text.text);
-  parse_watched_directory(node["watched_directory"]);
+  config::check_watched_directory(node["watched_directory"]);
   const Node staple = node["ocsp_staple"];
   DataText staple_text = read_data_source(staple, files);
   out.ocsp_staple = std::move(staple_text.text);

@@ -1,9 +1,7 @@
 #include "proxy/tls/data_source.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <openssl/base64.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,8 +10,10 @@
 #include <filesystem>
 #include <functional>
 
+#include "proxy/base/file.h"
 #include "proxy/base/result.h"
 #include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/suggest.h"
 
 namespace pillion::tls {
@@ -72,42 +72,8 @@ void report_unreadable(const config::Node& source, std::string text) {
 
 }  // namespace
 
-std::string parse_watched_directory(const config::Node& node) {
-  if (node.is_missing()) return {};
-  std::string path = node.required("path").as_string_or("");
-  node.reject_unknown_keys(config::Unknown::kAlwaysError);
-  return path;
-}
-
 Result<std::string> read_file(const std::string& name) {
-  // A child process must not get it; a pipe must not hold us up.
-  const int fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return Error{std::string(std::strerror(errno))};
-  struct stat info{};
-  Result<std::string> out = std::string();
-  if (::fstat(fd, &info) != 0) {
-    out = Error{std::string(std::strerror(errno))};
-  } else if (!S_ISREG(info.st_mode)) {
-    out = Error{"not a regular file"};
-  } else if (static_cast<uint64_t>(info.st_size) > kMaxBytes) {
-    out = Error{"larger than 8 MiB"};
-  } else {
-    // In one piece: no copy with a key in it stays behind.
-    out->resize(static_cast<size_t>(info.st_size));
-    size_t have = 0;
-    ssize_t n = 1;
-    while (have < out->size() && n > 0) {
-      n = ::read(fd, out->data() + have, out->size() - have);
-      if (n > 0) have += static_cast<size_t>(n);
-    }
-    if (n < 0) {
-      out = Error{std::string(std::strerror(errno))};
-    } else {
-      out->resize(have);  // it was cut short meanwhile
-    }
-  }
-  ::close(fd);
-  return out;
+  return read_regular_file(name, kMaxBytes);
 }
 
 void note_file(const config::Node& source) {
@@ -123,7 +89,7 @@ DataText read_data_source(const config::Node& node, FileUse use) {
   const config::Node source =
       node.one_of({"filename", "inline_bytes", "inline_string", "environment_variable"});
   // The directories of the file, and of each symlink on the way to it, are watched in any case.
-  parse_watched_directory(node["watched_directory"]);
+  config::check_watched_directory(node["watched_directory"]);
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
   if (source.is_missing()) return out;
   const std::string value = source.as_string();

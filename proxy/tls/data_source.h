@@ -29,7 +29,4 @@ void note_file(const config::Node& source);
 // A regular file of at most 8 MiB, or why not.
 Result<std::string> read_file(const std::string& name);
 
-// WatchedDirectory: its path, or "".
-std::string parse_watched_directory(const config::Node& node);
-
 }  // namespace pillion::tls

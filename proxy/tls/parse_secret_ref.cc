@@ -1,8 +1,10 @@
 // SdsSecretConfig and its ConfigSource: whose secret is meant.
+#include <utility>
+#include <variant>
+
 #include "proxy/base/str.h"
 #include "proxy/config/config_source.h"
 #include "proxy/config/suggest.h"
-#include "proxy/tls/data_source.h"
 #include "proxy/tls/secret.h"
 
 namespace pillion::tls {
@@ -11,51 +13,18 @@ namespace {
 using config::Node;
 using config::Unknown;
 
-SecretSource grpc_source(const Node& node) {
-  SecretSource out;
-  config::GrpcService service = config::parse_api_config_source(node);
-  // Everything that decides what is asked, and of whom.
-  out.key = str("sds/", service.cluster.value, '\0', service.authority);
-  for (const auto& [name, value] : service.metadata) out.key += str('\0', name, '\0', value);
-  out.how = SecretSource::Grpc{std::move(service)};
-  return out;
-}
-
-SecretSource path_source(const Node& node) {
-  SecretSource::Path path;
-  path.path = node.required("path").as_string_or("");
-  // The directories on the way to the file are watched in any case.
-  parse_watched_directory(node["watched_directory"]);
-  node.unsupported({"poll_interval"}, "the file is watched", Unknown::kAlwaysError);
-  node.reject_unknown_keys(Unknown::kAlwaysError);
-  SecretSource out;
-  out.key = str("path/", path.path);
-  out.how = std::move(path);
-  return out;
-}
-
 SecretSource parse_source(const Node& node, Duration& timeout) {
+  config::ConfigSource parsed = config::parse_config_source(node, Unknown::kAlwaysError);
+  if (node.has("initial_fetch_timeout")) timeout = parsed.initial_fetch_timeout;
   SecretSource out;
-  const Node how = node.one_of({"ads", "path", "path_config_source", "api_config_source", "self"});
-  node.unsupported({"self", "authorities"}, "use ads, api_config_source or path_config_source",
-                   Unknown::kAlwaysError);
-  if (node.has("ads")) {
-    how.reject_unknown_keys(Unknown::kAlwaysError);
-    out.key = "ads";
+  out.key = std::move(parsed.key);
+  if (auto* path = std::get_if<config::ConfigSource::Path>(&parsed.how)) {
+    out.how = SecretSource::Path{std::move(path->path)};
+  } else if (auto* api = std::get_if<config::ConfigSource::Api>(&parsed.how)) {
+    out.how = SecretSource::Grpc{std::move(api->service)};
+  } else {
     out.how = SecretSource::Ads{};
-  } else if (node.has("api_config_source")) {
-    out = grpc_source(how);
-  } else if (node.has("path_config_source")) {
-    out = path_source(how);
-  } else if (node.has("path")) {
-    SecretSource::Path path;
-    path.path = how.as_string();
-    out.key = str("path/", path.path);
-    out.how = std::move(path);
   }
-  timeout = node["initial_fetch_timeout"].as_duration_or(timeout);
-  config::check_api_version(node["resource_api_version"]);
-  node.reject_unknown_keys(Unknown::kAlwaysError);
   return out;
 }
 

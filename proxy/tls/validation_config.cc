@@ -7,6 +7,7 @@
 #include "proxy/base/ascii.h"
 #include "proxy/base/json.h"
 #include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/suggest.h"
 #include "proxy/tls/data_source.h"
 #include "proxy/tls/pem.h"
@@ -240,7 +241,7 @@ ValidationConfig parse_validation(const Node& node, FileUse files, Completeness 
   out.suppress_client_ca_list = node["suppress_client_ca_list"].as_bool_or(false);
   const Node validator = node["custom_validator_config"];
   if (validator) parse_validator(validator, out);
-  parse_watched_directory(node["watched_directory"]);
+  config::check_watched_directory(node["watched_directory"]);
   refuse(node, {"system_root_certs", "require_signed_certificate_timestamp"});
   if (completeness == Completeness::kWhole) refuse(node, {"ca_certificate_provider_instance"});
   close(node);

@@ -13,6 +13,10 @@
 #include "proxy/upstream/outlier_options.h"
 #include "proxy/upstream/pool_options.h"
 
+namespace pillion::config {
+struct ConfigSource;
+}
+
 namespace pillion::upstream {
 
 // Values are those of the .proto files.
@@ -53,6 +57,7 @@ struct ClusterConfig {
   std::vector<DnsTarget> dns_targets;  // STRICT_DNS, LOGICAL_DNS
   std::string eds_name;                // EDS: service_name, or the name
   Duration eds_timeout{};              // EDS: initial_fetch_timeout; 0: for ever
+  std::shared_ptr<const config::ConfigSource> eds_source;  // EDS: null for ads
   DnsOptions dns;
   // ORIGINAL_DST
   uint16_t original_dst_port = 0;  // upstream_port_override; 0: as the client said

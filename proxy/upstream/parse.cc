@@ -84,7 +84,10 @@ void parse_eds(const Node& node, ClusterConfig& out) {
   if (source.is_missing()) return;
   out.eds_name = source["service_name"].as_string_or("");
   if (out.eds_name.empty()) out.eds_name = out.name;
-  out.eds_timeout = config::parse_ads_source(source.required("eds_config")).initial_fetch_timeout;
+  config::check_resource_name(source["service_name"], out.eds_name);
+  config::ConfigSource from = config::parse_config_source(source.required("eds_config"));
+  out.eds_timeout = from.initial_fetch_timeout;
+  out.eds_source = config::shared_source(std::move(from));
   source.reject_unknown_keys();
 }
 

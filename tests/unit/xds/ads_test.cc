@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kTypes = "type.googleapis.com/";
 
-struct Recorder final : AdsObserver {
+struct Recorder final : SourceObserver {
   void on_resources(Response&& response) override { responses.push_back(std::move(response)); }
   void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) override {
     std::string line(short_name(type));

@@ -1,0 +1,195 @@
+#include "proxy/subscriptions.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <variant>
+
+#include "proxy/base/str.h"
+#include "xds/file_source.h"
+
+namespace pillion {
+
+using config::ConfigSource;
+using xds::ResourceType;
+
+namespace {
+
+const ConfigSource kAds{};
+
+}  // namespace
+
+// One source, and what it is asked.
+class Subscriptions::Link final : public xds::SourceObserver {
+ public:
+  Link(Subscriptions& owner, uint32_t number) : owner_(owner), number_(number) {}
+
+  void on_resources(xds::Response&& response) override {
+    response.source = number_;
+    owner_.observer_.on_resources(std::move(response));
+  }
+  void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) override {
+    owner_.observer_.on_fetch_timeout(type, names);
+  }
+  void on_connected(bool connected, std::string_view text) override {
+    owner_.observer_.on_connected(connected, text);
+  }
+
+  std::unique_ptr<xds::Source> source;
+  bool is_ads = false;
+  struct Asked {
+    bool is_wildcard = false;
+    Names names;
+    uint64_t told_failures = 0;
+  };
+  std::array<Asked, xds::kResourceTypes> asked;
+  Asked& at(ResourceType type) { return asked[static_cast<size_t>(type)]; }
+  [[nodiscard]] const Asked& at(ResourceType type) const {
+    return asked[static_cast<size_t>(type)];
+  }
+  [[nodiscard]] uint32_t number() const noexcept { return number_; }
+
+ private:
+  Subscriptions& owner_;
+  const uint32_t number_;
+};
+
+Subscriptions::Subscriptions(Context context, std::optional<xds::AdsOptions> ads,
+                             xds::SourceObserver& observer)
+    : context_(std::move(context)), ads_options_(std::move(ads)), observer_(observer) {}
+
+Subscriptions::~Subscriptions() { stop(); }
+
+void Subscriptions::start() {
+  is_running_ = true;
+  if (ads_options_) link(ResourceType::kClusters, nullptr);
+}
+
+void Subscriptions::stop() {
+  is_running_ = false;
+  for (auto& [key, link] : links_) link->source->stop();
+}
+
+std::unique_ptr<xds::Source> Subscriptions::make(ResourceType type, const ConfigSource& source,
+                                                 xds::SourceObserver& observer) const {
+  if (const auto* path = std::get_if<ConfigSource::Path>(&source.how))
+    return std::make_unique<xds::FileSource>(context_.loop, type, path->path, observer);
+  xds::AdsOptions options = *ads_options_;
+  if (const auto* api = std::get_if<ConfigSource::Api>(&source.how)) {
+    options = xds::AdsOptions(api->service);
+    options.only = type;
+    options.peer = str("the server of ", xds::short_name(type));
+  }
+  options.node = context_.node;
+  return std::make_unique<xds::AdsClient>(context_.loop, context_.rng, context_.clusters, observer,
+                                          std::move(options));
+}
+
+Subscriptions::Link& Subscriptions::link(ResourceType type, const config::ConfigSourcePtr& source) {
+  const ConfigSource& how = source == nullptr ? kAds : *source;
+  const std::pair key(how.is_ads() ? std::string() : how.key,
+                      how.is_ads() ? size_t{0} : static_cast<size_t>(type));
+  std::unique_ptr<Link>& slot = links_[key];
+  if (slot == nullptr) {
+    slot = std::make_unique<Link>(*this, ++last_number_);
+    slot->is_ads = how.is_ads();
+    slot->source = make(type, how, *slot);
+    slot->source->start();
+  }
+  return *slot;
+}
+
+Subscriptions::Link* Subscriptions::find(uint32_t source) const noexcept {
+  for (const auto& [key, link] : links_)
+    if (link->number() == source) return link.get();
+  return nullptr;
+}
+
+template <typename Fn>
+void Subscriptions::for_each(ResourceType type, Fn&& fn) const {
+  for (const auto& [key, link] : links_)
+    if (link->is_ads || key.second == static_cast<size_t>(type)) fn(*link);
+}
+
+void Subscriptions::subscribe_all(ResourceType type, const ConfigSource& source) {
+  if (source.is_ads() && !ads_options_) return;
+  Link& to = link(type, source.is_ads() ? nullptr : std::make_shared<const ConfigSource>(source));
+  to.at(type).is_wildcard = true;
+  to.source->subscribe_all(type, source.initial_fetch_timeout);
+}
+
+// Each source gets its part of the names; who has none left ends.
+void Subscriptions::subscribe(ResourceType type, const WantedNames& names) {
+  if (!is_running_) return;
+  ended_.clear();
+  for_each(type, [type](Link& link) { link.at(type).names.clear(); });
+  for (const auto& [name, wanted] : names) {
+    const bool is_ads = wanted.source == nullptr || wanted.source->is_ads();
+    if (is_ads && !ads_options_) continue;
+    link(type, is_ads ? nullptr : wanted.source).at(type).names.emplace(name, wanted.timeout);
+  }
+  for_each(type, [type](Link& link) {
+    if (link.is_ads || !link.at(type).names.empty())
+      link.source->subscribe(type, link.at(type).names);
+  });
+  for (auto it = links_.begin(); it != links_.end();) {
+    Link& link = *it->second;
+    const bool is_used = link.is_ads || it->first.second != static_cast<size_t>(type) ||
+                         link.at(type).is_wildcard || !link.at(type).names.empty();
+    if (is_used) {
+      ++it;
+      continue;
+    }
+    link.source->stop();
+    ended_.push_back(std::move(it->second));
+    it = links_.erase(it);
+  }
+}
+
+void Subscriptions::accept(uint32_t source, ResourceType type) {
+  if (Link* link = find(source)) link->source->accept(type);
+}
+
+void Subscriptions::reject(uint32_t source, ResourceType type, std::string_view reason) {
+  if (Link* link = find(source)) link->source->reject(type, reason);
+}
+
+void Subscriptions::answered(ResourceType type, std::string_view name) {
+  for_each(type, [&](Link& link) { link.source->answered(type, name); });
+}
+
+// ---- counters ----
+
+bool Subscriptions::is_connected() const noexcept {
+  return std::ranges::any_of(links_, [this](const auto& item) {
+    const Link& link = *item.second;
+    return (link.is_ads || !ads_options_) && link.source->is_connected();
+  });
+}
+
+const Subscriptions::Link* Subscriptions::wildcard(ResourceType type) const noexcept {
+  for (const auto& [key, link] : links_)
+    if (link->at(type).is_wildcard) return link.get();
+  return nullptr;
+}
+
+std::string_view Subscriptions::version(ResourceType type) const noexcept {
+  const Link* link = wildcard(type);
+  return link == nullptr ? std::string_view() : link->source->version(type);
+}
+
+xds::SourceCounts Subscriptions::counts(ResourceType type) const noexcept {
+  const Link* link = wildcard(type);
+  return link == nullptr ? xds::SourceCounts{} : link->source->counts(type);
+}
+
+uint64_t Subscriptions::new_failures(Link& link, ResourceType type) {
+  const uint64_t now = link.source->counts(type).failure;
+  return now - std::exchange(link.at(type).told_failures, now);
+}
+
+const Subscriptions::Names& Subscriptions::names_of(Link& link, ResourceType type) {
+  return link.at(type).names;
+}
+
+}  // namespace pillion

@@ -1,0 +1,20 @@
+#pragma once
+// Resources that a configuration names and does not have.
+
+#include <map>
+#include <string>
+
+#include "proxy/base/clock.h"
+#include "proxy/config/config_source.h"
+
+namespace pillion {
+
+struct Wanted {
+  Duration timeout{};              // initial_fetch_timeout; 0: for ever
+  config::ConfigSourcePtr source;  // null: ads
+};
+
+// By name.  A name has one source in the whole process: the one that is met first.
+using WantedNames = std::map<std::string, Wanted>;
+
+}  // namespace pillion

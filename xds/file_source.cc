@@ -1,0 +1,189 @@
+#include "xds/file_source.h"
+
+#include <utility>
+
+#include "proxy/base/assert.h"
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "xds/file_response.h"
+
+namespace pillion::xds {
+namespace {
+
+// A directory that is not there cannot be watched: how often it is looked for.
+constexpr Duration kRetryWatch = std::chrono::seconds(1);
+// Stands for all names of a wildcard in awaited_.
+constexpr std::string_view kAll = "*";
+
+}  // namespace
+
+FileSource::FileSource(io::Loop& loop, ResourceType type, std::string path,
+                       SourceObserver& observer)
+    : loop_(loop), type_(type), path_(std::move(path)), observer_(observer) {}
+
+FileSource::~FileSource() { stop(); }
+
+void FileSource::start() {
+  if (std::exchange(is_running_, true)) return;
+  watch();
+}
+
+void FileSource::stop() {
+  is_running_ = false;
+  watch_timer_.cancel();
+  fetch_timer_.cancel();
+  watch_.reset();
+  if (reader_.joinable()) reader_.join();
+}
+
+// ---- the file ----
+
+void FileSource::watch() {
+  io::FileObserver& observer = *this;
+  if (auto made = io::FileWatch::make(loop_, path_, observer)) {
+    watch_ = std::move(*made);
+  } else {
+    loop_.arm(watch_timer_, kRetryWatch);
+  }
+  look();
+}
+
+void FileSource::on_file_gone(const std::string& path) {
+  on_read({{}, str(path, " is gone")});
+}
+
+// One reader at a time; what changes meanwhile is read behind it.
+void FileSource::look() {
+  if (!is_running_) return;
+  is_stale_ = is_reading_;
+  if (std::exchange(is_reading_, true)) return;
+  if (reader_.joinable()) reader_.join();
+  reader_ = std::thread([this, path = path_, type = type_] {
+    Result<Response> read = read_response(path, type);
+    auto out = std::make_shared<Read>();
+    read ? static_cast<void>(out->response = std::move(*read))
+         : static_cast<void>(out->problem = read.error());
+    inbox_.post([this, out] {
+      is_reading_ = false;
+      if (!is_running_) return;
+      if (is_stale_) return look();
+      on_read(std::move(*out));
+    });
+  });
+}
+
+void FileSource::on_read(Read&& read) {
+  if (!read.problem.empty()) {
+    ++counts_.attempts;
+    ++counts_.failure;
+    if (read.problem != told_problem_) {
+      log::warning(log::kConfig, "cannot read resources; what was read last stays in force",
+                   {{"type", short_name(type_)}, {"reason", read.problem}});
+    }
+    told_problem_ = std::move(read.problem);
+    is_readable_ = false;
+    return;
+  }
+  told_problem_.clear();
+  is_readable_ = true;
+  last_ = std::make_unique<Response>(std::move(read.response));
+  is_due_ = true;
+  take();
+}
+
+// ---- who asked ----
+
+// Of what is wanted now; again for each change of the names, as a stream would say it again.
+void FileSource::take() {
+  if (is_open_ || !is_due_ || (!is_wildcard_ && names_.empty())) return;
+  is_due_ = false;
+  is_open_ = true;
+  if (is_wildcard_) awaited_.clear();
+  Response told = *last_;
+  if (!is_wildcard_) {
+    std::erase_if(told.resources,
+                  [this](const Resource& resource) { return !names_.contains(resource.name); });
+  }
+  observer_.on_resources(std::move(told));
+}
+
+void FileSource::subscribe_all(ResourceType, Duration timeout) {
+  if (std::exchange(is_wildcard_, true)) return;
+  ++counts_.attempts;
+  await(kAll, timeout);
+  is_due_ = last_ != nullptr;
+  // Not inside of this call.
+  if (is_due_) inbox_.post([this] { take(); });
+}
+
+void FileSource::subscribe(ResourceType, const std::map<std::string, Duration>& names) {
+  std::set<std::string> wanted;
+  bool has_new = false;
+  for (const auto& [name, timeout] : names) {
+    wanted.insert(name);
+    if (names_.contains(name)) continue;
+    has_new = true;
+    await(name, timeout);
+  }
+  std::erase_if(awaited_, [&wanted](const auto& item) { return !wanted.contains(item.first); });
+  names_ = std::move(wanted);
+  if (!has_new || last_ == nullptr) return;
+  is_due_ = true;
+  inbox_.post([this] { take(); });
+}
+
+void FileSource::accept(ResourceType) {
+  ++counts_.success;
+  counts_.success_time = wall_now();
+  version_ = last_->version;
+  finish();
+}
+
+void FileSource::reject(ResourceType, std::string_view) {
+  ++counts_.rejected;
+  finish();
+}
+
+void FileSource::finish() {
+  DASSERT(is_open_);
+  ++counts_.attempts;
+  is_open_ = false;
+  if (is_due_) inbox_.post([this] { take(); });
+}
+
+// ---- what does not come ----
+
+void FileSource::answered(ResourceType, std::string_view name) {
+  if (const auto it = awaited_.find(name); it != awaited_.end()) awaited_.erase(it);
+}
+
+void FileSource::await(std::string_view name, Duration timeout) {
+  if (timeout <= Duration{}) return;
+  const Instant deadline = loop_.now() + timeout;
+  awaited_.insert_or_assign(std::string(name), deadline);
+  if (!fetch_timer_.is_armed() || deadline < fetch_timer_.deadline())
+    loop_.arm_at(fetch_timer_, deadline);
+}
+
+void FileSource::check_fetch_timeouts() {
+  const Instant now = loop_.now();
+  std::set<std::string> late;
+  Instant next{};
+  for (const auto& [name, deadline] : awaited_) {
+    if (deadline <= now) {
+      late.insert(name);
+    } else if (next == Instant{} || deadline < next) {
+      next = deadline;
+    }
+  }
+  if (next != Instant{}) loop_.arm_at(fetch_timer_, next);
+  if (late.empty()) return;
+  ++counts_.attempts;
+  for (const std::string& name : late) awaited_.erase(name);
+  log::warning(log::kConfig, "a file has not said what is wanted of it; going on without",
+               {{"path", path_}, {"type", short_name(type_)}, {"first", *late.begin()}});
+  if (is_wildcard_) late.clear();
+  observer_.on_fetch_timeout(type_, late);
+}
+
+}  // namespace pillion::xds

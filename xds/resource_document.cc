@@ -1,0 +1,18 @@
+#include "xds/resource_document.h"
+
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+#include "xds/reflect.h"
+
+namespace pillion::xds {
+
+ResourceDocument document_of(ResourceType type, const Resource& resource, config::Errors& errors) {
+  if (resource.document != nullptr) return {resource.document, resource.value};
+  ResourceDocument out;
+  out.document = reflect(message_of(type), resource.bytes,
+                         str(short_name(type), '/', config::printable(resource.name)), errors);
+  if (out.document != nullptr) out.value = &out.document->root_value();
+  return out;
+}
+
+}  // namespace pillion::xds

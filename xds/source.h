@@ -1,0 +1,74 @@
+#pragma once
+// Source: where resources come from, whoever says them: a discovery stream (ads.h) or a file
+// (file_source.h).
+//
+// Owned by who asks (proxy/subscriptions.h, certs/); on control's loop.
+//
+//   source.start(); source.subscribe(type, names) at any time, again for other names
+//      on_resources(response)  ->  accept(type) | reject(type, reason), now or later, exactly once,
+//                                  reject() if response.wrong; the next response of that type
+//                                  comes after it
+//
+// What was said is never taken back because nobody can be asked any more.
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "proxy/base/clock.h"
+#include "xds/discovery_message.h"
+
+namespace pillion::xds {
+
+// Since the start; for counters.
+struct SourceCounts {
+  uint64_t attempts = 0;  // Envoy's: the subscription, and each of its ends below or by a timeout
+  uint64_t success = 0;   // accepted
+  uint64_t failure = 0;   // nobody could be asked
+  uint64_t rejected = 0;
+  WallTime success_time{};
+};
+
+class SourceObserver {
+ public:
+  virtual void on_resources(Response&& response) = 0;
+  // These names (of a wildcard: none) were not answered within the time that subscribe() gave. They
+  // stay subscribed.
+  virtual void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) = 0;
+  // `text`: what the control plane calls itself, or the reason of the end.
+  virtual void on_connected(bool connected, std::string_view text) = 0;
+
+ protected:
+  ~SourceObserver() = default;
+};
+
+class Source {
+ public:
+  Source() = default;
+  virtual ~Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  virtual void start() = 0;
+  // For good.
+  virtual void stop() = 0;
+
+  // From now on: everything of that type.  `timeout`: until on_fetch_timeout(); 0: never.
+  virtual void subscribe_all(ResourceType type, Duration timeout) = 0;
+  // From now on: these names alone, each with its own timeout, which counts for those that are new.
+  virtual void subscribe(ResourceType type, const std::map<std::string, Duration>& names) = 0;
+
+  virtual void accept(ResourceType type) = 0;
+  virtual void reject(ResourceType type, std::string_view reason) = 0;
+  // This name was answered, so that no timeout comes for it; for a wildcard none need be named.
+  virtual void answered(ResourceType type, std::string_view name) = 0;
+
+  [[nodiscard]] virtual bool is_connected() const noexcept = 0;
+  // Last accepted.
+  [[nodiscard]] virtual const std::string& version(ResourceType type) const noexcept = 0;
+  [[nodiscard]] virtual const SourceCounts& counts(ResourceType type) const noexcept = 0;
+};
+
+}  // namespace pillion::xds
