@@ -1,24 +1,16 @@
 #include "proxy/control_plane.h"
 
-#include <functional>
 #include <utility>
 
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
 #include "proxy/settle.h"
-#include "proxy/upstream/parse.h"
-#include "xds/resource_document.h"
 
 namespace pillion {
 namespace {
 
 using xds::ResourceType;
-
-// How long assignments are taken in one go, on the loop that does everything else too.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
-
-uint64_t hash_of(std::string_view text) { return std::hash<std::string_view>{}(text); }
 
 void log_refusal(ResourceType type, std::string_view reason) {
   log::error(log::kConfig, "refused a part of what the control plane sent",
@@ -34,8 +26,8 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
       host_(host),
       sources_({context.loop, context.rng, context.clusters, context.node},
                config.has_ads ? std::optional(config.ads) : std::nullopt, *this),
+      assignments_({context.loop, context.registry, context.unknown_fields}, *this),
       stats_(context.registry.block<stats::ControlPlaneStats>(stats::kControl)),
-      server_stats_(context.registry.block<stats::ServerStats>(stats::kControl)),
       cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
       lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)) {
   context_.registry.on_scrape([this] { update_stats(); });
@@ -71,7 +63,7 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
     routes_version_ = response.version;
     for (const xds::Resource& resource : response.resources) routes_.push_back(resource.name);
   }
-  job.endpoints = settled_;
+  job.endpoints = assignments_.settled();
   job.given_up_routes = given_up_routes_;
 }
 
@@ -121,20 +113,12 @@ void ControlPlane::update_subscriptions(const Resources& resources) {
   count_failures();
   warming_clusters_ = resources.warming_clusters;
   warming_listeners_ = resources.warming_listeners;
-  wanted_endpoints_ = wanted_endpoints(resources);
+  assignments_.want(wanted_endpoints(resources), endpoint_users(resources));
   wanted_routes_ = wanted_routes(resources);
-  const auto is_unwanted = [](const auto& wanted) {
-    return [&wanted](const std::string& name) { return !wanted.contains(name); };
-  };
-  std::erase_if(settled_, is_unwanted(wanted_endpoints_));
-  std::erase_if(given_up_routes_, is_unwanted(wanted_routes_));
-  std::erase_if(assignments_,
-                [this](const auto& item) { return !wanted_endpoints_.contains(item.first); });
-  sources_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
+  std::erase_if(given_up_routes_,
+                [this](const std::string& name) { return !wanted_routes_.contains(name); });
+  sources_.subscribe(ResourceType::kEndpoints, assignments_.wanted());
   if (phase_ != Phase::kClusters) sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
-  endpoint_stats_.keep(endpoint_users(resources), [this](std::string_view, std::string_view user) {
-    return context_.registry.block<stats::ClusterInfoStats>(stats::kControl, user);
-  });
   route_stats_.keep(route_users(resources), [this](std::string_view name, std::string_view user) {
     return context_.registry.block<stats::RdsStats>(stats::kControl, user, name);
   });
@@ -160,16 +144,11 @@ void ControlPlane::on_resources(xds::Response&& response) {
               {"version", config::printable(response.version)},
               {"resources", response.resources.size()}});
   if (response.type == ResourceType::kSecrets) return take_secrets(response);
-  if (!response.wrong.empty()) refuse_all(response.type);
-  if (response.type != ResourceType::kEndpoints) {
-    waiting_.push_back(std::move(response));
-    return host_.on_resources_wait();
-  }
-  endpoints_ = std::move(response);
-  next_ = 0;
-  wrong_ = endpoints_.wrong;
-  has_settled_ = !wrong_.empty() && may_go_without();
-  run_ready();
+  if (response.type == ResourceType::kEndpoints) return assignments_.take(std::move(response));
+  if (!response.wrong.empty() && response.type == ResourceType::kRoutes)
+    refuse_routes(response.source);
+  waiting_.push_back(std::move(response));
+  host_.on_resources_wait();
 }
 
 void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::string>& names) {
@@ -183,8 +162,7 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       has_listeners_ = true;
       return advance();
     case ResourceType::kEndpoints:
-      settled_.insert(names.begin(), names.end());
-      for (const std::string& name : names) endpoint_stats_.on_fetch_timeout(name);
+      assignments_.on_fetch_timeout(names);
       break;
     case ResourceType::kSecrets:
       return context_.secrets->on_fetch_timeout(names);
@@ -199,17 +177,13 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
 }
 
 // All of a response is refused.
-void ControlPlane::refuse_all(ResourceType type) {
-  const auto refuse = [&](const auto& wanted, std::set<std::string>& given_up, auto& stats) {
-    for (const auto& [name, timeout] : wanted) {
-      stats.on_rejected(name);
-      if (!may_go_without()) continue;
-      given_up.insert(name);
-      sources_.answered(type, name);
-    }
-  };
-  if (type == ResourceType::kEndpoints) refuse(wanted_endpoints_, settled_, endpoint_stats_);
-  if (type == ResourceType::kRoutes) refuse(wanted_routes_, given_up_routes_, route_stats_);
+void ControlPlane::refuse_routes(uint32_t source) {
+  for (const auto& [name, timeout] : sources_.asked(source, ResourceType::kRoutes)) {
+    route_stats_.on_rejected(name);
+    if (!may_go_without()) continue;
+    given_up_routes_.insert(name);
+    sources_.answered(ResourceType::kRoutes, name);
+  }
 }
 
 void ControlPlane::on_connected(bool connected, std::string_view text) {
@@ -232,68 +206,10 @@ void ControlPlane::subscribe_secrets(const certs::AdsSecrets::Names& names) {
   sources_.subscribe(ResourceType::kSecrets, wanted);
 }
 
-// ---- endpoints ----
-
-// A portion of the response; the rest in the next turn.
-void ControlPlane::run_ready() {
-  const Instant end = MonotonicClock::now() + kSlice;
-  while (next_ < endpoints_.resources.size()) {
-    if (MonotonicClock::now() >= end) return context_.loop.post_next(*this);
-    wrong_ += take_assignment(endpoints_.resources[next_++]);
-  }
-  const uint32_t source = std::exchange(endpoints_, {}).source;
-  // One build for all of them.
-  if (std::exchange(has_settled_, false)) host_.on_resources_wait();
-  answer(source, ResourceType::kEndpoints, std::exchange(wrong_, {}));
-}
-
-std::string ControlPlane::take_assignment(const xds::Resource& resource) {
-  if (!wanted_endpoints_.contains(resource.name)) return {};
-  const uint64_t hash = hash_of(resource.bytes);
-  std::string wrong = read_assignment(resource, hash);
-  if (wrong.empty()) {
-    endpoint_stats_.on_success(resource.name, endpoints_.version, hash);
-  } else {
-    endpoint_stats_.on_rejected(resource.name);
-    if (!may_go_without()) return wrong;
-  }
-  sources_.answered(ResourceType::kEndpoints, resource.name);
-  has_settled_ |= settled_.insert(resource.name).second;
-  return wrong;
-}
-
-std::string ControlPlane::read_assignment(const xds::Resource& resource, uint64_t hash) {
-  const auto known = assignments_.find(resource.name);
-  if (known != assignments_.end() && known->second.bytes_hash == hash) {
-    known->second.version = endpoints_.version;
-    return {};
-  }
-  config::Errors errors(context_.unknown_fields);
-  const xds::ResourceDocument read =
-      xds::document_of(ResourceType::kEndpoints, resource, errors);
-  upstream::HostSet hosts;
-  if (errors.ok()) hosts = upstream::parse_assignment(read.node(errors));
-  if (const std::string warnings = errors.to_string(config::Severity::kWarning); !warnings.empty())
-    log::warning(log::kConfig, "endpoints with fields that are not known", {{"reason", warnings}});
-  if (!errors.ok()) return errors.to_string();
-  for (const auto& [field, count] : errors.unknown_fields())
-    server_stats_->dynamic_unknown_fields.add(count);
-  assignments_[resource.name] = {hash, endpoints_.version, wall_now(), read};
-  host_.on_endpoints(resource.name, hosts);
-  return {};
-}
-
-void ControlPlane::append_endpoints(std::vector<admin::ConfigResource>& out) const {
-  for (const auto& [name, assignment] : assignments_) {
-    out.push_back({admin::ConfigResource::Kind::kEndpoints,
-                   true,
-                   name,
-                   assignment.version,
-                   assignment.updated,
-                   assignment.read.document,
-                   assignment.read.value,
-                   {}});
-  }
+void ControlPlane::on_assignments_taken(uint32_t source, const std::string& wrong,
+                                        bool has_settled) {
+  if (has_settled) host_.on_resources_wait();
+  answer(source, ResourceType::kEndpoints, wrong);
 }
 
 // ---- counters ----
@@ -319,7 +235,7 @@ void ControlPlane::update_stats() {
 void ControlPlane::count_failures() {
   sources_.take_failures(ResourceType::kEndpoints,
                          [this](const std::string& name, uint64_t times) {
-                           endpoint_stats_.on_failures(name, times);
+                           assignments_.on_failures(name, times);
                          });
   sources_.take_failures(ResourceType::kRoutes, [this](const std::string& name, uint64_t times) {
     route_stats_.on_failures(name, times);

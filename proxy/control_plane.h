@@ -22,6 +22,7 @@
 
 #include "certs/ads_secrets.h"
 #include "proxy/admin/server_view.h"
+#include "proxy/assignments.h"
 #include "proxy/builder.h"
 #include "proxy/io/loop.h"
 #include "proxy/snapshot.h"
@@ -46,7 +47,7 @@ class ControlPlaneHost {
 
 class ControlPlane final : private xds::SourceObserver,
                            private certs::AdsSecrets::Subscriber,
-                           private io::ReadyTask {
+                           private AssignmentsHost {
  public:
   // All of them outlive the object.
   struct Context {
@@ -74,34 +75,40 @@ class ControlPlane final : private xds::SourceObserver,
 
   [[nodiscard]] bool is_initialized() const noexcept { return phase_ == Phase::kRunning; }
   // The assignments in force, for /config_dump.
-  void append_endpoints(std::vector<admin::ConfigResource>& out) const;
+  void append_endpoints(std::vector<admin::ConfigResource>& out) const {
+    assignments_.append_to(out);
+  }
   // EDS names whose endpoints must be kept.
-  [[nodiscard]] const std::set<std::string>& endpoints() const noexcept { return settled_; }
+  [[nodiscard]] const std::set<std::string>& endpoints() const noexcept {
+    return assignments_.settled();
+  }
 
  private:
   enum class Phase : uint8_t { kClusters, kListeners, kRunning };
-  struct Assignment {
-    uint64_t bytes_hash = 0;
-    std::string version;
-    WallTime updated{};
-    xds::ResourceDocument read;
-  };
 
   void on_resources(xds::Response&& response) override;
   void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override;
   void on_connected(bool connected, std::string_view text) override;
-  void run_ready() override;
   void subscribe_secrets(const certs::AdsSecrets::Names& names) override;
+
+  void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override {
+    host_.on_endpoints(eds_name, endpoints);
+  }
+  void on_assignment_answered(const std::string& eds_name) override {
+    sources_.answered(xds::ResourceType::kEndpoints, eds_name);
+  }
+  void on_assignments_taken(uint32_t source, const std::string& wrong, bool has_settled) override;
+  [[nodiscard]] const Subscriptions::Names& asked_of(uint32_t source) const override {
+    return sources_.asked(source, xds::ResourceType::kEndpoints);
+  }
 
   void take_secrets(const xds::Response& response);
   void answer(uint32_t source, xds::ResourceType type, std::string_view wrong);
-  std::string take_assignment(const xds::Resource& resource);
-  std::string read_assignment(const xds::Resource& resource, uint64_t hash);
-  void refuse_all(xds::ResourceType type);
+  void refuse_routes(uint32_t source);
   bool look_at_routes(const Resources& resources);
   // May what is refused, and has no predecessor, be gone without?  At the start, which it must not
   // hold up; later its timeout ends the wait.
-  [[nodiscard]] bool may_go_without() const noexcept { return phase_ != Phase::kRunning; }
+  [[nodiscard]] bool may_go_without() const override { return phase_ != Phase::kRunning; }
   void update_subscriptions(const Resources& resources);
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
@@ -119,25 +126,16 @@ class ControlPlane final : private xds::SourceObserver,
   size_t warming_listeners_ = 0;
   std::vector<xds::Response> waiting_;  // for the builder
   WantedNames wanted_routes_;
-  WantedNames wanted_endpoints_;
-  std::set<std::string> settled_;  // EDS names that were answered or given up
   std::set<std::string> given_up_routes_;
-  std::map<std::string, Assignment> assignments_;
+  Assignments assignments_;
   // Of the RDS response that is being built.
   std::vector<std::string> routes_;
   std::string routes_version_;
-  // The EDS response that is being taken.
-  xds::Response endpoints_;
-  size_t next_ = 0;
-  std::string wrong_;
-  bool has_settled_ = false;  // a name, so that a build must follow
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 
   stats::BlockRef<stats::ControlPlaneStats> stats_;
-  stats::BlockRef<stats::ServerStats> server_stats_;
   stats::BlockRef<stats::CdsStats> cds_stats_;
   stats::BlockRef<stats::LdsStats> lds_stats_;
-  UpdateStats<stats::ClusterInfoStats> endpoint_stats_;
   UpdateStats<stats::RdsStats> route_stats_;
   xds::SourceCounts told_[xds::kResourceTypes];  // of which the counters speak
 };

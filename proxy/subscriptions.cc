@@ -183,6 +183,13 @@ xds::SourceCounts Subscriptions::counts(ResourceType type) const noexcept {
   return link == nullptr ? xds::SourceCounts{} : link->source->counts(type);
 }
 
+const Subscriptions::Names& Subscriptions::asked(uint32_t source,
+                                                 ResourceType type) const noexcept {
+  static const Names kNone;
+  const Link* link = find(source);
+  return link == nullptr ? kNone : link->at(type).names;
+}
+
 uint64_t Subscriptions::new_failures(Link& link, ResourceType type) {
   const uint64_t now = link.source->counts(type).failure;
   return now - std::exchange(link.at(type).told_failures, now);

@@ -67,9 +67,12 @@ class Subscriptions {
     }
   }
 
+  // What a source is asked for by name.
+  using Names = std::map<std::string, Duration>;
+  [[nodiscard]] const Names& asked(uint32_t source, xds::ResourceType type) const noexcept;
+
  private:
   class Link;
-  using Names = std::map<std::string, Duration>;
   static uint64_t new_failures(Link& link, xds::ResourceType type);
   static const Names& names_of(Link& link, xds::ResourceType type);
   [[nodiscard]] const Link* wildcard(xds::ResourceType type) const noexcept;
