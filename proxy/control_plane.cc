@@ -41,8 +41,8 @@ bool ControlPlane::is_dynamic(const Snapshot& snapshot) {
 }
 
 void ControlPlane::start(const Snapshot& snapshot) {
-  log::info(log::kConfig, "asking the control plane",
-            {{"cluster", config_.ads.cluster},
+  log::info(log::kConfig, "asking for what the file only names",
+            {{"ads", config_.has_ads ? std::string_view(config_.ads.cluster) : "none"},
              {"clusters", config_.cds.has_value()},
              {"listeners", config_.lds.has_value()}});
   sources_.start();
@@ -233,10 +233,9 @@ void ControlPlane::update_stats() {
 
 // For the names that there were then: before they change, and before a scrape.
 void ControlPlane::count_failures() {
-  sources_.take_failures(ResourceType::kEndpoints,
-                         [this](const std::string& name, uint64_t times) {
-                           assignments_.on_failures(name, times);
-                         });
+  sources_.take_failures(ResourceType::kEndpoints, [this](const std::string& name, uint64_t times) {
+    assignments_.on_failures(name, times);
+  });
   sources_.take_failures(ResourceType::kRoutes, [this](const std::string& name, uint64_t times) {
     route_stats_.on_failures(name, times);
   });

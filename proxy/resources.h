@@ -50,10 +50,10 @@ struct CompiledRoutes {
 struct CompiledListener {
   // A route table by its RDS name.
   struct Table {
-    std::shared_ptr<const route::RouteTable> table;  // null: compiled without it
-    Duration timeout{};                              // initial_fetch_timeout
+    std::shared_ptr<const route::RouteTable> table;      // null: compiled without it
+    Duration timeout{};                                  // initial_fetch_timeout
     std::shared_ptr<const config::ConfigSource> source;  // null: ads
-    std::set<std::string> stat_prefixes;             // of the connection managers that use it
+    std::set<std::string> stat_prefixes;                 // of the connection managers that use it
   };
   Origin origin;
   std::shared_ptr<const core::ListenerConfig> config;

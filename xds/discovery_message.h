@@ -52,7 +52,7 @@ inline constexpr size_t kMaxResources = 200'000;
 
 struct Resource {
   std::string name;
-  std::string bytes;    // of the message in the Any
+  std::string bytes;         // of the message in the Any
   std::string version = {};  // of it alone (delta); empty: the response's
   // Of a file: what was read of it; `bytes` are its JSON then, to tell one content from another.
   std::shared_ptr<const config::Document> document = nullptr;

@@ -41,7 +41,7 @@ void take(Response& out, const Node& item, const config::DocumentPtr& document) 
   if (found.empty()) return;
   if (found != message_of(out.type)) {
     return node.error(
-        str("expected a ", message_of(out.type), ", got \"", config::printable(found), '"'));
+        str("expected ", message_of(out.type), ", got \"", config::printable(found), '"'));
   }
   resource.name = node.required(name_field(out.type)).as_string_or("");
   resource.document = document;
@@ -85,7 +85,8 @@ Response read_encoded(const std::string& path, ResourceType type, std::string_vi
   if (!decoded) {
     out.wrong = str(path, ": ", decoded.error(), '\n');
   } else if (decoded->type != type) {
-    out.wrong = str(path, ": expected ", message_of(type), ", got ", message_of(decoded->type), '\n');
+    out.wrong =
+        str(path, ": expected ", message_of(type), ", got ", message_of(decoded->type), '\n');
   } else {
     return std::move(*decoded);
   }

@@ -48,9 +48,7 @@ void FileSource::watch() {
   look();
 }
 
-void FileSource::on_file_gone(const std::string& path) {
-  on_read({{}, str(path, " is gone")});
-}
+void FileSource::on_file_gone(const std::string& path) { on_read({{}, str(path, " is gone")}); }
 
 // One reader at a time; what changes meanwhile is read behind it.
 void FileSource::look() {

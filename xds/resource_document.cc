@@ -7,7 +7,10 @@
 namespace pillion::xds {
 
 ResourceDocument document_of(ResourceType type, const Resource& resource, config::Errors& errors) {
-  if (resource.document != nullptr) return {resource.document, resource.value};
+  if (resource.document != nullptr) {
+    config::Node(resource.value, &errors).ignore({"@type"});  // looked at when it was read
+    return {resource.document, resource.value};
+  }
   ResourceDocument out;
   out.document = reflect(message_of(type), resource.bytes,
                          str(short_name(type), '/', config::printable(resource.name)), errors);

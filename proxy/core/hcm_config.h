@@ -101,7 +101,7 @@ struct HcmConfig {
   std::shared_ptr<const route::RouteTable> routes;
   // rds: `routes` came under this name; an empty table if RDS has said nothing.
   std::string rds_name;
-  Duration rds_timeout{};  // initial_fetch_timeout
+  Duration rds_timeout{};                                  // initial_fetch_timeout
   std::shared_ptr<const config::ConfigSource> rds_source;  // null: ads
   bool lacks_routes = false;
   std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts

@@ -1,4 +1,3 @@
-#include "proxy/config/config_source.h"
 #include "proxy/tls/context_config.h"
 
 #include <openssl/ssl.h>
@@ -6,6 +5,7 @@
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
 #include "proxy/tls/ocsp.h"
 #include "proxy/tls/pem.h"
 #include "proxy/tls/secret.h"

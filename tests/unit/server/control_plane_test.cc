@@ -539,7 +539,7 @@ TEST_F(RunningControlPlane, CountsFieldsThatItDoesNotKnow) {
   response.resources.emplace_back().name = "a";
   response.resources.back().bytes = *bytes + "\xf8\xff\x01\x01";
   const BuildResult result = run_build(options, {}, job);
-  EXPECT_EQ(result.answers[0].second, "");
+  EXPECT_EQ(result.answers[0].wrong, "");
   EXPECT_THAT(result.warnings, HasSubstr("unknown field 4095 of envoy.config.cluster.v3.Cluster"));
   EXPECT_EQ(result.dynamic_unknown_fields, 1u);
 }
