@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/bootstrap_cluster_manager.h"
 #include "proxy/bootstrap_dynamic.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/io/parse_address.h"
@@ -174,11 +175,11 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
     root["header_prefix"].error("only x-envoy is supported");
   }
   parse_dynamic_resources(out, root);
+  parse_cluster_manager(out, root["cluster_manager"]);
   // What they are is read where they are named; here, what is wrong with them.
   for (const auto& [name, node] : root["certificate_provider_instances"].entries())
     (void)tls::parse_provider(node);
-  root.unsupported({"cluster_manager",
-                    "hds_config",
+  root.unsupported({"hds_config",
                     "stats_sinks",
                     "tracing",
                     "runtime",

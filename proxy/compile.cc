@@ -264,6 +264,7 @@ void check_sources(const Resources& resources, const BootstrapConfig& bootstrap,
   };
   const DynamicConfig& dynamic = bootstrap.dynamic;
   if (dynamic.has_ads) use(dynamic.cluster);
+  if (dynamic.load_stats) use(dynamic.load_stats->cluster);
   if (dynamic.cds) visit(&*dynamic.cds);
   if (dynamic.lds) visit(&*dynamic.lds);
   for (const auto& piece : resources.file_clusters) visit(piece.newest->config->eds_source.get());

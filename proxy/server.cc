@@ -132,6 +132,7 @@ Status<> Server::start(const BuildResult& built) {
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
   if (Status<> committed = commit(snapshot, nullptr); !committed) return committed;
   ask_control_plane();
+  report_load();
   for (const auto& worker : workers_) worker->start();
   io::SignalObserver& observer = *this;
   signals_ = std::make_unique<io::Signals>(
@@ -150,6 +151,15 @@ void Server::ask_control_plane() {
                             std::string(encoded_node())},
       snapshot_->bootstrap.dynamic, host);
   control_plane_->start(*snapshot_);
+}
+
+void Server::report_load() {
+  const auto& service = snapshot_->bootstrap.dynamic.load_stats;
+  if (!service) return;
+  load_reporter_ = std::make_unique<xds::LoadReporter>(
+      xds::LoadReporter::Context{loop_, rng_, cluster_client(), load_counts_, registry_}, *service,
+      std::string(encoded_node()));
+  load_reporter_->start();
 }
 
 Status<> Server::open_admin(const BootstrapConfig& config) {
@@ -267,6 +277,7 @@ void Server::close_everything() {
   log::info(log::kMain, "exiting", {{"open_connections", budget_.used.load()}});
   providers_.stop();
   if (control_plane_ != nullptr) control_plane_->stop();
+  if (load_reporter_ != nullptr) load_reporter_->stop();
   if (builder_.joinable()) builder_.join();
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();

@@ -40,6 +40,7 @@
 #include "proxy/io/resolver.h"
 #include "proxy/io/signals.h"
 #include "proxy/listen_sockets.h"
+#include "proxy/load_counts.h"
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
@@ -163,6 +164,7 @@ class Server final : public admin::ServerView,
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);
   void ask_control_plane();
+  void report_load();
   void begin_shutdown(std::string_view cause);
   void check_shutdown();
   void close_sockets();
@@ -203,6 +205,8 @@ class Server final : public admin::ServerView,
   std::unique_ptr<ControlClusters> clusters_;    // null: control calls nobody
   std::unique_ptr<DocumentFetcher> documents_;   // null: no filter needs any
   std::unique_ptr<ControlPlane> control_plane_;  // null: no dynamic_resources
+  LoadCounts load_counts_{discovery_, registry_};
+  std::unique_ptr<xds::LoadReporter> load_reporter_;  // null: nobody is told
   std::vector<std::unique_ptr<Worker>> workers_;
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;

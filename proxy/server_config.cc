@@ -341,6 +341,7 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, std::strin
     last_failure_.reset();
   }
   snapshot_ = std::move(next);
+  load_counts_.use(*snapshot_);
   if (read_files) take_static_secrets();
   cluster_stats_->active_clusters.set(static_cast<int64_t>(snapshot_->clusters.size()));
   cluster_stats_->warming_clusters.set(

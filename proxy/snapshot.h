@@ -29,8 +29,9 @@ struct DynamicConfig {
   bool has_ads = false;
   config::Located<std::string> cluster;  // of ADS; must be one of the file's
   xds::AdsOptions ads;
-  std::optional<config::ConfigSource> cds;  // where clusters come from; none: nowhere
-  std::optional<config::ConfigSource> lds;  // listeners likewise
+  std::optional<config::ConfigSource> cds;        // where clusters come from; none: nowhere
+  std::optional<config::ConfigSource> lds;        // listeners likewise
+  std::optional<config::GrpcService> load_stats;  // who is told of load
 };
 
 // The fields of the bootstrap beside its resources.  Not reloadable, but for `stats`.

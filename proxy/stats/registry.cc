@@ -210,6 +210,23 @@ bool Registry::read(const Scope& scope, const Row& row, RowValue& out) const {
   return true;
 }
 
+uint64_t Registry::total(Kind kind, std::string_view name, std::string_view counter) const {
+  const KindInfo& info = kind_info(kind);
+  const auto row = std::ranges::find(info.rows, counter, &Row::raw);
+  DASSERT(row != info.rows.end());
+  std::shared_ptr<const Scope> scope;
+  {
+    const std::lock_guard lock(mutex_);
+    const Scopes& all = scopes_[static_cast<size_t>(kind)];
+    const auto found = all.find(raw_name(info, sanitize_name(name), {}));
+    if (found == all.end()) return 0;
+    scope = found->second;
+  }
+  RowValue value;
+  (void)read(*scope, *row, value);
+  return static_cast<uint64_t>(value.number);
+}
+
 void Registry::reset_counters() {
   // Blocks belong to their writers, so what they hold now is taken away in the folded block.
   const std::lock_guard lock(mutex_);

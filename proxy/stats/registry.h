@@ -144,6 +144,11 @@ class Registry {
   [[nodiscard]] std::vector<std::shared_ptr<const Scope>> scopes(Kind kind) const;
   // Sums a row; false if the scope has died.
   bool read(const Scope& scope, const Row& row, RowValue& out) const;
+  // A counter of one scope, by its name in /stats, summed over its writers; 0: there is none.
+  template <typename T>
+  [[nodiscard]] uint64_t total(std::string_view name, std::string_view counter) const {
+    return total(KindOf<T>::kKind, name, counter);
+  }
 
   // Counters (not gauges, not histograms) start again at 0.
   void reset_counters();
@@ -157,6 +162,7 @@ class Registry {
 
  private:
   friend class BlockHold;
+  [[nodiscard]] uint64_t total(Kind kind, std::string_view name, std::string_view counter) const;
   BlockHold hold(Kind kind, Writer writer, std::string_view name, std::string_view name2);
   void release(Scope& scope, Writer writer) noexcept;
   static void fold(Scope& scope, const void* block);

@@ -81,6 +81,8 @@ class GrpcCall final : private ClientCallObserver {
   void close() noexcept { call_.reset(); }
   [[nodiscard]] bool is_open() const noexcept { return call_ != nullptr; }
 
+  // The server does not take what was sent as fast as it comes (ClientCall::is_backed_up).
+  [[nodiscard]] bool is_backed_up() const noexcept { return call_->is_backed_up(); }
   // Stops and restarts the answers; what was read already may still arrive.
   void pause() { call_->pause(); }
   void resume() { call_->resume(); }

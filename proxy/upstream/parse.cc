@@ -91,7 +91,19 @@ void parse_eds(const Node& node, ClusterConfig& out) {
   source.reject_unknown_keys();
 }
 
+// Load is told to one server, that of cluster_manager.load_stats_config, which `self` means too.
+void parse_lrs_server(const Node& node) {
+  if (node.is_missing()) return;
+  (void)node.one_of({"self", "ads", "api_config_source", "path_config_source"});
+  node.unsupported({"api_config_source", "path_config_source", "ads"},
+                   "use self, and cluster_manager.load_stats_config of the bootstrap");
+  node["self"].ignore({"transport_api_version"});
+  node.ignore({"resource_api_version", "initial_fetch_timeout"});
+  node.reject_unknown_keys();
+}
+
 void refuse_the_rest(const Node& node) {
+  parse_lrs_server(node["lrs_server"]);
   // Effects that need what is refused elsewhere, or that only tune a choice which is made otherwise
   // here: hosts that discovery drops drain in any case, and control waits for every new cluster.
   node.ignore({"ignore_health_on_host_removal", "drain_connections_on_host_removal",
@@ -99,11 +111,10 @@ void refuse_the_rest(const Node& node) {
   refuse_true(node, "close_connections_on_host_health_failure");
   node.unsupported(
       {"cluster_type", "ring_hash_lb_config", "maglev_lb_config", "load_balancing_policy",
-       "metadata", "filters", "lrs_server", "track_timeout_budgets", "track_cluster_stats",
-       "upstream_config", "preconnect_policy", "connection_pool_per_downstream_connection",
-       "dns_resolvers", "dns_resolution_config", "typed_dns_resolver_config",
-       "use_tcp_for_dns_lookups", "stats_matcher", "queuing_policies",
-       "per_connection_buffer_high_watermark_timeout"},
+       "metadata", "filters", "track_timeout_budgets", "track_cluster_stats", "upstream_config",
+       "preconnect_policy", "connection_pool_per_downstream_connection", "dns_resolvers",
+       "dns_resolution_config", "typed_dns_resolver_config", "use_tcp_for_dns_lookups",
+       "stats_matcher", "queuing_policies", "per_connection_buffer_high_watermark_timeout"},
       kLater);
   // Without these a request would go to other hosts than meant, or in clear text.
   node.unsupported({"lb_subset_config", "transport_socket_matches", "transport_socket_matcher"},

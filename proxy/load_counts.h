@@ -1,0 +1,36 @@
+#pragma once
+// LoadCounts: what load reports are made of: the endpoints of each cluster, and what was refused
+// before an endpoint was chosen.  Owned by the Server, on the control loop.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/discovery/discovery.h"
+#include "proxy/snapshot.h"
+#include "proxy/stats/registry.h"
+#include "xds/load_reporter.h"
+
+namespace pillion {
+
+class LoadCounts final : public xds::LoadSource {
+ public:
+  // Both outlive it.
+  LoadCounts(const discovery::Discovery& discovery, const stats::Registry& registry)
+      : discovery_(discovery), registry_(registry) {}
+
+  // Of the configuration that is in force from now on.
+  void use(const Snapshot& snapshot);
+
+  [[nodiscard]] std::vector<std::string> load_clusters() const override;
+  bool load_of(std::string_view cluster, Cluster& out) const override;
+
+ private:
+  const discovery::Discovery& discovery_;
+  const stats::Registry& registry_;
+  std::map<std::string_view, std::shared_ptr<const upstream::ClusterConfig>> clusters_;
+};
+
+}  // namespace pillion
