@@ -15,6 +15,9 @@ namespace {
 using config::Node;
 
 constexpr std::string_view kLater = "comes with a later version";
+// What a server may then make use of; beside what the file says.
+constexpr std::string_view kFeatures =
+    R"("client_features":["xds.config.supports-resource-ttl","xds.config.resource-in-sotw"])";
 
 }  // namespace
 
@@ -33,7 +36,7 @@ Result<std::string> encode_node(const BootstrapConfig& out) {
   };
   add("id", out.node_id);
   add("cluster", out.node_cluster);
-  more += str(more.size() > 1 ? "," : "", R"("user_agent_name":"pillion")");
+  more += str(more.size() > 1 ? "," : "", R"("user_agent_name":"pillion",)", kFeatures);
   if (!out.node_zone.empty()) {
     more += R"(,"locality":{"zone":)";
     append_json_string(more, out.node_zone);
@@ -56,6 +59,7 @@ void parse_dynamic_resources(BootstrapConfig& out, const Node& root) {
     config::GrpcService service = config::parse_api_config_source(ads);
     out.dynamic.ads = xds::AdsOptions(service);
     out.dynamic.cluster = std::move(service.cluster);
+    if (service.failover) out.dynamic.failover_cluster = std::move(service.failover->cluster);
     if (out.node_id.empty())
       root["node"]["id"].error("required field is missing (a control plane asks who it is)");
     if (Result<std::string> encoded = encode_node(out)) {

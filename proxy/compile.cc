@@ -230,8 +230,11 @@ void check_secret_sources(const Resources& resources, bool has_ads,
   };
   for_each_secret_ref(resources, [&](const tls::SecretRef& ref) {
     const auto& how = ref.source->how;
-    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&how))
+    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&how)) {
       use(grpc->service.cluster, "a secret discovery service");
+      if (grpc->service.failover)
+        use(grpc->service.failover->cluster, "a secret discovery service");
+    }
     if (const auto* spiffe = std::get_if<tls::SecretSource::Spiffe>(&how))
       use(spiffe->cluster, "a SPIFFE Workload API");
     if (const auto* authority = std::get_if<tls::SecretSource::Authority>(&how))
@@ -266,9 +269,10 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
     node.reject_unknown_keys();
   }
   const DynamicConfig& dynamic = out.bootstrap.dynamic;
-  if (dynamic.has_ads && !dynamic.cluster.value.empty()) {
-    used.push_back(dynamic.cluster);
-    check_grpc_cluster(resources, dynamic.cluster, "a control plane", errors);
+  for (const Located<std::string>* cluster : {&dynamic.cluster, &dynamic.failover_cluster}) {
+    if (!dynamic.has_ads || cluster->value.empty()) continue;
+    used.push_back(*cluster);
+    check_grpc_cluster(resources, *cluster, "a control plane", errors);
   }
   refuse_unknown_clusters(resources, used, errors);
   resources.files = errors.files();

@@ -26,7 +26,8 @@ namespace pillion {
 // dynamic_resources: what a control plane is asked for, and how it is reached.
 struct DynamicConfig {
   bool has_ads = false;
-  config::Located<std::string> cluster;  // must be one of the file's
+  config::Located<std::string> cluster;           // must be one of the file's
+  config::Located<std::string> failover_cluster;  // likewise; empty: there is none
   xds::AdsOptions ads;
   std::optional<Duration> cds_timeout;  // set: clusters come from it
   std::optional<Duration> lds_timeout;  // set: listeners come from it
