@@ -14,7 +14,6 @@
 namespace pillion::certs {
 namespace {
 
-constexpr std::string_view kPath = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
 // A secret is some kilobytes; what is longer is none.
 constexpr size_t kMaxMessageBytes = size_t{8} << 20;
 
@@ -131,6 +130,11 @@ class SdsProvider::Stream final : private xds::SourceObserver {
     for (const xds::Resource& resource : response.resources) {
       if (resource.name == secret_.ref().name) return secret_.take(resource, response.version);
     }
+    // A delta that has not it says nothing of it, or that it is gone: what is in force stays.
+    if (response.is_delta && response.wrong.empty()) {
+      if (!response.removed.empty()) secret_.refuse("the server has it no more");
+      return {};
+    }
     std::string wrong = response.wrong;
     if (wrong.empty())
       wrong = str("sds: the response has no secret \"", config::printable(secret_.ref().name), '"');
@@ -149,7 +153,7 @@ SdsProvider::~SdsProvider() = default;
 
 void SdsProvider::want(const tls::SecretRef& ref) {
   xds::AdsOptions options(service_);
-  options.path = kPath;
+  options.only = xds::ResourceType::kSecrets;
   options.peer = str("the secret discovery service of \"", config::printable(ref.name), '"');
   options.tells_again = false;
   options.node = context_.host.encoded_node();

@@ -13,6 +13,14 @@ namespace pillion {
 
 using config::Node;
 
+namespace {
+
+// What a server may then make use of; beside what the file says.
+constexpr std::string_view kFeatures =
+    R"("client_features":["xds.config.supports-resource-ttl","xds.config.resource-in-sotw"])";
+
+}  // namespace
+
 Result<std::string> encode_node(const BootstrapConfig& out) {
   std::string json = "{}";
   if (out.node != nullptr) {
@@ -28,7 +36,7 @@ Result<std::string> encode_node(const BootstrapConfig& out) {
   };
   add("id", out.node_id);
   add("cluster", out.node_cluster);
-  more += str(more.size() > 1 ? "," : "", R"("user_agent_name":"pillion")");
+  more += str(more.size() > 1 ? "," : "", R"("user_agent_name":"pillion",)", kFeatures);
   if (!out.node_zone.empty()) {
     more += R"(,"locality":{"zone":)";
     append_json_string(more, out.node_zone);
@@ -51,6 +59,7 @@ void parse_dynamic_resources(BootstrapConfig& out, const Node& root) {
     config::GrpcService service = config::parse_api_config_source(ads);
     out.dynamic.ads = xds::AdsOptions(service);
     out.dynamic.cluster = std::move(service.cluster);
+    if (service.failover) out.dynamic.failover_cluster = std::move(service.failover->cluster);
   }
   if (const Result<std::string> encoded = encode_node(out); !encoded)
     root["node"].error(str("cannot be told to a control plane: ", encoded.error()));

@@ -172,7 +172,7 @@ class Build {
     return text;
   }
 
-  // LDS and CDS: what is not there any more is removed.
+  // LDS and CDS: what is not there any more is removed; by delta, what is named so.
   template <typename T>
   std::string take_all(const xds::Response& response, Pieces<T>& pieces,
                        const std::vector<Piece<T>>& file) {
@@ -191,8 +191,11 @@ class Build {
         wrong += take_one(response, resource, pieces, pieces[resource.name]);
       }
     }
+    said.insert(response.unchanged.begin(), response.unchanged.end());
+    const std::unordered_set<std::string_view> removed(response.removed.begin(),
+                                                       response.removed.end());
     for (auto& [name, piece] : pieces) {
-      if (said.contains(name)) continue;
+      if (response.is_delta ? !removed.contains(name) : said.contains(name)) continue;
       piece.newest = nullptr;
       piece.error.reset();
     }

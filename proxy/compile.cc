@@ -235,8 +235,11 @@ void check_secret_sources(const Resources& resources, bool has_ads,
   };
   for_each_secret_ref(resources, [&](const tls::SecretRef& ref) {
     const auto& how = ref.source->how;
-    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&how))
+    if (const auto* grpc = std::get_if<tls::SecretSource::Grpc>(&how)) {
       use(grpc->service.cluster, "a secret discovery service");
+      if (grpc->service.failover)
+        use(grpc->service.failover->cluster, "a secret discovery service");
+    }
     if (const auto* spiffe = std::get_if<tls::SecretSource::Spiffe>(&how))
       use(spiffe->cluster, "a SPIFFE Workload API");
     if (const auto* authority = std::get_if<tls::SecretSource::Authority>(&how))
@@ -259,11 +262,14 @@ void check_sources(const Resources& resources, const BootstrapConfig& bootstrap,
   };
   const auto visit = [&use](const config::ConfigSource* source) {
     if (source == nullptr) return;
-    if (const auto* api = std::get_if<config::ConfigSource::Api>(&source->how))
-      use(api->service.cluster);
+    const auto* api = std::get_if<config::ConfigSource::Api>(&source->how);
+    if (api == nullptr) return;
+    use(api->service.cluster);
+    if (api->service.failover) use(api->service.failover->cluster);
   };
   const DynamicConfig& dynamic = bootstrap.dynamic;
   if (dynamic.has_ads) use(dynamic.cluster);
+  if (dynamic.has_ads && !dynamic.failover_cluster.value.empty()) use(dynamic.failover_cluster);
   if (dynamic.load_stats) use(dynamic.load_stats->cluster);
   if (dynamic.cds) visit(&*dynamic.cds);
   if (dynamic.lds) visit(&*dynamic.lds);

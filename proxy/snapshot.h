@@ -27,7 +27,8 @@ namespace pillion {
 // dynamic_resources: what a control plane is asked for, and how it is reached.
 struct DynamicConfig {
   bool has_ads = false;
-  config::Located<std::string> cluster;  // of ADS; must be one of the file's
+  config::Located<std::string> cluster;           // must be one of the file's
+  config::Located<std::string> failover_cluster;  // likewise; empty: there is none
   xds::AdsOptions ads;
   std::optional<config::ConfigSource> cds;        // where clusters come from; none: nowhere
   std::optional<config::ConfigSource> lds;        // listeners likewise

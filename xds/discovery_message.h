@@ -3,18 +3,21 @@
 // field: a response may hold thousands of resources, which are carried on as bytes and are looked
 // into one by one, on another thread.
 //
-// decode_response() takes any bytes.  What it allocates is bounded by their number: at most
-// kMaxResources resources, and each text is a part of the input.
+// Decoding takes any bytes.  What it allocates is bounded by their number: at most kMaxResources
+// resources and names, and each text is a part of the input.
 
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "proxy/base/clock.h"
 #include "proxy/base/result.h"
 #include "proxy/config/document.h"
 
@@ -52,11 +55,21 @@ inline constexpr size_t kMaxResources = 200'000;
 
 struct Resource {
   std::string name;
-  std::string bytes;         // of the message in the Any
-  std::string version = {};  // of it alone (delta); empty: the response's
+  std::string bytes;                      // of the message in the Any
+  std::string version = {};               // of it alone (delta); empty: the response's
+  std::vector<std::string> aliases = {};  // VHDS: the names that it was asked for by
+  Duration ttl{};                         // how long it is good for; 0: for ever
+  // False: a heartbeat, which only says that what is held stays good.  None reaches an observer.
+  bool has_body = true;
   // Of a file: what was read of it; `bytes` are its JSON then, to tell one content from another.
   std::shared_ptr<const config::Document> document = nullptr;
   const config::Value* value = nullptr;
+};
+
+// A name for which there is no resource, says the server.
+struct ResourceError {
+  std::string name;
+  std::string reason;
 };
 
 struct Response {
@@ -70,11 +83,18 @@ struct Response {
   // `resources` of CDS and LDS are all that there are; other types name no end.
   bool is_delta = false;
   std::vector<std::string> removed = {};
+  // Names that are said to be as they were (heartbeats): of CDS and LDS, they are there too.
+  std::vector<std::string> unchanged = {};
+  std::vector<ResourceError> errors = {};
   std::string wrong;  // not empty: why all of it must be refused; it has no resources then
 };
 
-// An error is one that nobody can be told, as there is no type whose request could answer it.
-Result<Response> decode_response(std::string_view bytes);
+// A DiscoveryResponse and a DeltaDiscoveryResponse.  `only`: the type of the stream, if it has one;
+// messages need not name it then.  An error is one that nobody can be told, as there is no type
+// whose request could answer it.
+Result<Response> decode_response(std::string_view bytes, std::optional<ResourceType> only = {});
+Result<Response> decode_delta_response(std::string_view bytes,
+                                       std::optional<ResourceType> only = {});
 
 struct Request {
   ResourceType type = ResourceType::kClusters;
@@ -85,6 +105,18 @@ struct Request {
   std::string_view error;                        // not empty: a NACK
 };
 
+// DeltaDiscoveryRequest.
+struct DeltaRequest {
+  ResourceType type = ResourceType::kClusters;
+  std::string_view nonce;  // empty: it answers nothing
+  std::string_view node;
+  std::vector<std::string_view> subscribe;
+  std::vector<std::string_view> unsubscribe;
+  const std::map<std::string, std::string>* versions = nullptr;  // initial_resource_versions
+  std::string_view error;                                        // not empty: a NACK
+};
+
 std::string encode_request(const Request& request);
+std::string encode_request(const DeltaRequest& request);
 
 }  // namespace pillion::xds

@@ -30,6 +30,9 @@ class FileSource final : public Source, private io::FileObserver {
   void subscribe(ResourceType type, const std::map<std::string, Duration>& names) override;
   void accept(ResourceType type) override;
   void reject(ResourceType type, std::string_view reason) override;
+  void reject(ResourceType type, std::string_view reason, const std::set<std::string>&) override {
+    reject(type, reason);
+  }
   void answered(ResourceType type, std::string_view name) override;
   // Could it be read when it was last looked at?
   [[nodiscard]] bool is_connected() const noexcept override { return is_readable_; }

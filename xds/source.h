@@ -34,8 +34,8 @@ struct SourceCounts {
 class SourceObserver {
  public:
   virtual void on_resources(Response&& response) = 0;
-  // These names (of a wildcard: none) were not answered within the time that subscribe() gave. They
-  // stay subscribed.
+  // These names (of a wildcard: none) were not answered within the time that subscribe() gave, or
+  // the server has said that there is nothing of that name.  They stay subscribed.
   virtual void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) = 0;
   // `text`: what the control plane calls itself, or the reason of the end.
   virtual void on_connected(bool connected, std::string_view text) = 0;
@@ -61,8 +61,13 @@ class Source {
   virtual void subscribe(ResourceType type, const std::map<std::string, Duration>& names) = 0;
 
   virtual void accept(ResourceType type) = 0;
+  // Nothing of it was taken; or all but what is named: by delta the server is told of these
+  // versions when it is asked again.
   virtual void reject(ResourceType type, std::string_view reason) = 0;
-  // This name was answered, so that no timeout comes for it; for a wildcard none need be named.
+  virtual void reject(ResourceType type, std::string_view reason,
+                      const std::set<std::string>& refused) = 0;
+  // This name was answered, so that no timeout comes for it; for a wildcard none need be named, nor
+  // what is removed or in error.
   virtual void answered(ResourceType type, std::string_view name) = 0;
 
   [[nodiscard]] virtual bool is_connected() const noexcept = 0;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "proxy/config/expand_parts.h"
+#include "proxy/config/google_grpc.h"
 #include "proxy/config/mesh.h"
 #include "proxy/config/node.h"
 
@@ -80,7 +81,7 @@ DocumentPtr load_bootstrap(const std::string& path, std::string_view overlay, Er
   if (!merges_short && base_is_short) base = expand(base, errors);
   if (!merges_short && over_is_short) over = expand(over, errors);
   DocumentPtr merged = merge(base, over);
-  return merges_short ? expand(merged, errors) : merged;
+  return add_google_grpc_clusters(merges_short ? expand(merged, errors) : merged);
 }
 
 }  // namespace pillion::config

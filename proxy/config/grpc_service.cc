@@ -7,6 +7,7 @@
 #include "proxy/base/ascii.h"
 #include "proxy/base/field_chars.h"
 #include "proxy/config/config_source.h"
+#include "proxy/config/google_grpc.h"
 
 namespace pillion::config {
 namespace {
@@ -15,13 +16,24 @@ using std::chrono::nanoseconds;
 
 constexpr std::string_view kLater = "comes with a later version";
 constexpr nanoseconds kMaxBackoff = std::chrono::hours(24);
+enum ApiType : int {
+  kGrpc = 2,
+  kDeltaGrpc = 3,
+  // Which services are asked is said where the type stands; these mean the same.
+  kAggregatedGrpc = 5,
+  kAggregatedDeltaGrpc = 6
+};
 constexpr EnumRow kApiTypes[] = {
     {"DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE", 0, "the API of before 2021"},
-    {"REST", 1, "use GRPC"},
-    {"GRPC", 2},
-    {"DELTA_GRPC", 3, "use GRPC, the state of the world"},
-    {"AGGREGATED_GRPC", 5, "use GRPC"},
-    {"AGGREGATED_DELTA_GRPC", 6, "use GRPC"}};
+    {"REST", 1, "nothing is polled: use GRPC or DELTA_GRPC"},
+    {"GRPC", kGrpc},
+    {"DELTA_GRPC", kDeltaGrpc},
+    {"AGGREGATED_GRPC", kAggregatedGrpc},
+    {"AGGREGATED_DELTA_GRPC", kAggregatedDeltaGrpc}};
+// Envoy's defaults where rate_limit_settings is given.
+constexpr double kFillRate = 10;
+constexpr double kMinFillRate = 1e-5;
+constexpr double kMaxFillRate = 1e6;
 
 void parse_backoff(GrpcService& out, const Node& retry) {
   if (retry.is_missing()) return;
@@ -57,11 +69,9 @@ void parse_metadata(GrpcService& out, const Node& item) {
   item.reject_unknown_keys();
 }
 
-// envoy_grpc alone.
 GrpcService parse_grpc_service(const Node& service) {
   GrpcService out;
   (void)service.one_of({"envoy_grpc", "google_grpc"});
-  service.unsupported({"google_grpc"}, "use envoy_grpc", Unknown::kAlwaysError);
   if (const Node grpc = service["envoy_grpc"]) {
     out.cluster = grpc["cluster_name"].located_string();
     out.authority = grpc["authority"].as_string_or("");
@@ -70,6 +80,11 @@ GrpcService parse_grpc_service(const Node& service) {
     grpc.ignore({"skip_envoy_headers"});  // none are added
     grpc.reject_unknown_keys();
   }
+  if (const Node google = service["google_grpc"]) {
+    GoogleGrpc parsed = parse_google_grpc(google);
+    out.cluster = {std::move(parsed.cluster), google["target_uri"].where()};
+    out.authority = std::move(parsed.authority);
+  }
   for (const Node item : service["initial_metadata"].items()) parse_metadata(out, item);
   service.ignore({"timeout"});  // of a stream that never ends
   service.unsupported({"retry_policy"}, "use that of envoy_grpc");
@@ -77,22 +92,48 @@ GrpcService parse_grpc_service(const Node& service) {
   return out;
 }
 
+std::optional<RateLimit> parse_rate_limit(const Node& node) {
+  if (node.is_missing()) return std::nullopt;
+  RateLimit out;
+  out.max_tokens = node["max_tokens"].as_u32_or(out.max_tokens, 1);
+  const Node rate = node["fill_rate"];
+  double per_second = rate.as_double_or(kFillRate);
+  if (per_second < kMinFillRate || per_second > kMaxFillRate) {
+    rate.expected("0.00001 to 1000000 requests a second");
+    per_second = kFillRate;
+  }
+  out.interval = nanoseconds(static_cast<int64_t>(1e9 / per_second));
+  node.reject_unknown_keys();
+  return out;
+}
+
 }  // namespace
 
 GrpcService parse_api_config_source(const Node& node) {
   GrpcService out;
-  (void)node.required("api_type").as_enum_or<int>(2, kApiTypes);
+  const int type = node.required("api_type").as_enum_or<int>(kGrpc, kApiTypes);
   check_api_version(node["transport_api_version"]);
   const Node services = node.required("grpc_services");
-  if (services.is_sequence() && services.size() != 1)
-    services.expected("exactly one service", "others would never be used");
-  for (const Node service : services.items()) {
-    GrpcService parsed = parse_grpc_service(service);
-    if (!parsed.cluster.value.empty()) out = std::move(parsed);
+  if (services.is_sequence() && (services.size() == 0 || services.size() > 2))
+    services.expected("one service, or a second one for when the first does not answer",
+                      "further ones would never be used");
+  std::vector<GrpcService> parsed;
+  for (const Node service : services.items()) parsed.push_back(parse_grpc_service(service));
+  if (!parsed.empty()) out = std::move(parsed.front());
+  if (parsed.size() > 1) {
+    GrpcService& second = parsed[1];
+    if (second.cluster.value == out.cluster.value && second.authority == out.authority)
+      services.expected("two different services");
+    out.max_message_bytes = std::max(out.max_message_bytes, second.max_message_bytes);
+    out.failover = {std::move(second.cluster), std::move(second.authority),
+                    std::move(second.metadata)};
   }
+  out.is_delta = type == kDeltaGrpc || type == kAggregatedDeltaGrpc;
+  out.requests = parse_rate_limit(node["rate_limit_settings"]);
   // The node goes with the first request only, as every server must be able to take it.
   node.ignore({"set_node_on_first_message_only", "request_timeout", "refresh_delay"});
-  node.unsupported({"cluster_names", "rate_limit_settings", "config_validators"}, kLater);
+  node.unsupported({"cluster_names"}, "use grpc_services");
+  node.unsupported({"config_validators"}, kLater);
   node.reject_unknown_keys();
   return out;
 }

@@ -175,12 +175,12 @@ TEST(SecretRef, IsRefusedByName) {
       {"{ name: a, sds_config: {} }", "expected one of ads, path"},
       {"{ name: a, sds_config: { self: {} } }", "sds_config.self: "},
       {"{ name: a, sds_config: { ads: { x: 1 } } }", "unknown field"},
-      {"{ name: a, sds_config: { api_config_source: { api_type: DELTA_GRPC, grpc_services: [ { "
+      {"{ name: a, sds_config: { api_config_source: { api_type: REST, grpc_services: [ { "
        "envoy_grpc: { cluster_name: c } } ] } } }",
-       "use GRPC, the state of the world"},
+       "nothing is polled: use GRPC"},
       {"{ name: a, sds_config: { api_config_source: { api_type: GRPC, grpc_services: [ { "
-       "google_grpc: { target_uri: c } } ] } } }",
-       "google_grpc"},
+       "google_grpc: { target_uri: c, call_credentials: [ { access_token: t } ] } } ] } } }",
+       "google_grpc.call_credentials: "},
       {"{ name: a, sds_config: { ads: {}, resource_api_version: V2 } }", "resource_api_version"},
       {"{ name: a, other: 1, sds_config: { ads: {} } }", "other: unknown field"},
   };

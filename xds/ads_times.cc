@@ -1,0 +1,120 @@
+// What does not come in time, and what has come to the end of its time.
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+#include "xds/ads.h"
+
+namespace pillion::xds {
+
+void AdsClient::arm_earlier(io::Timer& timer, Instant deadline) {
+  if (!timer.is_armed() || deadline < timer.deadline()) loop_.arm_at(timer, deadline);
+}
+
+// ---- what does not come ----
+
+void AdsClient::await(Lane& lane, std::string_view name, Duration timeout) {
+  if (timeout <= Duration{}) return;
+  const Instant deadline = loop_.now() + timeout;
+  lane.awaited.insert_or_assign(std::string(name), deadline);
+  arm_earlier(fetch_timer_, deadline);
+}
+
+void AdsClient::answered(ResourceType type, std::string_view name) {
+  Lane* lane = find(type);
+  if (lane == nullptr) return;
+  if (const auto it = lane->awaited.find(name); it != lane->awaited.end()) lane->awaited.erase(it);
+}
+
+void AdsClient::check_fetch_timeouts() {
+  const Instant now = loop_.now();
+  for_each_lane([&](Lane& lane) {
+    std::set<std::string> late;
+    for (const auto& [name, deadline] : lane.awaited)
+      deadline <= now ? static_cast<void>(late.insert(name)) : arm_earlier(fetch_timer_, deadline);
+    if (late.empty()) return;
+    ++lane.counts.attempts;
+    for (const std::string& name : late) lane.awaited.erase(name);
+    const bool is_wildcard = lane.says->is_wildcard();
+    if (options_.tells_again) {
+      log::warning(log::kConfig, str(options_.peer, " has not answered in time; going on without"),
+                   {{"type", short_name(lane.type)},
+                    {"resources", is_wildcard ? std::string("all") : str(late.size())},
+                    {"first", *late.begin()}});
+    }
+    if (is_wildcard) late.clear();
+    observer_.on_fetch_timeout(lane.type, late);
+  });
+}
+
+// What the server has not is not waited for.
+void AdsClient::note_errors(Lane& lane, const Response& response) {
+  if (response.errors.empty()) return;
+  std::set<std::string> missing;
+  for (const ResourceError& error : response.errors) {
+    if (lane.awaited.erase(error.name) != 0) missing.insert(error.name);
+  }
+  const ResourceError& first = response.errors.front();
+  log::warning(log::kConfig, str(options_.peer, " has not what it was asked for"),
+               {{"type", short_name(lane.type)},
+                {"resources", response.errors.size()},
+                {"first", config::printable(first.name)},
+                {"reason", config::printable(first.reason, 200)}});
+  if (!missing.empty()) observer_.on_fetch_timeout(lane.type, missing);
+}
+
+// ---- times to live ----
+
+// Each resource sets its time or ends it; those that only do so become names.  True if there were
+// any.
+bool AdsClient::note_lives(Lane& lane, Response& response) {
+  const Instant now = loop_.now();
+  for (Resource& resource : response.resources) {
+    if (resource.ttl > Duration{}) {
+      lane.lives.insert_or_assign(resource.name, now + resource.ttl);
+      arm_earlier(lives_timer_, now + resource.ttl);
+    } else if (!lane.lives.empty()) {
+      lane.lives.erase(resource.name);
+    }
+    if (!resource.has_body) response.unchanged.push_back(std::move(resource.name));
+  }
+  std::erase_if(response.resources, [](const Resource& resource) { return !resource.has_body; });
+  return !response.unchanged.empty();
+}
+
+void AdsClient::check_lives() {
+  const Instant now = loop_.now();
+  for_each_lane([&](Lane& lane) {
+    for (auto it = lane.lives.begin(); it != lane.lives.end();) {
+      if (it->second > now) {
+        arm_earlier(lives_timer_, it->second);
+        ++it;
+      } else {
+        lane.expired.insert(it->first);
+        it = lane.lives.erase(it);
+      }
+    }
+    if (lane.expired.empty()) return;
+    log::warning(log::kConfig, str(options_.peer, " did not renew in time what ends now"),
+                 {{"type", short_name(lane.type)},
+                  {"resources", lane.expired.size()},
+                  {"first", config::printable(*lane.expired.begin())}});
+    lane.says->expire(lane.expired);
+    if (!lane.open) begin_expired(lane);
+  });
+}
+
+// For the observer it is a response as others are; nobody is told what becomes of it.
+void AdsClient::begin_expired(Lane& lane) {
+  Response response;
+  response.type = lane.type;
+  response.is_delta = true;
+  response.version = lane.says->version();
+  const std::set<std::string> names = std::exchange(lane.expired, {});
+  response.removed.assign(names.begin(), names.end());
+  lane.open = Open{response.version, 0, false, {}, {}};
+  observer_.on_resources(std::move(response));
+}
+
+}  // namespace pillion::xds

@@ -1,0 +1,54 @@
+// What both protocols have in common.
+#include "xds/subscription.h"
+
+#include <utility>
+
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+
+namespace pillion::xds {
+
+std::unique_ptr<Subscription> Subscription::make(ResourceType type, Protocol protocol) {
+  if (protocol == Protocol::kDelta) return std::make_unique<DeltaSubscription>(type);
+  return std::make_unique<SotwSubscription>(type);
+}
+
+void Subscription::ask_all() {
+  is_wildcard_ = true;
+  names_.clear();
+  interest_changed();
+}
+
+void Subscription::ask(std::set<std::string> names) {
+  is_wildcard_ = false;
+  names_ = std::move(names);
+  interest_changed();
+}
+
+void Subscription::sift(Response& response) {
+  nonce_ = response.nonce;
+  open_version_ = response.version;
+  std::erase_if(response.resources, [this](const Resource& resource) {
+    return !resource.name.empty() && !wants(resource.name);
+  });
+  std::erase_if(response.removed, [this](const std::string& name) { return !wants(name); });
+  for (const Resource& resource : response.resources) {
+    if (resource.has_body || holds(response, resource)) continue;
+    response.wrong = str(short_name(type_), '/', config::printable(resource.name),
+                         ": a heartbeat of a version that is not held");
+    response.resources.clear();
+    response.removed.clear();
+    break;
+  }
+  begin_response(response);
+}
+
+void Subscription::accepted() {
+  version_ = open_version_;
+  static const std::set<std::string> kNone;
+  keep(&kNone);
+}
+
+void Subscription::rejected(const std::set<std::string>* refused) { keep(refused); }
+
+}  // namespace pillion::xds

@@ -1,0 +1,139 @@
+#pragma once
+// Subscription: what one type of resources is asked for on a stream, and what is known of it, by
+// the rules of one of the two protocols (reference/envoy.md, 4).
+//
+// Owned by an AdsClient, which has the stream and the time; a Subscription knows neither:
+//
+//   ask_all() | ask(names), at any time
+//   begin_stream()                              a new stream: nothing has been said on it
+//   has_news() -> next_request(node, nothing)   what is wanted differs from what was said
+//   sift(response)                              before the observer gets it
+//     accepted() | rejected(refused)            what became of it; once for each sift()
+//     next_request(node, error)                 tells the server, if it came by this stream
+//
+// Memory: names that are wanted or were said, and by delta one version for each resource that was
+// accepted and is still wanted.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "xds/discovery_message.h"
+#include "xds/method_path.h"
+
+namespace pillion::xds {
+
+class Subscription {
+ public:
+  static std::unique_ptr<Subscription> make(ResourceType type, Protocol protocol);
+  virtual ~Subscription() = default;
+  Subscription(const Subscription&) = delete;
+  Subscription& operator=(const Subscription&) = delete;
+
+  void ask_all();
+  void ask(std::set<std::string> names);
+  [[nodiscard]] bool is_wildcard() const noexcept { return is_wildcard_; }
+  [[nodiscard]] const std::set<std::string>& names() const noexcept { return names_; }
+  // Of the response that was accepted last.
+  [[nodiscard]] const std::string& version() const noexcept { return version_; }
+
+  virtual void begin_stream() = 0;
+  [[nodiscard]] virtual bool has_news() = 0;
+  // News wait for the answer that is due, and go with it.
+  [[nodiscard]] virtual bool news_ride_on_answers() const noexcept = 0;
+  // All news, and what became of the response: `answer` is empty for an ACK, else what was wrong;
+  // none: this is no answer.  `node` is empty but in the first request of the stream.
+  [[nodiscard]] virtual std::string next_request(std::string_view node,
+                                                 std::optional<std::string_view> answer) = 0;
+
+  // Takes out what nobody asked for.  A heartbeat of what is not held makes the response wrong; of
+  // others the names alone count.
+  void sift(Response& response);
+  void accepted();
+  // `refused`: all but these were taken; null: nothing was.
+  void rejected(const std::set<std::string>* refused);
+  // Gone with the end of their time.
+  virtual void expire(const std::set<std::string>& names) = 0;
+
+ protected:
+  explicit Subscription(ResourceType type) : type_(type) {}
+  [[nodiscard]] bool wants(const std::string& name) const {
+    // Virtual hosts are asked for by one name and have another.
+    const bool has_other_name = type_ == ResourceType::kVirtualHosts && !names_.empty();
+    return is_wildcard_ || has_other_name || names_.contains(name);
+  }
+
+  // is_wildcard_ and names_ have changed.
+  virtual void interest_changed() = 0;
+  [[nodiscard]] virtual bool holds(const Response& response, const Resource& resource) const = 0;
+  virtual void begin_response(const Response& response) = 0;
+  virtual void keep(const std::set<std::string>* refused) = 0;
+
+  const ResourceType type_;
+  bool is_wildcard_ = false;
+  std::set<std::string> names_;
+  std::string version_;
+  std::string nonce_;         // of the response that came last by this stream
+  std::string open_version_;  // of the response that sift() saw last
+};
+
+// The state of the world: every request says everything.  A response without a name takes nothing
+// back, but of CDS and LDS, which are always complete.
+class SotwSubscription final : public Subscription {
+ public:
+  explicit SotwSubscription(ResourceType type) : Subscription(type) {}
+
+  void begin_stream() override;
+  [[nodiscard]] bool has_news() override;
+  [[nodiscard]] bool news_ride_on_answers() const noexcept override { return true; }
+  [[nodiscard]] std::string next_request(std::string_view node,
+                                         std::optional<std::string_view> answer) override;
+  void expire(const std::set<std::string>& names) override;
+
+ private:
+  void interest_changed() override { is_news_ = true; }
+  [[nodiscard]] bool holds(const Response& response, const Resource& resource) const override;
+  void begin_response(const Response& response) override;
+  void keep(const std::set<std::string>* refused) override;
+
+  bool is_news_ = false;
+  bool said_names_ = false;  // on this stream: from then on an empty list means none
+};
+
+// Delta: requests say differences, responses too.
+class DeltaSubscription final : public Subscription {
+ public:
+  explicit DeltaSubscription(ResourceType type) : Subscription(type) {}
+
+  void begin_stream() override;
+  [[nodiscard]] bool has_news() override;
+  [[nodiscard]] bool news_ride_on_answers() const noexcept override { return false; }
+  [[nodiscard]] std::string next_request(std::string_view node,
+                                         std::optional<std::string_view> answer) override;
+  void expire(const std::set<std::string>& names) override;
+
+ private:
+  void interest_changed() override;
+  [[nodiscard]] bool holds(const Response& response, const Resource& resource) const override;
+  void begin_response(const Response& response) override;
+  void keep(const std::set<std::string>* refused) override;
+  void add_differences(DeltaRequest& request);
+
+  bool is_news_ = false;
+  bool has_spoken_ = false;     // on this stream
+  bool said_wildcard_ = false;  // likewise
+  std::set<std::string> said_;  // names, likewise
+  std::set<std::string>
+      again_;  // of said_: were dropped and are wanted again, so must be said again
+  std::map<std::string, std::string> held_;  // name -> version, of what was accepted
+  // Of the response that sift() saw last.
+  std::vector<std::pair<std::string, std::string>> open_;
+  std::vector<std::string> open_removed_;
+};
+
+}  // namespace pillion::xds
