@@ -126,8 +126,8 @@ class Refusals : public AdsTest, public ::testing::WithParamInterface<Protocol> 
 };
 INSTANTIATE_TEST_SUITE_P(Both, Refusals,
                          ::testing::Values(Protocol::kStateOfTheWorld, Protocol::kDelta),
-                         [](const auto& info) {
-                           return info.param == Protocol::kDelta ? "Delta" : "StateOfTheWorld";
+                         [](const auto& row) {
+                           return row.param == Protocol::kDelta ? "Delta" : "StateOfTheWorld";
                          });
 
 TEST_P(Refusals, OfTheSameAreToldMoreAndMoreSlowly) {

@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 upstream::HostInfo host(std::string_view address, std::string_view zone, uint32_t priority = 0) {
   upstream::HostInfo out;
-  out.address = *io::Address::parse(address);
+  out.address = *io::Address::parse_ip(address, 80);
   out.locality =
       std::make_shared<upstream::Locality>(upstream::Locality{"north", std::string(zone), ""});
   out.priority = priority;
@@ -113,8 +113,8 @@ TEST_F(LoadReporterTest, SaysWhoItIsAndThatItCanTellOfAllClusters) {
 }
 
 TEST_F(LoadReporterTest, TellsWhatHappenedSinceTheReportBeforeByLocalityAndPriority) {
-  set_hosts("a", {host("10.0.0.1:80", "east"), host("10.0.0.2:80", "east"),
-                  host("10.0.0.3:80", "west"), host("10.0.0.4:80", "west", 1)});
+  set_hosts("a", {host("10.0.0.1", "east"), host("10.0.0.2", "east"),
+                  host("10.0.0.3", "west"), host("10.0.0.4", "west", 1)});
   count("a", 0).rq_total.add(100);  // of before: not told
   (void)sent();
   want(R"("clusters":["a"])");
@@ -142,7 +142,7 @@ TEST_F(LoadReporterTest, TellsWhatHappenedSinceTheReportBeforeByLocalityAndPrior
 }
 
 TEST_F(LoadReporterTest, TellsOfEndpointsIfItIsAsked) {
-  set_hosts("a", {host("10.0.0.1:80", "east"), host("10.0.0.2:80", "east")});
+  set_hosts("a", {host("10.0.0.1", "east"), host("10.0.0.2", "east")});
   (void)sent();
   want(R"("clusters":["a"],"report_endpoint_granularity":true)");
   count("a", 1).rq_total.inc();
@@ -154,17 +154,17 @@ TEST_F(LoadReporterTest, TellsOfEndpointsIfItIsAsked) {
 }
 
 TEST_F(LoadReporterTest, AHostThatGoesHasItsLastRequestsTold) {
-  set_hosts("a", {host("10.0.0.1:80", "east"), host("10.0.0.2:80", "east")});
+  set_hosts("a", {host("10.0.0.1", "east"), host("10.0.0.2", "east")});
   (void)sent();
   want(R"("clusters":["a"])");
   count("a", 1).rq_total.add(7);
-  set_hosts("a", {host("10.0.0.1:80", "east")});
+  set_hosts("a", {host("10.0.0.1", "east")});
   EXPECT_THAT(next_report(), HasSubstr(R"("total_issued_requests":7)"));
   EXPECT_THAT(next_report(), Not(HasSubstr("total_issued_requests")));
 }
 
 TEST_F(LoadReporterTest, AClusterThatIsNamedIsToldOfThoughNothingHappened) {
-  set_hosts("a", {host("10.0.0.1:80", "east")});
+  set_hosts("a", {host("10.0.0.1", "east")});
   dropped_ = 5;
   (void)sent();
   want(R"("clusters":["a","none"])");
@@ -175,12 +175,12 @@ TEST_F(LoadReporterTest, AClusterThatIsNamedIsToldOfThoughNothingHappened) {
 }
 
 TEST_F(LoadReporterTest, OfAllClustersOnlyThoseWithLoadAreToldOfAndNewOnesAreSeen) {
-  set_hosts("a", {host("10.0.0.1:80", "east")});
-  set_hosts("b", {host("10.0.0.1:80", "east")});
+  set_hosts("a", {host("10.0.0.1", "east")});
+  set_hosts("b", {host("10.0.0.1", "east")});
   (void)sent();
   want(R"("send_all_clusters":true)");
   EXPECT_EQ(next_report(), "{}");
-  set_hosts("c", {host("10.0.0.1:80", "east")});
+  set_hosts("c", {host("10.0.0.1", "east")});
   count("c", 0).rq_total.add(3);
   const std::string report = next_report();
   EXPECT_THAT(report, HasSubstr(R"("cluster_name":"c")"));
@@ -189,7 +189,7 @@ TEST_F(LoadReporterTest, OfAllClustersOnlyThoseWithLoadAreToldOfAndNewOnesAreSee
 }
 
 TEST_F(LoadReporterTest, AStreamThatEndsIsOpenedAgainAndForgetsNothing) {
-  set_hosts("a", {host("10.0.0.1:80", "east")});
+  set_hosts("a", {host("10.0.0.1", "east")});
   (void)sent();
   want(R"("clusters":["a"])");
   count("a", 0).rq_total.add(4);
@@ -205,7 +205,7 @@ TEST_F(LoadReporterTest, AStreamThatEndsIsOpenedAgainAndForgetsNothing) {
 }
 
 TEST_F(LoadReporterTest, WhatIsNotUnderstoodChangesNothing) {
-  set_hosts("a", {host("10.0.0.1:80", "east")});
+  set_hosts("a", {host("10.0.0.1", "east")});
   (void)sent();
   want(R"("clusters":["a"])");
   client_.last().data(http::grpc_frame("\x0a\xff"));
