@@ -58,6 +58,8 @@ class ControlPlane final : private xds::SourceObserver,
     config::UnknownFields unknown_fields = config::UnknownFields::kWarn;  // of endpoints
     certs::AdsSecrets* secrets = nullptr;  // null: none are asked for
     std::string node = {};                 // encoded envoy.config.core.v3.Node
+    std::string last_good_path = {};       // Subscriptions::Context
+    std::string owner = {};
   };
   ControlPlane(const Context& context, const DynamicConfig& config, ControlPlaneHost& host);
   // Does it need one?

@@ -36,6 +36,7 @@ struct Options {
   bool allow_unknown_static_fields = false;
   bool reject_unknown_dynamic_fields = false;
   bool enable_core_dump = false;
+  std::string last_good_cache;  // where what a control plane said last is kept; empty: nowhere
   uint32_t base_id = 0;
   bool validate_only = false;  // --mode validate: as `pillion check`
   // Over what the file's node says; empty: as there.

@@ -145,11 +145,13 @@ Status<> Server::start(const BuildResult& built) {
 void Server::ask_control_plane() {
   if (control_plane_ != nullptr || !ControlPlane::is_dynamic(*snapshot_)) return;
   ControlPlaneHost& host = *this;
+  const BootstrapConfig& bootstrap = snapshot_->bootstrap;
   control_plane_ = std::make_unique<ControlPlane>(
       ControlPlane::Context{loop_, rng_, cluster_client(), registry_,
                             options_.unknown_dynamic_fields(), &providers_.ads(),
-                            std::string(encoded_node())},
-      snapshot_->bootstrap.dynamic, host);
+                            std::string(encoded_node()), options_.last_good_cache,
+                            str(bootstrap.node_id, '\n', bootstrap.node_cluster)},
+      bootstrap.dynamic, host);
   control_plane_->start(*snapshot_);
 }
 

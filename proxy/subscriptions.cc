@@ -5,7 +5,9 @@
 #include <utility>
 #include <variant>
 
+#include "proxy/base/log.h"
 #include "proxy/base/str.h"
+#include "proxy/cached_source.h"
 #include "xds/file_source.h"
 
 namespace pillion {
@@ -16,6 +18,10 @@ using xds::ResourceType;
 namespace {
 
 const ConfigSource kAds{};
+// How long the control plane may take for its first word, before the last good state stands for it.
+constexpr Duration kPatience = std::chrono::seconds(1);
+// How long what it does not say again by delta stays after its first word.
+constexpr Duration kConfirm = std::chrono::seconds(15);
 
 }  // namespace
 
@@ -26,6 +32,7 @@ class Subscriptions::Link final : public xds::SourceObserver {
 
   void on_resources(xds::Response&& response) override {
     response.source = number_;
+    if (is_ads) owner_.heard(response);
     owner_.observer_.on_resources(std::move(response));
   }
   void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) override {
@@ -62,12 +69,20 @@ Subscriptions::~Subscriptions() { stop(); }
 
 void Subscriptions::start() {
   is_running_ = true;
-  if (ads_options_) link(ResourceType::kClusters, nullptr);
+  if (!ads_options_) return;
+  link(ResourceType::kClusters, nullptr);
+  if (context_.last_good_path.empty()) return;
+  last_good_ = std::make_unique<LastGood>(context_.loop, context_.last_good_path, context_.owner);
+  context_.loop.arm(patience_timer_, kPatience);
 }
 
 void Subscriptions::stop() {
   is_running_ = false;
+  patience_timer_.cancel();
+  confirm_timer_.cancel();
   for (auto& [key, link] : links_) link->source->stop();
+  if (cached_ != nullptr) cached_->source->stop();
+  last_good_.reset();
 }
 
 std::unique_ptr<xds::Source> Subscriptions::make(ResourceType type, const ConfigSource& source,
@@ -100,6 +115,7 @@ Subscriptions::Link& Subscriptions::link(ResourceType type, const config::Config
 }
 
 Subscriptions::Link* Subscriptions::find(uint32_t source) const noexcept {
+  if (cached_ != nullptr && cached_->number() == source) return cached_.get();
   for (const auto& [key, link] : links_)
     if (link->number() == source) return link.get();
   return nullptr;
@@ -116,6 +132,7 @@ void Subscriptions::subscribe_all(ResourceType type, const ConfigSource& source)
   Link& to = link(type, source.is_ads() ? nullptr : std::make_shared<const ConfigSource>(source));
   to.at(type).is_wildcard = true;
   to.source->subscribe_all(type, source.initial_fetch_timeout);
+  if (to.is_ads && cached_ != nullptr) cached_->source->subscribe_all(type, {});
 }
 
 // Each source gets its part of the names; who has none left ends.
@@ -128,9 +145,12 @@ void Subscriptions::subscribe(ResourceType type, const WantedNames& names) {
     if (is_ads && !ads_options_) continue;
     link(type, is_ads ? nullptr : wanted.source).at(type).names.emplace(name, wanted.timeout);
   }
-  for_each(type, [type](Link& link) {
-    if (link.is_ads || !link.at(type).names.empty())
-      link.source->subscribe(type, link.at(type).names);
+  for_each(type, [this, type](Link& link) {
+    const Names& asked = link.at(type).names;
+    if (link.is_ads || !asked.empty()) link.source->subscribe(type, asked);
+    if (link.is_ads && cached_ != nullptr) cached_->source->subscribe(type, asked);
+    if (link.is_ads && last_good_ != nullptr && !link.at(type).is_wildcard && has_heard_)
+      last_good_->keep_only(type, asked);
   });
   for (auto it = links_.begin(); it != links_.end();) {
     Link& link = *it->second;
@@ -147,15 +167,73 @@ void Subscriptions::subscribe(ResourceType type, const WantedNames& names) {
 }
 
 void Subscriptions::accept(uint32_t source, ResourceType type) {
-  if (Link* link = find(source)) link->source->accept(type);
+  Link* link = find(source);
+  if (link == nullptr) return;
+  if (link->is_ads && last_good_ != nullptr) last_good_->answered(type, {}, nullptr);
+  link->source->accept(type);
 }
 
-void Subscriptions::reject(uint32_t source, ResourceType type, std::string_view reason) {
-  if (Link* link = find(source)) link->source->reject(type, reason);
+void Subscriptions::reject(uint32_t source, ResourceType type, std::string_view reason,
+                           const std::set<std::string>* refused) {
+  Link* link = find(source);
+  if (link == nullptr) return;
+  if (link->is_ads && last_good_ != nullptr) last_good_->answered(type, reason, refused);
+  refused == nullptr ? link->source->reject(type, reason)
+                     : link->source->reject(type, reason, *refused);
 }
 
 void Subscriptions::answered(ResourceType type, std::string_view name) {
   for_each(type, [&](Link& link) { link.source->answered(type, name); });
+}
+
+// ---- the last good state ----
+
+// Nobody has answered: what is wanted comes from the file, and is taken back type by type when the
+// control plane speaks.
+void Subscriptions::begin_from_last_good() {
+  std::vector<xds::Response> responses = last_good_->load();
+  if (responses.empty()) return;
+  log::warning(log::kConfig, "the control plane does not answer; beginning from what it said last",
+               {{"path", context_.last_good_path}});
+  const Link& ads = link(ResourceType::kClusters, nullptr);
+  cached_ = std::make_unique<Link>(*this, ++last_number_);
+  for (const xds::Response& response : responses) {
+    if (!ads.at(response.type).is_wildcard && response.type != ResourceType::kListeners) continue;
+    for (const xds::Resource& resource : response.resources)
+      unconfirmed_[static_cast<size_t>(response.type)].insert(resource.name);
+  }
+  cached_->source = std::make_unique<CachedSource>(context_.loop, std::move(responses), *cached_);
+  for (const ResourceType type : xds::kAllTypes) {
+    if (ads.at(type).is_wildcard) cached_->source->subscribe_all(type, {});
+    if (!ads.at(type).names.empty()) cached_->source->subscribe(type, ads.at(type).names);
+  }
+}
+
+void Subscriptions::heard(xds::Response& response) {
+  has_heard_ = true;
+  patience_timer_.cancel();
+  if (last_good_ != nullptr) last_good_->heard(response);
+  if (cached_ == nullptr) return;
+  static_cast<CachedSource&>(*cached_->source).forget(response.type);
+  std::set<std::string>& unconfirmed = unconfirmed_[static_cast<size_t>(response.type)];
+  if (!response.is_delta) return unconfirmed.clear();  // it has said all
+  for (const xds::Resource& resource : response.resources) unconfirmed.erase(resource.name);
+  if (!unconfirmed.empty() && !confirm_timer_.is_armed())
+    context_.loop.arm(confirm_timer_, kConfirm);
+}
+
+// A delta says what is new to who has nothing, so that what is not in it is no more.
+void Subscriptions::remove_unconfirmed() {
+  for (const ResourceType type : xds::kAllTypes) {
+    std::set<std::string>& names = unconfirmed_[static_cast<size_t>(type)];
+    if (names.empty()) continue;
+    xds::Response response;
+    response.type = type;
+    response.is_delta = true;
+    response.removed.assign(names.begin(), names.end());
+    names.clear();
+    cached_->on_resources(std::move(response));
+  }
 }
 
 // ---- counters ----

@@ -10,10 +10,12 @@
 //
 // An answer to a source that has ended meanwhile is dropped.
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +23,7 @@
 
 #include "proxy/base/rng.h"
 #include "proxy/io/loop.h"
+#include "proxy/last_good.h"
 #include "proxy/upstream/cluster_client.h"
 #include "proxy/wanted.h"
 #include "xds/ads.h"
@@ -35,6 +38,9 @@ class Subscriptions {
     Rng& rng;
     upstream::ClusterClient& clusters;
     std::string node;  // encoded envoy.config.core.v3.Node
+    // Where what the aggregated stream says is kept, and read when it does not answer; empty: none.
+    std::string last_good_path = {};
+    std::string owner = {};  // whose it is
   };
   // `ads`: of the aggregated stream; none: there is none.  The observer hears on_connected() of
   // that stream alone.
@@ -49,7 +55,9 @@ class Subscriptions {
   void subscribe(xds::ResourceType type, const WantedNames& names);
 
   void accept(uint32_t source, xds::ResourceType type);
-  void reject(uint32_t source, xds::ResourceType type, std::string_view reason);
+  // `refused`: all but these were taken; null: nothing was.
+  void reject(uint32_t source, xds::ResourceType type, std::string_view reason,
+              const std::set<std::string>* refused = nullptr);
   void answered(xds::ResourceType type, std::string_view name);
 
   // Is there a stream to the control plane (of ADS, if there is one)?
@@ -83,6 +91,10 @@ class Subscriptions {
   [[nodiscard]] Link* find(uint32_t source) const noexcept;
   template <typename Fn>
   void for_each(xds::ResourceType type, Fn&& fn) const;
+  // The last good state.
+  void begin_from_last_good();
+  void heard(xds::Response& response);
+  void remove_unconfirmed();
 
   Context context_;
   std::optional<xds::AdsOptions> ads_options_;
@@ -92,6 +104,14 @@ class Subscriptions {
   std::vector<std::unique_ptr<Link>> ended_;  // not destroyed inside of their own calls
   uint32_t last_number_ = 0;
   bool is_running_ = false;
+
+  std::unique_ptr<LastGood> last_good_;  // null: nothing is kept
+  std::unique_ptr<Link> cached_;         // null: it was not needed
+  bool has_heard_ = false;               // of the aggregated stream
+  // Of the last good state, by wildcard, and not said again by delta yet.
+  std::array<std::set<std::string>, xds::kResourceTypes> unconfirmed_;
+  io::Timer patience_timer_ = io::Timer::of<&Subscriptions::begin_from_last_good>(this);
+  io::Timer confirm_timer_ = io::Timer::of<&Subscriptions::remove_unconfirmed>(this);
 };
 
 }  // namespace pillion

@@ -69,13 +69,27 @@ bool is_json_number(std::string_view s) {
   return i == s.size();
 }
 
+bool is_secret_below(std::string_view key, bool is_secret) {
+  return is_secret ? !is_one_of(key, kPlaces) : is_one_of(key, kSecretFields);
+}
+
+bool holds(const config::Value& value, bool is_secret) {
+  if (value.kind == config::Kind::kScalar) return is_secret;
+  if (value.kind == config::Kind::kNull) return false;
+  for (const config::Value* v = value.first_child; v != nullptr; v = v->next) {
+    const bool is_mapping = value.kind == config::Kind::kMapping;
+    if (holds(*v, is_mapping ? is_secret_below(v->key->text, is_secret) : is_secret)) return true;
+  }
+  return false;
+}
+
 void write(JsonWriter& json, const config::Value& value, bool is_secret);
 
 void write_fields(JsonWriter& json, const config::Value& mapping, bool is_secret) {
   for (const config::Value* v = mapping.first_child; v != nullptr; v = v->next) {
     const std::string_view key = v->key->text;
     json.key(key);
-    write(json, *v, is_secret ? !is_one_of(key, kPlaces) : is_one_of(key, kSecretFields));
+    write(json, *v, is_secret_below(key, is_secret));
   }
 }
 
@@ -117,5 +131,7 @@ void write_redacted_fields(JsonWriter& json, const config::Value& mapping) {
 }
 
 void write_redacted(JsonWriter& json, const config::Value& value) { write(json, value, false); }
+
+bool holds_secret(const config::Value& value) { return holds(value, false); }
 
 }  // namespace pillion::admin

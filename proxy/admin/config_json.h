@@ -14,6 +14,8 @@ inline constexpr std::string_view kRedacted = "[redacted]";
 // texts are replaced, but for names of files and environment variables, which are no secret and are
 // what one looks for.
 void write_redacted(JsonWriter& json, const config::Value& value);
+// Would it replace anything?
+bool holds_secret(const config::Value& value);
 // The fields of a mapping alone, into an object that is open.
 void write_redacted_fields(JsonWriter& json, const config::Value& mapping);
 

@@ -52,6 +52,11 @@ void add_configuration(CLI::App& app, Options& options) {
   add_parsed(app, "--mode", options.validate_only,
              "serve, or validate: check the configuration and exit", choice("serve", "validate"))
       ->type_name("serve|validate");
+  app.add_option(
+         "--last-good-cache", options.last_good_cache,
+         "keep what the control plane (ADS) said last in FILE, without keys, and begin from "
+         "it when nobody answers")
+      ->type_name("FILE");
   app.add_flag("--allow-unknown-static-fields", options.allow_unknown_static_fields,
                "unknown fields of the configuration are warnings, not errors");
 }

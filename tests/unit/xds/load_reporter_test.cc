@@ -113,8 +113,8 @@ TEST_F(LoadReporterTest, SaysWhoItIsAndThatItCanTellOfAllClusters) {
 }
 
 TEST_F(LoadReporterTest, TellsWhatHappenedSinceTheReportBeforeByLocalityAndPriority) {
-  set_hosts("a", {host("10.0.0.1", "east"), host("10.0.0.2", "east"),
-                  host("10.0.0.3", "west"), host("10.0.0.4", "west", 1)});
+  set_hosts("a", {host("10.0.0.1", "east"), host("10.0.0.2", "east"), host("10.0.0.3", "west"),
+                  host("10.0.0.4", "west", 1)});
   count("a", 0).rq_total.add(100);  // of before: not told
   (void)sent();
   want(R"("clusters":["a"])");
