@@ -92,7 +92,8 @@ class AdsObserver {
  public:
   virtual void on_resources(Response&& response) = 0;
   // These names (of a wildcard: none) were not answered within the time that subscribe() gave, or
-  // the server has said that there is nothing of that name. They stay subscribed.
+  // the server has said instead that there is nothing of that name (removed or in error). They
+  // stay subscribed.
   virtual void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) = 0;
   // `text`: what the control plane calls itself, or the reason of the end.
   virtual void on_connected(bool connected, std::string_view text) = 0;
@@ -195,7 +196,7 @@ class AdsClient final : private upstream::GrpcCallObserver {
   // ads_times.cc: what does not come, and what has come to its end
   void await(Lane& lane, std::string_view name, Duration timeout);
   void check_fetch_timeouts();
-  void note_errors(Lane& lane, const Response& response);
+  void note_missing(Lane& lane, const Response& response);
   bool note_lives(Lane& lane, Response& response);
   void check_lives();
   void arm_earlier(io::Timer& timer, Instant deadline);

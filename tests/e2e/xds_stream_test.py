@@ -53,7 +53,7 @@ class Server:
             connection.close()
 
     def paths(self):
-        return [head.line.split(" ")[1] for head in self.heads]
+        return [head.first.split(" ")[1] for head in self.heads]
 
 
 def config(port, **ads):
