@@ -46,6 +46,7 @@ AdsClient::AdsClient(io::Loop& loop, Rng& rng, upstream::ClusterClient& clusters
 }
 
 AdsClient::Lane& AdsClient::lane(ResourceType type) {
+  DASSERT(!options_.only || type == *options_.only);
   std::unique_ptr<Lane>& place = lanes_[static_cast<size_t>(type)];
   if (place == nullptr) place = std::make_unique<Lane>(type, options_.protocol);
   return *place;
@@ -100,7 +101,7 @@ void AdsClient::subscribe(ResourceType type, const std::map<std::string, Duratio
 void AdsClient::take(Response&& response, size_t bytes) {
   Lane* l = find(response.type);
   // Nobody asked: nothing to answer.
-  if (l == nullptr || (options_.only && response.type != *options_.only)) return;
+  if (l == nullptr || !l->says->has_spoken()) return;
   if (l->open) {
     // Some bytes more for what lies around them.
     l->waiting.push_back({std::move(response), bytes + sizeof(Waiting)});
@@ -120,17 +121,13 @@ void AdsClient::begin(Lane& lane, Response&& response) {
     lane.open->is_decided = true;
     return flush();
   }
-  note_errors(lane, response);
+  note_missing(lane, response);
   observer_.on_resources(std::move(response));
 }
 
 // What it says beside its resources; false if there is nothing else.
 bool AdsClient::look_at(Lane& lane, Response& response) {
   const bool had_heartbeats = note_lives(lane, response);
-  for (const std::string& name : response.removed) {
-    lane.lives.erase(name);
-    lane.awaited.erase(name);
-  }
   return !had_heartbeats || !response.resources.empty() || !response.removed.empty() ||
          !response.errors.empty();
 }

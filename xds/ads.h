@@ -161,7 +161,7 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   // ads_times.cc: what does not come, and what has come to its end
   void await(Lane& lane, std::string_view name, Duration timeout);
   void check_fetch_timeouts();
-  void note_errors(Lane& lane, const Response& response);
+  void note_missing(Lane& lane, const Response& response);
   bool note_lives(Lane& lane, Response& response);
   void check_lives();
   void arm_earlier(io::Timer& timer, Instant deadline);

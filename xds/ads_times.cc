@@ -49,18 +49,23 @@ void AdsClient::check_fetch_timeouts() {
 }
 
 // What the server has not is not waited for.
-void AdsClient::note_errors(Lane& lane, const Response& response) {
-  if (response.errors.empty()) return;
+void AdsClient::note_missing(Lane& lane, const Response& response) {
   std::set<std::string> missing;
+  for (const std::string& name : response.removed) {
+    lane.lives.erase(name);
+    if (lane.awaited.erase(name) != 0) missing.insert(name);
+  }
   for (const ResourceError& error : response.errors) {
     if (lane.awaited.erase(error.name) != 0) missing.insert(error.name);
   }
-  const ResourceError& first = response.errors.front();
-  log::warning(log::kConfig, str(options_.peer, " has not what it was asked for"),
-               {{"type", short_name(lane.type)},
-                {"resources", response.errors.size()},
-                {"first", config::printable(first.name)},
-                {"reason", config::printable(first.reason, 200)}});
+  if (!response.errors.empty()) {
+    const ResourceError& first = response.errors.front();
+    log::warning(log::kConfig, str(options_.peer, " has not what it was asked for"),
+                 {{"type", short_name(lane.type)},
+                  {"resources", response.errors.size()},
+                  {"first", config::printable(first.name)},
+                  {"reason", config::printable(first.reason, 200)}});
+  }
   if (!missing.empty()) observer_.on_fetch_timeout(lane.type, missing);
 }
 

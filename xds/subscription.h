@@ -42,6 +42,9 @@ class Subscription {
   // Of the response that was accepted last.
   [[nodiscard]] const std::string& version() const noexcept { return version_; }
 
+  // Was anything said on this stream?  If not, nothing that comes by it can be an answer.
+  [[nodiscard]] bool has_spoken() const noexcept { return has_spoken_; }
+
   virtual void begin_stream() = 0;
   [[nodiscard]] virtual bool has_news() = 0;
   // News wait for the answer that is due, and go with it.
@@ -80,6 +83,7 @@ class Subscription {
   std::string version_;
   std::string nonce_;         // of the response that came last by this stream
   std::string open_version_;  // of the response that sift() saw last
+  bool has_spoken_ = false;   // on this stream
 };
 
 // The state of the world: every request says everything.  A response without a name takes nothing

@@ -12,7 +12,7 @@ const std::set<std::string> kStar = {"*"};
 // Nonces die with their stream; the version and the names stay, and begin the next one.
 void SotwSubscription::begin_stream() {
   nonce_.clear();
-  said_names_ = false;
+  has_spoken_ = said_names_ = false;
   is_news_ = true;
 }
 
@@ -34,6 +34,7 @@ std::string SotwSubscription::next_request(std::string_view node,
   if (!is_wildcard_) request.names = &names_;
   if (is_wildcard_ && said_names_) request.names = &kStar;
   said_names_ |= !names_.empty();
+  has_spoken_ = true;
   is_news_ = false;
   return encode_request(request);
 }

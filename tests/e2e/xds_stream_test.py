@@ -9,6 +9,7 @@ import http2_peers
 import sidecar
 from control_plane import bootstrap
 
+KEEPALIVE = "02"  # of the kernel's timers
 METHODS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 
 
@@ -53,7 +54,7 @@ class Server:
             connection.close()
 
     def paths(self):
-        return [head.line.split(" ")[1] for head in self.heads]
+        return [head.first.split(" ")[1] for head in self.heads]
 
 
 def config(port, **ads):
@@ -63,7 +64,7 @@ def config(port, **ads):
 
 
 def timers(port):
-    """The kernel's timer of each of our connections to `port`: 2 is keep-alive."""
+    """The kernel's timer of each of our connections to `port`."""
     with open("/proc/net/tcp", encoding="ascii") as file:
         rows = [line.split() for line in file.readlines()[1:]]
     return [row[5].split(":")[0] for row in rows if row[2] == f"0100007F:{port:04X}" and row[3] == "01"]
@@ -104,15 +105,13 @@ class XdsStreamTest(unittest.TestCase):
         self.assertEqual((len(server.heads), server.ends), (1, 0))
 
     def test_the_kernel_probes_where_the_cluster_says_so(self):
-        for options, timer in (({"tcp_keepalive": {"keepalive_time": 5}}, "02"), (None, None)):
+        for options, timer in (({"tcp_keepalive": {"keepalive_time": 5}}, KEEPALIVE), ({}, "00")):
             server = Server(self)
             text, clusters = config(server.port)
-            if options:
-                clusters[0]["upstream_connection_options"] = options
+            clusters[0]["upstream_connection_options"] = options
             self.start(text)
             sidecar.until("a stream", lambda: server.heads)
-            if timer:
-                sidecar.until(lambda: f"keep-alive, got {timers(server.port)}", lambda: timers(server.port) == [timer])
+            sidecar.until(lambda: f"timer {timer}, got {timers(server.port)}", lambda: timers(server.port) == [timer])
 
     def test_the_second_server_is_asked_where_the_first_is_away(self):
         server = Server(self)

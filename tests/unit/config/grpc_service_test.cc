@@ -110,7 +110,7 @@ TEST(GoogleGrpc, TellsThatChannelArgumentsHaveNoEffect) {
                              "{ args: { grpc.x: { int_value: 1 } } } } }"));
   EXPECT_TRUE(parsed.errors.ok()) << parsed.messages;
   EXPECT_THAT(parsed.errors.to_string(Severity::kWarning),
-              HasSubstr("channel_args: has no effect"));
+              HasSubstr("channel_args: warning: has no effect"));
 }
 
 // The cluster that a target stands for.

@@ -60,8 +60,8 @@ inline std::string any_of(ResourceType type, std::string_view name) {
   return str(R"({"@type":")", kTypes, message_of(type), R"(",")", field, R"(":")", name, R"("})");
 }
 
-// What a server may say.  An item is "name", "name@version", "name@version/5s" (with a time to
-// live), "~name@version/5s" (likewise, without a body: a heartbeat), "-name" (removed) or "!name"
+// What a server may say.  An item is "name", "name@version", "name@version;5s" (with a time to
+// live), "~name@version;5s" (likewise, without a body: a heartbeat), "-name" (removed) or "!name"
 // (in error).  In the state of the world only those with a time to live are wrapped.
 inline std::string said(Protocol protocol, ResourceType type, std::string_view version,
                         std::string_view nonce, const std::vector<std::string>& items,
@@ -81,8 +81,8 @@ inline std::string said(Protocol protocol, ResourceType type, std::string_view v
     }
     const bool is_heartbeat = item.starts_with('~');
     if (is_heartbeat) item.remove_prefix(1);
-    const std::string_view ttl = item.find('/') == item.npos ? "" : item.substr(item.find('/') + 1);
-    item = item.substr(0, item.find('/'));
+    const std::string_view ttl = item.find(';') == item.npos ? "" : item.substr(item.find(';') + 1);
+    item = item.substr(0, item.find(';'));
     const std::string_view name = item.substr(0, item.find('@'));
     const std::string_view own = item.size() == name.size() ? "" : item.substr(name.size() + 1);
     if (!is_delta && ttl.empty() && !is_heartbeat) {
@@ -118,6 +118,7 @@ class AdsTest : public ::testing::Test {
   }
   // A client with the options as they are now, started.
   void begin() {
+    ads.reset();
     clusters.calls.clear();
     ads.emplace(loop, rng, clusters, seen, options);
     ads->start();
