@@ -3,6 +3,8 @@
     plane = ControlPlane(test)
     plane.say("1", clusters={"a": "eds:8080"}, routes={"r": "a"}, listeners={"in": {"port": 80, "routes": "r"}})
     plane.wait("ack RouteConfiguration 1")
+    plane.say_resources("2", [{"@type": ..., "name": ...}, ...])     # all that there is, in protobuf's JSON
+    plane.do("restart")                                             # silence, speak, end: see go-xds/main.go
 
 bootstrap() is the configuration of a sidecar that asks it for everything.
 """
@@ -16,11 +18,13 @@ from sidecar import until
 
 
 class ControlPlane:
-    def __init__(self, test, *address):
-        """`address`: network and address ("tcp", "127.0.0.1:80" or "unix", path); a free port without."""
+    def __init__(self, test, *address, cache="snapshot", ordered=True, nodes=("test",)):
+        """`address`: network and address ("tcp", "127.0.0.1:80" or "unix", path); a free port without.  `cache`, of
+        go-control-plane: snapshot, linear or mux."""
         self.lines = []
-        self.process = subprocess.Popen([programs.built_go_module("go-xds"), *address], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [programs.built_go_module("go-xds"), "-cache", cache, f"-ordered={str(ordered).lower()}", "-nodes",
+             ",".join(nodes), *address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         test.addCleanup(self.stop)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -31,12 +35,26 @@ class ControlPlane:
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
 
-    def say(self, version, clusters, routes, listeners, per_route=None, secrets=()):
-        self.process.stdin.write(json.dumps({"version": version, "clusters": clusters, "routes": routes,
-                                             "listeners": listeners, "per_route": per_route or {},
-                                             "secrets": list(secrets)}) + "\n")
+    def _command(self, **command):
+        heard = len(self.lines)
+        self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
-        self.wait(f"ok {version}")
+        name = command.get("do") or command["version"]
+        answers = (f"ok {name}", f"bad {name} ")
+        answer = until(lambda: f"an answer to {name} among {self.lines[-8:]}", lambda: next(
+            (line for line in self.lines[heard:] if line == answers[0] or line.startswith(answers[1])), None))
+        if answer != answers[0]:
+            raise AssertionError(answer)
+
+    def say(self, version, clusters, routes, listeners, per_route=None, secrets=()):
+        self._command(version=version, clusters=clusters, routes=routes, listeners=listeners,
+                      per_route=per_route or {}, secrets=list(secrets))
+
+    def say_resources(self, version, resources, node=""):
+        self._command(version=version, resources=resources, node=node)
+
+    def do(self, what):
+        self._command(do=what)
 
     def wait(self, line):
         until(lambda: f"{line!r} among {self.lines[-8:]}", lambda: line in self.lines)
@@ -54,7 +72,7 @@ class ControlPlane:
         self.process.stdout.close()
 
 
-def bootstrap(address, fetch_timeout="15s"):
+def bootstrap(address, fetch_timeout="15s", delta=False):
     """`address`: host:port, or the path of a socket."""
     host, _, port = address.rpartition(":")
     ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": fetch_timeout}
@@ -65,7 +83,7 @@ def bootstrap(address, fetch_timeout="15s"):
     return {
         "node": {"id": "test", "cluster": "test"},
         "dynamic_resources": {
-            "ads_config": {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {
+            "ads_config": {"api_type": "DELTA_GRPC" if delta else "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {
                 "cluster_name": "xds", "retry_policy": {
                     "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"}}}}]},
             "cds_config": ads, "lds_config": ads},
