@@ -3,7 +3,7 @@
 Clusters have endpoints (origins by number) and lie in files of their own kind: EDS or static.  Each listener has one
 route table; a table has virtual hosts, each a list of routes of which the first that matches decides.
 
-    model = Model(seed, number_of_origins, ports of the listeners)
+    model = Model(seed, number_of_origins, ports of the listeners, where endpoints and routes come from)
     what = model.step()              # changes it; `what` tells how, for people
     model.resources(ports)           # all that the control plane says now
     model.predictions()              # {(listener, host, path): the answers that are right}
@@ -15,13 +15,13 @@ configuration is never a part of the predictions: its predecessor is.
 import copy
 import random
 
-from envoy_config import TYPE, HCM
+from control_plane import ADS
+from envoy_config import HCM, TYPE
 
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-ADS = {"ads": {}, "resource_api_version": "V3"}
 NAMES = [f"c{n}" for n in range(6)]
 HOSTS = {"load": ["load.test"], "a": ["a.test"], "all": ["*"]}
 PATHS = ["/", "/a", "/a/b", "/c/d"]
@@ -50,11 +50,12 @@ class Cluster:
             endpoints.append({"endpoint": {"address": NOT_AN_ADDRESS}})
         return {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}
 
-    def resource(self, name, ports):
+    def resource(self, name, ports, source):
+        # No panic: with it all endpoints are used when most are drained.
         out = {"@type": CLUSTER, "name": name, "connect_timeout": f"{self.timeout / 1000}s",
-               "common_lb_config": {"healthy_panic_threshold": {"value": 0}}}  # else most being drained means all are used
+               "common_lb_config": {"healthy_panic_threshold": {"value": 0}}}
         if self.is_eds:
-            return out | {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}
+            return out | {"type": "EDS", "eds_cluster_config": {"eds_config": source}}
         return out | {"type": "STATIC", "load_assignment": self.assignment(name, ports)}
 
 
@@ -101,8 +102,8 @@ class Table:
 
 
 class Model:
-    def __init__(self, seed, origins, ports):
-        self.random = random.Random(seed)
+    def __init__(self, seed, origins, ports, source=ADS):
+        self.random, self.source = random.Random(seed), source
         self.origins, self.ports = origins, ports
         self.version = 0
         self.clusters = {"c0": Cluster(True, [0])}
@@ -317,7 +318,7 @@ class Model:
     def resources(self, ports):
         """`ports`: of the origins."""
         kind, name = self.bad or (None, None)
-        out = [cluster.resource(each, ports) for each, cluster in self.clusters.items()]
+        out = [cluster.resource(each, ports, self.source) for each, cluster in self.clusters.items()]
         out += [{"@type": ENDPOINTS} | cluster.assignment(each, ports, bad=(kind, name) == ("endpoints", each))
                 for each, cluster in self.clusters.items() if cluster.is_eds]
         if kind == "clusters":
@@ -331,7 +332,7 @@ class Model:
         return out
 
     def _listener(self, name, table):
-        manager = {"@type": HCM, "stat_prefix": name, "rds": {"route_config_name": table, "config_source": ADS},
+        manager = {"@type": HCM, "stat_prefix": name, "rds": {"route_config_name": table, "config_source": self.source},
                    "server_name": f"s{self.settings.get(name, 0)}",
                    "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
                        "@type": TYPE + "filters.http.router.v3.Router"}}]}

@@ -5,8 +5,9 @@ One host takes part in each decision: clusters have one endpoint, and of weights
 
 import random
 
+from control_plane import ADS
 from envoy_config import HCM, TYPE
-from xds_model import ADS, CLUSTER, ENDPOINTS, LISTENER, ROUTES, address
+from xds_model import CLUSTER, ENDPOINTS, LISTENER, ROUTES, address
 
 CLUSTERS = [f"c{n}" for n in range(6)]
 ALWAYS = CLUSTERS[:3]
@@ -175,7 +176,8 @@ class Push:
                 {"endpoint": {"address": address(ports[origin])}}]}]}
             made = {"@type": CLUSTER, "name": name, "connect_timeout": "1s"}
             if is_eds:
-                out += [made | {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}, {"@type": ENDPOINTS} | endpoints]
+                out.append(made | {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}})
+                out.append({"@type": ENDPOINTS} | endpoints)
             else:
                 out.append(made | {"type": "STATIC", "load_assignment": endpoints})
         manager = {"@type": HCM, "stat_prefix": "in", "rds": {"route_config_name": self.table, "config_source": ADS},

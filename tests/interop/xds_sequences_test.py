@@ -10,43 +10,65 @@ import http.client
 import os
 import random
 import unittest
+from typing import NamedTuple
 
 import programs
 import sidecar
-from control_plane import ControlPlane, bootstrap
+from control_plane import ADS, ControlPlane, bootstrap, typed_source
 from origins import Load, Origin
 from xds_model import HOSTS, LOAD, PATHS, Model
 
 SEED = int(os.environ.get("SEED", "1"))
-SEQUENCES = int(os.environ.get("SEQUENCES") or (500 if programs.FULL else 28))
+SEQUENCES = int(os.environ.get("SEQUENCES") or (500 if programs.FULL else 45))
 SEQUENCE = os.environ.get("SEQUENCE")
 ORIGINS = 4
 
 DELTA = False  # whether the proxy speaks it
+TYPED = False  # whether each type may come by a stream of its own
 
 # A NACK that is said again is held back, and go-control-plane's snapshot cache tells no newer clusters until it has it,
 # but the routes to them: so what is bad of clusters is taken back before the next change.
 HEAL = os.environ.get("HEAL", "1") == "1"
 
-# (protocol, cache, whether types come in their order): a sequence's number chooses one.  Without the order routes may
-# come before their clusters, which costs requests: these rows have no load.
-ROWS = [("sotw", "snapshot", True), ("delta", "snapshot", True), ("sotw", "linear", True), ("delta", "linear", True),
-        ("sotw", "mux", True), ("delta", "mux", True), ("sotw", "snapshot", False)]
+
+class Row(NamedTuple):
+    protocol: str
+    cache: str
+    # Whether types come one after the other.  Else routes may come before their clusters, which costs requests: there
+    # is no load then.
+    is_ordered: bool = True
+    is_typed: bool = False
+
+    def is_enabled(self):
+        return (DELTA or self.protocol != "delta") and (TYPED or not self.is_typed)
+
+    def __str__(self):
+        return f"{self.protocol}, {self.cache}{'' if self.is_ordered else ', in no order'}" \
+               f"{', a stream for each type' if self.is_typed else ''}"
+
+
+# A sequence's number chooses one.
+ROWS = [Row("sotw", "snapshot"), Row("delta", "snapshot"), Row("sotw", "linear"), Row("delta", "linear"),
+        Row("sotw", "mux"), Row("delta", "mux"), Row("sotw", "snapshot", is_ordered=False),
+        Row("sotw", "snapshot", is_ordered=False, is_typed=True),
+        Row("delta", "linear", is_ordered=False, is_typed=True)]
 
 
 class Sequence:
     def __init__(self, test, number, origins):
         self.test, self.number = test, number
-        self.protocol, self.cache, self.is_ordered = ROWS[number % len(ROWS)]
+        self.row = ROWS[number % len(ROWS)]
+        self.is_delta = self.row.protocol == "delta"
         self.origins = origins
         self.random = random.Random(f"{SEED}/{number}")
         self.ports = {name: sidecar.free_port() for name in ("in", "second", "bad")}
-        self.model = Model(f"{SEED}/{number}/model", len(origins), self.ports)
+        self.model = Model(f"{SEED}/{number}/model", len(origins), self.ports,
+                           typed_source(self.is_delta) if self.row.is_typed else ADS)
         self.steps, self.refused = [], []
         self.load, self.requests = None, 0
 
     def run(self):
-        self.plane = ControlPlane(self.test, cache=self.cache, ordered=self.is_ordered)
+        self.plane = ControlPlane(self.test, cache=self.row.cache, ordered=self.row.is_ordered)
         self.say()
         self.start_proxy()
         try:
@@ -60,8 +82,7 @@ class Sequence:
 
     def fail(self, what):
         steps = "\n".join(f"  {n}. {step}" for n, step in enumerate(self.steps, 1))
-        raise AssertionError(f"SEED={SEED} SEQUENCE={self.number} ({self.protocol}, {self.cache}, "
-                             f"{'ordered' if self.is_ordered else 'in no order'}): {what}\n{steps}\n"
+        raise AssertionError(f"SEED={SEED} SEQUENCE={self.number} ({self.row}): {what}\n{steps}\n"
                              f"{self.plane.lines[-40:]}\n{self.proxy.log_tail()[-2000:]}")
 
     # ---- both ends ----
@@ -70,8 +91,9 @@ class Sequence:
         self.plane.say_resources(str(self.model.version), self.model.resources([each.port for each in self.origins]))
 
     def start_proxy(self):
-        self.proxy = sidecar.start(self.test, bootstrap(self.plane.address, delta=self.protocol == "delta"))
-        if self.is_ordered:
+        self.proxy = sidecar.start(self.test, bootstrap(
+            self.plane.address, delta=self.is_delta, typed=self.row.is_typed))
+        if self.row.is_ordered:
             self.load = Load(self.ports["in"], clients=2, host=LOAD, pause=0.001)
 
     def stop_load(self):
@@ -88,7 +110,7 @@ class Sequence:
     def step(self):
         around = self.random.choice(["", "", "", "", "", "silence", "restart the server", "end the streams",
                                      "restart the proxy"])
-        if HEAL and self.model.bad == ("clusters", "bad") and self.cache != "linear":
+        if HEAL and self.model.bad == ("clusters", "bad") and self.row.cache != "linear":
             self.heal()
         what = self.model.step()
         self.steps.append(f"{what}{', ' + around if around else ''}")
@@ -207,7 +229,7 @@ class SequencesTest(unittest.TestCase):
     def test_the_proxy_does_what_the_model_predicts(self):
         origins = [Origin(self, f"origin-{n}") for n in range(ORIGINS)]
         numbers = [int(SEQUENCE)] if SEQUENCE else [
-            n for n in range(SEQUENCES) if DELTA or ROWS[n % len(ROWS)][0] != "delta"]
+            n for n in range(SEQUENCES) if ROWS[n % len(ROWS)].is_enabled()]
         self.assertTrue(numbers)
         steps = requests = 0
         for number in numbers:
@@ -216,8 +238,10 @@ class SequencesTest(unittest.TestCase):
             steps += len(sequence.steps)
             requests += sequence.requests
         self.assertGreater(requests, 10 * steps)
-        without = "" if DELTA or SEQUENCE else f"; delta's {SEQUENCES - len(numbers)} are not enabled"
-        print(f"{len(numbers)} sequences, {steps} steps, {requests} requests of the load{without}", flush=True)
+        print(f"{len(numbers)} sequences, {steps} steps, {requests} requests of the load", flush=True)
+        for row in ROWS:
+            if not row.is_enabled():
+                print(f"not enabled: {row}", flush=True)
 
     def test_the_model_reaches_every_step(self):
         model, kinds = Model(1, ORIGINS, {"in": 1, "second": 2, "bad": 3}), set()

@@ -280,6 +280,15 @@ class XdsTest(unittest.TestCase):
         self.proxy.wait_stat("server.config_reload_success", 1)
         self.assertNotIn("no_such_field", json.dumps(self.proxy.json("/config_dump")))
 
+    def test_each_node_gets_what_it_is_meant_to_have(self):
+        plane = ControlPlane(self, nodes=("one", "two"))
+        ports = {"one": sidecar.free_port(), "two": sidecar.free_port()}
+        for origin, (node, port) in enumerate(ports.items()):
+            plane.say("1", {"c": str(self.origins[origin].port)}, {"r": "c"}, {"in": {"port": port, "routes": "r"}},
+                      node=node)
+            sidecar.start(self, bootstrap(plane.address, node=node))
+        self.assertEqual([get(port) for port in ports.values()], [(200, "origin-0"), (200, "origin-1")])
+
     def test_the_control_plane_may_listen_on_a_unix_socket(self):
         path = os.path.join(programs.folder(self), "xds.sock")
         plane = ControlPlane(self, "unix", path)

@@ -11,13 +11,13 @@ import time
 import unittest
 
 import sidecar
-from control_plane import bootstrap
+from control_plane import ADS, bootstrap
 from discovery_service import encoded
+from envoy_config import HCM, TYPE
 from origins import Load, Origin, get
 from protobuf_wire import field
-from xds_model import HCM, LISTENER, ROUTES as ROUTES_TYPE, ADS, CLUSTER, ENDPOINTS as ENDPOINTS_TYPE, address
-from envoy_config import TYPE
-from xds_script import (CLUSTERS, ENDPOINTS, LISTENERS, PREFIX, ROUTES, Good, ScriptedPlane, framed, resource)
+from xds_model import address
+from xds_script import CLUSTERS, ENDPOINTS, LISTENERS, PREFIX, ROUTES, Good, ScriptedPlane, framed, resource
 
 DELTA = False  # whether the proxy speaks it
 BACKS_OFF = DELTA  # also after streams that said something, and from refusing ever new versions: comes with it
@@ -34,17 +34,17 @@ def state(origin_port, cluster, is_eds, listener_port):
     """{type: {name: Any}} of one cluster, and a listener that leads to it."""
     endpoints = {"cluster_name": cluster, "endpoints": [{"lb_endpoints": [
         {"endpoint": {"address": address(origin_port)}}]}]}
-    made = {"@type": CLUSTER, "name": cluster, "connect_timeout": "1s"}
+    made = {"@type": CLUSTERS, "name": cluster, "connect_timeout": "1s"}
     made |= {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}} if is_eds else {
         "type": "STATIC", "load_assignment": endpoints}
     manager = {"@type": HCM, "stat_prefix": "in", "rds": {"route_config_name": "r", "config_source": ADS},
                "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
                    "@type": TYPE + "filters.http.router.v3.Router"}}]}
-    listener = {"@type": LISTENER, "name": "in", "address": address(listener_port), "filter_chains": [
+    listener = {"@type": LISTENERS, "name": "in", "address": address(listener_port), "filter_chains": [
         {"filters": [{"name": "hcm", "typed_config": manager}]}]}
-    routes = {"@type": ROUTES_TYPE, "name": "r", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+    routes = {"@type": ROUTES, "name": "r", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
         {"match": {"prefix": "/"}, "route": {"cluster": cluster}}]}]}
-    bodies = encoded([made, {"@type": ENDPOINTS_TYPE} | endpoints, listener, routes])
+    bodies = encoded([made, {"@type": ENDPOINTS} | endpoints, listener, routes])
     return {CLUSTERS: {cluster: bodies[0]}, ENDPOINTS: {cluster: bodies[1]}, LISTENERS: {"in": bodies[2]},
             ROUTES: {"r": bodies[3]}}
 
@@ -304,8 +304,8 @@ class TortureTest(unittest.TestCase):
             sidecar.until("the old state", lambda: get(self.port) == (200, "origin-0"))
             memory, cpu, begin = self.proxy.rss(), self.cpu(), time.monotonic()
             plane.switch(lambda stream: script(stream, self.before))
-            sidecar.until(lambda: f"it is over: {self.proxy.log_tail()}", lambda: time.monotonic() > begin + SECONDS and plane.is_over and plane.streams
-                          and (nack is None or plane.nacks()))
+            sidecar.until(lambda: f"it is over: {self.proxy.log_tail()}", lambda: time.monotonic() > begin + SECONDS
+                          and plane.is_over and plane.streams and (nack is None or plane.nacks()))
             cpu = (self.cpu() - cpu) / (time.monotonic() - begin)
             nacks, streams = plane.nacks(), plane.streams
             self.assertEqual(get(self.port), (200, "origin-0"))

@@ -46,9 +46,9 @@ class ControlPlane:
         if answer != answers[0]:
             raise AssertionError(answer)
 
-    def say(self, version, clusters, routes, listeners, per_route=None, secrets=()):
+    def say(self, version, clusters, routes, listeners, per_route=None, secrets=(), node=""):
         self._command(version=version, clusters=clusters, routes=routes, listeners=listeners,
-                      per_route=per_route or {}, secrets=list(secrets))
+                      per_route=per_route or {}, secrets=list(secrets), node=node)
 
     def say_resources(self, version, resources, node=""):
         self._command(version=version, resources=resources, node=node)
@@ -72,21 +72,33 @@ class ControlPlane:
         self.process.stdout.close()
 
 
-def bootstrap(address, fetch_timeout="15s", delta=False):
-    """`address`: host:port, or the path of a socket."""
+def api_config_source(delta=False):
+    """How the cluster `xds` of bootstrap() is asked."""
+    return {"api_type": "DELTA_GRPC" if delta else "GRPC", "transport_api_version": "V3", "grpc_services": [{
+        "envoy_grpc": {"cluster_name": "xds", "retry_policy": {
+            "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"}}}}]}
+
+
+ADS = {"ads": {}, "resource_api_version": "V3"}
+
+
+def typed_source(delta=False):
+    """A ConfigSource by a stream of one type."""
+    return {"api_config_source": api_config_source(delta), "resource_api_version": "V3"}
+
+
+def bootstrap(address, fetch_timeout="15s", delta=False, typed=False, node="test"):
+    """`address`: host:port, or the path of a socket.  `typed`: clusters and listeners come by streams of their own."""
     host, _, port = address.rpartition(":")
-    ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": fetch_timeout}
+    source = (typed_source(delta) if typed else ADS) | {"initial_fetch_timeout": fetch_timeout}
     http2 = {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
              "explicit_http_config": {"http2_protocol_options": {}}}
     where = {"socket_address": {"address": host, "port_value": int(port)}} if host else {"pipe": {"path": address}}
     endpoint = {"endpoint": {"address": where}}
     return {
-        "node": {"id": "test", "cluster": "test"},
-        "dynamic_resources": {
-            "ads_config": {"api_type": "DELTA_GRPC" if delta else "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {
-                "cluster_name": "xds", "retry_policy": {
-                    "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"}}}}]},
-            "cds_config": ads, "lds_config": ads},
+        "node": {"id": node, "cluster": "test"},
+        "dynamic_resources": {"cds_config": source, "lds_config": source} | (
+            {} if typed else {"ads_config": api_config_source(delta)}),
         "static_resources": {"clusters": [{
             "name": "xds", "connect_timeout": "1s",
             "typed_extension_protocol_options": {
