@@ -10,6 +10,9 @@ route table; a table has virtual hosts, each a list of routes of which the first
 
 Answers are the name of an origin, a status that is not 200, or "refused" for a connection.  What is refused by
 configuration is never a part of the predictions: its predecessor is.
+
+Most steps are marked: the host mark.test of every table answers by the step's number.  So what came before is known to
+have come, also where its answers happen to be those of the state before; what is bad follows upon such a step alone.
 """
 
 import copy
@@ -25,6 +28,7 @@ ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 NAMES = [f"c{n}" for n in range(6)]
 HOSTS = {"load": ["load.test"], "a": ["a.test"], "all": ["*"]}
 PATHS = ["/", "/a", "/a/b", "/c/d"]
+MARK = "mark.test"
 LOAD = "load.test"  # the steady load's host: it always leads to a cluster
 NOT_AN_ADDRESS = {"socket_address": {"address": "nowhere", "port_value": 1}}
 
@@ -68,10 +72,11 @@ class Route:
     def matches(self, path):
         return path == self.path if self.kind == "path" else path.startswith(self.path)
 
-    def resource(self):
+    def resource(self, body=None):
         match = {"match": {self.kind: self.path}}
         if self.targets is None:
-            return match | {"direct_response": {"status": self.status}}
+            return match | {"direct_response": {"status": self.status} | (
+                {"body": {"inline_string": body}} if body else {})}
         if len(self.targets) == 1:
             return match | {"route": {"cluster": next(iter(self.targets))}}
         return match | {"route": {"weighted_clusters": {"clusters": [
@@ -83,7 +88,7 @@ class Route:
 
 class Table:
     def __init__(self, name, cluster):
-        self.name = name
+        self.name, self.mark = name, "mark"
         self.hosts = {host: [Route("prefix", "/", {cluster: 1})] for host in HOSTS}
 
     def resource(self, bad=False):
@@ -91,6 +96,8 @@ class Table:
                  for name, routes in self.hosts.items()]
         if bad:
             hosts[0]["routes"].append({"match": {"safe_regex": {"regex": "("}}, "direct_response": {"status": 200}})
+        hosts.append({"name": "mark", "domains": [MARK], "routes": [
+            Route("prefix", "/", status=200).resource(body=self.mark)]})
         return {"@type": ROUTES, "name": self.name, "virtual_hosts": hosts}
 
     def clusters(self):
@@ -102,8 +109,10 @@ class Table:
 
 
 class Model:
-    def __init__(self, seed, origins, ports, source=ADS):
-        self.random, self.source = random.Random(seed), source
+    def __init__(self, seed, origins, ports, source=ADS, is_ordered=True):
+        """`is_ordered`: a mark says that all else has come."""
+        self.random, self.source, self.is_ordered = random.Random(seed), source, is_ordered
+        self.is_marked = self.was_marked = False
         self.origins, self.ports = origins, ports
         self.version = 0
         self.clusters = {"c0": Cluster(True, [0])}
@@ -127,6 +136,15 @@ class Model:
     def step(self):
         """One change, and nothing bad any more; a change that is not possible now is another one."""
         self.heal()
+        self.was_marked = self.is_marked and self.is_ordered
+        told = self._change()
+        self.is_marked = self.random.random() < 0.7
+        if self.is_marked:
+            for table in self.tables.values():
+                table.mark = f"mark-{self.version}"
+        return told + (", marked" if self.is_marked else "")
+
+    def _change(self):
         while True:
             kind = self.random.choice(self.STEPS)
             told = getattr(self, kind)()
@@ -295,6 +313,8 @@ class Model:
         return "and", self.retarget_load()
 
     def bad_routes(self):
+        if not self.was_marked:
+            return None
         listener = self.random.choice(sorted(self.tables))
         self.in_force = copy.deepcopy(self.tables[listener])
         self.bad = ("routes", listener)
@@ -302,7 +322,7 @@ class Model:
 
     def bad_endpoints(self):
         name = self.random.choice(sorted(self.clusters))
-        if not self.clusters[name].is_eds:
+        if not self.clusters[name].is_eds or not self.was_marked:
             return None
         self.bad = ("endpoints", name)
         return name, "and", self.retarget_load()
@@ -349,6 +369,7 @@ class Model:
                 continue
             if self.bad == ("routes", listener):
                 table = self.in_force
+            out[listener, MARK, "/"] = {table.mark if table else "refused"}
             for host in (LOAD, "a.test", "other.test"):
                 for path in PATHS:
                     out[listener, host, path] = self._answers(table, host, path)

@@ -63,7 +63,7 @@ class Sequence:
         self.random = random.Random(f"{SEED}/{number}")
         self.ports = {name: sidecar.free_port() for name in ("in", "second", "bad")}
         self.model = Model(f"{SEED}/{number}/model", len(origins), self.ports,
-                           typed_source(self.is_delta) if self.row.is_typed else ADS)
+                           typed_source(self.is_delta) if self.row.is_typed else ADS, self.row.is_ordered)
         self.steps, self.refused = [], []
         self.load, self.requests = None, 0
 
@@ -113,11 +113,11 @@ class Sequence:
         if HEAL and self.model.bad == ("clusters", "bad") and self.row.cache != "linear":
             self.heal()
         what = self.model.step()
+        if (around == "restart the proxy" and self.model.bad) or (around == "silence" and not self.model.was_marked):
+            around = ""  # nothing has a predecessor then, or it is not known to have come
         self.steps.append(f"{what}{', ' + around if around else ''}")
         if SEQUENCE:
             print(f"{len(self.steps)}. {self.steps[-1]}", flush=True)
-        if around == "restart the proxy" and self.model.bad:
-            around = ""  # nothing bad has a predecessor then
         getattr(self, "_" + around.replace(" ", "_"))()
         self.look(what)
         if self.load and self.load.failures:
@@ -249,7 +249,7 @@ class SequencesTest(unittest.TestCase):
             kinds.add(model.step().split(" ")[0])
             self.assertTrue(all(model.predictions().values()))
         self.assertEqual(kinds, set(Model.STEPS))
-        self.assertEqual(len(model.predictions()), 2 * len(HOSTS) * len(PATHS))
+        self.assertEqual(len(model.predictions()), 2 * (len(HOSTS) * len(PATHS) + 1))
 
 
 if __name__ == "__main__":
