@@ -330,8 +330,8 @@ ROWS = [(stale_nonces, None), (the_same_again, None), (duplicates, "two of this 
         (declared_but_not_sent, None), (long_and_wrong, "expected"), (long_and_unknown, None), (dribbled, None),
         (reset_at_each_step, None), (no_answer, None), (no_message, None), (answers_once_and_closes, None),
         (closes_at_once, None), (no_grpc, None), (no_protobuf, None), (refused_again, "bad"),
-        (refused_in_new_versions, "bad"), (refused_without_waiting, "bad"), (many_names, None), (many_bad, "bad"), (deep, "bad"), (odd_names, "bad"),
-        (odd_ends, None)]
+        (refused_in_new_versions, "bad"), (refused_without_waiting, "bad"), (many_names, None), (many_bad, "bad"),
+        (deep, "bad"), (odd_names, "bad"), (odd_ends, None)]
 DELTA_ROWS = [(removes_what_is_not_there, None), (other_names_inside, None), (no_bodies, None)]
 # Of which the CPU is not bounded by a wait: all of it is said at once, and once.
 AT_ONCE = {long_and_wrong, long_and_unknown, dribbled, many_names, many_bad, deep}
