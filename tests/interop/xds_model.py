@@ -138,7 +138,7 @@ class Model:
         self.heal()
         self.was_marked = self.is_marked and self.is_ordered
         told = self._change()
-        self.is_marked = self.random.random() < 0.7
+        self.is_marked = self.bad is None and self.random.random() < 0.7
         if self.is_marked:
             for table in self.tables.values():
                 table.mark = f"mark-{self.version}"
