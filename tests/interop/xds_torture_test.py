@@ -302,6 +302,13 @@ def odd_ends(stream, good):
     stream.hang()
 
 
+def says_again(stream, good, kind):
+    """One type, whose answer is the last that it hears, and ends."""
+    stream.open().requests(TYPES)
+    stream.say(kind, "again", "again", good[kind])
+    stream.until(lambda request: request.nonce == "again")
+
+
 def removes_what_is_not_there(stream, good):
     stream.open().requests(TYPES)
     for number in range(50):
@@ -412,6 +419,22 @@ class TortureTest(unittest.TestCase):
                     continue
                 with self.subTest(protocol=protocol, script=script.__name__):
                     self.torture(protocol, script, nack)
+
+    def test_a_new_stream_asks_for_clusters_first_and_for_routes_last(self):
+        # Whatever was spoken of last: servers answer in the order of the questions.
+        for protocol in PROTOCOLS:
+            plane = ScriptedPlane(self, Good("v1", self.before))
+            proxy = sidecar.start(self, bootstrap(plane.address, delta=protocol == "delta"))
+            for last in self.before:
+                with self.subTest(protocol=protocol, last=last):
+                    plane.switch(lambda stream, last=last: says_again(stream, self.before, last))
+                    sidecar.until("a stream that ends", lambda: plane.streams >= 2)
+                    plane.switch(Good("v1", self.before))
+                    sidecar.until("four requests", lambda: len(plane.heard) >= TYPES)
+                    self.assertEqual([request.type for request in plane.heard[:TYPES]],
+                                     [CLUSTERS, ENDPOINTS, LISTENERS, ROUTES])
+            proxy.stop()
+            plane.upstream.stop()
 
 
 if __name__ == "__main__":
