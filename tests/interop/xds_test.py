@@ -3,92 +3,19 @@
 refused by name, and no request is lost meanwhile."""
 
 import http.client
-import http.server
 import json
 import os
 import random
-import threading
 import time
 import unittest
 
 import programs
 import sidecar
 from control_plane import ControlPlane, bootstrap
+from origins import Load, Origin, get
 
 CHANGES = int(os.environ.get("CHANGES", "200"))
 SEED = int(os.environ.get("SEED", "1"))
-
-
-class Origin(http.server.ThreadingHTTPServer):
-    """Answers with its name."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, test, name):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1  # head and body in one piece
-
-            def do_GET(self):
-                self.send_response(200)
-                self.send_header("content-length", str(len(name)))
-                self.end_headers()
-                self.wfile.write(name.encode())
-
-            def log_message(self, *_):
-                pass
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.name = name
-        thread = threading.Thread(target=self.serve_forever, daemon=True)
-        thread.start()
-        test.addCleanup(self.server_close)
-        test.addCleanup(self.shutdown)
-
-    @property
-    def port(self):
-        return self.server_address[1]
-
-
-def get(port):
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=sidecar.DEADLINE)
-    try:
-        client.request("GET", "/")
-        answer = client.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        client.close()
-
-
-class Load:
-    """Requests on connections that stay; whatever is not 200 is a failure."""
-
-    def __init__(self, port, clients=4):
-        self.failures, self.count = [], 0
-        self.stopped = threading.Event()
-        self.threads = [threading.Thread(target=self._run, args=(port,)) for _ in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self, port):
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=sidecar.DEADLINE)
-        while not self.stopped.is_set():
-            try:
-                client.request("GET", "/")
-                answer = client.getresponse()
-                body = answer.read()
-                self.count += 1
-                if answer.status != 200:
-                    self.failures.append((answer.status, body))
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-                client.close()
-        client.close()
-
-    def stop(self):
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
 
 
 class Wanted:
@@ -352,6 +279,15 @@ class XdsTest(unittest.TestCase):
         self.proxy.write(bootstrap(self.plane.address))
         self.proxy.wait_stat("server.config_reload_success", 1)
         self.assertNotIn("no_such_field", json.dumps(self.proxy.json("/config_dump")))
+
+    def test_each_node_gets_what_it_is_meant_to_have(self):
+        plane = ControlPlane(self, nodes=("one", "two"))
+        ports = {"one": sidecar.free_port(), "two": sidecar.free_port()}
+        for origin, (node, port) in enumerate(ports.items()):
+            plane.say("1", {"c": str(self.origins[origin].port)}, {"r": "c"}, {"in": {"port": port, "routes": "r"}},
+                      node=node)
+            sidecar.start(self, bootstrap(plane.address, node=node))
+        self.assertEqual([get(port) for port in ports.values()], [(200, "origin-0"), (200, "origin-1")])
 
     def test_the_control_plane_may_listen_on_a_unix_socket(self):
         path = os.path.join(programs.folder(self), "xds.sock")
