@@ -153,7 +153,11 @@ class Build {
     if (errors.ok())
       made = compile(pieces, document->root(errors), {document, &document->root_value()});
     warnings += errors.to_string(Severity::kWarning);
-    if (!errors.ok()) return refuse(response, piece, errors.to_string());
+    if (!errors.ok()) {
+      std::string why = refuse(response, piece, errors.to_string());
+      piece.error->refused = document;
+      return why;
+    }
     note(piece, errors);
     for (const auto& [field, count] : errors.unknown_fields()) unknown_fields += count;
     piece.newest = std::move(made);

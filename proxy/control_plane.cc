@@ -207,6 +207,7 @@ void ControlPlane::refuse_all(ResourceType type) {
 
 void ControlPlane::on_connected(bool connected, std::string_view text) {
   stats_->connected_state.set(connected);
+  peer_text_ = text;
   if (connected)
     log::info(log::kConfig, "the control plane answers",
               {{"cluster", config_.ads.cluster}, {"identifier", config::printable(text)}});

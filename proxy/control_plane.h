@@ -69,6 +69,27 @@ class ControlPlane final : private xds::AdsObserver,
   [[nodiscard]] bool is_initialized() const noexcept { return phase_ == Phase::kRunning; }
   // The assignments in force, for /config_dump.
   void append_endpoints(std::vector<admin::ConfigResource>& out) const;
+  // ---- for admin pages ----
+  [[nodiscard]] bool is_connected() const noexcept { return ads_.is_connected(); }
+  // What the control plane calls itself; after the end of a stream: why it ended.
+  [[nodiscard]] const std::string& peer_text() const noexcept { return peer_text_; }
+  [[nodiscard]] const std::string& version(xds::ResourceType type) const noexcept {
+    return ads_.version(type);
+  }
+  // The first clusters, or listeners, have not come, and are waited for.
+  [[nodiscard]] bool awaits_clusters() const noexcept { return !has_clusters_; }
+  [[nodiscard]] bool awaits_listeners() const noexcept { return !has_listeners_; }
+  // By name, with how long they are waited for.
+  [[nodiscard]] const std::map<std::string, Duration>& routes_wanted() const noexcept {
+    return wanted_routes_;
+  }
+  [[nodiscard]] const std::map<std::string, Duration>& endpoints_wanted() const noexcept {
+    return wanted_endpoints_;
+  }
+  [[nodiscard]] const std::set<std::string>& given_up_routes() const noexcept {
+    return given_up_routes_;
+  }
+
   // EDS names whose endpoints must be kept.
   [[nodiscard]] const std::set<std::string>& endpoints() const noexcept { return settled_; }
 
@@ -126,6 +147,7 @@ class ControlPlane final : private xds::AdsObserver,
   size_t next_ = 0;
   std::string wrong_;
   bool has_settled_ = false;  // a name, so that a build must follow
+  std::string peer_text_;
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 
   stats::BlockRef<stats::ControlPlaneStats> stats_;
