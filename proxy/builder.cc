@@ -155,7 +155,11 @@ class Build {
     // What cannot be read would only give errors that follow from it.
     if (errors.ok()) made = compile(pieces, read.node(errors), {read.document, read.value});
     warnings += errors.to_string(Severity::kWarning);
-    if (!errors.ok()) return refuse(response, piece, errors.to_string());
+    if (!errors.ok()) {
+      std::string why = refuse(response, piece, errors.to_string());
+      piece.error->refused = read.document;
+      return why;
+    }
     note(piece, errors);
     for (const auto& [field, count] : errors.unknown_fields()) unknown_fields += count;
     piece.newest = std::move(made);

@@ -189,6 +189,7 @@ void ControlPlane::refuse_routes(uint32_t source) {
 
 void ControlPlane::on_connected(bool connected, std::string_view text) {
   stats_->connected_state.set(sources_.is_connected());
+  peer_text_ = text;
   if (connected)
     log::info(log::kConfig, "the control plane answers",
               {{"cluster", config_.ads.cluster}, {"identifier", config::printable(text)}});

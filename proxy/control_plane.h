@@ -80,6 +80,25 @@ class ControlPlane final : private xds::SourceObserver,
   void append_endpoints(std::vector<admin::ConfigResource>& out) const {
     assignments_.append_to(out);
   }
+  // ---- for admin pages ----
+  [[nodiscard]] bool is_connected() const noexcept { return sources_.is_connected(); }
+  // What the control plane calls itself; after the end of a stream: why it ended.
+  [[nodiscard]] const std::string& peer_text() const noexcept { return peer_text_; }
+  [[nodiscard]] std::string_view version(xds::ResourceType type) const noexcept {
+    return sources_.version(type);
+  }
+  // The first clusters, or listeners, have not come, and are waited for.
+  [[nodiscard]] bool awaits_clusters() const noexcept { return !has_clusters_; }
+  [[nodiscard]] bool awaits_listeners() const noexcept { return !has_listeners_; }
+  // By name, with how long they are waited for.
+  [[nodiscard]] const WantedNames& routes_wanted() const noexcept { return wanted_routes_; }
+  [[nodiscard]] const WantedNames& endpoints_wanted() const noexcept {
+    return assignments_.wanted();
+  }
+  [[nodiscard]] const std::set<std::string>& given_up_routes() const noexcept {
+    return given_up_routes_;
+  }
+
   // EDS names whose endpoints must be kept.
   [[nodiscard]] const std::set<std::string>& endpoints() const noexcept {
     return assignments_.settled();
@@ -133,6 +152,7 @@ class ControlPlane final : private xds::SourceObserver,
   // Of the RDS response that is being built.
   std::vector<std::string> routes_;
   std::string routes_version_;
+  std::string peer_text_;
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 
   stats::BlockRef<stats::ControlPlaneStats> stats_;

@@ -22,6 +22,7 @@
 #include "proxy/builder.h"
 #include "proxy/io/cpu_limit.h"
 #include "proxy/io/descriptors.h"
+#include "xds/field_path.h"
 
 namespace pillion {
 namespace {
@@ -165,7 +166,8 @@ void Server::report_load() {
 }
 
 Status<> Server::open_admin(const BootstrapConfig& config) {
-  admin::add_pages(router_, {*this, *this, registry_, config.stats, compile_filter});
+  admin::add_pages(router_,
+                   {*this, *this, registry_, config.stats, compile_filter, xds::has_field});
   if (!config.admin_allowed.empty()) {
     router_.allow_only([allowed = config.admin_allowed](std::string_view path) {
       return std::ranges::any_of(allowed,

@@ -3,7 +3,8 @@
 // writer and the registry, and lives from the first configuration to the last drained connection.
 //
 // By file: server.cc birth and death, server_config.cc changes of configuration, server_secrets.cc
-// certificates, server_view.cc what the admin pages see and do.
+// certificates, server_view.cc what the admin pages see and do, server_status.cc the configuration
+// as they show it, and what is waited for.
 //
 //   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
 //   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
@@ -72,7 +73,7 @@ class Server final : public admin::ServerView,
   // Where what a first configuration asks for is recorded.
   [[nodiscard]] Sinks sinks() noexcept { return {&writer_, &spans_}; }
 
-  // ---- ServerView (server_view.cc) ----
+  // ---- ServerView (server_view.cc, server_status.cc) ----
   [[nodiscard]] admin::ServerState state() const override;
   [[nodiscard]] std::string version() const override;
   [[nodiscard]] std::chrono::seconds uptime() const override;
@@ -82,7 +83,13 @@ class Server final : public admin::ServerView,
   bool cluster(std::string_view name, admin::ClusterStatus& out) const override;
   [[nodiscard]] std::vector<admin::ListenerStatus> listeners() const override;
   [[nodiscard]] std::vector<admin::CertificatesStatus> certificates() const override;
-  [[nodiscard]] std::vector<admin::ConfigResource> config() const override;
+  [[nodiscard]] std::vector<admin::ConfigResource> config(
+      admin::ConfigResource::Kind kind) const override;
+  [[nodiscard]] std::vector<admin::ConfigResource> missing(
+      admin::ConfigResource::Kind kind) const override;
+  [[nodiscard]] std::string config_version(admin::ConfigResource::Kind kind) const override;
+  [[nodiscard]] std::vector<admin::Wait> waits() const override;
+  [[nodiscard]] std::map<std::string, std::string> text_readouts() const override;
   [[nodiscard]] std::optional<admin::ConfigFailure> last_failed_reload() const override;
   [[nodiscard]] std::map<std::string, uint64_t> unknown_fields() const override;
   [[nodiscard]] admin::RuntimeStatus runtime() const override;
@@ -151,6 +158,11 @@ class Server final : public admin::ServerView,
   upstream::ClusterClient& cluster_client() override;
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
   [[nodiscard]] std::vector<io::Address> bound_addresses() const;
+
+  // ---- server_status.cc ----
+  void add_draining(std::vector<admin::ConfigResource>& out) const;
+  [[nodiscard]] admin::Wait wait_of_process() const;
+  [[nodiscard]] admin::Wait wait_of_cluster(const Piece<CompiledCluster>& piece) const;
 
   // ---- server_secrets.cc ----
   // Asks for those of the update that waits, once.

@@ -92,8 +92,13 @@ void Server::add_secrets(std::vector<admin::ConfigResource>& out) const {
       resource.document = certs::to_document(name.name, *entry.secret);
       if (resource.document != nullptr) resource.value = &resource.document->root_value();
     }
-    if (!entry.failure.empty())
+    resource.client_status = entry.secret != nullptr ? admin::ClientStatus::kAcked
+                             : entry.is_settled      ? admin::ClientStatus::kTimeout
+                                                     : admin::ClientStatus::kRequested;
+    if (!entry.failure.empty()) {
       resource.error_state = admin::ConfigFailure{entry.failed, {}, entry.failure};
+      resource.client_status = admin::ClientStatus::kNacked;
+    }
     out.push_back(std::move(resource));
   }
 }

@@ -53,31 +53,6 @@ std::string text_of(const config::Value& value) {
   return out;
 }
 
-// Of each piece what is in force, or, if nothing is, what waits or why it was refused.  Of a
-// cluster both, which have lists of their own.
-template <typename T>
-void add_pieces(std::vector<admin::ConfigResource>& out, admin::ConfigResource::Kind kind,
-                const Pieces<T>& pieces) {
-  const auto add = [&](const std::string& name, const Piece<T>& piece, const T* shown,
-                       bool is_active) {
-    admin::ConfigResource resource{
-        kind,          true, name,    is_active ? piece.active_version : piece.version,
-        piece.updated, {},   nullptr, piece.error};
-    resource.is_warming = !is_active && shown != nullptr;
-    if (shown != nullptr) {
-      resource.document = shown->origin.document;
-      resource.value = shown->origin.value;
-    }
-    out.push_back(std::move(resource));
-  };
-  for (const auto& [name, piece] : pieces) {
-    const bool is_active = piece.active != nullptr;
-    add(name, piece, is_active ? piece.active.get() : piece.newest.get(), is_active);
-    if (is_active && piece.waits() && kind == admin::ConfigResource::Kind::kCluster)
-      add(name, piece, piece.newest.get(), false);
-  }
-}
-
 admin::CircuitBreakerStatus breaker_of(const upstream::LimitValues& limits) {
   return {limits.max_connections, limits.max_pending, limits.max_requests, limits.max_retries};
 }
@@ -204,27 +179,6 @@ std::vector<admin::CertificatesStatus> Server::certificates() const {
     }
     out.push_back(std::move(status));
   }
-  return out;
-}
-
-std::vector<admin::ConfigResource> Server::config() const {
-  using Kind = admin::ConfigResource::Kind;
-  std::vector<admin::ConfigResource> out;
-  const config::Value& root = snapshot_->document->root_value();
-  const auto add = [&](Kind kind, const std::string& name, const config::Value* value) {
-    out.push_back({kind, false, name, {}, config_time_, snapshot_->document, value, {}});
-  };
-  add(Kind::kBootstrap, {}, &root);
-  const Resources& resources = *snapshot_->resources;
-  for (const auto& piece : resources.file_clusters)
-    add(Kind::kCluster, piece.newest->config->name, piece.newest->origin.value);
-  for (const auto& piece : resources.file_listeners)
-    add(Kind::kListener, piece.newest->config->name, piece.newest->origin.value);
-  add_pieces(out, Kind::kCluster, resources.clusters);
-  add_pieces(out, Kind::kListener, resources.listeners);
-  add_pieces(out, Kind::kRoute, resources.routes);
-  add_secrets(out);
-  if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
   return out;
 }
 

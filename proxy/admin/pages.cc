@@ -10,6 +10,7 @@ void add_pages(Router& router, const PageContext& context) {
   add_stats_pages(router, context);
   add_cluster_pages(router, context);
   add_config_pages(router, context);
+  add_wait_pages(router, context);
   add_server_pages(router, context);
   add_action_pages(router, context);
   router.add({"/help",

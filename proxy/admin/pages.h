@@ -20,6 +20,9 @@ namespace pillion::admin {
 using CompileFilter = std::function<std::shared_ptr<const stats::NameFilter>(
     std::string_view pattern, std::string& error)>;
 
+// Does a message of that type have a field there ("a.b"), not within a list?
+using HasField = std::function<bool(std::string_view message, std::string_view path)>;
+
 // Where pages take what they show; all of it outlives the Router.
 struct PageContext {
   ServerView& view;
@@ -28,6 +31,7 @@ struct PageContext {
   // stats_config: matcher and fixed tags.
   stats::ExpositionOptions stats_options;
   CompileFilter compile_filter;
+  HasField has_field{};  // null: every field is taken for one
 };
 
 // Adds every page below, and "/" and "/help".
@@ -37,8 +41,10 @@ void add_pages(Router& router, const PageContext& context);
 void add_stats_pages(Router& router, const PageContext& context);
 // /clusters
 void add_cluster_pages(Router& router, const PageContext& context);
-// /config_dump
+// /config_dump /csds
 void add_config_pages(Router& router, const PageContext& context);
+// /init_dump
+void add_wait_pages(Router& router, const PageContext& context);
 // /ready /server_info /listeners /certs /memory /runtime /hot_restart_version
 void add_server_pages(Router& router, const PageContext& context);
 // /logging /drain_listeners /healthcheck/* /quitquitquit /reopen_logs /runtime_modify

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -99,13 +100,35 @@ struct CertificatesStatus {
 
 struct ConfigFailure {
   WallTime when{};
-  std::string version;  // of xDS; empty for files
-  std::string details;  // all messages, as the log had them
+  std::string version;                                // of xDS; empty for files
+  std::string details;                                // all messages, as the log had them
+  std::shared_ptr<const config::Document> refused{};  // what was; null if that is not kept
 };
 
-// A piece of the configuration in force.
+// Envoy's envoy.admin.v3.ClientResourceStatus, of what a control plane is asked for.
+enum class ClientStatus : uint8_t {
+  kUnknown,
+  kRequested,     // by name, and not answered yet
+  kDoesNotExist,  // the control plane does not have it
+  kAcked,
+  kNacked,  // the last one was refused; one before may be in force
+  kReceivedError,
+  kTimeout  // not answered within initial_fetch_timeout
+};
+std::string_view status_name(ClientStatus status) noexcept;  // "ACKED"
+
+// A piece of the configuration.
 struct ConfigResource {
-  enum class Kind : uint8_t { kBootstrap, kCluster, kListener, kRoute, kSecret, kEndpoints };
+  enum class Kind : uint8_t {
+    kBootstrap,
+    kCluster,
+    kListener,
+    kRoute,
+    kSecret,
+    kEndpoints,
+    kScopedRoute,
+    kExtension
+  };
   Kind kind = Kind::kBootstrap;
   bool is_dynamic = false;  // from xDS
   std::string name;
@@ -115,6 +138,19 @@ struct ConfigResource {
   const config::Value* value = nullptr;              // in Envoy's v3 schema
   std::optional<ConfigFailure> error_state;          // the last update of this resource was refused
   bool is_warming = false;                           // not in force yet
+  bool is_draining = false;                          // not in force any more
+  ClientStatus client_status = ClientStatus::kUnknown;
+  // Where no document is kept: makes one when the piece is shown, whose root is the value.
+  std::function<std::shared_ptr<const config::Document>()> make_document{};
+};
+
+// What the process, or a part of its configuration, waits for.
+struct Wait {
+  enum class Kind : uint8_t { kServer, kCluster, kListener, kRoute, kSecret, kRuntime };
+  Kind kind = Kind::kServer;
+  std::string name;                  // of what waits; empty: the process
+  std::vector<std::string> targets;  // as Envoy's init targets are called: "CDS", "RDS init x"
+  std::vector<std::string> reasons;  // the same in plain words
 };
 
 struct RuntimeEntry {
@@ -144,7 +180,17 @@ class ServerView {
   [[nodiscard]] virtual std::vector<ListenerStatus> listeners() const = 0;
   [[nodiscard]] virtual std::vector<CertificatesStatus> certificates() const = 0;
 
-  [[nodiscard]] virtual std::vector<ConfigResource> config() const = 0;
+  // All of one kind, what is static first, in the order of the configuration.  What is in force
+  // comes before what will take its place.
+  [[nodiscard]] virtual std::vector<ConfigResource> config(ConfigResource::Kind kind) const = 0;
+  // What a control plane was asked for and has not said, or has said that it does not exist.
+  [[nodiscard]] virtual std::vector<ConfigResource> missing(ConfigResource::Kind kind) const = 0;
+  // Of the last response of that kind that was accepted as a whole; empty: there was none.
+  [[nodiscard]] virtual std::string config_version(ConfigResource::Kind kind) const = 0;
+  // Nothing: all that was configured is in force.
+  [[nodiscard]] virtual std::vector<Wait> waits() const = 0;
+  // Envoy's text readouts: texts among the metrics, by name.
+  [[nodiscard]] virtual std::map<std::string, std::string> text_readouts() const = 0;
   // The last reload of the file, if it was refused and no good one came since.
   [[nodiscard]] virtual std::optional<ConfigFailure> last_failed_reload() const = 0;
   // Names of unknown fields that were tolerated, and how often.

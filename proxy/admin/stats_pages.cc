@@ -20,8 +20,11 @@ bool read_options(const PageContext& context, const Request& request, Exposition
     options.type = ExpositionOptions::Type::kGauges;
   } else if (type == "Histograms") {
     options.type = ExpositionOptions::Type::kHistograms;
+  } else if (type == "TextReadouts") {
+    options.type = ExpositionOptions::Type::kTexts;
   } else if (type != "All") {
-    response.fail(400, "invalid &type= param; one of All, Counters, Gauges, Histograms\n");
+    response.fail(400,
+                  "invalid &type= param; one of All, Counters, Gauges, Histograms, TextReadouts\n");
     return false;
   }
   return true;
@@ -48,6 +51,7 @@ void show_stats(const PageContext& context, const Request& request, Response& re
   }
   ExpositionOptions options;
   if (!read_options(context, request, options, response)) return;
+  options.texts = context.view.text_readouts();
   const bool is_json = format == "json";
   response.content_type = is_json ? kJson : kText;
   response.stream =
@@ -60,7 +64,8 @@ void show_stats(const PageContext& context, const Request& request, Response& re
 void add_stats_pages(Router& router, const PageContext& context) {
   const Param used{"usedonly", "Only include stats that have been written", {}, true};
   const Param filter{"filter", "Regular expression (Google re2) for filtering stats"};
-  const Param type{"type", "Stat types to include", {"All", "Counters", "Gauges", "Histograms"}};
+  const Param type{
+      "type", "Stat types to include", {"All", "Counters", "Gauges", "Histograms", "TextReadouts"}};
   router.add({"/stats",
               "print server stats",
               {used, filter, {"format", "Format to use", {"text", "json", "prometheus"}}, type},

@@ -218,6 +218,11 @@ const Discovery::Index& Discovery::index() {
   return *index_;
 }
 
+bool Discovery::is_warm(std::string_view name) const {
+  const auto it = entries_.find(name);
+  return it == entries_.end() || !is_cold(it->second);
+}
+
 bool Discovery::all_warm() { return index().cold == 0; }
 
 void Discovery::announce_if_warm() {

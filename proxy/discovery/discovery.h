@@ -82,6 +82,8 @@ class Discovery final : private SourceObserver,
   void keep_endpoints(const std::set<std::string>& eds_names);
 
   [[nodiscard]] bool all_warm();
+  // False: the first answer, or the first round of health checks, is waited for.
+  [[nodiscard]] bool is_warm(std::string_view name) const;
   // As of the last add(), committed or not; null for ORIGINAL_DST and unknown names.
   [[nodiscard]] upstream::HostSetPtr hosts(std::string_view name) const;
   // What watching the hosts of a committed cluster has come to; null if nobody does.

@@ -6,6 +6,7 @@
 // bounds the work of one call (the control thread has other things to do).  The Registry outlives
 // it.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,12 +39,14 @@ struct Tag {
 };
 
 struct ExpositionOptions {
-  enum class Type : uint8_t { kAll, kCounters, kGauges, kHistograms };
+  enum class Type : uint8_t { kAll, kCounters, kGauges, kHistograms, kTexts };
   Type type = Type::kAll;
   bool used_only = false;                     // leaves out what was never written
   std::shared_ptr<const NameFilter> filter;   // of this request; null: all
   std::shared_ptr<const NameFilter> matcher;  // stats_config.stats_matcher; null: all
   std::vector<Tag> fixed_tags;                // labels on every series (stats_tags, --stats-tag)
+  // Envoy's text readouts, by name; of /stats only.  They come first.
+  std::map<std::string, std::string> texts{};
 
   [[nodiscard]] bool has_filter() const { return filter != nullptr || matcher != nullptr; }
   [[nodiscard]] bool wants(std::string_view name) const {

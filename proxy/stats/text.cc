@@ -22,6 +22,8 @@ bool is_wanted_type(ExpositionOptions::Type type, RowType row) {
       return row == RowType::kHistogram;
     case ExpositionOptions::Type::kCounters:
       return row != RowType::kGauge && row != RowType::kHistogram;
+    case ExpositionOptions::Type::kTexts:
+      return false;
   }
   return true;
 }
@@ -106,6 +108,14 @@ class StatsText final : public TextSource {
   void start(std::string& out) {
     pass_ = Pass::kNumbers;
     if (format_ == StatsFormat::kJson) out += "{\"stats\":[";
+    const bool has_texts = options_.type == ExpositionOptions::Type::kAll ||
+                           options_.type == ExpositionOptions::Type::kTexts;
+    for (const auto& [name, text] : options_.texts) {
+      if (!has_texts || !options_.wants(name) || (options_.used_only && text.empty())) continue;
+      std::string quoted;
+      append_json_string(quoted, text);
+      write({name, std::move(quoted)}, out);
+    }
   }
 
   void end_pass(std::string& out) {

@@ -15,7 +15,10 @@ class FakeServer final : public ServerView, public ServerActions {
   std::vector<ClusterStatus> clusters;
   std::vector<ListenerStatus> listener_list;
   std::vector<CertificatesStatus> certificate_list;
-  std::vector<ConfigResource> resources;
+  std::vector<ConfigResource> resources, missing_resources;
+  std::string clusters_version;
+  std::vector<Wait> wait_list;
+  std::map<std::string, std::string> texts;
   std::optional<ConfigFailure> failure;
   std::map<std::string, uint64_t> tolerated;
   RuntimeStatus runtime_status;
@@ -41,7 +44,17 @@ class FakeServer final : public ServerView, public ServerActions {
   }
   std::vector<ListenerStatus> listeners() const override { return listener_list; }
   std::vector<CertificatesStatus> certificates() const override { return certificate_list; }
-  std::vector<ConfigResource> config() const override { return resources; }
+  std::vector<ConfigResource> config(ConfigResource::Kind kind) const override {
+    return of_kind(resources, kind);
+  }
+  std::vector<ConfigResource> missing(ConfigResource::Kind kind) const override {
+    return of_kind(missing_resources, kind);
+  }
+  std::string config_version(ConfigResource::Kind kind) const override {
+    return kind == ConfigResource::Kind::kCluster ? clusters_version : std::string();
+  }
+  std::vector<Wait> waits() const override { return wait_list; }
+  std::map<std::string, std::string> text_readouts() const override { return texts; }
   std::optional<ConfigFailure> last_failed_reload() const override { return failure; }
   std::map<std::string, uint64_t> unknown_fields() const override { return tolerated; }
   RuntimeStatus runtime() const override { return runtime_status; }
@@ -61,6 +74,16 @@ class FakeServer final : public ServerView, public ServerActions {
       if (logger.empty() || name == logger) have = level;
     }
     return true;
+  }
+
+ private:
+  static std::vector<ConfigResource> of_kind(const std::vector<ConfigResource>& all,
+                                             ConfigResource::Kind kind) {
+    std::vector<ConfigResource> out;
+    for (const ConfigResource& one : all) {
+      if (one.kind == kind) out.push_back(one);
+    }
+    return out;
   }
 };
 

@@ -1,0 +1,290 @@
+// What the admin pages show of the configuration, and of what is waited for.
+#include <algorithm>
+#include <set>
+
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+#include "proxy/server.h"
+
+namespace pillion {
+namespace {
+
+using admin::ClientStatus;
+using admin::ConfigResource;
+using admin::Wait;
+using Kind = ConfigResource::Kind;
+using upstream::DiscoveryType;
+
+void take_origin(ConfigResource& out, const Origin& origin) {
+  out.document = origin.document;
+  out.value = origin.value;
+}
+
+template <typename T>
+ConfigResource describe(Kind kind, const std::string& name, const Piece<T>& piece, const T* shown,
+                        bool is_in_force) {
+  ConfigResource out{
+      kind,          true, name,    is_in_force ? piece.active_version : piece.version,
+      piece.updated, {},   nullptr, piece.error};
+  out.is_warming = !is_in_force;
+  out.client_status = piece.error ? ClientStatus::kNacked : ClientStatus::kAcked;
+  if (shown != nullptr) take_origin(out, shown->origin);
+  return out;
+}
+
+// Of each piece what is in force and, behind it, what will take its place; one without either tells
+// why it was refused.  Of routes one is enough: what waits there has no place in the dump.
+template <typename T>
+void add_pieces(std::vector<ConfigResource>& out, Kind kind, const Pieces<T>& pieces) {
+  for (const auto& [name, piece] : pieces) {
+    const bool is_active = piece.active != nullptr;
+    const bool is_both = is_active && piece.waits() && kind != Kind::kRoute;
+    if (is_active) out.push_back(describe(kind, name, piece, piece.active.get(), true));
+    if (!is_active || is_both)
+      out.push_back(describe(kind, name, piece, piece.newest.get(), false));
+  }
+}
+
+// ---- what is waited for ----
+
+void add(Wait& wait, std::string target, std::string reason) {
+  wait.targets.push_back(std::move(target));
+  wait.reasons.push_back(std::move(reason));
+}
+
+void keep(std::vector<Wait>& out, Wait wait) {
+  if (!wait.targets.empty()) out.push_back(std::move(wait));
+}
+
+// Every cluster that is to be, in force or not.
+template <typename Fn>
+void for_each_cluster(const Resources& resources, Fn&& fn) {
+  for (const auto& piece : resources.file_clusters) fn(piece);
+  for (const auto& [name, piece] : resources.clusters) fn(piece);
+}
+
+std::set<std::string> waiting_clusters(const Resources& resources) {
+  std::set<std::string> names;
+  for_each_cluster(resources, [&names](const Piece<CompiledCluster>& piece) {
+    if (piece.waits() && piece.active == nullptr) names.insert(piece.newest->config->name);
+  });
+  return names;
+}
+
+void add_clusters(Wait& wait, const std::set<std::string>& named,
+                  const std::set<std::string>& waiting) {
+  for (const std::string& name : named) {
+    if (waiting.contains(name))
+      add(wait, str("Cluster ", name), str("the cluster \"", name, "\", which waits itself"));
+  }
+}
+
+std::string refusal_of(const std::optional<admin::ConfigFailure>& error) {
+  return error ? str("; what came was refused: ", trim(error->details)) : std::string();
+}
+
+Wait wait_of_listener(const Resources& resources, const CompiledListener& listener,
+                      const std::set<std::string>& waiting) {
+  Wait wait{Wait::Kind::kListener, listener.config->name, {}, {}};
+  for (const auto& [name, table] : listener.tables) {
+    const auto piece = resources.routes.find(name);
+    if (piece != resources.routes.end() && piece->second.active != nullptr) continue;
+    const bool has_come = piece != resources.routes.end() && piece->second.newest != nullptr;
+    add(wait, str("RdsRouteConfigSubscription RDS init ", name),
+        has_come ? str("the routes \"", name, "\", which wait themselves")
+                 : str("the routes \"", name, "\" (RDS), which have not come",
+                       piece == resources.routes.end() ? std::string()
+                                                       : refusal_of(piece->second.error)));
+  }
+  add_clusters(wait, listener.clusters, waiting);
+  return wait;
+}
+
+}  // namespace
+
+// ---- the configuration ----
+
+std::vector<ConfigResource> Server::config(Kind kind) const {
+  std::vector<ConfigResource> out;
+  const Resources& resources = *snapshot_->resources;
+  const auto add_static = [&](const std::string& name, Origin origin) {
+    ConfigResource resource{kind, false, name, {}, config_time_, {}, nullptr, {}};
+    if (origin.document == nullptr) origin.document = snapshot_->document;
+    take_origin(resource, origin);
+    out.push_back(std::move(resource));
+  };
+  switch (kind) {
+    case Kind::kBootstrap:
+      add_static({}, {snapshot_->document, &snapshot_->document->root_value()});
+      break;
+    case Kind::kCluster:
+      for (const auto& piece : resources.file_clusters)
+        add_static(piece.newest->config->name, piece.newest->origin);
+      add_pieces(out, kind, resources.clusters);
+      break;
+    case Kind::kListener:
+      for (const auto& piece : resources.file_listeners)
+        add_static(piece.newest->config->name, piece.newest->origin);
+      add_pieces(out, kind, resources.listeners);
+      add_draining(out);
+      break;
+    case Kind::kRoute:
+      add_pieces(out, kind, resources.routes);
+      break;
+    case Kind::kSecret:
+      add_secrets(out);
+      break;
+    case Kind::kEndpoints:
+      if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
+      for (ConfigResource& one : out) one.client_status = ClientStatus::kAcked;
+      break;
+    case Kind::kScopedRoute:
+    case Kind::kExtension:
+      break;
+  }
+  return out;
+}
+
+// Listeners that are gone, and of which connections are left.
+void Server::add_draining(std::vector<ConfigResource>& out) const {
+  std::set<std::string_view> told;
+  for (const auto& listener : retired_listeners_) {
+    if (find_bound(listener->name) != nullptr || !told.insert(listener->name).second) continue;
+    ConfigResource resource;
+    resource.kind = Kind::kListener;
+    resource.is_dynamic = true;
+    resource.is_draining = true;
+    resource.name = listener->name;
+    out.push_back(std::move(resource));
+  }
+}
+
+std::vector<ConfigResource> Server::missing(Kind kind) const {
+  std::vector<ConfigResource> out;
+  if (control_plane_ == nullptr) return out;
+  const auto add_missing = [&](const std::string& name, bool is_given_up) {
+    ConfigResource resource;
+    resource.kind = kind;
+    resource.is_dynamic = true;
+    resource.name = name;
+    resource.client_status = is_given_up ? ClientStatus::kTimeout : ClientStatus::kRequested;
+    out.push_back(std::move(resource));
+  };
+  if (kind == Kind::kRoute) {
+    const Pieces<CompiledRoutes>& have = snapshot_->resources->routes;
+    for (const auto& [name, timeout] : control_plane_->routes_wanted())
+      if (!have.contains(name)) add_missing(name, control_plane_->given_up_routes().contains(name));
+  } else if (kind == Kind::kEndpoints) {
+    std::vector<ConfigResource> endpoints = config(kind);
+    std::set<std::string_view> have;
+    for (const ConfigResource& one : endpoints) have.insert(one.name);
+    for (const auto& [name, timeout] : control_plane_->endpoints_wanted())
+      if (!have.contains(name)) add_missing(name, control_plane_->endpoints().contains(name));
+  }
+  return out;
+}
+
+std::string Server::config_version(Kind kind) const {
+  if (control_plane_ == nullptr) return {};
+  if (kind == Kind::kCluster)
+    return std::string(control_plane_->version(xds::ResourceType::kClusters));
+  if (kind == Kind::kListener)
+    return std::string(control_plane_->version(xds::ResourceType::kListeners));
+  return {};
+}
+
+std::map<std::string, std::string> Server::text_readouts() const {
+  std::map<std::string, std::string> out;
+  if (control_plane_ == nullptr) return out;
+  out["control_plane.identifier"] =
+      control_plane_->is_connected() ? control_plane_->peer_text() : std::string();
+  out["cluster_manager.cds.version_text"] = config_version(Kind::kCluster);
+  out["listener_manager.lds.version_text"] = config_version(Kind::kListener);
+  for (const auto& piece : snapshot_->resources->listeners) {
+    if (piece.second.newest == nullptr) continue;
+    for (const auto& [name, table] : piece.second.newest->tables) {
+      const auto routes = snapshot_->resources->routes.find(name);
+      for (const std::string& prefix : table.stat_prefixes)
+        out[str("http.", prefix, ".rds.", name, ".version_text")] =
+            routes == snapshot_->resources->routes.end() ? std::string() : routes->second.version;
+    }
+  }
+  return out;
+}
+
+// ---- what is waited for ----
+
+std::vector<Wait> Server::waits() const {
+  std::vector<Wait> out;
+  keep(out, wait_of_process());
+  const Resources& resources = *snapshot_->resources;
+  const std::set<std::string> waiting = waiting_clusters(resources);
+  for_each_cluster(resources, [&](const Piece<CompiledCluster>& piece) {
+    if (piece.newest != nullptr) keep(out, wait_of_cluster(piece));
+  });
+  for (const auto& [name, piece] : resources.routes) {
+    if (!piece.waits()) continue;
+    Wait wait{Wait::Kind::kRoute, name, {}, {}};
+    add_clusters(wait, piece.newest->clusters, waiting);
+    keep(out, std::move(wait));
+  }
+  const auto add_listener = [&](const Piece<CompiledListener>& piece) {
+    if (piece.waits()) keep(out, wait_of_listener(resources, *piece.newest, waiting));
+  };
+  for (const auto& piece : resources.file_listeners) add_listener(piece);
+  for (const auto& [name, piece] : resources.listeners) add_listener(piece);
+  for (const auto& [name, entry] : secrets_.entries()) {
+    if (entry.secret != nullptr) continue;
+    Wait wait{Wait::Kind::kSecret, name.name, {}, {}};
+    add(wait, str("SdsApi ", name.name),
+        entry.failure.empty() ? std::string("its first contents, which have not come")
+                              : str("its first contents; the last try failed: ", entry.failure));
+    out.push_back(std::move(wait));
+  }
+  return out;
+}
+
+Wait Server::wait_of_process() const {
+  Wait wait;
+  if (ready_) return wait;
+  if (control_plane_ != nullptr && !control_plane_->is_initialized()) {
+    const std::string& cluster = snapshot_->bootstrap.dynamic.ads.cluster;
+    if (!control_plane_->is_connected()) {
+      const std::string& why = control_plane_->peer_text();
+      add(wait, "ADS",
+          str("the control plane (cluster \"", cluster, "\"), which does not answer",
+              why.empty() ? std::string() : str(": ", config::printable(why, 200))));
+    }
+    if (control_plane_->awaits_clusters())
+      add(wait, "CDS", "the clusters of the control plane (CDS)");
+    if (control_plane_->awaits_listeners())
+      add(wait, "LDS", "the listeners of the control plane (LDS)");
+  }
+  if (building_) add(wait, "Builder", "the builder, which compiles what has come");
+  if (pending_ != nullptr) {
+    size_t cold = 0;
+    for (const auto& cluster : snapshot_->clusters) cold += !discovery_.is_warm(cluster->name);
+    if (cold != 0) add(wait, "Clusters", str(cold, " clusters, to know their endpoints"));
+    if (secrets_wanted_ && !secrets_.all_settled())
+      add(wait, "Secrets", "secrets of the configuration that is to take effect");
+  } else if (secrets_.lacks_essential()) {
+    add(wait, "Secrets", "a secret without which nothing may start (initial_fetch_timeout: 0s)");
+  }
+  if (applying_ != 0) add(wait, "Workers", str(applying_, " workers, to take the configuration"));
+  return wait;
+}
+
+Wait Server::wait_of_cluster(const Piece<CompiledCluster>& piece) const {
+  const upstream::ClusterConfig& cluster = *piece.newest->config;
+  Wait wait{Wait::Kind::kCluster, cluster.name, {}, {}};
+  if (piece.waits() && cluster.type == DiscoveryType::kEds) {
+    add(wait, str("EDS init ", cluster.eds_name),
+        str("the endpoints \"", cluster.eds_name, "\" (EDS), which have not come"));
+  } else if (pending_ != nullptr && !discovery_.is_warm(cluster.name)) {
+    add(wait, str("Endpoints ", cluster.name),
+        "its endpoints: the first answer of DNS, or the first round of health checks");
+  }
+  return wait;
+}
+
+}  // namespace pillion
