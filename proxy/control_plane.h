@@ -36,6 +36,8 @@ class ControlPlaneHost {
   virtual void on_resources_wait() = 0;
   virtual void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) = 0;
   virtual void on_initialized() = 0;
+  // Of endpoints that were taken; they are counted.
+  virtual void on_unknown_fields(const config::UnknownFieldMap& fields) = 0;
 
  protected:
   ~ControlPlaneHost() = default;
@@ -51,7 +53,7 @@ class ControlPlane final : private xds::AdsObserver,
     Rng& rng;
     upstream::ClusterClient& clusters;
     stats::Registry& registry;
-    config::UnknownFields unknown_fields = config::UnknownFields::kWarn;  // of endpoints
+    config::UnknownFields unknown_fields = config::UnknownFields::kCount;  // of endpoints
     certs::AdsSecrets* secrets = nullptr;  // null: none are asked for
   };
   ControlPlane(const Context& context, const DynamicConfig& config, ControlPlaneHost& host);

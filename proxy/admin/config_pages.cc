@@ -153,7 +153,7 @@ class ConfigDump final : public stats::TextSource {
     }
     if (const auto fields = view_.unknown_fields(); !fields.empty()) {
       json_.key("unknown_fields").begin_object();
-      for (const auto& [name, count] : fields) json_.field(name, count);
+      for (const auto& [name, field] : fields) json_.field(name, field.count);
       json_.end_object();
     }
     json_.end_object();
@@ -199,7 +199,25 @@ class ResourceDump final : public stats::TextSource {
   JsonWriter json_{text_};
 };
 
+// ?unsupported: what of the configuration has no effect here.
+std::string unsupported_fields(const ServerView& view) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().key("unsupported").begin_array();
+  for (const auto& [name, field] : view.unknown_fields()) {
+    json.begin_object().field("field", name).field("count", field.count);
+    json.field("example", field.example).end_object();
+  }
+  json.end_array().end_object();
+  return out;
+}
+
 void show_config(const PageContext& context, const Request& request, Response& response) {
+  if (request.has("unsupported")) {
+    response.content_type = kJson;
+    response.body = unsupported_fields(context.view);
+    return;
+  }
   if (request.has("mask")) {
     return response.fail(400, "mask is not supported; use resource and name_regex\n");
   }
@@ -237,7 +255,8 @@ void add_config_pages(Router& router, const PageContext& context) {
               "dump current configuration, without secrets",
               {{"resource", "The list to dump, such as static_clusters"},
                {"name_regex", "Dump only resources whose names match the regular expression"},
-               {"include_eds", "Dump endpoints too", {}, true}},
+               {"include_eds", "Dump endpoints too", {}, true},
+               {"unsupported", "Dump the names of fields that have no effect here", {}, true}},
               false,
               [context](const Request& request, Response& response) {
                 show_config(context, request, response);

@@ -71,6 +71,11 @@ def find_jwt_python():
     return find(os.path.join(cache(), "pypi", "jwt", "bin", "python"), "tests/run installs PyPI's pyjwt")
 
 
+def find_xds_python():
+    """A Python that has PyPI's grpcio and xds-protos."""
+    return find(os.path.join(cache(), "pypi", "xds", "bin", "python"), "tests/run installs PyPI's xds-protos")
+
+
 def cache():
     return os.environ.get("PILLION_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pillion")

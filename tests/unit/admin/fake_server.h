@@ -17,7 +17,7 @@ class FakeServer final : public ServerView, public ServerActions {
   std::vector<CertificatesStatus> certificate_list;
   std::vector<ConfigResource> resources;
   std::optional<ConfigFailure> failure;
-  std::map<std::string, uint64_t> tolerated;
+  config::UnknownFieldMap tolerated;
   RuntimeStatus runtime_status;
   std::vector<std::pair<std::string, std::string>> logger_levels = {{"config", "info"},
                                                                     {"main", "info"}};
@@ -43,7 +43,7 @@ class FakeServer final : public ServerView, public ServerActions {
   std::vector<CertificatesStatus> certificates() const override { return certificate_list; }
   std::vector<ConfigResource> config() const override { return resources; }
   std::optional<ConfigFailure> last_failed_reload() const override { return failure; }
-  std::map<std::string, uint64_t> unknown_fields() const override { return tolerated; }
+  config::UnknownFieldMap unknown_fields() const override { return tolerated; }
   RuntimeStatus runtime() const override { return runtime_status; }
   std::vector<std::pair<std::string, std::string>> loggers() const override {
     return logger_levels;
