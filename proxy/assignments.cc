@@ -105,10 +105,11 @@ std::string Assignments::read_assignment(const xds::Resource& resource, uint64_t
   upstream::HostSet hosts;
   if (errors.ok()) hosts = upstream::parse_assignment(read.node(errors));
   if (const std::string warnings = errors.to_string(config::Severity::kWarning); !warnings.empty())
-    log::warning(log::kConfig, "endpoints with fields that are not known", {{"reason", warnings}});
+    log::warning(log::kConfig, "endpoints that are odd", {{"reason", warnings}});
   if (!errors.ok()) return errors.to_string();
-  for (const auto& [field, count] : errors.unknown_fields())
-    server_stats_->dynamic_unknown_fields.add(count);
+  for (const auto& [name, field] : errors.unknown_fields())
+    server_stats_->dynamic_unknown_fields.add(field.count);
+  if (!errors.unknown_fields().empty()) host_.on_unknown_fields(errors.unknown_fields());
   known_[resource.name] = {hash, version, wall_now(), read};
   host_.on_endpoints(resource.name, hosts);
   return {};

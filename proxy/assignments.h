@@ -44,6 +44,7 @@ class AssignmentsHost {
                                     bool has_settled) = 0;
   // The names that this source is asked for.
   [[nodiscard]] virtual const Subscriptions::Names& asked_of(uint32_t source) const = 0;
+  virtual void on_unknown_fields(const config::UnknownFieldMap& fields) = 0;
   // May what is refused, and has no predecessor, be gone without?
   [[nodiscard]] virtual bool may_go_without() const = 0;
 

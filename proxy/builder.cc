@@ -21,7 +21,6 @@ using config::Severity;
 template <typename T>
 void note(Piece<T>& piece, const Errors& errors) {
   piece.files = errors.files();
-  piece.unknown_fields = errors.unknown_fields();
 }
 
 class Build {
@@ -79,7 +78,7 @@ class Build {
   }
 
   std::string warnings;
-  uint64_t unknown_fields = 0;  // that were tolerated in what was taken
+  config::UnknownFieldMap unknown_fields;  // that were tolerated in what was taken
 
  private:
   std::shared_ptr<const CompiledCluster> compile(const Pieces<CompiledCluster>&, const Node& node,
@@ -161,7 +160,7 @@ class Build {
       return why;
     }
     note(piece, errors);
-    for (const auto& [field, count] : errors.unknown_fields()) unknown_fields += count;
+    config::add_unknown_fields(unknown_fields, errors.unknown_fields());
     piece.newest = std::move(made);
     piece.version = response.version;
     piece.updated = wall_now();
@@ -301,8 +300,8 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
     result.messages = errors.to_string();
     result.warnings = errors.to_string(Severity::kWarning);
     if (!is_good) return result;
-    for (const auto& [field, count] : errors.unknown_fields())
-      result.static_unknown_fields += count;
+    for (const auto& [name, field] : errors.unknown_fields())
+      result.static_unknown_fields += field.count;
   } else {
     build.keep_files();
   }
@@ -310,7 +309,7 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
     result.answers.push_back({response.type, response.source, build.take(response)});
   result.snapshot = build.finish();
   result.warnings += build.warnings;
-  result.dynamic_unknown_fields = build.unknown_fields;
+  result.dynamic_unknown_fields = std::move(build.unknown_fields);
   return result;
 }
 

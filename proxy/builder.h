@@ -50,7 +50,8 @@ struct BuildResult {
   std::set<std::string> files;  // that a refused configuration names too: what it lacks may come
   bool read_files = false;
   // Tolerated in what was read and taken now.
-  uint64_t static_unknown_fields = 0, dynamic_unknown_fields = 0;
+  uint64_t static_unknown_fields = 0;
+  config::UnknownFieldMap dynamic_unknown_fields;
   // For each response.
   std::vector<Answer> answers;
 };

@@ -336,10 +336,7 @@ void collect_slots(Snapshot& out) {
 
 template <typename T>
 void collect_notes(Snapshot& out, const Pieces<T>& pieces) {
-  for (const auto& [name, piece] : pieces) {
-    out.files.insert(piece.files.begin(), piece.files.end());
-    for (const auto& [field, count] : piece.unknown_fields) out.unknown_fields[field] += count;
-  }
+  for (const auto& [name, piece] : pieces) out.files.insert(piece.files.begin(), piece.files.end());
 }
 
 }  // namespace

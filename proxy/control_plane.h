@@ -40,6 +40,8 @@ class ControlPlaneHost {
   virtual void on_resources_wait() = 0;
   virtual void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) = 0;
   virtual void on_initialized() = 0;
+  // Of endpoints that were taken; they are counted.
+  virtual void on_unknown_fields(const config::UnknownFieldMap& fields) = 0;
 
  protected:
   ~ControlPlaneHost() = default;
@@ -55,7 +57,7 @@ class ControlPlane final : private xds::SourceObserver,
     Rng& rng;
     upstream::ClusterClient& clusters;
     stats::Registry& registry;
-    config::UnknownFields unknown_fields = config::UnknownFields::kWarn;  // of endpoints
+    config::UnknownFields unknown_fields = config::UnknownFields::kCount;  // of endpoints
     certs::AdsSecrets* secrets = nullptr;  // null: none are asked for
     std::string node = {};                 // encoded envoy.config.core.v3.Node
     std::string last_good_path = {};       // Subscriptions::Context
@@ -119,6 +121,9 @@ class ControlPlane final : private xds::SourceObserver,
     sources_.answered(xds::ResourceType::kEndpoints, eds_name);
   }
   void on_assignments_taken(uint32_t source, const std::string& wrong, bool has_settled) override;
+  void on_unknown_fields(const config::UnknownFieldMap& fields) override {
+    host_.on_unknown_fields(fields);
+  }
   [[nodiscard]] const Subscriptions::Names& asked_of(uint32_t source) const override {
     return sources_.asked(source, xds::ResourceType::kEndpoints);
   }

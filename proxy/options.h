@@ -50,7 +50,7 @@ struct Options {
   }
   [[nodiscard]] config::UnknownFields unknown_dynamic_fields() const noexcept {
     return reject_unknown_dynamic_fields ? config::UnknownFields::kError
-                                         : config::UnknownFields::kWarn;
+                                         : config::UnknownFields::kCount;
   }
 
   // As typed, for /server_info.

@@ -77,9 +77,8 @@ struct Piece {
   uint64_t bytes_hash = 0;
   std::optional<admin::ConfigFailure> error;  // the last update was refused
   std::set<std::string> files;                // that it names
-  std::map<std::string, uint64_t> unknown_fields;
-  Instant lingers_until{};  // removed, and still in force
-  Instant holds_until{};    // a cluster without endpoints: what names it waits
+  Instant lingers_until{};                    // removed, and still in force
+  Instant holds_until{};                      // a cluster without endpoints: what names it waits
 
   [[nodiscard]] bool waits() const noexcept { return newest != nullptr && newest != active; }
   void activate() {
@@ -95,9 +94,9 @@ struct Resources {
   // From the file; in its order.
   std::vector<Piece<CompiledCluster>> file_clusters;
   std::vector<Piece<CompiledListener>> file_listeners;
-  std::vector<StaticSecret> secrets;  // static_resources.secrets
-  std::set<std::string> files;        // that the file names
-  std::map<std::string, uint64_t> unknown_fields;
+  std::vector<StaticSecret> secrets;       // static_resources.secrets
+  std::set<std::string> files;             // that the file names
+  config::UnknownFieldMap unknown_fields;  // of the file
   // From the control plane; names that the file has are left out.
   Pieces<CompiledCluster> clusters;
   Pieces<CompiledRoutes> routes;

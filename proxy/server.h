@@ -47,6 +47,7 @@
 #include "proxy/stats/registry.h"
 #include "proxy/telemetry/span_exporter.h"
 #include "proxy/tls/secret_store.h"
+#include "proxy/unknown_fields.h"
 #include "proxy/worker.h"
 
 namespace pillion {
@@ -91,7 +92,7 @@ class Server final : public admin::ServerView,
   [[nodiscard]] std::vector<admin::Wait> waits() const override;
   [[nodiscard]] std::map<std::string, std::string> text_readouts() const override;
   [[nodiscard]] std::optional<admin::ConfigFailure> last_failed_reload() const override;
-  [[nodiscard]] std::map<std::string, uint64_t> unknown_fields() const override;
+  [[nodiscard]] config::UnknownFieldMap unknown_fields() const override;
   [[nodiscard]] admin::RuntimeStatus runtime() const override;
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> loggers() const override;
 
@@ -120,6 +121,7 @@ class Server final : public admin::ServerView,
   void on_resources_wait() override;
   void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override;
   void on_initialized() override;
+  void on_unknown_fields(const config::UnknownFieldMap& fields) override;
 
   // ---- server_config.cc ----
   void reload(std::string_view cause);
@@ -228,6 +230,7 @@ class Server final : public admin::ServerView,
   std::vector<Bound> bound_;  // in the order of the configuration
   WallTime config_time_{};
   std::optional<admin::ConfigFailure> last_failure_;
+  UnknownFieldList unknown_fields_;
   // A committed update that waits for its clusters to warm; further reloads wait for it.
   std::shared_ptr<const WorkerUpdate> pending_;
   bool secrets_wanted_ = false;             // of `pending_`

@@ -119,7 +119,13 @@ void Server::finish_build(BuildResult result) {
 
 void Server::count_unknown_fields(const BuildResult& result) {
   stats_->static_unknown_fields.add(result.static_unknown_fields);
-  stats_->dynamic_unknown_fields.add(result.dynamic_unknown_fields);
+  for (const auto& [name, field] : result.dynamic_unknown_fields)
+    stats_->dynamic_unknown_fields.add(field.count);
+  unknown_fields_.add(result.dynamic_unknown_fields);
+}
+
+void Server::on_unknown_fields(const config::UnknownFieldMap& fields) {
+  unknown_fields_.add(fields);
 }
 
 void Server::on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) {

@@ -184,7 +184,11 @@ std::vector<admin::CertificatesStatus> Server::certificates() const {
 
 std::optional<admin::ConfigFailure> Server::last_failed_reload() const { return last_failure_; }
 
-std::map<std::string, uint64_t> Server::unknown_fields() const { return snapshot_->unknown_fields; }
+config::UnknownFieldMap Server::unknown_fields() const {
+  config::UnknownFieldMap fields = snapshot_->unknown_fields;
+  config::add_unknown_fields(fields, unknown_fields_.all());
+  return fields;
+}
 
 // The static layers as configured: the later one wins.  Nothing asks the runtime yet.
 admin::RuntimeStatus Server::runtime() const {

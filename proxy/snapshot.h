@@ -66,7 +66,7 @@ struct Snapshot {
   // Of every TLS context in use.
   std::vector<std::shared_ptr<const tls::ContextSlot>> tls_slots;
   std::set<std::string> files;  // that it names and that were read: their changes are its own
-  std::map<std::string, uint64_t> unknown_fields;  // tolerated, with --allow-unknown-static-fields
+  config::UnknownFieldMap unknown_fields;  // of the file, with --allow-unknown-static-fields
 };
 
 }  // namespace pillion

@@ -12,8 +12,11 @@
 
 #include "proxy/base/str.h"
 #include "proxy/config/node.h"
+#include "proxy/config/skipped_types.h"
 #include "proxy/config/suggest.h"
+#include "xds/field_policy.h"
 #include "xds/proto/schema.h"
+#include "xds/typed_struct.h"
 
 namespace pillion::xds {
 namespace {
@@ -22,26 +25,21 @@ namespace pb = google::protobuf;
 using config::TreeBuilder;
 using pb::FieldDescriptor;
 
-// A condition or a demand that is not understood must not be dropped.
-constexpr std::string_view kSecurity[] = {
-    "envoy.type.matcher.",
-    "envoy.extensions.transport_sockets.tls.",
-    "envoy.config.listener.v3.FilterChain",
-    "envoy.config.route.v3.RouteMatch",
-    "envoy.config.route.v3.HeaderMatcher",
-    "envoy.config.route.v3.QueryParameterMatcher",
-    "envoy.config.route.v3.CookieMatcher",
-    "envoy.config.core.v3.CidrRange",
-    "envoy.config.core.v3.TransportSocket",
-    "envoy.config.rbac.",
-    "envoy.extensions.filters.http.cors.",
-    "envoy.extensions.filters.http.rbac.",
-    "envoy.extensions.filters.network.rbac.",
-    "envoy.extensions.matching.",
-    "envoy.extensions.path.match.",
-    "envoy.extensions.rbac.",
-    "xds.type.matcher.",
-};
+constexpr std::string_view kHttpFilter =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter";
+constexpr std::string_view kFilterConfig = "envoy.config.route.v3.FilterConfig";
+
+// Do they say that their filter may be left out?
+bool is_optional(const pb::Message& message) {
+  const pb::Descriptor& type = *message.GetDescriptor();
+  if (type.full_name() != kHttpFilter && type.full_name() != kFilterConfig) return false;
+  const FieldDescriptor* field = type.FindFieldByName("is_optional");
+  return field != nullptr && message.GetReflection()->GetBool(message, field);
+}
+
+bool is_typed_struct(std::string_view type) {
+  return type == "udpa.type.v1.TypedStruct" || type == "xds.type.v3.TypedStruct";
+}
 
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kDigits =
@@ -88,8 +86,11 @@ class Walker {
     const pb::Reflection& reflection = *message.GetReflection();
     std::vector<const FieldDescriptor*> present;
     reflection.ListFields(message, &present);
+    const bool is_optional = xds::is_optional(message);
     for (const FieldDescriptor* field : present) {
+      if (policy_.leaves_out(*field)) continue;
       out_.key(field->name());
+      may_lack_type_ = is_optional;
       if (field->is_map()) {
         map(message, *field);
       } else if (field->is_repeated()) {
@@ -100,7 +101,7 @@ class Walker {
         single(message, *field);
       }
     }
-    tell_unknown(message);
+    policy_.tell_unknown(message);
   }
 
   void map(const pb::Message& message, const FieldDescriptor& field) {
@@ -261,20 +262,25 @@ class Walker {
   }
 
   void any(const pb::Message& message) {
+    const bool may_lack_type = std::exchange(may_lack_type_, false);
     const pb::Reflection& r = *message.GetReflection();
     const pb::Descriptor& descriptor = *message.GetDescriptor();
     const std::string url = r.GetString(message, descriptor.FindFieldByNumber(1));
     out_.begin_mapping();
     if (!url.empty()) {
-      out_.key("@type").string(url);
       std::string scratch;
-      inside_any(url, r.GetStringReference(message, descriptor.FindFieldByNumber(2), &scratch));
+      inside_any(url, r.GetStringReference(message, descriptor.FindFieldByNumber(2), &scratch),
+                 may_lack_type);
     }
     out_.end();
   }
 
-  void inside_any(std::string_view url, const std::string& bytes) {
+  void inside_any(std::string_view url, const std::string& bytes, bool may_lack_type) {
     const std::string_view type = url.substr(url.rfind('/') + 1);
+    if (is_typed_struct(type) && any_depth_ < kMaxAnyNesting && typed_struct(type, bytes)) return;
+    out_.key("@type").string(url);
+    // The parser leaves it out, or says what is wrong with it.
+    if (config::is_skipped_type(type) || (may_lack_type && !has_message(type))) return;
     if (any_depth_ == kMaxAnyNesting)
       return error_inside(str("more than ", kMaxAnyNesting, " google.protobuf.Any in each other"));
     const std::unique_ptr<pb::Message> inner = make_message(type);
@@ -296,34 +302,30 @@ class Walker {
     --any_depth_;
   }
 
+  // False: its message is not known; then the parser looks through it.
+  bool typed_struct(std::string_view type, const std::string& bytes) {
+    const std::unique_ptr<pb::Message> message = make_message(type);
+    if (message == nullptr || !message->ParseFromString(bytes)) return false;
+    const pb::Reflection& r = *message->GetReflection();
+    const std::string url = r.GetString(*message, message->GetDescriptor()->FindFieldByNumber(1));
+    const pb::Descriptor* named = TypedStruct::message_named(url);
+    if (named == nullptr) return false;
+    out_.key("@type").string(url);
+    const pb::Message& content =
+        r.GetMessage(*message, message->GetDescriptor()->FindFieldByNumber(2));
+    TypedStruct(out_, policy_, [this](const pb::Message& value) {
+      this->message(value);
+    }).write(content, *named);
+    policy_.tell_unknown(*message);
+    return true;
+  }
+
   // --- what is wrong ---
   void error_inside(std::string text) {
     errors_.error(config::Node(out_.open_container(), &errors_).where(), std::move(text));
   }
   void error(std::string text) {
     errors_.error(config::Node(out_.last_value(), &errors_).where(), std::move(text));
-  }
-
-  void tell_unknown(const pb::Message& message) {
-    const pb::UnknownFieldSet& unknown = message.GetReflection()->GetUnknownFields(message);
-    if (unknown.empty()) return;
-    const std::string& type = message.GetDescriptor()->full_name();
-    const bool is_refused = std::ranges::any_of(
-        kSecurity, [&type](std::string_view prefix) { return type.starts_with(prefix); });
-    int last = 0;
-    for (int i = 0; i < unknown.field_count(); ++i) {
-      const int number = unknown.field(i).number();
-      if (std::exchange(last, number) == number) continue;  // an item of the same list
-      std::string text = str("unknown field ", number, " of ", type);
-      if (is_refused) {
-        error_inside(text + ": without it more would match, or less be checked, than was meant");
-      } else if (errors_.unknown_fields_policy() == config::UnknownFields::kError) {
-        error_inside(std::move(text));
-      } else {
-        errors_.warn_unknown_field(config::Node(out_.open_container(), &errors_).where(),
-                                   str(type, '.', number), std::move(text));
-      }
-    }
   }
 
   // Says so once.
@@ -340,6 +342,8 @@ class Walker {
 
   TreeBuilder out_;
   config::Errors& errors_;
+  FieldPolicy policy_{out_, errors_};
+  bool may_lack_type_ = false;  // of the Any that comes next
   size_t any_depth_ = 0;
   bool told_ = false;
 };

@@ -7,11 +7,15 @@
 // is, Any as a mapping with @type.  Fields at their default are absent, as protobuf cannot tell
 // them apart. Values have no line; their place is the resource ("lds/inbound") and their path.
 //
+// Fields marked `ignore` in xds/proto are left out and counted, and so are those of a newer API,
+// under the message's name and their number; in messages on which security depends the latter are
+// errors (field_policy.h).  A TypedStruct whose message we have is written as that message would
+// be.
+//
 // Errors: a type that xds/proto does not have (by name, with its place), bytes that are no such
-// message, more than kMaxValues values or kMaxNesting levels.  Fields that a newer API has are
-// warnings under the message's name and their number; in messages on which security depends they
-// are errors (matchers, TLS: skipping a condition widens a match), and all are where `errors` says
-// so.
+// message, more than kMaxValues values or kMaxNesting levels.  Of filters that are optional, or on
+// the list of those that may be left out (config/skipped_types.h), an unknown type is no error:
+// only its @type is there.
 //
 // Any thread.
 

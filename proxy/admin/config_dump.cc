@@ -165,10 +165,10 @@ class ConfigDump final : public Steps {
       json_.key("last_failed");
       write_failure(json_, *failure);
     }
-    const auto fields = options_.mask ? std::map<std::string, uint64_t>() : view_.unknown_fields();
+    const auto fields = options_.mask ? config::UnknownFieldMap() : view_.unknown_fields();
     if (!fields.empty()) {
       json_.key("unknown_fields").begin_object();
-      for (const auto& [name, count] : fields) json_.field(name, count);
+      for (const auto& [name, field] : fields) json_.field(name, field.count);
       json_.end_object();
     }
     json_.end_object();

@@ -18,8 +18,10 @@ void show_unsupported(const ServerView& view, Response& response) {
   response.content_type = kJson;
   JsonWriter json(response.body);
   json.begin_object().key("unsupported").begin_array();
-  for (const auto& [name, count] : view.unknown_fields())
-    json.begin_object().field("field", name).field("count", count).end_object();
+  for (const auto& [name, field] : view.unknown_fields()) {
+    json.begin_object().field("field", name).field("count", field.count);
+    json.field("example", field.example).end_object();
+  }
   json.end_array().end_object();
 }
 

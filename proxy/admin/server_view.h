@@ -193,8 +193,9 @@ class ServerView {
   [[nodiscard]] virtual std::map<std::string, std::string> text_readouts() const = 0;
   // The last reload of the file, if it was refused and no good one came since.
   [[nodiscard]] virtual std::optional<ConfigFailure> last_failed_reload() const = 0;
-  // Names of unknown fields that were tolerated, and how often.
-  [[nodiscard]] virtual std::map<std::string, uint64_t> unknown_fields() const = 0;
+  // Fields that have no effect: of the file those that it has, of the control plane since the
+  // start.
+  [[nodiscard]] virtual config::UnknownFieldMap unknown_fields() const = 0;
   [[nodiscard]] virtual RuntimeStatus runtime() const = 0;
   // Names and levels of all loggers, sorted.
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> loggers() const = 0;

@@ -16,15 +16,30 @@ bool is_same_branch(std::string_view a, std::string_view b) {
   return a.size() == b.size() || b[a.size()] == '.' || b[a.size()] == '[';
 }
 
+std::string place_and_path(const Where& where) {
+  std::string out = where.place();
+  if (!where.path.empty()) out += (out.empty() ? "" : ": ") + where.path;
+  return out;
+}
+
 }  // namespace
 
 std::string Where::place() const {
   return mark.line == 0 ? source : str(source, ':', mark.line, ':', mark.column);
 }
 
+void add_unknown_fields(UnknownFieldMap& to, const UnknownFieldMap& more) {
+  for (const auto& [name, field] : more) {
+    if (const auto found = to.find(name); found != to.end()) {
+      found->second.count += field.count;
+    } else if (to.size() < Errors::kMaxProblems) {
+      to.emplace(name, field);
+    }
+  }
+}
+
 std::string Problem::to_string() const {
-  std::string out = where.place();
-  if (!where.path.empty()) out += (out.empty() ? "" : ": ") + where.path;
+  std::string out = place_and_path(where);
   if (!out.empty()) out += ": ";
   if (severity == Severity::kWarning) out += "warning: ";
   return out + text;
@@ -38,14 +53,13 @@ void Errors::warn(Where where, std::string text) {
   add(Severity::kWarning, std::move(where), std::move(text));
 }
 
-void Errors::warn_unknown_field(Where where, std::string_view field, std::string text) {
-  // Names come from outside: the table must not grow with them.
-  if (auto found = unknown_counts_.find(std::string(field)); found != unknown_counts_.end()) {
-    ++found->second;
-  } else if (unknown_counts_.size() < kMaxProblems) {
-    unknown_counts_.emplace(field, 1);
+void Errors::unknown_field(Where where, std::string_view name, std::string text) {
+  if (const auto found = unknown_fields_.find(name); found != unknown_fields_.end()) {
+    ++found->second.count;
+  } else if (unknown_fields_.size() < kMaxProblems) {
+    unknown_fields_.emplace(name, UnknownField{1, place_and_path(where)});
   }
-  warn(std::move(where), std::move(text));
+  if (unknown_ == UnknownFields::kWarn) warn(std::move(where), std::move(text));
 }
 
 void Errors::note_file(const Value& name, std::string path, uint64_t contents) {

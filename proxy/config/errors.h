@@ -57,9 +57,23 @@ struct Problem {
   [[nodiscard]] std::string to_string() const;
 };
 
-// What a field that no parser asked for is: an error in files, a warning with
-// --allow-unknown-static-fields and from xDS (a newer control plane must not be refused).
-enum class UnknownFields : uint8_t { kError, kWarn };
+// What a field is that no parser asked for, or that Pillion lacks: an error in files; a warning
+// with
+// --allow-unknown-static-fields; from xDS it is only counted by its name, as each push would say
+// the same again, and a newer control plane must not be refused.
+enum class UnknownFields : uint8_t { kError, kWarn, kCount };
+
+// Of the occurrences of one unknown field.
+struct UnknownField {
+  uint64_t count = 0;
+  std::string example;  // the place and path of one
+};
+// By name: that of the message and field ("envoy.config.cluster.v3.Cluster.lb_subset_config"), or
+// the path without the indices of lists where only a parser tells ("clusters.hosts").
+using UnknownFieldMap = std::map<std::string, UnknownField, std::less<>>;
+
+// Adds what occurred; at most Errors::kMaxProblems names, as they come from outside.
+void add_unknown_fields(UnknownFieldMap& to, const UnknownFieldMap& more);
 
 // What a file is that the configuration names and that cannot be read: a warning only for who wants
 // to know what the configuration says and will not run it (`pillion explain`).
@@ -78,8 +92,8 @@ class Errors {
 
   void error(Where where, std::string text);
   void warn(Where where, std::string text);
-  // A warning, also counted under the field's name for stats and /config_dump.
-  void warn_unknown_field(Where where, std::string_view field, std::string text);
+  // One that is tolerated: counted under its name, and a warning if they are warnings.
+  void unknown_field(Where where, std::string_view name, std::string text);
 
   // From now on guesses stand for what was wrong so far: what is found at, above or below the path
   // of an earlier error would only follow from it, and is dropped.
@@ -90,10 +104,8 @@ class Errors {
   [[nodiscard]] size_t warning_count() const { return warning_count_; }
   [[nodiscard]] UnknownFields unknown_fields_policy() const { return unknown_; }
   [[nodiscard]] UnreadableFiles unreadable_files_policy() const { return unreadable_; }
-  // Name of each unknown field that was tolerated -> how often it occurred.
-  [[nodiscard]] const std::map<std::string, uint64_t>& unknown_fields() const {
-    return unknown_counts_;
-  }
+  // Those that were tolerated.
+  [[nodiscard]] const UnknownFieldMap& unknown_fields() const { return unknown_fields_; }
 
   // A file that the configuration names was read (or could not be: contents 0).  `name` is the
   // value that names it; `contents` a hash of them, which counts as a part of that value
@@ -106,6 +118,9 @@ class Errors {
   // For tests of parsers: the mappings of which fields were read and that no reject_unknown_keys()
   // closed, so that a misspelt field in them would be ignored in silence.  The documents must live.
   [[nodiscard]] std::vector<Where> unfinished() const;
+  // For tests of parsers: a mapping that reject_unknown_keys() closed, so that each of its fields
+  // was read, or reported.
+  [[nodiscard]] bool is_closed(const Value& mapping) const;
 
   // By source (in order of first appearance), line, column; without repetitions.
   [[nodiscard]] std::vector<Problem> sorted(Severity severity = Severity::kError) const;
@@ -125,7 +140,7 @@ class Errors {
   size_t settled_ = 0;  // so many problems were there at drop_what_follows()
   size_t error_count_ = 0;
   size_t warning_count_ = 0;
-  std::map<std::string, uint64_t> unknown_counts_;
+  UnknownFieldMap unknown_fields_;
   std::set<std::string> files_;
   std::unordered_map<const Value*, uint64_t> contents_;
   // The keys that parsers have asked each mapping for since its last reject_unknown_keys().

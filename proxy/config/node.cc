@@ -49,6 +49,20 @@ std::string path_of(const Value* value) {
   return path;
 }
 
+// What stands for all items of a list, and for all entries whose keys are no names of fields.
+std::string without_indices(std::string_view path) {
+  std::string out;
+  for (; !path.empty(); path.remove_prefix(1)) {
+    if (path.front() != '[') {
+      out += path.front();
+      continue;
+    }
+    const std::string_view end = path.starts_with("[\"") ? "\"]" : "]";
+    path.remove_prefix(std::min(path.find(end, 2), path.size() - end.size()) + end.size() - 1);
+  }
+  return out;
+}
+
 // Where secrets stand: a text in the wrong place there may be the secret itself.
 bool may_be_secret(const Value* value) {
   constexpr std::string_view kSecrets[] = {"private_key", "password", "generic_secret",
@@ -210,9 +224,11 @@ Items Node::items() const {
 void Node::report_field(const Node& field, std::string text, Unknown unknown) {
   if (field.errors_ == nullptr) return;
   const bool is_tolerated = unknown == Unknown::kAsConfigured &&
-                            field.errors_->unknown_fields_policy() == UnknownFields::kWarn;
+                            field.errors_->unknown_fields_policy() != UnknownFields::kError;
   if (is_tolerated) {
-    field.errors_->warn_unknown_field(field.key_where(), field.key(), std::move(text));
+    Where where = field.key_where();
+    const std::string name = without_indices(where.path);
+    field.errors_->unknown_field(std::move(where), name, std::move(text));
   } else {
     field.errors_->error(field.key_where(), std::move(text));
   }
@@ -233,6 +249,12 @@ void Node::ignore(std::initializer_list<std::string_view> keys) const {
   for (std::string_view key : keys) (void)(*this)[key];
 }
 
+void Node::leave_out(std::string_view name, std::string text) const {
+  if (errors_ == nullptr) return;
+  if (errors_->unknown_fields_policy() == UnknownFields::kError) return warn(std::move(text));
+  errors_->unknown_field(where(), printable(name, 200), std::move(text));
+}
+
 void Node::reject_unknown_keys(Unknown unknown) const {
   if (is_missing() || errors_ == nullptr) return;
   if (!is_mapping()) return expected_kind("a mapping");
@@ -246,6 +268,12 @@ void Node::reject_unknown_keys(Unknown unknown) const {
     report_field(Node(child, errors_), "unknown field" + did_you_mean(child->key->text, known),
                  unknown);
   }
+}
+
+bool Errors::is_closed(const Value& mapping) const {
+  const auto it = asked_.find(&mapping);
+  return it != asked_.end() &&
+         std::find(it->second.begin(), it->second.end(), kClosed) != it->second.end();
 }
 
 std::vector<Where> Errors::unfinished() const {

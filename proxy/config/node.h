@@ -94,12 +94,16 @@ class Node {
                             Need need = Need::kExactlyOne) const;
   // Key and value of each entry: for maps whose keys are the user's.  Marks them all as known.
   [[nodiscard]] Entries entries() const;
-  // Refuses fields that Envoy v3 has and Pillion lacks; `reason` may say what to use instead.
+  // Refuses fields that Envoy v3 has and Pillion lacks; `reason` may say what to use instead.  Each
+  // has its mark in xds/proto: kAsConfigured is `ignore`, kAlwaysError is `refuse` (xds/README.md).
   // Follows the policy for unknown fields, as reject_unknown_keys() does.
   void unsupported(std::initializer_list<std::string_view> keys, std::string_view reason = {},
                    Unknown unknown = Unknown::kAsConfigured) const;
   // Fields that are legal and without effect here; say why in a comment at the call.
   void ignore(std::initializer_list<std::string_view> keys) const;
+  // This part is legal and without effect here: from xDS it is counted as an unknown field is,
+  // under `name`; in a file it is a warning.
+  void leave_out(std::string_view name, std::string text) const;
   // Reports each key that nobody asked for.  kAlwaysError where skipping a field would weaken
   // security (matchers, RBAC, JWT, TLS), whatever the policy for unknown fields is.
   void reject_unknown_keys(Unknown unknown = Unknown::kAsConfigured) const;

@@ -32,6 +32,7 @@ uint64_t parse_filters(FilterChain& chain, const Node& list, const ParseContext&
   uint64_t hash = 0;
   for (const Node item : list.items()) {
     if (is_ended) item.error("comes after the filter that ends the chain");
+    if (leaves_out(item)) continue;
     const auto [type, node] = parse_extension(item, ExtensionPoint::kNetworkFilter, supported);
     item.reject_unknown_keys();
     is_known = is_known && !type.empty();
@@ -125,7 +126,9 @@ std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node,
       node["transport_socket_connect_timeout"].as_duration_or(Duration{});
   set_hashes(*chain, node, filters);
   node.ignore({"metadata"});  // only labels
-  refuse_true(node, {"use_proxy_proto"});
+  if (node["use_proxy_proto"].as_bool_or(false))
+    node.unsupported({"use_proxy_proto"}, "use the proxy_protocol listener filter",
+                     config::Unknown::kAlwaysError);
   // A misspelt transport_socket must not end in clear text.
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
   return chain;

@@ -36,7 +36,8 @@ bool is_skipped(const Node& item, std::span<const std::string_view> supported) {
   const std::string_view type = item["typed_config"].typed_config().type;
   if (type.empty() || std::ranges::find(supported, type) != supported.end()) return false;
   if (is_known_to_envoy(type, ExtensionPoint::kHttpFilter)) return false;
-  item.warn(str("is optional and skipped: unknown HTTP filter \"", config::printable(type), '"'));
+  item.leave_out(
+      type, str("is optional and skipped: unknown HTTP filter \"", config::printable(type), '"'));
   return true;
 }
 
@@ -50,9 +51,9 @@ void FilterListParser::parse_list(HcmConfig& out, const Node& list) {
   bool has_router = false;
   for (const Node item : list.items()) {
     if (has_router) item.error("comes after the router, which must be the last filter");
-    if (is_skipped(item, supported)) {
+    if (is_skipped(item, supported) || leaves_out(item)) {
       names_.push_back({item["name"].as_string(), nullptr});
-      item.ignore({"disabled"});
+      item.ignore({"disabled", "is_optional"});
       item.reject_unknown_keys();
       continue;
     }
@@ -82,12 +83,15 @@ void FilterListParser::add(const Node& item, std::string_view type, const Node& 
   HttpFilterChain::Entry entry;
   entry.name = item["name"].as_string_or("");
   entry.disabled = item["disabled"].as_bool_or(false);
-  if (std::ranges::find(names_, entry.name, &Named::name) != names_.end()) {
-    item["name"].error(str("another filter is called \"", config::printable(entry.name),
+  const auto found = std::ranges::find(types_, type, &HttpFilterType::type);
+  const HttpFilterType* kind = found == types_.end() ? nullptr : &*found;
+  // Istio's two RBAC filters have one name: what a route says is then meant for both.
+  const auto other = std::ranges::find(names_, entry.name, &Named::name);
+  if (other != names_.end() && other->type != kind) {
+    item["name"].error(str("a filter of another type is called \"", config::printable(entry.name),
                            "\" already: routes could not tell them apart"));
   }
-  const auto found = std::ranges::find(types_, type, &HttpFilterType::type);
-  names_.push_back({entry.name, found == types_.end() ? nullptr : &*found});
+  names_.push_back({entry.name, kind});
   if (found == types_.end()) return;  // an error, which is recorded
   entry.factory = found->parse(node, context_);
   entry.type = &*found;
@@ -132,7 +136,7 @@ void FilterListParser::parse_override(const config::Entry& entry,
     std::string text = str("no HTTP filter of that name is in http_filters",
                            config::did_you_mean(entry.key, names));
     if (!is_optional) return entry.node.error(std::move(text));
-    return entry.node.warn(std::move(text));
+    return entry.node.leave_out(kFilterConfig, std::move(text));
   }
   if (named->type == nullptr) return;  // refused or skipped above
   if (!message.type.empty()) parse_message(*named->type, message, override);
@@ -161,7 +165,8 @@ void FilterListParser::parse_of_any_list(const config::TypedConfig& message, boo
   if (found != types_.end()) return parse_message(*found, message, out);
   std::string text =
       str("no filter has the configuration \"", config::printable(message.type), '"');
-  is_optional ? message.node.warn(std::move(text)) : message.node["@type"].error(std::move(text));
+  is_optional ? message.node.leave_out(message.type, std::move(text))
+              : message.node["@type"].error(std::move(text));
 }
 
 std::unique_ptr<const route::FilterOverrideParser> make_override_parser(ParseServices& services) {

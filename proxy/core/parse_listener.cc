@@ -37,9 +37,10 @@ void parse_socket(ListenerConfig& out, const Node& node) {
   if (node["tcp_fast_open_queue_length"].as_u32_or(0) != 0)
     node.unsupported({"tcp_fast_open_queue_length"}, kLater);
   refuse_true(node, {"enable_mptcp"});
-  node.unsupported({"socket_options", "tcp_keepalive", "udp_listener_config", "api_listener",
-                    "internal_listener", "deprecated_v1", "connection_balance_config"},
-                   kLater);
+  node.unsupported({"socket_options", "tcp_keepalive", "connection_balance_config"}, kLater);
+  // Without these it would listen where, or for what, it must not.
+  node.unsupported({"udp_listener_config", "api_listener", "internal_listener", "deprecated_v1"},
+                   kLater, config::Unknown::kAlwaysError);
 }
 
 // Names in counters cannot have the ':' of an address.

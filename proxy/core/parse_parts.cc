@@ -5,6 +5,7 @@
 
 #include "proxy/base/str.h"
 #include "proxy/config/errors.h"
+#include "proxy/config/skipped_types.h"
 #include "proxy/config/suggest.h"
 
 namespace pillion::core {
@@ -155,6 +156,15 @@ config::TypedConfig parse_extension(const Node& item, ExtensionPoint point, Name
                   config::did_you_mean(config.type, supported)));
   }
   return {};
+}
+
+bool leaves_out(const Node& item) {
+  if (item.errors()->unknown_fields_policy() == config::UnknownFields::kError) return false;
+  if (!item.has("typed_config")) return false;
+  const std::string_view type = item["typed_config"].typed_config().type;
+  if (!config::is_skipped_type(type)) return false;
+  item.leave_out(type, str("filter \"", type, "\" is left out: it only observes"));
+  return true;
 }
 
 bool is_known_to_envoy(std::string_view type, ExtensionPoint point) {

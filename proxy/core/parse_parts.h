@@ -32,6 +32,9 @@ inline config::TypedConfig parse_extension(const config::Node& item, ExtensionPo
   return parse_extension(item, point, std::span(supported.begin(), supported.size()));
 }
 
+// Is it a filter that may be left out, and is it (config/skipped_types.h)?  Not from a file.
+bool leaves_out(const config::Node& item);
+
 // Has Envoy v3 an extension of that type?
 bool is_known_to_envoy(std::string_view type, ExtensionPoint point);
 

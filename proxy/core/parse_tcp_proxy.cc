@@ -63,10 +63,11 @@ std::shared_ptr<const TcpProxyConfig> parse_tcp_proxy(const Node& node,
   refuse_true(node, {"flush_access_log_on_connected", "check_drain_close"});
   node.unsupported(
       {"on_demand", "metadata_match", "downstream_idle_timeout", "upstream_idle_timeout",
-       "backoff_options", "hash_policy", "tunneling_config", "access_log_flush_interval",
+       "backoff_options", "hash_policy", "access_log_flush_interval",
        "max_downstream_connection_duration_jitter_percentage", "proxy_protocol_tlvs",
        "max_early_data_bytes"},
       kLater);
+  node.unsupported({"tunneling_config"}, kLater, config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
   return out;
 }

@@ -21,8 +21,10 @@ SocketAddress parse_socket_address(const config::Node& node) {
   result.host = node.required("address");
   static_cast<void>(node.one_of({"port_value", "named_port"}));
   result.port = static_cast<uint16_t>(node["port_value"].as_u32_or(0, 0, 65535));
-  node.unsupported({"named_port"}, "use port_value");
-  node.unsupported({"resolver_name", "network_namespace_filepath"});
+  node.unsupported({"named_port"}, "use port_value", config::Unknown::kAlwaysError);
+  // Without them it would be another address.
+  node.unsupported({"resolver_name", "network_namespace_filepath"}, {},
+                   config::Unknown::kAlwaysError);
   if (node["ipv4_compat"].as_bool_or(false)) {
     node["ipv4_compat"].error("not supported; add a listener on 0.0.0.0");
   }
@@ -47,7 +49,7 @@ Address parse_pipe(const config::Node& node, uint32_t* unix_mode) {
 
 Address parse_address(const config::Node& address, uint32_t* unix_mode) {
   const config::Node member = address.one_of({"socket_address", "pipe"});
-  address.unsupported({"envoy_internal_address"});
+  address.unsupported({"envoy_internal_address"}, {}, config::Unknown::kAlwaysError);
   address.reject_unknown_keys();
   if (member.key() == "pipe") return parse_pipe(member, unix_mode);
   if (!member) return {};
@@ -60,7 +62,7 @@ Address parse_address(const config::Node& address, uint32_t* unix_mode) {
 
 EndpointAddress parse_endpoint_address(const config::Node& address) {
   const config::Node member = address.one_of({"socket_address", "pipe"});
-  address.unsupported({"envoy_internal_address"});
+  address.unsupported({"envoy_internal_address"}, {}, config::Unknown::kAlwaysError);
   address.reject_unknown_keys();
   EndpointAddress result;
   if (member.key() == "pipe") result.ip = parse_pipe(member, nullptr);

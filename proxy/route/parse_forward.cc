@@ -183,13 +183,16 @@ std::unique_ptr<const ForwardAction> parse_forward(const Node& node, const Parse
   action->retry = retry.is_present() ? parse_retry_policy(retry) : context.host_retry;
   action->body_limit = context.body_limit;
   (void)node["priority"].as_enum_or<int>(0, kPriorities);
-  node.unsupported({"metadata_match", "hash_policy", "rate_limits", "include_vh_rate_limits",
-                    "request_mirror_policies", "request_mirror_policy", "hedge_policy",
-                    "internal_redirect_policy", "internal_redirect_action",
-                    "max_internal_redirects", "retry_policy_typed_config", "path_rewrite_policy",
-                    "path_rewrite", "host_rewrite", "early_data_policy", "flush_timeout",
+  node.unsupported(
+      {"metadata_match", "hash_policy", "rate_limits", "include_vh_rate_limits",
+       "request_mirror_policies", "request_mirror_policy", "hedge_policy",
+       "internal_redirect_policy", "internal_redirect_action", "max_internal_redirects",
+       "retry_policy_typed_config", "early_data_policy", "flush_timeout"},
+      kLater);
+  // Without these a request would go elsewhere, or ask for something else.
+  node.unsupported({"path_rewrite_policy", "path_rewrite", "host_rewrite",
                     "cluster_specifier_plugin", "inline_cluster_specifier_plugin", "cors"},
-                   kLater);
+                   kLater, Unknown::kAlwaysError);
   node.reject_unknown_keys();
   return action;
 }

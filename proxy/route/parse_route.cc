@@ -137,8 +137,8 @@ Route parse_route(const Node& node, ParseContext context) {
   decorator.reject_unknown_keys();
   node.ignore({"metadata", "stat_prefix"});  // change no request
   node.unsupported({"tracing"}, kLater);
-  node.unsupported({"route_specifiers"}, kLater, Unknown::kAlwaysError);
-  node.unsupported({"filter_action", "non_forwarding_action"}, kLater);
+  node.unsupported({"route_specifiers", "filter_action", "non_forwarding_action"}, kLater,
+                   Unknown::kAlwaysError);
   node.reject_unknown_keys();
   return route;
 }

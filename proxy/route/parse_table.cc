@@ -93,7 +93,7 @@ std::shared_ptr<const RouteTable> parse_route_table(const Node& node, const Pars
   parts.hosts.reserve(hosts.size());
   for (const Node host : hosts.items()) add_host(parts, host, context);
   node.ignore({"metadata"});  // only labels
-  node.unsupported({"internal_only_headers", "route_specifiers"}, kLater,
+  node.unsupported({"internal_only_headers", "route_specifiers", "vhost_header"}, kLater,
                    config::Unknown::kAlwaysError);
   node.unsupported({"vhds", "request_mirror_policies", "cluster_specifier_plugins"}, kLater);
   node.reject_unknown_keys();

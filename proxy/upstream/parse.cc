@@ -110,14 +110,15 @@ void refuse_the_rest(const Node& node) {
                "wait_for_warm_on_init", "lrs_report_endpoint_metrics"});
   refuse_true(node, "close_connections_on_host_health_failure");
   node.unsupported(
-      {"cluster_type", "ring_hash_lb_config", "maglev_lb_config", "load_balancing_policy",
-       "metadata", "filters", "track_timeout_budgets", "track_cluster_stats", "upstream_config",
-       "preconnect_policy", "connection_pool_per_downstream_connection", "dns_resolvers",
-       "dns_resolution_config", "typed_dns_resolver_config", "use_tcp_for_dns_lookups",
-       "stats_matcher", "queuing_policies", "per_connection_buffer_high_watermark_timeout"},
+      {"ring_hash_lb_config", "maglev_lb_config", "load_balancing_policy", "metadata",
+       "track_timeout_budgets", "track_cluster_stats", "upstream_config", "preconnect_policy",
+       "dns_resolvers", "dns_resolution_config", "typed_dns_resolver_config",
+       "use_tcp_for_dns_lookups", "stats_matcher", "queuing_policies",
+       "per_connection_buffer_high_watermark_timeout"},
       kLater);
-  // Without these a request would go to other hosts than meant, or in clear text.
-  node.unsupported({"lb_subset_config", "transport_socket_matches", "transport_socket_matcher"},
+  // Without these a request would go to other hosts than meant, in clear text, or past a filter.
+  node.unsupported({"cluster_type", "filters", "connection_pool_per_downstream_connection",
+                    "lb_subset_config", "transport_socket_matches", "transport_socket_matcher"},
                    kLater, config::Unknown::kAlwaysError);
   node.unsupported({"hosts"}, "use load_assignment");
   node.unsupported({"tls_context"}, "use transport_socket", config::Unknown::kAlwaysError);

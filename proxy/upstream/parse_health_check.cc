@@ -133,9 +133,11 @@ std::shared_ptr<const HealthCheckOptions> parse_check(const Node& node) {
   refuse_true(node, "always_log_health_check_success");
   const Node kind = node.one_of(
       {"http_health_check", "tcp_health_check", "grpc_health_check", "custom_health_check"});
-  node.unsupported({"grpc_health_check", "custom_health_check", "tls_options", "event_log_path",
-                    "event_logger", "event_service", "transport_socket_match_criteria"},
+  node.unsupported({"tls_options", "event_log_path", "event_logger", "event_service",
+                    "transport_socket_match_criteria"},
                    kLater);
+  node.unsupported({"grpc_health_check", "custom_health_check"}, kLater,
+                   config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
   if (kind.key() == "http_health_check" || kind.key() == "httpHealthCheck") {
     parse_http(kind, out->http);

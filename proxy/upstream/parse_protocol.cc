@@ -70,7 +70,7 @@ void parse_explicit(const Node& node, PoolOptions& out) {
     out.protocol = UpstreamProtocol::kHttp2;
     parse_http2(version, out);
   }
-  node.unsupported({"http3_protocol_options"}, kLater);
+  node.unsupported({"http3_protocol_options"}, kLater, config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
 }
 
@@ -86,9 +86,11 @@ void parse_typed_options(const Node& node, PoolOptions& out) {
     parse_either(protocol, UpstreamProtocol::kAuto, out);
   }
   parse_common(node["common_http_protocol_options"], out);
-  node.unsupported({"upstream_http_protocol_options", "http_filters", "header_validation_config",
-                    "outlier_detection", "retry_policy", "hash_policy", "request_mirror_policies"},
+  node.unsupported({"outlier_detection", "retry_policy", "hash_policy", "request_mirror_policies"},
                    kLater);
+  // Of names that certificates must have, and of what requests pass.
+  node.unsupported({"upstream_http_protocol_options", "http_filters", "header_validation_config"},
+                   kLater, config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
 }
 
@@ -106,7 +108,7 @@ void parse_http_options(const Node& cluster, ClusterConfig& out) {
     out.pool.protocol = UpstreamProtocol::kHttp2;
     parse_http2(http2, out.pool);
   }
-  cluster.unsupported({"upstream_http_protocol_options"}, kLater);
+  cluster.unsupported({"upstream_http_protocol_options"}, kLater, config::Unknown::kAlwaysError);
 
   for (const auto& [key, value] : cluster["typed_extension_protocol_options"].entries()) {
     const auto [type, node] = value.typed_config();

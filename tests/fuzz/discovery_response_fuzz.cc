@@ -17,7 +17,7 @@ using namespace pillion;
 namespace {
 
 void check_resource(xds::ResourceType type, const xds::Resource& resource) {
-  config::Errors errors(config::UnknownFields::kWarn);
+  config::Errors errors(config::UnknownFields::kCount);
   const config::DocumentPtr document =
       xds::reflect(xds::message_of(type), resource.bytes, "fuzz", errors);
   if (document == nullptr && errors.ok()) std::abort();  // refused without a reason

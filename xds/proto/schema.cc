@@ -1,10 +1,12 @@
 #include "xds/proto/schema.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/descriptor_database.h>
 #include <google/protobuf/dynamic_message.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/stubs/logging.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <google/protobuf/wire_format_lite.h>
 
 #include <string>
@@ -66,6 +68,21 @@ class Schema {
   pb::DynamicMessageFactory factory_{&pool_};
 };
 
+// The number of the three extensions of marks.proto.  Nothing is generated from it, so that they
+// are unknown fields of the options.
+constexpr int kMarkNumber = 50700;
+
+template <typename Options>
+Mark mark_in(const Options& options) {
+  const pb::UnknownFieldSet& fields = options.unknown_fields();
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const pb::UnknownField& field = fields.field(i);
+    if (field.number() == kMarkNumber && field.type() == pb::UnknownField::TYPE_VARINT)
+      return static_cast<Mark>(field.varint());
+  }
+  return Mark::kServed;
+}
+
 }  // namespace
 
 std::unique_ptr<pb::Message> make_message(std::string_view type) {
@@ -76,6 +93,16 @@ std::unique_ptr<pb::Message> make_message(std::string_view type) {
 bool has_message(std::string_view type) {
   std::string file;
   return Schema::get().has_file_of(type, file);
+}
+
+const pb::Descriptor* find_message(std::string_view type) { return Schema::get().find(type); }
+
+Mark mark_of(const pb::FieldDescriptor& field) { return mark_in(field.options()); }
+
+bool refuses_unknown_fields(const pb::Descriptor& message) {
+  for (const pb::Descriptor* m = &message; m != nullptr; m = m->containing_type())
+    if (mark_in(m->options()) == Mark::kRefuse) return true;
+  return mark_in(message.file()->options()) == Mark::kRefuse;
 }
 
 }  // namespace pillion::xds

@@ -353,7 +353,7 @@ TEST_F(ConfigDumpTest, NamesOfIgnoredFieldsAreAPageOfTheirOwn) {
 
 TEST_F(ConfigDumpTest, ShowsARefusedReloadAndToleratedFields) {
   server_.failure = ConfigFailure{WallTime(1795530067s), "", "mesh.yaml:3:1: \"x\""};
-  server_.tolerated = {{"foo", 2}};
+  server_.tolerated = {{"foo", {2, "mesh.yaml:4:1: foo"}}};
   EXPECT_TRUE(get("/config_dump").body.ends_with(R"( ],
  "last_failed": {
   "last_update_attempt": "2026-11-24T14:21:07.000Z",
@@ -363,6 +363,20 @@ TEST_F(ConfigDumpTest, ShowsARefusedReloadAndToleratedFields) {
   "foo": 2
  }
 })")) << get("/config_dump").body;
+}
+
+TEST_F(ConfigDumpTest, ListsFieldsThatHaveNoEffect) {
+  server_.tolerated = {
+      {"envoy.config.cluster.v3.Cluster.lrs_server", {7, "cds/users: lrs_server"}}};
+  EXPECT_EQ(get("/config_dump?unsupported").body, R"({
+ "unsupported": [
+  {
+   "field": "envoy.config.cluster.v3.Cluster.lrs_server",
+   "count": 7,
+   "example": "cds/users: lrs_server"
+  }
+ ]
+})");
 }
 
 TEST_F(ConfigDumpTest, ShowsWhyAResourceKeptItsPredecessor) {

@@ -20,7 +20,7 @@ class FakeServer final : public ServerView, public ServerActions {
   std::vector<Wait> wait_list;
   std::map<std::string, std::string> texts;
   std::optional<ConfigFailure> failure;
-  std::map<std::string, uint64_t> tolerated;
+  config::UnknownFieldMap tolerated;
   RuntimeStatus runtime_status;
   std::vector<std::pair<std::string, std::string>> logger_levels = {{"config", "info"},
                                                                     {"main", "info"}};
@@ -56,7 +56,7 @@ class FakeServer final : public ServerView, public ServerActions {
   std::vector<Wait> waits() const override { return wait_list; }
   std::map<std::string, std::string> text_readouts() const override { return texts; }
   std::optional<ConfigFailure> last_failed_reload() const override { return failure; }
-  std::map<std::string, uint64_t> unknown_fields() const override { return tolerated; }
+  config::UnknownFieldMap unknown_fields() const override { return tolerated; }
   RuntimeStatus runtime() const override { return runtime_status; }
   std::vector<std::pair<std::string, std::string>> loggers() const override {
     return logger_levels;

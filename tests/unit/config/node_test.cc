@@ -126,7 +126,20 @@ TEST(Node, ToleratesUnknownFieldsWhenToldToButCountsThem) {
             "f.yaml:1:1: new_thing: warning: unknown field\n"
             "f.yaml:2:1: lb_subset_config: warning: known to Envoy v3 but not supported by Pillion "
             "yet (issue 8)\n");
-  EXPECT_EQ(p.errors.unknown_fields().at("new_thing"), 1U);
+  EXPECT_EQ(p.errors.unknown_fields().at("new_thing").count, 1U);
+}
+
+TEST(Node, CountsUnknownFieldsUnderOneNameForAllItemsOfAList) {
+  Parsed p("{ a: [ { x: 1 }, { x: 2 } ], b: { '10.0': { y: 1 }, 'c d': { y: 2 } } }",
+           UnknownFields::kCount);
+  for (Node item : p.root()["a"].items()) item.reject_unknown_keys();
+  for (Entry entry : p.root()["b"].entries()) entry.node.reject_unknown_keys();
+  p.root().reject_unknown_keys();
+  ASSERT_EQ(p.errors.unknown_fields().size(), 2U);
+  EXPECT_EQ(p.errors.unknown_fields().at("a.x").count, 2U);
+  EXPECT_EQ(p.errors.unknown_fields().at("a.x").example, "f.yaml:1:10: a[0].x");
+  EXPECT_EQ(p.errors.unknown_fields().at("b.y").count, 2U);
+  EXPECT_EQ(p.errors.warning_count(), 0U);
 }
 
 TEST(Node, AcceptsCamelCaseAsProto3JsonDoes) {
