@@ -9,6 +9,7 @@
 #include "proxy/bootstrap.h"
 #include "proxy/config/expand.h"
 #include "proxy/config/suggest.h"
+#include "proxy/extensions.h"
 #include "proxy/route/parse.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/local_replies.h"
@@ -94,6 +95,7 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
     entry.timeout = hcm.rds_timeout;
     entry.stat_prefixes.insert(hcm.stat_prefix);
   });
+  note_extensions(out, *this);
   out.clusters = names_of(used);
   if (must_exist != nullptr) std::ranges::move(used, std::back_inserter(*must_exist));
   return out;
@@ -133,7 +135,9 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
     const bool is_eds = cluster->config->type == upstream::DiscoveryType::kEds;
     if (is_eds && !snapshot.bootstrap.dynamic.has_ads)
       node["type"].error("EDS needs dynamic_resources.ads_config");
-    out.file_clusters.emplace_back().newest = cluster;
+    Piece<CompiledCluster>& piece = out.file_clusters.emplace_back();
+    piece.newest = cluster;
+    piece.runtime_keys = node.errors()->take_runtime_keys();
   }
 }
 
@@ -154,8 +158,12 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
     }
     if (!listener->tables.empty() && !snapshot.bootstrap.dynamic.has_ads)
       node.error("rds needs dynamic_resources.ads_config");
+    if (!listener->extensions.empty() && !snapshot.bootstrap.dynamic.has_ads)
+      node.error("config_discovery needs dynamic_resources.ads_config");
     used.take(*listener->config, node);
-    out.file_listeners.emplace_back().newest = listener;
+    Piece<CompiledListener>& piece = out.file_listeners.emplace_back();
+    piece.newest = listener;
+    piece.runtime_keys = node.errors()->take_runtime_keys();
   }
 }
 
@@ -251,6 +259,10 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
   const Node root = out.document->root(errors);
   const Node node = root["static_resources"];
   out.bootstrap = parse_bootstrap(root, options);
+  resources.runtime = std::make_shared<const config::Runtime>(
+      merge_layers(*out.bootstrap.runtime_layers, resources));
+  errors.use(*resources.runtime);
+  (void)errors.take_runtime_keys();  // of what is read at the start only
   // A configuration that is refused already is checked to its end, and opens no log.
   if (!errors.ok()) sinks.logs = nullptr;
   resources.file_clusters.clear();
@@ -317,6 +329,8 @@ void index_resources(Snapshot& out) {
   collect_notes(out, resources.clusters);
   collect_notes(out, resources.routes);
   collect_notes(out, resources.listeners);
+  collect_notes(out, resources.extensions);
+  collect_notes(out, resources.runtime_layers);
   collect_slots(out);
 }
 

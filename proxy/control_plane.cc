@@ -33,10 +33,12 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
       config_(config),
       host_(host),
       ads_(context.loop, context.rng, context.clusters, *this, config.ads),
+      extensions_(context.registry),
       stats_(context.registry.block<stats::ControlPlaneStats>(stats::kControl)),
       server_stats_(context.registry.block<stats::ServerStats>(stats::kControl)),
       cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
-      lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)) {
+      lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)),
+      runtime_stats_(context.registry.block<stats::RuntimeStats>(stats::kControl)) {
   context_.registry.on_scrape([this] { update_stats(); });
 }
 
@@ -49,9 +51,15 @@ void ControlPlane::start(const Snapshot& snapshot) {
   if (context_.secrets != nullptr) context_.secrets->set_subscriber(*this);
   has_clusters_ = !config_.cds_timeout;
   has_listeners_ = !config_.lds_timeout;
-  if (config_.cds_timeout) ads_.subscribe_all(ResourceType::kClusters, *config_.cds_timeout);
+  awaited_layers_ = wanted_runtime_layers(*snapshot.bootstrap.runtime_layers);
+  if (!awaited_layers_.empty()) ads_.subscribe(ResourceType::kRuntime, awaited_layers_);
   update_subscriptions(*snapshot.resources);
   advance();
+}
+
+void ControlPlane::ask_for_clusters() {
+  if (config_.cds_timeout) ads_.subscribe_all(ResourceType::kClusters, *config_.cds_timeout);
+  ads_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
 }
 
 // ---- the builder ----
@@ -59,16 +67,22 @@ void ControlPlane::start(const Snapshot& snapshot) {
 void ControlPlane::add_to(BuildJob& job, Take take) {
   if (take == Take::kResponsesToo) job.responses = std::exchange(waiting_, {});
   for (const xds::Response& response : job.responses) {
+    if (response.type == ResourceType::kExtensions) extensions_.on_response(response);
     if (response.type != ResourceType::kRoutes) continue;
     routes_version_ = response.version;
     for (const xds::Resource& resource : response.resources) routes_.push_back(resource.name);
   }
   job.endpoints = settled_;
   job.given_up_routes = given_up_routes_;
+  job.given_up_extensions = extensions_.given_up();
 }
 
 void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot) {
-  const bool gave_up = look_at_routes(*snapshot.resources);
+  bool gave_up = look_at_routes(*snapshot.resources);
+  gave_up |= extensions_.on_built(
+      *snapshot.resources, may_go_without(),
+      [this](const std::string& name) { ads_.answered(ResourceType::kExtensions, name); });
+  look_at_runtime(snapshot);
   for (const auto& [type, wrong] : result.answers) {
     has_clusters_ |= type == ResourceType::kClusters;
     has_listeners_ |= type == ResourceType::kListeners;
@@ -110,6 +124,20 @@ bool ControlPlane::look_at_routes(const Resources& resources) {
   return gave_up;
 }
 
+// What has come, be it good or bad, holds up the start no more.
+void ControlPlane::look_at_runtime(const Snapshot& snapshot) {
+  const auto wanted = wanted_runtime_layers(*snapshot.bootstrap.runtime_layers);
+  const auto& layers = snapshot.resources->runtime_layers;
+  std::erase_if(awaited_layers_, [&](const auto& item) {
+    const auto it = layers.find(item.first);
+    const bool has_come = it != layers.end() && (it->second.active != nullptr || it->second.error);
+    return has_come || !wanted.contains(item.first);
+  });
+  for (const auto& [name, piece] : layers)
+    if (!piece.error || may_go_without()) ads_.answered(ResourceType::kRuntime, name);
+  ads_.subscribe(ResourceType::kRuntime, wanted);
+}
+
 void ControlPlane::update_subscriptions(const Resources& resources) {
   count_failures();
   warming_clusters_ = resources.warming_clusters;
@@ -123,8 +151,12 @@ void ControlPlane::update_subscriptions(const Resources& resources) {
   std::erase_if(given_up_routes_, is_unwanted(wanted_routes_));
   std::erase_if(assignments_,
                 [this](const auto& item) { return !wanted_endpoints_.contains(item.first); });
-  ads_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
-  if (phase_ != Phase::kClusters) ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  extensions_.use(resources);
+  if (phase_ != Phase::kRuntime) ads_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
+  if (phase_ > Phase::kClusters) {
+    ads_.subscribe(ResourceType::kExtensions, extensions_.wanted());
+    ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  }
   endpoint_stats_.keep(endpoint_users(resources), [this](std::string_view, std::string_view user) {
     return context_.registry.block<stats::ClusterInfoStats>(stats::kControl, user);
   });
@@ -134,9 +166,14 @@ void ControlPlane::update_subscriptions(const Resources& resources) {
 }
 
 void ControlPlane::advance() {
+  if (phase_ == Phase::kRuntime && awaited_layers_.empty()) {
+    phase_ = Phase::kClusters;
+    ask_for_clusters();
+  }
   if (phase_ == Phase::kClusters && has_clusters_ && warming_clusters_ == 0) {
     phase_ = Phase::kListeners;
     if (config_.lds_timeout) ads_.subscribe_all(ResourceType::kListeners, *config_.lds_timeout);
+    ads_.subscribe(ResourceType::kExtensions, extensions_.wanted());
     ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
   }
   if (phase_ == Phase::kListeners && has_listeners_ && warming_listeners_ == 0) {
@@ -185,6 +222,13 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       given_up_routes_.insert(names.begin(), names.end());
       for (const std::string& name : names) route_stats_.on_fetch_timeout(name);
       break;
+    case ResourceType::kExtensions:
+      extensions_.on_fetch_timeout(names);
+      break;
+    case ResourceType::kRuntime:
+      runtime_stats_->init_fetch_timeout.inc();
+      for (const std::string& name : names) awaited_layers_.erase(name);
+      return advance();
     default:  // nobody asks for others
       break;
   }
@@ -201,6 +245,13 @@ void ControlPlane::refuse_all(ResourceType type) {
       ads_.answered(type, name);
     }
   };
+  if (type == ResourceType::kExtensions)
+    extensions_.on_all_refused(may_go_without(),
+                               [&](const std::string& name) { ads_.answered(type, name); });
+  if (type == ResourceType::kRuntime && may_go_without()) {
+    for (const auto& [name, timeout] : std::exchange(awaited_layers_, {}))
+      ads_.answered(type, name);
+  }
   if (type == ResourceType::kEndpoints) refuse(wanted_endpoints_, settled_, endpoint_stats_);
   if (type == ResourceType::kRoutes) refuse(wanted_routes_, given_up_routes_, route_stats_);
 }
@@ -304,6 +355,7 @@ void ControlPlane::update_stats() {
   };
   add(ResourceType::kClusters, *cds_stats_);
   add(ResourceType::kListeners, *lds_stats_);
+  add(ResourceType::kRuntime, *runtime_stats_);
   count_failures();
 }
 
@@ -316,6 +368,7 @@ void ControlPlane::count_failures() {
   };
   add(ResourceType::kEndpoints, endpoint_stats_);
   add(ResourceType::kRoutes, route_stats_);
+  add(ResourceType::kExtensions, extensions_);
   if (context_.secrets != nullptr) add(ResourceType::kSecrets, *context_.secrets);
 }
 

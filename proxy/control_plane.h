@@ -6,9 +6,9 @@
 // them. Endpoints go straight to discovery, some at a time, and only start a build if a cluster
 // waited for them.  Secrets go straight to where secrets are kept.
 //
-//   start():  CDS  ->  its clusters have endpoints  ->  LDS  ->  its listeners have routes  ->
-//             on_initialized(), once.  What is not answered in its time is not waited for, nor what
-//             comes and must be refused.
+//   start():  RTDS  ->  CDS  ->  its clusters have endpoints  ->  LDS  ->  its listeners have
+//             routes and filters  ->  on_initialized(), once.  What is not answered in its time is
+//             not waited for, nor what comes and must be refused.
 //
 // The order in which subscriptions begin is Envoy's: listeners of the first moment find clusters.
 
@@ -22,6 +22,7 @@
 #include "certs/ads_secrets.h"
 #include "proxy/admin/server_view.h"
 #include "proxy/builder.h"
+#include "proxy/extensions.h"
 #include "proxy/io/loop.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
@@ -73,7 +74,7 @@ class ControlPlane final : private xds::AdsObserver,
   [[nodiscard]] const std::set<std::string>& endpoints() const noexcept { return settled_; }
 
  private:
-  enum class Phase : uint8_t { kClusters, kListeners, kRunning };
+  enum class Phase : uint8_t { kRuntime, kClusters, kListeners, kRunning };
   struct Assignment {
     uint64_t bytes_hash = 0;
     std::string version;
@@ -97,7 +98,9 @@ class ControlPlane final : private xds::AdsObserver,
   // May what is refused, and has no predecessor, be gone without?  At the start, which it must not
   // hold up; later its timeout ends the wait.
   [[nodiscard]] bool may_go_without() const noexcept { return phase_ != Phase::kRunning; }
+  void look_at_runtime(const Snapshot& snapshot);
   void update_subscriptions(const Resources& resources);
+  void ask_for_clusters();
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
   void update_stats();
@@ -107,7 +110,7 @@ class ControlPlane final : private xds::AdsObserver,
   const DynamicConfig config_;
   ControlPlaneHost& host_;
   xds::AdsClient ads_;
-  Phase phase_ = Phase::kClusters;
+  Phase phase_ = Phase::kRuntime;
   bool has_clusters_ = false;   // CDS was answered, or is not waited for
   bool has_listeners_ = false;  // LDS likewise
   size_t warming_clusters_ = 0;
@@ -117,6 +120,8 @@ class ControlPlane final : private xds::AdsObserver,
   std::map<std::string, Duration> wanted_endpoints_;
   std::set<std::string> settled_;  // EDS names that were answered or given up
   std::set<std::string> given_up_routes_;
+  ExtensionUpdates extensions_;
+  std::map<std::string, Duration> awaited_layers_;  // of the runtime: they hold up the start
   std::map<std::string, Assignment> assignments_;
   // Of the RDS response that is being built.
   std::vector<std::string> routes_;
@@ -132,6 +137,7 @@ class ControlPlane final : private xds::AdsObserver,
   stats::BlockRef<stats::ServerStats> server_stats_;
   stats::BlockRef<stats::CdsStats> cds_stats_;
   stats::BlockRef<stats::LdsStats> lds_stats_;
+  stats::BlockRef<stats::RuntimeStats> runtime_stats_;
   UpdateStats<stats::ClusterInfoStats> endpoint_stats_;
   UpdateStats<stats::RdsStats> route_stats_;
   xds::AdsCounts told_[xds::kResourceTypes];  // of which the counters speak

@@ -34,6 +34,8 @@ constexpr std::array kSections = {
             "listener", "envoy.config.listener.v3.Listener", false},
     Section{Kind::kRoute, "RoutesConfigDump", "static_route_configs", "dynamic_route_configs",
             "route_config", "envoy.config.route.v3.RouteConfiguration", false},
+    Section{Kind::kExtension, "EcdsConfigDump", "", "ecds_filters", "ecds_filter",
+            "envoy.config.core.v3.TypedExtensionConfig", false},
     Section{Kind::kSecret, "SecretsConfigDump", "static_secrets", "dynamic_active_secrets",
             "secret", "envoy.extensions.transport_sockets.tls.v3.Secret", false},
 };
@@ -219,7 +221,8 @@ void show_config(const PageContext& context, const Request& request, Response& r
   for (const Section& section : kSections) {
     const bool is_warming = section.kind == Kind::kCluster && *wanted == "dynamic_warming_clusters";
     const bool is_dynamic = *wanted == section.dynamic_list && !wanted->empty();
-    if (*wanted != section.static_list && !is_dynamic && !is_warming) continue;
+    const bool is_static = *wanted == section.static_list && !wanted->empty();
+    if (!is_static && !is_dynamic && !is_warming) continue;
     std::erase_if(resources, [&](const ConfigResource& r) {
       return r.kind != section.kind || list_of(section, r) != *wanted;
     });

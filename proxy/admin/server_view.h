@@ -14,6 +14,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/json_writer.h"
+#include "proxy/base/result.h"
 #include "proxy/config/document.h"
 #include "proxy/io/address.h"
 
@@ -105,7 +106,15 @@ struct ConfigFailure {
 
 // A piece of the configuration in force.
 struct ConfigResource {
-  enum class Kind : uint8_t { kBootstrap, kCluster, kListener, kRoute, kSecret, kEndpoints };
+  enum class Kind : uint8_t {
+    kBootstrap,
+    kCluster,
+    kListener,
+    kRoute,
+    kSecret,
+    kEndpoints,
+    kExtension
+  };
   Kind kind = Kind::kBootstrap;
   bool is_dynamic = false;  // from xDS
   std::string name;
@@ -173,6 +182,10 @@ class ServerActions {
   // `logger` empty: all.  `level`: trace debug info warning error critical off.
   // False: no such logger.
   virtual bool set_log_level(std::string_view logger, std::string_view level) = 0;
+  // Sets keys of the runtime's admin layer, all or none; an empty value takes the key away.  They
+  // take effect soon after.  An error: why not; nothing has changed then.
+  virtual Status<> modify_runtime(
+      const std::vector<std::pair<std::string, std::string>>& values) = 0;
 };
 
 }  // namespace pillion::admin

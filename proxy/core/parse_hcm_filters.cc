@@ -56,6 +56,12 @@ void FilterListParser::parse_list(HcmConfig& out, const Node& list) {
       item.reject_unknown_keys();
       continue;
     }
+    if (item.has("config_discovery")) {
+      add_discovered(item, entries);
+      item.ignore({"is_optional"});
+      item.reject_unknown_keys();
+      continue;
+    }
     const auto [type, node] = parse_extension(item, ExtensionPoint::kHttpFilter, supported);
     if (type == kRouter) {
       parse_router(out, item, node);
@@ -82,15 +88,30 @@ void FilterListParser::add(const Node& item, std::string_view type, const Node& 
   HttpFilterChain::Entry entry;
   entry.name = item["name"].as_string_or("");
   entry.disabled = item["disabled"].as_bool_or(false);
-  if (std::ranges::find(names_, entry.name, &Named::name) != names_.end()) {
-    item["name"].error(str("another filter is called \"", config::printable(entry.name),
-                           "\" already: routes could not tell them apart"));
-  }
+  refuse_known_name(item["name"]);
   const auto found = std::ranges::find(types_, type, &HttpFilterType::type);
   names_.push_back({entry.name, found == types_.end() ? nullptr : &*found});
   if (found == types_.end()) return;  // an error, which is recorded
   entry.factory = found->parse(node, context_);
   entry.type = &*found;
+  entries.push_back(std::move(entry));
+}
+
+void FilterListParser::refuse_known_name(const Node& name) const {
+  if (std::ranges::find(names_, name.as_view_or(), &Named::name) == names_.end()) return;
+  name.error(str("another filter is called \"", config::printable(name.as_view_or()),
+                 "\" already: routes could not tell them apart"));
+}
+
+void FilterListParser::add_discovered(const Node& item,
+                                      std::vector<HttpFilterChain::Entry>& entries) {
+  HttpFilterChain::Entry entry;
+  entry.discovery = parse_http_discovery(item, types_, context_);
+  entry.name = entry.discovery->name;
+  entry.disabled = item["disabled"].as_bool_or(false);
+  entry.take(entry.discovery->find(extensions_));
+  refuse_known_name(item["name"]);
+  names_.push_back({entry.name, nullptr, true});
   entries.push_back(std::move(entry));
 }
 
@@ -133,6 +154,10 @@ void FilterListParser::parse_override(const config::Entry& entry,
                            config::did_you_mean(entry.key, names));
     if (!is_optional) return entry.node.error(std::move(text));
     return entry.node.warn(std::move(text));
+  }
+  if (named->is_discovered) {
+    parse_of_any_list(message, is_optional, override);
+    return out.push_back(std::move(override));
   }
   if (named->type == nullptr) return;  // refused or skipped above
   if (!message.type.empty()) parse_message(*named->type, message, override);

@@ -169,6 +169,7 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   out->buffer_limit = node["per_connection_buffer_limit_bytes"].as_u32_or(out->buffer_limit, 1);
   parse_balancing(node, *out);
   parse_circuit_breakers(node["circuit_breakers"], *out);
+  apply_runtime(node, *out);
   parse_endpoints(node, *out);
   parse_dns(node, out->dns);
   parse_original_dst(node, *out);

@@ -533,12 +533,11 @@ TEST_F(RunningControlPlane, CountsFieldsThatItDoesNotKnow) {
   BuildJob job;
   job.previous = snapshot;
   // Field 4095, a varint.
-  job.responses.push_back({.type = ResourceType::kClusters,
-                           .version = "v9",
-                           .nonce = "n9",
-                           .control_plane = {},
-                           .resources = {{"a", *bytes + "\xf8\xff\x01\x01"}},
-                           .wrong = {}});
+  xds::Response& response = job.responses.emplace_back();
+  response.version = "v9";
+  response.nonce = "n9";
+  response.resources.emplace_back().name = "a";
+  response.resources.back().bytes = *bytes + "\xf8\xff\x01\x01";
   const BuildResult result = run_build(options, {}, job);
   EXPECT_EQ(result.answers[0].second, "");
   EXPECT_THAT(result.warnings, HasSubstr("unknown field 4095 of envoy.config.cluster.v3.Cluster"));
