@@ -6,6 +6,7 @@
 #include "proxy/bootstrap_dynamic.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/io/parse_address.h"
+#include "proxy/runtime_layers.h"
 #include "proxy/tls/secret.h"
 
 namespace pillion {
@@ -119,23 +120,6 @@ void parse_node(BootstrapConfig& out, const Node& node, const Options& options) 
   node.reject_unknown_keys();
 }
 
-// Layers of fixed values are kept for /runtime; nothing here asks the runtime.
-void parse_runtime(BootstrapConfig& out, const Node& node) {
-  if (node.is_missing()) return;
-  const Node layers = node["layers"];
-  for (const Node layer : layers.items()) {
-    static_cast<void>(layer["name"].as_string());
-    const Node kind = layer.one_of({"static_layer", "admin_layer", "disk_layer", "rtds_layer"});
-    layer.unsupported({"disk_layer", "rtds_layer"}, kLater);
-    if (layer.has("static_layer") && !kind.entries().empty()) {
-      kind.warn("runtime keys are shown in /runtime and have no effect in this version");
-    }
-    layer.reject_unknown_keys();
-  }
-  node.reject_unknown_keys();
-  out.layered_runtime = node.value();
-}
-
 void parse_overload(BootstrapConfig& out, const Node& node) {
   if (node.is_missing()) return;
   for (const Node monitor : node["resource_monitors"].items()) {
@@ -163,7 +147,8 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
   parse_node(out, root["node"], options);
   parse_admin(out, root["admin"]);
   out.stats = parse_stats_config(root["stats_config"]);
-  parse_runtime(out, root["layered_runtime"]);
+  out.runtime_layers =
+      parse_runtime_layers(root["layered_runtime"], root["dynamic_resources"].has("ads_config"));
   parse_overload(out, root["overload_manager"]);
   out.overload_manager_hash = config::hash_value(root["overload_manager"]);
   out.stats_config_hash = config::hash_value(root["stats_config"]);

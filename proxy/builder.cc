@@ -7,7 +7,9 @@
 #include "proxy/base/str.h"
 #include "proxy/compile.h"
 #include "proxy/config/suggest.h"
+#include "proxy/extensions.h"
 #include "proxy/settle.h"
+#include "proxy/upstream/parse.h"
 #include "xds/resource_document.h"
 
 namespace pillion {
@@ -18,9 +20,38 @@ using config::Node;
 using config::Severity;
 
 // What a piece that was compiled again needs beside itself.
+// Sorted keys of the runtime.
+using Keys = std::vector<std::string>;
+
 template <typename T>
-void note(Piece<T>& piece, const Errors& errors) {
+bool names_any(const Piece<T>& piece, const Keys& keys) {
+  return std::ranges::any_of(piece.runtime_keys, [&keys](const std::string& key) {
+    return std::ranges::binary_search(keys, key);
+  });
+}
+
+// Of all clusters also those that no field names.
+bool names_any(const Piece<CompiledCluster>& piece, const Keys& keys) {
+  const auto& cluster = piece.newest != nullptr ? piece.newest : piece.active;
+  if (cluster == nullptr) return false;
+  return names_any<CompiledCluster>(piece, keys) ||
+         std::ranges::any_of(keys, [&](const std::string& key) {
+           return upstream::is_cluster_key(key, cluster->config->name);
+         });
+}
+
+template <typename T>
+void note(Piece<T>& piece, Errors& errors) {
   piece.files = errors.files();
+  piece.runtime_keys = errors.take_runtime_keys();
+}
+
+// `adds`: beside what its other end needs.
+template <typename T>
+void note_both(Piece<T>& piece, Errors& errors, bool adds) {
+  if (!adds) return note(piece, errors);
+  piece.files.insert(errors.files().begin(), errors.files().end());
+  for (std::string& key : errors.take_runtime_keys()) piece.runtime_keys.push_back(std::move(key));
 }
 
 class Build {
@@ -39,10 +70,13 @@ class Build {
   // False if the file was refused.
   bool read_files(Errors& errors) {
     out_ = std::make_shared<Snapshot>();
+    const std::shared_ptr<const config::Runtime> former = resources_->runtime;
     if (!load_files(*out_, *resources_, options_, sinks_, errors) || !errors.ok()) return false;
-    compile_again(resources_->clusters);
-    compile_again(resources_->routes);
-    compile_again(resources_->listeners);
+    const Keys keys = resources_->runtime->changes_from(*former);
+    compile_again(resources_->clusters, keys, true);
+    compile_again(resources_->routes, keys, true);
+    compile_again(resources_->extensions, keys, true);
+    compile_again(resources_->listeners, keys, true);
     drop_names_of_file(resources_->clusters, resources_->file_clusters);
     drop_names_of_file(resources_->listeners, resources_->file_listeners);
     refuse_addresses_of_others(errors);
@@ -65,13 +99,23 @@ class Build {
         return take_listeners(response);
       case xds::ResourceType::kRoutes:
         return take_routes(response);
+      case xds::ResourceType::kExtensions:
+        return take_named(response, wanted_extensions(*resources_), resources_->extensions);
+      case xds::ResourceType::kRuntime:
+        return take_runtime(response);
       default:  // no others are passed to the builder
         return {};
     }
   }
 
+  void take_admin_values(std::shared_ptr<const config::RuntimeValues> values) {
+    resources_->admin_values = std::move(values);
+    renew_runtime();
+  }
+
   std::shared_ptr<const Snapshot> finish() {
-    settle(*resources_, compiler_, {job_.endpoints, job_.given_up_routes, job_.now});
+    settle(*resources_, compiler_,
+           {job_.endpoints, job_.given_up_routes, job_.now, job_.given_up_extensions});
     out_->resources = std::move(resources_);
     index_resources(*out_);
     return std::move(out_);
@@ -79,6 +123,7 @@ class Build {
 
   std::string warnings;
   config::UnknownFieldMap unknown_fields;  // that were tolerated in what was taken
+  uint64_t unusable_runtime_values = 0;
 
  private:
   std::shared_ptr<const CompiledCluster> compile(const Pieces<CompiledCluster>&, const Node& node,
@@ -96,30 +141,96 @@ class Build {
     auto made = std::make_shared<CompiledListener>(compiler_.listener(node, std::move(origin)));
     for (const auto& [name, table] : made->tables)
       compiler_.check_source(table.source.get(), *node.errors());
+    for (const auto& [name, extension] : made->extensions)
+      compiler_.check_source(extension.source.get(), *node.errors());
     return made;
   }
 
-  // Files that pieces name (certificates) may have changed.  A piece that is wrong now stays as it
-  // was.
+  static std::shared_ptr<const CompiledRuntimeLayer> compile(const Pieces<CompiledRuntimeLayer>&,
+                                                             const Node& node, Origin origin) {
+    return std::make_shared<CompiledRuntimeLayer>(Compiler::runtime_layer(node, std::move(origin)));
+  }
+  std::shared_ptr<const CompiledExtension> compile(const Pieces<CompiledExtension>&,
+                                                   const Node& node, Origin origin) {
+    return std::make_shared<CompiledExtension>(compiler_.extension(node, std::move(origin)));
+  }
+
+  // Files that pieces name (certificates) and values of the runtime may have changed.
   template <typename T>
-  void compile_again(Pieces<T>& pieces) {
+  void compile_again(Pieces<T>& pieces, const Keys& keys, bool with_files) {
     for (auto& [name, piece] : pieces) {
-      if (piece.files.empty()) continue;
-      const bool is_active = !piece.waits() && piece.active != nullptr;
-      for (std::shared_ptr<const T>* end : {&piece.newest, &piece.active}) {
-        if (*end == nullptr) continue;
-        Errors errors(unknown_);
-        std::shared_ptr<const T> again =
-            compile(pieces, Node((*end)->origin.value, &errors), (*end)->origin);
-        if (errors.ok()) {
-          note(piece, errors);
-          *end = std::move(again);
-        } else {
-          warnings += errors.to_string();
-        }
-      }
-      if (is_active && piece.newest != nullptr) piece.active = piece.newest;
+      if ((with_files && !piece.files.empty()) || names_any(piece, keys))
+        compile_piece_again(pieces, piece, unknown_);
     }
+  }
+
+  // One that is wrong now stays as it was.
+  template <typename T>
+  void compile_piece_again(const Pieces<T>& kind, Piece<T>& piece, config::UnknownFields unknown) {
+    const bool is_active = !piece.waits() && piece.active != nullptr;
+    for (std::shared_ptr<const T>* end : {&piece.newest, &piece.active}) {
+      if (*end == nullptr || (is_active && end == &piece.active)) continue;
+      Errors errors(unknown);
+      errors.use(*resources_->runtime);
+      std::shared_ptr<const T> again =
+          compile(kind, Node((*end)->origin.value, &errors), (*end)->origin);
+      unusable_runtime_values += errors.unusable_runtime_values();
+      warnings += errors.to_string(Severity::kWarning);
+      if (errors.ok()) {
+        *end = std::move(again);
+        note_both(piece, errors, end == &piece.active && piece.newest != nullptr);
+      } else {
+        warnings += errors.to_string();
+      }
+    }
+    if (is_active && piece.newest != nullptr) piece.active = piece.newest;
+  }
+
+  // The layers have changed: what names a key whose value is another one now is compiled again.
+  void renew_runtime() {
+    auto now = std::make_shared<const config::Runtime>(
+        merge_layers(*out_->bootstrap.runtime_layers, *resources_));
+    const Keys keys = now->changes_from(*resources_->runtime);
+    resources_->runtime = std::move(now);
+    if (keys.empty()) return;
+    for (Piece<CompiledCluster>& piece : resources_->file_clusters)
+      if (names_any(piece, keys))
+        compile_piece_again(resources_->clusters, piece, options_.unknown_fields());
+    compile_again(resources_->clusters, keys, false);
+    compile_again(resources_->routes, keys, false);
+    compile_again(resources_->extensions, keys, false);
+    for (Piece<CompiledListener>& piece : resources_->file_listeners)
+      if (names_any(piece, keys))
+        compile_piece_again(resources_->listeners, piece, options_.unknown_fields());
+    compile_again(resources_->listeners, keys, false);
+  }
+
+  std::string take_runtime(const xds::Response& response) {
+    const auto wanted = wanted_runtime_layers(*out_->bootstrap.runtime_layers);
+    std::string wrong = take_named(response, wanted, resources_->runtime_layers);
+    auto& layers = resources_->runtime_layers;
+    std::erase_if(layers, [&](const auto& item) { return !wanted.contains(item.first); });
+    for (auto& [name, piece] : layers) piece.activate();
+    renew_runtime();
+    return wrong;
+  }
+
+  // Only what was asked for; others are another's.
+  template <typename T>
+  std::string take_named(const xds::Response& response,
+                         const std::map<std::string, Duration>& wanted, Pieces<T>& pieces) {
+    std::string wrong;
+    for (const xds::Resource& resource : response.resources) {
+      if (!wanted.contains(resource.name)) continue;
+      wrong += take_one(response, resource, pieces, pieces[resource.name]);
+    }
+    for (const std::string& name : response.removed) {
+      const auto it = pieces.find(name);
+      if (it == pieces.end()) continue;
+      it->second.newest = nullptr;
+      it->second.bytes_hash = 0;
+    }
+    return wrong;
   }
 
   template <typename T>
@@ -149,11 +260,13 @@ class Build {
       return {};
     }
     Errors errors(unknown_);
+    errors.use(*resources_->runtime);
     const xds::ResourceDocument read = xds::document_of(response.type, resource, errors);
     std::shared_ptr<const T> made;
     // What cannot be read would only give errors that follow from it.
     if (errors.ok()) made = compile(pieces, read.node(errors), {read.document, read.value});
     warnings += errors.to_string(Severity::kWarning);
+    unusable_runtime_values += errors.unusable_runtime_values();
     if (!errors.ok()) {
       std::string why = refuse(response, piece, errors.to_string());
       piece.error->refused = read.document;
@@ -299,17 +412,23 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
     result.files = errors.files();
     result.messages = errors.to_string();
     result.warnings = errors.to_string(Severity::kWarning);
-    if (!is_good) return result;
+    if (!is_good) {
+      result.lost_admin_values = job.admin_values != nullptr;
+      return result;
+    }
     for (const auto& [name, field] : errors.unknown_fields())
       result.static_unknown_fields += field.count;
+    result.unusable_runtime_values = errors.unusable_runtime_values();
   } else {
     build.keep_files();
   }
+  if (job.admin_values != nullptr) build.take_admin_values(job.admin_values);
   for (const xds::Response& response : job.responses)
     result.answers.push_back({response.type, response.source, build.take(response)});
   result.snapshot = build.finish();
   result.warnings += build.warnings;
   result.dynamic_unknown_fields = std::move(build.unknown_fields);
+  result.unusable_runtime_values += build.unusable_runtime_values;
   return result;
 }
 
@@ -321,10 +440,11 @@ std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sin
   if (errors.ok()) {
     Compiler compiler(sinks, out->bootstrap.node_id, out->bootstrap.node_cluster, *resources);
     // What a control plane would say is not waited for.
-    std::set<std::string> endpoints, routes;
+    std::set<std::string> endpoints, routes, extensions;
+    for (const auto& [name, timeout] : wanted_extensions(*resources)) extensions.insert(name);
     for (const auto& [name, timeout] : wanted_endpoints(*resources)) endpoints.insert(name);
     for (const auto& [name, timeout] : wanted_routes(*resources)) routes.insert(name);
-    settle(*resources, compiler, {endpoints, routes, {}});
+    settle(*resources, compiler, {endpoints, routes, {}, extensions});
   }
   out->resources = std::move(resources);
   index_resources(*out);

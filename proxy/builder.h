@@ -28,11 +28,14 @@ struct Sinks {
 
 // What is new since the last build.
 struct BuildJob {
-  std::shared_ptr<const Snapshot> previous;  // null: the first
-  bool reads_files = false;                  // the file or what it names has changed
-  std::vector<xds::Response> responses;      // of CDS, LDS and RDS, in their order
-  std::set<std::string> endpoints;           // EDS names that were answered, or given up
-  std::set<std::string> given_up_routes;     // RDS names that need not be waited for
+  std::shared_ptr<const Snapshot> previous;   // null: the first
+  bool reads_files = false;                   // the file or what it names has changed
+  std::vector<xds::Response> responses;       // in their order; of endpoints and secrets none
+  std::set<std::string> endpoints;            // EDS names that were answered, or given up
+  std::set<std::string> given_up_routes;      // RDS names that need not be waited for
+  std::set<std::string> given_up_extensions;  // ECDS names likewise
+  // The admin layer of the runtime, if it has changed; else null.
+  std::shared_ptr<const config::RuntimeValues> admin_values;
   Instant now{};
 };
 
@@ -52,6 +55,8 @@ struct BuildResult {
   // Tolerated in what was read and taken now.
   uint64_t static_unknown_fields = 0;
   config::UnknownFieldMap dynamic_unknown_fields;
+  uint64_t unusable_runtime_values = 0;
+  bool lost_admin_values = false;  // the job's were not taken: the file was refused
   // For each response.
   std::vector<Answer> answers;
 };

@@ -10,6 +10,7 @@
 #include "proxy/config/config_source.h"
 #include "proxy/config/expand.h"
 #include "proxy/config/suggest.h"
+#include "proxy/extensions.h"
 #include "proxy/route/parse.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/local_replies.h"
@@ -96,6 +97,7 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
     entry.source = hcm.rds_source;
     entry.stat_prefixes.insert(hcm.stat_prefix);
   });
+  note_extensions(out, *this);
   out.clusters = names_of(used);
   if (must_exist != nullptr) std::ranges::move(used, std::back_inserter(*must_exist));
   return out;
@@ -136,7 +138,9 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
                            cluster->config->eds_source == nullptr;
     if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
       node["type"].error("EDS by ads needs dynamic_resources.ads_config");
-    out.file_clusters.emplace_back().newest = cluster;
+    Piece<CompiledCluster>& piece = out.file_clusters.emplace_back();
+    piece.newest = cluster;
+    piece.runtime_keys = node.errors()->take_runtime_keys();
   }
 }
 
@@ -159,8 +163,14 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
         listener->tables, [](const auto& item) { return item.second.source == nullptr; });
     if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
       node.error("rds by ads needs dynamic_resources.ads_config");
+    const bool has_ads_filter = std::ranges::any_of(
+        listener->extensions, [](const auto& item) { return item.second.source == nullptr; });
+    if (has_ads_filter && !snapshot.bootstrap.dynamic.has_ads)
+      node.error("config_discovery by ads needs dynamic_resources.ads_config");
     used.take(*listener->config, node);
-    out.file_listeners.emplace_back().newest = listener;
+    Piece<CompiledListener>& piece = out.file_listeners.emplace_back();
+    piece.newest = listener;
+    piece.runtime_keys = node.errors()->take_runtime_keys();
   }
 }
 
@@ -250,6 +260,13 @@ void check_secret_sources(const Resources& resources, bool has_ads,
   });
 }
 
+// Whoever is asked for what a listener names.
+template <typename Fn>
+void visit_names(const CompiledListener& listener, Fn&& fn) {
+  for (const auto& [name, table] : listener.tables) fn(table.source.get());
+  for (const auto& [name, extension] : listener.extensions) fn(extension.source.get());
+}
+
 // Who is asked for resources must be there before them.
 void check_sources(const Resources& resources, const BootstrapConfig& bootstrap,
                    std::vector<Located<std::string>>& used, const Node& root) {
@@ -274,8 +291,8 @@ void check_sources(const Resources& resources, const BootstrapConfig& bootstrap,
   if (dynamic.cds) visit(&*dynamic.cds);
   if (dynamic.lds) visit(&*dynamic.lds);
   for (const auto& piece : resources.file_clusters) visit(piece.newest->config->eds_source.get());
-  for (const auto& piece : resources.file_listeners)
-    for (const auto& [name, table] : piece.newest->tables) visit(table.source.get());
+  for (const auto& piece : resources.file_listeners) visit_names(*piece.newest, visit);
+  for (const RuntimeLayer& layer : *bootstrap.runtime_layers) visit(layer.wanted.source.get());
   if (has_stream && bootstrap.node_id.empty())
     root["node"]["id"].error("required field is missing (a control plane asks who it is)");
 }
@@ -297,6 +314,10 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
   const Node root = out.document->root(errors);
   const Node node = root["static_resources"];
   out.bootstrap = parse_bootstrap(root, options);
+  resources.runtime = std::make_shared<const config::Runtime>(
+      merge_layers(*out.bootstrap.runtime_layers, resources));
+  errors.use(*resources.runtime);
+  (void)errors.take_runtime_keys();  // of what is read at the start only
   // A configuration that is refused already is checked to its end, and opens no log.
   if (!errors.ok()) sinks.logs = nullptr;
   resources.file_clusters.clear();
@@ -356,6 +377,8 @@ void index_resources(Snapshot& out) {
   collect_notes(out, resources.clusters);
   collect_notes(out, resources.routes);
   collect_notes(out, resources.listeners);
+  collect_notes(out, resources.extensions);
+  collect_notes(out, resources.runtime_layers);
   collect_slots(out);
 }
 

@@ -37,6 +37,14 @@ class Compiler final : private core::ParseServices {
   // Of a resource that was not in the file: whoever it names to ask must be one of the file's
   // clusters.  Null: ads.
   void check_source(const config::ConfigSource* source, config::Errors& errors) const;
+  // A resource of ECDS: a filter of a type that all who name it take.
+  CompiledExtension extension(const config::Node& node, Origin origin);
+  static CompiledRuntimeLayer runtime_layer(const config::Node& node, Origin origin);
+  // The listener with the extensions that are in force now, of the names for which others are.
+  std::shared_ptr<const CompiledListener> with_extensions(
+      const std::shared_ptr<const CompiledListener>& listener);
+  // What is in force under an ECDS name, or null.
+  [[nodiscard]] std::shared_ptr<const CompiledExtension> extension(std::string_view name) const;
   // The table in force under an RDS name, or null.
   [[nodiscard]] std::shared_ptr<const route::RouteTable> table(std::string_view name) const;
 
@@ -51,6 +59,9 @@ class Compiler final : private core::ParseServices {
   std::shared_ptr<const route::RouteTable> routes(std::string_view name) override {
     return table(name);
   }
+
+  core::HttpExtension http_extension(std::string_view name) override;
+  core::NetworkExtension network_extension(std::string_view name) override;
 
   std::shared_ptr<const core::Tracer> tracer(
       const config::Node& node, bool is_outbound,

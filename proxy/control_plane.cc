@@ -27,10 +27,12 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
       sources_({context.loop, context.rng, context.clusters, context.node, context.last_good_path,
                 context.owner},
                config.has_ads ? std::optional(config.ads) : std::nullopt, *this),
+      extensions_(context.registry),
       assignments_({context.loop, context.registry, context.unknown_fields}, *this),
       stats_(context.registry.block<stats::ControlPlaneStats>(stats::kControl)),
       cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
-      lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)) {
+      lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)),
+      runtime_stats_(context.registry.block<stats::RuntimeStats>(stats::kControl)) {
   context_.registry.on_scrape([this] { update_stats(); });
 }
 
@@ -38,7 +40,9 @@ bool ControlPlane::is_dynamic(const Snapshot& snapshot) {
   const DynamicConfig& config = snapshot.bootstrap.dynamic;
   return config.has_ads || config.cds || config.lds ||
          !wanted_endpoints(*snapshot.resources).empty() ||
-         !wanted_routes(*snapshot.resources).empty();
+         !wanted_routes(*snapshot.resources).empty() ||
+         !wanted_extensions(*snapshot.resources).empty() ||
+         !wanted_runtime_layers(*snapshot.bootstrap.runtime_layers).empty();
 }
 
 void ControlPlane::start(const Snapshot& snapshot) {
@@ -50,9 +54,15 @@ void ControlPlane::start(const Snapshot& snapshot) {
   if (context_.secrets != nullptr) context_.secrets->set_subscriber(*this);
   has_clusters_ = !config_.cds;
   has_listeners_ = !config_.lds;
-  if (config_.cds) sources_.subscribe_all(ResourceType::kClusters, *config_.cds);
+  awaited_layers_ = wanted_runtime_layers(*snapshot.bootstrap.runtime_layers);
+  if (!awaited_layers_.empty()) sources_.subscribe(ResourceType::kRuntime, awaited_layers_);
   update_subscriptions(*snapshot.resources);
   advance();
+}
+
+void ControlPlane::ask_for_clusters() {
+  if (config_.cds) sources_.subscribe_all(ResourceType::kClusters, *config_.cds);
+  sources_.subscribe(ResourceType::kEndpoints, assignments_.wanted());
 }
 
 // ---- the builder ----
@@ -60,16 +70,22 @@ void ControlPlane::start(const Snapshot& snapshot) {
 void ControlPlane::add_to(BuildJob& job, Take take) {
   if (take == Take::kResponsesToo) job.responses = std::exchange(waiting_, {});
   for (const xds::Response& response : job.responses) {
+    if (response.type == ResourceType::kExtensions) extensions_.on_response(response);
     if (response.type != ResourceType::kRoutes) continue;
     routes_version_ = response.version;
     for (const xds::Resource& resource : response.resources) routes_.push_back(resource.name);
   }
   job.endpoints = assignments_.settled();
   job.given_up_routes = given_up_routes_;
+  job.given_up_extensions = extensions_.given_up();
 }
 
 void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot) {
-  const bool gave_up = look_at_routes(*snapshot.resources);
+  bool gave_up = look_at_routes(*snapshot.resources);
+  gave_up |= extensions_.on_built(
+      *snapshot.resources, may_go_without(),
+      [this](const std::string& name) { sources_.answered(ResourceType::kExtensions, name); });
+  look_at_runtime(snapshot);
   for (const Answer& answer : result.answers) {
     has_clusters_ |= answer.type == ResourceType::kClusters;
     has_listeners_ |= answer.type == ResourceType::kListeners;
@@ -110,6 +126,20 @@ bool ControlPlane::look_at_routes(const Resources& resources) {
   return gave_up;
 }
 
+// What has come, be it good or bad, holds up the start no more.
+void ControlPlane::look_at_runtime(const Snapshot& snapshot) {
+  const auto wanted = wanted_runtime_layers(*snapshot.bootstrap.runtime_layers);
+  const auto& layers = snapshot.resources->runtime_layers;
+  std::erase_if(awaited_layers_, [&](const auto& item) {
+    const auto it = layers.find(item.first);
+    const bool has_come = it != layers.end() && (it->second.active != nullptr || it->second.error);
+    return has_come || !wanted.contains(item.first);
+  });
+  for (const auto& [name, piece] : layers)
+    if (!piece.error || may_go_without()) sources_.answered(ResourceType::kRuntime, name);
+  sources_.subscribe(ResourceType::kRuntime, wanted);
+}
+
 void ControlPlane::update_subscriptions(const Resources& resources) {
   count_failures();
   warming_clusters_ = resources.warming_clusters;
@@ -118,17 +148,27 @@ void ControlPlane::update_subscriptions(const Resources& resources) {
   wanted_routes_ = wanted_routes(resources);
   std::erase_if(given_up_routes_,
                 [this](const std::string& name) { return !wanted_routes_.contains(name); });
-  sources_.subscribe(ResourceType::kEndpoints, assignments_.wanted());
-  if (phase_ != Phase::kClusters) sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  extensions_.use(resources);
+  if (phase_ != Phase::kRuntime)
+    sources_.subscribe(ResourceType::kEndpoints, assignments_.wanted());
+  if (phase_ > Phase::kClusters) {
+    sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
+    sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  }
   route_stats_.keep(route_users(resources), [this](std::string_view name, std::string_view user) {
     return context_.registry.block<stats::RdsStats>(stats::kControl, user, name);
   });
 }
 
 void ControlPlane::advance() {
+  if (phase_ == Phase::kRuntime && awaited_layers_.empty()) {
+    phase_ = Phase::kClusters;
+    ask_for_clusters();
+  }
   if (phase_ == Phase::kClusters && has_clusters_ && warming_clusters_ == 0) {
     phase_ = Phase::kListeners;
     if (config_.lds) sources_.subscribe_all(ResourceType::kListeners, *config_.lds);
+    sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
     sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
   }
   if (phase_ == Phase::kListeners && has_listeners_ && warming_listeners_ == 0) {
@@ -146,8 +186,7 @@ void ControlPlane::on_resources(xds::Response&& response) {
               {"resources", response.resources.size()}});
   if (response.type == ResourceType::kSecrets) return take_secrets(response);
   if (response.type == ResourceType::kEndpoints) return assignments_.take(std::move(response));
-  if (!response.wrong.empty() && response.type == ResourceType::kRoutes)
-    refuse_routes(response.source);
+  if (!response.wrong.empty()) refuse_all(response.source, response.type);
   waiting_.push_back(std::move(response));
   host_.on_resources_wait();
 }
@@ -171,6 +210,13 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       given_up_routes_.insert(names.begin(), names.end());
       for (const std::string& name : names) route_stats_.on_fetch_timeout(name);
       break;
+    case ResourceType::kExtensions:
+      extensions_.on_fetch_timeout(names);
+      break;
+    case ResourceType::kRuntime:
+      runtime_stats_->init_fetch_timeout.inc();
+      for (const std::string& name : names) awaited_layers_.erase(name);
+      return advance();
     default:  // nobody asks for others
       break;
   }
@@ -178,12 +224,23 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
 }
 
 // All of a response is refused.
-void ControlPlane::refuse_routes(uint32_t source) {
-  for (const auto& [name, timeout] : sources_.asked(source, ResourceType::kRoutes)) {
+void ControlPlane::refuse_all(uint32_t source, ResourceType type) {
+  const Subscriptions::Names& names = sources_.asked(source, type);
+  const auto answered = [&](const std::string& name) { sources_.answered(type, name); };
+  if (type == ResourceType::kExtensions)
+    extensions_.on_all_refused(names, may_go_without(), answered);
+  if (type == ResourceType::kRuntime && may_go_without()) {
+    for (const auto& [name, timeout] : names) {
+      awaited_layers_.erase(name);
+      answered(name);
+    }
+  }
+  if (type != ResourceType::kRoutes) return;
+  for (const auto& [name, timeout] : names) {
     route_stats_.on_rejected(name);
     if (!may_go_without()) continue;
     given_up_routes_.insert(name);
-    sources_.answered(ResourceType::kRoutes, name);
+    answered(name);
   }
 }
 
@@ -217,19 +274,21 @@ void ControlPlane::on_assignments_taken(uint32_t source, const std::string& wron
 // ---- counters ----
 
 void ControlPlane::update_stats() {
-  const auto add = [this](ResourceType type, auto& block) {
+  // A source that has ended takes its counts with it.
+  const auto grown = [](uint64_t before, uint64_t now) { return now > before ? now - before : 0; };
+  const auto add = [&, this](ResourceType type, auto& block) {
     const xds::SourceCounts now = sources_.counts(type);
-    xds::SourceCounts& before = told_[static_cast<size_t>(type)];
-    block.update_attempt.add(now.attempts - before.attempts);
-    block.update_success.add(now.success - before.success);
+    const xds::SourceCounts before = std::exchange(told_[static_cast<size_t>(type)], now);
+    block.update_attempt.add(grown(before.attempts, now.attempts));
+    block.update_success.add(grown(before.success, now.success));
     block.update_time.set(to_millis(now.success_time.time_since_epoch()));
-    block.update_failure.add(now.failure - before.failure);
-    block.update_rejected.add(now.rejected - before.rejected);
+    block.update_failure.add(grown(before.failure, now.failure));
+    block.update_rejected.add(grown(before.rejected, now.rejected));
     block.version.set(xds::version_number(sources_.version(type)));
-    before = now;
   };
   add(ResourceType::kClusters, *cds_stats_);
   add(ResourceType::kListeners, *lds_stats_);
+  add(ResourceType::kRuntime, *runtime_stats_);
   count_failures();
 }
 
@@ -241,6 +300,9 @@ void ControlPlane::count_failures() {
   sources_.take_failures(ResourceType::kRoutes, [this](const std::string& name, uint64_t times) {
     route_stats_.on_failures(name, times);
   });
+  sources_.take_failures(
+      ResourceType::kExtensions,
+      [this](const std::string& name, uint64_t times) { extensions_.on_failures(name, times); });
   if (context_.secrets == nullptr) return;
   sources_.take_failures(ResourceType::kSecrets, [this](const std::string& name, uint64_t times) {
     context_.secrets->on_failures(name, times);

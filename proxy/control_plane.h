@@ -7,9 +7,9 @@
 // them. Endpoints go straight to discovery, some at a time, and only start a build if a cluster
 // waited for them.  Secrets go straight to where secrets are kept.
 //
-//   start():  CDS  ->  its clusters have endpoints  ->  LDS  ->  its listeners have routes  ->
-//             on_initialized(), once.  What is not answered in its time is not waited for, nor what
-//             comes and must be refused.
+//   start():  RTDS  ->  CDS  ->  its clusters have endpoints  ->  LDS  ->  its listeners have
+//             routes and filters  ->  on_initialized(), once.  What is not answered in its time is
+//             not waited for, nor what comes and must be refused.
 //
 // The order in which subscriptions begin is Envoy's: listeners of the first moment find clusters.
 
@@ -24,6 +24,7 @@
 #include "proxy/admin/server_view.h"
 #include "proxy/assignments.h"
 #include "proxy/builder.h"
+#include "proxy/extensions.h"
 #include "proxy/io/loop.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
@@ -107,7 +108,7 @@ class ControlPlane final : private xds::SourceObserver,
   }
 
  private:
-  enum class Phase : uint8_t { kClusters, kListeners, kRunning };
+  enum class Phase : uint8_t { kRuntime, kClusters, kListeners, kRunning };
 
   void on_resources(xds::Response&& response) override;
   void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override;
@@ -130,12 +131,14 @@ class ControlPlane final : private xds::SourceObserver,
 
   void take_secrets(const xds::Response& response);
   void answer(uint32_t source, xds::ResourceType type, std::string_view wrong);
-  void refuse_routes(uint32_t source);
+  void refuse_all(uint32_t source, xds::ResourceType type);
   bool look_at_routes(const Resources& resources);
   // May what is refused, and has no predecessor, be gone without?  At the start, which it must not
   // hold up; later its timeout ends the wait.
   [[nodiscard]] bool may_go_without() const override { return phase_ != Phase::kRunning; }
+  void look_at_runtime(const Snapshot& snapshot);
   void update_subscriptions(const Resources& resources);
+  void ask_for_clusters();
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
   void update_stats();
@@ -145,7 +148,7 @@ class ControlPlane final : private xds::SourceObserver,
   const DynamicConfig config_;
   ControlPlaneHost& host_;
   Subscriptions sources_;
-  Phase phase_ = Phase::kClusters;
+  Phase phase_ = Phase::kRuntime;
   bool has_clusters_ = false;   // CDS was answered, or is not waited for
   bool has_listeners_ = false;  // LDS likewise
   size_t warming_clusters_ = 0;
@@ -153,6 +156,8 @@ class ControlPlane final : private xds::SourceObserver,
   std::vector<xds::Response> waiting_;  // for the builder
   WantedNames wanted_routes_;
   std::set<std::string> given_up_routes_;
+  ExtensionUpdates extensions_;
+  WantedNames awaited_layers_;  // of the runtime: they hold up the start
   Assignments assignments_;
   // Of the RDS response that is being built.
   std::vector<std::string> routes_;
@@ -163,6 +168,7 @@ class ControlPlane final : private xds::SourceObserver,
   stats::BlockRef<stats::ControlPlaneStats> stats_;
   stats::BlockRef<stats::CdsStats> cds_stats_;
   stats::BlockRef<stats::LdsStats> lds_stats_;
+  stats::BlockRef<stats::RuntimeStats> runtime_stats_;
   UpdateStats<stats::RdsStats> route_stats_;
   xds::SourceCounts told_[xds::kResourceTypes];  // of which the counters speak
 };

@@ -7,7 +7,8 @@
 // section 6: make before break):
 //   a cluster of type EDS       for its endpoints
 //   a route table               for clusters that CDS has named and that still wait
-//   a listener                  for its route tables, and for such clusters
+//   an extension (ECDS)         likewise
+//   a listener                  for its route tables and extensions, and for such clusters
 // and when a piece was removed: a cluster that routes in force still name lingers for a while.
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/admin/server_view.h"
@@ -23,6 +25,7 @@
 #include "proxy/config/config_source.h"
 #include "proxy/config/document.h"
 #include "proxy/config/errors.h"
+#include "proxy/config/runtime.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/route/route_table.h"
 #include "proxy/tls/secret.h"
@@ -47,6 +50,14 @@ struct CompiledRoutes {
   std::set<std::string> clusters;  // that it names
 };
 
+// What ECDS says under a name: a filter.
+struct CompiledExtension {
+  Origin origin;     // a TypedExtensionConfig
+  std::string type;  // of its message
+  uint64_t hash = 0;
+  std::set<std::string> clusters;  // that it names
+};
+
 struct CompiledListener {
   // A route table by its RDS name.
   struct Table {
@@ -57,8 +68,24 @@ struct CompiledListener {
   };
   Origin origin;
   std::shared_ptr<const core::ListenerConfig> config;
+  // An extension by its ECDS name.
+  struct Extension {
+    std::shared_ptr<const CompiledExtension> used;  // null: compiled without it
+    std::set<std::string> types;                    // that it may be of: of all who name it
+    std::set<std::string_view> points;              // where it is named: "http_filter"
+    Duration timeout{};                             // initial_fetch_timeout
+    config::ConfigSourcePtr source;                 // null: ads
+    bool must_wait = true;                          // has no default that may go before it
+  };
   std::map<std::string, Table> tables;
+  std::map<std::string, Extension> extensions;
   std::set<std::string> clusters;  // that it names itself
+};
+
+// What RTDS says: a layer of the runtime.
+struct CompiledRuntimeLayer {
+  Origin origin;
+  config::RuntimeValues values;
 };
 
 struct StaticSecret {
@@ -77,6 +104,7 @@ struct Piece {
   uint64_t bytes_hash = 0;
   std::optional<admin::ConfigFailure> error;  // the last update was refused
   std::set<std::string> files;                // that it names
+  std::vector<std::string> runtime_keys;      // that it asked for; sorted
   Instant lingers_until{};                    // removed, and still in force
   Instant holds_until{};                      // a cluster without endpoints: what names it waits
 
@@ -101,6 +129,12 @@ struct Resources {
   Pieces<CompiledCluster> clusters;
   Pieces<CompiledRoutes> routes;
   Pieces<CompiledListener> listeners;
+  Pieces<CompiledExtension> extensions;
+  Pieces<CompiledRuntimeLayer> runtime_layers;
+
+  // The final values of the runtime, which everything here was compiled with.
+  std::shared_ptr<const config::Runtime> runtime = std::make_shared<const config::Runtime>();
+  std::shared_ptr<const config::RuntimeValues> admin_values;  // by /runtime_modify; null: none
 
   // Clusters and listeners that wait for something before they are in force for the first time.
   size_t warming_clusters = 0;

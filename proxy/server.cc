@@ -106,6 +106,7 @@ Server::Server(const Options& options)
       stats_(registry_.block<stats::ServerStats>(stats::kControl)),
       listener_stats_(registry_.block<stats::ListenerManagerStats>(stats::kControl)),
       cluster_stats_(registry_.block<stats::ClusterManagerStats>(stats::kControl)),
+      runtime_stats_(registry_.block<stats::RuntimeStats>(stats::kControl)),
       started_(MonotonicClock::now()) {
   secrets_.set_fetcher(providers_);
   writer_.start();
@@ -122,7 +123,8 @@ Status<> Server::start(const BuildResult& built) {
   const std::shared_ptr<const Snapshot>& snapshot = built.snapshot;
   const BootstrapConfig bootstrap = snapshot->bootstrap;
   count_unknown_fields(built);
-  budget_.limit = connection_limit(options_, bootstrap);
+  connection_limit_ = connection_limit(options_, bootstrap);
+  runtime_stats_->value_unusable.add(built.unusable_runtime_values);
   if (Status<> opened = open_admin(bootstrap); !opened) return opened;
   for (uint32_t i = 0; i < concurrency_; ++i) {
     workers_.push_back(std::make_unique<Worker>(static_cast<uint16_t>(i), registry_, budget_,

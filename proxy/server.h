@@ -3,8 +3,8 @@
 // writer and the registry, and lives from the first configuration to the last drained connection.
 //
 // By file: server.cc birth and death, server_config.cc changes of configuration, server_secrets.cc
-// certificates, server_view.cc what the admin pages see and do, server_status.cc the configuration
-// as they show it, and what is waited for.
+// certificates, server_runtime.cc the runtime, server_view.cc what the admin pages see and do,
+// server_status.cc the configuration as they show it, and what is waited for.
 //
 //   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
 //   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
@@ -102,6 +102,8 @@ class Server final : public admin::ServerView,
   void quit() override { begin_shutdown("/quitquitquit"); }
   void reopen_logs() override { writer_.reopen(); }
   bool set_log_level(std::string_view logger, std::string_view level) override;
+  Status<> modify_runtime(const std::vector<std::pair<std::string, std::string>>& values)
+      override;  // server_runtime.cc
 
  private:
   struct Bound {
@@ -165,6 +167,8 @@ class Server final : public admin::ServerView,
   void add_draining(std::vector<admin::ConfigResource>& out) const;
   [[nodiscard]] admin::Wait wait_of_process() const;
   [[nodiscard]] admin::Wait wait_of_cluster(const Piece<CompiledCluster>& piece) const;
+  // ---- server_runtime.cc ----
+  void use_runtime(const Snapshot& next);
 
   // ---- server_secrets.cc ----
   // Asks for those of the update that waits, once.
@@ -225,6 +229,7 @@ class Server final : public admin::ServerView,
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
   stats::BlockRef<stats::ClusterManagerStats> cluster_stats_;
+  stats::BlockRef<stats::RuntimeStats> runtime_stats_;
 
   std::shared_ptr<const Snapshot> snapshot_;
   std::vector<Bound> bound_;  // in the order of the configuration
@@ -238,9 +243,12 @@ class Server final : public admin::ServerView,
   uint32_t applying_ = 0;                   // workers that have yet to apply the last update
   std::thread builder_;
   bool building_ = false;
-  std::string reload_wanted_;    // why the files shall be read; empty: they need not be
-  bool resources_wait_ = false;  // of the control plane, for a build
-  bool is_reload_ = false;       // what is being applied came from files
+  std::string reload_wanted_;           // why the files shall be read; empty: they need not be
+  bool resources_wait_ = false;         // of the control plane, for a build
+  bool is_reload_ = false;              // what is being applied came from files
+  config::RuntimeValues admin_values_;  // of /runtime_modify
+  bool runtime_waits_ = false;          // these, for a build
+  int64_t connection_limit_ = 0;        // without the runtime
   // Superseded resources, until no worker uses them: they die here, not on a worker.
   std::vector<std::shared_ptr<const core::ListenerConfig>> retired_listeners_;
   std::vector<std::shared_ptr<const upstream::ClusterConfig>> retired_clusters_;

@@ -69,7 +69,7 @@ void Server::on_resources_wait() {
 // plane says are taken in turns: what is wrong with the one must not refuse the other.
 void Server::build_if_wanted() {
   if (shutting_down_ || building_ || pending_ != nullptr || applying_ != 0) return;
-  if (reload_wanted_.empty() && !resources_wait_) return;
+  if (reload_wanted_.empty() && !resources_wait_ && !runtime_waits_) return;
   BuildJob job;
   job.previous = snapshot_;
   job.now = loop_.now();
@@ -79,8 +79,10 @@ void Server::build_if_wanted() {
     if (control_plane_ != nullptr) control_plane_->add_to(job, ControlPlane::Take::kStateAlone);
   } else {
     resources_wait_ = false;
-    control_plane_->add_to(job, ControlPlane::Take::kResponsesToo);
+    if (control_plane_ != nullptr) control_plane_->add_to(job, ControlPlane::Take::kResponsesToo);
   }
+  if (std::exchange(runtime_waits_, false))
+    job.admin_values = std::make_shared<const config::RuntimeValues>(admin_values_);
   if (builder_.joinable()) builder_.join();
   building_ = true;
   builder_ = std::thread([this, job = std::move(job)] {
@@ -94,12 +96,15 @@ void Server::finish_build(BuildResult result) {
   if (shutting_down_) return;
   log_lines(log::Level::kWarning, result.warnings);
   count_unknown_fields(result);
+  runtime_stats_->value_unusable.add(result.unusable_runtime_values);
   is_reload_ = result.read_files;
   std::string left_out;
   if (result.snapshot == nullptr) {
     // Of a refused configuration too: the file that it lacks may come.
     watch(result.files);
     refuse_reload(std::move(result.messages));
+    // The admin layer's values wait for the next one.
+    runtime_waits_ |= result.lost_admin_values;
   } else if (Status<> committed =
                  commit(result.snapshot, control_plane_ == nullptr ? nullptr : &left_out);
              !committed) {
@@ -346,6 +351,8 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, std::strin
     config_time_ = wall_now();
     last_failure_.reset();
   }
+  if (snapshot_ == nullptr || snapshot_->resources->runtime != next->resources->runtime)
+    use_runtime(*next);
   snapshot_ = std::move(next);
   load_counts_.use(*snapshot_);
   if (read_files) take_static_secrets();

@@ -138,8 +138,10 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
       if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
       for (ConfigResource& one : out) one.client_status = ClientStatus::kAcked;
       break;
-    case Kind::kScopedRoute:
     case Kind::kExtension:
+      add_pieces(out, kind, resources.extensions);
+      break;
+    case Kind::kScopedRoute:
       break;
   }
   return out;

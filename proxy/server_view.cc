@@ -36,21 +36,6 @@ admin::CertificateStatus status_of(const tls::CertificateInfo& info, const std::
   return out;
 }
 
-// The value below `value` by that key, or null.
-const config::Value* child(const config::Value* value, std::string_view key) {
-  if (value == nullptr || value->kind != config::Kind::kMapping) return nullptr;
-  for (const config::Value* v = value->first_child; v != nullptr; v = v->next) {
-    if (v->key->text == key) return v;
-  }
-  return nullptr;
-}
-
-std::string text_of(const config::Value& value) {
-  if (value.kind == config::Kind::kScalar) return std::string(value.scalar());
-  std::string out;
-  JsonWriter json(out);
-  admin::write_redacted(json, value);
-  return out;
 }
 
 admin::CircuitBreakerStatus breaker_of(const upstream::LimitValues& limits) {
@@ -188,26 +173,6 @@ config::UnknownFieldMap Server::unknown_fields() const {
   config::UnknownFieldMap fields = snapshot_->unknown_fields;
   config::add_unknown_fields(fields, unknown_fields_.all());
   return fields;
-}
-
-// The static layers as configured: the later one wins.  Nothing asks the runtime yet.
-admin::RuntimeStatus Server::runtime() const {
-  admin::RuntimeStatus out;
-  const config::Value* layers = child(snapshot_->bootstrap.layered_runtime, "layers");
-  if (layers == nullptr) return out;
-  for (const config::Value* layer = layers->first_child; layer != nullptr; layer = layer->next) {
-    const config::Value* name = child(layer, "name");
-    out.layers.push_back(name == nullptr ? std::string() : text_of(*name));
-    const config::Value* values = child(layer, "static_layer");
-    if (values == nullptr || values->kind != config::Kind::kMapping) continue;
-    for (const config::Value* v = values->first_child; v != nullptr; v = v->next) {
-      admin::RuntimeEntry& entry = out.entries[std::string(v->key->text)];
-      entry.layer_values.resize(out.layers.size());
-      entry.layer_values.back() = entry.final_value = text_of(*v);
-    }
-  }
-  for (auto& [key, entry] : out.entries) entry.layer_values.resize(out.layers.size());
-  return out;
 }
 
 std::vector<std::pair<std::string, std::string>> Server::loggers() const { return log::levels(); }

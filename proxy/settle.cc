@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/core/listener_routes.h"
+#include "proxy/extensions.h"
 
 namespace pillion {
 namespace {
@@ -40,13 +41,14 @@ void add_once(std::vector<std::string_view>& list, std::string_view text) {
 
 class Settling {
  public:
-  Settling(Resources& resources, const Compiler& compiler, const Settled& settled)
+  Settling(Resources& resources, Compiler& compiler, const Settled& settled)
       : resources_(resources), compiler_(compiler), settled_(settled) {}
 
   void run() {
     resources_.next_deadline = {};
     settle_clusters();
     settle_routes();
+    settle_extensions();
     resources_.warming_listeners = 0;
     for (auto& piece : resources_.file_listeners) settle_listener(piece);
     for (auto& [name, piece] : resources_.listeners) settle_listener(piece);
@@ -105,12 +107,30 @@ class Settling {
     }
   }
 
+  void settle_extensions() {
+    const std::map<std::string, Duration> wanted = wanted_extensions(resources_);
+    std::erase_if(resources_.extensions,
+                  [&](const auto& item) { return !wanted.contains(item.first); });
+    for (auto& [name, piece] : resources_.extensions) {
+      if (piece.newest == nullptr) {
+        piece.active = nullptr;  // a delta has removed it
+      } else if (!names_warming(piece.newest->clusters)) {
+        piece.activate();
+      }
+    }
+  }
+
   // Has it all it needs?
   [[nodiscard]] bool may_start(const CompiledListener& listener) const {
     return !names_warming(listener.clusters) &&
-           std::ranges::all_of(listener.tables, [this](const auto& item) {
-             return compiler_.table(item.first) != nullptr ||
-                    settled_.given_up_routes.contains(item.first);
+           std::ranges::all_of(listener.tables,
+                               [this](const auto& item) {
+                                 return compiler_.table(item.first) != nullptr ||
+                                        settled_.given_up_routes.contains(item.first);
+                               }) &&
+           std::ranges::all_of(listener.extensions, [this](const auto& item) {
+             return !item.second.must_wait || compiler_.extension(item.first) != nullptr ||
+                    settled_.given_up_extensions.contains(item.first);
            });
   }
 
@@ -132,10 +152,10 @@ class Settling {
     if (piece.newest == nullptr) {
       piece.active = nullptr;
     } else if (may_start(*piece.newest)) {
-      piece.newest = with_tables(piece.newest);
+      piece.newest = compiler_.with_extensions(with_tables(piece.newest));
       piece.activate();
     } else if (piece.active != nullptr) {
-      piece.active = with_tables(piece.active);
+      piece.active = compiler_.with_extensions(with_tables(piece.active));
     } else {
       ++resources_.warming_listeners;
     }
@@ -154,6 +174,8 @@ class Settling {
     for (const auto& [name, piece] : resources_.listeners) add_listener(piece);
     for (const auto& [name, piece] : resources_.routes)
       if (piece.active != nullptr) add(piece.active->clusters);
+    for (const auto& [name, piece] : resources_.extensions)
+      if (piece.active != nullptr) add(piece.active->clusters);
     for (auto& [name, piece] : resources_.clusters) {
       if (piece.newest != nullptr || piece.active == nullptr) continue;
       if (piece.lingers_until == Instant{}) piece.lingers_until = settled_.now + kLingerTime;
@@ -167,7 +189,7 @@ class Settling {
   }
 
   Resources& resources_;
-  const Compiler& compiler_;
+  Compiler& compiler_;
   const Settled& settled_;
   std::set<std::string> warming_;  // clusters that others wait for
 };
@@ -210,7 +232,7 @@ ResourceUsers endpoint_users(const Resources& resources) {
   return users;
 }
 
-void settle(Resources& resources, const Compiler& compiler, const Settled& settled) {
+void settle(Resources& resources, Compiler& compiler, const Settled& settled) {
   Settling(resources, compiler, settled).run();
 }
 

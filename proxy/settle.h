@@ -13,9 +13,14 @@
 namespace pillion {
 
 struct Settled {
+  static const std::set<std::string>& none() {
+    static const std::set<std::string> kNone;
+    return kNone;
+  }
   const std::set<std::string>& endpoints;        // BuildJob::endpoints
   const std::set<std::string>& given_up_routes;  // BuildJob::given_up_routes
   Instant now;
+  const std::set<std::string>& given_up_extensions = none();  // BuildJob's
 };
 
 // How long a cluster that CDS has removed stays, while routes in force name it: their update may be
@@ -34,6 +39,6 @@ ResourceUsers route_users(const Resources& resources);
 ResourceUsers endpoint_users(const Resources& resources);
 
 // Moves `active` of each piece as far as it may go.
-void settle(Resources& resources, const Compiler& compiler, const Settled& settled);
+void settle(Resources& resources, Compiler& compiler, const Settled& settled);
 
 }  // namespace pillion

@@ -17,6 +17,7 @@
 #include "proxy/io/address.h"
 #include "proxy/match/string.h"
 #include "proxy/resources.h"
+#include "proxy/runtime_layers.h"
 #include "proxy/stats/exposition.h"
 #include "proxy/tls/context_slot.h"
 #include "proxy/upstream/cluster_config.h"
@@ -43,7 +44,7 @@ struct BootstrapConfig {
   const config::Value* node = nullptr;  // in the document
   std::optional<io::Address> admin;     // none: no admin listener
   stats::ExpositionOptions stats;       // stats_config: matcher and fixed tags
-  const config::Value* layered_runtime = nullptr;
+  RuntimeLayersPtr runtime_layers;
   DynamicConfig dynamic;
   // Of what is read at the start only.
   uint64_t dynamic_hash = 0;

@@ -257,8 +257,17 @@ std::string_view Subscriptions::version(ResourceType type) const noexcept {
 }
 
 xds::SourceCounts Subscriptions::counts(ResourceType type) const noexcept {
-  const Link* link = wildcard(type);
-  return link == nullptr ? xds::SourceCounts{} : link->source->counts(type);
+  if (const Link* link = wildcard(type)) return link->source->counts(type);
+  xds::SourceCounts sum;
+  for_each(type, [&](const Link& link) {
+    const xds::SourceCounts& one = link.source->counts(type);
+    sum.attempts += one.attempts;
+    sum.success += one.success;
+    sum.failure += one.failure;
+    sum.rejected += one.rejected;
+    sum.success_time = std::max(sum.success_time, one.success_time);
+  });
+  return sum;
 }
 
 const Subscriptions::Names& Subscriptions::asked(uint32_t source,

@@ -64,6 +64,7 @@ class Subscriptions {
   [[nodiscard]] bool is_connected() const noexcept;
   // Of the source that is asked for everything of that type; empty without one.
   [[nodiscard]] std::string_view version(xds::ResourceType type) const noexcept;
+  // Of that source, or of all that are asked for names.
   [[nodiscard]] xds::SourceCounts counts(xds::ResourceType type) const noexcept;
   // Calls fn(name, times) for each name whose source could not be asked since the last call.
   template <typename Fn>

@@ -71,6 +71,13 @@ class UpdateStats {
   void on_fetch_timeout(std::string_view name) {
     count(name, [](Block& block) { block.init_fetch_timeout.inc(); });
   }
+  // For counters that only some have.
+  template <typename Fn>
+  void for_each(std::string_view name, Fn&& fn) {
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) return;
+    for (auto& of_user : it->second.blocks) fn(*of_user.second);
+  }
   // Its source has failed so many times.
   void on_failures(std::string_view name, uint64_t times) {
     const auto it = entries_.find(name);

@@ -190,11 +190,14 @@ core::Listener* Worker::find_listener(const io::Address& destination) {
   return any;
 }
 
-bool Worker::may_accept() { return budget_.used.load(std::memory_order_relaxed) < budget_.limit; }
+bool Worker::may_accept() {
+  return budget_.used.load(std::memory_order_relaxed) <
+         budget_.limit.load(std::memory_order_relaxed);
+}
 
 void Worker::on_connection_count(int change) {
   const int64_t used = budget_.used.fetch_add(change, std::memory_order_relaxed) + change;
-  if (change > 0 && used >= budget_.limit) return pause_accepting();
+  if (change > 0 && used >= budget_.limit.load(std::memory_order_relaxed)) return pause_accepting();
   if (change < 0 && accepting_paused_) try_resume();
 }
 

@@ -42,7 +42,7 @@ struct WorkerUpdate {
 // Downstream connections of the whole process against its budget.  Written once a connection.
 struct ConnectionBudget {
   std::atomic<int64_t> used{0};
-  int64_t limit = INT64_MAX;
+  std::atomic<int64_t> limit{INT64_MAX};
 };
 
 class Worker final : private core::ListenerOwner {

@@ -184,7 +184,7 @@ Config parse_config(const Node& node, const core::FilterParseContext& context) {
   if (const Node metadata = node["filter_enabled_metadata"]; metadata.is_present())
     out.enabled_metadata = core::parse_metadata_matcher(metadata);
   if (const Node deny = node["deny_at_disable"]; deny.is_present())
-    out.deny_at_disable = deny.runtime_default().as_bool_or(false);
+    out.deny_at_disable = deny.as_runtime_bool_or(false);
   parse_what_is_sent(out, node);
   if (const Node rules = node["decoder_header_mutation_rules"]; rules.is_present())
     out.mutation_rules = parse_rules(rules);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/base/response_flags.h"
+#include "proxy/config/runtime.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/http/grpc.h"
 #include "proxy/match/header_value.h"
@@ -213,6 +214,45 @@ std::optional<Abort> parse_abort(const Node& node) {
   return abort;
 }
 
+// The keys of Envoy, or those that the fields name instead.  What is configured can be changed by
+// them; they bring no fault of their own.
+void apply_runtime(Settings& settings, const Node& node) {
+  const auto key = [&node](std::string_view field, std::string_view otherwise) {
+    const Node name = node[field];
+    return name.is_present() ? name.as_view_or() : otherwise;
+  };
+  const auto delay_share = key("delay_percent_runtime", "fault.http.delay.fixed_delay_percent");
+  const auto delay_time = key("delay_duration_runtime", "fault.http.delay.fixed_duration_ms");
+  const auto abort_share = key("abort_percent_runtime", "fault.http.abort.abort_percent");
+  const auto status = key("abort_http_status_runtime", "fault.http.abort.http_status");
+  const auto grpc = key("abort_grpc_status_runtime", "fault.http.abort.grpc_status");
+  const auto active = key("max_active_faults_runtime", "fault.http.max_active_faults");
+  if (settings.delay) {
+    Delay& delay = *settings.delay;
+    delay.fraction = config::runtime_fraction(node, delay_share, delay.fraction);
+    if (delay.fixed != Duration{}) {
+      const auto ms = static_cast<uint64_t>(to_millis(delay.fixed));
+      const uint64_t now = config::runtime_uint(node, delay_time, ms, kMaxDelayMs);
+      if (now != ms) delay.fixed = std::chrono::milliseconds(now);
+      if (now == 0) delay.fraction = {0, 100};  // fixed, and of no time: none
+    }
+  }
+  if (settings.abort) {
+    Abort& abort = *settings.abort;
+    abort.fraction = config::runtime_fraction(node, abort_share, abort.fraction);
+    if (abort.http_status != 0) {
+      const uint64_t now = config::runtime_uint(node, status, abort.http_status, 599);
+      if (now >= 200) abort.http_status = static_cast<uint16_t>(now);
+    }
+    if (abort.grpc_status)
+      abort.grpc_status =
+          static_cast<uint32_t>(config::runtime_uint(node, grpc, *abort.grpc_status));
+  }
+  if (settings.max_active)
+    settings.max_active =
+        static_cast<uint32_t>(config::runtime_uint(node, active, *settings.max_active));
+}
+
 Settings parse_settings(const Node& node) {
   Settings settings;
   settings.delay = parse_delay(node["delay"]);
@@ -224,11 +264,9 @@ Settings parse_settings(const Node& node) {
     settings.downstream_nodes.push_back(item.as_string());
   if (const Node max = node["max_active_faults"]; max.is_present())
     settings.max_active = max.as_u32();
-  // There is no runtime layer that could set these, and no counters per calling cluster.
-  node.ignore({"delay_percent_runtime", "abort_percent_runtime", "delay_duration_runtime",
-               "abort_http_status_runtime", "max_active_faults_runtime",
-               "response_rate_limit_percent_runtime", "abort_grpc_status_runtime",
-               "disable_downstream_cluster_stats"});
+  apply_runtime(settings, node);
+  // No rate is limited, and there are no counters per calling cluster.
+  node.ignore({"response_rate_limit_percent_runtime", "disable_downstream_cluster_stats"});
   node.unsupported({"response_rate_limit", "filter_metadata"}, kLater);
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
   return settings;

@@ -93,6 +93,19 @@ void drain(ServerActions& actions, const Request& request) {
       {request.has("inboundonly"), request.has("graceful"), request.has("skip_exit")});
 }
 
+void modify_runtime(ServerActions& actions, const Request& request, Response& response) {
+  if (request.params.empty()) {
+    return response.fail(400,
+                         "usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN\n"
+                         "   or send the parameters as form values\n"
+                         "use an empty value to remove a previously added override\n");
+  }
+  if (Status<> done = actions.modify_runtime(request.params); !done) {
+    return response.fail(503, done.error() + '\n');
+  }
+  response.body = "OK\n";
+}
+
 }  // namespace
 
 void add_action_pages(Router& router, const PageContext& context) {
@@ -130,12 +143,13 @@ void add_action_pages(Router& router, const PageContext& context) {
               [context](const Request& request, Response& response) {
                 change_logging(context, request, response);
               }});
-  router.add(
-      {"/runtime_modify",
-       "modify runtime values (needs an admin layer)",
-       {},
-       true,
-       [](const Request&, Response& response) { response.fail(503, "No admin layer specified"); }});
+  router.add({"/runtime_modify",
+              "add or modify runtime values as passed in query parameters; an empty value removes",
+              {},
+              true,
+              [&actions](const Request& request, Response& response) {
+                modify_runtime(actions, request, response);
+              }});
 }
 
 }  // namespace pillion::admin

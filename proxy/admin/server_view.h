@@ -15,6 +15,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/json_writer.h"
+#include "proxy/base/result.h"
 #include "proxy/config/document.h"
 #include "proxy/io/address.h"
 
@@ -220,6 +221,10 @@ class ServerActions {
   // `logger` empty: all.  `level`: trace debug info warning error critical off.
   // False: no such logger.
   virtual bool set_log_level(std::string_view logger, std::string_view level) = 0;
+  // Sets keys of the runtime's admin layer, all or none; an empty value takes the key away.  They
+  // take effect soon after.  An error: why not; nothing has changed then.
+  virtual Status<> modify_runtime(
+      const std::vector<std::pair<std::string, std::string>>& values) = 0;
 };
 
 }  // namespace pillion::admin

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/config/runtime.h"
+#include "proxy/config/value_hash.h"
 
 namespace pillion::config {
 namespace {
@@ -70,6 +72,22 @@ void Errors::note_file(const Value& name, std::string path, uint64_t contents) {
 uint64_t Errors::contents_of(const Value& name) const {
   const auto it = contents_.find(&name);
   return it == contents_.end() ? 0 : it->second;
+}
+
+const RuntimeValue* Errors::runtime_value(const Value& where, std::string_view key) {
+  if (!runtime_keys_.contains(key)) runtime_keys_.emplace(key);
+  const RuntimeValue* value = runtime_ == nullptr ? nullptr : runtime_->find(key);
+  if (value == nullptr) return nullptr;
+  uint64_t& contents = contents_[&where];
+  contents = combine_hashes(contents, std::hash<std::string_view>{}(key));
+  contents = combine_hashes(contents, std::hash<std::string>{}(value->text));
+  return value;
+}
+
+std::vector<std::string> Errors::take_runtime_keys() {
+  std::vector<std::string> keys(runtime_keys_.begin(), runtime_keys_.end());
+  runtime_keys_.clear();
+  return keys;
 }
 
 void Errors::add(Severity severity, Where where, std::string text) {

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -21,6 +22,8 @@
 namespace pillion::config {
 
 struct Value;
+class Runtime;
+struct RuntimeValue;
 
 // A position in the text, counted from 1; line 0 means that the source has no lines.
 struct Mark {
@@ -112,8 +115,24 @@ class Errors {
   // (value_hash.h).
   void note_file(const Value& name, std::string path, uint64_t contents);
   [[nodiscard]] const std::set<std::string>& files() const { return files_; }
-  // 0 for a value that names no file.
+  // Of a value whose meaning depends on a file or on the runtime; 0 for others.
   [[nodiscard]] uint64_t contents_of(const Value& name) const;
+  [[nodiscard]] bool has_contents() const { return !contents_.empty(); }
+
+  // What parsers find keys of the runtime in (runtime.h); without it, in nothing.  It outlives
+  // them.
+  void use(const Runtime& runtime) { runtime_ = &runtime; }
+  [[nodiscard]] const Runtime* runtime() const { return runtime_; }
+  // The value of a key, or null; `where` is what depends on it.
+  const RuntimeValue* runtime_value(const Value& where, std::string_view key);
+  // The keys that were asked for, whether they have a value or not.
+  [[nodiscard]] const std::set<std::string, std::less<>>& runtime_keys() const {
+    return runtime_keys_;
+  }
+  // Those since the last call, sorted.
+  std::vector<std::string> take_runtime_keys();
+  void count_unusable_runtime_value() { ++unusable_runtime_values_; }
+  [[nodiscard]] uint64_t unusable_runtime_values() const { return unusable_runtime_values_; }
 
   // For tests of parsers: the mappings of which fields were read and that no reject_unknown_keys()
   // closed, so that a misspelt field in them would be ignored in silence.  The documents must live.
@@ -143,6 +162,9 @@ class Errors {
   UnknownFieldMap unknown_fields_;
   std::set<std::string> files_;
   std::unordered_map<const Value*, uint64_t> contents_;
+  const Runtime* runtime_ = nullptr;
+  std::set<std::string, std::less<>> runtime_keys_;
+  uint64_t unusable_runtime_values_ = 0;
   // The keys that parsers have asked each mapping for since its last reject_unknown_keys().
   std::unordered_map<const Value*, Names> asked_;
 };

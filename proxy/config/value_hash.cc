@@ -16,13 +16,15 @@ namespace {
 
 uint64_t hash_of(const Value& value, const Errors* read) {
   uint64_t h = combine_hashes(static_cast<uint64_t>(value.kind), value.size);
+  if (read != nullptr && read->has_contents()) {
+    // Others stay as they are, whatever was read beside them.
+    if (const uint64_t contents = read->contents_of(value)) h = combine_hashes(h, contents);
+  }
   switch (value.kind) {
     case Kind::kNull:
       break;
     case Kind::kScalar:
       h = combine_hashes(h, std::hash<std::string_view>{}(value.scalar()));
-      if (read != nullptr && !read->files().empty())
-        h = combine_hashes(h, read->contents_of(value));
       break;
     case Kind::kSequence:
       for (const Value* v = value.first_child; v != nullptr; v = v->next)

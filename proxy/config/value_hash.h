@@ -9,8 +9,8 @@
 namespace pillion::config {
 
 // Kinds, keys, texts and order of lists count; order of a mapping's keys, quotes and places do not.
-// Of a node also the contents of the files that it names, once they have been read: hash it after
-// its parser is done.  A missing node is 0.
+// Of a node also the contents of the files and the values of the runtime's keys that it names, once
+// they have been read: hash it after its parser is done.  A missing node is 0.
 uint64_t hash_value(const Node& node);
 // Of both, in this order.
 uint64_t combine_hashes(uint64_t a, uint64_t b) noexcept;

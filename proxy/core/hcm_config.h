@@ -107,7 +107,7 @@ struct HcmConfig {
   std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   std::shared_ptr<const Tracer> tracer;  // null: no tracing
-  uint64_t own_hash = 0;                 // without the routes of RDS
+  uint64_t own_hash = 0;                 // without what comes by RDS and ECDS
   uint64_t hash = 0;                     // of everything (listener_routes.h)
 };
 

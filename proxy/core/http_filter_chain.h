@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/core/extension.h"
 #include "proxy/core/http_filter.h"
 
 namespace pillion::core {
@@ -28,6 +29,15 @@ class HttpFilterChain {
     std::shared_ptr<const HttpFilterFactory> factory;
     bool disabled = false;       // unless a route enables it
     const void* type = nullptr;  // as FilterOverride::type
+    // By ECDS: `factory` and `type` are what came, or stands in for it; null: configured in place.
+    std::shared_ptr<const HttpDiscovery> discovery = {};
+    uint64_t extension_hash = 0;
+
+    void take(HttpExtension extension) {
+      factory = std::move(extension.factory);
+      type = extension.type;
+      extension_hash = extension.hash;
+    }
   };
   // At least one entry, at most kMaxFilters.  `buffer_limit`: see FilterContext.
   explicit HttpFilterChain(std::vector<Entry> entries, uint32_t buffer_limit = kDefaultBufferLimit);

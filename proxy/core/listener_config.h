@@ -20,6 +20,7 @@ class ContextSlot;
 namespace pillion::core {
 
 class NetworkFilter;
+struct NetworkDiscovery;
 
 // FilterChainMatch.  Order of the steps and "most specific wins, no backtracking": envoy.md 1.2.
 struct FilterChainMatch {
@@ -39,12 +40,20 @@ struct FilterChainMatch {
   bool matches_everything = false;  // no step restricts it; set by the parser
 };
 
+// One of a chain's network filters that comes by ECDS.
+struct DiscoveredNetworkFilter {
+  size_t index = 0;  // in network_filters
+  std::shared_ptr<const NetworkDiscovery> discovery;
+  uint64_t hash = 0;  // as NetworkExtension::hash
+};
+
 struct FilterChain {
   std::string name;
   FilterChainMatch match;
   std::shared_ptr<const tls::ContextSlot> tls;  // null: plain text
   Duration transport_socket_connect_timeout{};  // TLS handshake; 0: the server's default of 10 s
   std::vector<std::shared_ptr<const NetworkFilter>> network_filters;  // those before the terminal
+  std::vector<DiscoveredNetworkFilter> discovered;
   std::variant<std::monostate, std::shared_ptr<const HcmConfig>,
                std::shared_ptr<const TcpProxyConfig>>
       terminal;
@@ -53,7 +62,7 @@ struct FilterChain {
   // while it is equal an update of the listener keeps the connections, and their next requests take
   // the new chain.
   uint64_t connection_hash = 0;
-  uint64_t own_hash = 0;  // without what the terminal has by RDS
+  uint64_t own_hash = 0;  // without what comes by RDS and ECDS
   uint64_t hash = 0;      // of everything (listener_routes.h)
 };
 

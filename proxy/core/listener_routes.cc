@@ -1,6 +1,7 @@
 #include "proxy/core/listener_routes.h"
 
 #include "proxy/config/value_hash.h"
+#include "proxy/core/http_filter_chain.h"
 
 namespace pillion::core {
 namespace {
@@ -31,11 +32,16 @@ std::shared_ptr<const FilterChain> with_table(const std::shared_ptr<const Filter
 void set_hash(HcmConfig& hcm) {
   const bool has_table = !hcm.rds_name.empty() && !hcm.lacks_routes;
   hcm.hash = has_table ? combine_hashes(hcm.own_hash, hcm.routes->hash()) : hcm.own_hash;
+  if (hcm.filters == nullptr) return;
+  for (const HttpFilterChain::Entry& entry : hcm.filters->entries())
+    if (entry.discovery != nullptr) hcm.hash = combine_hashes(hcm.hash, entry.extension_hash);
 }
 
 void set_hash(FilterChain& chain) {
   const HcmPtr* hcm = std::get_if<HcmPtr>(&chain.terminal);
   chain.hash = hcm == nullptr ? chain.own_hash : combine_hashes(chain.own_hash, (*hcm)->hash);
+  for (const DiscoveredNetworkFilter& filter : chain.discovered)
+    chain.hash = combine_hashes(chain.hash, filter.hash);
 }
 
 void set_hash(ListenerConfig& listener) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/config/node.h"
+#include "proxy/core/extension.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/core/network_filter.h"
@@ -15,7 +16,7 @@
 namespace pillion::core {
 
 // What folders below core/ bring into its configuration.  Implemented by the builder.
-class ParseServices {
+class ParseServices : public ExtensionSource {
  public:
   virtual ~ParseServices() = default;
   // A list of config.accesslog.v3.AccessLog; missing: none.

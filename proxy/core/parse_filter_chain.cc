@@ -33,6 +33,16 @@ uint64_t parse_filters(FilterChain& chain, const Node& list, const ParseContext&
   for (const Node item : list.items()) {
     if (is_ended) item.error("comes after the filter that ends the chain");
     if (leaves_out(item)) continue;
+    if (item.has("config_discovery")) {
+      const auto discovery = parse_network_discovery(item, types);
+      NetworkExtension now = discovery->find(context.services);
+      chain.discovered.push_back({chain.network_filters.size(), discovery, now.hash});
+      chain.network_filters.push_back(std::move(now.filter));
+      // What comes by it changes without an end of the connections.
+      hash = combine_hashes(hash, config::hash_value(item["config_discovery"]));
+      item.reject_unknown_keys();
+      continue;
+    }
     const auto [type, node] = parse_extension(item, ExtensionPoint::kNetworkFilter, supported);
     item.reject_unknown_keys();
     is_known = is_known && !type.empty();

@@ -57,6 +57,12 @@ void FilterListParser::parse_list(HcmConfig& out, const Node& list) {
       item.reject_unknown_keys();
       continue;
     }
+    if (item.has("config_discovery")) {
+      add_discovered(item, entries);
+      item.ignore({"is_optional"});
+      item.reject_unknown_keys();
+      continue;
+    }
     const auto [type, node] = parse_extension(item, ExtensionPoint::kHttpFilter, supported);
     if (type == kRouter) {
       parse_router(out, item, node);
@@ -85,16 +91,32 @@ void FilterListParser::add(const Node& item, std::string_view type, const Node& 
   entry.disabled = item["disabled"].as_bool_or(false);
   const auto found = std::ranges::find(types_, type, &HttpFilterType::type);
   const HttpFilterType* kind = found == types_.end() ? nullptr : &*found;
-  // Istio's two RBAC filters have one name: what a route says is then meant for both.
-  const auto other = std::ranges::find(names_, entry.name, &Named::name);
-  if (other != names_.end() && other->type != kind) {
-    item["name"].error(str("a filter of another type is called \"", config::printable(entry.name),
-                           "\" already: routes could not tell them apart"));
-  }
+  refuse_known_name(item["name"], kind);
   names_.push_back({entry.name, kind});
   if (found == types_.end()) return;  // an error, which is recorded
   entry.factory = found->parse(node, context_);
   entry.type = &*found;
+  entries.push_back(std::move(entry));
+}
+
+// Istio's two RBAC filters have one name: what a route says is then meant for both.  `type`: null
+// where it is not known yet.
+void FilterListParser::refuse_known_name(const Node& name, const HttpFilterType* type) const {
+  const auto other = std::ranges::find(names_, name.as_view_or(), &Named::name);
+  if (other == names_.end() || (type != nullptr && other->type == type)) return;
+  name.error(str("a filter of another type is called \"", config::printable(name.as_view_or()),
+                 "\" already: routes could not tell them apart"));
+}
+
+void FilterListParser::add_discovered(const Node& item,
+                                      std::vector<HttpFilterChain::Entry>& entries) {
+  HttpFilterChain::Entry entry;
+  entry.discovery = parse_http_discovery(item, types_, context_);
+  entry.name = entry.discovery->name;
+  entry.disabled = item["disabled"].as_bool_or(false);
+  entry.take(entry.discovery->find(extensions_));
+  refuse_known_name(item["name"], nullptr);
+  names_.push_back({entry.name, nullptr, true});
   entries.push_back(std::move(entry));
 }
 
@@ -137,6 +159,10 @@ void FilterListParser::parse_override(const config::Entry& entry,
                            config::did_you_mean(entry.key, names));
     if (!is_optional) return entry.node.error(std::move(text));
     return entry.node.leave_out(kFilterConfig, std::move(text));
+  }
+  if (named->is_discovered) {
+    parse_of_any_list(message, is_optional, override);
+    return out.push_back(std::move(override));
   }
   if (named->type == nullptr) return;  // refused or skipped above
   if (!message.type.empty()) parse_message(*named->type, message, override);

@@ -137,25 +137,31 @@ bool is_of_envoy(std::string_view type, const Point& point) {
 
 config::TypedConfig parse_extension(const Node& item, ExtensionPoint point, Names supported) {
   (void)item["name"].as_string();  // a label: the type decides
-  item.unsupported({"config_discovery"}, kLater, config::Unknown::kAlwaysError);
+  item.unsupported({"config_discovery"}, "of HTTP and network filters it is supported",
+                   config::Unknown::kAlwaysError);
   const Node any = item["typed_config"];
   if (any.is_missing() && item.has("config_discovery")) return {};
   config::TypedConfig config = any.typed_config();
   if (config.type.empty()) return {};
-  if (std::find(supported.begin(), supported.end(), config.type) != supported.end()) return config;
+  return check_extension_type(any, config.type, point, supported) ? config : config::TypedConfig{};
+}
+
+bool check_extension_type(const Node& where, std::string_view type, ExtensionPoint point,
+                          Names supported) {
+  if (std::ranges::find(supported, type) != supported.end()) return true;
   const Point& p = kPoints[static_cast<size_t>(point)];
   // Beside a type that we have, another one of that name is a slip.
-  const auto is_beside = [&](std::string_view type) {
-    return name_of(type, p) == name_of(config.type, p);
+  const auto is_beside = [&](std::string_view other) {
+    return name_of(other, p) == name_of(type, p);
   };
-  if (is_of_envoy(config.type, p) && std::ranges::none_of(supported, is_beside)) {
-    any.error(str(p.what, " \"", config.type,
-                  "\" is known to Envoy v3 but not supported by Pillion yet (", kLater, ')'));
+  if (is_of_envoy(type, p) && std::ranges::none_of(supported, is_beside)) {
+    where.error(str(p.what, " \"", type,
+                    "\" is known to Envoy v3 but not supported by Pillion yet (", kLater, ')'));
   } else {
-    any.error(str("unknown ", p.what, " \"", config::printable(config.type), '"',
-                  config::did_you_mean(config.type, supported)));
+    where.error(str("unknown ", p.what, " \"", config::printable(type), '"',
+                    config::did_you_mean(type, supported)));
   }
-  return {};
+  return false;
 }
 
 bool leaves_out(const Node& item) {

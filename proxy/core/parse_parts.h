@@ -2,6 +2,7 @@
 // How the parsers of this folder share the work.  Internal to core/.
 
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,15 @@ inline config::TypedConfig parse_extension(const config::Node& item, ExtensionPo
 
 // Is it a filter that may be left out, and is it (config/skipped_types.h)?  Not from a file.
 bool leaves_out(const config::Node& item);
+// False, and an error at `where`, if `type` is not one of `supported`.
+bool check_extension_type(const config::Node& where, std::string_view type, ExtensionPoint point,
+                          std::span<const std::string_view> supported);
+// config_discovery (parse_discovery.cc); the caller closes `item`.  Never null.
+std::shared_ptr<const HttpDiscovery> parse_http_discovery(const config::Node& item,
+                                                          std::span<const HttpFilterType> types,
+                                                          const FilterParseContext& context);
+std::shared_ptr<const NetworkDiscovery> parse_network_discovery(
+    const config::Node& item, std::span<const NetworkFilterType> types);
 
 // Has Envoy v3 an extension of that type?
 bool is_known_to_envoy(std::string_view type, ExtensionPoint point);
@@ -60,7 +70,8 @@ class FilterListParser final : public route::FilterOverrideParser {
   // `clusters`: FilterParseContext's.
   explicit FilterListParser(ParseServices& services,
                             std::vector<config::Located<std::string>>* clusters = nullptr)
-      : types_(services.http_filters()),
+      : extensions_(services),
+        types_(services.http_filters()),
         context_{services.header_formats(), services.node_cluster(), clusters} {}
   // Sets what the router says, and `filters`.  Before parse(), which then knows these names.
   void parse_list(HcmConfig& out, const config::Node& list);
@@ -71,7 +82,10 @@ class FilterListParser final : public route::FilterOverrideParser {
   struct Named {
     std::string name;
     const HttpFilterType* type;  // null: skipped, or refused
+    bool is_discovered = false;  // comes by ECDS: may be of several types
   };
+  void add_discovered(const config::Node& item, std::vector<HttpFilterChain::Entry>& entries);
+  void refuse_known_name(const config::Node& name, const HttpFilterType* type) const;
   void add(const config::Node& item, std::string_view type, const config::Node& node,
            std::vector<HttpFilterChain::Entry>& entries);
   void parse_override(const config::Entry& entry, route::FilterOverrides& out) const;
@@ -80,6 +94,7 @@ class FilterListParser final : public route::FilterOverrideParser {
   void parse_message(const HttpFilterType& type, const config::TypedConfig& message,
                      route::FilterOverride& out) const;
 
+  ExtensionSource& extensions_;
   std::span<const HttpFilterType> types_;
   FilterParseContext context_;
   std::vector<Named> names_;

@@ -148,6 +148,8 @@ bool Stream::grant_retry(bool wanted, const http::ResponseHead* head) {
     return false;
   }
   --retry.left;
+  const config::Fraction allowed = retry.policy.allowed;
+  if (worker_.rng.below(allowed.denominator) >= allowed.numerator) return false;
   if (!cluster_->begin_retry()) {
     info_.flags |= flag_bit(ResponseFlag::kUpstreamOverflow);
     return false;

@@ -3,6 +3,7 @@
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/runtime.h"
 #include "proxy/route/parse_parts.h"
 
 namespace pillion::route {
@@ -48,12 +49,40 @@ WeightedCluster parse_share(const Node& node, const ParseContext& context) {
   return share;
 }
 
+// runtime_key_prefix: weights by "<prefix>.<cluster>".  All of them zero would leave no cluster, so
+// that they do not count then.
+class WeightKeys {
+ public:
+  WeightKeys(const Node& weighted, const Node& clusters)
+      : prefix_(weighted["runtime_key_prefix"].as_string_or("")) {
+    if (prefix_.empty() || clusters.size() == 0) return;
+    uint64_t sum = 0;
+    for (const Node item : clusters.items())
+      sum += weight_of(item, item["name"].as_view_or(), item["weight"].as_u32_or(0));
+    if (sum != 0) return;
+    weighted["runtime_key_prefix"].warn("the runtime makes all weights zero: they do not count");
+    prefix_.clear();
+  }
+  [[nodiscard]] uint64_t weight_of(const Node& item, std::string_view cluster,
+                                   uint64_t configured) const {
+    if (prefix_.empty() || cluster.empty()) return configured;
+    return config::runtime_uint(item, str(prefix_, '.', cluster), configured);
+  }
+
+ private:
+  std::string prefix_;
+};
+
 std::unique_ptr<const WeightedClusters> parse_weighted(const Node& node,
                                                        const ParseContext& context) {
   auto weighted = std::make_unique<WeightedClusters>();
   const Node clusters = node.required("clusters");
+  const WeightKeys keys(node, clusters);
+  uint64_t configured = 0;
   for (const Node item : clusters.items()) {
     WeightedCluster share = parse_share(item, context);
+    configured += share.weight_end;
+    share.weight_end = keys.weight_of(item, share.cluster, share.weight_end);
     if (share.weight_end == 0) continue;
     weighted->total_weight += share.weight_end;
     share.weight_end = weighted->total_weight;
@@ -65,12 +94,9 @@ std::unique_ptr<const WeightedClusters> parse_weighted(const Node& node,
     clusters.error("expected weights whose sum is below 2^32");
   }
   if (const Node total = node["total_weight"]; total.is_present()) {  // deprecated
-    if (total.as_u32() != weighted->total_weight) {
-      total.expected(str(weighted->total_weight, ", the sum of the weights"));
-    }
+    if (total.as_u32() != configured) total.expected(str(configured, ", the sum of the weights"));
   }
   weighted->random_header = lowered(node["header_name"].as_string_or(""));
-  node.ignore({"runtime_key_prefix"});  // no runtime layer can change the weights
   node.unsupported({"use_hash_policy"}, kLater);
   node.reject_unknown_keys();
   return weighted;

@@ -4,6 +4,7 @@
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/runtime.h"
 #include "proxy/config/suggest.h"
 #include "proxy/route/retry_policy.h"
 
@@ -17,6 +18,7 @@ constexpr std::string_view kLater = "comes with a later version";
 constexpr std::string_view kHttp3Word = "http3-post-connect-failure";
 constexpr std::string_view kPreviousHosts =
     "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
+constexpr auto kShortest = std::chrono::milliseconds(1);
 constexpr EnumRow kFormats[] = {{"SECONDS", 0}, {"UNIX_TIMESTAMP", 1}};
 
 void add_token(RetryPolicy& policy, std::string_view token, const Node& node) {
@@ -45,13 +47,12 @@ void parse_tokens(RetryPolicy& policy, const Node& node) {
 
 void parse_back_off(RetryPolicy& policy, const Node& node) {
   if (node.is_missing()) return;
-  constexpr auto kLeast = std::chrono::milliseconds(1);
   const Node base = node.required("base_interval");
   const Node max = node["max_interval"];
   if (base.is_present()) {
     policy.base_interval = base.as_duration();
     if (policy.base_interval <= Duration{}) base.expected("a duration above zero");
-    policy.base_interval = std::max<Duration>(policy.base_interval, kLeast);
+    policy.base_interval = std::max<Duration>(policy.base_interval, kShortest);
     policy.max_interval = policy.base_interval * 10;
   }
   if (max.is_present()) {
@@ -114,6 +115,11 @@ std::shared_ptr<const RetryPolicy> parse_retry_policy(const Node& node) {
   }
   policy->headers = parse_matchers(node["retriable_headers"]);
   policy->request_headers = parse_matchers(node["retriable_request_headers"]);
+  policy->allowed = config::runtime_fraction(node, "upstream.use_retry", policy->allowed);
+  policy->base_interval = std::chrono::milliseconds(config::runtime_uint(
+      node, "upstream.base_retry_backoff_ms", uint64_t(to_millis(policy->base_interval))));
+  policy->base_interval = std::max<Duration>(policy->base_interval, kShortest);
+  policy->max_interval = policy->base_interval * 10;
   parse_back_off(*policy, node["retry_back_off"]);
   parse_rate_limited(*policy, node["rate_limited_retry_back_off"]);
   parse_host_selection(*policy, node);

@@ -64,6 +64,7 @@ struct ResetHeader {
 struct RetryPolicy {
   uint32_t tokens = 0;  // of RetryOn; 0: no retries
   uint32_t num_retries = 1;
+  config::Fraction allowed{100, 100};  // of the retries that the tokens ask for
   // Of one attempt, from when it has both its connection and the whole request; 0: none.
   Duration per_try_timeout{};
   Duration per_try_idle_timeout{};

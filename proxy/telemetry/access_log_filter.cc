@@ -8,6 +8,7 @@
 #include "proxy/base/response_flags.h"
 #include "proxy/base/rng.h"
 #include "proxy/base/str.h"
+#include "proxy/config/runtime.h"
 #include "proxy/config/suggest.h"
 #include "proxy/match/header_value.h"
 #include "proxy/telemetry/operators.h"
@@ -63,7 +64,7 @@ Comparison parse_comparison(const Node& filter) {
   const Node node = filter.required("comparison");
   const Op op = node["op"].as_enum_or(Op::kEqual, kOps);
   const Node value = node["value"];
-  const uint32_t number = value.runtime_default().as_u32_or(0);
+  const uint32_t number = value.as_runtime_u32_or(0);
   if (value.is_missing()) node.error("needs a value");
   node.reject_unknown_keys();
   filter.reject_unknown_keys();
@@ -99,8 +100,9 @@ FilterPtr traceable(const Node& node) {
 }
 
 FilterPtr runtime(const Node& node) {
-  (void)node["runtime_key"].as_string_or("");
-  const config::Fraction share = node["percent_sampled"].as_fraction_or({0, 100});
+  const Node key = node["runtime_key"];
+  const config::Fraction share = config::runtime_fraction(
+      key, key.as_view_or(), node["percent_sampled"].as_fraction_or({0, 100}));
   const bool independent = node["use_independent_randomness"].as_bool_or(false);
   node.reject_unknown_keys();
   return make([share, independent](const StreamInfo& info) {

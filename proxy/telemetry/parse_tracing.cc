@@ -5,6 +5,7 @@
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/runtime.h"
 #include "proxy/config/suggest.h"
 #include "proxy/telemetry/otlp.h"
 #include "proxy/telemetry/tracing.h"
@@ -21,8 +22,13 @@ constexpr std::string_view kOthers = "envoy.config.trace.v3.";
 constexpr std::string_view kLater = "comes with a later version";
 constexpr std::string_view kDefaultPath = "/v1/traces";
 
-uint32_t parts_of(const Node& percent) {
-  return static_cast<uint32_t>(std::lround(percent.as_percent_or(100) * 100));
+// Parts of 10,000, which a key of the runtime goes over.
+uint32_t parts_of(const Node& tracing, std::string_view field, std::string_view key) {
+  const double percent = tracing[field].as_percent_or(100);
+  const config::Fraction share = config::runtime_fraction(
+      tracing, key, {static_cast<uint32_t>(std::lround(percent * 100)), 10'000});
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(uint64_t{share.numerator} * 10'000 / share.denominator, 10'000));
 }
 
 CustomTag parse_tag(const Node& item) {
@@ -115,8 +121,9 @@ SpanTargetOptions parse_open_telemetry(const Node& node, std::string_view instan
 TracingOptions parse_options(const Node& node, bool is_outbound) {
   TracingOptions out;
   out.is_outbound = is_outbound;
-  out.sampling = {parts_of(node["client_sampling"]), parts_of(node["random_sampling"]),
-                  parts_of(node["overall_sampling"])};
+  out.sampling = {parts_of(node, "client_sampling", "tracing.client_enabled"),
+                  parts_of(node, "random_sampling", "tracing.random_sampling"),
+                  parts_of(node, "overall_sampling", "tracing.global_enabled")};
   out.verbose = node["verbose"].as_bool_or(false);
   out.max_path_length = node["max_path_tag_length"].as_u32_or(out.max_path_length);
   out.spawn_upstream_span = node["spawn_upstream_span"].as_bool_or(false);

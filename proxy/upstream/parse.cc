@@ -109,13 +109,12 @@ void refuse_the_rest(const Node& node) {
   node.ignore({"ignore_health_on_host_removal", "drain_connections_on_host_removal",
                "wait_for_warm_on_init", "lrs_report_endpoint_metrics"});
   refuse_true(node, "close_connections_on_host_health_failure");
-  node.unsupported(
-      {"ring_hash_lb_config", "maglev_lb_config", "load_balancing_policy", "metadata",
-       "track_timeout_budgets", "track_cluster_stats", "upstream_config", "preconnect_policy",
-       "dns_resolvers", "dns_resolution_config", "typed_dns_resolver_config",
-       "use_tcp_for_dns_lookups", "stats_matcher", "queuing_policies",
-       "per_connection_buffer_high_watermark_timeout"},
-      kLater);
+  node.unsupported({"ring_hash_lb_config", "maglev_lb_config", "load_balancing_policy", "metadata",
+                    "track_timeout_budgets", "track_cluster_stats", "upstream_config",
+                    "preconnect_policy", "dns_resolvers", "dns_resolution_config",
+                    "typed_dns_resolver_config", "use_tcp_for_dns_lookups", "stats_matcher",
+                    "queuing_policies", "per_connection_buffer_high_watermark_timeout"},
+                   kLater);
   // Without these a request would go to other hosts than meant, in clear text, or past a filter.
   node.unsupported({"cluster_type", "filters", "connection_pool_per_downstream_connection",
                     "lb_subset_config", "transport_socket_matches", "transport_socket_matcher"},
@@ -184,6 +183,7 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   out->buffer_limit = node["per_connection_buffer_limit_bytes"].as_u32_or(out->buffer_limit, 1);
   parse_balancing(node, *out);
   parse_circuit_breakers(node["circuit_breakers"], *out);
+  apply_runtime(node, *out);
   parse_endpoints(node, *out);
   parse_dns(node, out->dns);
   parse_original_dst(node, *out);

@@ -5,6 +5,7 @@
 // is ignored, and why that changes nothing.
 
 #include <memory>
+#include <string_view>
 
 #include "proxy/config/node.h"
 #include "proxy/upstream/cluster_config.h"
@@ -14,6 +15,10 @@ namespace pillion::upstream {
 // Errors go to the node's list; what comes back is then good for further checks only.  Never null.
 // Reads the files that a TLS context names, so it belongs on a thread that may block.
 std::shared_ptr<const ClusterConfig> parse_cluster(const config::Node& node);
+
+// May that key of the runtime change what the parser makes of the cluster, beside those that its
+// fields name (config/runtime.h)?
+bool is_cluster_key(std::string_view key, std::string_view cluster);
 
 // config.endpoint.v3.ClusterLoadAssignment, as EDS sends it: the endpoints have IP addresses.
 HostSet parse_assignment(const config::Node& node);

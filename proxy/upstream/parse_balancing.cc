@@ -50,9 +50,10 @@ void parse_round_robin(const Node& node) {
 void parse_least_request(const Node& node, GroupOptions& out) {
   if (node.is_missing()) return;
   out.choice_count = node["choice_count"].as_u32_or(out.choice_count, 2);
-  const Node bias = node["active_request_bias"].runtime_default();
-  out.active_request_bias = bias.as_double_or(out.active_request_bias);
-  if (!(out.active_request_bias >= 0.0)) bias.expected("a number of at least 0");
+  const Node bias = node["active_request_bias"];
+  const Node configured = bias["default_value"];
+  if (!(configured.as_double_or(0) >= 0.0)) configured.expected("a number of at least 0");
+  out.active_request_bias = bias.as_runtime_double_or(out.active_request_bias);
   node.unsupported({"slow_start_config"}, kLater);
   node.reject_unknown_keys();
 }

@@ -67,6 +67,7 @@ void parse_outlier(const Node& cluster, ClusterConfig& out) {
       node["successful_active_health_check_uneject_host"].as_bool_or(o->uneject_by_active_check);
   parse_enforcing(node, *o);
   parse_rates(node, *o);
+  apply_runtime(node, *o);
   refuse_true(node, "detect_degraded_hosts");
   node.unsupported({"monitors"}, kLater);
   node.reject_unknown_keys();

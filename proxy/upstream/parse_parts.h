@@ -18,6 +18,9 @@ void parse_endpoints(const config::Node& cluster, ClusterConfig& out);
 // parse_balancing.cc: lb_policy and its options, common_lb_config, circuit_breakers.
 void parse_balancing(const config::Node& cluster, ClusterConfig& out);
 void parse_circuit_breakers(const config::Node& node, ClusterConfig& out);
+// parse_runtime.cc: Envoy's keys over what was parsed; `cluster` and `outlier` are the nodes.
+void apply_runtime(const config::Node& cluster, ClusterConfig& out);
+void apply_runtime(const config::Node& outlier, OutlierOptions& out);
 // parse_outlier.cc: outlier_detection.
 void parse_outlier(const config::Node& cluster, ClusterConfig& out);
 // parse_health_check.cc: health_checks.

@@ -181,6 +181,9 @@ TEST_F(ConfigDumpTest, IsEnvoysDump) {
    "@type": "type.googleapis.com/envoy.admin.v3.RoutesConfigDump"
   },
   {
+   "@type": "type.googleapis.com/envoy.admin.v3.EcdsConfigDump"
+  },
+  {
    "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump"
   }
  ]

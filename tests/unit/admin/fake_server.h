@@ -22,6 +22,8 @@ class FakeServer final : public ServerView, public ServerActions {
   std::optional<ConfigFailure> failure;
   config::UnknownFieldMap tolerated;
   RuntimeStatus runtime_status;
+  bool has_admin_layer = false;
+  std::vector<std::pair<std::string, std::string>> modified;  // by /runtime_modify
   std::vector<std::pair<std::string, std::string>> logger_levels = {{"config", "info"},
                                                                     {"main", "info"}};
   std::vector<std::string> done;  // actions, in order
@@ -69,6 +71,11 @@ class FakeServer final : public ServerView, public ServerActions {
   void fail_health_check(bool fail) override { done.push_back(fail ? "fail" : "ok"); }
   void quit() override { done.push_back("quit"); }
   void reopen_logs() override { done.push_back("reopen"); }
+  Status<> modify_runtime(const std::vector<std::pair<std::string, std::string>>& values) override {
+    if (!has_admin_layer) return Error<std::string>{"No admin layer specified"};
+    modified = values;
+    return Ok{};
+  }
   bool set_log_level(std::string_view logger, std::string_view level) override {
     for (auto& [name, have] : logger_levels) {
       if (logger.empty() || name == logger) have = level;

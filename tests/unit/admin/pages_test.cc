@@ -322,7 +322,17 @@ TEST_F(PagesTest, RuntimePrintsLayers) {
   EXPECT_EQ(get("/runtime").body,
             "{\n \"layers\": [\n  \"static\"\n ],\n \"entries\": {\n  \"a.b\": {\n"
             "   \"final_value\": \"5\",\n   \"layer_values\": [\n    \"5\"\n   ]\n  }\n }\n}");
+}
+
+TEST_F(PagesTest, RuntimeModifySetsKeysOrSaysWhyNot) {
   EXPECT_EQ(post("/runtime_modify?a=b").status, 503);
+  EXPECT_EQ(post("/runtime_modify?a=b").body, "No admin layer specified\n");
+  server_.has_admin_layer = true;
+  EXPECT_EQ(post("/runtime_modify").status, 400);
+  EXPECT_EQ(get("/runtime_modify?a=b").status, 405);
+  EXPECT_TRUE(server_.modified.empty());
+  EXPECT_EQ(post("/runtime_modify?a=b&c=").body, "OK\n");
+  EXPECT_EQ(server_.modified, (Pairs{{"a", "b"}, {"c", ""}}));
 }
 
 TEST_F(PagesTest, ActionsWantPostAndSayOk) {
