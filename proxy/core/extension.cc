@@ -97,13 +97,13 @@ bool ExtensionDiscovery::allows(std::string_view type) const {
   return std::ranges::find(types, type) != types.end();
 }
 
-HttpExtension HttpDiscovery::find(ExtensionSource& source) const {
-  HttpExtension said = source.http_extension(name);
+HttpExtension HttpDiscovery::find(ExtensionSource& extensions) const {
+  HttpExtension said = extensions.http_extension(name);
   return said.factory != nullptr && allows(said.type->type) ? said : fallback;
 }
 
-NetworkExtension NetworkDiscovery::find(ExtensionSource& source) const {
-  NetworkExtension said = source.network_extension(name);
+NetworkExtension NetworkDiscovery::find(ExtensionSource& extensions) const {
+  NetworkExtension said = extensions.network_extension(name);
   return said.filter != nullptr && allows(said.type->type) ? said : fallback;
 }
 
