@@ -191,13 +191,40 @@ TEST(FieldMarks, SayWhatTheParsersDo) {
   EXPECT_GT(ignored, 50u);
 }
 
+// Parsers of files close these strictly, as a misspelt field would do harm, and some of their
+// places are those of secrets; a field of a newer API has no name to misspell, and they are
+// everywhere.
+bool is_strict_in_files(std::string_view name) {
+  constexpr std::string_view kMessages[] = {
+      "envoy.config.cluster.v3.Cluster",
+      "envoy.config.core.v3.AggregatedConfigSource",
+      "envoy.config.core.v3.BackoffStrategy",
+      "envoy.config.core.v3.ConfigSource",
+      "envoy.config.core.v3.DataSource",
+      "envoy.config.core.v3.GrpcService",
+      "envoy.config.core.v3.GrpcService.EnvoyGrpc",
+      "envoy.config.core.v3.HttpUri",
+      "envoy.config.core.v3.PathConfigSource",
+      "envoy.config.core.v3.RetryPolicy",
+      "envoy.config.core.v3.TypedExtensionConfig",
+      "envoy.config.core.v3.WatchedDirectory",
+      "envoy.extensions.filters.http.fault.v3.HTTPFault",
+      "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+      "envoy.type.v3.DoubleRange",
+      "envoy.type.v3.Int32Range",
+      "envoy.type.v3.Int64Range",
+      "xds.core.v3.TypedExtensionConfig",
+  };
+  return std::ranges::find(kMessages, name) != std::end(kMessages);
+}
+
 TEST(FieldMarks, SayWhichMessagesMustNotLoseFields) {
   for (const auto& [message, seen] : walk().unknown) {
     // Of one that is read strictly in one place and not in another, either may be right.
-    if (seen.size() != 1) continue;
+    if (seen.size() != 1 || is_strict_in_files(message->full_name())) continue;
     const bool is_refused = seen.contains(Verdict::kRefused);
     EXPECT_EQ(xds::refuses_unknown_fields(*message), is_refused)
-        << "UNKNOWN " << message->full_name() << ": " << (is_refused ? "refuse" : "ignore");
+        << message->full_name() << ": " << (is_refused ? "refuse" : "ignore");
   }
 }
 
