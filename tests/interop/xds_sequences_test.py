@@ -118,8 +118,11 @@ class Sequence:
         self.steps.append(f"{what}{', ' + around if around else ''}")
         if SEQUENCE:
             print(f"{len(self.steps)}. {self.steps[-1]}", flush=True)
+        heard = len(self.plane.lines)
         getattr(self, "_" + around.replace(" ", "_"))()
         self.look(what)
+        if "server" in around or "streams" in around:
+            self.wait_for_streams(heard)
         if self.load and self.load.failures:
             self.stop_load()
 
@@ -127,6 +130,17 @@ class Sequence:
         self.model.heal()
         self.say()
         self.plane.wait(f"ack Cluster {self.model.version}")
+
+    def wait_for_streams(self, heard):
+        """What is said while a stream asks for one type after the other comes in no order."""
+        def is_settled():
+            lines = self.plane.lines[heard:]
+            opened = [n for n, line in enumerate(lines) if line.startswith("open ")]
+            return opened and any(line.startswith(("ack Listener", "nack Listener")) for line in lines[opened[-1]:])
+        try:
+            sidecar.until("x", is_settled)
+        except AssertionError:
+            self.fail("the streams do not come again")
 
     def _(self):
         self.say()

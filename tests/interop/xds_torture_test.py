@@ -23,7 +23,7 @@ from xds_script import CLUSTERS, ENDPOINTS, LISTENERS, PREFIX, ROUTES, Good, Scr
 DELTA = False  # whether the proxy speaks it
 BACKS_OFF = DELTA  # also after streams that said something, and from refusing ever new versions: comes with it
 PROTOCOLS = ["sotw", *(["delta"] if DELTA else [])]
-SECONDS = float(os.environ.get("SECONDS", "1.5"))
+SECONDS = float(os.environ.get("SECONDS", "1"))
 MOST_CPU = 0.2  # of a core
 MOST_STREAMS = 15  # a second, of the back-off in bootstrap()
 MOST_GROWTH = 10 << 20  # of memory
