@@ -30,10 +30,14 @@ struct Sinks {
 struct BuildJob {
   std::shared_ptr<const Snapshot> previous;  // null: the first
   bool reads_files = false;                  // the file or what it names has changed
-  std::vector<xds::Response> responses;      // of CDS, LDS and RDS, in their order
+  std::vector<xds::Response> responses;      // of all types but EDS and SDS, in their order
   std::set<std::string> endpoints;           // EDS names that were answered, or given up
   std::set<std::string> given_up_routes;     // RDS names that need not be waited for
   Instant now{};
+  bool given_up_virtual_hosts = false;          // nor the first answer of VHDS
+  bool given_up_scopes = false;                 // nor SRDS
+  std::set<std::string> demanded_routes;        // RDS names that requests wait for
+  std::set<std::string> dropped_virtual_hosts;  // VHDS names that nobody needs any more
 };
 
 struct BuildResult {

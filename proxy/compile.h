@@ -34,6 +34,9 @@ class Compiler final : private core::ParseServices {
   // the result has all that are named.
   CompiledListener listener(const config::Node& node, Origin origin,
                             std::vector<config::Located<std::string>>* must_exist = nullptr);
+  // By VHDS; `reply_limit`: its table's max_direct_response_body_size_bytes.
+  CompiledVirtualHost virtual_host(const config::Node& node, Origin origin, uint32_t reply_limit);
+  CompiledScope scope(const config::Node& node, Origin origin);
   // The table in force under an RDS name, or null.
   [[nodiscard]] std::shared_ptr<const route::RouteTable> table(std::string_view name) const;
 
@@ -48,6 +51,8 @@ class Compiler final : private core::ParseServices {
   std::shared_ptr<const route::RouteTable> routes(std::string_view name) override {
     return table(name);
   }
+
+  std::shared_ptr<const route::ScopeTable> scopes() override { return resources_.scope_table; }
 
   std::shared_ptr<const core::Tracer> tracer(
       const config::Node& node, bool is_outbound,

@@ -36,7 +36,8 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
       stats_(context.registry.block<stats::ControlPlaneStats>(stats::kControl)),
       server_stats_(context.registry.block<stats::ServerStats>(stats::kControl)),
       cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
-      lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)) {
+      lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)),
+      scope_stats_(context.registry) {
   context_.registry.on_scrape([this] { update_stats(); });
 }
 
@@ -50,6 +51,7 @@ void ControlPlane::start(const Snapshot& snapshot) {
   has_clusters_ = !config_.cds_timeout;
   has_listeners_ = !config_.lds_timeout;
   if (config_.cds_timeout) ads_.subscribe_all(ResourceType::kClusters, *config_.cds_timeout);
+  resources_ = snapshot.resources;
   update_subscriptions(*snapshot.resources);
   advance();
 }
@@ -58,13 +60,18 @@ void ControlPlane::start(const Snapshot& snapshot) {
 
 void ControlPlane::add_to(BuildJob& job, Take take) {
   if (take == Take::kResponsesToo) job.responses = std::exchange(waiting_, {});
+  job.given_up_virtual_hosts = given_up_virtual_hosts_;
+  job.demanded_routes = requests_.tables();
+  job.dropped_virtual_hosts = std::exchange(dropped_hosts_, {});
   for (const xds::Response& response : job.responses) {
+    note_answers(response);
     if (response.type != ResourceType::kRoutes) continue;
     routes_version_ = response.version;
     for (const xds::Resource& resource : response.resources) routes_.push_back(resource.name);
   }
   job.endpoints = settled_;
   job.given_up_routes = given_up_routes_;
+  job.given_up_scopes = given_up_scopes_;
 }
 
 void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot) {
@@ -74,6 +81,8 @@ void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot)
     has_listeners_ |= type == ResourceType::kListeners;
   }
   // Names first, so that they ride on the answers.
+  requests_.on_built(*snapshot.resources);
+  resources_ = snapshot.resources;
   update_subscriptions(*snapshot.resources);
   for (const auto& [type, wrong] : result.answers) {
     if (wrong.empty()) {
@@ -124,20 +133,28 @@ void ControlPlane::update_subscriptions(const Resources& resources) {
   std::erase_if(assignments_,
                 [this](const auto& item) { return !wanted_endpoints_.contains(item.first); });
   ads_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
-  if (phase_ != Phase::kClusters) ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  wanted_scopes_ = wanted_scopes(resources);
+  if (phase_ != Phase::kClusters) subscribe_routes();
   endpoint_stats_.keep(endpoint_users(resources), [this](std::string_view, std::string_view user) {
     return context_.registry.block<stats::ClusterInfoStats>(stats::kControl, user);
   });
   route_stats_.keep(route_users(resources), [this](std::string_view name, std::string_view user) {
     return context_.registry.block<stats::RdsStats>(stats::kControl, user, name);
   });
+  scope_stats_.keep(resources);
+}
+
+void ControlPlane::subscribe_routes() {
+  if (wanted_scopes_) ads_.subscribe_all(ResourceType::kScopedRoutes, *wanted_scopes_);
+  ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  subscribe_virtual_hosts();
 }
 
 void ControlPlane::advance() {
   if (phase_ == Phase::kClusters && has_clusters_ && warming_clusters_ == 0) {
     phase_ = Phase::kListeners;
     if (config_.lds_timeout) ads_.subscribe_all(ResourceType::kListeners, *config_.lds_timeout);
-    ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
+    subscribe_routes();
   }
   if (phase_ == Phase::kListeners && has_listeners_ && warming_listeners_ == 0) {
     phase_ = Phase::kRunning;
@@ -183,7 +200,19 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       return context_.secrets->on_fetch_timeout(names);
     case ResourceType::kRoutes:
       given_up_routes_.insert(names.begin(), names.end());
-      for (const std::string& name : names) route_stats_.on_fetch_timeout(name);
+      for (const std::string& name : names) {
+        route_stats_.on_fetch_timeout(name);
+        requests_.on_given_up(core::RouteKind::kTable, name);
+      }
+      break;
+    case ResourceType::kVirtualHosts:
+      given_up_virtual_hosts_ = true;
+      for (const std::string& name : names)
+        requests_.on_given_up(core::RouteKind::kVirtualHost, name);
+      break;
+    case ResourceType::kScopedRoutes:
+      given_up_scopes_ = true;
+      scope_stats_.on_fetch_timeout();
       break;
     default:  // nobody asks for others
       break;
@@ -203,6 +232,8 @@ void ControlPlane::refuse_all(ResourceType type) {
   };
   if (type == ResourceType::kEndpoints) refuse(wanted_endpoints_, settled_, endpoint_stats_);
   if (type == ResourceType::kRoutes) refuse(wanted_routes_, given_up_routes_, route_stats_);
+  if (type == ResourceType::kScopedRoutes && may_go_without()) given_up_scopes_ = true;
+  if (type == ResourceType::kVirtualHosts && may_go_without()) given_up_virtual_hosts_ = true;
 }
 
 void ControlPlane::on_connected(bool connected, std::string_view text) {
@@ -304,6 +335,8 @@ void ControlPlane::update_stats() {
   };
   add(ResourceType::kClusters, *cds_stats_);
   add(ResourceType::kListeners, *lds_stats_);
+  scope_stats_.update(ads_.counts(ResourceType::kScopedRoutes),
+                      ads_.version(ResourceType::kScopedRoutes));
   count_failures();
 }
 

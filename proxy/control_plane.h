@@ -23,6 +23,8 @@
 #include "proxy/admin/server_view.h"
 #include "proxy/builder.h"
 #include "proxy/io/loop.h"
+#include "proxy/route_requests.h"
+#include "proxy/scoped_routes.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
 #include "proxy/update_stats.h"
@@ -36,6 +38,8 @@ class ControlPlaneHost {
   virtual void on_resources_wait() = 0;
   virtual void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) = 0;
   virtual void on_initialized() = 0;
+  // Workers that asked for these have what became of it.
+  virtual void on_routes_answered(const std::vector<core::RouteName>& /*names*/) {}
 
  protected:
   ~ControlPlaneHost() = default;
@@ -65,6 +69,11 @@ class ControlPlane final : private xds::AdsObserver,
   void add_to(BuildJob& job, Take take);
   // It did; the snapshot is the server's now.
   void on_built(const BuildResult& result, const Snapshot& snapshot);
+
+  // Workers have the last snapshot.
+  void on_applied();
+  // Requests of a worker wait for it (core/route_demand.h).
+  void want_route(const core::RouteName& name);
 
   [[nodiscard]] bool is_initialized() const noexcept { return phase_ == Phase::kRunning; }
   // The assignments in force, for /config_dump.
@@ -98,8 +107,12 @@ class ControlPlane final : private xds::AdsObserver,
   // hold up; later its timeout ends the wait.
   [[nodiscard]] bool may_go_without() const noexcept { return phase_ != Phase::kRunning; }
   void update_subscriptions(const Resources& resources);
+  void subscribe_routes();
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
+  void note_answers(const xds::Response& response);
+  void subscribe_virtual_hosts();
+  void drop_unused_hosts();
   void update_stats();
   void count_failures();
 
@@ -115,7 +128,14 @@ class ControlPlane final : private xds::AdsObserver,
   std::vector<xds::Response> waiting_;  // for the builder
   std::map<std::string, Duration> wanted_routes_;
   std::map<std::string, Duration> wanted_endpoints_;
-  std::set<std::string> settled_;  // EDS names that were answered or given up
+  std::optional<Duration> wanted_scopes_;
+  bool given_up_scopes_ = false;
+  RouteRequests requests_;
+  bool given_up_virtual_hosts_ = false;
+  bool asks_for_hosts_ = false;                 // VHDS is subscribed to
+  std::set<std::string> dropped_hosts_;         // for the next build
+  std::shared_ptr<const Resources> resources_;  // of the last one
+  std::set<std::string> settled_;               // EDS names that were answered or given up
   std::set<std::string> given_up_routes_;
   std::map<std::string, Assignment> assignments_;
   // Of the RDS response that is being built.
@@ -126,6 +146,7 @@ class ControlPlane final : private xds::AdsObserver,
   size_t next_ = 0;
   std::string wrong_;
   bool has_settled_ = false;  // a name, so that a build must follow
+  io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_hosts>(this);
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 
   stats::BlockRef<stats::ControlPlaneStats> stats_;
@@ -134,6 +155,7 @@ class ControlPlane final : private xds::AdsObserver,
   stats::BlockRef<stats::LdsStats> lds_stats_;
   UpdateStats<stats::ClusterInfoStats> endpoint_stats_;
   UpdateStats<stats::RdsStats> route_stats_;
+  ScopedRdsStats scope_stats_;
   xds::AdsCounts told_[xds::kResourceTypes];  // of which the counters speak
 };
 

@@ -222,6 +222,7 @@ std::vector<admin::ConfigResource> Server::config() const {
     add(Kind::kListener, piece.newest->config->name, piece.newest->origin.value);
   add_pieces(out, Kind::kCluster, resources.clusters);
   add_pieces(out, Kind::kListener, resources.listeners);
+  add_pieces(out, Kind::kScopedRoute, resources.scopes);
   add_pieces(out, Kind::kRoute, resources.routes);
   add_secrets(out);
   if (control_plane_ != nullptr) control_plane_->append_endpoints(out);

@@ -50,8 +50,9 @@ inline constexpr size_t kMaxResources = 200'000;
 
 struct Resource {
   std::string name;
-  std::string bytes;    // of the message in the Any
-  std::string version;  // of it alone (delta); empty: the response's
+  std::string bytes;                 // of the message in the Any
+  std::string version;               // of it alone (delta); empty: the response's
+  std::vector<std::string> aliases;  // VHDS: names that it stands for, too
 };
 
 struct Response {

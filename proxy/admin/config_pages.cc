@@ -32,6 +32,9 @@ constexpr std::array kSections = {
             "envoy.config.endpoint.v3.ClusterLoadAssignment", true},
     Section{Kind::kListener, "ListenersConfigDump", "static_listeners", "dynamic_listeners",
             "listener", "envoy.config.listener.v3.Listener", false},
+    Section{Kind::kScopedRoute, "ScopedRoutesConfigDump", "inline_scoped_route_configs",
+            "dynamic_scoped_route_configs", "scoped_route_configs",
+            "envoy.config.route.v3.ScopedRouteConfiguration", false},
     Section{Kind::kRoute, "RoutesConfigDump", "static_route_configs", "dynamic_route_configs",
             "route_config", "envoy.config.route.v3.RouteConfiguration", false},
     Section{Kind::kSecret, "SecretsConfigDump", "static_secrets", "dynamic_active_secrets",
@@ -64,14 +67,18 @@ void write_value(JsonWriter& json, const Section& section, const ConfigResource&
 // The fields of an entry of a section's list, into an open object.
 void write_entry(JsonWriter& json, const Section& section, const ConfigResource& resource) {
   const bool has_state = resource.is_dynamic && section.kind == Kind::kListener;
-  const bool has_name = has_state || section.kind == Kind::kSecret;
+  // Envoy lists those of a set together; here each is an entry of its own.
+  const bool is_list = section.kind == Kind::kScopedRoute;
+  const bool has_name = has_state || is_list || section.kind == Kind::kSecret;
   if (has_name) json.field("name", resource.name);
   // What was refused from the start has no state, only an error.
   if (resource.value != nullptr) {
     if (has_state) json.key(resource.is_warming ? "warming_state" : "active_state").begin_object();
     if (!resource.version.empty()) json.field("version_info", resource.version);
     json.key(section.field);
+    if (is_list) json.begin_array();
     write_value(json, section, resource);
+    if (is_list) json.end_array();
     json.field("last_updated", utc_text(resource.last_updated));
     if (has_state) json.end_object();
   }

@@ -105,7 +105,15 @@ struct ConfigFailure {
 
 // A piece of the configuration in force.
 struct ConfigResource {
-  enum class Kind : uint8_t { kBootstrap, kCluster, kListener, kRoute, kSecret, kEndpoints };
+  enum class Kind : uint8_t {
+    kBootstrap,
+    kCluster,
+    kListener,
+    kScopedRoute,
+    kRoute,
+    kSecret,
+    kEndpoints
+  };
   Kind kind = Kind::kBootstrap;
   bool is_dynamic = false;  // from xDS
   std::string name;

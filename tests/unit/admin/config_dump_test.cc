@@ -158,6 +158,9 @@ TEST_F(ConfigDumpTest, IsEnvoysDump) {
    ]
   },
   {
+   "@type": "type.googleapis.com/envoy.admin.v3.ScopedRoutesConfigDump"
+  },
+  {
    "@type": "type.googleapis.com/envoy.admin.v3.RoutesConfigDump"
   },
   {
