@@ -70,8 +70,8 @@ def host(name, domains, body):
 
 
 def routes(name, *hosts, vhds=False):
-    """A RouteConfiguration."""
-    source = field(9, field(1, field(3, b"") + field(6, 2))) if vhds else b""
+    """A RouteConfiguration; with VHDS it waits 0.3 s at most for its first hosts."""
+    source = field(9, field(1, field(3, b"") + field(4, field(2, 300_000_000)) + field(6, 2))) if vhds else b""
     return field(1, name) + b"".join(field(2, each) for each in hosts) + source
 
 
