@@ -15,6 +15,7 @@ extern const core::HttpFilterType kHeaderMutation;
 extern const core::HttpFilterType kHealthCheck;
 extern const core::HttpFilterType kJwtAuthn;
 extern const core::HttpFilterType kLocalRateLimit;
+extern const core::HttpFilterType kOnDemand;
 extern const core::HttpFilterType kPrincipalStats;
 extern const core::HttpFilterType kRbac;
 extern const core::HttpFilterType kSetFilterState;
@@ -24,9 +25,9 @@ extern const core::NetworkFilterType kNetworkRbac;
 
 std::span<const core::HttpFilterType> http_filters() {
   static const core::HttpFilterType types[] = {
-      kBuffer,         kCors,           kExtAuthz,       kFault,          kGrpcHttp1Bridge,
-      kGrpcStats,      kGrpcWeb,        kHeaderMutation, kHealthCheck,    kJwtAuthn,
-      kLocalRateLimit, kPrincipalStats, kRbac,           kSetFilterState,
+      kBuffer,         kCors,     kExtAuthz,       kFault,       kGrpcHttp1Bridge,
+      kGrpcStats,      kGrpcWeb,  kHeaderMutation, kHealthCheck, kJwtAuthn,
+      kLocalRateLimit, kOnDemand, kPrincipalStats, kRbac,        kSetFilterState,
   };
   return types;
 }

@@ -8,8 +8,10 @@
 #include "proxy/compile.h"
 #include "proxy/config/suggest.h"
 #include "proxy/extensions.h"
+#include "proxy/scoped_routes.h"
 #include "proxy/settle.h"
 #include "proxy/upstream/parse.h"
+#include "proxy/virtual_hosts.h"
 #include "xds/resource_document.h"
 
 namespace pillion {
@@ -65,7 +67,10 @@ class Build {
                                            : std::make_shared<Resources>(*job.previous->resources)),
         compiler_(sinks, job.previous == nullptr ? std::string() : job.previous->bootstrap.node_id,
                   job.previous == nullptr ? std::string() : job.previous->bootstrap.node_cluster,
-                  *resources_) {}
+                  *resources_) {
+    resources_->demanded_routes = job.demanded_routes;
+    for (const std::string& name : job.dropped_virtual_hosts) resources_->virtual_hosts.erase(name);
+  }
 
   // False if the file was refused.
   bool read_files(Errors& errors) {
@@ -75,6 +80,8 @@ class Build {
     const Keys keys = resources_->runtime->changes_from(*former);
     compile_again(resources_->clusters, keys, true);
     compile_again(resources_->routes, keys, true);
+    compile_again(resources_->virtual_hosts, keys, true);
+    compile_again(resources_->scopes, keys, true);
     compile_again(resources_->extensions, keys, true);
     compile_again(resources_->listeners, keys, true);
     drop_names_of_file(resources_->clusters, resources_->file_clusters);
@@ -103,6 +110,10 @@ class Build {
         return take_named(response, wanted_extensions(*resources_), resources_->extensions);
       case xds::ResourceType::kRuntime:
         return take_runtime(response);
+      case xds::ResourceType::kScopedRoutes:
+        return take_scopes(response);
+      case xds::ResourceType::kVirtualHosts:
+        return take_virtual_hosts(response);
       default:  // no others are passed to the builder
         return {};
     }
@@ -115,7 +126,8 @@ class Build {
 
   std::shared_ptr<const Snapshot> finish() {
     settle(*resources_, compiler_,
-           {job_.endpoints, job_.given_up_routes, job_.now, job_.given_up_extensions});
+           {job_.endpoints, job_.given_up_routes, job_.now, job_.given_up_extensions,
+            job_.given_up_scopes, job_.given_up_virtual_hosts});
     out_->resources = std::move(resources_);
     index_resources(*out_);
     return std::move(out_);
@@ -153,6 +165,15 @@ class Build {
   std::shared_ptr<const CompiledExtension> compile(const Pieces<CompiledExtension>&,
                                                    const Node& node, Origin origin) {
     return std::make_shared<CompiledExtension>(compiler_.extension(node, std::move(origin)));
+  }
+  std::shared_ptr<const CompiledScope> compile(const Pieces<CompiledScope>&, const Node& node,
+                                               Origin origin) {
+    return std::make_shared<CompiledScope>(compiler_.scope(node, std::move(origin)));
+  }
+  std::shared_ptr<const CompiledVirtualHost> compile(const Pieces<CompiledVirtualHost>&,
+                                                     const Node& node, Origin origin) {
+    return std::make_shared<CompiledVirtualHost>(
+        compiler_.virtual_host(node, std::move(origin), reply_limit(*resources_)));
   }
 
   // Files that pieces name (certificates) and values of the runtime may have changed.
@@ -391,6 +412,57 @@ class Build {
     return wrong;
   }
 
+  // VHDS: what has changed.  An answer without the resource: there is no such host.
+  std::string take_virtual_hosts(const xds::Response& response) {
+    Pieces<CompiledVirtualHost>& hosts = resources_->virtual_hosts;
+    const Pieces<CompiledVirtualHost> before = hosts;
+    resources_->has_virtual_hosts = true;
+    std::string wrong;
+    for (const xds::Resource& resource : response.resources) {
+      const std::string_view table = table_of_host(resource.name);
+      if (table.empty()) {
+        wrong += str("vhds/", config::printable(resource.name),
+                     ": name: expected <route table>/<host>\n");
+      } else if (resource.bytes.empty()) {
+        hosts.erase(resource.name);
+      } else {
+        wrong += take_one(response, resource, hosts, hosts[resource.name]);
+      }
+    }
+    for (const std::string& name : response.removed) hosts.erase(name);
+    while (true) {
+      const std::string conflict = refuse_equal_domains(hosts, before, response.version);
+      if (conflict.empty()) return wrong;
+      wrong += conflict;
+    }
+  }
+
+  // SRDS: all that there are, or what has changed.
+  std::string take_scopes(const xds::Response& response) {
+    Pieces<CompiledScope>& scopes = resources_->scopes;
+    const Pieces<CompiledScope> before = scopes;
+    resources_->has_scopes = true;
+    std::string wrong;
+    std::unordered_set<std::string_view> said;
+    for (const xds::Resource& resource : response.resources) {
+      said.insert(resource.name);
+      wrong += resource.name.empty() ? "srds: name: required field is missing\n"
+                                     : take_one(response, resource, scopes, scopes[resource.name]);
+    }
+    const std::unordered_set<std::string_view> removed(response.removed.begin(),
+                                                       response.removed.end());
+    for (auto& [name, piece] : scopes) {
+      if (response.is_delta ? !removed.contains(name) : said.contains(name)) continue;
+      piece.newest = nullptr;
+      piece.error.reset();
+    }
+    while (true) {
+      const std::string conflict = refuse_equal_keys(scopes, before, response.version);
+      if (conflict.empty()) return wrong;
+      wrong += conflict;
+    }
+  }
+
   const Options& options_;
   const Sinks& sinks_;
   const BuildJob& job_;
@@ -444,7 +516,7 @@ std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sin
     for (const auto& [name, timeout] : wanted_extensions(*resources)) extensions.insert(name);
     for (const auto& [name, timeout] : wanted_endpoints(*resources)) endpoints.insert(name);
     for (const auto& [name, timeout] : wanted_routes(*resources)) routes.insert(name);
-    settle(*resources, compiler, {endpoints, routes, {}, extensions});
+    settle(*resources, compiler, {endpoints, routes, {}, extensions, true, true});
   }
   out->resources = std::move(resources);
   index_resources(*out);

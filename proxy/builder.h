@@ -37,6 +37,10 @@ struct BuildJob {
   // The admin layer of the runtime, if it has changed; else null.
   std::shared_ptr<const config::RuntimeValues> admin_values;
   Instant now{};
+  bool given_up_virtual_hosts = false;          // nor the first answer of VHDS
+  bool given_up_scopes = false;                 // nor SRDS
+  std::set<std::string> demanded_routes;        // RDS names that requests wait for
+  std::set<std::string> dropped_virtual_hosts;  // VHDS names that nobody needs any more
 };
 
 // What became of a response.

@@ -12,6 +12,7 @@
 #include "proxy/config/suggest.h"
 #include "proxy/extensions.h"
 #include "proxy/route/parse.h"
+#include "proxy/scoped_routes.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/local_replies.h"
 #include "proxy/telemetry/tracing.h"
@@ -63,6 +64,9 @@ std::shared_ptr<const core::Tracer> Compiler::tracer(const Node& node, bool is_o
 }
 
 std::shared_ptr<const route::RouteTable> Compiler::table(std::string_view name) const {
+  if (const auto joined = resources_.joined_routes.find(name);
+      joined != resources_.joined_routes.end())
+    return joined->second->table;
   const auto it = resources_.routes.find(name);
   if (it == resources_.routes.end() || it->second.active == nullptr) return nullptr;
   return it->second.active->table;
@@ -76,8 +80,29 @@ CompiledRoutes Compiler::routes(const Node& node, Origin origin) {
   std::vector<Located<std::string>> used;
   const auto filters = core::make_override_parser(*this);
   CompiledRoutes out{std::move(origin),
-                     route::parse_route_table(node, {&formats_, &used, true, filters.get()}),
+                     route::parse_route_table(node, {&formats_, &used, true, filters.get(), true}),
                      {}};
+  out.clusters = names_of(used);
+  return out;
+}
+
+CompiledVirtualHost Compiler::virtual_host(const Node& node, Origin origin, uint32_t reply_limit) {
+  std::vector<Located<std::string>> used;
+  const auto filters = core::make_override_parser(*this);
+  CompiledVirtualHost out{
+      std::move(origin),
+      route::parse_virtual_host(node, {&formats_, &used, true, filters.get(), false}, reply_limit),
+      {}};
+  out.clusters = names_of(used);
+  return out;
+}
+
+CompiledScope Compiler::scope(const Node& node, Origin origin) {
+  std::vector<Located<std::string>> used;
+  const auto filters = core::make_override_parser(*this);
+  CompiledScope out{std::move(origin),
+                    route::parse_scope(node, {&formats_, &used, true, filters.get(), false}),
+                    {}};
   out.clusters = names_of(used);
   return out;
 }
@@ -89,12 +114,14 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
   out.origin = std::move(origin);
   out.config = core::parse_listener(node, {*this, used, false, must_exist == nullptr});
   for_each_hcm(*out.config, [&out](const core::HcmConfig& hcm) {
+    if (hcm.scoped != nullptr) note_scoped_routes(out, hcm);
     if (hcm.rds_name.empty()) return;
     const auto table = hcm.lacks_routes ? nullptr : hcm.routes;
     CompiledListener::Table& entry = out.tables[hcm.rds_name];
     entry.table = table;
     entry.timeout = hcm.rds_timeout;
     entry.source = hcm.rds_source;
+    entry.on_demand = false;
     entry.stat_prefixes.insert(hcm.stat_prefix);
   });
   note_extensions(out, *this);
@@ -159,8 +186,10 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
       node["name"].error(
           str("another listener is called \"", config::printable(name), "\" already"));
     }
-    const bool is_by_ads = std::ranges::any_of(
-        listener->tables, [](const auto& item) { return item.second.source == nullptr; });
+    const bool is_by_ads =
+        listener->srds || std::ranges::any_of(listener->tables, [](const auto& item) {
+          return item.second.source == nullptr;
+        });
     if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
       node.error("rds by ads needs dynamic_resources.ads_config");
     const bool has_ads_filter = std::ranges::any_of(
@@ -376,6 +405,8 @@ void index_resources(Snapshot& out) {
     if (piece.active != nullptr) out.listeners.push_back(piece.active->config);
   collect_notes(out, resources.clusters);
   collect_notes(out, resources.routes);
+  collect_notes(out, resources.virtual_hosts);
+  collect_notes(out, resources.scopes);
   collect_notes(out, resources.listeners);
   collect_notes(out, resources.extensions);
   collect_notes(out, resources.runtime_layers);

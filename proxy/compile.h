@@ -45,6 +45,9 @@ class Compiler final : private core::ParseServices {
       const std::shared_ptr<const CompiledListener>& listener);
   // What is in force under an ECDS name, or null.
   [[nodiscard]] std::shared_ptr<const CompiledExtension> extension(std::string_view name) const;
+  // By VHDS; `reply_limit`: its table's max_direct_response_body_size_bytes.
+  CompiledVirtualHost virtual_host(const config::Node& node, Origin origin, uint32_t reply_limit);
+  CompiledScope scope(const config::Node& node, Origin origin);
   // The table in force under an RDS name, or null.
   [[nodiscard]] std::shared_ptr<const route::RouteTable> table(std::string_view name) const;
 
@@ -62,6 +65,7 @@ class Compiler final : private core::ParseServices {
 
   core::HttpExtension http_extension(std::string_view name) override;
   core::NetworkExtension network_extension(std::string_view name) override;
+  std::shared_ptr<const route::ScopeTable> scopes() override { return resources_.scope_table; }
 
   std::shared_ptr<const core::Tracer> tracer(
       const config::Node& node, bool is_outbound,

@@ -32,7 +32,8 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
       stats_(context.registry.block<stats::ControlPlaneStats>(stats::kControl)),
       cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
       lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)),
-      runtime_stats_(context.registry.block<stats::RuntimeStats>(stats::kControl)) {
+      runtime_stats_(context.registry.block<stats::RuntimeStats>(stats::kControl)),
+      scope_stats_(context.registry) {
   context_.registry.on_scrape([this] { update_stats(); });
 }
 
@@ -56,6 +57,7 @@ void ControlPlane::start(const Snapshot& snapshot) {
   has_listeners_ = !config_.lds;
   awaited_layers_ = wanted_runtime_layers(*snapshot.bootstrap.runtime_layers);
   if (!awaited_layers_.empty()) sources_.subscribe(ResourceType::kRuntime, awaited_layers_);
+  resources_ = snapshot.resources;
   update_subscriptions(*snapshot.resources);
   advance();
 }
@@ -69,8 +71,12 @@ void ControlPlane::ask_for_clusters() {
 
 void ControlPlane::add_to(BuildJob& job, Take take) {
   if (take == Take::kResponsesToo) job.responses = std::exchange(waiting_, {});
+  job.given_up_virtual_hosts = given_up_virtual_hosts_;
+  job.demanded_routes = requests_.tables();
+  job.dropped_virtual_hosts = std::exchange(dropped_hosts_, {});
   for (const xds::Response& response : job.responses) {
     if (response.type == ResourceType::kExtensions) extensions_.on_response(response);
+    note_answers(response);
     if (response.type != ResourceType::kRoutes) continue;
     routes_version_ = response.version;
     for (const xds::Resource& resource : response.resources) routes_.push_back(resource.name);
@@ -78,6 +84,7 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
   job.endpoints = assignments_.settled();
   job.given_up_routes = given_up_routes_;
   job.given_up_extensions = extensions_.given_up();
+  job.given_up_scopes = given_up_scopes_;
 }
 
 void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot) {
@@ -91,6 +98,8 @@ void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot)
     has_listeners_ |= answer.type == ResourceType::kListeners;
   }
   // Names first, so that they ride on the answers.
+  requests_.on_built(*snapshot.resources);
+  resources_ = snapshot.resources;
   update_subscriptions(*snapshot.resources);
   for (const Answer& one : result.answers) answer(one.source, one.type, one.wrong);
   if (snapshot.resources->next_deadline != Instant{})
@@ -149,15 +158,25 @@ void ControlPlane::update_subscriptions(const Resources& resources) {
   std::erase_if(given_up_routes_,
                 [this](const std::string& name) { return !wanted_routes_.contains(name); });
   extensions_.use(resources);
+  wanted_scopes_ = wanted_scopes(resources);
   if (phase_ != Phase::kRuntime)
     sources_.subscribe(ResourceType::kEndpoints, assignments_.wanted());
-  if (phase_ > Phase::kClusters) {
-    sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
-    sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
-  }
+  if (phase_ > Phase::kClusters) subscribe_routes();
   route_stats_.keep(route_users(resources), [this](std::string_view name, std::string_view user) {
     return context_.registry.block<stats::RdsStats>(stats::kControl, user, name);
   });
+  scope_stats_.keep(resources);
+}
+
+void ControlPlane::subscribe_routes() {
+  if (wanted_scopes_) {
+    config::ConfigSource ads;
+    ads.initial_fetch_timeout = *wanted_scopes_;
+    sources_.subscribe_all(ResourceType::kScopedRoutes, ads);
+  }
+  sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
+  sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  subscribe_virtual_hosts();
 }
 
 void ControlPlane::advance() {
@@ -168,8 +187,7 @@ void ControlPlane::advance() {
   if (phase_ == Phase::kClusters && has_clusters_ && warming_clusters_ == 0) {
     phase_ = Phase::kListeners;
     if (config_.lds) sources_.subscribe_all(ResourceType::kListeners, *config_.lds);
-    sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
-    sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
+    subscribe_routes();
   }
   if (phase_ == Phase::kListeners && has_listeners_ && warming_listeners_ == 0) {
     phase_ = Phase::kRunning;
@@ -208,7 +226,19 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       return context_.secrets->on_fetch_timeout(names);
     case ResourceType::kRoutes:
       given_up_routes_.insert(names.begin(), names.end());
-      for (const std::string& name : names) route_stats_.on_fetch_timeout(name);
+      for (const std::string& name : names) {
+        route_stats_.on_fetch_timeout(name);
+        requests_.on_given_up(core::RouteKind::kTable, name);
+      }
+      break;
+    case ResourceType::kVirtualHosts:
+      given_up_virtual_hosts_ = true;
+      for (const std::string& name : names)
+        requests_.on_given_up(core::RouteKind::kVirtualHost, name);
+      break;
+    case ResourceType::kScopedRoutes:
+      given_up_scopes_ = true;
+      scope_stats_.on_fetch_timeout();
       break;
     case ResourceType::kExtensions:
       extensions_.on_fetch_timeout(names);
@@ -235,6 +265,8 @@ void ControlPlane::refuse_all(uint32_t source, ResourceType type) {
       answered(name);
     }
   }
+  if (type == ResourceType::kScopedRoutes && may_go_without()) given_up_scopes_ = true;
+  if (type == ResourceType::kVirtualHosts && may_go_without()) given_up_virtual_hosts_ = true;
   if (type != ResourceType::kRoutes) return;
   for (const auto& [name, timeout] : names) {
     route_stats_.on_rejected(name);
@@ -289,6 +321,8 @@ void ControlPlane::update_stats() {
   add(ResourceType::kClusters, *cds_stats_);
   add(ResourceType::kListeners, *lds_stats_);
   add(ResourceType::kRuntime, *runtime_stats_);
+  scope_stats_.update(sources_.counts(ResourceType::kScopedRoutes),
+                      sources_.version(ResourceType::kScopedRoutes));
   count_failures();
 }
 

@@ -26,6 +26,8 @@
 #include "proxy/builder.h"
 #include "proxy/extensions.h"
 #include "proxy/io/loop.h"
+#include "proxy/route_requests.h"
+#include "proxy/scoped_routes.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
 #include "proxy/subscriptions.h"
@@ -43,6 +45,8 @@ class ControlPlaneHost {
   virtual void on_initialized() = 0;
   // Of endpoints that were taken; they are counted.
   virtual void on_unknown_fields(const config::UnknownFieldMap& fields) = 0;
+  // Workers that asked for these have what became of it.
+  virtual void on_routes_answered(const std::vector<core::RouteName>& /*names*/) {}
 
  protected:
   ~ControlPlaneHost() = default;
@@ -77,6 +81,11 @@ class ControlPlane final : private xds::SourceObserver,
   void add_to(BuildJob& job, Take take);
   // It did; the snapshot is the server's now.
   void on_built(const BuildResult& result, const Snapshot& snapshot);
+
+  // Workers have the last snapshot.
+  void on_applied();
+  // Requests of a worker wait for it (core/route_demand.h).
+  void want_route(const core::RouteName& name);
 
   [[nodiscard]] bool is_initialized() const noexcept { return phase_ == Phase::kRunning; }
   // The assignments in force, for /config_dump.
@@ -139,8 +148,12 @@ class ControlPlane final : private xds::SourceObserver,
   void look_at_runtime(const Snapshot& snapshot);
   void update_subscriptions(const Resources& resources);
   void ask_for_clusters();
+  void subscribe_routes();
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
+  void note_answers(const xds::Response& response);
+  void subscribe_virtual_hosts();
+  void drop_unused_hosts();
   void update_stats();
   void count_failures();
 
@@ -155,6 +168,13 @@ class ControlPlane final : private xds::SourceObserver,
   size_t warming_listeners_ = 0;
   std::vector<xds::Response> waiting_;  // for the builder
   WantedNames wanted_routes_;
+  std::optional<Duration> wanted_scopes_;
+  bool given_up_scopes_ = false;
+  RouteRequests requests_;
+  bool given_up_virtual_hosts_ = false;
+  bool asks_for_hosts_ = false;                 // VHDS is subscribed to
+  std::set<std::string> dropped_hosts_;         // for the next build
+  std::shared_ptr<const Resources> resources_;  // of the last one
   std::set<std::string> given_up_routes_;
   ExtensionUpdates extensions_;
   WantedNames awaited_layers_;  // of the runtime: they hold up the start
@@ -163,6 +183,7 @@ class ControlPlane final : private xds::SourceObserver,
   std::vector<std::string> routes_;
   std::string routes_version_;
   std::string peer_text_;
+  io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_hosts>(this);
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 
   stats::BlockRef<stats::ControlPlaneStats> stats_;
@@ -170,6 +191,7 @@ class ControlPlane final : private xds::SourceObserver,
   stats::BlockRef<stats::LdsStats> lds_stats_;
   stats::BlockRef<stats::RuntimeStats> runtime_stats_;
   UpdateStats<stats::RdsStats> route_stats_;
+  ScopedRdsStats scope_stats_;
   xds::SourceCounts told_[xds::kResourceTypes];  // of which the counters speak
 };
 

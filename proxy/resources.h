@@ -8,7 +8,11 @@
 //   a cluster of type EDS       for its endpoints
 //   a route table               for clusters that CDS has named and that still wait
 //   an extension (ECDS)         likewise
-//   a listener                  for its route tables and extensions, and for such clusters
+//   a route table with VHDS     for its first answer, too
+//   a virtual host by VHDS      for such clusters
+//   a scope                     for its route table, and for such clusters
+//   a listener                  for its route tables and extensions, for SRDS and its tables, and
+//                               for such clusters
 // and when a piece was removed: a cluster that routes in force still name lingers for a while.
 
 #include <cstdint>
@@ -18,6 +22,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proxy/admin/server_view.h"
@@ -28,6 +33,7 @@
 #include "proxy/config/runtime.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/route/route_table.h"
+#include "proxy/route/scopes.h"
 #include "proxy/tls/secret.h"
 #include "proxy/upstream/cluster_config.h"
 
@@ -58,6 +64,27 @@ struct CompiledExtension {
   std::set<std::string> clusters;  // that it names
 };
 
+// VHDS.
+struct CompiledVirtualHost {
+  Origin origin;
+  std::shared_ptr<const route::VirtualHost> host;
+  std::set<std::string> clusters;  // that it names
+};
+
+// A route table in force, with its virtual hosts by VHDS.
+struct JoinedRoutes {
+  std::shared_ptr<const route::RouteTable> base;
+  std::vector<std::shared_ptr<const route::VirtualHost>> hosts;
+  std::shared_ptr<const route::RouteTable> table;
+};
+
+// SRDS.
+struct CompiledScope {
+  Origin origin;
+  std::shared_ptr<const route::ScopeConfig> config;
+  std::set<std::string> clusters;  // that its own table names
+};
+
 struct CompiledListener {
   // A route table by its RDS name.
   struct Table {
@@ -65,6 +92,14 @@ struct CompiledListener {
     Duration timeout{};                                  // initial_fetch_timeout
     std::shared_ptr<const config::ConfigSource> source;  // null: ads
     std::set<std::string> stat_prefixes;                 // of the connection managers that use it
+    bool on_demand = false;  // asked for when a request needs it; not waited for
+  };
+  // Of connection managers whose scopes come by SRDS.
+  struct Srds {
+    std::shared_ptr<const route::ScopeTable> scopes;      // null: compiled without it
+    Duration timeout{};                                   // initial_fetch_timeout of SRDS
+    Duration rds_timeout{};                               // and of the tables that scopes name
+    std::set<std::pair<std::string, std::string>> users;  // stat_prefix, scoped_routes.name
   };
   Origin origin;
   std::shared_ptr<const core::ListenerConfig> config;
@@ -79,6 +114,7 @@ struct CompiledListener {
   };
   std::map<std::string, Table> tables;
   std::map<std::string, Extension> extensions;
+  std::optional<Srds> srds;
   std::set<std::string> clusters;  // that it names itself
 };
 
@@ -135,6 +171,16 @@ struct Resources {
   // The final values of the runtime, which everything here was compiled with.
   std::shared_ptr<const config::Runtime> runtime = std::make_shared<const config::Runtime>();
   std::shared_ptr<const config::RuntimeValues> admin_values;  // by /runtime_modify; null: none
+  Pieces<CompiledVirtualHost> virtual_hosts;                  // by the names of their resources
+  bool has_virtual_hosts = false;                             // VHDS was answered
+  // The tables that have VHDS, by their names.
+  std::map<std::string, std::shared_ptr<const JoinedRoutes>, std::less<>> joined_routes;
+  Pieces<CompiledScope> scopes;
+  bool has_scopes = false;  // SRDS was answered
+  std::shared_ptr<const route::ScopeTable>
+      scope_table;  // of those in force; null: has_scopes is false
+  // RDS names of on-demand scopes that requests have asked for.
+  std::set<std::string> demanded_routes;
 
   // Clusters and listeners that wait for something before they are in force for the first time.
   size_t warming_clusters = 0;

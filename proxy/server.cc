@@ -129,6 +129,7 @@ Status<> Server::start(const BuildResult& built) {
   for (uint32_t i = 0; i < concurrency_; ++i) {
     workers_.push_back(std::make_unique<Worker>(static_cast<uint16_t>(i), registry_, budget_,
                                                 options_.drain_time));
+    workers_.back()->set_route_asker(*this);
   }
   registry_.on_scrape([this] { discovery_.refresh_gauges(); });
   keep_log_stats();

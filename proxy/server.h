@@ -61,7 +61,8 @@ class Server final : public admin::ServerView,
                      private certs::ExpiryHost,
                      private certs::ProviderHost,
                      private DocumentObserver,
-                     private ControlPlaneHost {
+                     private ControlPlaneHost,
+                     private core::RouteAsker {
  public:
   explicit Server(const Options& options);
   ~Server() override;
@@ -124,6 +125,10 @@ class Server final : public admin::ServerView,
   void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override;
   void on_initialized() override;
   void on_unknown_fields(const config::UnknownFieldMap& fields) override;
+
+  // ---- server_routes.cc ----
+  void ask_for_route(const core::RouteName& name) override;
+  void on_routes_answered(const std::vector<core::RouteName>& names) override;
 
   // ---- server_config.cc ----
   void reload(std::string_view cause);

@@ -415,6 +415,7 @@ void Server::on_document_changed() {
 void Server::on_applied() {
   if (--applying_ != 0) return;
   log_new_listeners();
+  if (control_plane_ != nullptr) control_plane_->on_applied();
   if (ready_) {
     // Not before: whoever waits for the counter or the line may rely on the new configuration.
     if (is_reload_) stats_->config_reload_success.inc();

@@ -142,6 +142,7 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
       add_pieces(out, kind, resources.extensions);
       break;
     case Kind::kScopedRoute:
+      add_pieces(out, kind, resources.scopes);
       break;
   }
   return out;

@@ -5,6 +5,8 @@
 
 #include "proxy/core/listener_routes.h"
 #include "proxy/extensions.h"
+#include "proxy/scoped_routes.h"
+#include "proxy/virtual_hosts.h"
 
 namespace pillion {
 namespace {
@@ -49,6 +51,7 @@ class Settling {
     settle_clusters();
     settle_routes();
     settle_extensions();
+    settle_all_scopes();
     resources_.warming_listeners = 0;
     for (auto& piece : resources_.file_listeners) settle_listener(piece);
     for (auto& [name, piece] : resources_.listeners) settle_listener(piece);
@@ -103,12 +106,34 @@ class Settling {
     std::erase_if(resources_.routes,
                   [&](const auto& item) { return !wanted.contains(item.first); });
     for (auto& [name, piece] : resources_.routes) {
-      if (piece.newest != nullptr && !names_warming(piece.newest->clusters)) piece.activate();
+      if (piece.newest == nullptr || names_warming(piece.newest->clusters)) continue;
+      // The first requests shall find the hosts that the server thinks we need.
+      const bool lacks_hosts = piece.newest->table->has_vhds() && piece.active == nullptr &&
+                               !resources_.has_virtual_hosts && !settled_.given_up_virtual_hosts;
+      if (!lacks_hosts) piece.activate();
+    }
+    settle_virtual_hosts();
+    join_virtual_hosts(resources_);
+  }
+
+  void settle_virtual_hosts() {
+    // Hosts may come before their table; without any table nobody asks for hosts.
+    if (!has_vhds(resources_)) {
+      resources_.virtual_hosts.clear();
+      resources_.has_virtual_hosts = false;
+    }
+    std::erase_if(resources_.virtual_hosts, [](const auto& item) { return is_gone(item.second); });
+    for (auto& [name, piece] : resources_.virtual_hosts) {
+      if (piece.newest == nullptr) {
+        piece.active = nullptr;
+      } else if (!names_warming(piece.newest->clusters)) {
+        piece.activate();
+      }
     }
   }
 
   void settle_extensions() {
-    const std::map<std::string, Duration> wanted = wanted_extensions(resources_);
+    const WantedNames wanted = wanted_extensions(resources_);
     std::erase_if(resources_.extensions,
                   [&](const auto& item) { return !wanted.contains(item.first); });
     for (auto& [name, piece] : resources_.extensions) {
@@ -120,18 +145,46 @@ class Settling {
     }
   }
 
+  [[nodiscard]] bool has_table(const std::string& name) const {
+    return compiler_.table(name) != nullptr || settled_.given_up_routes.contains(name);
+  }
+
+  void settle_all_scopes() {
+    settle_scopes(
+        resources_, [this](const std::string& name) { return has_table(name); },
+        [this](const std::set<std::string>& clusters) { return names_warming(clusters); });
+    index_scopes(resources_, [this](const std::string& name) { return compiler_.table(name); });
+  }
+
+  // SRDS has answered, and there are the tables that scopes name.
+  [[nodiscard]] bool has_all_scopes() const {
+    if (!resources_.has_scopes) return settled_.given_up_scopes;
+    return std::ranges::all_of(resources_.scopes, [this](const auto& item) {
+      const Piece<CompiledScope>& piece = item.second;
+      const std::string* name =
+          piece.newest == nullptr ? nullptr : rds_name_of(*piece.newest, resources_);
+      return name == nullptr || has_table(*name);
+    });
+  }
+
   // Has it all it needs?
-  [[nodiscard]] bool may_start(const CompiledListener& listener) const {
+  [[nodiscard]] bool may_start(const CompiledListener& listener, bool is_first) const {
+    if (listener.srds && is_first && !has_all_scopes()) return false;
     return !names_warming(listener.clusters) &&
-           std::ranges::all_of(listener.tables,
+           std::ranges::all_of(listener.extensions,
                                [this](const auto& item) {
-                                 return compiler_.table(item.first) != nullptr ||
-                                        settled_.given_up_routes.contains(item.first);
+                                 return !item.second.must_wait ||
+                                        compiler_.extension(item.first) != nullptr ||
+                                        settled_.given_up_extensions.contains(item.first);
                                }) &&
-           std::ranges::all_of(listener.extensions, [this](const auto& item) {
-             return !item.second.must_wait || compiler_.extension(item.first) != nullptr ||
-                    settled_.given_up_extensions.contains(item.first);
+           std::ranges::all_of(listener.tables, [this](const auto& item) {
+             return item.second.on_demand || has_table(item.first);
            });
+  }
+
+  [[nodiscard]] bool has_scopes_in_force(const CompiledListener& listener) const {
+    return !listener.srds || resources_.scope_table == nullptr ||
+           listener.srds->scopes == resources_.scope_table;
   }
 
   // With the tables that are in force now; itself if it has them already.
@@ -140,18 +193,20 @@ class Settling {
     const bool is_up_to_date = std::ranges::all_of(listener->tables, [this](const auto& item) {
       return compiler_.table(item.first) == item.second.table;
     });
-    if (is_up_to_date) return listener;
+    if (is_up_to_date && has_scopes_in_force(*listener)) return listener;
     auto again = std::make_shared<CompiledListener>(*listener);
     core::RouteTables tables;
     for (auto& [name, entry] : again->tables) tables[name] = entry.table = compiler_.table(name);
-    again->config = core::with_route_tables(*listener->config, tables);
+    if (again->srds && resources_.scope_table != nullptr)
+      again->srds->scopes = resources_.scope_table;
+    again->config = core::with_route_tables(*listener->config, tables, resources_.scope_table);
     return again;
   }
 
   void settle_listener(Piece<CompiledListener>& piece) {
     if (piece.newest == nullptr) {
       piece.active = nullptr;
-    } else if (may_start(*piece.newest)) {
+    } else if (may_start(*piece.newest, piece.active == nullptr)) {
       piece.newest = compiler_.with_extensions(with_tables(piece.newest));
       piece.activate();
     } else if (piece.active != nullptr) {
@@ -173,6 +228,10 @@ class Settling {
     for (const auto& piece : resources_.file_listeners) add_listener(piece);
     for (const auto& [name, piece] : resources_.listeners) add_listener(piece);
     for (const auto& [name, piece] : resources_.routes)
+      if (piece.active != nullptr) add(piece.active->clusters);
+    for (const auto& [name, piece] : resources_.scopes)
+      if (piece.active != nullptr) add(piece.active->clusters);
+    for (const auto& [name, piece] : resources_.virtual_hosts)
       if (piece.active != nullptr) add(piece.active->clusters);
     for (const auto& [name, piece] : resources_.extensions)
       if (piece.active != nullptr) add(piece.active->clusters);
@@ -198,10 +257,12 @@ class Settling {
 
 WantedNames wanted_routes(const Resources& resources) {
   WantedNames names;
-  for_each_listener(resources, [&names](const CompiledListener& listener) {
+  for_each_listener(resources, [&](const CompiledListener& listener) {
     for (const auto& [name, table] : listener.tables)
-      names.emplace(name, Wanted{table.timeout, table.source});
+      if (!table.on_demand || resources.demanded_routes.contains(name))
+        names.emplace(name, Wanted{table.timeout, table.source});
   });
+  add_routes_of_scopes(resources, names);
   return names;
 }
 
@@ -221,6 +282,7 @@ ResourceUsers route_users(const Resources& resources) {
       for (const std::string& prefix : table.stat_prefixes) add_once(list, prefix);
     }
   });
+  add_users_of_scopes(resources, users);
   return users;
 }
 

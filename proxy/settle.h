@@ -21,6 +21,8 @@ struct Settled {
   const std::set<std::string>& given_up_routes;  // BuildJob::given_up_routes
   Instant now;
   const std::set<std::string>& given_up_extensions = none();  // BuildJob's
+  bool given_up_scopes = false;                               // BuildJob::given_up_scopes
+  bool given_up_virtual_hosts = false;                        // BuildJob::given_up_virtual_hosts
 };
 
 // How long a cluster that CDS has removed stays, while routes in force name it: their update may be

@@ -89,6 +89,7 @@ void Worker::apply(std::shared_ptr<const WorkerUpdate> update) {
   for (const std::string& name : update->removed_listeners) retire(name);
   for (const std::string& name : update->removed_clusters) clusters_.remove(name);
   current_ = std::move(update);
+  context_.route_demands.wake();
 }
 
 void Worker::add_listener(const std::shared_ptr<const core::ListenerConfig>& config,

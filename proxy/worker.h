@@ -66,6 +66,12 @@ class Worker final : private core::ListenerOwner {
   void update_health(const std::string& cluster) { clusters_.update_health(cluster); }
   // A document that filters share has changed (core/shared_document.h).
   void wake_document_waiters() { context_.document_waiters.wake(); }
+  // Before start(): whom requests without a route ask (core/route_demand.h); it outlives the
+  // worker.
+  void set_route_asker(core::RouteAsker& asker) { context_.route_demands.set_asker(&asker); }
+  void answer_routes(const std::vector<core::RouteName>& names) {
+    context_.route_demands.answer(names, loop_.now());
+  }
   // From now on every response, or a growing share of them, announces the end of its connection.
   void announce_drain(bool gradual);
   // What the health_check filter tells (/healthcheck/fail and ok).

@@ -60,6 +60,20 @@ bool explain_filters(const core::HcmConfig& config, const core::ConnectionInfo& 
   return true;
 }
 
+const route::RouteTable* find_table(const core::HcmConfig& config, const http::RequestHead& head,
+                                    Lines& lines) {
+  if (config.scoped == nullptr) return config.routes.get();
+  const route::ScopeTable::Scope* scope = config.scope_of(head);
+  if (scope == nullptr) {
+    lines.push_back("scope: none has the key of this request; the answer is 404");
+    return nullptr;
+  }
+  lines.push_back(str("scope: ", scope->config->name));
+  if (scope->table == nullptr)
+    lines.push_back(str("routes: \"", scope->config->rds_name, "\" comes from a control plane"));
+  return scope->table.get();
+}
+
 }  // namespace
 
 void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
@@ -68,10 +82,12 @@ void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
   core::prepare_request(head, config, connection, rng);
   if (!explain_path(config, head, lines)) return;
   const bool is_https = head.scheme == "https";
-  if (!config.routes->name().empty()) lines.push_back(str("routes: ", config.routes->name()));
-  for (std::string& line : config.routes->explain(head, kRandom, is_https))
+  const route::RouteTable* table = find_table(config, head, lines);
+  if (table == nullptr) return;
+  if (!table->name().empty()) lines.push_back(str("routes: ", table->name()));
+  for (std::string& line : table->explain(head, kRandom, is_https))
     lines.push_back(std::move(line));
-  const route::RouteMatch match = config.routes->match(head, kRandom, is_https);
+  const route::RouteMatch match = table->match(head, kRandom, is_https);
   if (!explain_filters(config, connection, head, match, lines)) return;
   if (!match || match.route->kind != route::Route::Kind::kForward) return;
   const std::string cluster(route::cluster_name(match, head));

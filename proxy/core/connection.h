@@ -36,6 +36,12 @@ struct ChainState final : RefCounted<ChainState> {
   Instant drain_deadline{};
 };
 
+// The last of its successors, or itself.
+inline Ref<ChainState> newest_of(Ref<ChainState> state) {
+  while (state->successor) state = state->successor;
+  return state;
+}
+
 class ConnectionOwner {
  public:
   virtual const ListenerConfig& listener_config() const = 0;

@@ -60,6 +60,21 @@ void FilterRun::choose_route() {
   }
 }
 
+// The filters behind `index` have seen nothing of the request.
+void FilterRun::refresh_routes(uint8_t index) {
+  host_.use_newest_routes();
+  choose_route();
+  const auto& entries = chain_.entries();
+  for (size_t i = index + size_t{1}; i < entries.size(); ++i) {
+    FilterContext& slot = slots_[i];
+    if (find_overrides(slot)) {
+      slot.filter_ = nullptr;
+    } else if (slot.filter_ == nullptr) {
+      slot.filter_ = entries[i].factory->create(host_.arena(), slot);
+    }
+  }
+}
+
 // ---- FilterContext ----
 
 http::RequestHead& FilterContext::request() const { return run_.host_.request(); }
@@ -140,6 +155,13 @@ void FilterContext::await_documents(DocumentWaiter& waiter) const {
 }
 
 void FilterContext::clear_route_cache() { run_.choose_route(); }
+
+bool FilterContext::await_routes(RouteWaiter& waiter) const {
+  const RouteWish wish = run_.host_.missing_route();
+  return !wish.name.empty() && run_.host_.worker().route_demands.await(waiter, wish, now());
+}
+
+void FilterContext::refresh_routes() { run_.refresh_routes(index_); }
 
 void FilterContext::arm_timer(Duration delay) {
   if (run_.ended_) return;

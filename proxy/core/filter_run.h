@@ -33,6 +33,10 @@ class FilterHost {
   virtual http::Headers& request_trailers() = 0;
   virtual const route::RouteMatch& route() = 0;
   virtual void choose_route() = 0;  // again
+  // From now on by the configuration in force.
+  virtual void use_newest_routes() {}
+  // What could be asked for, as there is no route.
+  virtual RouteWish missing_route() { return {}; }
 
   // A part that waited has passed all filters.
   virtual void pass_request_head() = 0;
@@ -141,6 +145,7 @@ class FilterRun {
   // True: the route disables the filter.
   bool find_overrides(FilterContext& slot);
   void choose_route();
+  void refresh_routes(uint8_t index);
   FilterVerdict buffer_request(FilterContext& slot, uint64_t limit);
   void check_buffered();
   FilterVerdict collect_request(FilterContext& slot, uint64_t limit, bool partial);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "proxy/http/limits.h"
 #include "proxy/match/canonical_path.h"
 #include "proxy/route/route_table.h"
+#include "proxy/route/scopes.h"
 
 namespace pillion::config {
 struct ConfigSource;
@@ -47,6 +49,16 @@ struct ClientCertDetails {
 struct UpgradeConfig {
   std::string type;  // lower case: "websocket", "connect"
   bool enabled = true;
+};
+
+// scoped_routes: the headers of a request choose its table.
+struct ScopedRoutes {
+  std::string name;
+  route::ScopeKeyBuilder keys;
+  Duration rds_timeout{};  // initial_fetch_timeout of rds_config_source
+  // scoped_route_configurations_list; or scopes come by SRDS, and this is its timeout.
+  std::vector<std::shared_ptr<const route::ScopeConfig>> list;
+  std::optional<Duration> srds_timeout;
 };
 
 struct HcmConfig {
@@ -104,11 +116,26 @@ struct HcmConfig {
   Duration rds_timeout{};                                  // initial_fetch_timeout
   std::shared_ptr<const config::ConfigSource> rds_source;  // null: ads
   bool lacks_routes = false;
+  std::shared_ptr<const ScopedRoutes> scoped;         // null: `routes` is the one table
+  std::shared_ptr<const route::ScopeTable> scopes;    // if `scoped`, in force; then never null
   std::shared_ptr<const LocalReplies> local_replies;  // null: the built-in texts
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   std::shared_ptr<const Tracer> tracer;  // null: no tracing
   uint64_t own_hash = 0;                 // without what comes by RDS and ECDS
   uint64_t hash = 0;                     // of everything (listener_routes.h)
+
+  // The scope of a request; null if it belongs to none.  Only if `scoped`.
+  [[nodiscard]] const route::ScopeTable::Scope* scope_of(const http::RequestHead& head) const {
+    route::ScopeKey key;
+    return scoped->keys.build(head, key) ? scopes->find(key) : nullptr;
+  }
+  // The table that a request takes; null: it has no scope, or one without a table.
+  [[nodiscard]] const route::RouteTable* table_of(const http::RequestHead& head) const {
+    if (scoped == nullptr) [[likely]]
+      return routes.get();
+    const route::ScopeTable::Scope* scope = scope_of(head);
+    return scope == nullptr ? nullptr : scope->table.get();
+  }
 };
 
 }  // namespace pillion::core

@@ -71,6 +71,7 @@ class Http2Exchange final : public io::Deferred,
     return {state_->http2->dropped_headers_with_underscores,
             state_->http2->requests_rejected_with_underscores_in_headers};
   }
+  Ref<ChainState> newest_chain() override { return newest_of(state_); }
   const FilterWorkerStates& filter_states() const override { return state_->filters; }
   uint64_t wire_bytes_received() const override {
     return downstream_ == nullptr ? 0 : downstream_->wire_received();

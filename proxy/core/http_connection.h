@@ -47,6 +47,7 @@ class HttpConnection final : public Connection,
     return {state_->http1->dropped_headers_with_underscores,
             state_->http1->requests_rejected_with_underscores_in_headers};
   }
+  Ref<ChainState> newest_chain() override { return newest_of(state_); }
   const FilterWorkerStates& filter_states() const override { return state_->filters; }
   uint64_t wire_bytes_received() const override { return server_.exchange_received(); }
   uint64_t wire_bytes_sent() const override { return server_.exchange_sent(); }

@@ -42,6 +42,7 @@
 #include "proxy/base/buffer.h"
 #include "proxy/base/rng.h"
 #include "proxy/config/scalars.h"
+#include "proxy/core/route_demand.h"
 #include "proxy/core/shared_document.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/http/message.h"
@@ -273,6 +274,13 @@ class FilterContext {
   // The waiter is told once when a document has changed; it unlinks itself in on_complete at the
   // latest.
   void await_documents(DocumentWaiter& waiter) const;
+  // For a request that has no route, while on_request_head's verdict on it is kStop: the waiter is
+  // told when there may be one.  False: nobody could bring one.  It stops waiting in on_complete at
+  // the latest.
+  [[nodiscard]] bool await_routes(RouteWaiter& waiter) const;
+  // Chooses the route again, by the configuration in force now.  While this filter has stopped the
+  // head: for filters behind it the new route decides whether they are disabled, too.
+  void refresh_routes();
   // Dynamic metadata, for access logs (%DYNAMIC_METADATA(space:key)%) and other filters, who find
   // it in info().metadata.  What the value points to lives as long as the stream.
   void set_metadata(std::string_view space, std::string_view key, const MetadataValue& value) {

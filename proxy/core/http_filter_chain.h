@@ -64,12 +64,12 @@ inline FilterLevels filter_levels(const route::RouteMatch& match) {
   FilterLevels levels{};
   if (!match) return levels;
   size_t count = 0;
-  const auto add = [&](const std::unique_ptr<const route::FilterOverrides>& level) {
-    if (level != nullptr) levels[count++] = level.get();
+  const auto add = [&](const route::FilterOverrides* level) {
+    if (level != nullptr) levels[count++] = level;
   };
-  if (match.weighted != nullptr) add(match.weighted->filters);
-  add(match.route->filters);
-  add(match.host->filters);
+  if (match.weighted != nullptr) add(match.weighted->filters.get());
+  add(match.route->filters.get());
+  add(match.host->filters.get());
   add(match.host->table->filters());
   return levels;
 }

@@ -32,6 +32,8 @@ class ParseServices : public ExtensionSource {
   [[nodiscard]] virtual std::string_view node_cluster() const { return {}; }
   // What RDS says under this name; null: nothing so far.
   virtual std::shared_ptr<const route::RouteTable> routes(std::string_view) { return nullptr; }
+  // What SRDS says, with the tables in force; null: nothing so far.
+  virtual std::shared_ptr<const route::ScopeTable> scopes() { return nullptr; }
   // HttpConnectionManager.Tracing; null if missing.  Clusters that it names go to `clusters`.
   virtual std::shared_ptr<const Tracer> tracer(const config::Node& /*node*/, bool /*is_outbound*/,
                                                std::vector<config::Located<std::string>>&

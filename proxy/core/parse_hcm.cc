@@ -34,14 +34,14 @@ std::shared_ptr<const route::RouteTable> parse_rds(HcmConfig& out, const Node& n
   return table;
 }
 
-// scoped_routes leave an empty table behind their error.
+// Behind scoped_routes is an empty table, which nobody uses.
 std::shared_ptr<const route::RouteTable> parse_routes(HcmConfig& out, const Node& node,
                                                       const ParseContext& context,
                                                       const FilterListParser& filters) {
   (void)node.one_of({"route_config", "rds", "scoped_routes"});
-  node.unsupported({"scoped_routes"}, kLater, Unknown::kAlwaysError);
   std::shared_ptr<const route::RouteTable> table;
   if (node.has("rds")) table = parse_rds(out, node["rds"], context);
+  if (node.has("scoped_routes")) parse_scoped_routes(out, node["scoped_routes"], context, filters);
   if (table != nullptr) return table;
   return route::parse_route_table(
       node["route_config"],

@@ -102,6 +102,8 @@ class FilterListParser final : public route::FilterOverrideParser {
 };
 
 // Parts of an HttpConnectionManager.
+void parse_scoped_routes(HcmConfig& out, const config::Node& node, const ParseContext& context,
+                         const FilterListParser& filters);
 void parse_protocol_options(HcmConfig& out, const config::Node& hcm);
 void parse_request_headers(HcmConfig& out, const config::Node& hcm);
 

@@ -58,7 +58,7 @@ void Stream::on_request_head(bool end) {
   request_passed_ = end;
   if (end) end_of_request();
   if (!prepare(end)) return;
-  choose_route();
+  choose_route(config_);
   if (config_.filters != nullptr && !run_request_filters(end)) return;
   route_request();
 }

@@ -34,6 +34,7 @@
 
 namespace pillion::core {
 
+struct ChainState;
 struct RetryState;
 
 // The request side and the response side advance independently.
@@ -55,6 +56,8 @@ class StreamOwner {
   virtual stats::HttpStats& http_stats() = 0;
   virtual stats::ListenerHttpStats& listener_http_stats() = 0;
   virtual UnderscoreCounters underscore_counters() = 0;
+  // That of the chain which the next request will have.
+  virtual Ref<ChainState> newest_chain() = 0;
   // Of the configuration's filters on this worker.
   virtual const FilterWorkerStates& filter_states() const = 0;
   // Of the stream, framing included.  Received: a pipelined request that came with it is counted
@@ -130,7 +133,7 @@ class Stream final : public io::Deferred,
 
   // Phases; false: the stream has been answered or failed.
   bool prepare(bool end);
-  void choose_route();
+  void choose_route(const HcmConfig& config);
   void route_request();
   bool use_route();
   void start_attempt();

@@ -1,5 +1,9 @@
 // What a stream lets its filters know of it and do to it.
+#include <algorithm>
+
+#include "proxy/base/ascii.h"
 #include "proxy/base/number_text.h"
+#include "proxy/core/connection.h"
 #include "proxy/core/stream.h"
 #include "proxy/http/grpc.h"
 
@@ -19,7 +23,29 @@ class Stream::Filters final : public FilterHost {
   void choose_route() override {
     if (s_.cluster_) return;  // it was used already
     s_.info_.virtual_host = s_.info_.route_name = {};
-    s_.choose_route();
+    s_.choose_route(routing());
+  }
+  void use_newest_routes() override {
+    if (s_.cluster_) return;  // the route in use is of the chain that is pinned
+    if (newest_ == nullptr) newest_ = s_.arena_.create<Newest>();
+    newest_->chain = s_.owner_.newest_chain();
+    const auto* hcm =
+        std::get_if<std::shared_ptr<const HcmConfig>>(&newest_->chain->chain->terminal);
+    routing_ = hcm == nullptr ? nullptr : hcm->get();
+  }
+  RouteWish missing_route() override {
+    const HcmConfig& config = routing();
+    const route::RouteTable* table = config.routes.get();
+    if (config.scoped != nullptr) {
+      const route::ScopeTable::Scope* scope = config.scope_of(s_.request_);
+      if (scope == nullptr) return {};
+      table = scope->table.get();
+      if (table == nullptr) {
+        if (!scope->config->on_demand) return {};
+        return {RouteKind::kTable, s_.arena_.copy(scope->config->rds_name)};
+      }
+    }
+    return missing_host(*table);
   }
 
   void pass_request_head() override { s_.route_request(); }
@@ -73,7 +99,30 @@ class Stream::Filters final : public FilterHost {
   }
 
  private:
+  // Rarely needed: without it nothing is to be destroyed.
+  struct Newest {
+    Ref<ChainState> chain;
+  };
+
+  [[nodiscard]] const HcmConfig& routing() const {
+    return routing_ == nullptr ? s_.config_ : *routing_;
+  }
+  // "<table>/<host>", as Envoy names it: the host in lower case, with its port if the table minds
+  // it.
+  RouteWish missing_host(const route::RouteTable& table) {
+    const std::string_view host = table.matched_authority(s_.request_);
+    if (!table.has_vhds() || !is_askable_host(host) || table.has_domain(host)) return {};
+    const size_t size = table.name().size() + 1 + host.size();
+    char* const text = s_.arena_.allocate_array<char>(size);
+    char* at = std::copy(table.name().begin(), table.name().end(), text);
+    *at++ = '/';
+    std::transform(host.begin(), host.end(), at, to_lower);
+    return {RouteKind::kVirtualHost, {text, size}};
+  }
+
   Stream& s_;
+  Newest* newest_ = nullptr;            // pins `routing_`; the arena's
+  const HcmConfig* routing_ = nullptr;  // newer than the stream; null: the stream's is used
 };
 
 bool Stream::run_request_filters(bool end) {

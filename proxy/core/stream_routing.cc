@@ -11,8 +11,12 @@ namespace pillion::core {
 
 using http::HeaderId;
 
-void Stream::choose_route() {
-  route_ = config_.routes->match(request_, worker_.rng.next(), request_.scheme == "https");
+// `config`: its own, or a newer one.
+void Stream::choose_route(const HcmConfig& config) {
+  const route::RouteTable* table = config.table_of(request_);
+  route_ = {};
+  if (table != nullptr)
+    route_ = table->match(request_, worker_.rng.next(), request_.scheme == "https");
   if (!route_) return;
   info_.virtual_host = route_.host->name;
   info_.route_name = route_.route->name;

@@ -8,6 +8,7 @@
 
 #include "proxy/base/rng.h"
 #include "proxy/core/memory_trim.h"
+#include "proxy/core/route_demand.h"
 #include "proxy/core/shared_document.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/writer.h"
@@ -48,6 +49,7 @@ struct WorkerContext {
   MemoryTrim memory{loop};
   upstream::MapClient side_calls{loop, batch, clusters};  // of filters
   DocumentWaiters document_waiters{};
+  RouteDemands route_demands{};
   // A drain is on: responses announce "connection: close", all of them or (gradual) a share that
   // grows with the time.
   bool draining = false;

@@ -52,6 +52,20 @@ bool DomainTable::add(std::string_view domain, uint32_t host) {
   return exact_.emplace(std::string(domain), host).second;
 }
 
+std::optional<uint32_t> DomainTable::find_domain(std::string_view domain) const {
+  if (domain == "*") return any_;
+  const Map* map = &exact_;
+  if (domain.starts_with('*')) {
+    map = &suffixes_.texts;
+    domain.remove_prefix(1);
+  } else if (domain.ends_with('*')) {
+    map = &prefixes_.texts;
+    domain.remove_suffix(1);
+  }
+  const auto it = map->find(domain);
+  return it == map->end() ? std::nullopt : std::optional(it->second);
+}
+
 DomainTable::Found DomainTable::look_up(std::string_view authority) const {
   if (exact_.empty() && suffixes_.lengths.empty() && prefixes_.lengths.empty()) return {};
   if (const auto it = exact_.find(authority); it != exact_.end()) return {&*it, false, false};

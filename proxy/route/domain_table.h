@@ -21,6 +21,9 @@ class DomainTable {
   // The number given to add().
   [[nodiscard]] std::optional<uint32_t> find(std::string_view authority) const;
 
+  // Who has this very domain, as it was given to add().
+  [[nodiscard]] std::optional<uint32_t> find_domain(std::string_view domain) const;
+
   // For people: the domain that decides.
   struct Hit {
     uint32_t host;

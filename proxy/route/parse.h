@@ -21,11 +21,17 @@ struct ParseOptions {
   bool all_clusters = false;  // add them in any case
   // Parses typed_per_filter_config; null: it is refused.
   const FilterOverrideParser* filters = nullptr;
+  bool allows_vhds = false;  // a table by RDS; of others it is refused
 };
 
 // envoy.config.route.v3.RouteConfiguration.  Errors are recorded in the node's list; the table is
 // usable, if not useful, even then.  Never null.
 std::shared_ptr<const RouteTable> parse_route_table(const config::Node& node,
                                                     const ParseOptions& options);
+
+// envoy.config.route.v3.VirtualHost, which comes alone (VHDS); the limit is that of its table.
+std::shared_ptr<const VirtualHost> parse_virtual_host(const config::Node& node,
+                                                      const ParseOptions& options,
+                                                      uint32_t max_direct_response_bytes);
 
 }  // namespace pillion::route

@@ -2,9 +2,11 @@
 // What a route configuration says, compiled: plain immutable structs, owned by their RouteTable and
 // shared by all workers.  Field names are Envoy's (envoy.config.route.v3).
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -111,19 +113,40 @@ struct Route {
   std::string operation;  // decorator.operation: what traces call it; empty: nothing
 };
 
+// Has anybody used a virtual host since somebody looked?  Workers set it, control takes it: a store
+// for each look at most.
+class UseMark {
+ public:
+  void touch() const noexcept {
+    if (!used_.load(std::memory_order_relaxed)) used_.store(true, std::memory_order_relaxed);
+  }
+  bool take() const noexcept { return used_.exchange(false, std::memory_order_relaxed); }
+
+ private:
+  mutable std::atomic<bool> used_{false};
+};
+
+struct RouteList {
+  std::vector<Route> routes;
+  std::unique_ptr<const RouteIndex> index;  // of the routes, if there are many
+};
+
+// A copy shares all that is large: one that came by VHDS is in each table that follows.
 struct VirtualHost {
   enum class RequireTls : uint8_t { kNone, kExternalOnly, kAll };
 
   std::string name;
   std::vector<std::string> domains;
-  std::vector<Route> routes;
-  std::unique_ptr<const RouteIndex> index;  // of the routes, if there are many
-  std::unique_ptr<const LevelMutations> mutations;
-  std::unique_ptr<const FilterOverrides> filters;
+  std::shared_ptr<const RouteList> list;
+  std::span<const Route> routes;  // of the list
+  std::shared_ptr<const LevelMutations> mutations;
+  std::shared_ptr<const FilterOverrides> filters;
   RequireTls require_tls = RequireTls::kNone;
   bool count_attempts_in_request = false;   // include_request_attempt_count
   bool count_attempts_in_response = false;  // include_attempt_count_in_response
   bool marks_timeout_retries = false;       // include_is_timeout_retry_header
+  uint64_t hash = 0;                        // of what it was configured with
+  std::shared_ptr<const UseMark> use;       // of one that came by VHDS
   const RouteTable* table = nullptr;
 };
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/config/value_hash.h"
 #include "proxy/match/canonical_path.h"
 
 namespace pillion::route {
@@ -42,14 +43,15 @@ const Route* first_match(const VirtualHost& host, std::string_view path,
   const auto fits = [&](const Route& route) {
     return route.path.matches(path) && (!route.conditions || route.conditions->hold(head, random));
   };
-  if (host.index == nullptr) {
+  const RouteIndex* index = host.list->index.get();
+  if (index == nullptr) {
     for (const Route& route : host.routes) {
       if (fits(route)) return &route;
     }
     return nullptr;
   }
   const Route* found = nullptr;
-  host.index->for_each_candidate(path, [&](uint32_t number) {
+  index->for_each_candidate(path, [&](uint32_t number) {
     if (fits(host.routes[number])) found = &host.routes[number];
     return found != nullptr;
   });
@@ -59,14 +61,24 @@ const Route* first_match(const VirtualHost& host, std::string_view path,
 }  // namespace
 
 RouteTable::RouteTable(Parts parts) : parts_(std::move(parts)) {
-  for (VirtualHost& host : parts_.hosts) {
-    host.table = this;
-    host.index = RouteIndex::build(host.routes);
-  }
+  for (VirtualHost& host : parts_.hosts) host.table = this;
   RedirectAction redirect;
   redirect.scheme = "https";
   https_redirect_.kind = Route::Kind::kRedirect;
   https_redirect_.redirect = std::make_unique<const RedirectAction>(std::move(redirect));
+}
+
+std::shared_ptr<const RouteTable> RouteTable::with_hosts(
+    const std::vector<std::shared_ptr<const VirtualHost>>& more) const {
+  Parts parts = parts_;
+  parts.hosts.reserve(parts.hosts.size() + more.size());
+  for (const auto& host : more) {
+    const auto number = static_cast<uint32_t>(parts.hosts.size());
+    for (const std::string& domain : host->domains) (void)parts.domains.add(domain, number);
+    parts.hash = config::combine_hashes(parts.hash, host->hash);
+    parts.hosts.push_back(*host);
+  }
+  return std::make_shared<const RouteTable>(std::move(parts));
 }
 
 std::string_view RouteTable::matched_authority(const http::RequestHead& head) const noexcept {
@@ -87,6 +99,7 @@ const VirtualHost* RouteTable::find_host(std::string_view authority) const {
 RouteMatch RouteTable::match(const http::RequestHead& head, uint64_t random, bool tls) const {
   const VirtualHost* host = find_host(matched_authority(head));
   if (host == nullptr) return {};
+  if (host->use != nullptr) host->use->touch();
   if (host->require_tls != VirtualHost::RequireTls::kNone && !tls) return {host, &https_redirect_};
   RouteMatch match{host, first_match(*host, matched_path(head), head, random)};
   if (match.route == nullptr) return {};

@@ -10,6 +10,8 @@
 //       -> [upstream] -> finalize_response();  or redirect_location(), or the direct response
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,16 +38,24 @@ class RouteTable {
     std::string name;
     std::vector<VirtualHost> hosts;
     DomainTable domains;  // numbers are indices of `hosts`
-    std::unique_ptr<const LevelMutations> mutations;
-    std::unique_ptr<const FilterOverrides> filters;
+    std::shared_ptr<const LevelMutations> mutations;
+    std::shared_ptr<const FilterOverrides> filters;
     bool ignore_port_in_host = false;
     bool ignore_path_parameters = false;
     bool most_specific_wins = false;
+    // Further virtual hosts come by VHDS: its initial_fetch_timeout.
+    std::optional<Duration> vhds_timeout;
+    uint32_t max_direct_response_bytes = 4096;
     uint64_t hash = 0;  // of what it was configured with
   };
   explicit RouteTable(Parts parts);
   RouteTable(const RouteTable&) = delete;
   RouteTable& operator=(const RouteTable&) = delete;
+
+  // The same with these virtual hosts of VHDS behind its own, which are shared.  A domain that one
+  // before it has stays that one's.
+  [[nodiscard]] std::shared_ptr<const RouteTable> with_hosts(
+      const std::vector<std::shared_ptr<const VirtualHost>>& more) const;
 
   // The first route of the request's virtual host that matches.  `random`: 64 random bits, for
   // fractions and weights.  `tls`: the client's request came by https (require_tls).
@@ -56,15 +66,26 @@ class RouteTable {
   [[nodiscard]] std::string_view name() const noexcept { return parts_.name; }
   [[nodiscard]] uint64_t hash() const noexcept { return parts_.hash; }
   [[nodiscard]] const std::vector<VirtualHost>& hosts() const noexcept { return parts_.hosts; }
-  [[nodiscard]] const LevelMutations* mutations() const noexcept { return parts_.mutations.get(); }
-  [[nodiscard]] const std::unique_ptr<const FilterOverrides>& filters() const noexcept {
-    return parts_.filters;
+  [[nodiscard]] bool has_vhds() const noexcept { return parts_.vhds_timeout.has_value(); }
+  [[nodiscard]] Duration vhds_timeout() const noexcept {
+    return parts_.vhds_timeout.value_or(Duration{});
   }
+  // Does a host of it have this very domain?
+  [[nodiscard]] bool has_domain(std::string_view domain) const {
+    return parts_.domains.find_domain(domain).has_value();
+  }
+  [[nodiscard]] uint32_t max_direct_response_bytes() const noexcept {
+    return parts_.max_direct_response_bytes;
+  }
+  [[nodiscard]] const LevelMutations* mutations() const noexcept { return parts_.mutations.get(); }
+  [[nodiscard]] const FilterOverrides* filters() const noexcept { return parts_.filters.get(); }
   [[nodiscard]] bool ignores_path_parameters() const noexcept {
     return parts_.ignore_path_parameters;
   }
   [[nodiscard]] bool most_specific_wins() const noexcept { return parts_.most_specific_wins; }
 
+  // What domains are held against: without the port if that is ignored.
+  [[nodiscard]] std::string_view matched_authority(const http::RequestHead& head) const noexcept;
   // What the paths of its routes are held against: without the query, and without parameters if
   // those are ignored.  Filters that judge paths must see the same.
   [[nodiscard]] std::string_view matched_path(const http::RequestHead& head) const;
@@ -74,8 +95,6 @@ class RouteTable {
                                                  bool tls) const;
 
  private:
-  [[nodiscard]] std::string_view matched_authority(const http::RequestHead& head) const noexcept;
-
   Parts parts_;
   Route https_redirect_;  // where require_tls sends plain requests
 };

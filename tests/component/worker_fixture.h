@@ -42,15 +42,19 @@ struct ListenerYaml {
   std::string host = {};      // fields of the virtual host, each followed by a comma
   std::string router = {};    // fields of the router
   std::string guards = {};    // network filters before the last, each followed by a comma
+  std::string source = {};    // "rds: {...}" or "scoped_routes: {...}", instead of routes and host
 
+  [[nodiscard]] std::string own_routes() const {
+    return str("route_config: { virtual_hosts: [ { name: all, domains: [ '*' ], ", host,
+               "routes: [ ", routes, " ] } ] }");
+  }
   [[nodiscard]] std::string text() const {
-    const std::string manager = str(
-        "{ ", kExtension,
-        "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: web, ", hcm,
-        hcm.empty() ? "" : ", ", "route_config: { virtual_hosts: [ { name: all, domains: [ '*' ], ",
-        host, "routes: [ ", routes, " ] } ] }, http_filters: [ ", filters,
-        "{ name: router, typed_config: { ", kExtension, "filters.http.router.v3.Router",
-        router.empty() ? "" : ", ", router, " } } ] }");
+    const std::string manager =
+        str("{ ", kExtension,
+            "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: web, ",
+            hcm, hcm.empty() ? "" : ", ", source.empty() ? own_routes() : source,
+            ", http_filters: [ ", filters, "{ name: router, typed_config: { ", kExtension,
+            "filters.http.router.v3.Router", router.empty() ? "" : ", ", router, " } } ] }");
     const std::string proxy =
         str("{ ", kExtension,
             "filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: raw, cluster: app, ", tcp, " }");
@@ -114,6 +118,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
       return core::parse_listener(n, {services_, names});
     });
   }
+  core::ParseServices& parse_services() { return services_; }
   // A STATIC cluster "app", or what it becomes: the endpoints in order, and more of its fields.
   void set_cluster(const std::vector<io::Address>& endpoints, std::string_view fields = {}) {
     std::string list;

@@ -103,6 +103,7 @@ class Exchange final : public core::FilterHost {
   void choose_route() override {
     if (next_match) match_ = next_match;
   }
+  core::RouteWish missing_route() override { return wish; }
   void pass_request_head() override { passed = true; }
   void pass_request_body(std::string_view data, bool end) override {
     body += data;
@@ -143,6 +144,7 @@ class Exchange final : public core::FilterHost {
   }
 
   route::RouteMatch next_match;  // what another choice of the route leads to, if it is there
+  core::RouteWish wish;          // what could be asked for, if there is no route
   bool passed = false;           // the head came out behind the filter
   uint16_t status = 0;           // of a local reply
   std::optional<uint32_t> grpc_status;

@@ -318,7 +318,7 @@ TEST(RouteIndex, FindsWhatAScanFinds) {
     }
     const Table table(with_routes(routes + "]"));
     const VirtualHost& host = table.routes->hosts()[0];
-    ASSERT_NE(host.index, nullptr);
+    ASSERT_NE(host.list->index, nullptr);
     for (int i = 0; i < 500; ++i) {
       Request request("h");
       const std::string path = text(9) + std::string(i % 3 == 0 ? static_cast<size_t>(i) : 0, 'b');

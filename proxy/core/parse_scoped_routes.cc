@@ -1,0 +1,71 @@
+// HttpConnectionManager: scoped_routes.
+#include <algorithm>
+
+#include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
+#include "proxy/config/suggest.h"
+#include "proxy/core/listener_routes.h"
+#include "proxy/core/parse_parts.h"
+#include "proxy/route/parse.h"
+
+namespace pillion::core {
+namespace {
+
+using config::Node;
+using config::Unknown;
+
+void parse_list(ScopedRoutes& out, const Node& list, const route::ParseOptions& options) {
+  for (const Node item : list["scoped_route_configurations"].items()) {
+    auto scope = route::parse_scope(item, options);
+    for (const auto& other : out.list) {
+      if (other->name == scope->name)
+        item["name"].error(
+            str("another scope is called \"", config::printable(scope->name), "\" already"));
+      if (other->key == scope->key)
+        item["key"].error(
+            str("is already that of the scope \"", config::printable(other->name), '"'));
+    }
+    out.list.push_back(std::move(scope));
+  }
+  list.reject_unknown_keys();
+}
+
+Duration parse_srds(const Node& node) {
+  const Duration timeout =
+      config::parse_ads_source(node.required("scoped_rds_config_source")).initial_fetch_timeout;
+  node.unsupported({"srds_resources_locator"}, kLater, Unknown::kAlwaysError);
+  node.reject_unknown_keys();
+  return timeout;
+}
+
+}  // namespace
+
+void parse_scoped_routes(HcmConfig& out, const Node& node, const ParseContext& context,
+                         const FilterListParser& filters) {
+  auto scoped = std::make_shared<ScopedRoutes>(
+      ScopedRoutes{node.required("name").as_string_or(""),
+                   route::parse_scope_keys(node.required("scope_key_builder")),
+                   config::parse_ads_source(node["rds_config_source"]).initial_fetch_timeout,
+                   {},
+                   {}});
+  const Node how = node.one_of({"scoped_route_configurations_list", "scoped_rds"});
+  if (node.has("scoped_rds")) {
+    scoped->srds_timeout = parse_srds(node["scoped_rds"]);
+    out.scopes = context.services.scopes();
+  } else if (how.is_present()) {
+    parse_list(*scoped, how,
+               {&context.services.header_formats(), &context.clusters, context.all_clusters,
+                &filters, false});
+  }
+  node.reject_unknown_keys();
+  if (out.scopes == nullptr) {
+    RouteTables tables;
+    for (const auto& scope : scoped->list)
+      if (!scope->rds_name.empty())
+        tables[scope->rds_name] = context.services.routes(scope->rds_name);
+    out.scopes = scopes_of_list(*scoped, tables);
+  }
+  out.scoped = std::move(scoped);
+}
+
+}  // namespace pillion::core

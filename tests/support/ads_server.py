@@ -1,0 +1,197 @@
+"""An aggregated discovery service of tests, state of the world and delta, without generated code.  ads_server.py ADDRESS
+
+Reads commands, one JSON object a line: {"type": T, "name": N, "version": V, "resource": hex of the message} to say it to
+whoever asks for N or, but for "quiet" ones, for everything, with "aliases" if it has some; {"type": T, "name": N} to take it back.  T is the
+message, as "envoy.config.route.v3.VirtualHost".  By delta a name that is asked for and not known is answered without a
+resource.  Prints "listens", and what it hears, T without its package: "ask T NAMES" ("*": everything), "drop T NAMES",
+"ack T", "nack T REASON".
+"""
+
+import json
+import queue
+import sys
+import threading
+from concurrent import futures
+
+import grpc
+
+from protobuf_wire import field, fields
+
+URL = "type.googleapis.com/"
+SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
+
+lock = threading.RLock()
+said = {}  # type -> name -> (version, message, aliases, quiet)
+streams = []  # queues
+
+
+def say(*words):
+    with lock:  # streams have threads of their own
+        print(*words, flush=True)
+
+
+def texts(message, number):
+    return [value.decode() for at, value in message if at == number]
+
+
+def text(message, number):
+    return (texts(message, number) or [""])[-1]
+
+
+def short(url):
+    return url.rpartition(".")[2]
+
+
+def reason(status):
+    return dict(fields(status)).get(2, b"").decode().replace("\n", " ")
+
+
+def any_of(url, message):
+    return field(1, url) + field(2, message)
+
+
+class Stream:
+    """What both protocols do alike; events of one stream come by one queue."""
+
+    def __init__(self, requests):
+        self.events = queue.Queue()
+        self.nonce = 0
+        with lock:
+            streams.append(self.events)
+        threading.Thread(target=self._hear, args=(requests,), daemon=True).start()
+
+    def _hear(self, requests):
+        try:
+            for request in requests:
+                self.events.put(list(fields(request)))
+        except Exception:  # the stream broke
+            pass
+        self.events.put(None)
+
+    def run(self):
+        while (event := self.events.get()) is not None:
+            yield from self.changed() if event == "changed" else self.take(event)
+        with lock:
+            streams.remove(self.events)
+
+    def next_nonce(self):
+        self.nonce += 1
+        return f"nonce-{self.nonce}"
+
+
+class WholeStream(Stream):
+    def __init__(self, requests):
+        super().__init__(requests)
+        self.asked, self.sent = {}, {}  # url -> names; url -> what was said last
+
+    def take(self, request):
+        url, names = text(request, 4), texts(request, 3)
+        if texts(request, 5):
+            errors = [value for at, value in request if at == 6]
+            say(*(["nack", short(url), reason(errors[0])] if errors else ["ack", short(url)]))
+        if self.asked.get(url) != names:
+            say("ask", short(url), *(names or ["*"]))
+            self.asked[url] = names
+            self.sent.pop(url, None)
+        yield from self.changed()
+
+    def changed(self):
+        for url, names in self.asked.items():
+            with lock:
+                known = said.get(url.removeprefix(URL), {})
+                now = {n: r for n, r in known.items() if n in names or not (names or r[3])}
+            # Nothing is said of a name that is not known, but everything of a type may be nothing.
+            if self.sent.get(url) == now or (names and not now):
+                continue
+            self.sent[url] = now
+            version = "-".join(sorted(version for version, *_ in now.values())) or "none"
+            yield (field(1, version) + b"".join(field(2, any_of(url, message)) for _, message, *_ in now.values())
+                   + field(4, url) + field(5, self.next_nonce()))
+
+
+class DeltaStream(Stream):
+    def __init__(self, requests):
+        super().__init__(requests)
+        self.asked, self.sent = {}, {}  # url -> names; url -> name -> version
+
+    def take(self, request):
+        url, more, less = text(request, 2), texts(request, 3), texts(request, 4)
+        is_first = url not in self.asked
+        names = self.asked.setdefault(url, set())
+        if texts(request, 6):
+            errors = [value for at, value in request if at == 7]
+            say(*(["nack", short(url), reason(errors[0])] if errors else ["ack", short(url)]))
+        if is_first and not more:
+            more = ["*"]
+        if more:
+            say("ask", short(url), *more)
+        if less:
+            say("drop", short(url), *less)
+        names.update(more)
+        names.difference_update(less)
+        with lock:
+            known = said.get(url.removeprefix(URL), {})
+            missing = [name for name in more if name != "*" and not self.stands_for(known, name)]
+        for name in more:
+            self.sent.get(url, {}).pop(name, None)  # it is said again
+        yield from self.changed(url, missing)
+
+    @staticmethod
+    def stands_for(known, name):
+        return [n for n, (_, _, aliases, _) in known.items() if n == name or name in aliases]
+
+    def changed(self, asked_url=None, missing=()):
+        for url, names in self.asked.items():
+            sent = self.sent.setdefault(url, {})
+            with lock:
+                known = dict(said.get(url.removeprefix(URL), {}))
+            wanted = {n for name in names for n in self.stands_for(known, name)}
+            wanted |= {n for n, r in known.items() if "*" in names and not r[3]}
+            fresh = [n for n in sorted(wanted) if sent.get(n) != known[n][0]]
+            gone = [n for n in sent if n not in known]
+            empty = missing if url == asked_url else ()
+            if not fresh and not gone and not empty:
+                continue
+            resources = b""
+            for name in fresh:
+                version, message, aliases, _ = known[name]
+                sent[name] = version
+                resources += field(2, field(1, version) + field(2, any_of(url, message)) + field(3, name)
+                                   + b"".join(field(4, alias) for alias in aliases))
+            for name in empty:
+                resources += field(2, field(3, name) + field(4, name))
+            for name in gone:
+                del sent[name]
+            yield (field(1, "delta") + resources + field(4, url) + field(5, self.next_nonce())
+                   + b"".join(field(6, name) for name in gone))
+
+
+METHODS = {SERVICE + "StreamAggregatedResources": WholeStream, SERVICE + "DeltaAggregatedResources": DeltaStream}
+
+
+def main():
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, details):
+            stream = METHODS.get(details.method)
+            return stream and grpc.stream_stream_rpc_method_handler(lambda requests, _: stream(requests).run())
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), handlers=[Handler()])
+    if not server.add_insecure_port(sys.argv[1]):
+        sys.exit("cannot listen on " + sys.argv[1])
+    server.start()
+    say("listens")
+    for line in sys.stdin:
+        command = json.loads(line)
+        with lock:
+            of_type = said.setdefault(command["type"], {})
+            if "resource" in command:
+                of_type[command["name"]] = (command["version"], bytes.fromhex(command["resource"]),
+                                            command.get("aliases", []), command.get("quiet", False))
+            else:
+                of_type.pop(command["name"], None)
+            for events in streams:
+                events.put("changed")
+    server.stop(0)
+
+
+if __name__ == "__main__":
+    main()

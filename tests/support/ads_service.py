@@ -1,0 +1,107 @@
+"""An aggregated discovery service beside a test (ads_server.py), and what it says of routes.
+
+    service = AdsService(test)
+    service.say(ROUTES, "r", "1", routes("r", host("all", ["*"], "hello")))
+    service.wait("ack RouteConfiguration")
+"""
+
+import json
+import os
+import subprocess
+import threading
+
+import programs
+from protobuf_wire import field
+from sidecar import until
+
+SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ads_server.py")
+ROUTES = "envoy.config.route.v3.RouteConfiguration"
+SCOPES = "envoy.config.route.v3.ScopedRouteConfiguration"
+HOSTS = "envoy.config.route.v3.VirtualHost"
+ADS = {"ads": {}, "resource_api_version": "V3"}
+
+
+class AdsService:
+    def __init__(self, test):
+        self.path = os.path.join(programs.folder(test), "ads.sock")
+        self.lines = []
+        self.process = subprocess.Popen([programs.find_grpc_python(), SERVER, "unix:" + self.path],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        test.addCleanup(self.stop)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        until("the discovery service listens", lambda: "listens" in self.lines)
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def _send(self, **command):
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def say(self, kind, name, version, message, aliases=(), quiet=False):
+        """`quiet`: only to who asks for the name."""
+        self._send(type=kind, name=name, version=version, resource=message.hex(), aliases=list(aliases), quiet=quiet)
+
+    def take_back(self, kind, name):
+        self._send(type=kind, name=name)
+
+    def heard(self, start):
+        return [line for line in self.lines if line.startswith(start)]
+
+    def wait(self, start, count=1):
+        until(lambda: f"{start!r} among {self.lines[-8:]}", lambda: len(self.heard(start)) >= count)
+
+    def stop(self):
+        if self.process.stdout.closed:
+            return
+        self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
+
+
+def host(name, domains, body):
+    """A VirtualHost that answers every request with that body."""
+    answer = field(1, field(1, "/")) + field(7, field(1, 200) + field(2, field(3, body)))
+    return field(1, name) + b"".join(field(2, domain) for domain in domains) + field(3, answer)
+
+
+def routes(name, *hosts, vhds=False):
+    """A RouteConfiguration; with VHDS it waits 0.3 s at most for its first hosts."""
+    source = field(9, field(1, field(3, b"") + field(4, field(2, 300_000_000)) + field(6, 2))) if vhds else b""
+    return field(1, name) + b"".join(field(2, each) for each in hosts) + source
+
+
+def scope(name, key, table, on_demand=False):
+    """A ScopedRouteConfiguration."""
+    fragment = field(3, field(1, field(1, key)))
+    return field(1, name) + field(2, table) + fragment + (field(4, 1) if on_demand else b"")
+
+
+def bootstrap(path, port, route_source, filters=(), api_type="GRPC"):
+    """A sidecar with one listener, whose connection manager has that member of route_specifier."""
+    http2 = {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+             "explicit_http_config": {"http2_protocol_options": {}}}
+    router = {"name": "router", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}
+    manager = {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
+                        "HttpConnectionManager",
+               "stat_prefix": "in", **route_source, "http_filters": [*filters, router]}
+    endpoint = {"endpoint": {"address": {"pipe": {"path": path}}}}
+    return {
+        "node": {"id": "test", "cluster": "test"},
+        "dynamic_resources": {"ads_config": {
+            "api_type": api_type, "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {
+                "cluster_name": "xds", "retry_policy": {
+                    "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"}}}}]}},
+        "static_resources": {
+            "listeners": [{"name": "in",
+                           "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+                           "filter_chains": [{"filters": [{"name": "hcm", "typed_config": manager}]}]}],
+            "clusters": [{"name": "xds", "connect_timeout": "1s",
+                          "typed_extension_protocol_options": {
+                              "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
+                          "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [endpoint]}]}}]}}
