@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "proxy/base/log_writer.h"
+#include "proxy/base/shared_map.h"
 #include "proxy/config/errors.h"
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
@@ -31,7 +32,7 @@ struct BuildJob {
   std::shared_ptr<const Snapshot> previous;  // null: the first
   bool reads_files = false;                  // the file or what it names has changed
   std::vector<xds::Response> responses;      // of CDS, LDS and RDS, in their order
-  std::set<std::string> endpoints;           // EDS names that were answered, or given up
+  SharedNames endpoints;                     // EDS names that were answered, or given up
   std::set<std::string> given_up_routes;     // RDS names that need not be waited for
   Instant now{};
 };

@@ -100,20 +100,33 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
 }
 
 // A second listener on a port would take half of its connections, or none.
-void UsedAddresses::take(const core::ListenerConfig& listener, const Node& node) {
-  if (!listener.bind_to_port) return;
-  const auto refuse = [&](const io::Address& address, const Node& where) {
+std::vector<UsedAddresses::Clash> UsedAddresses::take(const core::ListenerConfig& listener) {
+  std::vector<Clash> clashes;
+  if (!listener.bind_to_port) return clashes;
+  const auto use = [&](const io::Address& address, int additional) {
     if (address.kind() == io::Address::Kind::kNone) return;
     if (address.is_ip() && address.port() == 0) return;  // each gets a port of its own
     const auto [it, is_new] = used_.emplace(address.to_string(), listener.name);
     if (is_new) return;
-    where.error(
-        str("listener \"", config::printable(it->second), "\" listens on ", it->first, " already"));
+    clashes.push_back({additional, str("listener \"", config::printable(it->second),
+                                       "\" listens on ", it->first, " already")});
   };
-  refuse(listener.address, node["address"]);
-  size_t i = 0;
-  for (const Node item : node["additional_addresses"].items())
-    refuse(listener.additional_addresses[i++], item["address"]);
+  use(listener.address, -1);
+  int i = 0;
+  for (const io::Address& more : listener.additional_addresses) use(more, i++);
+  return clashes;
+}
+
+void UsedAddresses::report(const std::vector<Clash>& clashes, const Node& listener) {
+  for (const Clash& clash : clashes) {
+    if (clash.additional < 0) {
+      listener["address"].error(clash.text);
+      continue;
+    }
+    int i = 0;
+    for (const Node item : listener["additional_addresses"].items())
+      if (i++ == clash.additional) item["address"].error(clash.text);
+  }
 }
 
 // ---- the file ----
@@ -154,7 +167,7 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
     }
     if (!listener->tables.empty() && !snapshot.bootstrap.dynamic.has_ads)
       node.error("rds needs dynamic_resources.ads_config");
-    used.take(*listener->config, node);
+    UsedAddresses::report(used.take(*listener->config), node);
     out.file_listeners.emplace_back().newest = listener;
   }
 }
@@ -280,6 +293,37 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
 
 namespace {
 
+bool has_tls(const CompiledCluster& cluster) { return cluster.config->pool.tls != nullptr; }
+bool has_tls(const CompiledListener& listener) {
+  const auto uses_it = [](const auto& chain) { return chain != nullptr && chain->tls != nullptr; };
+  return uses_it(listener.config->default_chain) ||
+         std::ranges::any_of(listener.config->chains, uses_it);
+}
+bool has_tls(const CompiledRoutes&) { return false; }
+
+// What a snapshot knows beside its resources.
+struct Collected {
+  bool slots = false;
+  bool notes = false;
+};
+
+// Which of it a change of pieces may touch.
+template <typename T>
+void look_for_changes(const Pieces<T>& before, const Pieces<T>& now, Collected& out) {
+  diff(before, now, [&out](std::string_view, const Piece<T>* a, const Piece<T>* b) {
+    const auto look = [&out](const Piece<T>* piece) {
+      if (piece == nullptr) return;
+      out.notes |= piece->notes.has_value();
+      out.slots |= piece->active != nullptr && has_tls(*piece->active);
+    };
+    const bool is_same_end = a != nullptr && b != nullptr && a->active == b->active;
+    const bool slots = out.slots;
+    look(a);
+    look(b);
+    if (is_same_end) out.slots = slots;
+  });
+}
+
 void collect_slots(Snapshot& out) {
   std::unordered_set<const tls::ContextSlot*> seen;
   const auto add = [&](const std::shared_ptr<const tls::ContextSlot>& slot) {
@@ -295,29 +339,49 @@ void collect_slots(Snapshot& out) {
 template <typename T>
 void collect_notes(Snapshot& out, const Pieces<T>& pieces) {
   for (const auto& [name, piece] : pieces) {
-    out.files.insert(piece.files.begin(), piece.files.end());
-    for (const auto& [field, count] : piece.unknown_fields) out.unknown_fields[field] += count;
+    if (!piece.notes) continue;
+    out.files.insert(piece.notes->files.begin(), piece.notes->files.end());
+    for (const auto& [field, count] : piece.notes->unknown_fields)
+      out.unknown_fields[field] += count;
   }
+}
+
+bool is_same_in_force(const std::vector<Piece<CompiledListener>>& a,
+                      const std::vector<Piece<CompiledListener>>& b) {
+  return std::ranges::equal(a, b, {}, &Piece<CompiledListener>::active,
+                            &Piece<CompiledListener>::active);
 }
 
 }  // namespace
 
-void index_resources(Snapshot& out) {
-  const Resources& resources = *out.resources;
-  out.files = resources.files;
-  out.unknown_fields = resources.unknown_fields;
-  for (const auto& piece : resources.file_clusters)
-    if (piece.active != nullptr) out.clusters.push_back(piece.active->config);
-  for (const auto& [name, piece] : resources.clusters)
-    if (piece.active != nullptr) out.clusters.push_back(piece.active->config);
-  for (const auto& piece : resources.file_listeners)
-    if (piece.active != nullptr) out.listeners.push_back(piece.active->config);
-  for (const auto& [name, piece] : resources.listeners)
-    if (piece.active != nullptr) out.listeners.push_back(piece.active->config);
-  collect_notes(out, resources.clusters);
-  collect_notes(out, resources.routes);
-  collect_notes(out, resources.listeners);
-  collect_slots(out);
+void index_resources(Snapshot& out, std::shared_ptr<const Resources> resources,
+                     const Snapshot* previous) {
+  out.use_resources(std::move(resources));
+  const Resources& now = *out.resources;
+  Collected changed{previous == nullptr, previous == nullptr};
+  if (previous != nullptr) {
+    const Resources& before = *previous->resources;
+    // A listener of the file may have begun to be in force.
+    changed.slots = !is_same_in_force(before.file_listeners, now.file_listeners);
+    look_for_changes(before.clusters, now.clusters, changed);
+    look_for_changes(before.routes, now.routes, changed);
+    look_for_changes(before.listeners, now.listeners, changed);
+  }
+  if (changed.slots) {
+    collect_slots(out);
+  } else {
+    out.tls_slots = previous->tls_slots;
+  }
+  if (!changed.notes) {
+    out.files = previous->files;
+    out.unknown_fields = previous->unknown_fields;
+    return;
+  }
+  out.files = now.files;
+  out.unknown_fields = now.unknown_fields;
+  collect_notes(out, now.clusters);
+  collect_notes(out, now.routes);
+  collect_notes(out, now.listeners);
 }
 
 }  // namespace pillion

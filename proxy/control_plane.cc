@@ -6,7 +6,6 @@
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
-#include "proxy/settle.h"
 #include "proxy/upstream/parse.h"
 #include "xds/reflect.h"
 
@@ -50,7 +49,7 @@ void ControlPlane::start(const Snapshot& snapshot) {
   has_clusters_ = !config_.cds_timeout;
   has_listeners_ = !config_.lds_timeout;
   if (config_.cds_timeout) ads_.subscribe_all(ResourceType::kClusters, *config_.cds_timeout);
-  update_subscriptions(*snapshot.resources);
+  update_subscriptions(snapshot.resources);
   advance();
 }
 
@@ -74,7 +73,7 @@ void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot)
     has_listeners_ |= type == ResourceType::kListeners;
   }
   // Names first, so that they ride on the answers.
-  update_subscriptions(*snapshot.resources);
+  update_subscriptions(snapshot.resources);
   for (const auto& [type, wrong] : result.answers) {
     if (wrong.empty()) {
       ads_.accept(type);
@@ -110,27 +109,52 @@ bool ControlPlane::look_at_routes(const Resources& resources) {
   return gave_up;
 }
 
-void ControlPlane::update_subscriptions(const Resources& resources) {
+// What is asked for follows what differs from the resources of before: with ten thousand clusters
+// nothing here may look at all of them for each change.
+void ControlPlane::update_subscriptions(const std::shared_ptr<const Resources>& resources) {
+  static const Resources kNone;
   count_failures();
-  warming_clusters_ = resources.warming_clusters;
-  warming_listeners_ = resources.warming_listeners;
-  wanted_endpoints_ = wanted_endpoints(resources);
-  wanted_routes_ = wanted_routes(resources);
-  const auto is_unwanted = [](const auto& wanted) {
-    return [&wanted](const std::string& name) { return !wanted.contains(name); };
-  };
-  std::erase_if(settled_, is_unwanted(wanted_endpoints_));
-  std::erase_if(given_up_routes_, is_unwanted(wanted_routes_));
-  std::erase_if(assignments_,
-                [this](const auto& item) { return !wanted_endpoints_.contains(item.first); });
+  warming_clusters_ = resources->warming_clusters;
+  warming_listeners_ = resources->warming_listeners;
+  const std::shared_ptr<const Resources> former = std::exchange(resources_, resources);
+  const Resources& before = former == nullptr ? kNone : *former;
+  const Names endpoints = touched_endpoints(before, *resources);
+  const Names routes = touched_routes(before, *resources);
+  if (!endpoints.empty()) want_endpoints(*resources, endpoints);
+  if (!routes.empty()) want_routes(*resources, routes);
+}
+
+void ControlPlane::want_endpoints(const Resources& resources, const Names& touched) {
+  std::map<std::string, Duration> now = wanted_endpoints(resources, &touched);
+  for (const std::string& name : touched) {
+    if (now.contains(name)) continue;
+    wanted_endpoints_.erase(name);
+    has_dropped_endpoints_ |= settled_.erase(name);
+    assignments_.erase(name);
+  }
+  for (const auto& [name, timeout] : now) wanted_endpoints_[name] = timeout;
   ads_.subscribe(ResourceType::kEndpoints, wanted_endpoints_);
+  endpoint_stats_.change(touched, endpoint_users(resources, &touched),
+                         [this](std::string_view, std::string_view user) {
+                           return context_.registry.block<stats::ClusterInfoStats>(stats::kControl,
+                                                                                   user);
+                         });
+}
+
+void ControlPlane::want_routes(const Resources& resources, const Names& touched) {
+  std::map<std::string, Duration> now = wanted_routes(resources, &touched);
+  for (const std::string& name : touched) {
+    if (now.contains(name)) continue;
+    wanted_routes_.erase(name);
+    given_up_routes_.erase(name);
+  }
+  for (const auto& [name, timeout] : now) wanted_routes_[name] = timeout;
   if (phase_ != Phase::kClusters) ads_.subscribe(ResourceType::kRoutes, wanted_routes_);
-  endpoint_stats_.keep(endpoint_users(resources), [this](std::string_view, std::string_view user) {
-    return context_.registry.block<stats::ClusterInfoStats>(stats::kControl, user);
-  });
-  route_stats_.keep(route_users(resources), [this](std::string_view name, std::string_view user) {
-    return context_.registry.block<stats::RdsStats>(stats::kControl, user, name);
-  });
+  route_stats_.change(touched, route_users(resources, &touched),
+                      [this](std::string_view name, std::string_view user) {
+                        return context_.registry.block<stats::RdsStats>(stats::kControl, user,
+                                                                        name);
+                      });
 }
 
 void ControlPlane::advance() {
@@ -176,8 +200,10 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       has_listeners_ = true;
       return advance();
     case ResourceType::kEndpoints:
-      settled_.insert(names.begin(), names.end());
-      for (const std::string& name : names) endpoint_stats_.on_fetch_timeout(name);
+      for (const std::string& name : names) {
+        settled_.insert(name);
+        endpoint_stats_.on_fetch_timeout(name);
+      }
       break;
     case ResourceType::kSecrets:
       return context_.secrets->on_fetch_timeout(names);
@@ -193,7 +219,7 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
 
 // All of a response is refused.
 void ControlPlane::refuse_all(ResourceType type) {
-  const auto refuse = [&](const auto& wanted, std::set<std::string>& given_up, auto& stats) {
+  const auto refuse = [&](const auto& wanted, auto& given_up, auto& stats) {
     for (const auto& [name, timeout] : wanted) {
       stats.on_rejected(name);
       if (!may_go_without()) continue;
@@ -249,7 +275,7 @@ std::string ControlPlane::take_assignment(const xds::Resource& resource) {
     if (!may_go_without()) return wrong;
   }
   ads_.answered(ResourceType::kEndpoints, resource.name);
-  has_settled_ |= settled_.insert(resource.name).second;
+  has_settled_ |= settled_.insert(resource.name);
   return wrong;
 }
 

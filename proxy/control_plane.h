@@ -17,12 +17,14 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "certs/ads_secrets.h"
 #include "proxy/admin/server_view.h"
 #include "proxy/builder.h"
 #include "proxy/io/loop.h"
+#include "proxy/settle.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats/registry.h"
 #include "proxy/update_stats.h"
@@ -70,7 +72,11 @@ class ControlPlane final : private xds::AdsObserver,
   // The assignments in force, for /config_dump.
   void append_endpoints(std::vector<admin::ConfigResource>& out) const;
   // EDS names whose endpoints must be kept.
-  [[nodiscard]] const std::set<std::string>& endpoints() const noexcept { return settled_; }
+  [[nodiscard]] const SharedNames& endpoints() const noexcept { return settled_; }
+  // Has one of them gone since it was asked last?
+  [[nodiscard]] bool has_dropped_endpoints() noexcept {
+    return std::exchange(has_dropped_endpoints_, false);
+  }
 
  private:
   enum class Phase : uint8_t { kClusters, kListeners, kRunning };
@@ -97,7 +103,9 @@ class ControlPlane final : private xds::AdsObserver,
   // May what is refused, and has no predecessor, be gone without?  At the start, which it must not
   // hold up; later its timeout ends the wait.
   [[nodiscard]] bool may_go_without() const noexcept { return phase_ != Phase::kRunning; }
-  void update_subscriptions(const Resources& resources);
+  void update_subscriptions(const std::shared_ptr<const Resources>& resources);
+  void want_endpoints(const Resources& resources, const Names& touched);
+  void want_routes(const Resources& resources, const Names& touched);
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
   void update_stats();
@@ -115,7 +123,9 @@ class ControlPlane final : private xds::AdsObserver,
   std::vector<xds::Response> waiting_;  // for the builder
   std::map<std::string, Duration> wanted_routes_;
   std::map<std::string, Duration> wanted_endpoints_;
-  std::set<std::string> settled_;  // EDS names that were answered or given up
+  std::shared_ptr<const Resources> resources_;  // whose names these are; null: nobody's
+  SharedNames settled_;                         // EDS names that were answered or given up
+  bool has_dropped_endpoints_ = false;
   std::set<std::string> given_up_routes_;
   std::map<std::string, Assignment> assignments_;
   // Of the RDS response that is being built.

@@ -57,24 +57,31 @@ std::string text_of(const config::Value& value) {
 // cluster both, which have lists of their own.
 template <typename T>
 void add_pieces(std::vector<admin::ConfigResource>& out, admin::ConfigResource::Kind kind,
-                const Pieces<T>& pieces) {
-  const auto add = [&](const std::string& name, const Piece<T>& piece, const T* shown,
-                       bool is_active) {
+                const Pieces<T>& pieces, const std::string& version_of_all) {
+  const auto add = [&](const std::string& name, const Piece<T>& piece,
+                       const std::shared_ptr<const T>& shown, bool is_active) {
+    const std::string& version = is_active ? piece.active_version : piece.version;
     admin::ConfigResource resource{
-        kind,          true, name,    is_active ? piece.active_version : piece.version,
-        piece.updated, {},   nullptr, piece.error};
+        kind,          true, name,    version.empty() ? version_of_all : version,
+        piece.updated, {},   nullptr, piece.error.to_optional()};
     resource.is_warming = !is_active && shown != nullptr;
     if (shown != nullptr) {
       resource.document = shown->origin.document;
       resource.value = shown->origin.value;
+      if (resource.document == nullptr) {
+        resource.make_document = [shown, name] {
+          config::Errors ignored;  // it was read before
+          return open_origin(shown->origin, name, ignored).document;
+        };
+      }
     }
     out.push_back(std::move(resource));
   };
   for (const auto& [name, piece] : pieces) {
     const bool is_active = piece.active != nullptr;
-    add(name, piece, is_active ? piece.active.get() : piece.newest.get(), is_active);
+    add(name, piece, is_active ? piece.active : piece.newest, is_active);
     if (is_active && piece.waits() && kind == admin::ConfigResource::Kind::kCluster)
-      add(name, piece, piece.newest.get(), false);
+      add(name, piece, piece.newest, false);
   }
 }
 
@@ -139,10 +146,9 @@ std::vector<std::string> Server::cluster_names() const {
 }
 
 bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
-  const auto it =
-      std::ranges::find_if(snapshot_->clusters, [name](const auto& c) { return c->name == name; });
-  if (it == snapshot_->clusters.end()) return false;
-  const upstream::ClusterConfig& config = **it;
+  const std::shared_ptr<const upstream::ClusterConfig> found = snapshot_->clusters.find(name);
+  if (found == nullptr) return false;
+  const upstream::ClusterConfig& config = *found;
   out.name = config.name;
   out.observability_name = config.stat_name;
   out.eds_service_name = config.eds_name == config.name ? std::string() : config.eds_name;
@@ -185,7 +191,10 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
 
 std::vector<admin::ListenerStatus> Server::listeners() const {
   std::vector<admin::ListenerStatus> out;
-  for (const Bound& bound : bound_) out.push_back({bound.config->name, bound.addresses});
+  for (const auto& listener : snapshot_->listeners) {
+    const Bound* bound = find_bound(listener->name);
+    if (bound != nullptr) out.push_back({listener->name, bound->addresses});
+  }
   return out;
 }
 
@@ -220,9 +229,9 @@ std::vector<admin::ConfigResource> Server::config() const {
     add(Kind::kCluster, piece.newest->config->name, piece.newest->origin.value);
   for (const auto& piece : resources.file_listeners)
     add(Kind::kListener, piece.newest->config->name, piece.newest->origin.value);
-  add_pieces(out, Kind::kCluster, resources.clusters);
-  add_pieces(out, Kind::kListener, resources.listeners);
-  add_pieces(out, Kind::kRoute, resources.routes);
+  add_pieces(out, Kind::kCluster, resources.clusters, resources.clusters_version);
+  add_pieces(out, Kind::kListener, resources.listeners, resources.listeners_version);
+  add_pieces(out, Kind::kRoute, resources.routes, {});
   add_secrets(out);
   if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
   return out;

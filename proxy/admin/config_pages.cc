@@ -57,8 +57,17 @@ void write_value(JsonWriter& json, const Section& section, const ConfigResource&
   if (section.kind != Kind::kBootstrap) {
     json.field("@type", str("type.googleapis.com/", section.resource_type));
   }
-  if (resource.value != nullptr) write_redacted_fields(json, *resource.value);
+  if (resource.value != nullptr) {
+    write_redacted_fields(json, *resource.value);
+  } else if (resource.make_document != nullptr) {
+    if (const auto document = resource.make_document(); document != nullptr)
+      write_redacted_fields(json, document->root_value());
+  }
   json.end_object();
+}
+
+bool has_value(const ConfigResource& resource) {
+  return resource.value != nullptr || resource.make_document != nullptr;
 }
 
 // The fields of an entry of a section's list, into an open object.
@@ -67,7 +76,7 @@ void write_entry(JsonWriter& json, const Section& section, const ConfigResource&
   const bool has_name = has_state || section.kind == Kind::kSecret;
   if (has_name) json.field("name", resource.name);
   // What was refused from the start has no state, only an error.
-  if (resource.value != nullptr) {
+  if (has_value(resource)) {
     if (has_state) json.key(resource.is_warming ? "warming_state" : "active_state").begin_object();
     if (!resource.version.empty()) json.field("version_info", resource.version);
     json.key(section.field);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -115,6 +116,9 @@ struct ConfigResource {
   const config::Value* value = nullptr;              // in Envoy's v3 schema
   std::optional<ConfigFailure> error_state;          // the last update of this resource was refused
   bool is_warming = false;                           // not in force yet
+  // Where there is no `document` but a message: makes it, while somebody looks at it; its root is
+  // the value.
+  std::function<std::shared_ptr<const config::Document>()> make_document = {};
 };
 
 struct RuntimeEntry {

@@ -537,7 +537,8 @@ TEST_F(RunningControlPlane, CountsFieldsThatItDoesNotKnow) {
                            .version = "v9",
                            .nonce = "n9",
                            .control_plane = {},
-                           .resources = {{"a", *bytes + "\xf8\xff\x01\x01"}},
+                           .resources = {{"a", *bytes + "\xf8\xff\x01\x01", ""}},
+                           .removed = {},
                            .wrong = {}});
   const BuildResult result = run_build(options, {}, job);
   EXPECT_EQ(result.answers[0].second, "");
