@@ -15,6 +15,8 @@
 namespace pillion {
 namespace {
 
+using testing::Fd;
+
 // One listener whose requests are answered by itself, and as many clusters as there are.
 std::shared_ptr<const Snapshot> make_snapshot(int clusters, std::string_view text) {
   constexpr std::string_view kType = "'@type': type.googleapis.com/envoy.extensions.filters.";
