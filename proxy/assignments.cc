@@ -22,18 +22,24 @@ Assignments::Assignments(const Context& context, AssignmentsHost& host)
       host_(host),
       server_stats_(context.registry.block<stats::ServerStats>(stats::kControl)) {}
 
-void Assignments::want(WantedNames names, const ResourceUsers& users) {
-  wanted_ = std::move(names);
-  std::erase_if(settled_, [this](const std::string& name) { return !wanted_.contains(name); });
-  std::erase_if(known_, [this](const auto& item) { return !wanted_.contains(item.first); });
-  stats_.keep(users, [this](std::string_view, std::string_view user) {
+void Assignments::change(const Names& touched, WantedNames now, const ResourceUsers& users) {
+  for (const std::string& name : touched) {
+    if (now.contains(name)) continue;
+    wanted_.erase(name);
+    known_.erase(name);
+    has_dropped_ |= settled_.erase(name);
+  }
+  for (auto& [name, wanted] : now) wanted_.insert_or_assign(name, std::move(wanted));
+  stats_.change(touched, users, [this](std::string_view, std::string_view user) {
     return context_.registry.block<stats::ClusterInfoStats>(stats::kControl, user);
   });
 }
 
 void Assignments::on_fetch_timeout(const std::set<std::string>& names) {
-  settled_.insert(names.begin(), names.end());
-  for (const std::string& name : names) stats_.on_fetch_timeout(name);
+  for (const std::string& name : names) {
+    settled_.insert(name);
+    stats_.on_fetch_timeout(name);
+  }
 }
 
 void Assignments::take(xds::Response&& response) {
@@ -88,7 +94,7 @@ std::string Assignments::take_assignment(const xds::Resource& resource) {
     if (!host_.may_go_without()) return wrong;
   }
   host_.on_assignment_answered(resource.name);
-  has_settled_ |= settled_.insert(resource.name).second;
+  has_settled_ |= settled_.insert(resource.name);
   return wrong;
 }
 

@@ -6,7 +6,7 @@
 // resources at a time, so that a large one holds nobody up, and keeps what was said for
 // /config_dump.
 //
-//   want(names, users)  whenever the configuration in force, or one that waits, needs others
+//   change(...)     whenever the configuration in force, or one that waits, needs others
 //   take(response)  ->  on_endpoints()* on_assignment_answered()*  ->  on_assignments_taken(), once
 //
 // Responses are taken in their order, the next when the one before is done.
@@ -18,10 +18,12 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proxy/admin/server_view.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/shared_map.h"
 #include "proxy/config/errors.h"
 #include "proxy/io/loop.h"
 #include "proxy/stats/registry.h"
@@ -62,9 +64,10 @@ class Assignments final : private io::ReadyTask {
   };
   Assignments(const Context& context, AssignmentsHost& host);
 
-  // From now on these names, each with its initial_fetch_timeout, and whose counters they move.
-  // What is known of others is forgotten.
-  void want(WantedNames names, const ResourceUsers& users);
+  // Of the names that may have changed (`touched`) from now on these are wanted, each with its
+  // initial_fetch_timeout, and with whose counters they move.  What is known of the others of them
+  // is forgotten.
+  void change(const Names& touched, WantedNames now, const ResourceUsers& users);
   [[nodiscard]] const WantedNames& wanted() const noexcept { return wanted_; }
   void take(xds::Response&& response);
   // These have not come in time: they count as settled.
@@ -73,7 +76,9 @@ class Assignments final : private io::ReadyTask {
   void on_failures(std::string_view name, uint64_t times) { stats_.on_failures(name, times); }
 
   // Wanted names that were answered or given up.
-  [[nodiscard]] const std::set<std::string>& settled() const noexcept { return settled_; }
+  [[nodiscard]] const SharedNames& settled() const noexcept { return settled_; }
+  // Has one of them gone since it was asked last?
+  [[nodiscard]] bool has_dropped() noexcept { return std::exchange(has_dropped_, false); }
   // What is in force, for /config_dump.
   void append_to(std::vector<admin::ConfigResource>& out) const;
 
@@ -94,7 +99,8 @@ class Assignments final : private io::ReadyTask {
   Context context_;
   AssignmentsHost& host_;
   WantedNames wanted_;
-  std::set<std::string> settled_;
+  SharedNames settled_;
+  bool has_dropped_ = false;
   std::map<std::string, Assignment> known_;
   // The first is being taken.
   std::deque<xds::Response> waiting_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "proxy/base/log_writer.h"
+#include "proxy/base/shared_map.h"
 #include "proxy/config/errors.h"
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
@@ -31,7 +32,7 @@ struct BuildJob {
   std::shared_ptr<const Snapshot> previous;   // null: the first
   bool reads_files = false;                   // the file or what it names has changed
   std::vector<xds::Response> responses;       // in their order; of endpoints and secrets none
-  std::set<std::string> endpoints;            // EDS names that were answered, or given up
+  SharedNames endpoints;                      // EDS names that were answered, or given up
   std::set<std::string> given_up_routes;      // RDS names that need not be waited for
   std::set<std::string> given_up_extensions;  // ECDS names likewise
   // The admin layer of the runtime, if it has changed; else null.
@@ -48,6 +49,9 @@ struct Answer {
   xds::ResourceType type;
   uint32_t source;    // Response::source
   std::string wrong;  // one problem a line; empty: nothing
+  // Names of its resources that were refused one by one, while others were taken; empty: nothing
+  // was refused, or all was.
+  std::set<std::string> refused = {};
 };
 
 struct BuildResult {

@@ -3,6 +3,7 @@
 // Internal to the builder.
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,13 +12,20 @@
 
 namespace pillion {
 
+// A piece whose change was taken back.
+struct SecondClaim {
+  std::string name;
+  std::string wrong;
+};
+
 // Takes back the first change that claims what another piece has, above all one that had it before:
-// the piece becomes what it was in `before`, with the error tell(name, claim, owner), which is
-// returned.  Empty: there is none.
+// the piece becomes what it was in `before`, with the error tell(name, claim, owner).  Looks at all
+// pieces: these are some thousands, and only looked at when one has changed.
 //   claims_of(name, value, fn): calls fn(claim, owner) for each; equal owners may share a claim
 template <typename T, typename ClaimsOf, typename Tell>
-std::string refuse_second_claim(Pieces<T>& pieces, const Pieces<T>& before,
-                                const std::string& version, ClaimsOf&& claims_of, Tell&& tell) {
+std::optional<SecondClaim> refuse_second_claim(Pieces<T>& pieces, const Pieces<T>& before,
+                                               const std::string& version, ClaimsOf&& claims_of,
+                                               Tell&& tell) {
   const auto has_changed = [&before](const std::string& name, const Piece<T>& piece) {
     const auto former = before.find(name);
     return former == before.end() || former->second.newest != piece.newest;
@@ -35,7 +43,7 @@ std::string refuse_second_claim(Pieces<T>& pieces, const Pieces<T>& before,
   for (const auto& [name, piece] : pieces)
     if (piece.newest != nullptr && !has_changed(name, piece)) take(name, *piece.newest);
   wrong.clear();
-  for (auto& [name, piece] : pieces) {
+  for (const auto& [name, piece] : pieces) {
     if (piece.newest == nullptr || !has_changed(name, piece)) continue;
     take(name, *piece.newest);
     if (wrong.empty()) continue;
@@ -43,10 +51,11 @@ std::string refuse_second_claim(Pieces<T>& pieces, const Pieces<T>& before,
     Piece<T> back;
     if (former != before.end()) back = former->second;
     back.error = admin::ConfigFailure{wall_now(), version, wrong};
-    piece = std::move(back);
-    return wrong;
+    SecondClaim refused{name, std::move(wrong)};
+    pieces[refused.name] = std::move(back);
+    return refused;
   }
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace pillion

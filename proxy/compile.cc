@@ -131,30 +131,51 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
 }
 
 // A second listener on a port would take half of its connections, or none.
-void UsedAddresses::take(const core::ListenerConfig& listener, const Node& node) {
-  if (!listener.bind_to_port) return;
-  const auto refuse = [&](const io::Address& address, const Node& where) {
+std::vector<UsedAddresses::Clash> UsedAddresses::take(const core::ListenerConfig& listener) {
+  std::vector<Clash> clashes;
+  if (!listener.bind_to_port) return clashes;
+  const auto use = [&](const io::Address& address, int additional) {
     if (address.kind() == io::Address::Kind::kNone) return;
     if (address.is_ip() && address.port() == 0) return;  // each gets a port of its own
     const auto [it, is_new] = used_.emplace(address.to_string(), listener.name);
     if (is_new) return;
-    where.error(
-        str("listener \"", config::printable(it->second), "\" listens on ", it->first, " already"));
+    clashes.push_back({additional, str("listener \"", config::printable(it->second),
+                                       "\" listens on ", it->first, " already")});
   };
-  refuse(listener.address, node["address"]);
-  size_t i = 0;
-  for (const Node item : node["additional_addresses"].items())
-    refuse(listener.additional_addresses[i++], item["address"]);
+  use(listener.address, -1);
+  int i = 0;
+  for (const io::Address& more : listener.additional_addresses) use(more, i++);
+  return clashes;
+}
+
+void UsedAddresses::report(const std::vector<Clash>& clashes, const Node& listener) {
+  for (const Clash& clash : clashes) {
+    if (clash.additional < 0) {
+      listener["address"].error(clash.text);
+      continue;
+    }
+    int i = 0;
+    for (const Node item : listener["additional_addresses"].items())
+      if (i++ == clash.additional) item["address"].error(clash.text);
+  }
 }
 
 // ---- the file ----
 
 namespace {
 
+template <typename T>
+void add_of_file(std::vector<Piece<T>>& list, std::shared_ptr<const T> made, const Node& node) {
+  Piece<T>& piece = list.emplace_back();
+  piece.newest = std::move(made);
+  std::vector<std::string> keys = node.errors()->take_runtime_keys();
+  if (!keys.empty()) piece.notes = PieceNotes{{}, std::move(keys)};
+}
+
 void load_clusters(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot) {
   std::unordered_set<std::string_view> names;
   for (const Node node : list.items()) {
-    const auto cluster = std::make_shared<CompiledCluster>(
+    const auto cluster = std::make_shared<const CompiledCluster>(
         compiler.cluster(node, {snapshot.document, node.value()}));
     const std::string& name = cluster->config->name;
     if (!name.empty() && !names.insert(name).second) {
@@ -165,9 +186,7 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
                            cluster->config->eds_source == nullptr;
     if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
       node["type"].error("EDS by ads needs dynamic_resources.ads_config");
-    Piece<CompiledCluster>& piece = out.file_clusters.emplace_back();
-    piece.newest = cluster;
-    piece.runtime_keys = node.errors()->take_runtime_keys();
+    add_of_file(out.file_clusters, cluster, node);
   }
 }
 
@@ -179,7 +198,7 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
   UsedAddresses used;
   if (snapshot.bootstrap.admin) used.add(snapshot.bootstrap.admin->to_string(), "admin");
   for (const Node node : list.items()) {
-    auto listener = std::make_shared<CompiledListener>(compiler.listener(
+    const auto listener = std::make_shared<const CompiledListener>(compiler.listener(
         node, {snapshot.document, node.value()}, is_complete ? &must_exist : nullptr));
     const std::string& name = listener->config->name;
     if (!names.insert(name).second) {
@@ -196,10 +215,8 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
         listener->extensions, [](const auto& item) { return item.second.source == nullptr; });
     if (has_ads_filter && !snapshot.bootstrap.dynamic.has_ads)
       node.error("config_discovery by ads needs dynamic_resources.ads_config");
-    used.take(*listener->config, node);
-    Piece<CompiledListener>& piece = out.file_listeners.emplace_back();
-    piece.newest = listener;
-    piece.runtime_keys = node.errors()->take_runtime_keys();
+    UsedAddresses::report(used.take(*listener->config), node);
+    add_of_file(out.file_listeners, listener, node);
   }
 }
 
@@ -372,6 +389,41 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
 
 namespace {
 
+bool has_tls(const CompiledCluster& cluster) { return cluster.config->pool.tls != nullptr; }
+bool has_tls(const CompiledListener& listener) {
+  const auto uses_it = [](const auto& chain) { return chain != nullptr && chain->tls != nullptr; };
+  return uses_it(listener.config->default_chain) ||
+         std::ranges::any_of(listener.config->chains, uses_it);
+}
+// What the others name beside themselves is none.
+template <typename T>
+bool has_tls(const T&) {
+  return false;
+}
+
+// What a snapshot knows beside its resources.
+struct Collected {
+  bool slots = false;
+  bool notes = false;
+};
+
+// Which of it a change of pieces may touch.
+template <typename T>
+void look_for_changes(const Pieces<T>& before, const Pieces<T>& now, Collected& out) {
+  diff(before, now, [&out](std::string_view, const Piece<T>* a, const Piece<T>* b) {
+    const auto look = [&out](const Piece<T>* piece) {
+      if (piece == nullptr) return;
+      out.notes |= piece->notes && !piece->notes->files.empty();
+      out.slots |= piece->active != nullptr && has_tls(*piece->active);
+    };
+    const bool is_same_end = a != nullptr && b != nullptr && a->active == b->active;
+    const bool slots = out.slots;
+    look(a);
+    look(b);
+    if (is_same_end) out.slots = slots;
+  });
+}
+
 void collect_slots(Snapshot& out) {
   std::unordered_set<const tls::ContextSlot*> seen;
   const auto add = [&](const std::shared_ptr<const tls::ContextSlot>& slot) {
@@ -386,31 +438,57 @@ void collect_slots(Snapshot& out) {
 
 template <typename T>
 void collect_notes(Snapshot& out, const Pieces<T>& pieces) {
-  for (const auto& [name, piece] : pieces) out.files.insert(piece.files.begin(), piece.files.end());
+  for (const auto& [name, piece] : pieces) {
+    if (!piece.notes) continue;
+    out.files.insert(piece.notes->files.begin(), piece.notes->files.end());
+  }
+}
+
+template <typename T>
+bool is_same_in_force(const std::vector<Piece<T>>& a, const std::vector<Piece<T>>& b) {
+  return std::ranges::equal(a, b, {}, &Piece<T>::active, &Piece<T>::active);
+}
+
+// Calls fn(before, now) for each kind of pieces.
+template <typename Fn>
+void for_each_kind(const Resources& before, const Resources& now, Fn&& fn) {
+  fn(before.clusters, now.clusters);
+  fn(before.routes, now.routes);
+  fn(before.virtual_hosts, now.virtual_hosts);
+  fn(before.scopes, now.scopes);
+  fn(before.listeners, now.listeners);
+  fn(before.extensions, now.extensions);
+  fn(before.runtime_layers, now.runtime_layers);
 }
 
 }  // namespace
 
-void index_resources(Snapshot& out) {
-  const Resources& resources = *out.resources;
-  out.files = resources.files;
-  out.unknown_fields = resources.unknown_fields;
-  for (const auto& piece : resources.file_clusters)
-    if (piece.active != nullptr) out.clusters.push_back(piece.active->config);
-  for (const auto& [name, piece] : resources.clusters)
-    if (piece.active != nullptr) out.clusters.push_back(piece.active->config);
-  for (const auto& piece : resources.file_listeners)
-    if (piece.active != nullptr) out.listeners.push_back(piece.active->config);
-  for (const auto& [name, piece] : resources.listeners)
-    if (piece.active != nullptr) out.listeners.push_back(piece.active->config);
-  collect_notes(out, resources.clusters);
-  collect_notes(out, resources.routes);
-  collect_notes(out, resources.virtual_hosts);
-  collect_notes(out, resources.scopes);
-  collect_notes(out, resources.listeners);
-  collect_notes(out, resources.extensions);
-  collect_notes(out, resources.runtime_layers);
-  collect_slots(out);
+void index_resources(Snapshot& out, std::shared_ptr<const Resources> resources,
+                     const Snapshot* previous) {
+  out.use_resources(std::move(resources));
+  const Resources& now = *out.resources;
+  Collected changed{previous == nullptr, previous == nullptr};
+  if (previous != nullptr) {
+    const Resources& before = *previous->resources;
+    // One of the file may have begun to be in force, or was compiled again (runtime).
+    changed.slots = !is_same_in_force(before.file_listeners, now.file_listeners) ||
+                    !is_same_in_force(before.file_clusters, now.file_clusters);
+    for_each_kind(before, now,
+                  [&changed](const auto& a, const auto& b) { look_for_changes(a, b, changed); });
+  }
+  if (changed.slots) {
+    collect_slots(out);
+  } else {
+    out.tls_slots = previous->tls_slots;
+  }
+  if (!changed.notes) {
+    out.files = previous->files;
+    out.unknown_fields = previous->unknown_fields;
+    return;
+  }
+  out.files = now.files;
+  out.unknown_fields = now.unknown_fields;
+  for_each_kind(now, now, [&out](const auto&, const auto& pieces) { collect_notes(out, pieces); });
 }
 
 }  // namespace pillion

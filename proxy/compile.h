@@ -2,10 +2,13 @@
 // Node -> compiled piece of a configuration, and how pieces become a Snapshot.  Internal to the
 // builder.
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "proxy/builder.h"
 #include "proxy/core/parse.h"
@@ -83,17 +86,27 @@ class Compiler final : private core::ParseServices {
 bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
                 config::Errors& errors);
 
-// Fills the lists of `out` with what is in force of out.resources.
-void index_resources(Snapshot& out);
+// Makes `resources` those of `out`, and collects what its pieces name beside themselves.
+// `previous`: the snapshot that they were changed from, so that only what differs is looked at;
+// null: all is.
+void index_resources(Snapshot& out, std::shared_ptr<const Resources> resources,
+                     const Snapshot* previous);
 
-// Addresses on which a listener listens -> its name; an error on `node` for each that is taken.
+// Addresses on which a listener listens -> its name.
 class UsedAddresses {
  public:
   void add(std::string address, std::string name) {
     used_.emplace(std::move(address), std::move(name));
   }
+  // An address of the listener that another has: its own (-1) or one of the additional ones.
+  struct Clash {
+    int additional = -1;
+    std::string text;
+  };
   // Takes the listener's, and tells of those that others have.
-  void take(const core::ListenerConfig& listener, const config::Node& node);
+  std::vector<Clash> take(const core::ListenerConfig& listener);
+  // Errors at the places of these addresses.
+  static void report(const std::vector<Clash>& clashes, const config::Node& listener);
 
  private:
   std::map<std::string, std::string> used_;

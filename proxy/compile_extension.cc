@@ -47,11 +47,13 @@ void for_each_discovery(const core::ListenerConfig& listener, Fn&& fn) {
 
 // Has been compiled before, without an error.
 struct Again {
-  Again(const CompiledExtension& extension, const config::Runtime& runtime) {
+  Again(const CompiledExtension& extension, std::string_view name, const config::Runtime& runtime) {
     errors.use(runtime);
-    message = Node(extension.origin.value, &errors)["typed_config"].typed_config();
+    origin = open_origin(extension.origin, name, errors);
+    message = Node(origin.value, &errors)["typed_config"].typed_config();
   }
-  config::Errors errors{config::UnknownFields::kWarn};
+  config::Errors errors{config::UnknownFields::kCount};
+  OpenOrigin origin;
   config::TypedConfig message;
 };
 
@@ -106,7 +108,7 @@ core::HttpExtension Compiler::http_extension(std::string_view name) {
   if (said == nullptr) return {};
   const core::HttpFilterType* type = http_type(said->type);
   if (type == nullptr) return {};
-  const Again again(*said, *resources_.runtime);
+  const Again again(*said, name, *resources_.runtime);
   return {type, type->parse(again.message.node, {formats_, node_cluster_, nullptr}), said->hash};
 }
 
@@ -115,7 +117,7 @@ core::NetworkExtension Compiler::network_extension(std::string_view name) {
   if (said == nullptr) return {};
   const core::NetworkFilterType* type = network_type(said->type);
   if (type == nullptr) return {};
-  const Again again(*said, *resources_.runtime);
+  const Again again(*said, name, *resources_.runtime);
   return {type, type->parse(again.message.node), said->hash};
 }
 

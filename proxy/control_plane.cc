@@ -6,6 +6,7 @@
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
 #include "proxy/settle.h"
+#include "proxy/virtual_hosts.h"
 
 namespace pillion {
 namespace {
@@ -57,8 +58,7 @@ void ControlPlane::start(const Snapshot& snapshot) {
   has_listeners_ = !config_.lds;
   awaited_layers_ = wanted_runtime_layers(*snapshot.bootstrap.runtime_layers);
   if (!awaited_layers_.empty()) sources_.subscribe(ResourceType::kRuntime, awaited_layers_);
-  resources_ = snapshot.resources;
-  update_subscriptions(*snapshot.resources);
+  update_subscriptions(snapshot.resources);
   advance();
 }
 
@@ -99,19 +99,20 @@ void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot)
   }
   // Names first, so that they ride on the answers.
   requests_.on_built(*snapshot.resources);
-  resources_ = snapshot.resources;
-  update_subscriptions(*snapshot.resources);
-  for (const Answer& one : result.answers) answer(one.source, one.type, one.wrong);
+  update_subscriptions(snapshot.resources);
+  for (const Answer& one : result.answers)
+    answer(one.source, one.type, one.wrong, one.refused.empty() ? nullptr : &one.refused);
   if (snapshot.resources->next_deadline != Instant{})
     context_.loop.arm_at(linger_timer_, snapshot.resources->next_deadline);
   advance();
   if (gave_up) host_.on_resources_wait();
 }
 
-void ControlPlane::answer(uint32_t source, ResourceType type, std::string_view wrong) {
+void ControlPlane::answer(uint32_t source, ResourceType type, std::string_view wrong,
+                          const std::set<std::string>* refused) {
   if (wrong.empty()) return sources_.accept(source, type);
   log_refusal(type, wrong);
-  sources_.reject(source, type, wrong);
+  sources_.reject(source, type, wrong, refused);
 }
 
 // What became of each table of the response that was built; true if one need not be waited for any
@@ -149,31 +150,62 @@ void ControlPlane::look_at_runtime(const Snapshot& snapshot) {
   sources_.subscribe(ResourceType::kRuntime, wanted);
 }
 
-void ControlPlane::update_subscriptions(const Resources& resources) {
+// What is asked for follows what differs from the resources of before: with ten thousand clusters
+// nothing here may look at all of them for each change.
+void ControlPlane::update_subscriptions(const std::shared_ptr<const Resources>& resources) {
+  static const Resources kNone;
   count_failures();
-  warming_clusters_ = resources.warming_clusters;
-  warming_listeners_ = resources.warming_listeners;
-  assignments_.want(wanted_endpoints(resources), endpoint_users(resources));
-  wanted_routes_ = wanted_routes(resources);
-  std::erase_if(given_up_routes_,
-                [this](const std::string& name) { return !wanted_routes_.contains(name); });
-  extensions_.use(resources);
-  wanted_scopes_ = wanted_scopes(resources);
-  if (phase_ != Phase::kRuntime)
-    sources_.subscribe(ResourceType::kEndpoints, assignments_.wanted());
-  if (phase_ > Phase::kClusters) subscribe_routes();
-  route_stats_.keep(route_users(resources), [this](std::string_view name, std::string_view user) {
-    return context_.registry.block<stats::RdsStats>(stats::kControl, user, name);
-  });
-  scope_stats_.keep(resources);
+  warming_clusters_ = resources->warming_clusters;
+  warming_listeners_ = resources->warming_listeners;
+  const std::shared_ptr<const Resources> former = std::exchange(resources_, resources);
+  const Resources& before = former == nullptr ? kNone : *former;
+  const Resources& now = *resources;
+  const bool has_phase_of_routes = phase_ > Phase::kClusters;
+  if (const Names touched = touched_endpoints(before, now); !touched.empty()) {
+    assignments_.change(touched, wanted_endpoints(now, &touched), endpoint_users(now, &touched));
+    if (phase_ != Phase::kRuntime)
+      sources_.subscribe(ResourceType::kEndpoints, assignments_.wanted());
+  }
+  if (touches_scopes(before, now)) {
+    wanted_scopes_ = wanted_scopes(now);
+    scope_stats_.keep(now);
+    if (has_phase_of_routes) subscribe_scopes();
+  }
+  if (touches_extensions(before, now)) {
+    extensions_.use(now);
+    if (has_phase_of_routes) sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
+  }
+  if (const Names touched = touched_routes(before, now); !touched.empty()) {
+    want_routes(now, touched);
+    if (has_phase_of_routes) sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  }
+  if (has_phase_of_routes && touches_vhds(before, now)) subscribe_virtual_hosts();
+}
+
+void ControlPlane::want_routes(const Resources& resources, const Names& touched) {
+  WantedNames now = wanted_routes(resources, &touched);
+  for (const std::string& name : touched) {
+    if (now.contains(name)) continue;
+    wanted_routes_.erase(name);
+    given_up_routes_.erase(name);
+  }
+  for (auto& [name, wanted] : now) wanted_routes_.insert_or_assign(name, std::move(wanted));
+  route_stats_.change(touched, route_users(resources, &touched),
+                      [this](std::string_view name, std::string_view user) {
+                        return context_.registry.block<stats::RdsStats>(stats::kControl, user,
+                                                                        name);
+                      });
+}
+
+void ControlPlane::subscribe_scopes() {
+  if (!wanted_scopes_) return;
+  config::ConfigSource ads;
+  ads.initial_fetch_timeout = *wanted_scopes_;
+  sources_.subscribe_all(ResourceType::kScopedRoutes, ads);
 }
 
 void ControlPlane::subscribe_routes() {
-  if (wanted_scopes_) {
-    config::ConfigSource ads;
-    ads.initial_fetch_timeout = *wanted_scopes_;
-    sources_.subscribe_all(ResourceType::kScopedRoutes, ads);
-  }
+  subscribe_scopes();
   sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
   sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
   subscribe_virtual_hosts();

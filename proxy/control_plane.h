@@ -112,9 +112,9 @@ class ControlPlane final : private xds::SourceObserver,
   }
 
   // EDS names whose endpoints must be kept.
-  [[nodiscard]] const std::set<std::string>& endpoints() const noexcept {
-    return assignments_.settled();
-  }
+  [[nodiscard]] const SharedNames& endpoints() const noexcept { return assignments_.settled(); }
+  // Has one of them gone since it was asked last?
+  [[nodiscard]] bool has_dropped_endpoints() noexcept { return assignments_.has_dropped(); }
 
  private:
   enum class Phase : uint8_t { kRuntime, kClusters, kListeners, kRunning };
@@ -139,16 +139,20 @@ class ControlPlane final : private xds::SourceObserver,
   }
 
   void take_secrets(const xds::Response& response);
-  void answer(uint32_t source, xds::ResourceType type, std::string_view wrong);
+  // `refused`: all but these were taken; null: nothing was, or nothing is wrong.
+  void answer(uint32_t source, xds::ResourceType type, std::string_view wrong,
+              const std::set<std::string>* refused = nullptr);
   void refuse_all(uint32_t source, xds::ResourceType type);
   bool look_at_routes(const Resources& resources);
   // May what is refused, and has no predecessor, be gone without?  At the start, which it must not
   // hold up; later its timeout ends the wait.
   [[nodiscard]] bool may_go_without() const override { return phase_ != Phase::kRunning; }
   void look_at_runtime(const Snapshot& snapshot);
-  void update_subscriptions(const Resources& resources);
+  void update_subscriptions(const std::shared_ptr<const Resources>& resources);
+  void want_routes(const Resources& resources, const Names& touched);
   void ask_for_clusters();
   void subscribe_routes();
+  void subscribe_scopes();
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
   void note_answers(const xds::Response& response);
@@ -172,9 +176,10 @@ class ControlPlane final : private xds::SourceObserver,
   bool given_up_scopes_ = false;
   RouteRequests requests_;
   bool given_up_virtual_hosts_ = false;
-  bool asks_for_hosts_ = false;                 // VHDS is subscribed to
-  std::set<std::string> dropped_hosts_;         // for the next build
-  std::shared_ptr<const Resources> resources_;  // of the last one
+  bool asks_for_hosts_ = false;          // VHDS is subscribed to
+  std::set<std::string> dropped_hosts_;  // for the next build
+  // Of the last one, which what is asked for was made of; null: there was none.
+  std::shared_ptr<const Resources> resources_;
   std::set<std::string> given_up_routes_;
   ExtensionUpdates extensions_;
   WantedNames awaited_layers_;  // of the runtime: they hold up the start

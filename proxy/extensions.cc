@@ -53,6 +53,26 @@ ResourceUsers extension_users(const Resources& resources) {
   return users;
 }
 
+bool touches_extensions(const Resources& before, const Resources& after) {
+  const auto names_any = [](const Piece<CompiledListener>* piece) {
+    if (piece == nullptr) return false;
+    return (piece->newest != nullptr && !piece->newest->extensions.empty()) ||
+           (piece->active != nullptr && !piece->active->extensions.empty());
+  };
+  bool touches = false;
+  diff(before.extensions, after.extensions,
+       [&touches](std::string_view, const auto*, const auto*) { touches = true; });
+  diff(before.listeners, after.listeners, [&](std::string_view, const auto* a, const auto* b) {
+    touches |= names_any(a) || names_any(b);
+  });
+  // The file's are few.
+  const auto any_of_file = [&names_any](const Resources& resources) {
+    return std::ranges::any_of(resources.file_listeners,
+                               [&names_any](const auto& piece) { return names_any(&piece); });
+  };
+  return touches || any_of_file(before) || any_of_file(after);
+}
+
 void ExtensionUpdates::use(const Resources& resources) {
   wanted_ = wanted_extensions(resources);
   std::erase_if(given_up_, [this](const std::string& name) { return !wanted_.contains(name); });

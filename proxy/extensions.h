@@ -24,6 +24,8 @@ class Compiler;
 WantedNames wanted_extensions(const Resources& resources);
 // The types that all who name it take; none if nobody does.
 std::set<std::string> extension_types(const Resources& resources, std::string_view name);
+// May ExtensionUpdates::use() find something else in `after` than in `before`?
+bool touches_extensions(const Resources& before, const Resources& after);
 // Which points name it ("http_filter"), for counters.
 ResourceUsers extension_users(const Resources& resources);
 
@@ -39,6 +41,7 @@ class ExtensionUpdates {
   // Names that need not be waited for.
   [[nodiscard]] const std::set<std::string>& given_up() const noexcept { return given_up_; }
 
+  // Looks at all listeners: to be called when touches_extensions().
   void use(const Resources& resources);
   // A response is being built ...
   void on_response(const xds::Response& response);

@@ -2,22 +2,17 @@
 
 namespace pillion {
 
-void LoadCounts::use(const Snapshot& snapshot) {
-  clusters_.clear();
-  for (const auto& cluster : snapshot.clusters) clusters_.emplace(cluster->name, cluster);
-}
-
 std::vector<std::string> LoadCounts::load_clusters() const {
   std::vector<std::string> names;
-  names.reserve(clusters_.size());
-  for (const auto& [name, cluster] : clusters_) names.emplace_back(name);
+  if (snapshot_ == nullptr) return names;
+  for (const auto& cluster : snapshot_->clusters) names.push_back(cluster->name);
   return names;
 }
 
 bool LoadCounts::load_of(std::string_view cluster, Cluster& out) const {
-  const auto it = clusters_.find(cluster);
-  if (it == clusters_.end()) return false;
-  const upstream::ClusterConfig& config = *it->second;
+  const auto found = snapshot_ == nullptr ? nullptr : snapshot_->clusters.find(cluster);
+  if (found == nullptr) return false;
+  const upstream::ClusterConfig& config = *found;
   if (config.eds_name != config.name) out.service_name = config.eds_name;
   out.hosts = discovery_.hosts(config.name);
   out.dropped =

@@ -2,10 +2,10 @@
 // LoadCounts: what load reports are made of: the endpoints of each cluster, and what was refused
 // before an endpoint was chosen.  Owned by the Server, on the control loop.
 
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proxy/discovery/discovery.h"
@@ -22,7 +22,7 @@ class LoadCounts final : public xds::LoadSource {
       : discovery_(discovery), registry_(registry) {}
 
   // Of the configuration that is in force from now on.
-  void use(const Snapshot& snapshot);
+  void use(std::shared_ptr<const Snapshot> snapshot) { snapshot_ = std::move(snapshot); }
 
   [[nodiscard]] std::vector<std::string> load_clusters() const override;
   bool load_of(std::string_view cluster, Cluster& out) const override;
@@ -30,7 +30,7 @@ class LoadCounts final : public xds::LoadSource {
  private:
   const discovery::Discovery& discovery_;
   const stats::Registry& registry_;
-  std::map<std::string_view, std::shared_ptr<const upstream::ClusterConfig>> clusters_;
+  std::shared_ptr<const Snapshot> snapshot_;
 };
 
 }  // namespace pillion

@@ -1,6 +1,7 @@
 #pragma once
 // Resources: what a Snapshot was compiled from, piece by piece, and what waits to become a part of
 // it.  The builder's own state: copied, changed and handed on by each build, never changed after.
+// Copies share what is equal (base/shared_map.h), so that a build costs what it changes.
 //
 // A piece from the control plane has two ends: `newest`, the last one that was accepted, and
 // `active`, the one in force.  They differ while the newest waits for what it needs (design,
@@ -27,6 +28,8 @@
 
 #include "proxy/admin/server_view.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/rare.h"
+#include "proxy/base/shared_map.h"
 #include "proxy/config/config_source.h"
 #include "proxy/config/document.h"
 #include "proxy/config/errors.h"
@@ -36,14 +39,27 @@
 #include "proxy/route/scopes.h"
 #include "proxy/tls/secret.h"
 #include "proxy/upstream/cluster_config.h"
+#include "proxy/wanted.h"
+#include "xds/discovery_message.h"
 
 namespace pillion {
 
-// Where a piece was written.
+// Where a piece was written: a value of a document (of the configuration, or a file that stands for
+// a control plane), or a message, whose document is made when somebody looks at it.  The trees of
+// ten thousand clusters would take more than all the rest.
 struct Origin {
-  std::shared_ptr<const config::Document> document;  // keeps `value` alive
+  std::shared_ptr<const config::Document> document;  // keeps `value` alive; null: a message
   const config::Value* value = nullptr;
+  std::string message = {};
+  xds::ResourceType type = xds::ResourceType::kClusters;  // of what a control plane said
 };
+
+struct OpenOrigin {
+  std::shared_ptr<const config::Document> document;
+  const config::Value* value = nullptr;  // null: see the errors
+};
+// `name`: of the resource, for the places of a message ("cds/NAME").
+OpenOrigin open_origin(const Origin& origin, std::string_view name, config::Errors& errors);
 
 struct CompiledCluster {
   Origin origin;
@@ -130,6 +146,14 @@ struct StaticSecret {
   const config::Value* value = nullptr;  // in the file's document
 };
 
+// What else was found where a piece was read.
+struct PieceNotes {
+  std::set<std::string> files;            // that it names
+  std::vector<std::string> runtime_keys;  // that it asked for; sorted unless the two ends differ
+};
+
+// Versions of clusters and listeners are empty where they are those of the last response that had
+// all of its kind (Resources::clusters_version): ten thousand pieces need not change when it does.
 template <typename T>
 struct Piece {
   std::shared_ptr<const T> newest;  // null: removed, or never accepted
@@ -138,21 +162,27 @@ struct Piece {
   std::string active_version;       // of `active`
   WallTime updated{};
   uint64_t bytes_hash = 0;
-  std::optional<admin::ConfigFailure> error;  // the last update was refused
-  std::set<std::string> files;                // that it names
-  std::vector<std::string> runtime_keys;      // that it asked for; sorted
-  Instant lingers_until{};                    // removed, and still in force
-  Instant holds_until{};                      // a cluster without endpoints: what names it waits
+  Rare<admin::ConfigFailure> error;  // the last update was refused
+  Rare<PieceNotes> notes;
+  Instant lingers_until{};  // removed, and still in force
+  Instant holds_until{};    // a cluster without endpoints: what names it waits
 
   [[nodiscard]] bool waits() const noexcept { return newest != nullptr && newest != active; }
   void activate() {
     active = newest;
     active_version = version;
   }
+  // Before the version that is meant by none changes.
+  void fix_version(const std::string& of_all) {
+    if (version.empty()) version = of_all;
+  }
+  void fix_active_version(const std::string& of_all) {
+    if (active_version.empty() && active != nullptr) active_version = of_all;
+  }
 };
 
 template <typename T>
-using Pieces = std::map<std::string, Piece<T>, std::less<>>;
+using Pieces = SharedMap<Piece<T>>;
 
 struct Resources {
   // From the file; in its order.
@@ -167,20 +197,38 @@ struct Resources {
   Pieces<CompiledListener> listeners;
   Pieces<CompiledExtension> extensions;
   Pieces<CompiledRuntimeLayer> runtime_layers;
+  Pieces<CompiledVirtualHost> virtual_hosts;  // by the names of their resources
+  Pieces<CompiledScope> scopes;
+  // Of the last state of the world; see Piece.
+  std::string clusters_version;
+  std::string listeners_version;
 
   // The final values of the runtime, which everything here was compiled with.
   std::shared_ptr<const config::Runtime> runtime = std::make_shared<const config::Runtime>();
   std::shared_ptr<const config::RuntimeValues> admin_values;  // by /runtime_modify; null: none
-  Pieces<CompiledVirtualHost> virtual_hosts;                  // by the names of their resources
   bool has_virtual_hosts = false;                             // VHDS was answered
-  // The tables that have VHDS, by their names.
-  std::map<std::string, std::shared_ptr<const JoinedRoutes>, std::less<>> joined_routes;
-  Pieces<CompiledScope> scopes;
+  // The tables in force that have VHDS, by their names.
+  SharedMap<std::shared_ptr<const JoinedRoutes>> joined_routes;
   bool has_scopes = false;  // SRDS was answered
-  std::shared_ptr<const route::ScopeTable>
-      scope_table;  // of those in force; null: has_scopes is false
+  // Of those in force; null: has_scopes is false.
+  std::shared_ptr<const route::ScopeTable> scope_table;
   // RDS names of on-demand scopes that requests have asked for.
   std::set<std::string> demanded_routes;
+
+  // Names of the pieces that settle() must look at: they have changed, wait, hold or linger.  Of
+  // virtual hosts and scopes, which number some thousands at most, all are looked at if one is.
+  struct Unsettled {
+    std::set<std::string> clusters;
+    std::set<std::string> routes;
+    std::set<std::string> listeners;
+    std::set<std::string> extensions;
+    bool virtual_hosts = false;
+    bool scopes = false;
+  };
+  Unsettled unsettled;
+  // RDS names that listeners and scopes need, the newest and those in force; null: to be found out
+  // again, because a listener, a scope, or what requests ask for has changed.
+  std::shared_ptr<const WantedNames> wanted_routes;
 
   // Clusters and listeners that wait for something before they are in force for the first time.
   size_t warming_clusters = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "proxy/base/str.h"
-#include "proxy/claims.h"
 #include "proxy/config/suggest.h"
 
 namespace pillion {
@@ -56,8 +55,9 @@ void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm) {
   }
 }
 
-std::string refuse_equal_keys(Pieces<CompiledScope>& scopes, const Pieces<CompiledScope>& before,
-                              const std::string& version) {
+std::optional<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
+                                             const Pieces<CompiledScope>& before,
+                                             const std::string& version) {
   return refuse_second_claim(
       scopes, before, version,
       [](const std::string& name, const CompiledScope& value, auto&& claim) {
@@ -84,27 +84,61 @@ std::optional<Duration> wanted_scopes(const Resources& resources) {
   return timeout;
 }
 
-void add_routes_of_scopes(const Resources& resources, WantedNames& names) {
+void add_routes_of_scopes(const Resources& resources, WantedNames& names, const Names* only) {
   std::optional<Duration> timeout;
   for_each_srds(resources,
                 [&timeout](const CompiledListener::Srds& srds) { timeout = srds.rds_timeout; });
   if (!timeout) return;
-  for_each_rds_name(
-      resources, [&](const std::string& name) { names.emplace(name, Wanted{*timeout, nullptr}); });
+  for_each_rds_name(resources, [&](const std::string& name) {
+    if (only == nullptr || only->contains(name)) names.emplace(name, Wanted{*timeout, nullptr});
+  });
 }
 
-void add_users_of_scopes(const Resources& resources, ResourceUsers& users) {
+void add_users_of_scopes(const Resources& resources, ResourceUsers& users, const Names* only) {
   std::set<std::string_view> prefixes;
   for_each_srds(resources, [&prefixes](const CompiledListener::Srds& srds) {
     for (const auto& user : srds.users) prefixes.insert(user.first);
   });
   if (prefixes.empty()) return;
   for_each_rds_name(resources, [&](const std::string& name) {
+    if (only != nullptr && !only->contains(name)) return;
     std::vector<std::string_view>& list = users[name];
     for (const std::string_view prefix : prefixes) {
       if (std::ranges::find(list, prefix) == list.end()) list.push_back(prefix);
     }
   });
+}
+
+bool touches_scopes(const Resources& before, const Resources& after) {
+  const auto has_srds = [](const Piece<CompiledListener>* piece) {
+    if (piece == nullptr) return false;
+    return (piece->newest != nullptr && piece->newest->srds) ||
+           (piece->active != nullptr && piece->active->srds);
+  };
+  bool touches = before.scope_table != after.scope_table;
+  diff(before.scopes, after.scopes, [&touches](std::string_view, auto*, auto*) { touches = true; });
+  diff(before.listeners, after.listeners, [&](std::string_view, const auto* a, const auto* b) {
+    touches |= has_srds(a) || has_srds(b);
+  });
+  // The file's are few, and in the same order unless it was read again.
+  const auto is_other = [](const Piece<CompiledListener>& a, const Piece<CompiledListener>& b) {
+    return a.newest != b.newest || a.active != b.active;
+  };
+  const size_t most = std::max(before.file_listeners.size(), after.file_listeners.size());
+  for (size_t i = 0; i < most; ++i) {
+    const auto* a = i < before.file_listeners.size() ? &before.file_listeners[i] : nullptr;
+    const auto* b = i < after.file_listeners.size() ? &after.file_listeners[i] : nullptr;
+    if (a != nullptr && b != nullptr && !is_other(*a, *b)) continue;
+    touches |= has_srds(a) || has_srds(b);
+  }
+  return touches;
+}
+
+void add_touched_by_scopes(const Resources& before, const Resources& after, Names& names) {
+  if (!touches_scopes(before, after) && before.demanded_routes == after.demanded_routes) return;
+  const auto add = [&names](const std::string& name) { names.insert(name); };
+  for_each_rds_name(before, add);
+  for_each_rds_name(after, add);
 }
 
 // ---- counters ----

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/claims.h"
 #include "proxy/resources.h"
 #include "proxy/stats/registry.h"
 #include "proxy/update_stats.h"
@@ -28,8 +29,9 @@ namespace pillion {
 void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm);
 
 // refuse_second_claim() for keys.
-std::string refuse_equal_keys(Pieces<CompiledScope>& scopes, const Pieces<CompiledScope>& before,
-                              const std::string& version);
+std::optional<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
+                                             const Pieces<CompiledScope>& before,
+                                             const std::string& version);
 
 // The RDS names that a scope in one of its states needs: nothing if it has a table of its own, or
 // nobody asked for it yet.
@@ -40,18 +42,32 @@ std::string refuse_equal_keys(Pieces<CompiledScope>& scopes, const Pieces<Compil
 // Removed ones go at once.
 template <typename HasTable, typename IsHeldUp>
 void settle_scopes(Resources& resources, HasTable&& has_table, IsHeldUp&& is_held_up) {
-  for (auto& [name, piece] : resources.scopes) {
+  std::vector<std::string> ready, removed;
+  bool waits = false;
+  for (const auto& [name, piece] : resources.scopes) {
     if (piece.newest == nullptr) {
-      piece.active = nullptr;
+      if (piece.active != nullptr || !piece.error) removed.push_back(name);
       continue;
     }
+    if (!piece.waits()) continue;
     const std::string* rds_name = rds_name_of(*piece.newest, resources);
-    const bool is_ready = rds_name == nullptr || has_table(*rds_name);
-    if (is_ready && !is_held_up(piece.newest->clusters)) piece.activate();
+    const bool has_its_table = rds_name == nullptr || has_table(*rds_name);
+    if (has_its_table && !is_held_up(piece.newest->clusters)) {
+      ready.push_back(name);
+    } else {
+      waits = true;
+    }
   }
-  std::erase_if(resources.scopes, [](const auto& item) {
-    return item.second.newest == nullptr && !item.second.error;
-  });
+  for (const std::string& name : ready) resources.scopes[name].activate();
+  for (const std::string& name : removed) {
+    if (resources.scopes.find(name)->second.error) {
+      resources.scopes[name].active = nullptr;
+    } else {
+      resources.scopes.erase(name);
+    }
+  }
+  resources.unsettled.scopes = waits;
+  if (!ready.empty() || !removed.empty()) resources.wanted_routes = nullptr;
 }
 
 // Makes resources.scope_table anew if a scope or a table is another one.  table(name): that in
@@ -79,10 +95,15 @@ void index_scopes(Resources& resources, Table&& table) {
 
 // How long SRDS may take, if a listener needs it.
 std::optional<Duration> wanted_scopes(const Resources& resources);
-// RDS names that scopes need, the newest and those in force; `names` gets them with their timeouts.
-void add_routes_of_scopes(const Resources& resources, WantedNames& names);
+// RDS names that scopes need, the newest and those in force; `names` gets them with their timeouts,
+// with `only` those of them that it has.
+void add_routes_of_scopes(const Resources& resources, WantedNames& names, const Names* only);
 // The connection managers that use them; the views are of `resources`.
-void add_users_of_scopes(const Resources& resources, ResourceUsers& users);
+void add_users_of_scopes(const Resources& resources, ResourceUsers& users, const Names* only);
+// May anything here say something else of `after` than of `before`?
+bool touches_scopes(const Resources& before, const Resources& after);
+// If so: the RDS names of all scopes, for who needs them may be others.
+void add_touched_by_scopes(const Resources& before, const Resources& after, Names& names);
 
 // http.<prefix>.scoped_rds.<name>.*, for each connection manager with scoped_rds.
 class ScopedRdsStats {

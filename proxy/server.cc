@@ -115,6 +115,7 @@ Server::Server(const Options& options)
 
 Server::~Server() {
   if (builder_.joinable()) builder_.join();
+  if (undertaker_.joinable()) undertaker_.join();
   spans_.close();
   log::detach();
 }

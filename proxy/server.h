@@ -29,6 +29,7 @@
 #include "proxy/admin/server_view.h"
 #include "proxy/admin_listener.h"
 #include "proxy/base/log_writer.h"
+#include "proxy/base/text_map.h"
 #include "proxy/builder.h"
 #include "proxy/config/errors.h"
 #include "proxy/control_clusters.h"
@@ -44,6 +45,7 @@
 #include "proxy/load_counts.h"
 #include "proxy/options.h"
 #include "proxy/snapshot.h"
+#include "proxy/snapshot_changes.h"
 #include "proxy/stats/registry.h"
 #include "proxy/telemetry/span_exporter.h"
 #include "proxy/tls/secret_store.h"
@@ -143,26 +145,35 @@ class Server final : public admin::ServerView,
     std::string listener;
     std::string reason;
   };
-  Status<NotOpened> open_new_sockets(const Snapshot& next, WorkerUpdate& update);
+  Status<NotOpened> open_new_sockets(WorkerUpdate& update);
   // Leaves a listener of the control plane that cannot be had out of `next`; false if it is not
   // one.
   bool leave_out(Snapshot& next, const NotOpened& listener);
-  // Puts the resources in force in the place of those that did not change.
-  void keep_unchanged(Snapshot& next);
-  void diff_clusters(const Snapshot& next, WorkerUpdate& update);
-  void diff_listeners(const Snapshot& next, WorkerUpdate& update);
+  void diff_clusters(const SnapshotChanges& changes, WorkerUpdate& update);
+  void diff_listeners(const SnapshotChanges& changes, WorkerUpdate& update);
   void count_listeners(const WorkerUpdate& update);
-  // `left_out`: gets a line for each listener of the control plane that cannot be had; null: that
-  // is an error as with the file's.
-  Status<> commit(const std::shared_ptr<const Snapshot>& built, std::string* left_out);
+  void count_in_force(const SnapshotChanges& changes);
+  // Listeners of the control plane that cannot be had; `why`: a line for each.
+  struct LeftOut {
+    std::set<std::string> names;
+    std::string why;
+  };
+  // `left_out`: gets them; null: that is an error as with the file's.
+  Status<> commit(const std::shared_ptr<const Snapshot>& built, LeftOut* left_out);
   void apply_when_warm();
   // What the filters in force share by way of control.
   void fetch_documents();
   void on_applied();
   void become_ready_if();
   void log_new_listeners();
-  void retire_former(const Snapshot& next);
+  void retire_former(const SnapshotChanges& changes);
+  void retire_chains(const core::ListenerConfig& before, const core::ListenerConfig* after);
   void prune_retired();
+  // Frees them on a thread of its own.
+  void bury(std::vector<std::shared_ptr<const void>> dead);
+  // Adds clusters of the update that waits to discovery, a portion at a time.
+  void add_clusters();
+  void set_own_addresses(WorkerUpdate& update);
   // Control calls upstreams: the clusters in force are made known to it, once.
   upstream::ClusterClient& cluster_client() override;
   [[nodiscard]] const Bound* find_bound(std::string_view name) const;
@@ -237,12 +248,21 @@ class Server final : public admin::ServerView,
   stats::BlockRef<stats::RuntimeStats> runtime_stats_;
 
   std::shared_ptr<const Snapshot> snapshot_;
-  std::vector<Bound> bound_;  // in the order of the configuration
+  TextMap<Bound> bound_;  // by name
+  size_t clusters_in_force_ = 0;
+  size_t listeners_in_force_ = 0;
   WallTime config_time_{};
   std::optional<admin::ConfigFailure> last_failure_;
   UnknownFieldList unknown_fields_;
   // A committed update that waits for its clusters to warm; further reloads wait for it.
-  std::shared_ptr<const WorkerUpdate> pending_;
+  std::unique_ptr<WorkerUpdate> pending_;
+  size_t clusters_added_ = 0;  // of `pending_`, to discovery
+  struct AddClusters final : io::ReadyTask {
+    explicit AddClusters(Server& s) : server(s) {}
+    void run_ready() override { server.add_clusters(); }
+    Server& server;
+  };
+  AddClusters add_clusters_task_{*this};
   bool secrets_wanted_ = false;             // of `pending_`
   std::vector<std::string> new_listeners_;  // of the update that is being applied, by name
   uint32_t applying_ = 0;                   // workers that have yet to apply the last update
@@ -256,7 +276,10 @@ class Server final : public admin::ServerView,
   int64_t connection_limit_ = 0;        // without the runtime
   // Superseded resources, until no worker uses them: they die here, not on a worker.
   std::vector<std::shared_ptr<const core::ListenerConfig>> retired_listeners_;
+  std::vector<std::shared_ptr<const core::FilterChain>> retired_chains_;
   std::vector<std::shared_ptr<const upstream::ClusterConfig>> retired_clusters_;
+  std::vector<std::shared_ptr<const Snapshot>> retired_snapshots_;  // of large changes
+  std::thread undertaker_;
   io::Timer retired_timer_ = io::Timer::of<&Server::prune_retired>(this);
 
   const Instant started_;

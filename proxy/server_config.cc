@@ -1,7 +1,7 @@
 // Changes of configuration: what differs, in which order it takes effect, and what a refusal leaves
 // behind (nothing).
 #include <algorithm>
-#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -16,16 +16,11 @@ namespace {
 // How often it is looked whether superseded configuration may die; only while there is some.
 constexpr Duration kPruneDelay = std::chrono::seconds(10);
 
-template <typename T>
-using Named = std::unordered_map<std::string_view, std::shared_ptr<const T>>;
+// How long control adds clusters in one go.
+constexpr Duration kSlice = std::chrono::milliseconds(2);
 
-template <typename T>
-Named<T> by_name(const std::vector<std::shared_ptr<const T>>& list) {
-  Named<T> out;
-  out.reserve(list.size());
-  for (const auto& item : list) out.emplace(item->name, item);
-  return out;
-}
+// What is freed at once, on control.
+constexpr size_t kFew = 64;
 
 void log_lines(log::Level level, std::string_view text) {
   while (!text.empty()) {
@@ -98,7 +93,7 @@ void Server::finish_build(BuildResult result) {
   count_unknown_fields(result);
   runtime_stats_->value_unusable.add(result.unusable_runtime_values);
   is_reload_ = result.read_files;
-  std::string left_out;
+  LeftOut left_out;
   if (result.snapshot == nullptr) {
     // Of a refused configuration too: the file that it lacks may come.
     watch(result.files);
@@ -109,13 +104,21 @@ void Server::finish_build(BuildResult result) {
                  commit(result.snapshot, control_plane_ == nullptr ? nullptr : &left_out);
              !committed) {
     refuse_reload(committed.error());
-    for (Answer& answer : result.answers) answer.wrong += committed.error() + '\n';
+    for (Answer& answer : result.answers) {
+      answer.wrong += committed.error() + '\n';
+      answer.refused.clear();
+    }
   }
   if (control_plane_ != nullptr) {
-    for (Answer& answer : result.answers)
-      if (answer.type == xds::ResourceType::kListeners) answer.wrong += left_out;
+    for (Answer& answer : result.answers) {
+      if (answer.type != xds::ResourceType::kListeners || left_out.names.empty()) continue;
+      const bool is_refused = !answer.wrong.empty() && answer.refused.empty();
+      answer.wrong += left_out.why;
+      if (!is_refused) answer.refused.insert(left_out.names.begin(), left_out.names.end());
+    }
     control_plane_->on_built(result, *snapshot_);
-    discovery_.keep_endpoints(control_plane_->endpoints());
+    if (control_plane_->has_dropped_endpoints())
+      discovery_.keep_endpoints(control_plane_->endpoints());
   } else if (result.snapshot != nullptr) {
     ask_control_plane();
   }
@@ -150,49 +153,43 @@ void Server::refuse_reload(std::string messages) {
 
 // ---- what differs ----
 
-void Server::keep_unchanged(Snapshot& next) {
-  if (snapshot_ == nullptr) return;
-  const auto keep = [](auto& list, const auto& former) {
-    const auto before = by_name(former);
-    for (auto& item : list) {
-      const auto it = before.find(item->name);
-      if (it != before.end() && it->second->hash == item->hash) item = it->second;
+void Server::diff_clusters(const SnapshotChanges& changes, WorkerUpdate& update) {
+  for (const auto& [name, before, after] : changes.clusters) {
+    if (after == nullptr) {
+      cluster_stats_->cluster_removed.inc();
+      log::debug(log::kConfig, "cluster removed", {{"cluster", name}});
+      update.removed_clusters.emplace_back(name);
+      continue;
     }
-  };
-  keep(next.clusters, snapshot_->clusters);
-  keep(next.listeners, snapshot_->listeners);
+    // Requests that run count against the limits, whatever the configuration.
+    if (before != nullptr) upstream::adopt_limits(*after, *before);
+    (before == nullptr ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified).inc();
+    log::debug(log::kConfig, before == nullptr ? "cluster added" : "cluster changed",
+               {{"cluster", name}});
+    update.clusters.push_back({after, nullptr});
+  }
 }
 
-void Server::diff_clusters(const Snapshot& next, WorkerUpdate& update) {
-  static const std::vector<std::shared_ptr<const upstream::ClusterConfig>> kNone;
-  const auto& former = snapshot_ == nullptr ? kNone : snapshot_->clusters;
-  const auto former_by_name = by_name(former);
-  for (const auto& cluster : next.clusters) {
-    const auto it = former_by_name.find(cluster->name);
-    const bool is_new = it == former_by_name.end();
-    if (!is_new && it->second == cluster) continue;
-    // Requests that run count against the limits, whatever the configuration.
-    if (!is_new) upstream::adopt_limits(*cluster, *it->second);
-    (is_new ? cluster_stats_->cluster_added : cluster_stats_->cluster_modified).inc();
-    log::debug(log::kConfig, is_new ? "cluster added" : "cluster changed",
-               {{"cluster", cluster->name}});
-    update.clusters.push_back({cluster, nullptr});
-  }
-  const auto now_by_name = by_name(next.clusters);
-  for (const auto& cluster : former) {
-    if (now_by_name.contains(cluster->name)) continue;
-    cluster_stats_->cluster_removed.inc();
-    log::debug(log::kConfig, "cluster removed", {{"cluster", cluster->name}});
-    update.removed_clusters.push_back(cluster->name);
-  }
+void Server::count_in_force(const SnapshotChanges& changes) {
+  const auto count = [](const auto& list, size_t& in_force) {
+    for (const auto& change : list) {
+      in_force += change.before == nullptr ? 1u : 0u;
+      in_force -= change.after == nullptr ? 1u : 0u;
+    }
+  };
+  count(changes.clusters, clusters_in_force_);
+  count(changes.listeners, listeners_in_force_);
+  cluster_stats_->active_clusters.set(static_cast<int64_t>(clusters_in_force_));
+  listener_stats_->total_listeners_active.set(static_cast<int64_t>(listeners_in_force_));
 }
 
 // A listener that gets another socket is removed and new at once.
 void Server::count_listeners(const WorkerUpdate& update) {
+  std::unordered_set<std::string_view> removed(update.removed_listeners.begin(),
+                                               update.removed_listeners.end());
   const auto replaced = static_cast<uint64_t>(
       std::ranges::count_if(update.new_listeners, [&](const WorkerUpdate::NewListener& added) {
-        return std::ranges::find(update.removed_listeners, added.config->name) !=
-               update.removed_listeners.end();
+        return removed.contains(added.config->name);
       }));
   listener_stats_->listener_added.add(update.new_listeners.size() - replaced);
   listener_stats_->listener_removed.add(update.removed_listeners.size() - replaced);
@@ -207,36 +204,39 @@ void Server::count_listeners(const WorkerUpdate& update) {
 }
 
 const Server::Bound* Server::find_bound(std::string_view name) const {
-  const auto it =
-      std::ranges::find_if(bound_, [name](const Bound& b) { return b.config->name == name; });
-  return it == bound_.end() ? nullptr : &*it;
+  const auto it = bound_.find(name);
+  return it == bound_.end() ? nullptr : &it->second;
 }
 
 std::vector<io::Address> Server::bound_addresses() const {
   std::vector<io::Address> all;
-  for (const Bound& b : bound_) all.insert(all.end(), b.addresses.begin(), b.addresses.end());
+  for (const auto& [name, b] : bound_)
+    all.insert(all.end(), b.addresses.begin(), b.addresses.end());
   return all;
 }
 
-void Server::diff_listeners(const Snapshot& next, WorkerUpdate& update) {
-  for (const auto& listener : next.listeners) {
-    const Bound* before = find_bound(listener->name);
-    if (before != nullptr && before->config->socket_hash == listener->socket_hash) {
-      if (before->config != listener) update.changed_listeners.push_back(listener);
+void Server::set_own_addresses(WorkerUpdate& update) {
+  if (update.new_listeners.empty() && update.removed_listeners.empty() && snapshot_ != nullptr)
+    return;
+  std::vector<io::Address> addresses = bound_addresses();
+  if (admin_ != nullptr) addresses.push_back(admin_->address());
+  update.own_addresses = std::make_shared<const std::vector<io::Address>>(std::move(addresses));
+}
+
+void Server::diff_listeners(const SnapshotChanges& changes, WorkerUpdate& update) {
+  for (const auto& [name, before, after] : changes.listeners) {
+    if (before != nullptr && after != nullptr && before->socket_hash == after->socket_hash) {
+      update.changed_listeners.push_back(after);
       continue;
     }
-    if (before != nullptr) update.removed_listeners.push_back(listener->name);
-    update.new_listeners.push_back({listener, {}});
-  }
-  const auto now_by_name = by_name(next.listeners);
-  for (const Bound& before : bound_) {
-    if (now_by_name.contains(before.config->name)) continue;
-    update.removed_listeners.push_back(before.config->name);
+    if (before != nullptr) update.removed_listeners.emplace_back(name);
+    if (after != nullptr) update.new_listeners.push_back({after, {}});
   }
 }
 
-Status<Server::NotOpened> Server::open_new_sockets(const Snapshot& next, WorkerUpdate& update) {
-  const std::vector<io::Address> ours = bound_addresses();
+Status<Server::NotOpened> Server::open_new_sockets(WorkerUpdate& update) {
+  const std::vector<io::Address> ours =
+      update.new_listeners.empty() ? std::vector<io::Address>() : bound_addresses();
   std::vector<ListenSockets> opened;
   for (WorkerUpdate::NewListener& added : update.new_listeners) {
     Result<ListenSockets> sockets = open_listen_sockets(*added.config, concurrency_, ours);
@@ -247,42 +247,38 @@ Status<Server::NotOpened> Server::open_new_sockets(const Snapshot& next, WorkerU
     added.sockets = sockets->sockets;
     opened.push_back(std::move(*sockets));
   }
-  std::vector<Bound> bound;
-  for (const auto& listener : next.listeners) {
-    const Bound* before = find_bound(listener->name);
-    Bound now{listener, before != nullptr ? before->addresses : std::vector<io::Address>{}};
-    for (size_t i = 0; i < opened.size(); ++i) {
-      if (update.new_listeners[i].config == listener) now.addresses = opened[i].addresses;
-    }
-    bound.push_back(std::move(now));
+  for (const std::string& name : update.removed_listeners) bound_.erase(name);
+  for (size_t i = 0; i < opened.size(); ++i) {
+    const auto& config = update.new_listeners[i].config;
+    bound_[config->name] = {config, std::move(opened[i].addresses)};
   }
-  bound_ = std::move(bound);
+  for (const auto& config : update.changed_listeners) bound_[config->name].config = config;
   return Ok{};
 }
 
 // Others go on: the one before it stays, or there is none.
 bool Server::leave_out(Snapshot& next, const NotOpened& listener) {
   auto resources = std::make_shared<Resources>(*next.resources);
-  const auto piece = resources->listeners.find(listener.listener);
-  const auto it = std::ranges::find_if(
-      next.listeners, [&](const auto& item) { return item->name == listener.listener; });
-  if (piece == resources->listeners.end() || it == next.listeners.end()) return false;
-  const Pieces<CompiledListener>& former = snapshot_->resources->listeners;
-  const auto before = former.find(listener.listener);
-  const Bound* bound = find_bound(listener.listener);
-  const std::string refused = piece->second.version;
-  if (before != former.end() && before->second.active != nullptr && bound != nullptr) {
-    piece->second.newest = before->second.active;
-    piece->second.version = before->second.active_version;
-    piece->second.activate();
-    *it = bound->config;
+  if (!resources->listeners.contains(listener.listener)) return false;
+  Piece<CompiledListener>& piece = resources->listeners[listener.listener];
+  if (piece.active == nullptr) return false;
+  piece.fix_version(resources->listeners_version);
+  const std::string refused = piece.version;
+  const Resources& former = *snapshot_->resources;
+  const auto before = former.listeners.find(listener.listener);
+  if (before != former.listeners.end() && before->second.active != nullptr) {
+    piece.newest = before->second.active;
+    piece.version = before->second.active_version;
+    piece.fix_version(former.listeners_version);
+    piece.activate();
   } else {
-    piece->second.newest = piece->second.active = nullptr;
-    next.listeners.erase(it);
+    piece.newest = piece.active = nullptr;
   }
-  piece->second.bytes_hash = 0;
-  piece->second.error = admin::ConfigFailure{wall_now(), refused, listener.reason};
-  next.resources = std::move(resources);
+  piece.bytes_hash = 0;
+  piece.error = admin::ConfigFailure{wall_now(), refused, listener.reason};
+  resources->wanted_routes = nullptr;
+  resources->unsettled.listeners.insert(listener.listener);  // what it uses may have changed
+  next.use_resources(std::move(resources));
   return true;
 }
 
@@ -312,30 +308,31 @@ void Server::on_file_gone(const std::string& path) {
 
 // ---- taking effect ----
 
-Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, std::string* left_out) {
+Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, LeftOut* left_out) {
   auto next = std::make_shared<Snapshot>(*built);
-  keep_unchanged(*next);
-  auto update = std::make_shared<WorkerUpdate>();
-  diff_listeners(*next, *update);
+  SnapshotChanges changes = changes_between(snapshot_.get(), *next);
+  auto update = std::make_unique<WorkerUpdate>();
+  diff_listeners(changes, *update);
   while (true) {
-    const Status<NotOpened> opened = open_new_sockets(*next, *update);
+    const Status<NotOpened> opened = open_new_sockets(*update);
     if (opened) break;
     const NotOpened& failed = opened.error();
     if (left_out == nullptr || !leave_out(*next, failed)) return Error{failed.reason};
     log::error(log::kConfig, "a listener of the control plane is left out",
                {{"listener", failed.listener}, {"reason", failed.reason}});
-    *left_out += str("lds/", failed.listener, ": ", failed.reason, '\n');
+    left_out->why += str("lds/", failed.listener, ": ", failed.reason, '\n');
+    left_out->names.insert(failed.listener);
     *update = {};
-    diff_listeners(*next, *update);
+    changes = changes_between(snapshot_.get(), *next);
+    diff_listeners(changes, *update);
   }
   count_listeners(*update);
-  diff_clusters(*next, *update);
-  update->own_addresses = bound_addresses();
-  if (admin_ != nullptr) update->own_addresses.push_back(admin_->address());
-  for (const upstream::ClusterResource& cluster : update->clusters) discovery_.add(cluster.config);
+  diff_clusters(changes, *update);
+  count_in_force(changes);
+  set_own_addresses(*update);
   if (snapshot_ != nullptr) {
     warn_of_fixed_fields(snapshot_->bootstrap, next->bootstrap);
-    retire_former(*next);
+    retire_former(changes);
     log::info(log::kConfig, "configuration taken",
               {{"listeners_added", update->new_listeners.size()},
                {"listeners_changed", update->changed_listeners.size()},
@@ -354,43 +351,56 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, std::strin
   if (snapshot_ == nullptr || snapshot_->resources->runtime != next->resources->runtime)
     use_runtime(*next);
   snapshot_ = std::move(next);
-  load_counts_.use(*snapshot_);
+  load_counts_.use(snapshot_);
   if (read_files) take_static_secrets();
-  cluster_stats_->active_clusters.set(static_cast<int64_t>(snapshot_->clusters.size()));
   cluster_stats_->warming_clusters.set(
       static_cast<int64_t>(snapshot_->resources->warming_clusters));
-  listener_stats_->total_listeners_active.set(static_cast<int64_t>(snapshot_->listeners.size()));
   listener_stats_->total_listeners_warming.set(
       static_cast<int64_t>(snapshot_->resources->warming_listeners));
   pending_ = std::move(update);
   secrets_wanted_ = false;
-  apply_when_warm();
+  clusters_added_ = 0;
+  add_clusters();
   return Ok{};
+}
+
+void Server::add_clusters() {
+  if (pending_ == nullptr) return;
+  const Instant end = MonotonicClock::now() + kSlice;
+  while (clusters_added_ < pending_->clusters.size()) {
+    discovery_.add(pending_->clusters[clusters_added_++].config);
+    if (MonotonicClock::now() >= end) return loop_.post_next(add_clusters_task_);
+  }
+  apply_when_warm();
 }
 
 // New listeners and routes wait until the clusters they use know their endpoints, or gave up, and
 // then until the secrets they need have come, likewise.
 void Server::apply_when_warm() {
-  if (pending_ == nullptr || closing_ || !discovery_.all_warm()) return;
+  if (pending_ == nullptr || closing_ || clusters_added_ < pending_->clusters.size()) return;
+  if (!discovery_.all_warm()) return;
   want_secrets();
   if (!secrets_.all_settled()) return;
-  auto update = std::make_shared<WorkerUpdate>(*pending_);
+  std::shared_ptr<WorkerUpdate> update = std::move(pending_);
   discovery_.commit();
   for (upstream::ClusterResource& cluster : update->clusters)
     cluster.hosts = discovery_.hosts(cluster.config->name);
   for (const std::string& name : update->removed_clusters) discovery_.remove(name);
-  pending_.reset();
   for (const WorkerUpdate::NewListener& added : update->new_listeners)
     new_listeners_.push_back(added.config->name);
   applying_ = concurrency_;
   if (clusters_ != nullptr) clusters_->apply(*update);
   if (spans_.has_targets()) spans_.use(cluster_client());
-  fetch_documents();
-  std::shared_ptr<const WorkerUpdate> shared = std::move(update);
+  if (!update->new_listeners.empty() || !update->changed_listeners.empty() ||
+      !update->removed_listeners.empty())
+    fetch_documents();
+  const std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
     worker->post([shared, this](Worker& w) {
-      w.apply(shared);
-      inbox_.post([this] { on_applied(); });
+      w.apply(shared, [this](std::shared_ptr<const WorkerUpdate> applied) {
+        // Freed here.
+        inbox_.post([this, applied = std::move(applied)] { on_applied(); });
+      });
     });
   }
 }
@@ -454,8 +464,8 @@ void Server::become_ready_if() {
   stats_->initialization_time_ms.record(loop_.now() - started_);
   log::info(log::kMain, "ready",
             {{"workers", concurrency_},
-             {"listeners", snapshot_->listeners.size()},
-             {"clusters", snapshot_->clusters.size()},
+             {"listeners", listeners_in_force_},
+             {"clusters", clusters_in_force_},
              {"after", loop_.now() - started_}});
   forget_startup_pages();
 }
@@ -475,41 +485,68 @@ void Server::on_health(std::string_view cluster) {
 
 upstream::ClusterClient& Server::cluster_client() {
   if (clusters_ == nullptr) {
-    clusters_ = std::make_unique<ControlClusters>(loop_, batch_, registry_, rng_);
-    for (const auto& cluster : snapshot_->clusters)
-      clusters_->set({cluster, discovery_.hosts(cluster->name)});
+    clusters_ = std::make_unique<ControlClusters>(
+        loop_, batch_, registry_, rng_, [this](std::string_view name) {
+          return upstream::ClusterResource{snapshot_->clusters.find(name), discovery_.hosts(name)};
+        });
   }
   return clusters_->client();
 }
 
-void Server::retire_former(const Snapshot& next) {
-  const auto retire = [](const auto& former, const auto& now, auto& retired) {
-    const auto kept = by_name(now);
-    for (const auto& item : former) {
-      const auto it = kept.find(item->name);
-      if (it == kept.end() || it->second != item) retired.push_back(item);
-    }
+// Connections pin their chain, not their listener.
+void Server::retire_chains(const core::ListenerConfig& before, const core::ListenerConfig* after) {
+  std::unordered_set<const core::FilterChain*> kept;
+  if (after != nullptr) {
+    for (const auto& chain : after->chains) kept.insert(chain.get());
+    kept.insert(after->default_chain.get());
+  }
+  const auto retire = [&](const std::shared_ptr<const core::FilterChain>& chain) {
+    if (chain != nullptr && !kept.contains(chain.get())) retired_chains_.push_back(chain);
   };
-  retire(snapshot_->listeners, next.listeners, retired_listeners_);
-  retire(snapshot_->clusters, next.clusters, retired_clusters_);
+  for (const auto& chain : before.chains) retire(chain);
+  retire(before.default_chain);
+}
+
+void Server::retire_former(const SnapshotChanges& changes) {
+  const auto retire = [](const auto& list, auto& retired) {
+    for (const auto& change : list)
+      if (change.before != nullptr) retired.push_back(change.before);
+  };
+  retire(changes.listeners, retired_listeners_);
+  retire(changes.clusters, retired_clusters_);
+  for (const auto& [name, before, after] : changes.listeners)
+    if (before != nullptr) retire_chains(*before, after.get());
+  if (changes.listeners.size() + changes.clusters.size() > kFew)
+    retired_snapshots_.push_back(snapshot_);
   // Not put off by each further change: under steady ones it would never come.
   if (!retired_timer_.is_armed()) loop_.arm(retired_timer_, kPruneDelay);
 }
 
-// What only this list holds is not used by any worker any more.
+// What only these lists hold is not used by any worker any more.
 void Server::prune_retired() {
-  const auto is_free = [](const auto& resource) {
-    return resource == nullptr || resource.use_count() == 1;
+  std::vector<std::shared_ptr<const void>> dead;
+  const auto take = [&dead](auto& list) {
+    std::erase_if(list, [&dead](auto& item) {
+      if (item.use_count() != 1) return false;
+      dead.push_back(std::move(item));
+      return true;
+    });
   };
-  std::erase_if(retired_listeners_, [&](const auto& listener) {
-    // Connections pin their chain, not their listener.
-    return is_free(listener) && is_free(listener->default_chain) &&
-           std::ranges::all_of(listener->chains, is_free);
-  });
-  std::erase_if(retired_clusters_, is_free);
+  take(retired_snapshots_);
+  const bool is_large = !dead.empty();
+  take(retired_listeners_);
+  take(retired_chains_);
+  take(retired_clusters_);
+  if (is_large || dead.size() > kFew) bury(std::move(dead));
   secrets_.prune();
-  if (!retired_listeners_.empty() || !retired_clusters_.empty())
-    loop_.arm(retired_timer_, kPruneDelay);
+  const bool is_over = retired_snapshots_.empty() && retired_listeners_.empty() &&
+                       retired_chains_.empty() && retired_clusters_.empty();
+  if (!is_over) loop_.arm(retired_timer_, kPruneDelay);
+}
+
+void Server::bury(std::vector<std::shared_ptr<const void>> dead) {
+  if (undertaker_.joinable()) undertaker_.join();
+  undertaker_ = std::thread([dead = std::move(dead)]() mutable { dead.clear(); });
 }
 
 }  // namespace pillion

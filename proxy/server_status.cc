@@ -15,33 +15,38 @@ using admin::Wait;
 using Kind = ConfigResource::Kind;
 using upstream::DiscoveryType;
 
-void take_origin(ConfigResource& out, const Origin& origin) {
-  out.document = origin.document;
-  out.value = origin.value;
-}
-
 template <typename T>
-ConfigResource describe(Kind kind, const std::string& name, const Piece<T>& piece, const T* shown,
-                        bool is_in_force) {
-  ConfigResource out{
-      kind,          true, name,    is_in_force ? piece.active_version : piece.version,
-      piece.updated, {},   nullptr, piece.error};
+ConfigResource describe(Kind kind, const std::string& name, const Piece<T>& piece,
+                        const std::shared_ptr<const T>& shown, bool is_in_force,
+                        const std::string& version_of_all) {
+  const std::string& version = is_in_force ? piece.active_version : piece.version;
+  ConfigResource out{kind,          true, name,    version.empty() ? version_of_all : version,
+                     piece.updated, {},   nullptr, piece.error.to_optional()};
   out.is_warming = !is_in_force;
   out.client_status = piece.error ? ClientStatus::kNacked : ClientStatus::kAcked;
-  if (shown != nullptr) take_origin(out, shown->origin);
+  if (shown == nullptr) return out;
+  out.document = shown->origin.document;
+  out.value = shown->origin.value;
+  if (out.document == nullptr) {
+    out.make_document = [shown, name] {
+      config::Errors ignored;  // it was read before
+      return open_origin(shown->origin, name, ignored).document;
+    };
+  }
   return out;
 }
 
 // Of each piece what is in force and, behind it, what will take its place; one without either tells
 // why it was refused.  Of routes one is enough: what waits there has no place in the dump.
 template <typename T>
-void add_pieces(std::vector<ConfigResource>& out, Kind kind, const Pieces<T>& pieces) {
+void add_pieces(std::vector<ConfigResource>& out, Kind kind, const Pieces<T>& pieces,
+                const std::string& version_of_all = {}) {
   for (const auto& [name, piece] : pieces) {
     const bool is_active = piece.active != nullptr;
     const bool is_both = is_active && piece.waits() && kind != Kind::kRoute;
-    if (is_active) out.push_back(describe(kind, name, piece, piece.active.get(), true));
+    if (is_active) out.push_back(describe(kind, name, piece, piece.active, true, version_of_all));
     if (!is_active || is_both)
-      out.push_back(describe(kind, name, piece, piece.newest.get(), false));
+      out.push_back(describe(kind, name, piece, piece.newest, false, version_of_all));
   }
 }
 
@@ -71,15 +76,15 @@ std::set<std::string> waiting_clusters(const Resources& resources) {
   return names;
 }
 
-void add_clusters(Wait& wait, const std::set<std::string>& named,
-                  const std::set<std::string>& waiting) {
+void add_waiting_clusters(Wait& wait, const std::set<std::string>& named,
+                          const std::set<std::string>& waiting) {
   for (const std::string& name : named) {
     if (waiting.contains(name))
       add(wait, str("Cluster ", name), str("the cluster \"", name, "\", which waits itself"));
   }
 }
 
-std::string refusal_of(const std::optional<admin::ConfigFailure>& error) {
+std::string refusal_of(const Rare<admin::ConfigFailure>& error) {
   return error ? str("; what came was refused: ", trim(error->details)) : std::string();
 }
 
@@ -96,7 +101,7 @@ Wait wait_of_listener(const Resources& resources, const CompiledListener& listen
                        piece == resources.routes.end() ? std::string()
                                                        : refusal_of(piece->second.error)));
   }
-  add_clusters(wait, listener.clusters, waiting);
+  add_waiting_clusters(wait, listener.clusters, waiting);
   return wait;
 }
 
@@ -107,10 +112,10 @@ Wait wait_of_listener(const Resources& resources, const CompiledListener& listen
 std::vector<ConfigResource> Server::config(Kind kind) const {
   std::vector<ConfigResource> out;
   const Resources& resources = *snapshot_->resources;
-  const auto add_static = [&](const std::string& name, Origin origin) {
+  const auto add_static = [&](const std::string& name, const Origin& origin) {
     ConfigResource resource{kind, false, name, {}, config_time_, {}, nullptr, {}};
-    if (origin.document == nullptr) origin.document = snapshot_->document;
-    take_origin(resource, origin);
+    resource.document = origin.document == nullptr ? snapshot_->document : origin.document;
+    resource.value = origin.value;
     out.push_back(std::move(resource));
   };
   switch (kind) {
@@ -120,12 +125,12 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
     case Kind::kCluster:
       for (const auto& piece : resources.file_clusters)
         add_static(piece.newest->config->name, piece.newest->origin);
-      add_pieces(out, kind, resources.clusters);
+      add_pieces(out, kind, resources.clusters, resources.clusters_version);
       break;
     case Kind::kListener:
       for (const auto& piece : resources.file_listeners)
         add_static(piece.newest->config->name, piece.newest->origin);
-      add_pieces(out, kind, resources.listeners);
+      add_pieces(out, kind, resources.listeners, resources.listeners_version);
       add_draining(out);
       break;
     case Kind::kRoute:
@@ -228,7 +233,7 @@ std::vector<Wait> Server::waits() const {
   for (const auto& [name, piece] : resources.routes) {
     if (!piece.waits()) continue;
     Wait wait{Wait::Kind::kRoute, name, {}, {}};
-    add_clusters(wait, piece.newest->clusters, waiting);
+    add_waiting_clusters(wait, piece.newest->clusters, waiting);
     keep(out, std::move(wait));
   }
   const auto add_listener = [&](const Piece<CompiledListener>& piece) {

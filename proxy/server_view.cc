@@ -36,8 +36,6 @@ admin::CertificateStatus status_of(const tls::CertificateInfo& info, const std::
   return out;
 }
 
-}
-
 admin::CircuitBreakerStatus breaker_of(const upstream::LimitValues& limits) {
   return {limits.max_connections, limits.max_pending, limits.max_requests, limits.max_retries};
 }
@@ -99,10 +97,9 @@ std::vector<std::string> Server::cluster_names() const {
 }
 
 bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
-  const auto it =
-      std::ranges::find_if(snapshot_->clusters, [name](const auto& c) { return c->name == name; });
-  if (it == snapshot_->clusters.end()) return false;
-  const upstream::ClusterConfig& config = **it;
+  const std::shared_ptr<const upstream::ClusterConfig> found = snapshot_->clusters.find(name);
+  if (found == nullptr) return false;
+  const upstream::ClusterConfig& config = *found;
   out.name = config.name;
   out.observability_name = config.stat_name;
   out.eds_service_name = config.eds_name == config.name ? std::string() : config.eds_name;
@@ -145,7 +142,10 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
 
 std::vector<admin::ListenerStatus> Server::listeners() const {
   std::vector<admin::ListenerStatus> out;
-  for (const Bound& bound : bound_) out.push_back({bound.config->name, bound.addresses});
+  for (const auto& listener : snapshot_->listeners) {
+    const Bound* bound = find_bound(listener->name);
+    if (bound != nullptr) out.push_back({listener->name, bound->addresses});
+  }
   return out;
 }
 

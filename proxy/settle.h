@@ -1,6 +1,6 @@
 #pragma once
-// Which pieces of a configuration take effect now, and which wait (see resources.h).  Internal to
-// the builder.
+// Which pieces of a configuration take effect now, and which wait (see resources.h); settle.cc.
+// What they need of others by name, which control asks for; wanted_names.cc.
 
 #include <set>
 #include <string>
@@ -17,7 +17,7 @@ struct Settled {
     static const std::set<std::string> kNone;
     return kNone;
   }
-  const std::set<std::string>& endpoints;        // BuildJob::endpoints
+  const SharedNames& endpoints;                  // BuildJob::endpoints
   const std::set<std::string>& given_up_routes;  // BuildJob::given_up_routes
   Instant now;
   const std::set<std::string>& given_up_extensions = none();  // BuildJob's
@@ -32,15 +32,22 @@ inline constexpr Duration kLingerTime = std::chrono::seconds(15);
 // (initial_fetch_timeout: 0s).
 inline constexpr Duration kHoldTime = std::chrono::seconds(15);
 
-// RDS names that listeners need, the newest and those in force.
-WantedNames wanted_routes(const Resources& resources);
+// RDS names that listeners and scopes need, the newest and those in force; with `only` those of
+// them that it has.
+WantedNames wanted_routes(const Resources& resources, const Names* only = nullptr);
 // EDS names likewise.
-WantedNames wanted_endpoints(const Resources& resources);
+WantedNames wanted_endpoints(const Resources& resources, const Names* only = nullptr);
 // The same names; stat_prefix of the connection managers, and names of clusters in counters.
-ResourceUsers route_users(const Resources& resources);
-ResourceUsers endpoint_users(const Resources& resources);
+ResourceUsers route_users(const Resources& resources, const Names* only = nullptr);
+ResourceUsers endpoint_users(const Resources& resources, const Names* only = nullptr);
+// The names for which the four above may say something else of `after` than of `before`, found by
+// what differs.
+Names touched_routes(const Resources& before, const Resources& after);
+Names touched_endpoints(const Resources& before, const Resources& after);
 
-// Moves `active` of each piece as far as it may go.
+// Moves `active` of each piece as far as it may go.  Looks at resources.unsettled and the file's
+// pieces, and at what uses tables, filters or scopes that have changed; all others are as they can
+// be.
 void settle(Resources& resources, Compiler& compiler, const Settled& settled);
 
 }  // namespace pillion

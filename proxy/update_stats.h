@@ -30,18 +30,17 @@ class UpdateStats {
   template <typename Make>
   void keep(const ResourceUsers& users, Make&& make) {
     std::erase_if(entries_, [&users](const auto& item) { return !users.contains(item.first); });
-    // Not bound as [name, list]: Clang 14 lets no lambda or requires see such names.
-    for (const auto& named : users) {
-      const std::string_view name = named.first;
-      const auto& list = named.second;
-      Entry& entry = entries_.try_emplace(std::string(name)).first->second;
-      std::erase_if(entry.blocks, [&list](const auto& item) {
-        return std::ranges::find(list, item.first) == list.end();
-      });
-      for (const std::string_view user : list) {
-        if (entry.blocks.contains(user)) continue;
-        auto& block = entry.blocks.emplace(std::string(user), make(name, user)).first->second;
-        block->update_attempt.inc();
+    for (const auto& [name, list] : users) set_users(name, list, make);
+  }
+  // The same, where only some names have other users than before; those without any are gone.
+  template <typename Names, typename Make>
+  void change(const Names& names, const ResourceUsers& users, Make&& make) {
+    for (const auto& name : names) {
+      const auto it = users.find(name);
+      if (it != users.end()) {
+        set_users(name, it->second, make);
+      } else {
+        entries_.erase(name);
       }
     }
   }
@@ -93,6 +92,19 @@ class UpdateStats {
     std::map<std::string, stats::BlockRef<Block>, std::less<>> blocks;  // by user
     uint64_t content = 0;
   };
+
+  template <typename Make>
+  void set_users(std::string_view name, const std::vector<std::string_view>& list, Make& make) {
+    Entry& entry = entries_.try_emplace(std::string(name)).first->second;
+    std::erase_if(entry.blocks, [&list](const auto& item) {
+      return std::ranges::find(list, item.first) == list.end();
+    });
+    for (const std::string_view user : list) {
+      if (entry.blocks.contains(user)) continue;
+      auto& block = entry.blocks.emplace(std::string(user), make(name, user)).first->second;
+      block->update_attempt.inc();
+    }
+  }
 
   template <typename Fn>
   void count(std::string_view name, Fn&& fn) {

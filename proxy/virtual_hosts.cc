@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "proxy/base/str.h"
-#include "proxy/claims.h"
 #include "proxy/config/suggest.h"
 
 namespace pillion {
@@ -57,9 +56,9 @@ bool has_vhds(const Resources& resources, std::string_view table) {
          (has_vhds(it->second.newest) || has_vhds(it->second.active));
 }
 
-std::string refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
-                                 const Pieces<CompiledVirtualHost>& before,
-                                 const std::string& version) {
+std::optional<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
+                                                const Pieces<CompiledVirtualHost>& before,
+                                                const std::string& version) {
   return refuse_second_claim(
       hosts, before, version,
       [](const std::string& name, const CompiledVirtualHost& value, auto&& claim) {
@@ -72,21 +71,36 @@ std::string refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
       });
 }
 
-void join_virtual_hosts(Resources& resources) {
-  std::erase_if(resources.joined_routes, [&resources](const auto& item) {
-    const auto it = resources.routes.find(item.first);
-    return it == resources.routes.end() || !has_vhds(it->second.active);
-  });
-  for (const auto& [name, piece] : resources.routes) {
-    if (!has_vhds(piece.active)) continue;
-    std::shared_ptr<const JoinedRoutes>& joined = resources.joined_routes[name];
-    auto hosts = hosts_of(resources.virtual_hosts, name);
-    if (joined != nullptr && joined->base == piece.active->table && joined->hosts == hosts)
+void join_virtual_hosts(Resources& resources, Names& changed) {
+  Names names = changed;
+  for (const auto& item : resources.joined_routes) names.insert(item.first);
+  for (const std::string& name : names) {
+    const auto former = resources.joined_routes.find(name);
+    const bool is_joined = former != resources.joined_routes.end();
+    const auto it = resources.routes.find(name);
+    if (it == resources.routes.end() || !has_vhds(it->second.active)) {
+      if (is_joined) resources.joined_routes.erase(name);
       continue;
-    auto table = hosts.empty() ? piece.active->table : piece.active->table->with_hosts(hosts);
-    joined = std::make_shared<const JoinedRoutes>(
-        JoinedRoutes{piece.active->table, std::move(hosts), std::move(table)});
+    }
+    const std::shared_ptr<const route::RouteTable>& base = it->second.active->table;
+    auto hosts = hosts_of(resources.virtual_hosts, name);
+    if (is_joined && former->second->base == base && former->second->hosts == hosts) continue;
+    auto table = hosts.empty() ? base : base->with_hosts(hosts);
+    resources.joined_routes[name] = std::make_shared<const JoinedRoutes>(
+        JoinedRoutes{base, std::move(hosts), std::move(table)});
+    changed.insert(name);
   }
+}
+
+bool touches_vhds(const Resources& before, const Resources& after) {
+  bool touches = false;
+  diff(
+      before.routes, after.routes,
+      [&touches](std::string_view, const Piece<CompiledRoutes>* a, const Piece<CompiledRoutes>* b) {
+        for (const Piece<CompiledRoutes>* piece : {a, b})
+          touches |= piece != nullptr && (has_vhds(piece->newest) || has_vhds(piece->active));
+      });
+  return touches;
 }
 
 WantedNames wanted_virtual_hosts(const Resources& resources, const std::set<std::string>& names) {

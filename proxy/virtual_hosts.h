@@ -5,11 +5,12 @@
 //
 // What the table has itself comes first: a domain of its own stays its own.
 
-#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 
+#include "proxy/claims.h"
 #include "proxy/resources.h"
 #include "proxy/wanted.h"
 
@@ -27,13 +28,16 @@ bool has_vhds(const Resources& resources, std::string_view table);
 
 // refuse_second_claim() for domains.  Resources that bring one virtual host under several names may
 // share its domains.
-std::string refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
-                                 const Pieces<CompiledVirtualHost>& before,
-                                 const std::string& version);
+std::optional<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
+                                                const Pieces<CompiledVirtualHost>& before,
+                                                const std::string& version);
 
 // Makes those of resources.joined_routes anew whose table or hosts are others; only what is in
-// force counts.
-void join_virtual_hosts(Resources& resources);
+// force counts.  `changed`: tables of which another one is in force, or none; gets those whose
+// hosts are others too.
+void join_virtual_hosts(Resources& resources, Names& changed);
+// May wanted_virtual_hosts() say something else of `after` than of `before`?
+bool touches_vhds(const Resources& before, const Resources& after);
 
 // What VHDS is to be asked for: everything that the server thinks we need ("*"), and these names,
 // if any table has it.  `names`: that requests have asked for.

@@ -1,7 +1,9 @@
 #pragma once
 // Resources that a configuration names and does not have.
 
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "proxy/base/clock.h"
@@ -12,9 +14,12 @@ namespace pillion {
 struct Wanted {
   Duration timeout{};              // initial_fetch_timeout; 0: for ever
   config::ConfigSourcePtr source;  // null: ads
+
+  bool operator==(const Wanted&) const = default;
 };
 
 // By name.  A name has one source in the whole process: the one that is met first.
 using WantedNames = std::map<std::string, Wanted>;
+using Names = std::set<std::string, std::less<>>;
 
 }  // namespace pillion

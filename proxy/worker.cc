@@ -17,6 +17,8 @@ namespace {
 
 // How often a worker that has paused for want of descriptors looks whether others closed some.
 constexpr Duration kResumeDelay = std::chrono::milliseconds(100);
+// How long an update is applied in one turn.
+constexpr Duration kSlice = std::chrono::milliseconds(1);
 
 void block_signals() {
   sigset_t all;
@@ -61,35 +63,86 @@ void Worker::stop() {
 void Worker::shut_down() {
   resume_timer_.cancel();
   retired_timer_.cancel();
+  finish_applying();
   close_connections();
   for (Slot& slot : listeners_) loop_.delete_later(std::move(slot.listener));
   listeners_.clear();
+  by_name_.clear();
+  is_indexed_ = false;
   clusters_.clear();
   stats_ = {};
   listener_stats_ = {};
-  current_.reset();
   loop_.stop();
 }
 
 // ---- configuration ----
 
-void Worker::apply(std::shared_ptr<const WorkerUpdate> update) {
-  // Clusters before the listeners whose routes name them, and removed after.
-  for (const upstream::ClusterResource& cluster : update->clusters) clusters_.set(cluster);
-  context_.own_addresses = &update->own_addresses;
-  for (const auto& config : update->changed_listeners) {
-    for (Slot& slot : listeners_) {
-      if (!slot.is_old && slot.listener->config().name == config->name)
-        slot.listener->update(config);
-    }
+void Worker::apply(std::shared_ptr<const WorkerUpdate> update, Applied done) {
+  DASSERT(applying_ == nullptr);
+  applying_ = std::make_unique<Applying>();
+  applying_->update = std::move(update);
+  applying_->done = std::move(done);
+  run_ready();
+}
+
+void Worker::run_ready() {
+  if (applying_ == nullptr) return;  // it was finished meanwhile
+  const Instant end = MonotonicClock::now() + kSlice;
+  while (apply_one()) {
+    if (MonotonicClock::now() >= end) return loop_.post_next(*this);
   }
-  // Sockets that take the place of others listen before those close: no client is refused between.
-  for (const WorkerUpdate::NewListener& added : update->new_listeners)
-    add_listener(added.config, added.sockets[index_]);
-  for (const std::string& name : update->removed_listeners) retire(name);
-  for (const std::string& name : update->removed_clusters) clusters_.remove(name);
-  current_ = std::move(update);
+  const std::unique_ptr<Applying> applied = std::move(applying_);
+  for (const auto& fn : applied->later) fn();
   context_.route_demands.wake();
+  if (applied->done) applied->done(std::move(applied->update));
+}
+
+// Clusters before the listeners whose routes name them, and removed after.  Sockets that take the
+// place of others listen before those close: no client is refused between.
+bool Worker::apply_one() {
+  Applying& at = *applying_;
+  const WorkerUpdate& update = *at.update;
+  if (at.clusters < update.clusters.size()) {
+    clusters_.set(update.clusters[at.clusters++]);
+    return true;
+  }
+  if (update.own_addresses != nullptr) {
+    own_addresses_ = update.own_addresses;
+    context_.own_addresses = own_addresses_.get();
+  }
+  if (at.changed < update.changed_listeners.size()) {
+    const auto& config = update.changed_listeners[at.changed++];
+    if (const auto it = by_name_.find(config->name); it != by_name_.end())
+      it->second->update(config);
+    return true;
+  }
+  if (at.added < update.new_listeners.size()) {
+    const WorkerUpdate::NewListener& added = update.new_listeners[at.added++];
+    add_listener(added.config, added.sockets[index_]);
+    return true;
+  }
+  if (at.removed < update.removed_listeners.size()) {
+    retire(update.removed_listeners[at.removed++]);
+    return true;
+  }
+  if (at.removed_clusters < update.removed_clusters.size()) {
+    clusters_.remove(update.removed_clusters[at.removed_clusters++]);
+    return true;
+  }
+  return false;
+}
+
+void Worker::finish_applying() {
+  if (applying_ == nullptr) return;
+  while (apply_one()) {
+  }
+  if (is_linked()) unlink();
+  run_ready();
+}
+
+void Worker::when_applied(std::function<void()> fn) {
+  if (applying_ == nullptr) return fn();
+  applying_->later.push_back(std::move(fn));
 }
 
 void Worker::add_listener(const std::shared_ptr<const core::ListenerConfig>& config,
@@ -106,25 +159,37 @@ void Worker::add_listener(const std::shared_ptr<const core::ListenerConfig>& con
     listener_stats_->listener_create_success.inc();
   }
   if (accepting_paused_) listener->pause_accepting();
+  core::Listener*& named = by_name_[config->name];
+  if (named != nullptr) replaced_[config->name] = named;  // until it is removed
+  named = listener.get();
+  is_indexed_ = false;
   listeners_.push_back({std::move(listener), false});
 }
 
 void Worker::set_hosts(const std::string& cluster,
                        const std::shared_ptr<const upstream::HostSet>& hosts) {
-  clusters_.set_hosts(cluster, hosts);
+  if (applying_ == nullptr) return clusters_.set_hosts(cluster, hosts);
+  when_applied([this, cluster, hosts] { clusters_.set_hosts(cluster, hosts); });
 }
 
-// The listener takes no further connections; those it has end within the drain time.  The one that
-// replaces it has the same name and stands behind it.
+void Worker::update_health(const std::string& cluster) {
+  when_applied([this, cluster] { clusters_.update_health(cluster); });
+}
+
+// The listener takes no further connections; those it has end within the drain time.
 void Worker::retire(const std::string& name) {
-  for (Slot& slot : listeners_) {
-    if (slot.is_old || slot.listener->config().name != name) continue;
-    slot.is_old = true;
-    slot.deadline = loop_.now() + context_.drain_time;
-    slot.listener->close_socket();  // may be its end: on_listener_empty() only marks it
-    if (!retired_timer_.is_armed()) loop_.arm(retired_timer_, context_.drain_time);
-    return;
-  }
+  TextMap<core::Listener*>& names = replaced_.contains(name) ? replaced_ : by_name_;
+  const auto it = names.find(name);
+  if (it == names.end()) return;
+  core::Listener* const listener = it->second;
+  names.erase(it);
+  is_indexed_ = false;
+  const auto slot =
+      std::ranges::find(listeners_, listener, [](const Slot& s) { return s.listener.get(); });
+  slot->is_old = true;
+  slot->deadline = loop_.now() + context_.drain_time;
+  if (!retired_timer_.is_armed()) loop_.arm(retired_timer_, context_.drain_time);
+  listener->close_socket();  // may be its end
 }
 
 void Worker::on_listener_empty(core::Listener& listener) {
@@ -159,6 +224,7 @@ void Worker::announce_drain(bool gradual) {
 }
 
 void Worker::close_sockets(bool inbound_only) {
+  finish_applying();
   std::vector<core::Listener*> chosen;  // a listener that gets empty meanwhile leaves the list
   for (const Slot& slot : listeners_) {
     const bool is_inbound =
@@ -176,19 +242,27 @@ void Worker::close_connections() {
 
 // ---- connections ----
 
-core::Listener* Worker::find_listener(const io::Address& destination) {
-  core::Listener* any = nullptr;
+void Worker::index_addresses() {
+  by_address_.clear();
+  by_port_.clear();
   for (const Slot& slot : listeners_) {
     if (slot.is_old) continue;
-    const core::ListenerConfig& config = slot.listener->config();
-    const auto is_at = [&](const io::Address& address) {
-      if (address.is_any() && address.port() == destination.port()) any = slot.listener.get();
-      return address == destination;
+    const auto add = [&](const io::Address& address) {
+      by_address_.emplace(address, slot.listener.get());
+      if (address.is_any()) by_port_[address.port()] = slot.listener.get();
     };
-    if (is_at(config.address) || std::ranges::any_of(config.additional_addresses, is_at))
-      return slot.listener.get();
+    const core::ListenerConfig& config = slot.listener->config();
+    add(config.address);
+    for (const io::Address& more : config.additional_addresses) add(more);
   }
-  return any;
+  is_indexed_ = true;
+}
+
+core::Listener* Worker::find_listener(const io::Address& destination) {
+  if (!is_indexed_) index_addresses();
+  if (const auto it = by_address_.find(destination); it != by_address_.end()) return it->second;
+  const auto any = by_port_.find(destination.port());
+  return any == by_port_.end() ? nullptr : any->second;
 }
 
 bool Worker::may_accept() {

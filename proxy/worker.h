@@ -3,17 +3,23 @@
 //
 // Owned by the Server, which makes it, start()s it, and talks to it by post()ed messages only; the
 // message of the last resort is stop().  Everything else here belongs to the worker's own thread.
-// Configuration comes as WorkerUpdates, each applied in one turn.
+// Configuration comes as WorkerUpdates, one after the other.  A large one is applied in portions,
+// between which requests go on: clusters first, then the listeners that name them, then what is
+// removed.  So a request sees the listeners of before with clusters of before or after, or those of
+// after with clusters of after.
 
 #include <atomic>
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
+#include "proxy/base/text_map.h"
 #include "proxy/core/listener.h"
 #include "proxy/core/worker_context.h"
 #include "proxy/io/inbox.h"
@@ -35,8 +41,8 @@ struct WorkerUpdate {
   std::vector<NewListener> new_listeners;
   std::vector<std::shared_ptr<const core::ListenerConfig>> changed_listeners;  // their sockets stay
   std::vector<std::string> removed_listeners;
-  // All addresses of ours after the update; kept alive by the update, which the worker keeps.
-  std::vector<io::Address> own_addresses;
+  // All addresses of ours after the update; null: as before.
+  std::shared_ptr<const std::vector<io::Address>> own_addresses;
 };
 
 // Downstream connections of the whole process against its budget.  Written once a connection.
@@ -45,7 +51,7 @@ struct ConnectionBudget {
   std::atomic<int64_t> limit{INT64_MAX};
 };
 
-class Worker final : private core::ListenerOwner {
+class Worker final : private core::ListenerOwner, private io::ReadyTask {
  public:
   // `registry` and `budget` outlive the worker.
   Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budget, Duration drain_time);
@@ -61,9 +67,18 @@ class Worker final : private core::ListenerOwner {
   void stop();
 
   // ---- on the worker's thread ----
-  void apply(std::shared_ptr<const WorkerUpdate> update);
+  // At once if it is small; else the rest follows in later turns.  Then calls `done`, which is
+  // given the update, so that it can take it elsewhere to be freed.  Not before the one before is
+  // done.
+  using Applied = std::function<void(std::shared_ptr<const WorkerUpdate>)>;
+  void apply(std::shared_ptr<const WorkerUpdate> update, Applied done = {});
   void set_hosts(const std::string& cluster, const std::shared_ptr<const upstream::HostSet>& hosts);
-  void update_health(const std::string& cluster) { clusters_.update_health(cluster); }
+  void update_health(const std::string& cluster);
+  // That requests to the cluster can go to; 0 if there is no such cluster.
+  [[nodiscard]] size_t host_count(std::string_view cluster) {
+    const upstream::Cluster* found = clusters_.find(cluster);
+    return found == nullptr ? 0 : found->host_count();
+  }
   // A document that filters share has changed (core/shared_document.h).
   void wake_document_waiters() { context_.document_waiters.wake(); }
   // Before start(): whom requests without a route ask (core/route_demand.h); it outlives the
@@ -88,6 +103,26 @@ class Worker final : private core::ListenerOwner {
     Instant deadline{};   // of an old one: its connections are closed
   };
 
+  // The update that is being applied, and how far that has come.
+  struct Applying {
+    std::shared_ptr<const WorkerUpdate> update;
+    Applied done;
+    size_t clusters = 0;
+    size_t changed = 0;
+    size_t added = 0;
+    size_t removed = 0;
+    size_t removed_clusters = 0;
+    std::vector<std::function<void()>> later;  // what came meanwhile, and means what is after it
+  };
+
+  // ReadyTask
+  void run_ready() override;
+  // One piece; false if there is none left.
+  bool apply_one();
+  void finish_applying();
+  // When the update that is being applied is; now if there is none.
+  void when_applied(std::function<void()> fn);
+
   // ListenerOwner
   core::Listener* find_listener(const io::Address& destination) override;
   void on_listener_empty(core::Listener& listener) override;
@@ -98,6 +133,7 @@ class Worker final : private core::ListenerOwner {
   void add_listener(const std::shared_ptr<const core::ListenerConfig>& config,
                     std::span<const int> sockets);
   void retire(const std::string& name);
+  void index_addresses();
   void end_retired();
   void pause_accepting();
   void try_resume();
@@ -111,7 +147,18 @@ class Worker final : private core::ListenerOwner {
   core::WorkerContext context_;
   io::Inbox inbox_{loop_};
   std::vector<Slot> listeners_;
-  std::shared_ptr<const WorkerUpdate> current_;
+  TextMap<core::Listener*> by_name_;   // those that are not old
+  TextMap<core::Listener*> replaced_;  // not old either, but one of the same name is there already
+  // Of the same: the first for each address, and the last for each port of all addresses.  Made
+  // when somebody asks.
+  struct AddressHash {
+    size_t operator()(const io::Address& a) const noexcept { return a.hash(); }
+  };
+  std::unordered_map<io::Address, core::Listener*, AddressHash> by_address_;
+  std::unordered_map<uint16_t, core::Listener*> by_port_;
+  bool is_indexed_ = false;
+  std::unique_ptr<Applying> applying_;  // null: nothing is
+  std::shared_ptr<const std::vector<io::Address>> own_addresses_;
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
   io::Timer resume_timer_ = io::Timer::of<&Worker::try_resume>(this);

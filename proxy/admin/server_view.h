@@ -141,7 +141,8 @@ struct ConfigResource {
   bool is_warming = false;                           // not in force yet
   bool is_draining = false;                          // not in force any more
   ClientStatus client_status = ClientStatus::kUnknown;
-  // Where no document is kept: makes one when the piece is shown, whose root is the value.
+  // Where no document is kept (but a message): makes one when the piece is shown, whose root is the
+  // value.
   std::function<std::shared_ptr<const config::Document>()> make_document{};
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "proxy/core/chain_index.h"
+
 namespace pillion::core {
 namespace {
 
@@ -75,18 +77,28 @@ const std::shared_ptr<const FilterChain>* match_chain(const ListenerConfig& list
   if (listener.chains.size() == 1 && listener.chains.front()->match.matches_everything)
     return &listener.chains.front();
   Candidates left;
-  left.reserve(listener.chains.size());
-  for (const auto& chain : listener.chains) left.push_back(&chain);
   const uint16_t port = connection.local.port();
-  keep_best(left, [&](const FilterChainMatch& m) {
-    return m.destination_port == 0 ? 1 : m.destination_port == port ? 2 : 0;
-  });
-  keep_best(left, [&](const FilterChainMatch& m) {
-    return prefix_rank(m.destination, connection.local);
-  });
-  keep_best(left, [&](const FilterChainMatch& m) {
-    return server_name_rank(m.server_names, sniffed.server_name);
-  });
+  bool has_names = false;
+  if (listener.chain_index != nullptr) {
+    const ChainIndex::Candidates found = listener.chain_index->find(port, sniffed.server_name);
+    left.reserve(found.chains.size());
+    for (const uint32_t place : found.chains) left.push_back(&listener.chains[place]);
+    has_names = found.has_names;
+  } else {
+    left.reserve(listener.chains.size());
+    for (const auto& chain : listener.chains) left.push_back(&chain);
+    keep_best(left, [&](const FilterChainMatch& m) {
+      return m.destination_port == 0 ? 1 : m.destination_port == port ? 2 : 0;
+    });
+  }
+  if (!has_names) {
+    keep_best(left, [&](const FilterChainMatch& m) {
+      return prefix_rank(m.destination, connection.local);
+    });
+    keep_best(left, [&](const FilterChainMatch& m) {
+      return server_name_rank(m.server_names, sniffed.server_name);
+    });
+  }
   keep_best(left, [&](const FilterChainMatch& m) {
     if (m.transport_protocol.empty()) return 1;
     return (m.transport_protocol == "tls") == sniffed.is_tls ? 2 : 0;
@@ -116,6 +128,7 @@ Inspectors inspectors_of(const ListenerConfig& listener, uint16_t port) {
 bool needs_sniffing(const ListenerConfig& listener, uint16_t port) {
   const Inspectors inspectors = inspectors_of(listener, port);
   if (!inspectors.tls && !inspectors.http) return false;
+  if (listener.chain_index != nullptr) return listener.chain_index->needs_inspection();
   return std::any_of(listener.chains.begin(), listener.chains.end(), [](const auto& chain) {
     const FilterChainMatch& m = chain->match;
     return !m.server_names.empty() || !m.transport_protocol.empty() ||

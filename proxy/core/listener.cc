@@ -5,6 +5,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/log.h"
+#include "proxy/core/chain_heirs.h"
 #include "proxy/core/guarded_connection.h"
 #include "proxy/core/http_connection.h"
 #include "proxy/core/inspection.h"
@@ -54,28 +55,18 @@ void Listener::use_inspector_stats() {
 
 Listener::~Listener() { DASSERT(connections_.empty() && inspections_->list.empty()); }
 
-const std::shared_ptr<const FilterChain>* Listener::heir_of(const FilterChain& old) const {
-  const auto fits = [&old](const std::shared_ptr<const FilterChain>& c) {
-    return c != nullptr && c->name == old.name && c->connection_hash == old.connection_hash;
-  };
-  if (fits(config_->default_chain)) return &config_->default_chain;
-  for (const auto& c : config_->chains) {
-    if (fits(c)) return &c;
-  }
-  return nullptr;
-}
-
 void Listener::update(std::shared_ptr<const ListenerConfig> config) {
   config_ = std::move(config);
   use_inspector_stats();
   const Instant deadline = worker_.loop.now() + worker_.drain_time;
-  const std::vector<Ref<ChainState>> former = std::exchange(chains_, {});
-  for (const Ref<ChainState>& old : former) {
-    const auto* heir = heir_of(*old->chain);
+  const ChainHeirs heirs(*config_);
+  const auto former = std::exchange(chains_, {});
+  for (const auto& [chain, old] : former) {
+    const auto* heir = heirs.of(*chain);
     if (heir == nullptr) {
       old->drain_deadline = deadline;
     } else if (*heir == old->chain) {
-      chains_.push_back(old);
+      chains_.emplace(chain, old);
     } else {
       old->successor = Ref(&state_of(*heir));
     }
@@ -89,16 +80,16 @@ void Listener::update(std::shared_ptr<const ListenerConfig> config) {
       state.successor = next;
     }
   }
-  drain_orphans(deadline);
+  drain_orphans(heirs, deadline);
 }
 
 // Connections whose chain is gone.  Those of an earlier update keep their deadline, which comes
 // first.
-void Listener::drain_orphans(Instant deadline) {
+void Listener::drain_orphans(const ChainHeirs& heirs, Instant deadline) {
   bool any = false;
   for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c)) {
     ChainState& state = c->state();
-    if (state.drain_deadline == Instant{} && heir_of(*state.chain) == nullptr)
+    if (state.drain_deadline == Instant{} && heirs.of(*state.chain) == nullptr)
       state.drain_deadline = deadline;
     if (state.drain_deadline == Instant{}) continue;
     c->drain();
@@ -234,10 +225,9 @@ void Listener::on_accept_error(int error) {
 }
 
 ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) {
-  for (Ref<ChainState>& state : chains_) {
-    if (state->chain == chain) return *state;
-  }
-  Ref<ChainState> state = make_ref<ChainState>();
+  Ref<ChainState>& state = chains_[chain.get()];
+  if (state) return *state;
+  state = make_ref<ChainState>();
   state->chain = chain;
   if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain->terminal)) {
     state->http = worker_.registry.block<stats::HttpStats>(worker_.index, (*hcm)->stat_prefix);
@@ -257,8 +247,7 @@ ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) 
     state->network_filters.push_back(
         filter->make_worker_state({worker_.registry, worker_.index, {}}));
   }
-  chains_.push_back(std::move(state));
-  return *chains_.back();
+  return *state;
 }
 
 void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "proxy/core/chain_matcher.h"
@@ -18,6 +19,7 @@
 
 namespace pillion::core {
 
+class ChainHeirs;
 class Listener;
 
 class ListenerOwner {
@@ -74,16 +76,13 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed);
   void end_inspection(class Inspection& inspection);
   ChainState& state_of(const std::shared_ptr<const FilterChain>& chain);
-  // The chain of the current configuration that connections of an older one may go on under, or
-  // null.
-  const std::shared_ptr<const FilterChain>* heir_of(const FilterChain& old) const;
   const ListenerConfig& listener_config() const override { return *config_; }
   void on_handshake_timeout() override {
     stats_->downstream_cx_transport_socket_connect_timeout.inc();
   }
   void refuse(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info, Failure failure);
   void log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const;
-  void drain_orphans(Instant deadline);
+  void drain_orphans(const ChainHeirs& heirs, Instant deadline);
   void close_draining();
   void count_closed();
   void use_inspector_stats();
@@ -96,8 +95,8 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   stats::BlockRef<stats::ListenerStats> stats_;
   stats::BlockRef<stats::ListenerTlsStats> tls_stats_;
   stats::BlockRef<stats::ListenerTlsFactoryStats> tls_factory_stats_;
-  stats::BlockRef<stats::TlsInspectorStats> inspector_stats_;  // null without a TLS inspector
-  std::vector<Ref<ChainState>> chains_;
+  stats::BlockRef<stats::TlsInspectorStats> inspector_stats_;       // null without a TLS inspector
+  std::unordered_map<const FilterChain*, Ref<ChainState>> chains_;  // of the current configuration
   IntrusiveList<Connection, ConnectionTag> connections_;
   struct InspectionList;
   std::unique_ptr<InspectionList> inspections_;

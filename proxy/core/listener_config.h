@@ -19,6 +19,7 @@ class ContextSlot;
 
 namespace pillion::core {
 
+class ChainIndex;
 class NetworkFilter;
 struct NetworkDiscovery;
 
@@ -73,6 +74,7 @@ struct ListenerConfig {
   std::vector<io::Address> additional_addresses;  // it listens on these too
   io::ListenOptions options;
   std::vector<std::shared_ptr<const FilterChain>> chains;
+  std::shared_ptr<const ChainIndex> chain_index;  // of many chains; null: of few
   std::shared_ptr<const FilterChain> default_chain;
   bool use_original_dst = false;  // hand over to the listener that owns the original destination
   bool bind_to_port = true;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "proxy/config/value_hash.h"
+#include "proxy/core/chain_index.h"
 #include "proxy/core/listener_routes.h"
 #include "proxy/core/parse.h"
 #include "proxy/core/parse_parts.h"
@@ -63,6 +64,8 @@ void parse_chains(ListenerConfig& out, const Node& node, const ParseContext& con
   const Node list = node["filter_chains"];
   for (const Node item : list.items()) out.chains.push_back(parse_filter_chain(item, context));
   refuse_equal_matches(out.chains, list);
+  if (out.chains.size() >= ChainIndex::kMinChains)
+    out.chain_index = std::make_shared<const ChainIndex>(out.chains);
   const Node last = node["default_filter_chain"];
   if (last.is_present()) out.default_chain = parse_filter_chain(last, context);
   node.unsupported({"filter_chain_matcher", "fcds_config"}, kLater, config::Unknown::kAlwaysError);

@@ -116,7 +116,7 @@ void Discovery::set_endpoints(std::string_view eds_name, const upstream::HostSet
   eds_source(eds_name)->set(endpoints);
 }
 
-void Discovery::keep_endpoints(const std::set<std::string>& eds_names) {
+void Discovery::keep_endpoints(const SharedNames& eds_names) {
   std::erase_if(eds_, [&](const auto& item) { return !eds_names.contains(item.first); });
 }
 

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "proxy/base/rng.h"
+#include "proxy/base/shared_map.h"
 #include "proxy/base/text_map.h"
 #include "proxy/discovery/cluster_health.h"
 #include "proxy/discovery/source.h"
@@ -78,8 +79,8 @@ class Discovery final : private SourceObserver,
 
   // What EDS says of the endpoints under that name, to all clusters that use it, now and later.
   void set_endpoints(std::string_view eds_name, const upstream::HostSet& endpoints);
-  // Forgets the names that are not in this (sorted) set.
-  void keep_endpoints(const std::set<std::string>& eds_names);
+  // Forgets the names that are not in this set.
+  void keep_endpoints(const SharedNames& eds_names);
 
   [[nodiscard]] bool all_warm();
   // False: the first answer, or the first round of health checks, is waited for.

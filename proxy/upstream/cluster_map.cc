@@ -5,7 +5,10 @@
 namespace pillion::upstream {
 
 void ClusterMap::set(const ClusterResource& resource) {
-  Entry& entry = entries_[resource.config->name];
+  const auto [it, is_new] = entries_.insert(Entry{resource, {}});
+  if (is_new) return;
+  const Entry& entry = *it;
+  // Of the same name, so that the entry stays where it is.
   const ClusterResource before = std::exchange(entry.resource, resource);
   Cluster* cluster = entry.cluster.get();
   if (cluster == nullptr) return;
@@ -23,19 +26,19 @@ void ClusterMap::set(const ClusterResource& resource) {
 void ClusterMap::set_hosts(std::string_view name, const std::shared_ptr<const HostSet>& hosts) {
   const auto it = entries_.find(name);
   if (it == entries_.end()) return;
-  it->second.resource.hosts = hosts;
-  if (it->second.cluster) it->second.cluster->update_hosts(hosts);
+  it->resource.hosts = hosts;
+  if (it->cluster) it->cluster->update_hosts(hosts);
 }
 
 void ClusterMap::update_health(std::string_view name) {
   const auto it = entries_.find(name);
-  if (it != entries_.end() && it->second.cluster) it->second.cluster->update_health();
+  if (it != entries_.end() && it->cluster) it->cluster->update_health();
 }
 
 void ClusterMap::remove(std::string_view name) {
   const auto it = entries_.find(name);
   if (it == entries_.end()) return;
-  if (it->second.cluster) it->second.cluster->drain();
+  if (it->cluster) it->cluster->drain();
   entries_.erase(it);
 }
 

@@ -2,8 +2,8 @@
 // ClusterMap: the clusters that one worker knows by name.  Owned by its Worker.
 
 #include <memory>
-#include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "proxy/base/text_map.h"
 #include "proxy/upstream/cluster.h"
@@ -24,7 +24,7 @@ class ClusterMap {
   Cluster* find(std::string_view name) {
     const auto it = entries_.find(name);
     if (it == entries_.end()) return nullptr;
-    Entry& entry = it->second;
+    const Entry& entry = *it;
     if (!entry.cluster) {
       entry.cluster = make_ref<Cluster>(context_, entry.resource.config, entry.resource.hosts);
     }
@@ -43,19 +43,36 @@ class ClusterMap {
   // Calls fn(Cluster&) for each cluster in use on this worker.
   template <typename Fn>
   void for_each(Fn&& fn) {
-    for (auto& [name, entry] : entries_) {
+    for (const Entry& entry : entries_) {
       if (entry.cluster) fn(*entry.cluster);
     }
   }
   void clear() { entries_.clear(); }
 
  private:
+  // Known by the name in its configuration: ten thousand clusters need no second copy of it.
   struct Entry {
-    ClusterResource resource;
-    Ref<Cluster> cluster;
+    mutable ClusterResource resource;
+    mutable Ref<Cluster> cluster;
+    [[nodiscard]] std::string_view name() const noexcept { return resource.config->name; }
+  };
+  // Not noexcept, so that the standard library keeps each entry's hash beside it, and a lookup
+  // reads no name but the one it finds.
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return TextHash{}(name); }
+    size_t operator()(const Entry& entry) const { return TextHash{}(entry.name()); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    static std::string_view name_of(std::string_view name) noexcept { return name; }
+    static std::string_view name_of(const Entry& entry) noexcept { return entry.name(); }
+    bool operator()(const auto& a, const auto& b) const noexcept {
+      return name_of(a) == name_of(b);
+    }
   };
   ClusterContext context_;
-  TextMap<Entry> entries_;
+  std::unordered_set<Entry, Hash, Equal> entries_;
 };
 
 }  // namespace pillion::upstream

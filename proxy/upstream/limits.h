@@ -1,8 +1,9 @@
 #pragma once
 // The mutable state that workers share: one block of relaxed atomics per (cluster, priority) for
 // its circuit breakers.  Allocated by control, held by shared_ptr in the cluster's configuration,
-// each counter on a cache line of its own.  Limits are soft, as Envoy's: check, then increment
-// (shared/reference/envoy.md 2.3).
+// on a cache line of its own: who takes a request writes `requests`, and the others are written
+// with a connection, a wait or a retry only, so that a line for each would cost memory and gain
+// nothing. Limits are soft, as Envoy's: check, then increment (shared/reference/envoy.md 2.3).
 
 #include <algorithm>
 #include <atomic>
@@ -12,7 +13,7 @@
 namespace pillion::upstream {
 
 // One breaker: how many are in use, across all workers.
-class alignas(64) SharedCount {
+class SharedCount {
  public:
   // False when `limit` is reached; else counts one more, which the caller gives back by release().
   bool try_acquire(uint32_t limit) noexcept {
@@ -28,7 +29,7 @@ class alignas(64) SharedCount {
   std::atomic<int64_t> used_{0};
 };
 
-struct SharedLimits {
+struct alignas(64) SharedLimits {
   SharedCount connections;
   SharedCount pending;
   SharedCount requests;

@@ -63,7 +63,7 @@ class BuildTest : public ::testing::Test {
   }
 
   const core::HcmConfig& hcm(size_t listener) const {
-    const core::FilterChain& chain = *snapshot->listeners.at(listener)->chains[0];
+    const core::FilterChain& chain = *snapshot->listeners[listener]->chains[0];
     return *std::get<std::shared_ptr<const core::HcmConfig>>(chain.terminal);
   }
   std::shared_ptr<const upstream::ClusterConfig> cluster(std::string_view name) const {
@@ -87,7 +87,7 @@ class BuildTest : public ::testing::Test {
     snapshot = std::move(result.snapshot);
     warnings = result.warnings;
     unusable_runtime_values += result.unusable_runtime_values;
-    return result.answers.empty() ? std::string() : result.answers[0].second;
+    return result.answers.empty() ? std::string() : result.answers[0].wrong;
   }
   int said_ = 0;
 };

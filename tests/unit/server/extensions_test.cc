@@ -78,7 +78,7 @@ TEST_F(ExtensionBuild, AListenerWaitsForItsFilter) {
   EXPECT_THAT(snapshot->listeners, IsEmpty());
   EXPECT_EQ(snapshot->resources->warming_listeners, 1u);
   EXPECT_THAT(wanted_extensions(*snapshot->resources),
-              ElementsAre(Pair("f", std::chrono::seconds(15))));
+              ElementsAre(Pair("f", Wanted{std::chrono::seconds(15), nullptr})));
   EXPECT_EQ(say(ResourceType::kExtensions, {extension("f", fault(418))}), "");
   ASSERT_EQ(snapshot->listeners.size(), 1u);
   EXPECT_TRUE(type().ends_with(kFault));
@@ -226,7 +226,7 @@ TEST_F(ExtensionBuild, RefusesSourcesThatCannotBe) {
               HasSubstr("expected one of type_urls"));
   EXPECT_THAT(wrong(R"({"name":"f","config_discovery":{"config_source":{"ads":{}}}},)"),
               HasSubstr("type_urls: expected at least one type"));
-  EXPECT_THAT(wrong(discovered() + discovered()), HasSubstr("another filter is called \"f\""));
+  EXPECT_THAT(wrong(discovered() + discovered()), HasSubstr("is called \"f\" already"));
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ TEST_F(RuntimeBuild, WeightsOfClustersFollowTheirPrefix) {
     head.authority = "any";
     std::map<std::string, int> seen;
     for (uint64_t random = 0; random < 8; ++random) {
-      const route::RouteMatch match = routes.match(head, random << 32 | random, false);
+      const route::RouteMatch match = routes.match(head, random << 61, false);
       if (match) ++seen[std::string(route::cluster_name(match, head))];
     }
     return seen;

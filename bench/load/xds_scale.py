@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""A mesh of 10,000 clusters by xDS: Pillion, and Envoy beside it on the same server.
+
+    bench/run --xds                                   or bench/load/xds_scale.py, alone
+    bench/load/xds_scale.py --sizes 1000,5000 --proxies pillion
+    ENVOY=PATH bench/load/xds_scale.py                Envoy takes part if it is found
+
+Prints a table and writes bench/results/xds.md.  The server is xds-server/ (go-control-plane); see there what it
+serves.  Meant for a machine that does nothing else; a few minutes.
+"""
+
+import argparse
+import datetime
+import http.client
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "interop"))
+
+import control_plane  # noqa: E402
+import programs  # noqa: E402
+import sidecar  # noqa: E402
+
+PUSHES = int(os.environ.get("PUSHES", "20"))  # of each kind; the CPU of one is their mean
+DEADLINE = 180
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def built_server():
+    """Compiled once into the cache that the tests use."""
+    interop = programs.INTEROP
+    programs.INTEROP = os.path.join(ROOT, "bench", "load")
+    try:
+        return programs.built_go_module("xds-server")
+    finally:
+        programs.INTEROP = interop
+
+
+class Origin(threading.Thread):
+    """Answers 200; the probe and the readiness go there."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        binary = os.path.join(tempfile.gettempdir(), f"pillion-xds-origin-{os.getuid()}")
+        source = os.path.join(ROOT, "bench", "load", "origin.cc")
+        if not os.path.exists(binary) or os.path.getmtime(binary) < os.path.getmtime(source):
+            subprocess.run(["c++", "-O2", "-std=c++20", "-pthread", "-o", binary, source], check=True)
+        self.port = sidecar.free_port()
+        self.process = subprocess.Popen([binary, str(self.port)])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Server:
+    """The control plane; lines() of what it has said."""
+
+    def __init__(self, program, origin_port, size):
+        self.port = sidecar.free_port()
+        listeners, chains = size.listeners // 2, size.listeners - size.listeners // 2
+        numbers = [origin_port, self.port, size.clusters, size.endpoints, size.tables, size.routes // size.tables,
+                   listeners, chains]
+        self.process = subprocess.Popen([program, "serve", *map(str, numbers)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.lines = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        self.address = self.wait("listens ").split()[1]
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.strip())
+
+    def wait(self, beginning, since=0):
+        def found():
+            return next((line for line in self.lines[since:] if line.startswith(beginning)), None)
+        return sidecar.until(lambda: f"{beginning!r} among {self.lines[-5:]}", found, DEADLINE)
+
+    def change(self, what, acknowledged):
+        """Says it, and waits until the proxy has taken it."""
+        since = len(self.lines)
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        self.wait(f"ack {acknowledged}", since)
+
+    def nacks(self):
+        return [line for line in self.lines if line.startswith("nack ")]
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.terminate()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
+
+
+class Size:
+    def __init__(self, clusters, options):
+        self.clusters, self.endpoints = clusters, options.endpoints
+        self.routes = max(10, options.routes * clusters // max(options.sizes))
+        self.listeners = max(2, options.listeners * clusters // max(options.sizes))
+        self.tables = 10
+
+
+class Proxy:
+    def __init__(self, name, binary, server, delta):
+        self.name = name
+        self.directory = tempfile.TemporaryDirectory(prefix="xds-scale-")
+        self.admin = sidecar.free_port()
+        config = control_plane.bootstrap(server.address, fetch_timeout="0s")
+        config["admin"] = {"address": sidecar.address(self.admin)}
+        config["dynamic_resources"]["ads_config"]["api_type"] = "DELTA_GRPC" if delta else "GRPC"
+        path = os.path.join(self.directory.name, "proxy.json")
+        with open(path, "w") as file:
+            json.dump(config, file)
+        command = [binary, "run", "-c", path] if name == "pillion" else [binary, "-c", path, "--use-dynamic-base-id"]
+        self.log = open(os.path.join(self.directory.name, "log"), "wb")
+        self.process = subprocess.Popen([*command, "--concurrency", "2", "-l", "warning"], stdout=self.log,
+                                        stderr=self.log, preexec_fn=lambda: sidecar.Sidecar._prepare_child(None))
+
+    def get(self, port, path):
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            client.request("GET", path, headers={"host": "any"})
+            answer = client.getresponse()
+            answer.read()
+            return answer.status
+        except OSError:
+            return 0
+        finally:
+            client.close()
+
+    def serves(self, port):
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.name} ended: {sidecar.read(self.log.name)[-2000:]}")
+        return self.get(self.admin, "/ready") == 200 and self.get(port, "/") == 200
+
+    def rss_kib(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", sidecar.read(f"/proc/{self.process.pid}/status")).group(1))
+
+    def cpu(self):
+        """Seconds, of threads that have ended too."""
+        fields = sidecar.read(f"/proc/{self.process.pid}/stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+        self.directory.cleanup()
+
+
+def settled_rss(proxy):
+    """When it does not fall any more, or after some seconds."""
+    least, end = proxy.rss_kib(), time.monotonic() + 8
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        least = min(least, proxy.rss_kib())
+    return least
+
+
+class Run:
+    """One proxy with one size."""
+
+    def __init__(self, name, binary, program, size, delta):
+        self.origin = Origin()
+        self.program = program
+        self.server = Server(program, self.origin.port, size)
+        self.proxy = Proxy(name, binary, self.server, delta)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.proxy.stop()
+        self.server.stop()
+        self.origin.stop()
+
+    def start(self):
+        """Seconds from the first byte to serving."""
+        sidecar.until("the proxy serves", lambda: self.proxy.serves(self.server.port), DEADLINE)
+        now = time.time_ns()
+        if self.server.nacks():
+            raise AssertionError(self.server.nacks()[0][:2000])
+        return (now - int(self.server.wait("first ").split()[1])) / 1e9
+
+    def cpu_of(self, what, acknowledged):
+        """Milliseconds of the proxy for one such push: of other clusters and endpoints in turn, of one table and of the
+        listener that binds."""
+        time.sleep(0.5)
+        begin = self.proxy.cpu()
+        for number in range(PUSHES):
+            self.server.change(f"{what} {number if what in ('cluster', 'endpoints') else 0}", acknowledged)
+        time.sleep(1)
+        return (self.proxy.cpu() - begin) * 1000 / PUSHES
+
+    def latency(self, seconds, during=None):
+        probe = subprocess.Popen([self.program, "probe", f"127.0.0.1:{self.server.port}", str(seconds)],
+                                 stdout=subprocess.PIPE, text=True)
+        if during:
+            during(time.monotonic() + seconds - 1)
+        return json.loads(probe.communicate()[0])
+
+    def push_for(self, changes):
+        def push(end):
+            number = 0
+            while time.monotonic() < end:
+                what, acknowledged = changes[number % len(changes)]
+                number += 1
+                self.server.change(what if what == "all" else f"{what} {number}", acknowledged)
+        return push
+
+
+KINDS = (("cluster", "Cluster"), ("routes", "RouteConfiguration"), ("endpoints", "ClusterLoadAssignment"),
+         ("listener", "Listener"))
+
+
+def measure(name, binary, program, options):
+    out = {}
+    for clusters in sorted(options.sizes):
+        print(f"{name}: {clusters} clusters", file=sys.stderr, flush=True)
+        with Run(name, binary, program, Size(clusters, options), options.delta) as run:
+            out[f"serving_s_{clusters}"] = run.start()
+            out[f"rss_mib_{clusters}"] = settled_rss(run.proxy) / 1024
+            out[f"cpu_s_{clusters}"] = run.proxy.cpu()
+            if clusters != max(options.sizes):
+                continue
+            for what, acknowledged in KINDS:
+                out[f"push_ms_{what}"] = run.cpu_of(what, acknowledged)
+            out["quiet"] = run.latency(5)
+            out["small_pushes"] = run.latency(10, run.push_for([KINDS[0], KINDS[2]]))
+            out["large_pushes"] = run.latency(15, run.push_for([("all", "Cluster")]))
+    least, most = min(options.sizes), max(options.sizes)
+    if least != most:
+        grown = out[f"rss_mib_{most}"] - out[f"rss_mib_{least}"]
+        out["kib_per_cluster"] = grown * 1024 / (most - least)
+    return out
+
+
+def rows(options):
+    most = max(options.sizes)
+    for size in sorted(options.sizes):
+        yield f"{size} clusters: first byte to serving", f"serving_s_{size}", "{:.2f} s"
+        yield f"{size} clusters: CPU until then, and settled", f"cpu_s_{size}", "{:.2f} s"
+        yield f"{size} clusters: RSS", f"rss_mib_{size}", "{:.1f} MiB"
+    yield "RSS a cluster (difference), with endpoints, routes and listeners", "kib_per_cluster", "{:.2f} KiB"
+    yield f"CPU of a push that changes one cluster of {most}", "push_ms_cluster", "{:.2f} ms"
+    yield f"CPU of a push that changes one of 10 route tables ({options.routes} routes)", "push_ms_routes", "{:.2f} ms"
+    yield "CPU of a push that changes one set of endpoints", "push_ms_endpoints", "{:.2f} ms"
+    yield f"CPU of a push that changes one filter chain of {options.listeners // 2}", "push_ms_listener", "{:.2f} ms"
+
+
+def table(results, options):
+    names = list(results)
+    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    for label, key, form in rows(options):
+        cells = [form.format(results[n][key]) if key in results[n] else "-" for n in names]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    for label, key in (("quiet", "quiet"), ("one cluster, one set of endpoints, in turns", "small_pushes"),
+                       ("everything changes, again and again", "large_pushes")):
+        cells = [f"{r['p50_ms']:.2f} / {r['p99_ms']:.2f} / {r['max_ms']:.2f} ms" if (r := results[n].get(key)) else "-"
+                 for n in names]
+        lines.append(f"| a request, p50 / p99 / worst: {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def find_envoy():
+    try:
+        return programs.find_envoy()
+    except Exception as error:  # noqa: BLE001: without it the table has one column
+        print(f"Envoy is left out: {error}", file=sys.stderr)
+        return None
+
+
+def find_pillion():
+    built = os.path.join(ROOT, "build", "release", "pillion")
+    return os.environ.get("PILLION") or (built if os.path.exists(built) else sidecar.find_pillion())
+
+
+def run(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=lambda text: [int(n) for n in text.split(",")], default=[1000, 10000])
+    parser.add_argument("--endpoints", type=int, default=10)
+    parser.add_argument("--routes", type=int, default=10000)
+    parser.add_argument("--listeners", type=int, default=2000, help="half of them filter chains of one")
+    parser.add_argument("--delta", action="store_true", help="the delta protocol")
+    parser.add_argument("--proxies", default="pillion,envoy")
+    parser.add_argument("--out", default=os.path.join(ROOT, "bench", "results"))
+    options = parser.parse_args(arguments)
+    binaries = {"pillion": find_pillion(), "envoy": find_envoy() if "envoy" in options.proxies else None}
+    program = built_server()
+    results = {}
+    for name in options.proxies.split(","):
+        if binaries[name]:
+            results[name] = measure(name, binaries[name], program, options)
+    text = table(results, options)
+    print(text)
+    os.makedirs(options.out, exist_ok=True)
+    path = os.path.join(options.out, "xds-delta.md" if options.delta else "xds.md")
+    with open(path, "w") as file:
+        file.write(f"# xDS at the scale of a mesh\n\n{datetime.date.today().isoformat()}; {platform.machine()}, "
+                   f"{os.cpu_count()} CPUs, Linux {platform.release()}; go-control-plane's snapshot cache over "
+                   f"{'delta' if options.delta else 'state-of-the-world'} ADS, two workers, "
+                   f"{options.endpoints} endpoints a cluster, {options.routes} routes in 10 tables, "
+                   f"{options.listeners // 2} listeners and {options.listeners - options.listeners // 2} filter chains "
+                   f"at the largest size.  By `bench/run --xds`.\n\n{text}\n")
+    print(f"written to {os.path.relpath(path)}")
+
+
+if __name__ == "__main__":
+    run()
