@@ -292,7 +292,8 @@ def no_bodies(stream, good):
 ROWS = [(stale_nonces, None), (the_same_again, None), (duplicates, "two of this name"), (unknown_types, None),
         (other_types_inside, "Listener|Cluster"), (partial, None), (never_asked, None), (too_long, None),
         (declared_but_not_sent, None), (long_and_wrong, "expected|it is called"), (long_and_unknown, None),
-        (dribbled, None), (reset_at_each_step, None), (no_answer, None), (no_message, None), (answers_once_and_closes, None),
+        (dribbled, None), (reset_at_each_step, None), (no_answer, None), (no_message, None),
+        (answers_once_and_closes, None),
         (closes_at_once, None), (no_grpc, None), (no_protobuf, None), (refused_again, "bad"),
         (refused_in_new_versions, "bad"), (refused_without_waiting, "bad"), (many_names, None), (many_bad, "bad"),
         (deep, "bad"), (odd_names, "bad"), (odd_ends, None)]
