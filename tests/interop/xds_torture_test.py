@@ -19,7 +19,7 @@ from xds_model import address
 from xds_script import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, Good, ScriptedPlane
 from xds_torture import AT_ONCE, DELTA_ROWS, MAY_GROW, ROWS, TYPES, UNJUDGED, WANTS_BACK_OFF, says_again
 
-DELTA = False  # whether the proxy speaks it
+DELTA = True  # whether the proxy speaks it
 BACKS_OFF = DELTA  # also after streams that said something, and from refusing ever new versions: comes with it
 PROTOCOLS = ["sotw", *(["delta"] if DELTA else [])]
 SECONDS = float(os.environ.get("SECONDS", "1"))
