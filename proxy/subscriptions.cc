@@ -186,6 +186,12 @@ void Subscriptions::answered(ResourceType type, std::string_view name) {
   for_each(type, [&](Link& link) { link.source->answered(type, name); });
 }
 
+bool Subscriptions::release(ResourceType type) {
+  bool is_released = false;
+  for_each(type, [&](Link& link) { is_released |= link.source->release(type); });
+  return is_released;
+}
+
 // ---- the last good state ----
 
 // Nobody has answered: what is wanted comes from the file, and is taken back type by type when the
