@@ -21,7 +21,7 @@ class ControlPlane:
         self.lines = []
         self.process = subprocess.Popen([programs.built_go_module("go-xds"), *address], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
-        test.addCleanup(self.stop)
+        programs.cleanup(test)(self.stop)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         until("the control plane listens", lambda: self.lines and self.lines[0].startswith("listens "))
