@@ -239,7 +239,7 @@ class Build {
   // Only what was asked for; others are another's.
   template <typename T>
   std::string take_named(const xds::Response& response,
-                         const std::map<std::string, Duration>& wanted, Pieces<T>& pieces) {
+                         const WantedNames& wanted, Pieces<T>& pieces) {
     std::string wrong;
     for (const xds::Resource& resource : response.resources) {
       if (!wanted.contains(resource.name)) continue;

@@ -36,8 +36,6 @@ admin::CertificateStatus status_of(const tls::CertificateInfo& info, const std::
   return out;
 }
 
-}
-
 admin::CircuitBreakerStatus breaker_of(const upstream::LimitValues& limits) {
   return {limits.max_connections, limits.max_pending, limits.max_requests, limits.max_retries};
 }

@@ -87,7 +87,7 @@ class BuildTest : public ::testing::Test {
     snapshot = std::move(result.snapshot);
     warnings = result.warnings;
     unusable_runtime_values += result.unusable_runtime_values;
-    return result.answers.empty() ? std::string() : result.answers[0].second;
+    return result.answers.empty() ? std::string() : result.answers[0].wrong;
   }
   int said_ = 0;
 };

@@ -8,6 +8,7 @@ namespace pillion {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Key;
@@ -78,7 +79,7 @@ TEST_F(ExtensionBuild, AListenerWaitsForItsFilter) {
   EXPECT_THAT(snapshot->listeners, IsEmpty());
   EXPECT_EQ(snapshot->resources->warming_listeners, 1u);
   EXPECT_THAT(wanted_extensions(*snapshot->resources),
-              ElementsAre(Pair("f", std::chrono::seconds(15))));
+              ElementsAre(Pair("f", Field(&Wanted::timeout, std::chrono::seconds(15)))));
   EXPECT_EQ(say(ResourceType::kExtensions, {extension("f", fault(418))}), "");
   ASSERT_EQ(snapshot->listeners.size(), 1u);
   EXPECT_TRUE(type().ends_with(kFault));

@@ -187,7 +187,7 @@ TEST_F(ScopedRoutes, AreCounted) {
   EXPECT_EQ(block->active_scopes.value(), 1);
   EXPECT_EQ(block->on_demand_scopes.value(), 1);
   EXPECT_EQ(block->config_reload.value(), 2);
-  xds::AdsCounts counts;
+  xds::SourceCounts counts;
   counts.success = 3;
   counts.rejected = 1;
   counters.update(counts, "v");

@@ -87,7 +87,7 @@ class XdsBuildTest : public ::testing::Test {
     EXPECT_NE(result.snapshot, nullptr) << result.messages;
     if (result.snapshot != nullptr) snapshot = result.snapshot;
     std::string wrong;
-    for (const auto& [type, text] : result.answers) wrong += text;
+    for (const Answer& answer : result.answers) wrong += answer.wrong;
     return wrong;
   }
   std::string say(Type type, const std::vector<Said>& resources) {
