@@ -1,5 +1,6 @@
 #include "proxy/control_plane.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -12,6 +13,9 @@ namespace pillion {
 namespace {
 
 using xds::ResourceType;
+
+// How long routes wait for clusters of which a refusal was held back.
+constexpr Duration kPostponeTime = std::chrono::milliseconds(500);
 
 void log_refusal(ResourceType type, std::string_view reason) {
   log::error(log::kConfig, "refused a part of what the control plane sent",
@@ -106,6 +110,9 @@ void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot)
     context_.loop.arm_at(linger_timer_, snapshot.resources->next_deadline);
   advance();
   if (gave_up) host_.on_resources_wait();
+  const bool has_clusters = std::ranges::any_of(
+      result.answers, [](const Answer& one) { return one.type == ResourceType::kClusters; });
+  if (has_clusters) take_postponed();
 }
 
 void ControlPlane::answer(uint32_t source, ResourceType type, std::string_view wrong,
@@ -237,7 +244,28 @@ void ControlPlane::on_resources(xds::Response&& response) {
   if (response.type == ResourceType::kSecrets) return take_secrets(response);
   if (response.type == ResourceType::kEndpoints) return assignments_.take(std::move(response));
   if (!response.wrong.empty()) refuse_all(response.source, response.type);
+  if (postpone(response)) return;
   waiting_.push_back(std::move(response));
+  host_.on_resources_wait();
+}
+
+// A server that goes on while the refusal of its clusters is held back says the new ones when it is
+// told; what it says of routes meanwhile would come before them.
+bool ControlPlane::postpone(xds::Response& response) {
+  if (response.type == ResourceType::kClusters || response.type == ResourceType::kRuntime)
+    return false;
+  const bool is_held = sources_.release(ResourceType::kClusters);
+  if (!is_held && postponed_.empty()) return false;
+  if (postponed_.empty()) context_.loop.arm(postpone_timer_, kPostponeTime);
+  postponed_.push_back(std::move(response));
+  return true;
+}
+
+void ControlPlane::take_postponed() {
+  postpone_timer_.cancel();
+  if (postponed_.empty()) return;
+  for (xds::Response& response : std::exchange(postponed_, {}))
+    waiting_.push_back(std::move(response));
   host_.on_resources_wait();
 }
 

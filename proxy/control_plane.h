@@ -148,6 +148,8 @@ class ControlPlane final : private xds::SourceObserver,
   // hold up; later its timeout ends the wait.
   [[nodiscard]] bool may_go_without() const override { return phase_ != Phase::kRunning; }
   void look_at_runtime(const Snapshot& snapshot);
+  bool postpone(xds::Response& response);
+  void take_postponed();
   void update_subscriptions(const std::shared_ptr<const Resources>& resources);
   void want_routes(const Resources& resources, const Names& touched);
   void ask_for_clusters();
@@ -170,7 +172,8 @@ class ControlPlane final : private xds::SourceObserver,
   bool has_listeners_ = false;  // LDS likewise
   size_t warming_clusters_ = 0;
   size_t warming_listeners_ = 0;
-  std::vector<xds::Response> waiting_;  // for the builder
+  std::vector<xds::Response> waiting_;    // for the builder
+  std::vector<xds::Response> postponed_;  // they wait for what the server says of clusters
   WantedNames wanted_routes_;
   std::optional<Duration> wanted_scopes_;
   bool given_up_scopes_ = false;
@@ -189,6 +192,7 @@ class ControlPlane final : private xds::SourceObserver,
   std::string routes_version_;
   std::string peer_text_;
   io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_hosts>(this);
+  io::Timer postpone_timer_ = io::Timer::of<&ControlPlane::take_postponed>(this);
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 
   stats::BlockRef<stats::ControlPlaneStats> stats_;

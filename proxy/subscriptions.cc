@@ -89,9 +89,9 @@ std::unique_ptr<xds::Source> Subscriptions::make(ResourceType type, const Config
                                                  xds::SourceObserver& observer) const {
   if (const auto* path = std::get_if<ConfigSource::Path>(&source.how))
     return std::make_unique<xds::FileSource>(context_.loop, type, path->path, observer);
-  xds::AdsOptions options = *ads_options_;
-  if (const auto* api = std::get_if<ConfigSource::Api>(&source.how)) {
-    options = xds::AdsOptions(api->service);
+  const auto* api = std::get_if<ConfigSource::Api>(&source.how);
+  xds::AdsOptions options = api == nullptr ? *ads_options_ : xds::AdsOptions(api->service);
+  if (api != nullptr) {
     options.only = type;
     options.peer = str("the server of ", xds::short_name(type));
   }
@@ -184,6 +184,12 @@ void Subscriptions::reject(uint32_t source, ResourceType type, std::string_view 
 
 void Subscriptions::answered(ResourceType type, std::string_view name) {
   for_each(type, [&](Link& link) { link.source->answered(type, name); });
+}
+
+bool Subscriptions::release(ResourceType type) {
+  bool is_released = false;
+  for_each(type, [&](Link& link) { is_released |= link.source->release(type); });
+  return is_released;
 }
 
 // ---- the last good state ----

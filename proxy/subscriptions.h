@@ -59,6 +59,8 @@ class Subscriptions {
   void reject(uint32_t source, xds::ResourceType type, std::string_view reason,
               const std::set<std::string>* refused = nullptr);
   void answered(xds::ResourceType type, std::string_view name);
+  // Source::release() of all who are asked for that type.
+  bool release(xds::ResourceType type);
 
   // Is there a stream to the control plane (of ADS, if there is one)?
   [[nodiscard]] bool is_connected() const noexcept;

@@ -12,6 +12,7 @@ namespace {
 // How long the refusal of what was refused before is held back: twice as long each time.
 constexpr Duration kFirstHold = std::chrono::milliseconds(100);
 constexpr Duration kLongestHold = std::chrono::seconds(5);
+constexpr Duration kReleaseEvery = std::chrono::seconds(1);
 // Refusals of whatever version: so many at once, then one in each such time.
 constexpr int kRefusalBurst = 10;
 constexpr Duration kRefusalPrice = std::chrono::seconds(1);
@@ -94,6 +95,18 @@ void AdsClient::subscribe(ResourceType type, const std::map<std::string, Duratio
   if (type != ResourceType::kVirtualHosts) std::erase_if(l.lives, is_unwanted);
   l.says->ask(std::move(wanted));
   flush();
+}
+
+// Not so often that a server could keep us busy by it.
+bool AdsClient::release(ResourceType type) {
+  Lane* l = find(type);
+  const Instant now = loop_.now();
+  const bool is_held = l != nullptr && l->open && l->open->is_decided && l->open->not_before > now;
+  if (!is_held || (released_ != Instant{} && now - released_ < kReleaseEvery)) return false;
+  released_ = now;
+  l->open->not_before = now;
+  flush();
+  return true;
 }
 
 // ---- responses ----

@@ -92,6 +92,7 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   void reject(ResourceType type, std::string_view reason,
               const std::set<std::string>& refused) override;
   void answered(ResourceType type, std::string_view name) override;
+  bool release(ResourceType type) override;
   [[nodiscard]] bool is_connected() const noexcept override { return is_connected_; }
   [[nodiscard]] const std::string& version(ResourceType type) const noexcept override;
   [[nodiscard]] const SourceCounts& counts(ResourceType type) const noexcept override;
@@ -184,6 +185,7 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   upstream::GrpcCall call_;
   uint64_t stream_ = 0;  // number of the call
   Instant stream_began_{};
+  Instant released_{};
   uint32_t failures_ = 0;
   std::string last_failure_;
   std::set<std::string> warned_;

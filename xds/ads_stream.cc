@@ -40,6 +40,7 @@ void AdsClient::connect() {
   ++stream_;
   stream_began_ = loop_.now();
   node_sent_ = is_paused_ = false;
+  last_served_ = kResourceTypes - 1;  // clusters first: who is asked in this order answers in it
   for_each_lane([](Lane& lane) { lane.says->begin_stream(); });
   const bool second = is_failed_over_;
   const auto& metadata = second ? options_.failover->metadata : options_.metadata;

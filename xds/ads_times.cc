@@ -75,6 +75,11 @@ void AdsClient::note_missing(Lane& lane, const Response& response) {
 // any.
 bool AdsClient::note_lives(Lane& lane, Response& response) {
   const Instant now = loop_.now();
+  // A virtual host without a body is one that there is not (VHDS on demand).
+  const bool has_heartbeats = lane.type != ResourceType::kVirtualHosts;
+  const auto is_heartbeat = [has_heartbeats](const Resource& resource) {
+    return has_heartbeats && !resource.has_body;
+  };
   for (Resource& resource : response.resources) {
     if (resource.ttl > Duration{}) {
       lane.lives.insert_or_assign(resource.name, now + resource.ttl);
@@ -82,9 +87,9 @@ bool AdsClient::note_lives(Lane& lane, Response& response) {
     } else if (!lane.lives.empty()) {
       lane.lives.erase(resource.name);
     }
-    if (!resource.has_body) response.unchanged.push_back(std::move(resource.name));
+    if (is_heartbeat(resource)) response.unchanged.push_back(resource.name);
   }
-  std::erase_if(response.resources, [](const Resource& resource) { return !resource.has_body; });
+  std::erase_if(response.resources, is_heartbeat);
   return !response.unchanged.empty();
 }
 

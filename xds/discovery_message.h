@@ -59,7 +59,8 @@ struct Resource {
   std::string version = {};               // of it alone (delta); empty: the response's
   std::vector<std::string> aliases = {};  // VHDS: the names that it was asked for by
   Duration ttl{};                         // how long it is good for; 0: for ever
-  // False: a heartbeat, which only says that what is held stays good.  None reaches an observer.
+  // False: a heartbeat, which only says that what is held stays good, and reaches no observer; of
+  // VHDS: there is no such host.
   bool has_body = true;
   // Of a file: what was read of it; `bytes` are its JSON then, to tell one content from another.
   std::shared_ptr<const config::Document> document = nullptr;

@@ -70,6 +70,10 @@ class Source {
   // what is removed or in error.
   virtual void answered(ResourceType type, std::string_view name) = 0;
 
+  // A refusal that is told late, because it was told before, is told now.  False: there is none, or
+  // one was let go a moment ago.
+  virtual bool release(ResourceType) { return false; }
+
   [[nodiscard]] virtual bool is_connected() const noexcept = 0;
   // Last accepted.
   [[nodiscard]] virtual const std::string& version(ResourceType type) const noexcept = 0;

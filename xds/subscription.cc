@@ -33,7 +33,8 @@ void Subscription::sift(Response& response) {
   });
   std::erase_if(response.removed, [this](const std::string& name) { return !wants(name); });
   for (const Resource& resource : response.resources) {
-    if (resource.has_body || holds(response, resource)) continue;
+    if (resource.has_body || type_ == ResourceType::kVirtualHosts || holds(response, resource))
+      continue;
     response.wrong = str(short_name(type_), '/', config::printable(resource.name),
                          ": a heartbeat of a version that is not held");
     response.resources.clear();

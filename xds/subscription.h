@@ -129,7 +129,6 @@ class DeltaSubscription final : public Subscription {
   void add_differences(DeltaRequest& request);
 
   bool is_news_ = false;
-  bool has_spoken_ = false;     // on this stream
   bool said_wildcard_ = false;  // likewise
   std::set<std::string> said_;  // names, likewise
   std::set<std::string>

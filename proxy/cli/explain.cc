@@ -167,7 +167,9 @@ Result<ExplainRequest> parse_explain_request(std::string_view text) {
   return request;
 }
 
-Result<std::vector<std::string>> explain(const Snapshot& snapshot, const ExplainRequest& request) {
+Result<std::vector<std::string>> explain(const Snapshot& snapshot, const ExplainRequest& request,
+                                         Facts* facts) {
+  const Known known{snapshot, facts};
   const auto to = authority_of(request.url);
   if (!to) return Error{to.error()};
   const auto listener = find_listener(snapshot, request);
@@ -177,6 +179,7 @@ Result<std::vector<std::string>> explain(const Snapshot& snapshot, const Explain
 
   Lines lines;
   lines.push_back(str("listener: ", (*listener)->name, ", at ", (*listener)->address.to_string()));
+  if (facts != nullptr) facts->listener((*listener)->name, lines);
   io::PeerCertificate certificate;
   if (!request.caller.empty()) certificate.uri_sans.emplace_back(request.caller);
   io::PeerIdentity identity;
@@ -198,11 +201,11 @@ Result<std::vector<std::string>> explain(const Snapshot& snapshot, const Explain
       lines.push_back("TLS is not HTTP: the bytes are refused with 400");
       return lines;
     }
-    explain_http(snapshot, **http, connection, parsed.head, lines);
+    explain_http(known, **http, connection, parsed.head, lines);
   } else if (const auto* tcp =
                  std::get_if<std::shared_ptr<const core::TcpProxyConfig>>(&chain->terminal)) {
     const bool is_opened = chain->tls != nullptr || !request.is_tls;
-    explain_tcp(snapshot, **tcp, connection, is_opened ? Content::kPlain : Content::kClientsTls,
+    explain_tcp(known, **tcp, connection, is_opened ? Content::kPlain : Content::kClientsTls,
                 lines);
   } else {
     lines.push_back("the chain has no filter that does anything: the connection is closed");

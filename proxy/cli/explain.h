@@ -26,7 +26,11 @@ struct ExplainRequest {
 // "GET http://users/users/7" or "http://users/users/7" -> method and url.
 Result<ExplainRequest> parse_explain_request(std::string_view text);
 
-// One fact a line, or why the question makes no sense.
-Result<std::vector<std::string>> explain(const Snapshot& snapshot, const ExplainRequest& request);
+class Facts;
+
+// One fact a line, or why the question makes no sense.  `facts`: of the proxy that runs with the
+// snapshot; null: none does.
+Result<std::vector<std::string>> explain(const Snapshot& snapshot, const ExplainRequest& request,
+                                         Facts* facts = nullptr);
 
 }  // namespace pillion::cli

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "proxy/base/str.h"
 #include "proxy/cli/explain_parts.h"
@@ -107,19 +108,31 @@ std::string retries_text(const upstream::LimitValues& limits) {
              limits.retry_budget->min_concurrency, " at least");
 }
 
+std::shared_ptr<const ClusterConfig> find_cluster(const Known& known, std::string_view name,
+                                                  Lines& facts) {
+  if (known.facts != nullptr) return known.facts->cluster(name, facts);
+  const auto it = std::ranges::find_if(known.snapshot.clusters,
+                                       [name](const auto& each) { return each->name == name; });
+  return it == known.snapshot.clusters.end() ? nullptr : *it;
+}
+
 }  // namespace
 
-void explain_cluster(const Snapshot& snapshot, std::string_view name,
+void explain_cluster(const Known& known, std::string_view name,
                      const core::ConnectionInfo& connection, Content content, Lines& lines) {
-  const auto it = std::ranges::find_if(snapshot.clusters,
-                                       [name](const auto& each) { return each->name == name; });
-  if (it == snapshot.clusters.end()) {
+  Lines facts;
+  const auto found = find_cluster(known, name, facts);
+  if (found == nullptr) {
     lines.push_back(str("cluster: there is none called \"", name, '"'));
+    std::ranges::move(facts, std::back_inserter(lines));
     return;
   }
-  const ClusterConfig& cluster = **it;
+  const ClusterConfig& cluster = *found;
   lines.push_back(str("cluster: ", name));
-  explain_hosts(cluster, connection, lines);
+  std::ranges::move(facts, std::back_inserter(lines));
+  const bool is_told = known.facts != nullptr && cluster.type != DiscoveryType::kOriginalDst &&
+                       known.facts->hosts(name, lines);
+  if (!is_told) explain_hosts(cluster, connection, lines);
   if (cluster.type != DiscoveryType::kOriginalDst) {
     lines.push_back(str("balancing: ", policy_name(cluster.balancer.group.policy)));
   }
@@ -128,6 +141,7 @@ void explain_cluster(const Snapshot& snapshot, std::string_view name,
   const upstream::LimitValues& limits = cluster.pool.limits;
   lines.push_back(str("limits: ", limits.max_connections, " connections, ", limits.max_pending,
                       " pending, ", limits.max_requests, " requests, ", retries_text(limits)));
+  if (known.facts != nullptr) known.facts->breakers(name, lines);
 }
 
 }  // namespace pillion::cli

@@ -6,6 +6,7 @@
 #include "proxy/builder.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/explain.h"
+#include "proxy/cli/live_proxy.h"
 #include "proxy/cli/parse.h"
 #include "proxy/config/scalars.h"
 #include "proxy/config/suggest.h"
@@ -16,6 +17,7 @@ namespace {
 
 struct ExplainFlags {
   std::string file;
+  std::string admin;                 // empty: the file is asked
   std::vector<std::string> request;  // one text, or method and URL apart
   ExplainRequest details;
   Options options;
@@ -26,9 +28,48 @@ int fail(const std::string& why) {
   return 1;
 }
 
+void print(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) fprintf(stdout, "%s\n", line.c_str());
+}
+
+// From a file: nothing runs.
+int explain_file(const ExplainFlags& flags, const ExplainRequest& request) {
+  // No connection is made, so nothing needs the files of certificates.
+  config::Errors errors(flags.options.unknown_fields(), config::UnreadableFiles::kWarn);
+  Options options = flags.options;
+  options.config_path = flags.file;
+  const auto snapshot = build_snapshot(options, {}, errors);
+  fputs(errors.to_string().c_str(), stderr);
+  fputs(errors.to_string(config::Severity::kWarning).c_str(), stderr);
+  if (snapshot == nullptr) return 1;
+  const auto lines = explain(*snapshot, request);
+  if (!lines) return fail(lines.error());
+  print(*lines);
+  return 0;
+}
+
+// From the admin interface of a proxy that runs.
+int explain_live(const std::string& url, const ExplainRequest& request) {
+  const auto client = AdminClient::parse(url);
+  if (!client) return fail(str("--admin: expected ", client.error()));
+  LiveProxy proxy(*client);
+  if (const auto loaded = proxy.load(); !loaded) return fail(loaded.error());
+  Lines lines;
+  proxy.process(lines);
+  const auto said = explain(proxy.snapshot(), request, &proxy);
+  if (said) lines.insert(lines.end(), said->begin(), said->end());
+  proxy.certificates(lines);
+  proxy.leftovers(lines);
+  print(lines);
+  return said ? 0 : fail(said.error());
+}
+
 int run_explain(const ExplainFlags& flags) {
+  std::vector<std::string> words = flags.request;
+  // Of a proxy that runs no file is needed: all words are the request.
+  if (!flags.admin.empty()) words.insert(words.begin(), flags.file);
   std::string text;
-  for (const std::string& word : flags.request) text += (text.empty() ? "" : " ") + word;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
   auto request = parse_explain_request(text);
   if (!request) return fail(request.error());
   request->headers = flags.details.headers;
@@ -41,19 +82,7 @@ int run_explain(const ExplainFlags& flags) {
         str("--as: expected a SPIFFE id, such as spiffe://mesh.local/ns/shop/sa/users, got ",
             config::printable(request->caller)));
   request->is_tls = request->is_tls || flags.details.is_tls || !request->caller.empty();
-
-  // No connection is made, so nothing needs the files of certificates.
-  config::Errors errors(flags.options.unknown_fields(), config::UnreadableFiles::kWarn);
-  Options options = flags.options;
-  options.config_path = flags.file;
-  const auto snapshot = build_snapshot(options, {}, errors);
-  fputs(errors.to_string().c_str(), stderr);
-  fputs(errors.to_string(config::Severity::kWarning).c_str(), stderr);
-  if (snapshot == nullptr) return 1;
-  const auto lines = explain(*snapshot, *request);
-  if (!lines) return fail(lines.error());
-  for (const std::string& line : *lines) fprintf(stdout, "%s\n", line.c_str());
-  return 0;
+  return flags.admin.empty() ? explain_file(flags, *request) : explain_live(flags.admin, *request);
 }
 
 // "10.0.0.1" or "10.0.0.1:80".
@@ -71,11 +100,23 @@ void add_explain(CLI::App& root, Command& command) {
   CLI::App* app = root.add_subcommand(
       "explain", "Says what would happen to a request, and why; nothing is sent.");
   auto flags = std::make_shared<ExplainFlags>();
-  app->add_option("FILE", flags->file, "the configuration")->type_name("")->required();
-  app->add_option("REQUEST", flags->request, "such as: GET http://users/users/7")
+  app->add_option("FILE", flags->file, "the configuration; none with --admin")
       ->type_name("")
-      ->required()
-      ->expected(-1);
+      ->required();
+  CLI::Option* request =
+      app->add_option("REQUEST", flags->request, "such as: GET http://users/users/7")
+          ->type_name("")
+          ->required()
+          ->expected(-1);
+  // Then what stands at the place of FILE is the request, or its first word.
+  app->add_option_function<std::string>(
+         "--admin",
+         [flags, request](const std::string& url) {
+           flags->admin = url;
+           request->required(false);
+         },
+         "admin interface of a running proxy to ask, such as http://127.0.0.1:15000")
+      ->type_name("URL");
   app->add_option("-H,--header", flags->details.headers,
                   "\"name: value\"; may be given more than once")
       ->type_name("FIELD")

@@ -76,7 +76,7 @@ const route::RouteTable* find_table(const core::HcmConfig& config, const http::R
 
 }  // namespace
 
-void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
+void explain_http(const Known& known, const core::HcmConfig& config,
                   const core::ConnectionInfo& connection, http::RequestHead& head, Lines& lines) {
   Rng rng(kRandom);
   core::prepare_request(head, config, connection, rng);
@@ -85,6 +85,11 @@ void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
   const route::RouteTable* table = find_table(config, head, lines);
   if (table == nullptr) return;
   if (!table->name().empty()) lines.push_back(str("routes: ", table->name()));
+  if (known.facts != nullptr && !config.rds_name.empty()) {
+    if (config.lacks_routes)
+      lines.push_back(str("routes: \"", config.rds_name, "\" have not come; the answer is 404"));
+    known.facts->routes(config.rds_name, lines);
+  }
   for (std::string& line : table->explain(head, kRandom, is_https))
     lines.push_back(std::move(line));
   const route::RouteMatch match = table->match(head, kRandom, is_https);
@@ -92,10 +97,10 @@ void explain_http(const Snapshot& snapshot, const core::HcmConfig& config,
   if (!match || match.route->kind != route::Route::Kind::kForward) return;
   const std::string cluster(route::cluster_name(match, head));
   explain_rewrite(match, config, head, lines);
-  if (!cluster.empty()) explain_cluster(snapshot, cluster, connection, Content::kPlain, lines);
+  if (!cluster.empty()) explain_cluster(known, cluster, connection, Content::kPlain, lines);
 }
 
-void explain_tcp(const Snapshot& snapshot, const core::TcpProxyConfig& config,
+void explain_tcp(const Known& known, const core::TcpProxyConfig& config,
                  const core::ConnectionInfo& connection, Content content, Lines& lines) {
   lines.push_back(content == Content::kClientsTls
                       ? "the bytes pass as they are: they are the client's TLS, which nobody opens"
@@ -103,7 +108,7 @@ void explain_tcp(const Snapshot& snapshot, const core::TcpProxyConfig& config,
   for (const core::WeightedTarget& target : config.targets) {
     if (config.targets.size() > 1)
       lines.push_back(str("share: ", target.weight, " of ", config.total_weight));
-    explain_cluster(snapshot, target.cluster, connection, content, lines);
+    explain_cluster(known, target.cluster, connection, content, lines);
   }
 }
 

@@ -21,7 +21,7 @@ PUSHES = int(os.environ.get("PUSHES") or (200 if programs.FULL else 20))
 PROBES = 100
 ORIGINS = 3
 
-DELTA = False  # whether the proxy speaks it
+DELTA = True  # whether the proxy speaks it
 
 COMPARED = ("location", "x-out-1", "x-out-2")  # of responses
 COMPARED_PREFIXES = ("x-add", "x-k", "x-n", "host")  # of requests as the origin sees them

@@ -23,8 +23,8 @@ SEQUENCES = int(os.environ.get("SEQUENCES") or (500 if programs.FULL else 45))
 SEQUENCE = os.environ.get("SEQUENCE")
 ORIGINS = 4
 
-DELTA = False  # whether the proxy speaks it
-TYPED = False  # whether each type may come by a stream of its own
+DELTA = True  # whether the proxy speaks it
+TYPED = True  # whether each type may come by a stream of its own
 
 # A NACK that is said again is held back, and go-control-plane's snapshot cache tells no newer clusters until it has it,
 # but the routes to them: so what is bad of clusters is taken back before the next change.

@@ -25,7 +25,7 @@ class ControlPlane:
         self.process = subprocess.Popen(
             [programs.built_go_module("go-xds"), "-cache", cache, f"-ordered={str(ordered).lower()}", "-nodes",
              ",".join(nodes), *address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        test.addCleanup(self.stop)
+        programs.cleanup(test)(self.stop)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         until("the control plane listens", lambda: self.lines and self.lines[0].startswith("listens "))

@@ -160,7 +160,7 @@ class Program:
             self.process = subprocess.Popen(
                 command, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                 preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
-        _cleanup(test)(self.stop)
+        cleanup(test)(self.stop)
         if port:
             until(lambda: f"{command[0]} listens:\n{self.errors()}", self._listens)
 
@@ -190,13 +190,13 @@ class Program:
                 self.process.wait()
 
 
-def _cleanup(test):
+def cleanup(test):
     return test.addClassCleanup if isinstance(test, type) else test.addCleanup
 
 
 def folder(test):
     path = tempfile.mkdtemp(prefix="pillion-test-")
-    _cleanup(test)(shutil.rmtree, path, ignore_errors=True)
+    cleanup(test)(shutil.rmtree, path, ignore_errors=True)
     return path
 
 

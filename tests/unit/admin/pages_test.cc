@@ -92,6 +92,19 @@ TEST_F(PagesTest, StatsAnswersInEachFormat) {
   EXPECT_EQ(get("/stats/prometheus").content_type, "text/plain; version=0.0.4; charset=utf-8");
 }
 
+TEST_F(PagesTest, TextReadoutsComeFirst) {
+  const auto stats = registry_.block<stats::TcpStats>(0, "p");
+  stats->downstream_cx_total.add(3);
+  server_.texts = {{"a.empty", ""}, {"control_plane.identifier", "x\"1\""}};
+  EXPECT_EQ(get("/stats?usedonly").body,
+            "control_plane.identifier: \"x\\\"1\\\"\"\ntcp.p.downstream_cx_total: 3\n");
+  EXPECT_EQ(get("/stats?type=TextReadouts").body,
+            "a.empty: \"\"\ncontrol_plane.identifier: \"x\\\"1\\\"\"\n");
+  EXPECT_EQ(get("/stats?usedonly&type=TextReadouts&format=json").body,
+            "{\"stats\":[{\"name\":\"control_plane.identifier\",\"value\":\"x\\\"1\\\"\"}]}");
+  EXPECT_EQ(get("/stats?usedonly&type=Counters").body, "tcp.p.downstream_cx_total: 3\n");
+}
+
 TEST_F(PagesTest, StatsRefusesWhatItDoesNotKnow) {
   for (const char* target : {"/stats?filter=(", "/stats?format=html", "/stats?type=Foo",
                              "/stats?histogram_buckets=detailed", "/stats/prometheus?filter=("}) {

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "proxy/base/str.h"
 #include "proxy/builder.h"
 #include "proxy/cli/ca.h"
+#include "proxy/cli/explain_parts.h"
 
 namespace pillion::cli {
 namespace {
@@ -341,6 +343,64 @@ TEST(Explain, AQuestionThatMakesNoSenseIsRefused) {
        {"", "users", "GET", "GET users", "GET ftp://users/", "GET http://a /b"}) {
     EXPECT_FALSE(parse_explain_request(text).has_value()) << text;
   }
+}
+
+// A proxy that runs with the snapshot.
+class FakeFacts final : public Facts {
+ public:
+  explicit FakeFacts(std::shared_ptr<const upstream::ClusterConfig> config)
+      : config_(std::move(config)) {}
+  void listener(std::string_view name, Lines& lines) override {
+    lines.push_back(str("facts of listener ", name));
+  }
+  void routes(std::string_view name, Lines& lines) override {
+    lines.push_back(str("facts of routes ", name));
+  }
+  std::shared_ptr<const upstream::ClusterConfig> cluster(std::string_view name,
+                                                         Lines& lines) override {
+    lines.push_back(str("facts of cluster ", name));
+    return config_;
+  }
+  bool hosts(std::string_view, Lines& lines) override {
+    lines.push_back("host: live");
+    return true;
+  }
+  void breakers(std::string_view cluster, Lines& lines) override {
+    lines.push_back(str("breakers of ", cluster));
+  }
+
+ private:
+  std::shared_ptr<const upstream::ClusterConfig> config_;
+};
+
+TEST(Explain, TellsWhatARunningProxyKnowsInItsPlace) {
+  const auto snapshot = from_file("explicit_proxy.yaml");
+  ASSERT_NE(snapshot, nullptr);
+  FakeFacts facts(snapshot->clusters.front());
+  const auto lines = explain(*snapshot, request("GET http://orders/orders/7"), &facts);
+  ASSERT_TRUE(lines.has_value());
+  const auto at = [&lines](std::string_view begin) {
+    return std::ranges::find_if(
+        *lines, [begin](const std::string& line) { return line.starts_with(begin); });
+  };
+  const auto listener = at("listener: ");
+  const auto cluster = at("cluster: orders");
+  ASSERT_NE(listener, lines->end());
+  ASSERT_NE(cluster, lines->end());
+  EXPECT_EQ(*(listener + 1), "facts of listener outbound");
+  EXPECT_EQ(*(cluster + 1), "facts of cluster orders");
+  EXPECT_EQ(*(cluster + 2), "host: live");
+  EXPECT_EQ(lines->back(), "breakers of orders");
+}
+
+TEST(Explain, AClusterThatIsNotThereIsToldWithItsReasons) {
+  const auto snapshot = from_file("explicit_proxy.yaml");
+  ASSERT_NE(snapshot, nullptr);
+  FakeFacts facts(nullptr);
+  const auto lines = explain(*snapshot, request("GET http://orders/orders/7"), &facts);
+  ASSERT_TRUE(lines.has_value());
+  EXPECT_THAT(*lines, Contains("cluster: there is none called \"orders\""));
+  EXPECT_EQ(lines->back(), "facts of cluster orders");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace pillion {
 namespace {
 
 using ::testing::ElementsAre;
+
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Key;

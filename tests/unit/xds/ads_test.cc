@@ -172,6 +172,21 @@ TEST_P(Refusals, ThatAreHeldBackDoNotHoldUpNewNames) {
   }
 }
 
+TEST_P(Refusals, ThatAreHeldBackAreToldWhenTheyAreReleasedButNotAsOftenAsAServerLikes) {
+  EXPECT_FALSE(ads->release(ResourceType::kRoutes));
+  refuse("v1", "n1");
+  refuse("v1", "n2");
+  (void)requests();
+  EXPECT_FALSE(ads->release(ResourceType::kClusters));
+  EXPECT_TRUE(ads->release(ResourceType::kRoutes));
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr("nonce=n2 error=bad")));
+  refuse("v1", "n3");
+  EXPECT_FALSE(ads->release(ResourceType::kRoutes));
+  EXPECT_THAT(requests(), IsEmpty());
+  loop.skip(1s);
+  EXPECT_THAT(requests(), ElementsAre(HasSubstr("nonce=n3 error=bad")));
+}
+
 TEST_P(Refusals, HoldUpNoOtherType) {
   ads->subscribe_all(ResourceType::kClusters, 0s);
   refuse("v1", "n1");
