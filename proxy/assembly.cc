@@ -59,8 +59,7 @@ Result<std::shared_ptr<const upstream::ClusterConfig>> Assembly::cluster(
 
 std::shared_ptr<const Snapshot> Assembly::finish() {
   auto out = std::make_shared<Snapshot>();
-  out->resources = std::move(resources_);
-  index_resources(*out);
+  index_resources(*out, std::move(resources_), nullptr);
   return out;
 }
 
