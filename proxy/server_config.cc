@@ -15,6 +15,8 @@ namespace {
 
 // How often it is looked whether superseded configuration may die; only while there is some.
 constexpr Duration kPruneDelay = std::chrono::seconds(10);
+// When snapshots or listeners have died: what they had is free then.
+constexpr Duration kPruneAgainDelay = std::chrono::seconds(1);
 
 // How long control adds clusters in one go.
 constexpr Duration kSlice = std::chrono::milliseconds(2);
@@ -535,13 +537,14 @@ void Server::prune_retired() {
   take(retired_snapshots_);
   const bool is_large = !dead.empty();
   take(retired_listeners_);
+  const bool frees_others = !dead.empty();
   take(retired_chains_);
   take(retired_clusters_);
   if (is_large || dead.size() > kFew) bury(std::move(dead));
   secrets_.prune();
   const bool is_over = retired_snapshots_.empty() && retired_listeners_.empty() &&
                        retired_chains_.empty() && retired_clusters_.empty();
-  if (!is_over) loop_.arm(retired_timer_, kPruneDelay);
+  if (!is_over) loop_.arm(retired_timer_, frees_others ? kPruneAgainDelay : kPruneDelay);
 }
 
 void Server::bury(std::vector<std::shared_ptr<const void>> dead) {

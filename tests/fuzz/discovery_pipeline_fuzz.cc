@@ -79,7 +79,7 @@ std::string build(SnapshotPtr& snapshot, const xds::Response& response, bool wit
   BuildResult result = run_build(options(), {}, job);
   if (result.snapshot == nullptr || result.answers.size() != 1) std::abort();
   snapshot = std::move(result.snapshot);
-  return result.answers[0].second;
+  return result.answers[0].wrong;
 }
 
 size_t pieces(const Snapshot& snapshot) {

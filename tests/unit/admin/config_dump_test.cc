@@ -181,9 +181,6 @@ TEST_F(ConfigDumpTest, IsEnvoysDump) {
    "@type": "type.googleapis.com/envoy.admin.v3.RoutesConfigDump"
   },
   {
-   "@type": "type.googleapis.com/envoy.admin.v3.EcdsConfigDump"
-  },
-  {
    "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump"
   }
  ]
@@ -343,12 +340,13 @@ TEST_F(ConfigDumpTest, AResourceThatIsMadeWhenShownIsShown) {
 }
 
 TEST_F(ConfigDumpTest, NamesOfIgnoredFieldsAreAPageOfTheirOwn) {
-  server_.tolerated = {{"foo", 2}};
+  server_.tolerated = {{"foo", {2, "cds/c"}}};
   EXPECT_EQ(get("/config_dump?unsupported").body, R"({
  "unsupported": [
   {
    "field": "foo",
-   "count": 2
+   "count": 2,
+   "example": "cds/c"
   }
  ]
 })");
