@@ -340,7 +340,7 @@ TEST_F(ConfigDumpTest, AResourceThatIsMadeWhenShownIsShown) {
 }
 
 TEST_F(ConfigDumpTest, NamesOfIgnoredFieldsAreAPageOfTheirOwn) {
-  server_.tolerated = {{"foo", {2, "cds/c"}}};
+  server_.tolerated["foo"] = {2, "cds/c"};
   EXPECT_EQ(get("/config_dump?unsupported").body, R"({
  "unsupported": [
   {

@@ -192,7 +192,7 @@ TEST_F(VirtualHostsByVhds, ThatWaitForAClusterAreToldLater) {
   requests.on_built(*snapshot->resources);
   EXPECT_THAT(requests.take_answers(), IsEmpty());
   EXPECT_EQ(target("b.com"), "404");
-  job.endpoints = {"new"};
+  job.endpoints = std::set<std::string>{"new"};
   build();
   requests.on_built(*snapshot->resources);
   EXPECT_THAT(requests.take_answers(), ElementsAre(name));
