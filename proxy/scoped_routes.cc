@@ -36,7 +36,7 @@ void for_each_rds_name(const Resources& resources, Fn&& fn) {
 void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm) {
   const core::ScopedRoutes& scoped = *hcm.scoped;
   if (scoped.srds_timeout) {
-    if (!out.srds) out.srds.emplace();
+    if (!out.srds) out.srds = CompiledListener::Srds{};
     out.srds->scopes = hcm.scopes;
     out.srds->timeout = *scoped.srds_timeout;
     out.srds->rds_timeout = scoped.rds_timeout;

@@ -173,7 +173,7 @@ TEST(SecretRef, IsRefusedByName) {
       {"{ sds_config: { ads: {} } }", "name: required field is missing"},
       {"{ name: a }", "f.yaml:1:9: name: unknown secret \"a\": static_resources.secrets has no"},
       {"{ name: a, sds_config: {} }", "expected one of ads, path"},
-      {"{ name: a, sds_config: { self: {} } }", "sds_config.self: "},
+      {"{ name: a, sds_config: { ads: {}, authorities: [ {} ] } }", "sds_config.authorities: "},
       {"{ name: a, sds_config: { ads: { x: 1 } } }", "unknown field"},
       {"{ name: a, sds_config: { api_config_source: { api_type: REST, grpc_services: [ { "
        "envoy_grpc: { cluster_name: c } } ] } } }",

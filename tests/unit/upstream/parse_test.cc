@@ -315,7 +315,8 @@ TEST(ClusterParsing, AdoptsTheLimitsOfItsPredecessor) {
 
 TEST(ClusterParsing, WarnsInsteadOfRefusingWhenUnknownFieldsAreTolerated) {
   config::Errors errors(config::UnknownFields::kWarn);
-  const auto document = config::load_text("{ name: a, filters: [], lrs_server: {} }", "t", errors);
+  const auto document =
+      config::load_text("{ name: a, stats_matcher: {}, preconnect_policy: {} }", "t", errors);
   (void)parse_cluster(document->root(errors));
   EXPECT_TRUE(errors.ok()) << errors.to_string();
   EXPECT_EQ(errors.warning_count(), 2u);
