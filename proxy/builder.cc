@@ -20,6 +20,9 @@
 namespace pillion {
 namespace {
 
+// Of a response so many refused resources are shown in /config_dump; of others, why.
+constexpr size_t kShownRefused = 100;
+
 using config::Errors;
 using config::Node;
 using config::Severity;
@@ -372,7 +375,8 @@ class Build {
     if (!errors.ok()) {
       piece.fix_version(version_of_all(pieces));
       std::string why = refuse(response, resource.name, piece, errors.to_string());
-      piece.error->refused = read.document;
+      // A tree is many times its message.
+      if (refused_.size() <= kShownRefused) piece.error->refused = read.document;
       return why;
     }
     note(piece, errors);
