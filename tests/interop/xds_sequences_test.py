@@ -135,11 +135,10 @@ class Sequence:
         """What is said while a stream asks for one type after the other comes in no order."""
         def is_settled():
             lines = self.plane.lines[heard:]
-            opened = {line: n for n, line in enumerate(lines) if line.startswith("open ")}
             # "open sotw", or, of a stream for one type, "open sotw Listener".
-            kinds = {line: line.split()[2] if len(line.split()) > 2 else "Listener" for line in opened}
-            return opened and all(any(line.startswith((f"ack {kinds[which]} ", f"nack {kinds[which]} "))
-                                      for line in lines[n:]) for which, n in opened.items())
+            opened = [n for n, line in enumerate(lines)
+                      if line.startswith("open ") and line.split()[2:] in ([], ["Listener"])]
+            return opened and any(line.startswith(("ack Listener", "nack Listener")) for line in lines[opened[-1]:])
         try:
             sidecar.until("x", is_settled)
         except AssertionError:
