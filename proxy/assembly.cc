@@ -59,7 +59,7 @@ Result<std::shared_ptr<const upstream::ClusterConfig>> Assembly::cluster(
 
 std::shared_ptr<const Snapshot> Assembly::finish() {
   auto out = std::make_shared<Snapshot>();
-  index_resources(*out, std::move(resources_), nullptr);
+  index_resources(*out, resources_, nullptr);  // clusters are still asked for
   return out;
 }
 
