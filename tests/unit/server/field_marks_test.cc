@@ -145,21 +145,6 @@ void SchemaWalk::go_on(const Way& way, const FieldDescriptor* field, const Descr
 // Which of them it is depends on the place, or it is served in part: no mark.
 bool is_told_by_parsers(const std::set<Verdict>& seen) { return seen.contains(Verdict::kServed); }
 
-// Parsers that come with other parts of the control plane's work: either is right until then.
-bool may_be_either(std::string_view name) {
-  constexpr std::string_view kFields[] = {
-      "envoy.config.cluster.v3.Cluster.lrs_server",
-      "envoy.config.core.v3.GrpcService.google_grpc",
-      "envoy.config.listener.v3.Filter.config_discovery",
-      "envoy.config.listener.v3.ListenerFilter.config_discovery",
-      "envoy.config.route.v3.RouteConfiguration.vhds",
-      "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
-      "scoped_routes",
-      "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.config_discovery",
-  };
-  return std::ranges::find(kFields, name) != std::end(kFields);
-}
-
 std::string_view word(xds::Mark mark) {
   constexpr std::string_view kWords[] = {"served", "ignore", "refuse"};
   return kWords[static_cast<size_t>(mark)];
@@ -181,7 +166,6 @@ TEST(FieldMarks, SayWhatTheParsersDo) {
   for (const auto& [field, seen] : walk().fields) {
     const xds::Mark mark = xds::mark_of(*field);
     const xds::Mark right = mark_for(seen);
-    if (may_be_either(field->full_name())) continue;
     EXPECT_EQ(word(mark), word(right)) << field->full_name() << ": " << word(right);
     refused += right == xds::Mark::kRefuse;
     ignored += right == xds::Mark::kIgnore;
