@@ -26,10 +26,6 @@ ORIGINS = 4
 DELTA = True  # whether the proxy speaks it
 TYPED = True  # whether each type may come by a stream of its own
 
-# A NACK that is said again is held back, and go-control-plane's snapshot cache tells no newer clusters until it has it,
-# but the routes to them: so what is bad of clusters is taken back before the next change.
-HEAL = os.environ.get("HEAL", "1") == "1"
-
 
 class Row(NamedTuple):
     protocol: str
@@ -110,8 +106,6 @@ class Sequence:
     def step(self):
         around = self.random.choice(["", "", "", "", "", "silence", "restart the server", "end the streams",
                                      "restart the proxy"])
-        if HEAL and self.model.bad == ("clusters", "bad") and self.row.cache != "linear":
-            self.heal()
         what = self.model.step()
         if (around == "restart the proxy" and self.model.bad) or (around == "silence" and not self.model.was_marked):
             around = ""  # nothing has a predecessor then, or it is not known to have come
@@ -125,11 +119,6 @@ class Sequence:
             self.wait_for_streams(heard)
         if self.load and self.load.failures:
             self.stop_load()
-
-    def heal(self):
-        self.model.heal()
-        self.say()
-        self.plane.wait(f"ack Cluster {self.model.version}")
 
     def wait_for_streams(self, heard):
         """What is said while a stream asks for one type after the other comes in no order."""
