@@ -16,8 +16,6 @@ constexpr Duration kReleaseEvery = std::chrono::seconds(1);
 // Refusals of whatever version: so many at once, then one in each such time.
 constexpr int kRefusalBurst = 10;
 constexpr Duration kRefusalPrice = std::chrono::seconds(1);
-// Stands for all names of a wildcard in Lane::awaited.
-constexpr std::string_view kAll = "*";
 
 }  // namespace
 
@@ -73,7 +71,7 @@ void AdsClient::subscribe_all(ResourceType type, Duration timeout) {
   ++l.counts.attempts;
   l.says->ask_all();
   l.awaited.clear();
-  await(l, kAll, timeout);
+  await(l, Awaited::kAll, timeout);
   flush();
 }
 
@@ -84,15 +82,15 @@ void AdsClient::subscribe(ResourceType type, const std::map<std::string, Duratio
   const bool is_same = std::ranges::equal(
       names, known, [](const auto& item, const std::string& name) { return item.first == name; });
   if (is_same && !l.says->is_wildcard()) return;
-  l.awaited.erase(std::string(kAll));
+  l.awaited.remove(Awaited::kAll);
   std::set<std::string> wanted;
   for (const auto& [name, timeout] : names) {
     if (!known.contains(name)) await(l, name, timeout);
     wanted.insert(wanted.end(), name);
   }
-  const auto is_unwanted = [&wanted](const auto& item) { return !wanted.contains(item.first); };
-  std::erase_if(l.awaited, is_unwanted);
-  if (type != ResourceType::kVirtualHosts) std::erase_if(l.lives, is_unwanted);
+  l.awaited.keep_only(wanted);
+  if (type != ResourceType::kVirtualHosts)
+    std::erase_if(l.lives, [&wanted](const auto& item) { return !wanted.contains(item.first); });
   l.says->ask(std::move(wanted));
   flush();
 }

@@ -41,6 +41,7 @@
 #include "proxy/io/loop.h"
 #include "proxy/upstream/cluster_client.h"
 #include "proxy/upstream/grpc_call.h"
+#include "xds/awaited.h"
 #include "xds/discovery_message.h"
 #include "xds/method_path.h"
 #include "xds/source.h"
@@ -122,8 +123,8 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
 
     ResourceType type;
     std::unique_ptr<Subscription> says;
-    std::map<std::string, Instant, std::less<>> awaited;  // name -> when it counts as missing
-    std::map<std::string, Instant, std::less<>> lives;    // name -> when it ends; others: never
+    Awaited awaited;
+    std::map<std::string, Instant, std::less<>> lives;  // name -> when it ends; others: never
     std::optional<Open> open;
     std::deque<Waiting> waiting;    // came meanwhile
     std::set<std::string> expired;  // likewise

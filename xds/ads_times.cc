@@ -15,27 +15,22 @@ void AdsClient::arm_earlier(io::Timer& timer, Instant deadline) {
 // ---- what does not come ----
 
 void AdsClient::await(Lane& lane, std::string_view name, Duration timeout) {
-  if (timeout <= Duration{}) return;
-  const Instant deadline = loop_.now() + timeout;
-  lane.awaited.insert_or_assign(std::string(name), deadline);
-  arm_earlier(fetch_timer_, deadline);
+  const Instant deadline = lane.awaited.add(name, timeout, loop_.now());
+  if (deadline != Instant{}) arm_earlier(fetch_timer_, deadline);
 }
 
 void AdsClient::answered(ResourceType type, std::string_view name) {
-  Lane* lane = find(type);
-  if (lane == nullptr) return;
-  if (const auto it = lane->awaited.find(name); it != lane->awaited.end()) lane->awaited.erase(it);
+  if (Lane* lane = find(type)) lane->awaited.remove(name);
 }
 
 void AdsClient::check_fetch_timeouts() {
   const Instant now = loop_.now();
   for_each_lane([&](Lane& lane) {
-    std::set<std::string> late;
-    for (const auto& [name, deadline] : lane.awaited)
-      deadline <= now ? static_cast<void>(late.insert(name)) : arm_earlier(fetch_timer_, deadline);
+    std::set<std::string> late = lane.awaited.take_late(now);
+    if (const Instant next = lane.awaited.next_deadline(); next != Instant{})
+      arm_earlier(fetch_timer_, next);
     if (late.empty()) return;
     ++lane.counts.attempts;
-    for (const std::string& name : late) lane.awaited.erase(name);
     const bool is_wildcard = lane.says->is_wildcard();
     if (options_.tells_again) {
       log::warning(log::kConfig, str(options_.peer, " has not answered in time; going on without"),
@@ -53,10 +48,10 @@ void AdsClient::note_missing(Lane& lane, const Response& response) {
   std::set<std::string> missing;
   for (const std::string& name : response.removed) {
     lane.lives.erase(name);
-    if (lane.awaited.erase(name) != 0) missing.insert(name);
+    if (lane.awaited.remove(name)) missing.insert(name);
   }
   for (const ResourceError& error : response.errors) {
-    if (lane.awaited.erase(error.name) != 0) missing.insert(error.name);
+    if (lane.awaited.remove(error.name)) missing.insert(error.name);
   }
   if (!response.errors.empty()) {
     const ResourceError& first = response.errors.front();

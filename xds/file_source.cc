@@ -12,8 +12,6 @@ namespace {
 
 // A directory that is not there cannot be watched: how often it is looked for.
 constexpr Duration kRetryWatch = std::chrono::seconds(1);
-// Stands for all names of a wildcard in awaited_.
-constexpr std::string_view kAll = "*";
 
 }  // namespace
 
@@ -108,7 +106,7 @@ void FileSource::take() {
 void FileSource::subscribe_all(ResourceType, Duration timeout) {
   if (std::exchange(is_wildcard_, true)) return;
   ++counts_.attempts;
-  await(kAll, timeout);
+  await(Awaited::kAll, timeout);
   is_due_ = last_ != nullptr;
   // Not inside of this call.
   if (is_due_) inbox_.post([this] { take(); });
@@ -123,7 +121,7 @@ void FileSource::subscribe(ResourceType, const std::map<std::string, Duration>& 
     has_new = true;
     await(name, timeout);
   }
-  std::erase_if(awaited_, [&wanted](const auto& item) { return !wanted.contains(item.first); });
+  awaited_.keep_only(wanted);
   names_ = std::move(wanted);
   if (!has_new || last_ == nullptr) return;
   is_due_ = true;
@@ -151,33 +149,21 @@ void FileSource::finish() {
 
 // ---- what does not come ----
 
-void FileSource::answered(ResourceType, std::string_view name) {
-  if (const auto it = awaited_.find(name); it != awaited_.end()) awaited_.erase(it);
-}
+void FileSource::answered(ResourceType, std::string_view name) { awaited_.remove(name); }
 
 void FileSource::await(std::string_view name, Duration timeout) {
-  if (timeout <= Duration{}) return;
-  const Instant deadline = loop_.now() + timeout;
-  awaited_.insert_or_assign(std::string(name), deadline);
+  const Instant deadline = awaited_.add(name, timeout, loop_.now());
+  if (deadline == Instant{}) return;
   if (!fetch_timer_.is_armed() || deadline < fetch_timer_.deadline())
     loop_.arm_at(fetch_timer_, deadline);
 }
 
 void FileSource::check_fetch_timeouts() {
-  const Instant now = loop_.now();
-  std::set<std::string> late;
-  Instant next{};
-  for (const auto& [name, deadline] : awaited_) {
-    if (deadline <= now) {
-      late.insert(name);
-    } else if (next == Instant{} || deadline < next) {
-      next = deadline;
-    }
-  }
-  if (next != Instant{}) loop_.arm_at(fetch_timer_, next);
+  std::set<std::string> late = awaited_.take_late(loop_.now());
+  if (const Instant next = awaited_.next_deadline(); next != Instant{})
+    loop_.arm_at(fetch_timer_, next);
   if (late.empty()) return;
   ++counts_.attempts;
-  for (const std::string& name : late) awaited_.erase(name);
   log::warning(log::kConfig, "a file has not said what is wanted of it; going on without",
                {{"path", path_}, {"type", short_name(type_)}, {"first", *late.begin()}});
   if (is_wildcard_) late.clear();

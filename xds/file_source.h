@@ -14,6 +14,7 @@
 #include "proxy/io/file_watch.h"
 #include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
+#include "xds/awaited.h"
 #include "xds/source.h"
 
 namespace pillion::xds {
@@ -70,9 +71,9 @@ class FileSource final : public Source, private io::FileObserver {
   bool is_wildcard_ = false;
   bool is_open_ = false;  // the observer has a response
   std::set<std::string> names_;
-  std::map<std::string, Instant, std::less<>> awaited_;  // name -> when it counts as missing
-  std::unique_ptr<Response> last_;                       // what the file says
-  bool is_due_ = false;                                  // last_ has not been told yet
+  Awaited awaited_;
+  std::unique_ptr<Response> last_;  // what the file says
+  bool is_due_ = false;             // last_ has not been told yet
   std::string version_;
   SourceCounts counts_;
   std::string told_problem_;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/base/base64.h"
 #include "proxy/base/str.h"
 #include "proxy/config/node.h"
 #include "proxy/config/skipped_types.h"
@@ -39,20 +40,6 @@ bool is_optional(const pb::Message& message) {
 
 bool is_typed_struct(std::string_view type) {
   return type == "udpa.type.v1.TypedStruct" || type == "xds.type.v3.TypedStruct";
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t have = std::min<size_t>(3, bytes.size() - i);
-    uint32_t bits = 0;
-    for (size_t k = 0; k < 3; ++k)
-      bits = bits << 8 | (k < have ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) out += k <= have ? kDigits[bits >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
 }
 
 // proto3 JSON has words for what JSON lacks.
@@ -150,7 +137,7 @@ class Walker {
   }
 
   void text(const FieldDescriptor& field, const std::string& value) {
-    if (field.type() == FieldDescriptor::TYPE_BYTES) return out_.string(base64(value));
+    if (field.type() == FieldDescriptor::TYPE_BYTES) return out_.string(encode_base64(value));
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) return out_.string(value);
     out_.plain(value);
   }
