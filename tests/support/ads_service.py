@@ -5,12 +5,10 @@
     service.wait("ack RouteConfiguration")
 """
 
-import json
 import os
-import subprocess
-import threading
 
 import programs
+from line_process import LineProcess
 from protobuf_wire import field
 from sidecar import until
 
@@ -21,46 +19,19 @@ HOSTS = "envoy.config.route.v3.VirtualHost"
 ADS = {"ads": {}, "resource_api_version": "V3"}
 
 
-class AdsService:
+class AdsService(LineProcess):
     def __init__(self, test):
+        super().__init__()
         self.path = os.path.join(programs.folder(test), "ads.sock")
-        self.lines = []
-        self.process = subprocess.Popen([programs.find_grpc_python(), SERVER, "unix:" + self.path],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        test.addCleanup(self.stop)
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.launch(test, [programs.find_grpc_python(), SERVER, "unix:" + self.path])
         until("the discovery service listens", lambda: "listens" in self.lines)
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-
-    def _send(self, **command):
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
 
     def say(self, kind, name, version, message, aliases=(), quiet=False):
         """`quiet`: only to who asks for the name."""
-        self._send(type=kind, name=name, version=version, resource=message.hex(), aliases=list(aliases), quiet=quiet)
+        self.tell(type=kind, name=name, version=version, resource=message.hex(), aliases=list(aliases), quiet=quiet)
 
     def take_back(self, kind, name):
-        self._send(type=kind, name=name)
-
-    def heard(self, start):
-        return [line for line in self.lines if line.startswith(start)]
-
-    def wait(self, start, count=1):
-        until(lambda: f"{start!r} among {self.lines[-8:]}", lambda: len(self.heard(start)) >= count)
-
-    def stop(self):
-        if self.process.stdout.closed:
-            return
-        self.process.stdin.close()
-        self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdout.close()
+        self.tell(type=kind, name=name)
 
 
 def host(name, domains, body):

@@ -10,10 +10,10 @@ encoded(resources) gives the bytes of an Any for each, for servers that speak by
 import json
 import os
 import subprocess
-import threading
 
 import programs
 import sidecar
+from line_process import LineProcess
 
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "discovery_server.py")
 
@@ -26,38 +26,17 @@ def encoded(resources):
     return [bytes.fromhex(line) for line in made.stdout.split()]
 
 
-class DiscoveryService:
+class DiscoveryService(LineProcess):
     def __init__(self, test):
+        super().__init__()
         self.address = f"127.0.0.1:{sidecar.free_port()}"
-        self.lines = []
-        self.process = subprocess.Popen([programs.find_xds_python(), SERVER, self.address], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        test.addCleanup(self.stop)
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.launch(test, [programs.find_xds_python(), SERVER, self.address])
         sidecar.until("the discovery service listens", lambda: "listens" in self.lines)
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
 
     def say(self, node, version, resources):
         heard = len(self.lines)
-        self.process.stdin.write(json.dumps({"node": node, "version": version, "resources": resources}) + "\n")
-        self.process.stdin.flush()
+        self.tell(node=node, version=version, resources=resources)
         sidecar.until("the service takes what it is told", lambda: f"ok {version}" in self.lines[heard:])
 
-    def heard(self, start):
-        return [line for line in self.lines if line.startswith(start)]
-
-    def wait(self, line):
+    def wait(self, line):  # the whole line, for versions begin alike
         sidecar.until(lambda: f"{line!r} among {self.lines[-8:]}", lambda: line in self.lines)
-
-    def stop(self):
-        if self.process.stdout.closed:
-            return
-        self.process.stdin.close()
-        self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdout.close()

@@ -6,13 +6,11 @@
     service.wait("ack default 1")
 """
 
-import json
 import os
-import subprocess
 import tempfile
-import threading
 
 import programs
+from line_process import LineProcess
 from protobuf_wire import field
 from sidecar import until
 
@@ -24,57 +22,28 @@ def data_source(path):
         return field(2, file.read())
 
 
-class SecretService:
+class SecretService(LineProcess):
     def __init__(self, test, path=None):
+        super().__init__()
         self.path = path or os.path.join(tempfile.mkdtemp(prefix="pillion-sds-"), "socket")
-        self.lines = []
-        self.process = None
-        self.start()
-        add_cleanup = test.addClassCleanup if isinstance(test, type) else test.addCleanup
-        add_cleanup(self.stop)
+        self.start(test)
 
-    def start(self):
-        self.process = subprocess.Popen([programs.find_grpc_python(), SERVER, "unix:" + self.path],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def start(self, test=None):
         heard = len(self.lines)
-        self.reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
-        self.reader.start()
+        self.launch(test, [programs.find_grpc_python(), SERVER, "unix:" + self.path])
         until("the secret service listens", lambda: "listens" in self.lines[heard:])
-
-    def _read(self, stdout):
-        for line in stdout:
-            self.lines.append(line.rstrip("\n"))
-
-    def say(self, **command):
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
 
     def certificate(self, name, version, certificate, key):
         secret = field(1, name) + field(2, field(1, data_source(certificate)) + field(2, data_source(key)))
-        self.say(name=name, version=version, secret=secret.hex())
+        self.tell(name=name, version=version, secret=secret.hex())
 
     def roots(self, name, version, bundle):
         secret = field(1, name) + field(4, field(1, data_source(bundle)))
-        self.say(name=name, version=version, secret=secret.hex())
+        self.tell(name=name, version=version, secret=secret.hex())
 
     def nothing(self, name, version):
         """An answer without the secret."""
-        self.say(name=name, version=version)
-
-    def heard(self, start):
-        return [line for line in self.lines if line.startswith(start)]
-
-    def wait(self, start, count=1):
-        until(lambda: f"{start!r} among {self.lines[-8:]}", lambda: len(self.heard(start)) >= count)
-
-    def stop(self):
-        if self.process.stdout.closed:
-            return
-        self.process.stdin.close()
-        self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdout.close()
+        self.tell(name=name, version=version)
 
 
 def cluster(path, name="sds"):
