@@ -1,8 +1,8 @@
 #pragma once
 // Secrets that come by the stream of dynamic_resources.ads_config (sds_config: { ads: {} }).
 //
-// The stream is the server's (proxy/control_plane.h): it is told which names are wanted, and hands
-// over what it receives of them.
+// The stream is the server's (proxy/control/control_plane.h): it is told which names are wanted,
+// and hands over what it receives of them.
 
 #include <map>
 #include <memory>

@@ -19,7 +19,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/log_file.h"
 #include "proxy/base/str.h"
-#include "proxy/builder.h"
+#include "proxy/builder/builder.h"
 #include "proxy/io/cpu_limit.h"
 #include "proxy/io/descriptors.h"
 #include "xds/field_path.h"

@@ -7,7 +7,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/startup_pages.h"
 #include "proxy/base/str.h"
-#include "proxy/builder.h"
+#include "proxy/builder/builder.h"
 #include "proxy/server.h"
 
 namespace pillion {

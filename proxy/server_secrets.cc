@@ -7,7 +7,7 @@
 
 #include "certs/dump.h"
 #include "proxy/base/log.h"
-#include "proxy/bootstrap_dynamic.h"
+#include "proxy/builder/bootstrap_dynamic.h"
 #include "proxy/server.h"
 
 namespace pillion {

@@ -2,7 +2,7 @@
 // Source: where resources come from, whoever says them: a discovery stream (ads.h) or a file
 // (file_source.h).
 //
-// Owned by who asks (proxy/subscriptions.h, certs/); on control's loop.
+// Owned by who asks (proxy/control/subscriptions.h, certs/); on control's loop.
 //
 //   source.start(); source.subscribe(type, names) at any time, again for other names
 //      on_resources(response)  ->  accept(type) | reject(type, reason), now or later, exactly once,

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "proxy/builder.h"
+#include "proxy/builder/builder.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/parse.h"
 

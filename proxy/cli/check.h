@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "proxy/options.h"
+#include "proxy/builder/options.h"
 
 namespace pillion::cli {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "proxy/base/result.h"
+#include "proxy/builder/snapshot.h"
 #include "proxy/io/address.h"
-#include "proxy/snapshot.h"
 
 namespace pillion::cli {
 

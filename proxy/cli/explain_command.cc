@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "proxy/base/str.h"
-#include "proxy/builder.h"
+#include "proxy/builder/builder.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/explain.h"
 #include "proxy/cli/live_proxy.h"

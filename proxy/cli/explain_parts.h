@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/builder/snapshot.h"
 #include "proxy/core/listener_config.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/http/message.h"
-#include "proxy/snapshot.h"
 
 namespace pillion::cli {
 

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/assembly.h"
 #include "proxy/base/json.h"
+#include "proxy/builder/assembly.h"
 #include "proxy/cli/admin_client.h"
 #include "proxy/cli/explain_parts.h"
 

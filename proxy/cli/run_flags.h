@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "proxy/base/result.h"
-#include "proxy/options.h"
+#include "proxy/builder/options.h"
 
 namespace CLI {
 class App;

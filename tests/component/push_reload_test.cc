@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "proxy/base/str.h"
-#include "proxy/builder.h"
+#include "proxy/builder/builder.h"
 #include "proxy/listen_sockets.h"
 #include "proxy/worker.h"
 #include "tests/support/sockets.h"

@@ -11,9 +11,9 @@
 #include <string>
 #include <utility>
 
-#include "proxy/builder.h"
+#include "proxy/builder/builder.h"
+#include "proxy/builder/settle.h"
 #include "proxy/config/node.h"
-#include "proxy/settle.h"
 #include "proxy/tls/secret.h"
 #include "proxy/upstream/parse.h"
 #include "xds/discovery_message.h"

@@ -32,7 +32,8 @@ WARNINGS = {"comments"}
 
 # In order: a folder may include itself and those before it.
 ORDER = ["base", "config", "match", "stats", "io", "tls", "http", "upstream", "discovery", "route",
-         "core", "telemetry", "admin", "filters", "xds", "certs", "server", "cli", "main"]
+         "core", "telemetry", "admin", "filters", "xds", "certs", "builder", "control", "server",
+         "cli", "main"]
 
 # What differs from the order: folder -> everything that it may include (a folder, or one header).
 MAY_INCLUDE = {

@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "proxy/base/str.h"
-#include "proxy/builder.h"
+#include "proxy/builder/builder.h"
 #include "proxy/cli/ca.h"
 #include "proxy/cli/explain_parts.h"
 

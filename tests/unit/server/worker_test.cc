@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "proxy/base/str.h"
-#include "proxy/builder.h"
+#include "proxy/builder/builder.h"
 #include "proxy/listen_sockets.h"
 #include "tests/support/sockets.h"
 

@@ -1,0 +1,81 @@
+#pragma once
+// Text and resources of a control plane -> Snapshot: loads, expands, parses and compiles.  Runs on
+// any thread that may block (the builder thread of a server, `pillion check`, `pillion explain`).
+
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/log_writer.h"
+#include "proxy/base/shared_map.h"
+#include "proxy/builder/options.h"
+#include "proxy/builder/snapshot.h"
+#include "proxy/config/errors.h"
+#include "xds/discovery_message.h"
+
+namespace pillion::telemetry {
+class SpanExporter;
+}
+
+namespace pillion {
+
+// Where what it configures is recorded.  Both outlive the snapshot; null opens nothing.
+struct Sinks {
+  LogWriter* logs = nullptr;
+  telemetry::SpanExporter* spans = nullptr;
+};
+
+// What is new since the last build.
+struct BuildJob {
+  std::shared_ptr<const Snapshot> previous;   // null: the first
+  bool reads_files = false;                   // the file or what it names has changed
+  std::vector<xds::Response> responses;       // in their order; of endpoints and secrets none
+  SharedNames endpoints;                      // EDS names that were answered, or given up
+  std::set<std::string> given_up_routes;      // RDS names that need not be waited for
+  std::set<std::string> given_up_extensions;  // ECDS names likewise
+  // The admin layer of the runtime, if it has changed; else null.
+  std::shared_ptr<const config::RuntimeValues> admin_values;
+  Instant now{};
+  bool given_up_virtual_hosts = false;          // nor the first answer of VHDS
+  bool given_up_scopes = false;                 // nor SRDS
+  std::set<std::string> demanded_routes;        // RDS names that requests wait for
+  std::set<std::string> dropped_virtual_hosts;  // VHDS names that nobody needs any more
+};
+
+// What became of a response.
+struct Answer {
+  xds::ResourceType type;
+  uint32_t source;    // Response::source
+  std::string wrong;  // one problem a line; empty: nothing
+  // Names of its resources that were refused one by one, while others were taken; empty: nothing
+  // was refused, or all was.
+  std::set<std::string> refused = {};
+};
+
+struct BuildResult {
+  std::shared_ptr<const Snapshot> snapshot;  // null: the file was refused
+  std::string messages;                      // why
+  std::string warnings;
+  std::set<std::string> files;  // that a refused configuration names too: what it lacks may come
+  bool read_files = false;
+  // Tolerated in what was read and taken now.
+  uint64_t static_unknown_fields = 0;
+  config::UnknownFieldMap dynamic_unknown_fields;
+  uint64_t unusable_runtime_values = 0;
+  bool lost_admin_values = false;  // the job's were not taken: the file was refused
+  // For each response.
+  std::vector<Answer> answers;
+};
+
+BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob& job);
+
+// The snapshot that options.config_path and options.config_yaml stand for.  Everything that is
+// wrong goes to `errors`, sorted out by file and line; null if anything is (or errors.ok() is
+// false). Without sinks it is good for checking and explaining.  What would come from a control
+// plane counts as there, and empty.
+std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sinks& sinks,
+                                               config::Errors& errors);
+
+}  // namespace pillion

@@ -1,0 +1,199 @@
+#include "proxy/builder/scoped_routes.h"
+
+#include <algorithm>
+
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+
+namespace pillion {
+namespace {
+
+// The listeners of both kinds, the newest and those in force.
+template <typename Fn>
+void for_each_srds(const Resources& resources, Fn&& fn) {
+  const auto visit = [&fn](const Piece<CompiledListener>& piece) {
+    if (piece.newest != nullptr && piece.newest->srds) fn(*piece.newest->srds);
+    if (piece.active != nullptr && piece.waits() && piece.active->srds) fn(*piece.active->srds);
+  };
+  for (const auto& piece : resources.file_listeners) visit(piece);
+  for (const auto& [name, piece] : resources.listeners) visit(piece);
+}
+
+template <typename Fn>
+void for_each_rds_name(const Resources& resources, Fn&& fn) {
+  const auto visit = [&](const std::shared_ptr<const CompiledScope>& scope) {
+    if (scope == nullptr) return;
+    if (const std::string* name = rds_name_of(*scope, resources)) fn(*name);
+  };
+  for (const auto& [name, piece] : resources.scopes) {
+    visit(piece.newest);
+    if (piece.active != piece.newest) visit(piece.active);
+  }
+}
+
+}  // namespace
+
+void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm) {
+  const core::ScopedRoutes& scoped = *hcm.scoped;
+  if (scoped.srds_timeout) {
+    if (!out.srds) out.srds = CompiledListener::Srds{};
+    out.srds->scopes = hcm.scopes;
+    out.srds->timeout = *scoped.srds_timeout;
+    out.srds->rds_timeout = scoped.rds_timeout;
+    out.srds->users.emplace(hcm.stat_prefix, scoped.name);
+    return;
+  }
+  for (const route::ScopeTable::Scope& scope : hcm.scopes->scopes()) {
+    const route::ScopeConfig& config = *scope.config;
+    if (config.rds_name.empty()) continue;
+    const auto [it, is_new] = out.tables.try_emplace(config.rds_name);
+    CompiledListener::Table& entry = it->second;
+    entry.table = scope.table;
+    entry.timeout = scoped.rds_timeout;
+    entry.on_demand = config.on_demand && (is_new || entry.on_demand);
+    entry.stat_prefixes.insert(hcm.stat_prefix);
+  }
+}
+
+std::optional<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
+                                             const Pieces<CompiledScope>& before,
+                                             const std::string& version) {
+  return refuse_second_claim(
+      scopes, before, version,
+      [](const std::string& name, const CompiledScope& value, auto&& claim) {
+        claim(value.config->key, name);
+      },
+      [](const std::string& name, const std::vector<std::string>&, const std::string& owner) {
+        return str("srds/", config::printable(name), ": key: is already that of the scope \"",
+                   config::printable(owner), "\"\n");
+      });
+}
+
+const std::string* rds_name_of(const CompiledScope& scope, const Resources& resources) {
+  const route::ScopeConfig& config = *scope.config;
+  if (config.rds_name.empty()) return nullptr;
+  if (config.on_demand && !resources.demanded_routes.contains(config.rds_name)) return nullptr;
+  return &config.rds_name;
+}
+
+std::optional<Duration> wanted_scopes(const Resources& resources) {
+  std::optional<Duration> timeout;
+  for_each_srds(resources, [&timeout](const CompiledListener::Srds& srds) {
+    timeout = timeout ? std::min(*timeout, srds.timeout) : srds.timeout;
+  });
+  return timeout;
+}
+
+void add_routes_of_scopes(const Resources& resources, WantedNames& names, const Names* only) {
+  std::optional<Duration> timeout;
+  for_each_srds(resources,
+                [&timeout](const CompiledListener::Srds& srds) { timeout = srds.rds_timeout; });
+  if (!timeout) return;
+  for_each_rds_name(resources, [&](const std::string& name) {
+    if (only == nullptr || only->contains(name)) names.emplace(name, Wanted{*timeout, nullptr});
+  });
+}
+
+void add_users_of_scopes(const Resources& resources, ResourceUsers& users, const Names* only) {
+  std::set<std::string_view> prefixes;
+  for_each_srds(resources, [&prefixes](const CompiledListener::Srds& srds) {
+    for (const auto& user : srds.users) prefixes.insert(user.first);
+  });
+  if (prefixes.empty()) return;
+  for_each_rds_name(resources, [&](const std::string& name) {
+    if (only != nullptr && !only->contains(name)) return;
+    std::vector<std::string_view>& list = users[name];
+    for (const std::string_view prefix : prefixes) {
+      if (std::ranges::find(list, prefix) == list.end()) list.push_back(prefix);
+    }
+  });
+}
+
+bool touches_scopes(const Resources& before, const Resources& after) {
+  const auto has_srds = [](const Piece<CompiledListener>* piece) {
+    if (piece == nullptr) return false;
+    return (piece->newest != nullptr && piece->newest->srds) ||
+           (piece->active != nullptr && piece->active->srds);
+  };
+  bool touches = before.scope_table != after.scope_table;
+  diff(before.scopes, after.scopes, [&touches](std::string_view, auto*, auto*) { touches = true; });
+  diff(before.listeners, after.listeners, [&](std::string_view, const auto* a, const auto* b) {
+    touches |= has_srds(a) || has_srds(b);
+  });
+  // The file's are few, and in the same order unless it was read again.
+  const auto is_other = [](const Piece<CompiledListener>& a, const Piece<CompiledListener>& b) {
+    return a.newest != b.newest || a.active != b.active;
+  };
+  const size_t most = std::max(before.file_listeners.size(), after.file_listeners.size());
+  for (size_t i = 0; i < most; ++i) {
+    const auto* a = i < before.file_listeners.size() ? &before.file_listeners[i] : nullptr;
+    const auto* b = i < after.file_listeners.size() ? &after.file_listeners[i] : nullptr;
+    if (a != nullptr && b != nullptr && !is_other(*a, *b)) continue;
+    touches |= has_srds(a) || has_srds(b);
+  }
+  return touches;
+}
+
+void add_touched_by_scopes(const Resources& before, const Resources& after, Names& names) {
+  if (!touches_scopes(before, after) && before.demanded_routes == after.demanded_routes) return;
+  const auto add = [&names](const std::string& name) { names.insert(name); };
+  for_each_rds_name(before, add);
+  for_each_rds_name(after, add);
+}
+
+// ---- counters ----
+
+void ScopedRdsStats::keep(const Resources& resources) {
+  std::set<std::pair<std::string, std::string>> users;
+  for_each_srds(resources, [&users](const CompiledListener::Srds& srds) {
+    users.insert(srds.users.begin(), srds.users.end());
+  });
+  std::erase_if(blocks_, [&users](const auto& item) { return !users.contains(item.first); });
+  int64_t all = 0, active = 0, on_demand = 0;
+  for (const auto& [name, piece] : resources.scopes) {
+    all += piece.newest != nullptr;
+    on_demand += piece.newest != nullptr && piece.newest->config->on_demand;
+  }
+  if (resources.scope_table != nullptr) {
+    for (const auto& scope : resources.scope_table->scopes()) active += scope.table != nullptr;
+  }
+  const bool is_new = table_ != resources.scope_table;
+  table_ = resources.scope_table;
+  for (const auto& user : users) {
+    auto it = blocks_.find(user);
+    if (it == blocks_.end()) {
+      it = blocks_
+               .emplace(user, registry_.block<stats::ScopedRdsStats>(stats::kControl, user.first,
+                                                                     user.second))
+               .first;
+      it->second->update_attempt.inc();
+    }
+    stats::ScopedRdsStats& block = *it->second;
+    block.all_scopes.set(all);
+    block.active_scopes.set(active);
+    block.on_demand_scopes.set(on_demand);
+    if (is_new && table_ != nullptr) block.config_reload.inc();
+  }
+}
+
+void ScopedRdsStats::update(const xds::SourceCounts& counts, std::string_view version) {
+  const xds::SourceCounts before = std::exchange(told_, counts);
+  const uint64_t ends = (counts.success - before.success) + (counts.failure - before.failure) +
+                        (counts.rejected - before.rejected);
+  for (auto& [user, held] : blocks_) {
+    stats::ScopedRdsStats& block = *held;
+    block.update_attempt.add(ends);
+    block.update_success.add(counts.success - before.success);
+    block.update_failure.add(counts.failure - before.failure);
+    block.update_rejected.add(counts.rejected - before.rejected);
+    if (counts.success != 0)
+      block.update_time.set(to_millis(counts.success_time.time_since_epoch()));
+    block.version.set(xds::version_number(version));
+  }
+}
+
+void ScopedRdsStats::on_fetch_timeout() {
+  for (auto& [user, block] : blocks_) block->init_fetch_timeout.inc();
+}
+
+}  // namespace pillion

@@ -1,0 +1,124 @@
+#pragma once
+// Scopes that come by SRDS, among the pieces of a configuration (resources.h).  Internal to the
+// builder and to control.
+//
+// A control plane has one set of scopes, which all connection managers with scoped_rds share; each
+// builds keys in a way of its own.
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "proxy/builder/claims.h"
+#include "proxy/builder/resources.h"
+#include "proxy/builder/update_stats.h"
+#include "proxy/builder/wanted.h"
+#include "proxy/stats/registry.h"
+#include "xds/source.h"
+
+namespace pillion {
+
+// ---- the builder ----
+
+// What the listener needs for the scoped_routes of one of its connection managers.
+void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm);
+
+// refuse_second_claim() for keys.
+std::optional<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
+                                             const Pieces<CompiledScope>& before,
+                                             const std::string& version);
+
+// The RDS names that a scope in one of its states needs: nothing if it has a table of its own, or
+// nobody asked for it yet.
+[[nodiscard]] const std::string* rds_name_of(const CompiledScope& scope,
+                                             const Resources& resources);
+
+// Each is in force when has_table(its RDS name) and none of its clusters is_held_up(clusters).
+// Removed ones go at once.
+template <typename HasTable, typename IsHeldUp>
+void settle_scopes(Resources& resources, HasTable&& has_table, IsHeldUp&& is_held_up) {
+  std::vector<std::string> ready, removed;
+  bool waits = false;
+  for (const auto& [name, piece] : resources.scopes) {
+    if (piece.newest == nullptr) {
+      if (piece.active != nullptr || !piece.error) removed.push_back(name);
+      continue;
+    }
+    if (!piece.waits()) continue;
+    const std::string* rds_name = rds_name_of(*piece.newest, resources);
+    const bool has_its_table = rds_name == nullptr || has_table(*rds_name);
+    if (has_its_table && !is_held_up(piece.newest->clusters)) {
+      ready.push_back(name);
+    } else {
+      waits = true;
+    }
+  }
+  for (const std::string& name : ready) resources.scopes[name].activate();
+  for (const std::string& name : removed) {
+    if (resources.scopes.find(name)->second.error) {
+      resources.scopes[name].active = nullptr;
+    } else {
+      resources.scopes.erase(name);
+    }
+  }
+  resources.unsettled.scopes = waits;
+  if (!ready.empty() || !removed.empty()) resources.wanted_routes = nullptr;
+}
+
+// Makes resources.scope_table anew if a scope or a table is another one.  table(name): that in
+// force under an RDS name, or null.
+template <typename Table>
+void index_scopes(Resources& resources, Table&& table) {
+  if (!resources.has_scopes) return;
+  std::vector<route::ScopeTable::Scope> scopes;
+  for (const auto& [name, piece] : resources.scopes) {
+    if (piece.active == nullptr) continue;
+    const route::ScopeConfig& config = *piece.active->config;
+    scopes.push_back(
+        {piece.active->config, config.table != nullptr ? config.table : table(config.rds_name)});
+  }
+  const auto is_same = [](const route::ScopeTable::Scope& a, const route::ScopeTable::Scope& b) {
+    return a.config == b.config && a.table == b.table;
+  };
+  if (resources.scope_table != nullptr &&
+      std::ranges::equal(scopes, resources.scope_table->scopes(), is_same))
+    return;
+  resources.scope_table = std::make_shared<const route::ScopeTable>(std::move(scopes));
+}
+
+// ---- control ----
+
+// How long SRDS may take, if a listener needs it.
+std::optional<Duration> wanted_scopes(const Resources& resources);
+// RDS names that scopes need, the newest and those in force; `names` gets them with their timeouts,
+// with `only` those of them that it has.
+void add_routes_of_scopes(const Resources& resources, WantedNames& names, const Names* only);
+// The connection managers that use them; the views are of `resources`.
+void add_users_of_scopes(const Resources& resources, ResourceUsers& users, const Names* only);
+// May anything here say something else of `after` than of `before`?
+bool touches_scopes(const Resources& before, const Resources& after);
+// If so: the RDS names of all scopes, for who needs them may be others.
+void add_touched_by_scopes(const Resources& before, const Resources& after, Names& names);
+
+// http.<prefix>.scoped_rds.<name>.*, for each connection manager with scoped_rds.
+class ScopedRdsStats {
+ public:
+  explicit ScopedRdsStats(stats::Registry& registry) : registry_(registry) {}
+  void keep(const Resources& resources);
+  // `counts`: of the type; `version`: last accepted.
+  void update(const xds::SourceCounts& counts, std::string_view version);
+  void on_fetch_timeout();
+
+ private:
+  stats::Registry& registry_;
+  std::map<std::pair<std::string, std::string>, stats::BlockRef<stats::ScopedRdsStats>> blocks_;
+  xds::SourceCounts told_;
+  std::shared_ptr<const route::ScopeTable> table_;  // that is counted
+};
+
+}  // namespace pillion

@@ -1,0 +1,53 @@
+#pragma once
+// Which pieces of a configuration take effect now, and which wait (see resources.h); settle.cc.
+// What they need of others by name, which control asks for; wanted_names.cc.
+
+#include <set>
+#include <string>
+
+#include "proxy/builder/compile.h"
+#include "proxy/builder/resources.h"
+#include "proxy/builder/update_stats.h"
+#include "proxy/builder/wanted.h"
+
+namespace pillion {
+
+struct Settled {
+  static const std::set<std::string>& none() {
+    static const std::set<std::string> kNone;
+    return kNone;
+  }
+  const SharedNames& endpoints;                  // BuildJob::endpoints
+  const std::set<std::string>& given_up_routes;  // BuildJob::given_up_routes
+  Instant now;
+  const std::set<std::string>& given_up_extensions = none();  // BuildJob's
+  bool given_up_scopes = false;                               // BuildJob::given_up_scopes
+  bool given_up_virtual_hosts = false;                        // BuildJob::given_up_virtual_hosts
+};
+
+// How long a cluster that CDS has removed stays, while routes in force name it: their update may be
+// on its way.
+inline constexpr Duration kLingerTime = std::chrono::seconds(15);
+// How long routes and listeners wait for the endpoints of a new cluster that itself waits for ever
+// (initial_fetch_timeout: 0s).
+inline constexpr Duration kHoldTime = std::chrono::seconds(15);
+
+// RDS names that listeners and scopes need, the newest and those in force; with `only` those of
+// them that it has.
+WantedNames wanted_routes(const Resources& resources, const Names* only = nullptr);
+// EDS names likewise.
+WantedNames wanted_endpoints(const Resources& resources, const Names* only = nullptr);
+// The same names; stat_prefix of the connection managers, and names of clusters in counters.
+ResourceUsers route_users(const Resources& resources, const Names* only = nullptr);
+ResourceUsers endpoint_users(const Resources& resources, const Names* only = nullptr);
+// The names for which the four above may say something else of `after` than of `before`, found by
+// what differs.
+Names touched_routes(const Resources& before, const Resources& after);
+Names touched_endpoints(const Resources& before, const Resources& after);
+
+// Moves `active` of each piece as far as it may go.  Looks at resources.unsettled and the file's
+// pieces, and at what uses tables, filters or scopes that have changed; all others are as they can
+// be.
+void settle(Resources& resources, Compiler& compiler, const Settled& settled);
+
+}  // namespace pillion

@@ -1,0 +1,120 @@
+#include "proxy/builder/virtual_hosts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
+
+namespace pillion {
+namespace {
+
+bool has_vhds(const std::shared_ptr<const CompiledRoutes>& routes) {
+  return routes != nullptr && routes->table->has_vhds();
+}
+
+// Those of one table, in force, in the order of their resources' names; of one name the first.
+std::vector<std::shared_ptr<const route::VirtualHost>> hosts_of(
+    const Pieces<CompiledVirtualHost>& pieces, std::string_view table) {
+  std::vector<std::shared_ptr<const route::VirtualHost>> hosts;
+  std::set<std::string_view> names;
+  const std::string prefix = str(table, '/');
+  for (auto it = pieces.lower_bound(prefix); it != pieces.end() && it->first.starts_with(prefix);
+       ++it) {
+    const auto& active = it->second.active;
+    if (active == nullptr || table_of_host(it->first) != table) continue;
+    if (names.insert(active->host->name).second) hosts.push_back(active->host);
+  }
+  return hosts;
+}
+
+}  // namespace
+
+std::string_view table_of_host(std::string_view name) {
+  const size_t slash = name.rfind('/');
+  return slash == name.npos || slash + 1 == name.size() ? std::string_view()
+                                                        : name.substr(0, slash);
+}
+
+uint32_t reply_limit(const Resources& resources) {
+  std::optional<uint32_t> limit;
+  for (const auto& [name, piece] : resources.routes)
+    if (has_vhds(piece.newest))
+      limit = std::max(limit.value_or(0), piece.newest->table->max_direct_response_bytes());
+  return limit.value_or(4096);
+}
+
+bool has_vhds(const Resources& resources) {
+  return std::ranges::any_of(resources.routes, [](const auto& item) {
+    return has_vhds(item.second.newest) || has_vhds(item.second.active);
+  });
+}
+
+bool has_vhds(const Resources& resources, std::string_view table) {
+  const auto it = resources.routes.find(table);
+  return it != resources.routes.end() &&
+         (has_vhds(it->second.newest) || has_vhds(it->second.active));
+}
+
+std::optional<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
+                                                const Pieces<CompiledVirtualHost>& before,
+                                                const std::string& version) {
+  return refuse_second_claim(
+      hosts, before, version,
+      [](const std::string& name, const CompiledVirtualHost& value, auto&& claim) {
+        for (const std::string& domain : value.host->domains)
+          claim({std::string(table_of_host(name)), domain}, value.host->name);
+      },
+      [](const std::string& name, const std::vector<std::string>& claim, const std::string& owner) {
+        return str("vhds/", config::printable(name), ": domains: \"", config::printable(claim[1]),
+                   "\" is already one of virtual host \"", config::printable(owner), "\"\n");
+      });
+}
+
+void join_virtual_hosts(Resources& resources, Names& changed) {
+  Names names = changed;
+  for (const auto& item : resources.joined_routes) names.insert(item.first);
+  for (const std::string& name : names) {
+    const auto former = resources.joined_routes.find(name);
+    const bool is_joined = former != resources.joined_routes.end();
+    const auto it = resources.routes.find(name);
+    if (it == resources.routes.end() || !has_vhds(it->second.active)) {
+      if (is_joined) resources.joined_routes.erase(name);
+      continue;
+    }
+    const std::shared_ptr<const route::RouteTable>& base = it->second.active->table;
+    auto hosts = hosts_of(resources.virtual_hosts, name);
+    if (is_joined && former->second->base == base && former->second->hosts == hosts) continue;
+    auto table = hosts.empty() ? base : base->with_hosts(hosts);
+    resources.joined_routes[name] = std::make_shared<const JoinedRoutes>(
+        JoinedRoutes{base, std::move(hosts), std::move(table)});
+    changed.insert(name);
+  }
+}
+
+bool touches_vhds(const Resources& before, const Resources& after) {
+  bool touches = false;
+  diff(
+      before.routes, after.routes,
+      [&touches](std::string_view, const Piece<CompiledRoutes>* a, const Piece<CompiledRoutes>* b) {
+        for (const Piece<CompiledRoutes>* piece : {a, b})
+          touches |= piece != nullptr && (has_vhds(piece->newest) || has_vhds(piece->active));
+      });
+  return touches;
+}
+
+WantedNames wanted_virtual_hosts(const Resources& resources, const std::set<std::string>& names) {
+  WantedNames wanted;
+  std::optional<Duration> timeout;
+  for (const auto& [name, piece] : resources.routes) {
+    for (const auto& end : {piece.newest, piece.active})
+      if (has_vhds(end)) timeout = end->table->vhds_timeout();
+  }
+  if (!timeout) return wanted;
+  wanted.emplace("*", Wanted{*timeout, nullptr});
+  for (const std::string& name : names)
+    if (has_vhds(resources, table_of_host(name))) wanted.emplace(name, Wanted{*timeout, nullptr});
+  return wanted;
+}
+
+}  // namespace pillion

@@ -1,0 +1,46 @@
+#pragma once
+// Virtual hosts that come by VHDS (envoy.config.route.v3.Vhds), among the pieces of a configuration
+// (resources.h): each is compiled alone, and joined to the route table that its name begins with,
+// "<route table>/<host>".  Internal to the builder and to control.
+//
+// What the table has itself comes first: a domain of its own stays its own.
+
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "proxy/builder/claims.h"
+#include "proxy/builder/resources.h"
+#include "proxy/builder/wanted.h"
+
+namespace pillion {
+
+// "<route table>" of the name of a virtual host; empty if it has none.  Names of tables may have
+// slashes, hosts have none.
+std::string_view table_of_host(std::string_view name);
+
+// The longest reply that a virtual host may carry, as tables that have VHDS say.
+uint32_t reply_limit(const Resources& resources);
+// Has any table VHDS, the newest or that in force; that of this name?
+bool has_vhds(const Resources& resources);
+bool has_vhds(const Resources& resources, std::string_view table);
+
+// refuse_second_claim() for domains.  Resources that bring one virtual host under several names may
+// share its domains.
+std::optional<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
+                                                const Pieces<CompiledVirtualHost>& before,
+                                                const std::string& version);
+
+// Makes those of resources.joined_routes anew whose table or hosts are others; only what is in
+// force counts.  `changed`: tables of which another one is in force, or none; gets those whose
+// hosts are others too.
+void join_virtual_hosts(Resources& resources, Names& changed);
+// May wanted_virtual_hosts() say something else of `after` than of `before`?
+bool touches_vhds(const Resources& before, const Resources& after);
+
+// What VHDS is to be asked for: everything that the server thinks we need ("*"), and these names,
+// if any table has it.  `names`: that requests have asked for.
+WantedNames wanted_virtual_hosts(const Resources& resources, const std::set<std::string>& names);
+
+}  // namespace pillion

@@ -1,0 +1,207 @@
+#pragma once
+// ControlPlane: what the server does with what the control plane says, be it a stream or a file
+// (subscriptions.h).
+//
+// Owned by the Server, on the control loop.  Clusters, listeners and routes go to the builder, in
+// the order in which they came; the host asks for them when it can build, and tells what became of
+// them. Endpoints go straight to discovery, some at a time, and only start a build if a cluster
+// waited for them.  Secrets go straight to where secrets are kept.
+//
+//   start():  RTDS  ->  CDS  ->  its clusters have endpoints  ->  LDS  ->  its listeners have
+//             routes and filters  ->  on_initialized(), once.  What is not answered in its time is
+//             not waited for, nor what comes and must be refused.
+//
+// The order in which subscriptions begin is Envoy's: listeners of the first moment find clusters.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "certs/ads_secrets.h"
+#include "proxy/admin/server_view.h"
+#include "proxy/builder/builder.h"
+#include "proxy/builder/extensions.h"
+#include "proxy/builder/scoped_routes.h"
+#include "proxy/builder/snapshot.h"
+#include "proxy/builder/update_stats.h"
+#include "proxy/control/assignments.h"
+#include "proxy/control/route_requests.h"
+#include "proxy/control/subscriptions.h"
+#include "proxy/io/loop.h"
+#include "proxy/stats/registry.h"
+#include "xds/resource_document.h"
+#include "xds/source.h"
+
+namespace pillion {
+
+class ControlPlaneHost {
+ public:
+  // There is something for add_to(), or time has passed.  Not inside another call.
+  virtual void on_resources_wait() = 0;
+  virtual void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) = 0;
+  virtual void on_initialized() = 0;
+  // Of endpoints that were taken; they are counted.
+  virtual void on_unknown_fields(const config::UnknownFieldMap& fields) = 0;
+  // Workers that asked for these have what became of it.
+  virtual void on_routes_answered(const std::vector<core::RouteName>& /*names*/) {}
+
+ protected:
+  ~ControlPlaneHost() = default;
+};
+
+class ControlPlane final : private xds::SourceObserver,
+                           private certs::AdsSecrets::Subscriber,
+                           private AssignmentsHost {
+ public:
+  // All of them outlive the object.
+  struct Context {
+    io::Loop& loop;
+    Rng& rng;
+    upstream::ClusterClient& clusters;
+    stats::Registry& registry;
+    config::UnknownFields unknown_fields = config::UnknownFields::kCount;  // of endpoints
+    certs::AdsSecrets* secrets = nullptr;  // null: none are asked for
+    std::string node = {};                 // encoded envoy.config.core.v3.Node
+    std::string last_good_path = {};       // Subscriptions::Context
+    std::string owner = {};
+  };
+  ControlPlane(const Context& context, const DynamicConfig& config, ControlPlaneHost& host);
+  // Does it need one?
+  static bool is_dynamic(const Snapshot& snapshot);
+
+  // `snapshot`: of the file.
+  void start(const Snapshot& snapshot);
+  void stop() { sources_.stop(); }
+
+  // What the next build shall take in, and know.
+  enum class Take : uint8_t { kStateAlone, kResponsesToo };
+  void add_to(BuildJob& job, Take take);
+  // It did; the snapshot is the server's now.
+  void on_built(const BuildResult& result, const Snapshot& snapshot);
+
+  // Workers have the last snapshot.
+  void on_applied();
+  // Requests of a worker wait for it (core/route_demand.h).
+  void want_route(const core::RouteName& name);
+
+  [[nodiscard]] bool is_initialized() const noexcept { return phase_ == Phase::kRunning; }
+  // The assignments in force, for /config_dump.
+  void append_endpoints(std::vector<admin::ConfigResource>& out) const {
+    assignments_.append_to(out);
+  }
+  // ---- for admin pages ----
+  [[nodiscard]] bool is_connected() const noexcept { return sources_.is_connected(); }
+  // What the control plane calls itself; after the end of a stream: why it ended.
+  [[nodiscard]] const std::string& peer_text() const noexcept { return peer_text_; }
+  [[nodiscard]] std::string_view version(xds::ResourceType type) const noexcept {
+    return sources_.version(type);
+  }
+  // The first clusters, or listeners, have not come, and are waited for.
+  [[nodiscard]] bool awaits_clusters() const noexcept { return !has_clusters_; }
+  [[nodiscard]] bool awaits_listeners() const noexcept { return !has_listeners_; }
+  // By name, with how long they are waited for.
+  [[nodiscard]] const WantedNames& routes_wanted() const noexcept { return wanted_routes_; }
+  [[nodiscard]] const WantedNames& endpoints_wanted() const noexcept {
+    return assignments_.wanted();
+  }
+  [[nodiscard]] const std::set<std::string>& given_up_routes() const noexcept {
+    return given_up_routes_;
+  }
+
+  // EDS names whose endpoints must be kept.
+  [[nodiscard]] const SharedNames& endpoints() const noexcept { return assignments_.settled(); }
+  // Has one of them gone since it was asked last?
+  [[nodiscard]] bool has_dropped_endpoints() noexcept { return assignments_.has_dropped(); }
+
+ private:
+  enum class Phase : uint8_t { kRuntime, kClusters, kListeners, kRunning };
+
+  void on_resources(xds::Response&& response) override;
+  void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override;
+  void on_connected(bool connected, std::string_view text) override;
+  void subscribe_secrets(const certs::AdsSecrets::Names& names) override;
+
+  void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override {
+    host_.on_endpoints(eds_name, endpoints);
+  }
+  void on_assignment_answered(const std::string& eds_name) override {
+    sources_.answered(xds::ResourceType::kEndpoints, eds_name);
+  }
+  void on_assignments_taken(uint32_t source, const std::string& wrong, bool has_settled) override;
+  void on_unknown_fields(const config::UnknownFieldMap& fields) override {
+    host_.on_unknown_fields(fields);
+  }
+  [[nodiscard]] const Subscriptions::Names& asked_of(uint32_t source) const override {
+    return sources_.asked(source, xds::ResourceType::kEndpoints);
+  }
+
+  void take_secrets(const xds::Response& response);
+  // `refused`: all but these were taken; null: nothing was, or nothing is wrong.
+  void answer(uint32_t source, xds::ResourceType type, std::string_view wrong,
+              const std::set<std::string>* refused = nullptr);
+  void refuse_all(uint32_t source, xds::ResourceType type);
+  bool look_at_routes(const Resources& resources);
+  // May what is refused, and has no predecessor, be gone without?  At the start, which it must not
+  // hold up; later its timeout ends the wait.
+  [[nodiscard]] bool may_go_without() const override { return phase_ != Phase::kRunning; }
+  void look_at_runtime(const Snapshot& snapshot);
+  bool postpone(xds::Response& response);
+  void take_postponed();
+  void update_subscriptions(const std::shared_ptr<const Resources>& resources);
+  void want_routes(const Resources& resources, const Names& touched);
+  void ask_for_clusters();
+  void subscribe_routes();
+  void subscribe_scopes();
+  void advance();
+  void on_deadline() { host_.on_resources_wait(); }
+  void note_answers(const xds::Response& response);
+  void subscribe_virtual_hosts();
+  void drop_unused_hosts();
+  void update_stats();
+  void count_failures();
+
+  Context context_;
+  const DynamicConfig config_;
+  ControlPlaneHost& host_;
+  Subscriptions sources_;
+  Phase phase_ = Phase::kRuntime;
+  bool has_clusters_ = false;   // CDS was answered, or is not waited for
+  bool has_listeners_ = false;  // LDS likewise
+  size_t warming_clusters_ = 0;
+  size_t warming_listeners_ = 0;
+  std::vector<xds::Response> waiting_;    // for the builder
+  std::vector<xds::Response> postponed_;  // they wait for what the server says of clusters
+  WantedNames wanted_routes_;
+  std::optional<Duration> wanted_scopes_;
+  bool given_up_scopes_ = false;
+  RouteRequests requests_;
+  bool given_up_virtual_hosts_ = false;
+  bool asks_for_hosts_ = false;          // VHDS is subscribed to
+  std::set<std::string> dropped_hosts_;  // for the next build
+  // Of the last one, which what is asked for was made of; null: there was none.
+  std::shared_ptr<const Resources> resources_;
+  std::set<std::string> given_up_routes_;
+  ExtensionUpdates extensions_;
+  WantedNames awaited_layers_;  // of the runtime: they hold up the start
+  Assignments assignments_;
+  // Of the RDS response that is being built.
+  std::vector<std::string> routes_;
+  std::string routes_version_;
+  std::string peer_text_;
+  io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_hosts>(this);
+  io::Timer postpone_timer_ = io::Timer::of<&ControlPlane::take_postponed>(this);
+  io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
+
+  stats::BlockRef<stats::ControlPlaneStats> stats_;
+  stats::BlockRef<stats::CdsStats> cds_stats_;
+  stats::BlockRef<stats::LdsStats> lds_stats_;
+  stats::BlockRef<stats::RuntimeStats> runtime_stats_;
+  UpdateStats<stats::RdsStats> route_stats_;
+  ScopedRdsStats scope_stats_;
+  xds::SourceCounts told_[xds::kResourceTypes];  // of which the counters speak
+};
+
+}  // namespace pillion

@@ -1,0 +1,127 @@
+#include "proxy/control/route_requests.h"
+
+#include "proxy/builder/virtual_hosts.h"
+
+namespace pillion {
+namespace {
+
+using core::RouteKind;
+using core::RouteName;
+
+enum class Found : uint8_t { kNothing, kHeldUp, kInForce };
+
+// Held up: it has come, but waits for something (clusters) before it is in force.
+template <typename T>
+Found find_in(const Pieces<T>& pieces, const std::string& name) {
+  const auto it = pieces.find(name);
+  if (it == pieces.end()) return Found::kNothing;
+  if (it->second.waits()) return Found::kHeldUp;
+  return it->second.active == nullptr ? Found::kNothing : Found::kInForce;
+}
+
+Found find_in(const Resources& resources, RouteKind kind, const std::string& name) {
+  return kind == RouteKind::kVirtualHost ? find_in(resources.virtual_hosts, name)
+                                         : find_in(resources.routes, name);
+}
+
+}  // namespace
+
+RouteRequests::Entry* RouteRequests::find(RouteKind kind, std::string_view name) {
+  const auto it = names_.find(RouteName{kind, std::string(name)});
+  return it == names_.end() ? nullptr : &it->second;
+}
+
+RouteRequests::Verdict RouteRequests::want(const RouteName& name, Instant now) {
+  if (Entry* known = find(name.kind, name.name)) {
+    known->used = now;
+    return known->state == State::kAnswered ? Verdict::kAnswered : Verdict::kWaits;
+  }
+  if (!make_room(name, now)) return Verdict::kAnswered;
+  names_[name].used = now;
+  if (name.kind == RouteKind::kTable) {
+    tables_.insert(name.name);
+  } else {
+    hosts_.insert(name.name);
+    ++per_table_[std::string(table_of_host(name.name))];
+  }
+  return Verdict::kAsk;
+}
+
+bool RouteRequests::make_room(const RouteName& name, Instant now) {
+  const auto has_room = [&] {
+    const auto it = per_table_.find(table_of_host(name.name));
+    const bool is_table_full = name.kind == RouteKind::kVirtualHost && it != per_table_.end() &&
+                               it->second >= kMaxPerTable;
+    return names_.size() < kMaxNames && !is_table_full;
+  };
+  if (has_room()) return true;
+  std::vector<RouteName> old;
+  for (const auto& [known, entry] : names_)
+    if (entry.is_in_vain && now - entry.used >= kInVainTime) old.push_back(known);
+  for (const RouteName& known : old) forget(known);
+  return has_room();
+}
+
+void RouteRequests::forget(const RouteName& name) {
+  names_.erase(name);
+  building_.erase(name);
+  if (name.kind == RouteKind::kTable) {
+    tables_.erase(name.name);
+    return;
+  }
+  hosts_.erase(name.name);
+  const auto it = per_table_.find(table_of_host(name.name));
+  if (it != per_table_.end() && --it->second == 0) per_table_.erase(it);
+}
+
+void RouteRequests::on_answered(RouteKind kind, std::string_view name, std::string_view resource) {
+  Entry* entry = find(kind, name);
+  if (entry == nullptr) return;
+  entry->resource = resource;
+  if (entry->state == State::kAsked) entry->state = State::kBuilding;
+  building_.insert({kind, std::string(name)});
+}
+
+void RouteRequests::on_given_up(RouteKind kind, std::string_view name) {
+  Entry* entry = find(kind, name);
+  if (entry == nullptr || entry->state != State::kAsked) return;
+  entry->state = State::kAnswered;
+  entry->is_in_vain = true;
+  answers_.push_back({kind, std::string(name)});
+}
+
+void RouteRequests::on_built(const Resources& resources) {
+  for (auto it = building_.begin(); it != building_.end();) {
+    Entry& entry = names_[*it];
+    const Found found = find_in(resources, it->kind, entry.resource);
+    if (found == Found::kHeldUp) {
+      ++it;
+      continue;
+    }
+    entry.is_in_vain = found == Found::kNothing;
+    if (entry.state != State::kAnswered) answers_.push_back(*it);
+    entry.state = State::kAnswered;
+    it = building_.erase(it);
+  }
+}
+
+std::set<std::string> RouteRequests::drop_unused(const Resources& resources, Instant now) {
+  // Once for each resource, as looking takes the mark away.
+  std::set<std::string_view> used;
+  for (const auto& [name, piece] : resources.virtual_hosts)
+    if (piece.active != nullptr && piece.active->host->use->take()) used.insert(name);
+  std::vector<RouteName> old;
+  std::set<std::string> dropped, needed;
+  for (auto& [name, entry] : names_) {
+    if (name.kind != RouteKind::kVirtualHost) continue;
+    if (used.contains(entry.resource)) entry.used = now;
+    const bool is_old = entry.state == State::kAnswered && now - entry.used >= kUnusedTime;
+    (is_old ? dropped : needed).insert(entry.resource);
+    if (is_old) old.push_back(name);
+  }
+  for (const RouteName& name : old) forget(name);
+  std::erase_if(dropped, [&needed](const std::string& name) { return needed.contains(name); });
+  return dropped;
+}
+
+}  // namespace pillion

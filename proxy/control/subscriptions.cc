@@ -1,0 +1,295 @@
+#include "proxy/control/subscriptions.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <variant>
+
+#include "proxy/base/log.h"
+#include "proxy/base/str.h"
+#include "proxy/control/cached_source.h"
+#include "xds/file_source.h"
+
+namespace pillion {
+
+using config::ConfigSource;
+using xds::ResourceType;
+
+namespace {
+
+const ConfigSource kAds{};
+// How long the control plane may take for its first word, before the last good state stands for it.
+constexpr Duration kPatience = std::chrono::seconds(1);
+// How long what it does not say again by delta stays after its first word.
+constexpr Duration kConfirm = std::chrono::seconds(15);
+
+}  // namespace
+
+// One source, and what it is asked.
+class Subscriptions::Link final : public xds::SourceObserver {
+ public:
+  Link(Subscriptions& owner, uint32_t number) : owner_(owner), number_(number) {}
+
+  void on_resources(xds::Response&& response) override {
+    response.source = number_;
+    if (is_ads) owner_.heard(response);
+    owner_.observer_.on_resources(std::move(response));
+  }
+  void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) override {
+    owner_.observer_.on_fetch_timeout(type, names);
+  }
+  void on_connected(bool connected, std::string_view text) override {
+    owner_.observer_.on_connected(connected, text);
+  }
+
+  std::unique_ptr<xds::Source> source;
+  bool is_ads = false;
+  struct Asked {
+    bool is_wildcard = false;
+    Names names;
+    uint64_t told_failures = 0;
+  };
+  std::array<Asked, xds::kResourceTypes> asked;
+  Asked& at(ResourceType type) { return asked[static_cast<size_t>(type)]; }
+  [[nodiscard]] const Asked& at(ResourceType type) const {
+    return asked[static_cast<size_t>(type)];
+  }
+  [[nodiscard]] uint32_t number() const noexcept { return number_; }
+
+ private:
+  Subscriptions& owner_;
+  const uint32_t number_;
+};
+
+Subscriptions::Subscriptions(Context context, std::optional<xds::AdsOptions> ads,
+                             xds::SourceObserver& observer)
+    : context_(std::move(context)), ads_options_(std::move(ads)), observer_(observer) {}
+
+Subscriptions::~Subscriptions() { stop(); }
+
+void Subscriptions::start() {
+  is_running_ = true;
+  if (!ads_options_) return;
+  link(ResourceType::kClusters, nullptr);
+  if (context_.last_good_path.empty()) return;
+  last_good_ = std::make_unique<LastGood>(context_.loop, context_.last_good_path, context_.owner);
+  context_.loop.arm(patience_timer_, kPatience);
+}
+
+void Subscriptions::stop() {
+  is_running_ = false;
+  patience_timer_.cancel();
+  confirm_timer_.cancel();
+  for (auto& [key, link] : links_) link->source->stop();
+  if (cached_ != nullptr) cached_->source->stop();
+  last_good_.reset();
+}
+
+std::unique_ptr<xds::Source> Subscriptions::make(ResourceType type, const ConfigSource& source,
+                                                 xds::SourceObserver& observer) const {
+  if (const auto* path = std::get_if<ConfigSource::Path>(&source.how))
+    return std::make_unique<xds::FileSource>(context_.loop, type, path->path, observer);
+  const auto* api = std::get_if<ConfigSource::Api>(&source.how);
+  xds::AdsOptions options = api == nullptr ? *ads_options_ : xds::AdsOptions(api->service);
+  if (api != nullptr) {
+    options.only = type;
+    options.peer = str("the server of ", xds::short_name(type));
+  }
+  options.node = context_.node;
+  return std::make_unique<xds::AdsClient>(context_.loop, context_.rng, context_.clusters, observer,
+                                          std::move(options));
+}
+
+Subscriptions::Link& Subscriptions::link(ResourceType type, const config::ConfigSourcePtr& source) {
+  const ConfigSource& how = source == nullptr ? kAds : *source;
+  const std::pair key(how.is_ads() ? std::string() : how.key,
+                      how.is_ads() ? size_t{0} : static_cast<size_t>(type));
+  std::unique_ptr<Link>& slot = links_[key];
+  if (slot == nullptr) {
+    slot = std::make_unique<Link>(*this, ++last_number_);
+    slot->is_ads = how.is_ads();
+    slot->source = make(type, how, *slot);
+    slot->source->start();
+  }
+  return *slot;
+}
+
+Subscriptions::Link* Subscriptions::find(uint32_t source) const noexcept {
+  if (cached_ != nullptr && cached_->number() == source) return cached_.get();
+  for (const auto& [key, link] : links_)
+    if (link->number() == source) return link.get();
+  return nullptr;
+}
+
+template <typename Fn>
+void Subscriptions::for_each(ResourceType type, Fn&& fn) const {
+  for (const auto& [key, link] : links_)
+    if (link->is_ads || key.second == static_cast<size_t>(type)) fn(*link);
+}
+
+void Subscriptions::subscribe_all(ResourceType type, const ConfigSource& source) {
+  if (source.is_ads() && !ads_options_) return;
+  Link& to = link(type, source.is_ads() ? nullptr : std::make_shared<const ConfigSource>(source));
+  to.at(type).is_wildcard = true;
+  to.source->subscribe_all(type, source.initial_fetch_timeout);
+  if (to.is_ads && cached_ != nullptr) cached_->source->subscribe_all(type, {});
+}
+
+// Each source gets its part of the names; who has none left ends.
+void Subscriptions::subscribe(ResourceType type, const WantedNames& names) {
+  if (!is_running_) return;
+  ended_.clear();
+  for_each(type, [type](Link& link) { link.at(type).names.clear(); });
+  for (const auto& [name, wanted] : names) {
+    const bool is_ads = wanted.source == nullptr || wanted.source->is_ads();
+    if (is_ads && !ads_options_) continue;
+    link(type, is_ads ? nullptr : wanted.source).at(type).names.emplace(name, wanted.timeout);
+  }
+  for_each(type, [this, type](Link& link) {
+    const Names& asked = link.at(type).names;
+    if (link.is_ads || !asked.empty()) link.source->subscribe(type, asked);
+    if (link.is_ads && cached_ != nullptr) cached_->source->subscribe(type, asked);
+    if (link.is_ads && last_good_ != nullptr && !link.at(type).is_wildcard && has_heard_)
+      last_good_->keep_only(type, asked);
+  });
+  for (auto it = links_.begin(); it != links_.end();) {
+    Link& link = *it->second;
+    const bool is_used = link.is_ads || it->first.second != static_cast<size_t>(type) ||
+                         link.at(type).is_wildcard || !link.at(type).names.empty();
+    if (is_used) {
+      ++it;
+      continue;
+    }
+    link.source->stop();
+    ended_.push_back(std::move(it->second));
+    it = links_.erase(it);
+  }
+}
+
+void Subscriptions::accept(uint32_t source, ResourceType type) {
+  Link* link = find(source);
+  if (link == nullptr) return;
+  if (link->is_ads && last_good_ != nullptr) last_good_->answered(type, {}, nullptr);
+  link->source->accept(type);
+}
+
+void Subscriptions::reject(uint32_t source, ResourceType type, std::string_view reason,
+                           const std::set<std::string>* refused) {
+  Link* link = find(source);
+  if (link == nullptr) return;
+  if (link->is_ads && last_good_ != nullptr) last_good_->answered(type, reason, refused);
+  refused == nullptr ? link->source->reject(type, reason)
+                     : link->source->reject(type, reason, *refused);
+}
+
+void Subscriptions::answered(ResourceType type, std::string_view name) {
+  for_each(type, [&](Link& link) { link.source->answered(type, name); });
+}
+
+bool Subscriptions::release(ResourceType type) {
+  bool is_released = false;
+  for_each(type, [&](Link& link) { is_released |= link.source->release(type); });
+  return is_released;
+}
+
+// ---- the last good state ----
+
+// Nobody has answered: what is wanted comes from the file, and is taken back type by type when the
+// control plane speaks.
+void Subscriptions::begin_from_last_good() {
+  std::vector<xds::Response> responses = last_good_->load();
+  if (responses.empty()) return;
+  log::warning(log::kConfig, "the control plane does not answer; beginning from what it said last",
+               {{"path", context_.last_good_path}});
+  const Link& ads = link(ResourceType::kClusters, nullptr);
+  cached_ = std::make_unique<Link>(*this, ++last_number_);
+  for (const xds::Response& response : responses) {
+    if (!ads.at(response.type).is_wildcard && response.type != ResourceType::kListeners) continue;
+    for (const xds::Resource& resource : response.resources)
+      unconfirmed_[static_cast<size_t>(response.type)].insert(resource.name);
+  }
+  cached_->source = std::make_unique<CachedSource>(context_.loop, std::move(responses), *cached_);
+  for (const ResourceType type : xds::kAllTypes) {
+    if (ads.at(type).is_wildcard) cached_->source->subscribe_all(type, {});
+    if (!ads.at(type).names.empty()) cached_->source->subscribe(type, ads.at(type).names);
+  }
+}
+
+void Subscriptions::heard(xds::Response& response) {
+  has_heard_ = true;
+  patience_timer_.cancel();
+  if (last_good_ != nullptr) last_good_->heard(response);
+  if (cached_ == nullptr) return;
+  static_cast<CachedSource&>(*cached_->source).forget(response.type);
+  std::set<std::string>& unconfirmed = unconfirmed_[static_cast<size_t>(response.type)];
+  if (!response.is_delta) return unconfirmed.clear();  // it has said all
+  for (const xds::Resource& resource : response.resources) unconfirmed.erase(resource.name);
+  if (!unconfirmed.empty() && !confirm_timer_.is_armed())
+    context_.loop.arm(confirm_timer_, kConfirm);
+}
+
+// A delta says what is new to who has nothing, so that what is not in it is no more.
+void Subscriptions::remove_unconfirmed() {
+  for (const ResourceType type : xds::kAllTypes) {
+    std::set<std::string>& names = unconfirmed_[static_cast<size_t>(type)];
+    if (names.empty()) continue;
+    xds::Response response;
+    response.type = type;
+    response.is_delta = true;
+    response.removed.assign(names.begin(), names.end());
+    names.clear();
+    cached_->on_resources(std::move(response));
+  }
+}
+
+// ---- counters ----
+
+bool Subscriptions::is_connected() const noexcept {
+  return std::ranges::any_of(links_, [this](const auto& item) {
+    const Link& link = *item.second;
+    return (link.is_ads || !ads_options_) && link.source->is_connected();
+  });
+}
+
+const Subscriptions::Link* Subscriptions::wildcard(ResourceType type) const noexcept {
+  for (const auto& [key, link] : links_)
+    if (link->at(type).is_wildcard) return link.get();
+  return nullptr;
+}
+
+std::string_view Subscriptions::version(ResourceType type) const noexcept {
+  const Link* link = wildcard(type);
+  return link == nullptr ? std::string_view() : link->source->version(type);
+}
+
+xds::SourceCounts Subscriptions::counts(ResourceType type) const noexcept {
+  if (const Link* link = wildcard(type)) return link->source->counts(type);
+  xds::SourceCounts sum;
+  for_each(type, [&](const Link& link) {
+    const xds::SourceCounts& one = link.source->counts(type);
+    sum.attempts += one.attempts;
+    sum.success += one.success;
+    sum.failure += one.failure;
+    sum.rejected += one.rejected;
+    sum.success_time = std::max(sum.success_time, one.success_time);
+  });
+  return sum;
+}
+
+const Subscriptions::Names& Subscriptions::asked(uint32_t source,
+                                                 ResourceType type) const noexcept {
+  static const Names kNone;
+  const Link* link = find(source);
+  return link == nullptr ? kNone : link->at(type).names;
+}
+
+uint64_t Subscriptions::new_failures(Link& link, ResourceType type) {
+  const uint64_t now = link.source->counts(type).failure;
+  return now - std::exchange(link.at(type).told_failures, now);
+}
+
+const Subscriptions::Names& Subscriptions::names_of(Link& link, ResourceType type) {
+  return link.at(type).names;
+}
+
+}  // namespace pillion

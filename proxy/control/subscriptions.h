@@ -1,0 +1,120 @@
+#pragma once
+// Subscriptions: which source is asked for what.  The aggregated stream (ADS), a stream for each
+// other server and type, and a file for each path and type look the same from here.
+//
+// Owned by ControlPlane, on the control loop.  A source begins with the first name that is asked of
+// it and ends with the last.  A response carries its source (Response::source); it is answered by
+// that number:
+//
+//   start(); subscribe...   ->  on_resources(response)  ->  accept(response.source, type) | reject
+//
+// An answer to a source that has ended meanwhile is dropped.
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/rng.h"
+#include "proxy/builder/wanted.h"
+#include "proxy/control/last_good.h"
+#include "proxy/io/loop.h"
+#include "proxy/upstream/cluster_client.h"
+#include "xds/ads.h"
+
+namespace pillion {
+
+class Subscriptions {
+ public:
+  // All of them outlive it.
+  struct Context {
+    io::Loop& loop;
+    Rng& rng;
+    upstream::ClusterClient& clusters;
+    std::string node;  // encoded envoy.config.core.v3.Node
+    // Where what the aggregated stream says is kept, and read when it does not answer; empty: none.
+    std::string last_good_path = {};
+    std::string owner = {};  // whose it is
+  };
+  // `ads`: of the aggregated stream; none: there is none.  The observer hears on_connected() of
+  // that stream alone.
+  Subscriptions(Context context, std::optional<xds::AdsOptions> ads, xds::SourceObserver& observer);
+  ~Subscriptions();
+
+  void start();
+  // For good.
+  void stop();
+
+  void subscribe_all(xds::ResourceType type, const config::ConfigSource& source);
+  void subscribe(xds::ResourceType type, const WantedNames& names);
+
+  void accept(uint32_t source, xds::ResourceType type);
+  // `refused`: all but these were taken; null: nothing was.
+  void reject(uint32_t source, xds::ResourceType type, std::string_view reason,
+              const std::set<std::string>* refused = nullptr);
+  void answered(xds::ResourceType type, std::string_view name);
+  // Source::release() of all who are asked for that type.
+  bool release(xds::ResourceType type);
+
+  // Is there a stream to the control plane (of ADS, if there is one)?
+  [[nodiscard]] bool is_connected() const noexcept;
+  // Of the source that is asked for everything of that type; empty without one.
+  [[nodiscard]] std::string_view version(xds::ResourceType type) const noexcept;
+  // Of that source, or of all that are asked for names.
+  [[nodiscard]] xds::SourceCounts counts(xds::ResourceType type) const noexcept;
+  // Calls fn(name, times) for each name whose source could not be asked since the last call.
+  template <typename Fn>
+  void take_failures(xds::ResourceType type, Fn&& fn) {
+    for (auto& [key, link] : links_) {
+      const uint64_t times = new_failures(*link, type);
+      if (times == 0) continue;
+      for (const auto& [name, timeout] : names_of(*link, type)) fn(name, times);
+    }
+  }
+
+  // What a source is asked for by name.
+  using Names = std::map<std::string, Duration>;
+  [[nodiscard]] const Names& asked(uint32_t source, xds::ResourceType type) const noexcept;
+
+ private:
+  class Link;
+  static uint64_t new_failures(Link& link, xds::ResourceType type);
+  static const Names& names_of(Link& link, xds::ResourceType type);
+  [[nodiscard]] const Link* wildcard(xds::ResourceType type) const noexcept;
+  Link& link(xds::ResourceType type, const config::ConfigSourcePtr& source);
+  [[nodiscard]] std::unique_ptr<xds::Source> make(xds::ResourceType type,
+                                                  const config::ConfigSource& source,
+                                                  xds::SourceObserver& observer) const;
+  [[nodiscard]] Link* find(uint32_t source) const noexcept;
+  template <typename Fn>
+  void for_each(xds::ResourceType type, Fn&& fn) const;
+  // The last good state.
+  void begin_from_last_good();
+  void heard(xds::Response& response);
+  void remove_unconfirmed();
+
+  Context context_;
+  std::optional<xds::AdsOptions> ads_options_;
+  xds::SourceObserver& observer_;
+  // ADS is the one of the empty key; else key and type.
+  std::map<std::pair<std::string, size_t>, std::unique_ptr<Link>> links_;
+  std::vector<std::unique_ptr<Link>> ended_;  // not destroyed inside of their own calls
+  uint32_t last_number_ = 0;
+  bool is_running_ = false;
+
+  std::unique_ptr<LastGood> last_good_;  // null: nothing is kept
+  std::unique_ptr<Link> cached_;         // null: it was not needed
+  bool has_heard_ = false;               // of the aggregated stream
+  // Of the last good state, by wildcard, and not said again by delta yet.
+  std::array<std::set<std::string>, xds::kResourceTypes> unconfirmed_;
+  io::Timer patience_timer_ = io::Timer::of<&Subscriptions::begin_from_last_good>(this);
+  io::Timer confirm_timer_ = io::Timer::of<&Subscriptions::remove_unconfirmed>(this);
+};
+
+}  // namespace pillion

@@ -1,0 +1,225 @@
+// VHDS: hosts that come one by one join their table; and what control keeps of names that clients
+// have chosen.
+#include "proxy/builder/virtual_hosts.h"
+
+#include <gmock/gmock.h>
+
+#include "proxy/builder/settle.h"
+#include "proxy/control/route_requests.h"
+#include "tests/unit/builder/xds_build.h"
+
+namespace pillion::testing {
+namespace {
+
+using core::RouteKind;
+using core::RouteName;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+using namespace std::chrono_literals;
+
+constexpr std::string_view kByRds = R"("rds":{"route_config_name":"r","config_source":{"ads":{}}})";
+constexpr std::string_view kVhds = R"("vhds":{"config_source":{"ads":{}}},)";
+
+std::string host(std::string_view name, std::string_view domain, std::string_view cluster) {
+  return str(R"({"name":")", name, R"(","domains":[")", domain,
+             R"("],"routes":[{"match":{"prefix":"/"},"route":{"cluster":")", cluster, R"("}}]})");
+}
+// A table without hosts of its own.
+std::string table(std::string_view fields = {}) {
+  return str(R"({"name":"r",)", kVhds, fields, R"("validate_clusters":false})");
+}
+
+class VirtualHostsByVhds : public XdsBuildTest {
+ protected:
+  void begin() {
+    EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
+    EXPECT_EQ(say(Type::kRoutes, {{"r", table()}}), "");
+    EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", host("a", "a.com", "one")}}), "");
+    ASSERT_EQ(target("a.com"), "one");
+  }
+  std::vector<std::string> wanted(const std::set<std::string>& names = {}) const {
+    std::vector<std::string> out;
+    for (const auto& [name, timeout] : wanted_virtual_hosts(*snapshot->resources, names))
+      out.push_back(name);
+    return out;
+  }
+};
+
+TEST_F(VirtualHostsByVhds, AreAskedForWhereATableSaysSo) {
+  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
+  EXPECT_THAT(wanted({"r/a"}), IsEmpty());
+  EXPECT_EQ(say(Type::kRoutes, {{"r", routes_json("r", "c")}}), "");
+  EXPECT_THAT(wanted({"r/a"}), IsEmpty());
+  EXPECT_EQ(say(Type::kRoutes, {{"r", table()}}), "");
+  EXPECT_THAT(wanted({"r/a", "other/b"}), UnorderedElementsAre("*", "r/a"));
+}
+
+TEST_F(VirtualHostsByVhds, AreWaitedForOnce) {
+  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {{"r", table()}}), "");
+  EXPECT_EQ(target("a.com"), "no listener");
+  job.given_up_virtual_hosts = true;
+  build();
+  EXPECT_EQ(target("a.com"), "404");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", host("a", "a.com", "one")}}), "");
+  EXPECT_EQ(target("a.com"), "one");
+}
+
+TEST_F(VirtualHostsByVhds, ComeAndChangeAndGo) {
+  begin();
+  EXPECT_EQ(target("b.com"), "404");
+  const auto before = hcm()->routes;
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", host("a", "a.com", "one")}}), "");
+  EXPECT_EQ(hcm()->routes, before) << "nothing has changed";
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", host("b", "b.com", "two")}}), "");
+  EXPECT_EQ(target("a.com"), "one") << "others stay";
+  EXPECT_EQ(target("b.com"), "two");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", host("b", "b.com", "three")}}), "");
+  EXPECT_EQ(target("b.com"), "three");
+  xds::Response& delta = add(Type::kVirtualHosts, {});
+  delta.is_delta = true;
+  delta.removed = {"r/a.com"};
+  EXPECT_EQ(build(), "");
+  EXPECT_EQ(target("a.com"), "404");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", ""}}), "");
+  EXPECT_EQ(target("b.com"), "404") << "an answer without a resource";
+}
+
+TEST_F(VirtualHostsByVhds, OutliveAChangeOfTheirTable) {
+  begin();
+  const std::string own = str(R"("virtual_hosts":[)", host("own", "own.com", "x"), "],");
+  EXPECT_EQ(say(Type::kRoutes, {{"r", table(own)}}), "");
+  EXPECT_EQ(target("a.com"), "one");
+  EXPECT_EQ(target("own.com"), "x");
+  const std::string same = str(R"("virtual_hosts":[)", host("own", "a.com", "x"), "],");
+  EXPECT_EQ(say(Type::kRoutes, {{"r", table(same)}}), "");
+  EXPECT_EQ(target("a.com"), "x") << "what the table has itself comes first";
+  EXPECT_EQ(say(Type::kRoutes, {{"r", routes_json("r", "c")}}), "");
+  EXPECT_EQ(target("a.com"), "c");
+  EXPECT_TRUE(snapshot->resources->virtual_hosts.empty()) << "it has no VHDS any more";
+}
+
+TEST_F(VirtualHostsByVhds, AreRefusedByName) {
+  begin();
+  EXPECT_THAT(say(Type::kVirtualHosts, {{"r/x.com", host("x", "a.com", "two")},
+                                        {"r/good", host("good", "good", "two")}}),
+              HasSubstr("vhds/r/x.com: domains: \"a.com\" is already one of virtual host \"a\""));
+  EXPECT_EQ(target("a.com"), "one");
+  EXPECT_EQ(target("good"), "two") << "the good ones are taken";
+  EXPECT_THAT(say(Type::kVirtualHosts, {{"plain", host("x", "x.com", "two")}}),
+              HasSubstr("vhds/plain: name: expected <route table>/<host>"));
+  EXPECT_THAT(say(Type::kVirtualHosts, {{"r/a.com", R"({"name":"a"})"}}),
+              HasSubstr("domains: required field is missing"));
+  EXPECT_EQ(target("a.com"), "one") << "as it was";
+}
+
+TEST_F(VirtualHostsByVhds, MayComeBeforeTheirTable) {
+  begin();
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"s/y.com", host("y", "y.com", "two")}}), "");
+  EXPECT_EQ(target("y.com"), "404");
+  const std::string by_s = R"("rds":{"route_config_name":"s","config_source":{"ads":{}}})";
+  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_s)}}), "");
+  const std::string s = str(R"({"name":"s",)", kVhds, R"("validate_clusters":false})");
+  EXPECT_EQ(say(Type::kRoutes, {{"s", s}}), "");
+  EXPECT_EQ(target("y.com"), "two");
+  EXPECT_EQ(target("a.com"), "404");
+}
+
+TEST_F(VirtualHostsByVhds, OfOneNameUnderTwoAreOne) {
+  begin();
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/www.a.com", host("a", "a.com", "one")}}), "");
+  EXPECT_EQ(hcm()->routes->hosts().size(), 1u);
+}
+
+TEST_F(VirtualHostsByVhds, GoWhenNobodyUsesThem) {
+  begin();
+  RouteRequests requests;
+  Instant now{1h};
+  EXPECT_EQ(requests.want({RouteKind::kVirtualHost, "r/a.com"}, now), RouteRequests::Verdict::kAsk);
+  EXPECT_EQ(requests.want({RouteKind::kVirtualHost, "r/alias"}, now), RouteRequests::Verdict::kAsk);
+  requests.on_answered(RouteKind::kVirtualHost, "r/a.com", "r/a.com");
+  requests.on_answered(RouteKind::kVirtualHost, "r/alias", "r/a.com");
+  requests.on_built(*snapshot->resources);
+  (void)target("a.com");
+  now += RouteRequests::kUnusedTime;
+  EXPECT_THAT(requests.drop_unused(*snapshot->resources, now), IsEmpty()) << "a request used it";
+  now += RouteRequests::kUnusedTime - 1s;
+  EXPECT_THAT(requests.drop_unused(*snapshot->resources, now), IsEmpty());
+  now += 1s;
+  job.dropped_virtual_hosts = requests.drop_unused(*snapshot->resources, now);
+  EXPECT_THAT(job.dropped_virtual_hosts, ElementsAre("r/a.com"));
+  EXPECT_THAT(requests.virtual_hosts(), IsEmpty());
+  build();
+  EXPECT_EQ(target("a.com"), "404");
+}
+
+// ---- the names ----
+
+TEST_F(VirtualHostsByVhds, AreToldToRequestsWhenTheyAreInForce) {
+  begin();
+  RouteRequests requests;
+  const RouteName there{RouteKind::kVirtualHost, "r/a.com"}, none{RouteKind::kVirtualHost, "r/no"};
+  const Instant now{1h};
+  EXPECT_EQ(requests.want(there, now), RouteRequests::Verdict::kAsk);
+  EXPECT_EQ(requests.want(none, now), RouteRequests::Verdict::kAsk);
+  EXPECT_EQ(requests.want(there, now), RouteRequests::Verdict::kWaits);
+  EXPECT_THAT(requests.virtual_hosts(), UnorderedElementsAre("r/a.com", "r/no"));
+  requests.on_answered(RouteKind::kVirtualHost, "r/a.com", "r/a.com");
+  EXPECT_THAT(requests.take_answers(), IsEmpty()) << "it is being built";
+  requests.on_built(*snapshot->resources);
+  EXPECT_THAT(requests.take_answers(), ElementsAre(there));
+  EXPECT_EQ(requests.want(there, now), RouteRequests::Verdict::kAnswered);
+  EXPECT_EQ(requests.want(none, now), RouteRequests::Verdict::kWaits);
+  requests.on_given_up(RouteKind::kVirtualHost, "r/no");
+  EXPECT_THAT(requests.take_answers(), ElementsAre(none));
+  requests.on_answered(RouteKind::kVirtualHost, "r/never-asked", "r/never-asked");
+  requests.on_built(*snapshot->resources);
+  EXPECT_THAT(requests.take_answers(), IsEmpty());
+}
+
+TEST_F(VirtualHostsByVhds, ThatWaitForAClusterAreToldLater) {
+  begin();
+  RouteRequests requests;
+  const RouteName name{RouteKind::kVirtualHost, "r/b.com"};
+  EXPECT_EQ(requests.want(name, {}), RouteRequests::Verdict::kAsk);
+  add(Type::kClusters,
+      {{"new", R"({"name":"new","type":"EDS","eds_cluster_config":{"eds_config":{"ads":{}}}})"}});
+  EXPECT_EQ(build(), "");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", host("b", "b.com", "new")}}), "");
+  requests.on_answered(RouteKind::kVirtualHost, "r/b.com", "r/b.com");
+  requests.on_built(*snapshot->resources);
+  EXPECT_THAT(requests.take_answers(), IsEmpty());
+  EXPECT_EQ(target("b.com"), "404");
+  job.endpoints = std::set<std::string>{"new"};
+  build();
+  requests.on_built(*snapshot->resources);
+  EXPECT_THAT(requests.take_answers(), ElementsAre(name));
+  EXPECT_EQ(target("b.com"), "new");
+}
+
+TEST_F(VirtualHostsByVhds, HaveBoundsThatClientsCannotExceed) {
+  begin();
+  RouteRequests requests;
+  Instant now{1h};
+  const auto name = [](size_t i) { return RouteName{RouteKind::kVirtualHost, str("r/", i)}; };
+  size_t i = 0;
+  for (; i < RouteRequests::kMaxPerTable; ++i)
+    ASSERT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAsk);
+  EXPECT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAnswered) << "the table is full";
+  EXPECT_EQ(requests.want({RouteKind::kVirtualHost, "s/1"}, now), RouteRequests::Verdict::kAsk);
+  EXPECT_EQ(requests.want({RouteKind::kTable, "t"}, now), RouteRequests::Verdict::kAsk);
+  // Those that led to nothing make room, and only those.
+  for (size_t k = 0; k < 10; ++k) requests.on_given_up(RouteKind::kVirtualHost, str("r/", k));
+  EXPECT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAnswered) << "not at once";
+  now += RouteRequests::kInVainTime;
+  for (size_t k = 0; k < 10; ++k)
+    EXPECT_EQ(requests.want(name(i++), now), RouteRequests::Verdict::kAsk);
+  EXPECT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAnswered);
+  EXPECT_EQ(requests.virtual_hosts().size(), RouteRequests::kMaxPerTable + 1);
+  EXPECT_FALSE(requests.virtual_hosts().contains("r/0"));
+}
+
+}  // namespace
+}  // namespace pillion::testing
