@@ -115,7 +115,6 @@ Server::Server(const Options& options)
 
 Server::~Server() {
   if (builder_.joinable()) builder_.join();
-  if (undertaker_.joinable()) undertaker_.join();
   spans_.close();
   log::detach();
 }
@@ -293,7 +292,7 @@ void Server::close_everything() {
   spans_.close();
   documents_.reset();
   if (clusters_ != nullptr) clusters_->close();
-  retired_timer_.cancel();
+  retired_.stop();
   drain_timer_.cancel();
   shutdown_timer_.cancel();
   writer_.flush();

@@ -2,9 +2,10 @@
 // Server: the process.  Owns the control thread's loop (the calling thread's), the workers, the log
 // writer and the registry, and lives from the first configuration to the last drained connection.
 //
-// By file: server.cc birth and death, server_config.cc changes of configuration, server_secrets.cc
-// certificates, server_runtime.cc the runtime, server_view.cc what the admin pages see and do,
-// server_status.cc the configuration as they show it, and what is waited for.
+// By file: server.cc birth and death, server_config.cc changes of configuration, server_apply.cc
+// how one takes effect, server_secrets.cc certificates, server_runtime.cc the runtime,
+// server_view.cc what the admin pages see and do, server_status.cc the configuration as they show
+// it, and what is waited for.
 //
 //   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
 //   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
@@ -29,7 +30,7 @@
 #include "proxy/admin/server_view.h"
 #include "proxy/admin_listener.h"
 #include "proxy/base/log_writer.h"
-#include "proxy/base/text_map.h"
+#include "proxy/bound_listeners.h"
 #include "proxy/builder/builder.h"
 #include "proxy/builder/options.h"
 #include "proxy/builder/snapshot.h"
@@ -46,7 +47,7 @@
 #include "proxy/io/loop.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/signals.h"
-#include "proxy/listen_sockets.h"
+#include "proxy/retired.h"
 #include "proxy/stats/registry.h"
 #include "proxy/telemetry/span_exporter.h"
 #include "proxy/tls/secret_store.h"
@@ -109,11 +110,6 @@ class Server final : public admin::ServerView,
       override;  // server_runtime.cc
 
  private:
-  struct Bound {
-    std::shared_ptr<const core::ListenerConfig> config;
-    std::vector<io::Address> addresses;
-  };
-
   void on_signal(int signal) override;
   void on_file_changed() override { reload("a file changed"); }
   void on_file_gone(const std::string& path) override;
@@ -139,16 +135,9 @@ class Server final : public admin::ServerView,
   void refuse_reload(std::string messages);
   void count_unknown_fields(const BuildResult& result);
   void watch(const std::set<std::string>& files);
-  // Opens what is new; the listener and a sentence if an address cannot be had, and nothing has
-  // changed then.
-  struct NotOpened {
-    std::string listener;
-    std::string reason;
-  };
-  Status<NotOpened> open_new_sockets(WorkerUpdate& update);
   // Leaves a listener of the control plane that cannot be had out of `next`; false if it is not
   // one.
-  bool leave_out(Snapshot& next, const NotOpened& listener);
+  bool leave_out(Snapshot& next, const BoundListeners::NotOpened& listener);
   void diff_clusters(const SnapshotChanges& changes, WorkerUpdate& update);
   void diff_listeners(const SnapshotChanges& changes, WorkerUpdate& update);
   void count_listeners(const WorkerUpdate& update);
@@ -160,24 +149,18 @@ class Server final : public admin::ServerView,
   };
   // `left_out`: gets them; null: that is an error as with the file's.
   Status<> commit(const std::shared_ptr<const Snapshot>& built, LeftOut* left_out);
+  void set_own_addresses(WorkerUpdate& update);
+
+  // ---- server_apply.cc ----
   void apply_when_warm();
   // What the filters in force share by way of control.
   void fetch_documents();
   void on_applied();
   void become_ready_if();
-  void log_new_listeners();
-  void retire_former(const SnapshotChanges& changes);
-  void retire_chains(const core::ListenerConfig& before, const core::ListenerConfig* after);
-  void prune_retired();
-  // Frees them on a thread of its own.
-  void bury(std::vector<std::shared_ptr<const void>> dead);
   // Adds clusters of the update that waits to discovery, a portion at a time.
   void add_clusters();
-  void set_own_addresses(WorkerUpdate& update);
   // Control calls upstreams: the clusters in force are made known to it, once.
   upstream::ClusterClient& cluster_client() override;
-  [[nodiscard]] const Bound* find_bound(std::string_view name) const;
-  [[nodiscard]] std::vector<io::Address> bound_addresses() const;
 
   // ---- server_status.cc ----
   void add_draining(std::vector<admin::ConfigResource>& out) const;
@@ -248,7 +231,8 @@ class Server final : public admin::ServerView,
   stats::BlockRef<stats::RuntimeStats> runtime_stats_;
 
   std::shared_ptr<const Snapshot> snapshot_;
-  TextMap<Bound> bound_;  // by name
+  BoundListeners bound_;
+  Retired retired_{loop_, secrets_};
   size_t clusters_in_force_ = 0;
   size_t listeners_in_force_ = 0;
   WallTime config_time_{};
@@ -274,13 +258,6 @@ class Server final : public admin::ServerView,
   config::RuntimeValues admin_values_;  // of /runtime_modify
   bool runtime_waits_ = false;          // these, for a build
   int64_t connection_limit_ = 0;        // without the runtime
-  // Superseded resources, until no worker uses them: they die here, not on a worker.
-  std::vector<std::shared_ptr<const core::ListenerConfig>> retired_listeners_;
-  std::vector<std::shared_ptr<const core::FilterChain>> retired_chains_;
-  std::vector<std::shared_ptr<const upstream::ClusterConfig>> retired_clusters_;
-  std::vector<std::shared_ptr<const Snapshot>> retired_snapshots_;  // of large changes
-  std::thread undertaker_;
-  io::Timer retired_timer_ = io::Timer::of<&Server::prune_retired>(this);
 
   const Instant started_;
   bool ready_ = false;

@@ -13,17 +13,6 @@
 namespace pillion {
 namespace {
 
-// How often it is looked whether superseded configuration may die; only while there is some.
-constexpr Duration kPruneDelay = std::chrono::seconds(10);
-// When snapshots or listeners have died: what they had is free then.
-constexpr Duration kPruneAgainDelay = std::chrono::seconds(1);
-
-// How long control adds clusters in one go.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
-
-// What is freed at once, on control.
-constexpr size_t kFew = 64;
-
 void log_lines(log::Level level, std::string_view text) {
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
@@ -205,22 +194,10 @@ void Server::count_listeners(const WorkerUpdate& update) {
     log::debug(log::kConfig, "listener added", {{"listener", added.config->name}});
 }
 
-const Server::Bound* Server::find_bound(std::string_view name) const {
-  const auto it = bound_.find(name);
-  return it == bound_.end() ? nullptr : &it->second;
-}
-
-std::vector<io::Address> Server::bound_addresses() const {
-  std::vector<io::Address> all;
-  for (const auto& [name, b] : bound_)
-    all.insert(all.end(), b.addresses.begin(), b.addresses.end());
-  return all;
-}
-
 void Server::set_own_addresses(WorkerUpdate& update) {
   if (update.new_listeners.empty() && update.removed_listeners.empty() && snapshot_ != nullptr)
     return;
-  std::vector<io::Address> addresses = bound_addresses();
+  std::vector<io::Address> addresses = bound_.addresses();
   if (admin_ != nullptr) addresses.push_back(admin_->address());
   update.own_addresses = std::make_shared<const std::vector<io::Address>>(std::move(addresses));
 }
@@ -236,30 +213,8 @@ void Server::diff_listeners(const SnapshotChanges& changes, WorkerUpdate& update
   }
 }
 
-Status<Server::NotOpened> Server::open_new_sockets(WorkerUpdate& update) {
-  const std::vector<io::Address> ours =
-      update.new_listeners.empty() ? std::vector<io::Address>() : bound_addresses();
-  std::vector<ListenSockets> opened;
-  for (WorkerUpdate::NewListener& added : update.new_listeners) {
-    Result<ListenSockets> sockets = open_listen_sockets(*added.config, concurrency_, ours);
-    if (!sockets) {
-      for (const ListenSockets& s : opened) close_listen_sockets(s);
-      return Error<NotOpened>{{added.config->name, sockets.error()}};
-    }
-    added.sockets = sockets->sockets;
-    opened.push_back(std::move(*sockets));
-  }
-  for (const std::string& name : update.removed_listeners) bound_.erase(name);
-  for (size_t i = 0; i < opened.size(); ++i) {
-    const auto& config = update.new_listeners[i].config;
-    bound_[config->name] = {config, std::move(opened[i].addresses)};
-  }
-  for (const auto& config : update.changed_listeners) bound_[config->name].config = config;
-  return Ok{};
-}
-
 // Others go on: the one before it stays, or there is none.
-bool Server::leave_out(Snapshot& next, const NotOpened& listener) {
+bool Server::leave_out(Snapshot& next, const BoundListeners::NotOpened& listener) {
   auto resources = std::make_shared<Resources>(*next.resources);
   if (!resources->listeners.contains(listener.listener)) return false;
   Piece<CompiledListener>& piece = resources->listeners[listener.listener];
@@ -316,9 +271,9 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, LeftOut* l
   auto update = std::make_unique<WorkerUpdate>();
   diff_listeners(changes, *update);
   while (true) {
-    const Status<NotOpened> opened = open_new_sockets(*update);
+    const Status<BoundListeners::NotOpened> opened = bound_.open(*update, concurrency_);
     if (opened) break;
-    const NotOpened& failed = opened.error();
+    const BoundListeners::NotOpened& failed = opened.error();
     if (left_out == nullptr || !leave_out(*next, failed)) return Error{failed.reason};
     log::error(log::kConfig, "a listener of the control plane is left out",
                {{"listener", failed.listener}, {"reason", failed.reason}});
@@ -334,7 +289,7 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, LeftOut* l
   set_own_addresses(*update);
   if (snapshot_ != nullptr) {
     warn_of_fixed_fields(snapshot_->bootstrap, next->bootstrap);
-    retire_former(changes);
+    retired_.add(changes, snapshot_);
     log::info(log::kConfig, "configuration taken",
               {{"listeners_added", update->new_listeners.size()},
                {"listeners_changed", update->changed_listeners.size()},
@@ -364,192 +319,6 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, LeftOut* l
   clusters_added_ = 0;
   add_clusters();
   return Ok{};
-}
-
-void Server::add_clusters() {
-  if (pending_ == nullptr) return;
-  const Instant end = MonotonicClock::now() + kSlice;
-  while (clusters_added_ < pending_->clusters.size()) {
-    discovery_.add(pending_->clusters[clusters_added_++].config);
-    if (MonotonicClock::now() >= end) return loop_.post_next(add_clusters_task_);
-  }
-  apply_when_warm();
-}
-
-// New listeners and routes wait until the clusters they use know their endpoints, or gave up, and
-// then until the secrets they need have come, likewise.
-void Server::apply_when_warm() {
-  if (pending_ == nullptr || closing_ || clusters_added_ < pending_->clusters.size()) return;
-  if (!discovery_.all_warm()) return;
-  want_secrets();
-  if (!secrets_.all_settled()) return;
-  std::shared_ptr<WorkerUpdate> update = std::move(pending_);
-  discovery_.commit();
-  for (upstream::ClusterResource& cluster : update->clusters)
-    cluster.hosts = discovery_.hosts(cluster.config->name);
-  for (const std::string& name : update->removed_clusters) discovery_.remove(name);
-  for (const WorkerUpdate::NewListener& added : update->new_listeners)
-    new_listeners_.push_back(added.config->name);
-  applying_ = concurrency_;
-  if (clusters_ != nullptr) clusters_->apply(*update);
-  if (spans_.has_targets()) spans_.use(cluster_client());
-  if (!update->new_listeners.empty() || !update->changed_listeners.empty() ||
-      !update->removed_listeners.empty())
-    fetch_documents();
-  const std::shared_ptr<const WorkerUpdate> shared = std::move(update);
-  for (const auto& worker : workers_) {
-    worker->post([shared, this](Worker& w) {
-      w.apply(shared, [this](std::shared_ptr<const WorkerUpdate> applied) {
-        // Freed here.
-        inbox_.post([this, applied = std::move(applied)] { on_applied(); });
-      });
-    });
-  }
-}
-
-void Server::on_warm() { apply_when_warm(); }
-
-void Server::fetch_documents() {
-  const auto wanted = documents_of(*snapshot_);
-  if (documents_ == nullptr) {
-    if (wanted.empty()) return;
-    DocumentObserver& observer = *this;
-    documents_ = std::make_unique<DocumentFetcher>(
-        DocumentFetcher::Context{loop_, rng_, registry_, cluster_client(), observer});
-  }
-  documents_->use(wanted);
-}
-
-void Server::on_document_changed() {
-  for (const auto& worker : workers_) worker->post([](Worker& w) { w.wake_document_waiters(); });
-}
-
-void Server::on_applied() {
-  if (--applying_ != 0) return;
-  log_new_listeners();
-  if (control_plane_ != nullptr) control_plane_->on_applied();
-  if (ready_) {
-    // Not before: whoever waits for the counter or the line may rely on the new configuration.
-    if (is_reload_) stats_->config_reload_success.inc();
-    log::info(log::kConfig, "configuration in force");
-  }
-  become_ready_if();
-  build_if_wanted();
-}
-
-// Addresses as bound: a port 0 is resolved.
-void Server::log_new_listeners() {
-  for (const std::string& name : std::exchange(new_listeners_, {})) {
-    const Bound* bound = find_bound(name);
-    if (bound == nullptr) continue;
-    if (!bound->config->bind_to_port) {
-      log::info(log::kConfig, "listener without a socket of its own",
-                {{"listener", name}, {"address", bound->config->address}});
-      continue;
-    }
-    std::string addresses;
-    for (const io::Address& address : bound->addresses)
-      addresses += str(addresses.empty() ? "" : " ", address.to_string());
-    log::info(log::kConfig, "listening", {{"listener", name}, {"address", addresses}});
-  }
-}
-
-// When workers have what the file says, and what the control plane said first.
-void Server::become_ready_if() {
-  const bool is_complete = control_plane_ == nullptr || control_plane_->is_initialized();
-  if (ready_ || applying_ != 0 || pending_ != nullptr || !is_complete) return;
-  if (secrets_.lacks_essential()) return;
-  ready_ = true;
-  if (admin_ != nullptr)
-    log::info(log::kAdmin, "admin interface listening", {{"address", admin_->address()}});
-  listener_stats_->workers_started.set(1);
-  stats_->initialization_time_ms.record(loop_.now() - started_);
-  log::info(log::kMain, "ready",
-            {{"workers", concurrency_},
-             {"listeners", listeners_in_force_},
-             {"clusters", clusters_in_force_},
-             {"after", loop_.now() - started_}});
-  forget_startup_pages();
-}
-
-void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
-  if (clusters_ != nullptr) clusters_->set_hosts(cluster, hosts);
-  for (const auto& worker : workers_) {
-    worker->post([name = std::string(cluster), hosts](Worker& w) { w.set_hosts(name, hosts); });
-  }
-}
-
-void Server::on_health(std::string_view cluster) {
-  if (clusters_ != nullptr) clusters_->update_health(cluster);
-  for (const auto& worker : workers_)
-    worker->post([name = std::string(cluster)](Worker& w) { w.update_health(name); });
-}
-
-upstream::ClusterClient& Server::cluster_client() {
-  if (clusters_ == nullptr) {
-    clusters_ = std::make_unique<ControlClusters>(
-        loop_, batch_, registry_, rng_, [this](std::string_view name) {
-          return upstream::ClusterResource{snapshot_->clusters.find(name), discovery_.hosts(name)};
-        });
-  }
-  return clusters_->client();
-}
-
-// Connections pin their chain, not their listener.
-void Server::retire_chains(const core::ListenerConfig& before, const core::ListenerConfig* after) {
-  std::unordered_set<const core::FilterChain*> kept;
-  if (after != nullptr) {
-    for (const auto& chain : after->chains) kept.insert(chain.get());
-    kept.insert(after->default_chain.get());
-  }
-  const auto retire = [&](const std::shared_ptr<const core::FilterChain>& chain) {
-    if (chain != nullptr && !kept.contains(chain.get())) retired_chains_.push_back(chain);
-  };
-  for (const auto& chain : before.chains) retire(chain);
-  retire(before.default_chain);
-}
-
-void Server::retire_former(const SnapshotChanges& changes) {
-  const auto retire = [](const auto& list, auto& retired) {
-    for (const auto& change : list)
-      if (change.before != nullptr) retired.push_back(change.before);
-  };
-  retire(changes.listeners, retired_listeners_);
-  retire(changes.clusters, retired_clusters_);
-  for (const auto& [name, before, after] : changes.listeners)
-    if (before != nullptr) retire_chains(*before, after.get());
-  if (changes.listeners.size() + changes.clusters.size() > kFew)
-    retired_snapshots_.push_back(snapshot_);
-  // Not put off by each further change: under steady ones it would never come.
-  if (!retired_timer_.is_armed()) loop_.arm(retired_timer_, kPruneDelay);
-}
-
-// What only these lists hold is not used by any worker any more.
-void Server::prune_retired() {
-  std::vector<std::shared_ptr<const void>> dead;
-  const auto take = [&dead](auto& list) {
-    std::erase_if(list, [&dead](auto& item) {
-      if (item.use_count() != 1) return false;
-      dead.push_back(std::move(item));
-      return true;
-    });
-  };
-  take(retired_snapshots_);
-  const bool is_large = !dead.empty();
-  take(retired_listeners_);
-  const bool frees_others = !dead.empty();
-  take(retired_chains_);
-  take(retired_clusters_);
-  if (is_large || dead.size() > kFew) bury(std::move(dead));
-  secrets_.prune();
-  const bool is_over = retired_snapshots_.empty() && retired_listeners_.empty() &&
-                       retired_chains_.empty() && retired_clusters_.empty();
-  if (!is_over) loop_.arm(retired_timer_, frees_others ? kPruneAgainDelay : kPruneDelay);
-}
-
-void Server::bury(std::vector<std::shared_ptr<const void>> dead) {
-  if (undertaker_.joinable()) undertaker_.join();
-  undertaker_ = std::thread([dead = std::move(dead)]() mutable { dead.clear(); });
 }
 
 }  // namespace pillion

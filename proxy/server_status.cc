@@ -156,8 +156,8 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
 // Listeners that are gone, and of which connections are left.
 void Server::add_draining(std::vector<ConfigResource>& out) const {
   std::set<std::string_view> told;
-  for (const auto& listener : retired_listeners_) {
-    if (find_bound(listener->name) != nullptr || !told.insert(listener->name).second) continue;
+  for (const auto& listener : retired_.listeners()) {
+    if (bound_.find(listener->name) != nullptr || !told.insert(listener->name).second) continue;
     ConfigResource resource;
     resource.kind = Kind::kListener;
     resource.is_dynamic = true;

@@ -143,7 +143,7 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
 std::vector<admin::ListenerStatus> Server::listeners() const {
   std::vector<admin::ListenerStatus> out;
   for (const auto& listener : snapshot_->listeners) {
-    const Bound* bound = find_bound(listener->name);
+    const BoundListeners::Bound* bound = bound_.find(listener->name);
     if (bound != nullptr) out.push_back({listener->name, bound->addresses});
   }
   return out;

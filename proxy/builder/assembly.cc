@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/builder/compile.h"
+#include "proxy/builder/index_resources.h"
 
 namespace pillion {
 namespace {

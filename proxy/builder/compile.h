@@ -1,19 +1,14 @@
 #pragma once
-// Node -> compiled piece of a configuration, and how pieces become a Snapshot.  Internal to the
-// builder.
+// Compiler: Node -> compiled piece of a configuration.  Internal to the builder.
 
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "proxy/builder/builder.h"
-#include "proxy/builder/options.h"
 #include "proxy/builder/resources.h"
-#include "proxy/builder/snapshot.h"
 #include "proxy/core/parse.h"
 #include "proxy/telemetry/header_formats.h"
 
@@ -79,37 +74,6 @@ class Compiler final : private core::ParseServices {
   const std::string node_cluster_;
   const Resources& resources_;
   telemetry::HeaderFormats formats_;
-};
-
-// Loads and compiles the file into `out` and `resources` (its part of them).  False if there is no
-// text at all; else what is wrong is in `errors`.
-bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
-                config::Errors& errors);
-
-// Makes `resources` those of `out`, and collects what its pieces name beside themselves.
-// `previous`: the snapshot that they were changed from, so that only what differs is looked at;
-// null: all is.
-void index_resources(Snapshot& out, std::shared_ptr<const Resources> resources,
-                     const Snapshot* previous);
-
-// Addresses on which a listener listens -> its name.
-class UsedAddresses {
- public:
-  void add(std::string address, std::string name) {
-    used_.emplace(std::move(address), std::move(name));
-  }
-  // An address of the listener that another has: its own (-1) or one of the additional ones.
-  struct Clash {
-    int additional = -1;
-    std::string text;
-  };
-  // Takes the listener's, and tells of those that others have.
-  std::vector<Clash> take(const core::ListenerConfig& listener);
-  // Errors at the places of these addresses.
-  static void report(const std::vector<Clash>& clashes, const config::Node& listener);
-
- private:
-  std::map<std::string, std::string> used_;
 };
 
 }  // namespace pillion

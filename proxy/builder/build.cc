@@ -1,0 +1,97 @@
+#include "proxy/builder/build.h"
+
+#include <utility>
+
+#include "proxy/builder/index_resources.h"
+#include "proxy/builder/load_files.h"
+#include "proxy/builder/settle.h"
+
+namespace pillion {
+
+using config::Errors;
+using config::Node;
+
+namespace {
+
+const InForce<CompiledCluster>& in_force(const Snapshot& of, const Piece<CompiledCluster>&) {
+  return of.clusters;
+}
+const InForce<CompiledListener>& in_force(const Snapshot& of, const Piece<CompiledListener>&) {
+  return of.listeners;
+}
+
+}  // namespace
+
+Build::Build(const Options& options, const Sinks& sinks, const BuildJob& job)
+    : options_(options),
+      sinks_(sinks),
+      job_(job),
+      unknown_(options.unknown_dynamic_fields()),
+      resources_(job.previous == nullptr ? std::make_shared<Resources>()
+                                         : std::make_shared<Resources>(*job.previous->resources)),
+      compiler_(sinks, job.previous == nullptr ? std::string() : job.previous->bootstrap.node_id,
+                job.previous == nullptr ? std::string() : job.previous->bootstrap.node_cluster,
+                *resources_) {
+  if (resources_->demanded_routes != job.demanded_routes) {
+    resources_->demanded_routes = job.demanded_routes;
+    resources_->wanted_routes = nullptr;
+    resources_->unsettled.scopes = true;
+  }
+  for (const std::string& name : job.dropped_virtual_hosts)
+    resources_->unsettled.virtual_hosts |= resources_->virtual_hosts.erase(name);
+}
+
+// Of a piece of the file, whoever had its name before.
+template <typename T>
+void Build::keep_what_is_in_force(Piece<T>& piece) const {
+  if (job_.previous == nullptr) return;
+  const auto& config = piece.newest->config;
+  const auto former = in_force(*job_.previous, piece).find(config->name);
+  if (former == nullptr || former->hash != config->hash) return;
+  T kept = *piece.newest;
+  kept.config = former;
+  piece.newest = std::make_shared<const T>(std::move(kept));
+}
+
+template <typename T>
+void Build::drop_names_of_file(Pieces<T>& pieces, const std::vector<Piece<T>>& list) {
+  for (const std::string_view name : names_of(list)) pieces.erase(name);
+}
+
+// False if the file was refused.
+bool Build::read_files(Errors& errors) {
+  out_ = std::make_shared<Snapshot>();
+  is_all_new_ = true;
+  resources_->wanted_routes = nullptr;
+  const std::shared_ptr<const config::Runtime> former = resources_->runtime;
+  if (!load_files(*out_, *resources_, options_, sinks_, errors) || !errors.ok()) return false;
+  for (auto& piece : resources_->file_clusters) keep_what_is_in_force(piece);
+  for (auto& piece : resources_->file_listeners) keep_what_is_in_force(piece);
+  const Keys keys = resources_->runtime->changes_from(*former);
+  compile_all_again(keys);
+  drop_names_of_file(resources_->clusters, resources_->file_clusters);
+  drop_names_of_file(resources_->listeners, resources_->file_listeners);
+  refuse_addresses_of_others(errors);
+  return errors.ok();
+}
+
+void Build::keep_files() {
+  out_ = std::make_shared<Snapshot>();
+  out_->bootstrap = job_.previous->bootstrap;
+  out_->document = job_.previous->document;
+}
+
+void Build::take_admin_values(std::shared_ptr<const config::RuntimeValues> values) {
+  resources_->admin_values = std::move(values);
+  renew_runtime();
+}
+
+std::shared_ptr<const Snapshot> Build::finish() {
+  settle(*resources_, compiler_,
+         {job_.endpoints, job_.given_up_routes, job_.now, job_.given_up_extensions,
+          job_.given_up_scopes, job_.given_up_virtual_hosts});
+  index_resources(*out_, std::move(resources_), is_all_new_ ? nullptr : job_.previous.get());
+  return std::move(out_);
+}
+
+}  // namespace pillion

@@ -1,0 +1,129 @@
+#include "proxy/builder/load_files.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "proxy/base/str.h"
+#include "proxy/builder/bootstrap.h"
+#include "proxy/builder/compile.h"
+#include "proxy/builder/references.h"
+#include "proxy/builder/used_addresses.h"
+#include "proxy/config/expand.h"
+#include "proxy/config/suggest.h"
+
+namespace pillion {
+
+using config::Located;
+using config::Node;
+
+namespace {
+
+template <typename T>
+void add_of_file(std::vector<Piece<T>>& list, std::shared_ptr<const T> made, const Node& node) {
+  Piece<T>& piece = list.emplace_back();
+  piece.newest = std::move(made);
+  std::vector<std::string> keys = node.errors()->take_runtime_keys();
+  if (!keys.empty()) piece.notes = PieceNotes{{}, std::move(keys)};
+}
+
+void load_clusters(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot) {
+  std::unordered_set<std::string_view> names;
+  for (const Node node : list.items()) {
+    const auto cluster = std::make_shared<const CompiledCluster>(
+        compiler.cluster(node, {snapshot.document, node.value()}));
+    const std::string& name = cluster->config->name;
+    if (!name.empty() && !names.insert(name).second) {
+      node["name"].error(
+          str("another cluster is called \"", config::printable(name), "\" already"));
+    }
+    const bool is_by_ads = cluster->config->type == upstream::DiscoveryType::kEds &&
+                           cluster->config->eds_source == nullptr;
+    if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
+      node["type"].error("EDS by ads needs dynamic_resources.ads_config");
+    add_of_file(out.file_clusters, cluster, node);
+  }
+}
+
+void load_listeners(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot,
+                    std::vector<Located<std::string>>& must_exist) {
+  // With CDS the others may come by it.
+  const bool is_complete = !snapshot.bootstrap.dynamic.cds;
+  std::unordered_set<std::string> names;
+  UsedAddresses used;
+  if (snapshot.bootstrap.admin) used.add(snapshot.bootstrap.admin->to_string(), "admin");
+  for (const Node node : list.items()) {
+    const auto listener = std::make_shared<const CompiledListener>(compiler.listener(
+        node, {snapshot.document, node.value()}, is_complete ? &must_exist : nullptr));
+    const std::string& name = listener->config->name;
+    if (!names.insert(name).second) {
+      node["name"].error(
+          str("another listener is called \"", config::printable(name), "\" already"));
+    }
+    const bool is_by_ads =
+        listener->srds || std::ranges::any_of(listener->tables, [](const auto& item) {
+          return item.second.source == nullptr;
+        });
+    if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
+      node.error("rds by ads needs dynamic_resources.ads_config");
+    const bool has_ads_filter = std::ranges::any_of(
+        listener->extensions, [](const auto& item) { return item.second.source == nullptr; });
+    if (has_ads_filter && !snapshot.bootstrap.dynamic.has_ads)
+      node.error("config_discovery by ads needs dynamic_resources.ads_config");
+    UsedAddresses::report(used.take(*listener->config), node);
+    add_of_file(out.file_listeners, listener, node);
+  }
+}
+
+void load_secrets(Resources& out, const Node& list) {
+  std::set<std::string> names;
+  for (const Node node : list.items()) {
+    StaticSecret secret;
+    secret.secret = tls::parse_secret(node, secret.name);
+    secret.value = node.value();
+    const Node name = node.required("name");
+    if (secret.name.empty()) {
+      if (name.is_present()) name.expected("the name of the secret");
+    } else if (!names.insert(secret.name).second) {
+      node["name"].error(
+          str("another secret is called \"", config::printable(secret.name), "\" already"));
+    }
+    out.secrets.push_back(std::move(secret));
+  }
+}
+
+}  // namespace
+
+bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
+                config::Errors& errors) {
+  out.document = config::load_bootstrap(options.config_path, options.config_yaml, errors);
+  if (out.document == nullptr) return false;
+  const Node root = out.document->root(errors);
+  const Node node = root["static_resources"];
+  out.bootstrap = parse_bootstrap(root, options);
+  resources.runtime = std::make_shared<const config::Runtime>(
+      merge_layers(*out.bootstrap.runtime_layers, resources));
+  errors.use(*resources.runtime);
+  (void)errors.take_runtime_keys();  // of what is read at the start only
+  // A configuration that is refused already is checked to its end, and opens no log.
+  if (!errors.ok()) sinks.logs = nullptr;
+  resources.file_clusters.clear();
+  resources.file_listeners.clear();
+  resources.secrets.clear();
+  std::vector<Located<std::string>> used;
+  if (node.is_present()) {
+    Compiler compiler(sinks, out.bootstrap.node_id, out.bootstrap.node_cluster, resources);
+    load_clusters(resources, compiler, node["clusters"], out);
+    load_listeners(resources, compiler, node["listeners"], out, used);
+    load_secrets(resources, node["secrets"]);
+    check_secret_sources(resources, out.bootstrap.dynamic.has_ads, used, node);
+    node.reject_unknown_keys();
+  }
+  check_sources(resources, out.bootstrap, used, root);
+  refuse_unknown_clusters(resources, used, errors);
+  resources.files = errors.files();
+  resources.unknown_fields = errors.unknown_fields();
+  return true;
+}
+
+}  // namespace pillion

@@ -1,0 +1,129 @@
+// A committed configuration takes effect: its clusters become warm, its secrets come, the workers
+// take it; and what workers must know between two configurations.
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/base/startup_pages.h"
+#include "proxy/server.h"
+
+namespace pillion {
+namespace {
+
+// How long control adds clusters in one go.
+constexpr Duration kSlice = std::chrono::milliseconds(2);
+
+}  // namespace
+
+void Server::add_clusters() {
+  if (pending_ == nullptr) return;
+  const Instant end = MonotonicClock::now() + kSlice;
+  while (clusters_added_ < pending_->clusters.size()) {
+    discovery_.add(pending_->clusters[clusters_added_++].config);
+    if (MonotonicClock::now() >= end) return loop_.post_next(add_clusters_task_);
+  }
+  apply_when_warm();
+}
+
+// New listeners and routes wait until the clusters they use know their endpoints, or gave up, and
+// then until the secrets they need have come, likewise.
+void Server::apply_when_warm() {
+  if (pending_ == nullptr || closing_ || clusters_added_ < pending_->clusters.size()) return;
+  if (!discovery_.all_warm()) return;
+  want_secrets();
+  if (!secrets_.all_settled()) return;
+  std::shared_ptr<WorkerUpdate> update = std::move(pending_);
+  discovery_.commit();
+  for (upstream::ClusterResource& cluster : update->clusters)
+    cluster.hosts = discovery_.hosts(cluster.config->name);
+  for (const std::string& name : update->removed_clusters) discovery_.remove(name);
+  for (const WorkerUpdate::NewListener& added : update->new_listeners)
+    new_listeners_.push_back(added.config->name);
+  applying_ = concurrency_;
+  if (clusters_ != nullptr) clusters_->apply(*update);
+  if (spans_.has_targets()) spans_.use(cluster_client());
+  if (!update->new_listeners.empty() || !update->changed_listeners.empty() ||
+      !update->removed_listeners.empty())
+    fetch_documents();
+  const std::shared_ptr<const WorkerUpdate> shared = std::move(update);
+  for (const auto& worker : workers_) {
+    worker->post([shared, this](Worker& w) {
+      w.apply(shared, [this](std::shared_ptr<const WorkerUpdate> applied) {
+        // Freed here.
+        inbox_.post([this, applied = std::move(applied)] { on_applied(); });
+      });
+    });
+  }
+}
+
+void Server::on_warm() { apply_when_warm(); }
+
+void Server::fetch_documents() {
+  const auto wanted = documents_of(*snapshot_);
+  if (documents_ == nullptr) {
+    if (wanted.empty()) return;
+    DocumentObserver& observer = *this;
+    documents_ = std::make_unique<DocumentFetcher>(
+        DocumentFetcher::Context{loop_, rng_, registry_, cluster_client(), observer});
+  }
+  documents_->use(wanted);
+}
+
+void Server::on_document_changed() {
+  for (const auto& worker : workers_) worker->post([](Worker& w) { w.wake_document_waiters(); });
+}
+
+void Server::on_applied() {
+  if (--applying_ != 0) return;
+  bound_.log_listening(std::exchange(new_listeners_, {}));
+  if (control_plane_ != nullptr) control_plane_->on_applied();
+  if (ready_) {
+    // Not before: whoever waits for the counter or the line may rely on the new configuration.
+    if (is_reload_) stats_->config_reload_success.inc();
+    log::info(log::kConfig, "configuration in force");
+  }
+  become_ready_if();
+  build_if_wanted();
+}
+
+// When workers have what the file says, and what the control plane said first.
+void Server::become_ready_if() {
+  const bool is_complete = control_plane_ == nullptr || control_plane_->is_initialized();
+  if (ready_ || applying_ != 0 || pending_ != nullptr || !is_complete) return;
+  if (secrets_.lacks_essential()) return;
+  ready_ = true;
+  if (admin_ != nullptr)
+    log::info(log::kAdmin, "admin interface listening", {{"address", admin_->address()}});
+  listener_stats_->workers_started.set(1);
+  stats_->initialization_time_ms.record(loop_.now() - started_);
+  log::info(log::kMain, "ready",
+            {{"workers", concurrency_},
+             {"listeners", listeners_in_force_},
+             {"clusters", clusters_in_force_},
+             {"after", loop_.now() - started_}});
+  forget_startup_pages();
+}
+
+void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
+  if (clusters_ != nullptr) clusters_->set_hosts(cluster, hosts);
+  for (const auto& worker : workers_) {
+    worker->post([name = std::string(cluster), hosts](Worker& w) { w.set_hosts(name, hosts); });
+  }
+}
+
+void Server::on_health(std::string_view cluster) {
+  if (clusters_ != nullptr) clusters_->update_health(cluster);
+  for (const auto& worker : workers_)
+    worker->post([name = std::string(cluster)](Worker& w) { w.update_health(name); });
+}
+
+upstream::ClusterClient& Server::cluster_client() {
+  if (clusters_ == nullptr) {
+    clusters_ = std::make_unique<ControlClusters>(
+        loop_, batch_, registry_, rng_, [this](std::string_view name) {
+          return upstream::ClusterResource{snapshot_->clusters.find(name), discovery_.hosts(name)};
+        });
+  }
+  return clusters_->client();
+}
+
+}  // namespace pillion
