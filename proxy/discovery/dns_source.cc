@@ -172,6 +172,8 @@ std::string DnsSource::key_of(const upstream::ClusterConfig& config) {
       key += str(" check ", check.port, ' ', check.is_disabled ? 1 : 0, ' ', check.hostname.size(),
                  ' ', check.hostname);
     }
+    // Equal labels are one object, which the targets keep.
+    key += str(' ', reinterpret_cast<uintptr_t>(like.transport.get()));
     if (like.locality == nullptr) continue;
     for (const std::string& part :
          {like.locality->region, like.locality->zone, like.locality->sub_zone}) {

@@ -39,6 +39,11 @@ bool same_check(const HostInfo& a, const HostInfo& b) noexcept {
   return a.check != nullptr && b.check != nullptr && *a.check == *b.check;
 }
 
+// What it must also have in common with the one before to be the same host.
+bool same_transport(const HostInfo& a, const HostInfo& b) noexcept {
+  return a.transport == b.transport;  // equal ones are one object
+}
+
 bool same_properties(const HostInfo& a, const HostInfo& b) noexcept {
   return a.weight == b.weight && a.priority == b.priority && a.health == b.health &&
          same_locality(a, b) && same_check(a, b);
@@ -56,7 +61,8 @@ HostSetPtr make_host_set(const std::vector<HostInfo>& endpoints, const HostSetPt
   std::unordered_set<Identity, IdentityHash> seen;
   for (const HostInfo& endpoint : endpoints) {
     if (!seen.insert(identity_of(endpoint)).second) continue;
-    const auto old = known.find(identity_of(endpoint));
+    auto old = known.find(identity_of(endpoint));
+    if (old != known.end() && !same_transport(*old->second, endpoint)) old = known.end();
     if (old != known.end() && same_properties(*old->second, endpoint)) {
       set->hosts.push_back(old->second);
       continue;

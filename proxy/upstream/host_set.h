@@ -11,6 +11,7 @@
 
 #include "proxy/io/address.h"
 #include "proxy/upstream/host_stats.h"
+#include "proxy/upstream/transport_labels.h"
 
 namespace pillion::upstream {
 
@@ -40,7 +41,7 @@ struct CheckTarget {
 };
 
 // Names an endpoint of a cluster across time and threads: the same as long as discovery finds the
-// same address and host name without a break.  0: none.
+// same address, host name and transport labels without a break.  0: none.
 using HostId = uint64_t;
 
 struct HostInfo {
@@ -48,6 +49,7 @@ struct HostInfo {
   io::Address address;
   std::string hostname;                      // of the endpoint, or the DNS name that led to it
   std::shared_ptr<const Locality> locality;  // may be null
+  TransportLabelsPtr transport;              // null: none
   uint32_t weight = 1;
   uint32_t priority = 0;
   HealthStatus health = HealthStatus::kUnknown;
@@ -69,8 +71,9 @@ struct HostSet {
 using HostSetPtr = std::shared_ptr<const HostSet>;
 
 // The set for these endpoints (their ids are ignored; of two with the same address and host name
-// the first counts).  Returns `previous` itself if nothing differs.  `previous` may be null; never
-// null.
+// the first counts).  One whose labels have changed is another host, for its connections may have
+// to be made otherwise.  Returns `previous` itself if nothing differs.  `previous` may be null;
+// never null.
 HostSetPtr make_host_set(const std::vector<HostInfo>& endpoints, const HostSetPtr& previous);
 
 // What a change of hosts did; `before` may be null.

@@ -1,5 +1,10 @@
 // load_assignment (config.endpoint.v3.ClusterLoadAssignment).
+#include <set>
+#include <string>
+#include <utility>
+
 #include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
 #include "proxy/io/parse_address.h"
 #include "proxy/upstream/parse.h"
 #include "proxy/upstream/parse_parts.h"
@@ -41,6 +46,9 @@ std::shared_ptr<const CheckTarget> parse_check_target(const Node& node) {
   return target;
 }
 
+// Balancing within subsets, which clusters cannot have.
+constexpr std::string_view kSubsets = "envoy.lb";
+
 class EndpointParser {
  public:
   explicit EndpointParser(ClusterConfig& out) : out_(out) {}
@@ -70,19 +78,38 @@ class EndpointParser {
     HostInfo like;
     like.locality = parse_locality(node["locality"]);
     like.priority = node["priority"].as_u32_or(0, 0, kMaxPriority);
-    for (const Node item : node["lb_endpoints"].items()) parse_item(item, like);
+    const LabelSet of_locality = parse_metadata(node["metadata"]);
+    for (const Node item : node["lb_endpoints"].items()) parse_item(item, like, of_locality);
     // Weights and distances of localities count only for balancing that is refused above.
     node.ignore({"load_balancing_weight", "proximity"});
-    node.unsupported({"metadata", "load_balancer_endpoints", "leds_cluster_locality_config"},
-                     kLater);
+    node.unsupported({"load_balancer_endpoints", "leds_cluster_locality_config"}, kLater);
     node.reject_unknown_keys();
   }
 
-  void parse_item(const Node& node, HostInfo host) {
+  // Of config.core.v3.Metadata what concerns us.
+  LabelSet parse_metadata(const Node& node) {
+    LabelSet labels;
+    for (const auto& [name, value] : node["filter_metadata"].entries()) {
+      if (name == kTransportLabels) {
+        labels = parse_labels(value);
+      } else if (name != kSubsets && left_out_.insert(std::string(name)).second) {
+        // Told once: endpoints are many, and say the same.
+        const std::string shown = config::printable(name);
+        value.leave_out(str("filter_metadata[", shown, "]"),
+                        str("metadata for \"", shown, "\" has no effect here"));
+      }
+    }
+    node.unsupported({"typed_filter_metadata"}, kLater);
+    node.reject_unknown_keys();
+    return labels;
+  }
+
+  void parse_item(const Node& node, HostInfo host, const LabelSet& of_locality) {
     ++endpoints_;
     host.health = node["health_status"].as_enum_or(host.health, kHealth);
     host.weight = node["load_balancing_weight"].as_u32_or(1, 1);
-    node.unsupported({"endpoint_name", "metadata"}, kLater);
+    host.transport = make_transport_labels(parse_metadata(node["metadata"]), of_locality);
+    node.unsupported({"endpoint_name"}, kLater);
     const Node endpoint = node.has("endpoint_name") ? node["endpoint"] : node.required("endpoint");
     node.reject_unknown_keys();
     if (endpoint.is_missing()) return;
@@ -120,6 +147,7 @@ class EndpointParser {
   ClusterConfig& out_;
   std::vector<HostInfo> hosts_;
   size_t endpoints_ = 0;
+  std::set<std::string> left_out_;  // namespaces of metadata
 };
 
 }  // namespace
