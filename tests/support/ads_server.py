@@ -1,11 +1,13 @@
 """A discovery service of tests, without generated code: aggregated, state of the world and delta, and of secrets, state
-of the world.  ads_server.py ADDRESS
+of the world.
+
+    ads_server.py ADDRESS [CERTIFICATE KEY [CA]]      with CA clients must show a certificate of it
 
 Reads commands, one JSON object a line: {"type": T, "name": N, "version": V, "resource": hex of the message} to say it to
 whoever asks for N or, but for "quiet" ones, for everything, with "aliases" if it has some; without the resource, for an
 answer that lacks it; {"type": T, "name": N} to take it back.  T is the message, as "envoy.config.route.v3.VirtualHost".
-By delta a name that is asked for and not known is answered without a resource.  Prints "listens", and what it hears, T
-without its package: "ask T NAMES" ("*": everything), "drop T NAMES", "ack T VERSION" (none by delta), "nack T REASON";
+By delta a name that is asked for and not known is answered without a resource.  Prints "listens PORT", and what it hears,
+T without its package: "ask T NAMES" ("*": everything), "drop T NAMES", "ack T VERSION" (none by delta), "nack T REASON";
 of secrets, each by a stream of its own, "ask NAME NODE", "ack NAME VERSION", "nack NAME REASON".
 """
 
@@ -198,16 +200,25 @@ METHODS = {SERVICE + "StreamAggregatedResources": WholeStream, SERVICE + "DeltaA
            SECRETS + "StreamSecrets": SecretStream}
 
 
+def add_port(server, address, *files):
+    if not files:
+        return server.add_insecure_port(address)
+    certificate, key, *ca = [open(file, "rb").read() for file in files]
+    return server.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)], *ca,
+                                                                      require_client_auth=bool(ca)))
+
+
 def main():
     class Handler(grpc.GenericRpcHandler):
         def service(self, details):
             stream = METHODS.get(details.method)
             return stream and grpc.stream_stream_rpc_method_handler(lambda requests, _: stream(requests).run())
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), handlers=[Handler()])
-    if not server.add_insecure_port(sys.argv[1]):
+    port = add_port(server, *sys.argv[1:])
+    if not port:
         sys.exit("cannot listen on " + sys.argv[1])
     server.start()
-    say("listens")
+    say("listens", port)
     for line in sys.stdin:
         command = json.loads(line)
         with lock:
