@@ -6,13 +6,12 @@
 
 #include "certs/problem.h"
 #include "proxy/base/str.h"
-#include "proxy/config/loader.h"
 #include "proxy/config/suggest.h"
+#include "xds/file_response.h"
+#include "xds/resource_document.h"
 
 namespace pillion::certs {
 namespace {
-
-constexpr std::string_view kSecret = "envoy.extensions.transport_sockets.tls.v3.Secret";
 
 // What tells one content from another, for the log and /config_dump.
 std::string version_of(const tls::Secret& secret) {
@@ -101,25 +100,19 @@ void PathProvider::fail_all(std::string_view reason) {
 
 void PathProvider::read() {
   if (wanted_.empty()) return;
+  constexpr xds::ResourceType kType = xds::ResourceType::kSecrets;
+  const Result<xds::Response> said = xds::read_response(path_, kType);
+  if (!said) return fail_all(said.error());
+  if (!said->wrong.empty()) return fail_all(first_problem(said->wrong));
   config::Errors errors;
-  const config::DocumentPtr document = config::load_file(path_, errors);
-  if (document == nullptr || !errors.ok()) return fail_all(first_problem(errors));
-  const config::Node root = document->root(errors);
-  const std::string version = root["version_info"].as_string_or("");
   std::map<std::string, tls::SecretPtr> found;
-  for (const config::Node item : root["resources"].items()) {
-    const auto [type, node] = item.typed_config();
-    if (type != kSecret) {
-      if (!type.empty()) item.error(str("expected a ", kSecret, ", got a ", type));
-      continue;
-    }
+  for (const xds::Resource& resource : said->resources) {
+    const xds::ResourceDocument document = xds::document_of(kType, resource, errors);
+    if (document.value == nullptr) break;
     std::string name;
-    tls::SecretPtr secret = tls::parse_secret(node, name);
-    if (secret != nullptr && !found.try_emplace(name, std::move(secret)).second)
-      node["name"].error("there are two of this name");
+    tls::SecretPtr secret = tls::parse_secret(document.node(errors), name);
+    if (secret != nullptr) found[name] = std::move(secret);
   }
-  root.ignore({"type_url", "nonce", "canary", "control_plane"});
-  root.reject_unknown_keys(config::Unknown::kAlwaysError);
   // What the secrets name is a part of them.
   std::set<std::string> files = errors.files();
   files.insert(path_);
@@ -128,7 +121,7 @@ void PathProvider::read() {
   for (const tls::SecretName& name : wanted_) {
     const auto it = found.find(name.name);
     Status<> taken = Error{str(path_, ": has no secret \"", config::printable(name.name), '"')};
-    if (it != found.end()) taken = context_.store.put(name, {it->second, version});
+    if (it != found.end()) taken = context_.store.put(name, {it->second, said->version});
     if (!taken) context_.store.fail(name, taken.error());
     context_.store.give_up(name);
   }

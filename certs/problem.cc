@@ -1,13 +1,14 @@
 #include "certs/problem.h"
 
-#include <algorithm>
-
 namespace pillion::certs {
 
 std::string first_problem(const config::Errors& errors) {
-  std::string text = errors.to_string();
-  text.resize(std::min(text.find('\n'), text.size()));
-  return text.empty() ? "it is no secret" : text;
+  return first_problem(errors.to_string());
+}
+
+std::string first_problem(std::string_view lines) {
+  const std::string_view first = lines.substr(0, lines.find('\n'));
+  return std::string(first.empty() ? "it is no secret" : first);
 }
 
 }  // namespace pillion::certs

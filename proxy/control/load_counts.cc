@@ -15,8 +15,10 @@ bool LoadCounts::load_of(std::string_view cluster, Cluster& out) const {
   const upstream::ClusterConfig& config = *found;
   if (config.eds_name != config.name) out.service_name = config.eds_name;
   out.hosts = discovery_.hosts(config.name);
-  out.dropped =
-      registry_.total<stats::ClusterStats>(config.stat_name, "upstream_rq_pending_overflow");
+  // Of either breaker, as Envoy has it.
+  for (const std::string_view refused :
+       {"upstream_rq_active_overflow", "upstream_rq_pending_overflow"})
+    out.dropped += registry_.total<stats::ClusterStats>(config.stat_name, refused);
   return true;
 }
 

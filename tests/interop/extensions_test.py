@@ -7,8 +7,8 @@ import json
 import struct
 import unittest
 
+import ads_service
 import envoy_config as envoy
-import scripted_ads
 import sidecar
 from protobuf_wire import field, varint
 
@@ -53,7 +53,7 @@ class Client:
 
 class ExtensionsTest(unittest.TestCase):
     def setUp(self):
-        self.ads = scripted_ads.Ads(self)
+        self.ads = ads_service.AdsService(self)
         self.port = sidecar.free_port()
 
     def start(self, layers=None, wait=True, **discovery):
@@ -61,10 +61,9 @@ class ExtensionsTest(unittest.TestCase):
         reply = [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]
         router = {"name": "router", "typed_config": {"@type": envoy.TYPE + "filters.http.router.v3.Router"}}
         listener = envoy.http("in", self.port, reply, http_filters=[{"name": "f", "config_discovery": source}, router])
-        config = envoy.bootstrap([listener], [envoy.http_cluster(self.ads.port, envoy.EXPLICIT_H2, name="xds")])
-        config |= {"node": {"id": "n", "cluster": "c"}, "dynamic_resources": {"ads_config": {
-            "api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {
-                "cluster_name": "xds", "retry_policy": {"retry_back_off": {"base_interval": "0.05s"}}}}]}}}
+        config = envoy.bootstrap([listener], [ads_service.cluster(self.ads.path)])
+        config |= {"node": {"id": "n", "cluster": "c"},
+                   "dynamic_resources": {"ads_config": ads_service.api_config_source()}}
         if layers:
             config["layered_runtime"] = {"layers": layers}
         self.proxy = sidecar.Sidecar(config)
@@ -75,15 +74,15 @@ class ExtensionsTest(unittest.TestCase):
 
     def test_a_listener_waits_for_its_filter_and_then_follows_it(self):
         proxy_client = self.start(wait=False)
-        self.ads.wait(f"ask {EXTENSION} f")
+        self.ads.wait("ask TypedExtensionConfig f")
         self.assertNotEqual(self.proxy_state(), 200, "the filter may be a guard")
-        self.ads.say(EXTENSION, "1", {"f": fault(418)})
+        self.ads.say(EXTENSION, "f", "1", fault(418))
         self.proxy.wait_ready()
-        self.ads.wait(f"ack {EXTENSION} 1")
+        self.ads.wait("ack TypedExtensionConfig 1")
         self.assertEqual(proxy_client.get(), 418)
         for number, status in enumerate((419, 420, 421), start=2):
-            self.ads.say(EXTENSION, str(number), {"f": fault(status)})
-            self.ads.wait(f"ack {EXTENSION} {number}")
+            self.ads.say(EXTENSION, "f", str(number), fault(status))
+            self.ads.wait(f"ack TypedExtensionConfig {number}")
             sidecar.until(f"{status}", lambda: proxy_client.get() == status)
         self.assertEqual(proxy_client.ends, 1, "the connection stays")
         stats = self.proxy.stats()
@@ -98,12 +97,12 @@ class ExtensionsTest(unittest.TestCase):
             return 0
 
     def test_what_is_refused_keeps_its_predecessor_and_is_named(self):
-        self.ads.say(EXTENSION, "1", {"f": fault(418)})
+        self.ads.say(EXTENSION, "f", "1", fault(418))
         client = self.start()
-        self.ads.say(EXTENSION, "2", {"f": fault(7)})
-        self.ads.wait(f"nack {EXTENSION} ecds/f: typed_config.abort.http_status: expected 200-599")
-        self.ads.say(EXTENSION, "3", {"f": fault(418, kind="envoy.extensions.filters.http.buffer.v3.Buffer")})
-        self.ads.wait(f"nack {EXTENSION}", 2)
+        self.ads.say(EXTENSION, "f", "2", fault(7))
+        self.ads.wait("nack TypedExtensionConfig ecds/f: typed_config.abort.http_status: expected 200-599")
+        self.ads.say(EXTENSION, "f", "3", fault(418, kind="envoy.extensions.filters.http.buffer.v3.Buffer"))
+        self.ads.wait("nack TypedExtensionConfig", 2)
         self.assertEqual(client.get(), 418)
         self.assertEqual(self.proxy.stats()[NAME + "config_fail"], 2)
         dump = next(c for c in json.loads(self.proxy.get("/config_dump")[1])["configs"]
@@ -118,7 +117,7 @@ class ExtensionsTest(unittest.TestCase):
         sidecar.until("a line in the log", lambda: sidecar.read(self.proxy.dir + "/access.log"))
         self.assertIn('"flags":"NFCF"', sidecar.read(self.proxy.dir + "/access.log").replace(": ", ":"))
         self.assertEqual(self.proxy.stats()[NAME + "init_fetch_timeout"], 1)
-        self.ads.say(EXTENSION, "1", {"f": fault(418)})
+        self.ads.say(EXTENSION, "f", "1", fault(418))
         sidecar.until("the filter", lambda: client.get() == 418)
 
     def test_a_default_serves_until_something_comes(self):
@@ -126,7 +125,7 @@ class ExtensionsTest(unittest.TestCase):
                    "abort": {"http_status": 451, "percentage": {"numerator": 100}}}
         client = self.start(default_config=default, apply_default_config_without_warming=True)
         self.assertEqual(client.get(), 451)
-        self.ads.say(EXTENSION, "1", {"f": fault(418)})
+        self.ads.say(EXTENSION, "f", "1", fault(418))
         sidecar.until("the filter", lambda: client.get() == 418)
         self.assertEqual(client.ends, 1)
 
@@ -135,14 +134,14 @@ class ExtensionsTest(unittest.TestCase):
               {"name": "hand", "admin_layer": {}}]
 
     def test_layers_of_the_runtime_come_first_and_change_what_runs(self):
-        self.ads.say(EXTENSION, "1", {"f": fault(418, share=0)})
+        self.ads.say(EXTENSION, "f", "1", fault(418, share=0))
         client = self.start(self.LAYERS, wait=False)
-        self.ads.wait(f"ask {RUNTIME} rt")
-        self.assertEqual(self.ads.heard("ask")[0], f"ask {RUNTIME} rt")
-        self.ads.say(RUNTIME, "1", {"rt": runtime("rt", {"fault.http.abort.abort_percent": 0})})
+        self.ads.wait("ask Runtime rt")
+        self.assertEqual(self.ads.heard("ask")[0], "ask Runtime rt")
+        self.ads.say(RUNTIME, "rt", "1", runtime("rt", {"fault.http.abort.abort_percent": 0}))
         self.proxy.wait_ready()
         self.assertEqual(client.get(), 200)
-        self.ads.say(RUNTIME, "2", {"rt": runtime("rt", {"unrelated": 1})})
+        self.ads.say(RUNTIME, "rt", "2", runtime("rt", {"unrelated": 1}))
         sidecar.until("the static layer's value", lambda: client.get() == 418)
         self.assertEqual(self.proxy.post("/runtime_modify?fault.http.abort.abort_percent=0"), (200, "OK\n"))
         sidecar.until("the admin layer's value", lambda: client.get() == 200)
@@ -160,20 +159,20 @@ class ExtensionsTest(unittest.TestCase):
         self.assertEqual(client.ends, 1)
 
     def test_a_layer_that_does_not_come_holds_up_the_start_for_its_time_only(self):
-        self.ads.say(EXTENSION, "1", {"f": fault(418)})
+        self.ads.say(EXTENSION, "f", "1", fault(418))
         client = self.start(self.LAYERS)
         self.assertEqual(client.get(), 418)
         self.assertEqual(self.proxy.stats()["runtime.init_fetch_timeout"], 1)
 
     def test_a_value_that_is_no_number_is_counted_and_the_default_holds(self):
-        self.ads.say(EXTENSION, "1", {"f": fault(418)})
+        self.ads.say(EXTENSION, "f", "1", fault(418))
         client = self.start([self.LAYERS[2]])
         self.proxy.post("/runtime_modify?fault.http.abort.abort_percent=many")
         sidecar.until("the count", lambda: self.proxy.stats()["runtime.value_unusable"] >= 1)
         self.assertEqual(client.get(), 418)
 
     def test_without_an_admin_layer_nothing_can_be_modified(self):
-        self.ads.say(EXTENSION, "1", {"f": fault(418)})
+        self.ads.say(EXTENSION, "f", "1", fault(418))
         self.start([self.LAYERS[0]])
         status, text = self.proxy.post("/runtime_modify?a=1")
         self.assertEqual((status, text), (503, "No admin layer specified\n"))

@@ -151,8 +151,10 @@ class Sequence:
         self.plane.do("restart")
 
     def _end_the_streams(self):
-        self.plane.do("end")
+        """In the midst of what is said.  Not before it: a server that is told news while a new stream asks for one type
+        after the other says them in no order, routes before their clusters, too."""
         self.say()
+        self.plane.do("end")
 
     def _restart_the_proxy(self):
         self.stop_load()

@@ -1,10 +1,14 @@
-"""An aggregated discovery service of tests, state of the world and delta, without generated code.  ads_server.py ADDRESS
+"""A discovery service of tests, without generated code: aggregated, state of the world and delta, and of secrets, state
+of the world.
+
+    ads_server.py ADDRESS [CERTIFICATE KEY [CA]]      with CA clients must show a certificate of it
 
 Reads commands, one JSON object a line: {"type": T, "name": N, "version": V, "resource": hex of the message} to say it to
-whoever asks for N or, but for "quiet" ones, for everything, with "aliases" if it has some; {"type": T, "name": N} to take it back.  T is the
-message, as "envoy.config.route.v3.VirtualHost".  By delta a name that is asked for and not known is answered without a
-resource.  Prints "listens", and what it hears, T without its package: "ask T NAMES" ("*": everything), "drop T NAMES",
-"ack T", "nack T REASON".
+whoever asks for N or, but for "quiet" ones, for everything, with "aliases" if it has some; without the resource, for an
+answer that lacks it; {"type": T, "name": N} to take it back.  T is the message, as "envoy.config.route.v3.VirtualHost".
+By delta a name that is asked for and not known is answered without a resource.  Prints "listens PORT", and what it hears,
+T without its package: "ask T NAMES" ("*": everything), "drop T NAMES", "ack T VERSION" (none by delta), "nack T REASON";
+of secrets, each by a stream of its own, "ask NAME NODE", "ack NAME VERSION", "nack NAME REASON".
 """
 
 import json
@@ -19,6 +23,7 @@ from protobuf_wire import field, fields
 
 URL = "type.googleapis.com/"
 SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
+SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/"
 
 lock = threading.RLock()
 said = {}  # type -> name -> (version, message, aliases, quiet)
@@ -48,6 +53,14 @@ def reason(status):
 
 def any_of(url, message):
     return field(1, url) + field(2, message)
+
+
+def tell_answer(subject, error, *version):
+    """ACK or NACK."""
+    if error is None:
+        say("ack", subject, *version)
+    else:
+        say("nack", subject, reason(error))
 
 
 class Stream:
@@ -84,13 +97,20 @@ class WholeStream(Stream):
         super().__init__(requests)
         self.asked, self.sent = {}, {}  # url -> names; url -> what was said last
 
+    @staticmethod
+    def subject(url, _):
+        return short(url)
+
+    @staticmethod
+    def tell_question(url, names, _):
+        say("ask", short(url), *(names or ["*"]))
+
     def take(self, request):
         url, names = text(request, 4), texts(request, 3)
         if texts(request, 5):
-            errors = [value for at, value in request if at == 6]
-            say(*(["nack", short(url), reason(errors[0])] if errors else ["ack", short(url)]))
+            tell_answer(self.subject(url, names), dict(request).get(6), text(request, 1))
         if self.asked.get(url) != names:
-            say("ask", short(url), *(names or ["*"]))
+            self.tell_question(url, names, request)
             self.asked[url] = names
             self.sent.pop(url, None)
         yield from self.changed()
@@ -105,8 +125,19 @@ class WholeStream(Stream):
                 continue
             self.sent[url] = now
             version = "-".join(sorted(version for version, *_ in now.values())) or "none"
-            yield (field(1, version) + b"".join(field(2, any_of(url, message)) for _, message, *_ in now.values())
+            resources = (any_of(url, message) for _, message, *_ in now.values() if message is not None)
+            yield (field(1, version) + b"".join(field(2, each) for each in resources)
                    + field(4, url) + field(5, self.next_nonce()))
+
+
+class SecretStream(WholeStream):
+    @staticmethod
+    def subject(_, names):
+        return names[0]
+
+    @staticmethod
+    def tell_question(_, names, request):
+        say("ask", names[0], text(list(fields(dict(request).get(2, b""))), 1))
 
 
 class DeltaStream(Stream):
@@ -119,8 +150,7 @@ class DeltaStream(Stream):
         is_first = url not in self.asked
         names = self.asked.setdefault(url, set())
         if texts(request, 6):
-            errors = [value for at, value in request if at == 7]
-            say(*(["nack", short(url), reason(errors[0])] if errors else ["ack", short(url)]))
+            tell_answer(short(url), dict(request).get(7))
         if is_first and not more:
             more = ["*"]
         if more:
@@ -166,7 +196,16 @@ class DeltaStream(Stream):
                    + b"".join(field(6, name) for name in gone))
 
 
-METHODS = {SERVICE + "StreamAggregatedResources": WholeStream, SERVICE + "DeltaAggregatedResources": DeltaStream}
+METHODS = {SERVICE + "StreamAggregatedResources": WholeStream, SERVICE + "DeltaAggregatedResources": DeltaStream,
+           SECRETS + "StreamSecrets": SecretStream}
+
+
+def add_port(server, address, *files):
+    if not files:
+        return server.add_insecure_port(address)
+    certificate, key, *ca = [open(file, "rb").read() for file in files]
+    return server.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)], *ca,
+                                                                      require_client_auth=bool(ca)))
 
 
 def main():
@@ -175,16 +214,18 @@ def main():
             stream = METHODS.get(details.method)
             return stream and grpc.stream_stream_rpc_method_handler(lambda requests, _: stream(requests).run())
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), handlers=[Handler()])
-    if not server.add_insecure_port(sys.argv[1]):
+    port = add_port(server, *sys.argv[1:])
+    if not port:
         sys.exit("cannot listen on " + sys.argv[1])
     server.start()
-    say("listens")
+    say("listens", port)
     for line in sys.stdin:
         command = json.loads(line)
         with lock:
             of_type = said.setdefault(command["type"], {})
-            if "resource" in command:
-                of_type[command["name"]] = (command["version"], bytes.fromhex(command["resource"]),
+            if "version" in command:
+                message = command.get("resource")
+                of_type[command["name"]] = (command["version"], None if message is None else bytes.fromhex(message),
                                             command.get("aliases", []), command.get("quiet", False))
             else:
                 of_type.pop(command["name"], None)

@@ -5,6 +5,8 @@
     plane.wait("ack RouteConfiguration 1")
     plane.say_resources("2", [{"@type": ..., "name": ...}, ...])     # all that there is, in protobuf's JSON
     plane.do("restart")                                             # silence, speak, end: see go-xds/main.go
+    plane.ask_load(clusters=["a"], load_reporting_interval="1s")     # of all nodes, by LRS
+    plane.loads("test")                                             # what was reported: [LoadStatsRequest]
 
 bootstrap() is the configuration of a sidecar that asks it for everything.
 """
@@ -55,6 +57,13 @@ class ControlPlane:
 
     def do(self, what):
         self._command(do=what)
+
+    def ask_load(self, **fields):
+        self._command(do="load", load=fields)
+
+    def loads(self, node):
+        start = f"load {node} "
+        return [json.loads(line.removeprefix(start)) for line in list(self.lines) if line.startswith(start)]
 
     def wait(self, line):
         until(lambda: f"{line!r} among {self.lines[-8:]}", lambda: line in self.lines)

@@ -10,19 +10,20 @@ import sidecar
 
 
 class Origin(http.server.ThreadingHTTPServer):
-    """Answers with its name; with `echo` in JSON, with what came, too."""
+    """Answers with its name; with `echo` in JSON, with what came, too; or with the (status, text) of `answer`(path)."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, test, name, echo=False):
+    def __init__(self, test, name, echo=False, answer=None):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             wbufsize = -1  # head and body in one piece
 
             def do_GET(self):
                 body = json.dumps({"origin": name, "path": self.path, "fields": self.headers.items()}) if echo else name
-                self.send_response(200)
+                status, body = answer(self.path) if answer else (200, body)
+                self.send_response(status)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body.encode())
@@ -56,18 +57,18 @@ def get(port, path="/", **headers):
 class Load:
     """Requests on connections that stay; whatever is not 200 is a failure.  `pause`: seconds between a client's."""
 
-    def __init__(self, port, clients=4, host="localhost", pause=0.0):
+    def __init__(self, port, clients=4, host="localhost", pause=0.0, path="/"):
         self.failures, self.count = [], 0
         self.stopped = threading.Event()
-        self.threads = [threading.Thread(target=self._run, args=(port, host, pause)) for _ in range(clients)]
+        self.threads = [threading.Thread(target=self._run, args=(port, host, pause, path)) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
 
-    def _run(self, port, host, pause):
+    def _run(self, port, host, pause, path):
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=sidecar.DEADLINE)
         while not self.stopped.is_set():
             try:
-                client.request("GET", "/", headers={"host": host})
+                client.request("GET", path, headers={"host": host})
                 answer = client.getresponse()
                 body = answer.read()
                 self.count += 1

@@ -14,9 +14,11 @@
 //	{"do": "restart"}             another server with empty caches, which then has what was said last
 //	{"do": "silence" | "speak"}   nothing is sent meanwhile
 //	{"do": "end"}                 ends all streams
+//	{"do": "load", "load": {a LoadStatsResponse}}   is what all streams of load reports are asked from now on
 //	    answered by "ok DO"
 //
-// Each NACK is a line "nack TYPE MESSAGE", each ACK "ack TYPE VERSION", each new stream "open sotw|delta TYPE".
+// Each NACK is a line "nack TYPE MESSAGE", each ACK "ack TYPE VERSION", each new stream "open sotw|delta TYPE", each
+// report "load NODE LOAD_STATS_REQUEST".
 package main
 
 import (
@@ -31,7 +33,8 @@ import (
 
 type command struct {
 	state
-	Do string `json:"do"`
+	Do   string          `json:"do"`
+	Load json.RawMessage `json:"load"`
 }
 
 var output sync.Mutex
@@ -67,12 +70,13 @@ func parse() options {
 type running struct {
 	options options
 	gate    *gate
+	load    *loadListener
 	plane   *plane
 	said    map[string]state // by node
 }
 
 func (r *running) start() {
-	made, listening := newPlane(r.options, r.gate)
+	made, listening := newPlane(r.options, r.gate, r.load)
 	r.plane = made
 	r.options.address = listening.Addr().String() // the same after a restart
 	for _, one := range r.said {
@@ -103,6 +107,8 @@ func (r *running) do(c command) {
 		r.gate.speak()
 	case "end":
 		r.gate.endStreams()
+	case "load":
+		check(r.load.ask(c.Load))
 	default:
 		check(fmt.Errorf("no command is called %q", c.Do))
 	}
@@ -110,7 +116,7 @@ func (r *running) do(c command) {
 }
 
 func main() {
-	r := running{options: parse(), gate: newGate(), said: map[string]state{}}
+	r := running{options: parse(), gate: newGate(), load: newLoadListener(), said: map[string]state{}}
 	r.start()
 	say("listens %s", r.options.address)
 	lines := bufio.NewScanner(os.Stdin)

@@ -13,6 +13,7 @@ import (
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
 	extension "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
+	load "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	runtime "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	secret "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
@@ -39,7 +40,7 @@ type plane struct {
 }
 
 // newPlane listens, but answers nobody before serve().
-func newPlane(o options, g *gate) (*plane, net.Listener) {
+func newPlane(o options, g *gate, l *loadListener) (*plane, net.Listener) {
 	if o.network == "unix" {
 		_ = os.Remove(o.address) // left by the life before
 	}
@@ -55,6 +56,7 @@ func newPlane(o options, g *gate) (*plane, net.Listener) {
 		check(err)
 	}
 	out.register(o)
+	load.RegisterLoadReportingServiceServer(out.grpc, l)
 	return out, listening
 }
 

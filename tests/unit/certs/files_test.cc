@@ -9,6 +9,7 @@
 #include "tests/support/log_capture.h"
 #include "tests/support/ocsp_response.h"
 #include "tests/unit/certs/certs_fixture.h"
+#include "xds/reflect.h"
 
 namespace pillion::certs {
 namespace {
@@ -39,6 +40,16 @@ class CertificateFiles : public CertsTest {
   [[nodiscard]] tls::SecretRef pair() const {
     return tls::make_files_ref({path("crt"), path("key"), {}, {}}, tls::SecretKind::kCertificate,
                                nullptr);
+  }
+  // A certificate "default" of a file that holds a DiscoveryResponse.
+  [[nodiscard]] tls::SecretRef path_ref(const std::string& name) const {
+    auto source = std::make_shared<tls::SecretSource>();
+    source->key = "path/" + name;
+    source->how = tls::SecretSource::Path{path(name)};
+    tls::SecretRef ref;
+    ref.source = source;
+    ref.name = "default";
+    return ref;
   }
 
   fs::path folder_;
@@ -146,25 +157,23 @@ std::string json(const std::string& text) {
   return out + '"';
 }
 
+std::string inline_of(const std::string& pem) {
+  return str("{ \"inline_string\": ", json(pem), " }");
+}
+
+// A DiscoveryResponse with one certificate; chain and key are DataSources.
+std::string response(const std::string& chain, const std::string& key) {
+  return str("{ \"version_info\": \"7\", \"resources\": [ { \"@type\": \"type.googleapis.com/",
+             "envoy.extensions.transport_sockets.tls.v3.Secret\", \"name\": \"default\", ",
+             "\"tls_certificate\": { \"certificate_chain\": ", chain, ", \"private_key\": ", key,
+             " } } ] }");
+}
+
 TEST_F(CertificateFiles, MayBeADiscoveryResponse) {
   const tls::CertificateConfig first = ca_.certificate("spiffe://a/1");
   const tls::CertificateConfig second = write_pair("spiffe://a/2");
-  const auto response = [&](const std::string& chain, const std::string& key) {
-    return str("{ \"version_info\": \"7\", \"resources\": [ { \"@type\": \"type.googleapis.com/",
-               "envoy.extensions.transport_sockets.tls.v3.Secret\", \"name\": \"default\", ",
-               "\"tls_certificate\": { \"certificate_chain\": ", chain, ", \"private_key\": ", key,
-               " } } ] }");
-  };
-  const auto inline_of = [](const std::string& pem) {
-    return str("{ \"inline_string\": ", json(pem), " }");
-  };
   write("sds.yaml", response(inline_of(first.chain_pem), inline_of(first.key_pem)));
-  auto source = std::make_shared<tls::SecretSource>();
-  source->key = "path/sds.yaml";
-  source->how = tls::SecretSource::Path{path("sds.yaml")};
-  tls::SecretRef ref;
-  ref.source = source;
-  ref.name = "default";
+  const tls::SecretRef ref = path_ref("sds.yaml");
   want(ref);
   EXPECT_EQ(chain_of(ref), first.chain_pem);
   EXPECT_EQ(store_.find(ref.key())->version, "7");
@@ -178,6 +187,25 @@ TEST_F(CertificateFiles, MayBeADiscoveryResponse) {
   EXPECT_TRUE(run_until(loop_, [&] { return failure_of(ref) != ""; }));
   EXPECT_THAT(failure_of(ref), HasSubstr("has no secret \"default\""));
   EXPECT_EQ(chain_of(ref), third.chain_pem);
+  write("sds.yaml", "{ \"resources\": [ { \"@type\": \"type.googleapis.com/no.Such\" } ] }");
+  EXPECT_TRUE(
+      run_until(loop_, [&] { return failure_of(ref).find("no.Such") != std::string::npos; }));
+  EXPECT_THAT(failure_of(ref), HasSubstr("sds.yaml:1:"));
+}
+
+TEST_F(CertificateFiles, MayBeAnEncodedDiscoveryResponse) {
+  const tls::CertificateConfig first = ca_.certificate("spiffe://a/1");
+  const Result<std::string> bytes =
+      xds::encode("envoy.service.discovery.v3.DiscoveryResponse",
+                  str("{\"type_url\": \"type.googleapis.com/"
+                      "envoy.extensions.transport_sockets.tls.v3.Secret\", ",
+                      response(inline_of(first.chain_pem), inline_of(first.key_pem)).substr(1)));
+  ASSERT_TRUE(bytes) << bytes.error();
+  write("sds.pb", *bytes);
+  const tls::SecretRef ref = path_ref("sds.pb");
+  want(ref);
+  EXPECT_EQ(failure_of(ref), "");
+  EXPECT_EQ(chain_of(ref), first.chain_pem);
 }
 
 }  // namespace
