@@ -70,7 +70,9 @@ void Server::on_context_changed(const tls::ContextSlot& slot) {
       count(listener_tls_stats_, listener->stat_name);
   }
   for (const auto& cluster : snapshot_->clusters) {
-    if (cluster->pool.tls.get() == &slot) count(cluster_tls_stats_, cluster->stat_name);
+    bool uses_it = false;
+    cluster->pool.for_each_tls([&](const auto& its) { uses_it |= its.get() == &slot; });
+    if (uses_it) count(cluster_tls_stats_, cluster->stat_name);
   }
 }
 

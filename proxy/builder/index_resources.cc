@@ -8,7 +8,7 @@ namespace pillion {
 
 namespace {
 
-bool has_tls(const CompiledCluster& cluster) { return cluster.config->pool.tls != nullptr; }
+bool has_tls(const CompiledCluster& cluster) { return cluster.config->pool.may_use_tls(); }
 bool has_tls(const CompiledListener& listener) {
   const auto uses_it = [](const auto& chain) { return chain != nullptr && chain->tls != nullptr; };
   return uses_it(listener.config->default_chain) ||
@@ -52,7 +52,7 @@ void collect_slots(Snapshot& out) {
     for (const auto& chain : listener->chains) add(chain->tls);
     if (listener->default_chain) add(listener->default_chain->tls);
   }
-  for (const auto& cluster : out.clusters) add(cluster->pool.tls);
+  for (const auto& cluster : out.clusters) cluster->pool.for_each_tls(add);
 }
 
 template <typename T>

@@ -23,7 +23,7 @@ void for_each_secret_ref(const Resources& resources, Fn&& fn) {
     if (slot->secrets().validation) fn(*slot->secrets().validation);
     if (slot->secrets().ticket_keys) fn(*slot->secrets().ticket_keys);
   };
-  for (const auto& piece : resources.file_clusters) visit(piece.newest->config->pool.tls);
+  for (const auto& piece : resources.file_clusters) piece.newest->config->pool.for_each_tls(visit);
   for (const auto& piece : resources.file_listeners) {
     const core::ListenerConfig& listener = *piece.newest->config;
     for (const auto& chain : listener.chains) visit(chain->tls);

@@ -4,6 +4,7 @@
 #include "proxy/base/str.h"
 #include "proxy/cli/explain_parts.h"
 #include "proxy/config/scalars.h"
+#include "proxy/config/suggest.h"
 #include "proxy/tls/context_slot.h"
 
 namespace pillion::cli {
@@ -49,15 +50,40 @@ std::string tls_text(const tls::ContextSlot& slot) {
   return out;
 }
 
-std::string upstream_text(const ClusterConfig& cluster, Content content) {
+// Null: none.
+std::string socket_text(const tls::ContextSlot* tls, Content content) {
   const bool is_clients = content == Content::kClientsTls;
-  if (cluster.pool.tls != nullptr)
-    return str(tls_text(*cluster.pool.tls), is_clients ? "; the client's own TLS within it" : "");
+  if (tls != nullptr)
+    return str(tls_text(*tls), is_clients ? "; the client's own TLS within it" : "");
   return is_clients ? "the client's own TLS as it comes" : "plain text";
+}
+
+std::string labels_text(const upstream::LabelSet& labels) {
+  std::string out;
+  for (const auto& [key, value] : labels)
+    out += str(out.empty() ? "" : ", ", config::printable(key), '=', value);
+  return out;
+}
+
+// How connections are made; which of several ways depends on the host's labels.
+void explain_sockets(const upstream::PoolOptions& pool, Content content, Lines& lines) {
+  for (const upstream::TransportMatch& match : pool.transport_matches) {
+    lines.push_back(
+        str("upstream, ",
+            match.labels.empty() ? "any other host" : str("hosts with ", labels_text(match.labels)),
+            " (\"", match.name, "\"): ", socket_text(match.tls.get(), content)));
+    if (match.labels.empty()) return;  // what stands behind it is for nobody
+  }
+  lines.push_back(str(pool.transport_matches.empty() ? "upstream: " : "upstream, other hosts: ",
+                      socket_text(pool.tls.get(), content)));
 }
 
 std::string details(const upstream::HostInfo& host) {
   std::string text;
+  if (host.transport != nullptr) {
+    const upstream::LabelSet& own = host.transport->own;
+    text += str(", ", labels_text(own.empty() ? host.transport->of_locality : own));
+  }
   if (host.weight != 1) text += str(", weight ", host.weight);
   if (host.priority != 0) text += str(", priority ", host.priority);
   if (!host.is_healthy()) text += host.is_degraded() ? ", degraded" : ", not healthy";
@@ -136,7 +162,7 @@ void explain_cluster(const Known& known, std::string_view name,
   if (cluster.type != DiscoveryType::kOriginalDst) {
     lines.push_back(str("balancing: ", policy_name(cluster.balancer.group.policy)));
   }
-  lines.push_back(str("upstream: ", upstream_text(cluster, content)));
+  explain_sockets(cluster.pool, content, lines);
   lines.push_back(str("connect timeout: ", seconds(cluster.pool.connect_timeout)));
   const upstream::LimitValues& limits = cluster.pool.limits;
   lines.push_back(str("limits: ", limits.max_connections, " connections, ", limits.max_pending,

@@ -7,7 +7,9 @@
 //   istio.envoy.config.filter.http.alpn...   without its ALPN names the peer's sidecar would take
 //                                            HTTP for opaque bytes, and judge it by no HTTP policy
 //   envoy.tcp.metadataexchange...            a peer with which `istio-peer-exchange` was negotiated
-//                                            waits for a message before the application's bytes
+//                                            waits for a message before the application's bytes; of
+//                                            clusters it is left out, for they then do not offer it
+//                                            (upstream/parse_transport.cc)
 //   io.istio.http.peer_metadata...           it also removes headers of the mesh from what the
 //                                            application gets
 

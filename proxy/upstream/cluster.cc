@@ -17,7 +17,7 @@ ClusterBlocks make_blocks(const ClusterContext& context, const ClusterConfig& co
   if (config.pool.protocol != UpstreamProtocol::kHttp1) {
     blocks.http2 = registry.block<stats::ClusterHttp2Stats>(context.worker, config.stat_name);
   }
-  if (config.pool.tls) {
+  if (config.pool.may_use_tls()) {
     blocks.tls = registry.block<stats::ClusterTlsStats>(context.worker, config.stat_name);
     blocks.tls_factory =
         registry.block<stats::ClusterTlsFactoryStats>(context.worker, config.stat_name);

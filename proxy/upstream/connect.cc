@@ -12,7 +12,7 @@ std::unique_ptr<io::Transport> make_transport(io::Loop& loop, const PoolOptions&
                                               const ConnectTarget& to, const ConnectBlocks& blocks,
                                               bool* bind_failed) {
   std::shared_ptr<const tls::Context> context;
-  if (options.tls != nullptr && (context = options.tls->current()) == nullptr) {
+  if (to.tls != nullptr && (context = to.tls->current()) == nullptr) {
     if (blocks.tls_factory != nullptr) blocks.tls_factory->upstream_context_secrets_not_ready.inc();
     *bind_failed = false;
     return std::make_unique<tls::RefusedTransport>(loop, Failure{FailureKind::kTlsFailed},

@@ -14,7 +14,8 @@ namespace pillion::upstream {
 
 struct ConnectTarget {
   const io::Address& address;
-  std::string_view hostname;  // the SNI, where the configuration says so
+  std::string_view hostname;    // the SNI, where the configuration says so
+  const tls::ContextSlot* tls;  // null: plain text
   // Offered where the TLS context names no protocols itself; as on the wire.
   std::string_view alpn;
 };

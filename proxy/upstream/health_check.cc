@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -19,6 +20,16 @@ Duration random_part(Rng& rng, Duration most) noexcept {
   return Duration(static_cast<int64_t>(rng.below(static_cast<uint64_t>(most.count()))));
 }
 
+// Criteria of the check stand in place of the host's own labels.
+const tls::ContextSlot* tls_of_checks(const Probe::Context& context) {
+  const PoolOptions& pool = context.config.pool;
+  const TransportLabels* labels = context.host.transport.get();
+  const std::optional<LabelSet>& criteria = context.config.health_check->transport_criteria;
+  if (!criteria) return pool.tls_for(labels);
+  const LabelSet none;
+  return pool.tls_of(pool.match_for(*criteria, labels == nullptr ? none : labels->of_locality));
+}
+
 }  // namespace
 
 std::unique_ptr<io::Transport> make_probe_transport(const Probe::Context& context,
@@ -27,8 +38,9 @@ std::unique_ptr<io::Transport> make_probe_transport(const Probe::Context& contex
   io::Address to = host.address;
   if (host.check && host.check->port != 0) to.set_port(host.check->port);
   bool bind_failed = false;
-  return make_transport(context.loop, context.config.pool, {to, host.hostname, alpn},
-                        {context.tls, nullptr}, &bind_failed);
+  return make_transport(context.loop, context.config.pool,
+                        {to, host.hostname, tls_of_checks(context), alpn}, {context.tls, nullptr},
+                        &bind_failed);
 }
 
 std::string probe_failure_reason(Failure failure, std::string_view transport_reason) {
@@ -224,7 +236,7 @@ HealthChecker::~HealthChecker() {
 void HealthChecker::open_stats() {
   stats_ =
       context_.registry.block<stats::ClusterHealthCheckStats>(stats::kControl, config_->stat_name);
-  if (config_->pool.tls) {
+  if (config_->pool.may_use_tls()) {
     tls_ = context_.registry.block<stats::ClusterTlsStats>(stats::kControl, config_->stat_name);
   }
 }

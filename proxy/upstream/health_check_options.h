@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/upstream/transport_labels.h"
 
 namespace pillion::upstream {
 
@@ -47,6 +49,7 @@ struct HealthCheckOptions {
   Duration timeout{};
   uint32_t unhealthy_threshold = 1;
   uint32_t healthy_threshold = 1;
+  std::optional<LabelSet> transport_criteria;  // choose the transport socket, see PoolOptions
   bool reuse_connection = true;
   bool logs_all_failures = false;
 

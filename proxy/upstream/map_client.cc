@@ -120,13 +120,13 @@ void MapCall::start() {
   Cluster* cluster = clusters_.find(cluster_name_);
   if (cluster == nullptr) return fail({FailureKind::kNoCluster});
   cluster_ = Ref(cluster);
-  head_.scheme = cluster->config().pool.tls != nullptr ? "https" : "http";
   counts_request_ = cluster->begin_request();
   if (!counts_request_) return fail({FailureKind::kOverflow});
   Failure failure;
   Host* host = cluster->pick({}, &failure);
   if (host == nullptr) return fail(failure);
   host_ = Ref(host);
+  head_.scheme = host->pool().has_tls() ? "https" : "http";
   char text[io::Address::kMaxText];
   host_text_ = arena_.copy({text, host->address().format(text, true)});
   http::ClientConnection* connection = cluster->pool(*host, head_).acquire(*this, &failure);

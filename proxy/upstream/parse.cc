@@ -116,8 +116,8 @@ void refuse_the_rest(const Node& node) {
                     "queuing_policies", "per_connection_buffer_high_watermark_timeout"},
                    kLater);
   // Without these a request would go to other hosts than meant, in clear text, or past a filter.
-  node.unsupported({"cluster_type", "filters", "connection_pool_per_downstream_connection",
-                    "lb_subset_config", "transport_socket_matches", "transport_socket_matcher"},
+  node.unsupported({"cluster_type", "connection_pool_per_downstream_connection", "lb_subset_config",
+                    "transport_socket_matcher"},
                    kLater, config::Unknown::kAlwaysError);
   node.unsupported({"hosts"}, "use load_assignment");
   node.unsupported({"tls_context"}, "use transport_socket", config::Unknown::kAlwaysError);
@@ -143,22 +143,32 @@ uint64_t hash_of_protocol(const PoolOptions& pool) {
 
 void set_hashes(const Node& node, ClusterConfig& out) {
   // Equal slots are one object, and stay it when their certificates change.
-  const uint64_t context = reinterpret_cast<uintptr_t>(out.pool.tls.get());
+  uint64_t context = reinterpret_cast<uintptr_t>(out.pool.tls.get());
+  for (const TransportMatch& match : out.pool.transport_matches)
+    context = combine_hashes(context, reinterpret_cast<uintptr_t>(match.tls.get()));
   out.hash = combine_hashes(hash_value(node), context);
   uint64_t hash = combine_hashes(static_cast<uint64_t>(out.type), context);
   hash = combine_hashes(hash, std::hash<std::string>{}(out.stat_name));
   hash = combine_hashes(hash, hash_value(node["transport_socket"]));
+  hash = combine_hashes(hash, hash_value(node["transport_socket_matches"]));
   hash = combine_hashes(hash, hash_value(node["upstream_bind_config"]));
   hash = combine_hashes(hash, hash_value(node["upstream_connection_options"]));
   hash = combine_hashes(hash, hash_of_protocol(out.pool));
   out.connection_hash = combine_hashes(hash, out.original_dst_port);
 }
 
-// auto_config asks the TLS handshake.
+// auto_config asks the TLS handshake.  As Envoy, of every socket that a host may have.
 void check_protocol(const Node& node, const ClusterConfig& out) {
-  if (out.pool.protocol != UpstreamProtocol::kAuto || node.has("transport_socket")) return;
-  node["typed_extension_protocol_options"].error(
-      "auto_config needs a transport_socket with TLS: the protocol is chosen by ALPN");
+  if (out.pool.protocol != UpstreamProtocol::kAuto) return;
+  if (!node.has("transport_socket"))
+    node["typed_extension_protocol_options"].error(
+        "auto_config needs a transport_socket with TLS: the protocol is chosen by ALPN");
+  size_t at = 0;
+  for (const Node item : node["transport_socket_matches"].items()) {
+    if (out.pool.transport_matches[at++].tls == nullptr)
+      item["transport_socket"].error(
+          "auto_config needs TLS in each of them: the protocol is chosen by ALPN");
+  }
 }
 
 }  // namespace

@@ -133,9 +133,9 @@ std::shared_ptr<const HealthCheckOptions> parse_check(const Node& node) {
   refuse_true(node, "always_log_health_check_success");
   const Node kind = node.one_of(
       {"http_health_check", "tcp_health_check", "grpc_health_check", "custom_health_check"});
-  node.unsupported({"tls_options", "event_log_path", "event_logger", "event_service",
-                    "transport_socket_match_criteria"},
-                   kLater);
+  if (const Node criteria = node["transport_socket_match_criteria"])
+    out->transport_criteria = parse_labels(criteria);
+  node.unsupported({"tls_options", "event_log_path", "event_logger", "event_service"}, kLater);
   node.unsupported({"grpc_health_check", "custom_health_check"}, kLater,
                    config::Unknown::kAlwaysError);
   node.reject_unknown_keys();

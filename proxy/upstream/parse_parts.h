@@ -27,7 +27,8 @@ void parse_outlier(const config::Node& cluster, ClusterConfig& out);
 void parse_health_check(const config::Node& cluster, ClusterConfig& out);
 // parse_protocol.cc: HttpProtocolOptions and the older fields for the same.
 void parse_http_options(const config::Node& cluster, ClusterConfig& out);
-// parse_transport.cc: transport_socket, upstream_bind_config, upstream_connection_options.
+// parse_transport.cc: filters, transport_socket, transport_socket_matches, upstream_bind_config,
+// upstream_connection_options.
 void parse_transport(const config::Node& cluster, ClusterConfig& out);
 
 }  // namespace pillion::upstream

@@ -1,5 +1,7 @@
 // What a connection to a host is made of.
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
@@ -21,11 +23,56 @@ constexpr std::string_view kEnvoys = "envoy.extensions.transport_sockets.";
 constexpr std::string_view kKnown[] = {kTls, kRaw};
 constexpr EnumRow kProtocols[] = {{"TCP", 0}, {"UDP", 1, "upstreams are TCP"}};
 
-std::shared_ptr<const tls::ContextSlot> parse_tls(const Node& node) {
+// Istio's filter of connections, by which two sidecars tell each other who they are before the
+// bytes of a client, and only if they have agreed on the protocol.
+constexpr std::string_view kExchange = "envoy.tcp.metadataexchange.config.MetadataExchange";
+constexpr std::string_view kExchangeAlpn = "istio-peer-exchange";
+
+bool is_exchange(const Node& filter) {
+  return filter.has("typed_config") && filter["typed_config"].typed_config().type == kExchange;
+}
+
+// Connections go without it if the protocol is not offered, so that no peer waits for it: then
+// true. Every other filter might guard something.
+bool leaves_out_exchange(const Node& cluster) {
+  const Node list = cluster["filters"];
+  const auto are_left_out = [](const Node& filters) {
+    if (filters.errors()->unknown_fields_policy() == config::UnknownFields::kError) return false;
+    bool out = true;
+    for (const Node filter : filters.items()) out = out && is_exchange(filter);
+    return out;
+  };
+  if (!list.is_sequence() || !are_left_out(list)) {
+    cluster.unsupported({"filters"}, kLater, config::Unknown::kAlwaysError);
+    return false;
+  }
+  for (const Node filter : list.items()) {
+    (void)filter["name"].as_string_or("");
+    filter.leave_out(kExchange, str("filter \"", kExchange, "\" is left out, and ", kExchangeAlpn,
+                                    " not offered"));
+    filter.reject_unknown_keys(config::Unknown::kAlwaysError);
+  }
+  return list.size() != 0;
+}
+
+// How the sockets of one cluster are parsed.
+class SocketParser {
+ public:
+  explicit SocketParser(bool without_exchange) : without_exchange_(without_exchange) {}
+  [[nodiscard]] std::shared_ptr<const tls::ContextSlot> parse(const Node& socket) const;
+
+ private:
+  [[nodiscard]] std::shared_ptr<const tls::ContextSlot> parse_tls(const Node& node) const;
+
+  const bool without_exchange_;
+};
+
+std::shared_ptr<const tls::ContextSlot> SocketParser::parse_tls(const Node& node) const {
   const size_t errors_before = node.errors()->error_count();
   tls::SecretRefs secrets;
   tls::ContextConfig config = tls::parse_upstream_tls_context(node, &secrets);
   if (node.errors()->error_count() != errors_before) return nullptr;
+  if (without_exchange_) std::erase(config.alpn, kExchangeAlpn);
   auto slot = tls::ContextSlot::make(std::move(config), std::move(secrets));
   if (slot) return *slot;
   node.error(slot.error());
@@ -33,7 +80,7 @@ std::shared_ptr<const tls::ContextSlot> parse_tls(const Node& node) {
 }
 
 // Security depends on it: an unknown one is an error whatever the policy for unknown fields is.
-std::shared_ptr<const tls::ContextSlot> parse_socket(const Node& socket) {
+std::shared_ptr<const tls::ContextSlot> SocketParser::parse(const Node& socket) const {
   if (socket.is_missing()) return nullptr;
   (void)socket["name"].as_string_or("");
   const auto [type, node] = socket["typed_config"].typed_config();
@@ -51,6 +98,17 @@ std::shared_ptr<const tls::ContextSlot> parse_socket(const Node& socket) {
                    config::did_you_mean(type, kKnown)));
   }
   return nullptr;
+}
+
+void parse_matches(const Node& list, const SocketParser& sockets, PoolOptions& out) {
+  for (const Node item : list.items()) {
+    TransportMatch match;
+    match.name = item["name"].as_string();
+    match.labels = parse_labels(item["match"]);
+    match.tls = sockets.parse(item.required("transport_socket"));
+    item.reject_unknown_keys(config::Unknown::kAlwaysError);
+    out.transport_matches.push_back(std::move(match));
+  }
 }
 
 io::Address parse_source_address(const Node& source) {
@@ -100,7 +158,9 @@ void parse_connection_options(const Node& options, io::SocketOptions& out) {
 }  // namespace
 
 void parse_transport(const Node& cluster, ClusterConfig& out) {
-  out.pool.tls = parse_socket(cluster["transport_socket"]);
+  const SocketParser sockets(leaves_out_exchange(cluster));
+  out.pool.tls = sockets.parse(cluster["transport_socket"]);
+  parse_matches(cluster["transport_socket_matches"], sockets, out.pool);
   parse_bind_config(cluster["upstream_bind_config"], out.pool);
   const Node options = cluster["upstream_connection_options"];
   if (options.is_present()) parse_connection_options(options, out.pool.socket);

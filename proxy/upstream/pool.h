@@ -1,6 +1,9 @@
 #pragma once
 // Pool: the HTTP connections that one worker keeps to one host for one PoolKey.
 //
+// All go over one transport socket, which the host's labels choose and which stays: other labels
+// make another host, another socket another connection_hash.
+//
 // Owned by the worker's Host.  A request takes the connection that was used last, so that spare
 // ones grow old and close.  HTTP/1 is never pipelined upstream, an HTTP/2 connection carries as
 // many requests as its peer and we allow.  Without room on any a new one is opened, and the request
@@ -101,6 +104,8 @@ class Pool final : private http::ClientConnection::Owner,
     return last_failure_ ? std::string_view(*last_failure_) : std::string_view();
   }
   [[nodiscard]] PoolProtocol protocol() const noexcept { return protocol_; }
+  // Does the host's transport socket speak TLS?
+  [[nodiscard]] bool has_tls() const noexcept { return tls_ != nullptr; }
   [[nodiscard]] bool is_empty() const noexcept { return open_ == 0 && waiters_.empty(); }
   [[nodiscard]] uint32_t open_connections() const noexcept { return open_; }
   [[nodiscard]] uint32_t waiting() const noexcept { return waiting_; }
@@ -162,6 +167,7 @@ class Pool final : private http::ClientConnection::Owner,
   ClusterBlocks& stats_;
   std::shared_ptr<const ClusterConfig> config_;
   const HostInfo& host_;
+  const tls::ContextSlot* tls_;  // what the host's labels choose, in config_; null: plain text
   HostCounters& counters_;
   http::H1Limits head_limits_;  // connections refer to these while configurations come and go
   http::H2Options h2_options_;

@@ -31,7 +31,7 @@ std::string_view alpn_of(PoolProtocol protocol) noexcept {
 std::unique_ptr<io::Transport> Pool::make_transport(std::string_view alpn) {
   bool bind_failed = false;
   std::unique_ptr<io::Transport> transport =
-      upstream::make_transport(loop_, options(), {host_.address, host_.hostname, alpn},
+      upstream::make_transport(loop_, options(), {host_.address, host_.hostname, tls_, alpn},
                                {stats_.tls.get(), stats_.tls_factory.get()}, &bind_failed);
   if (bind_failed) traffic().bind_errors.inc();
   return transport;

@@ -141,6 +141,14 @@ std::string struct_text(const std::vector<std::string>& tokens, size_t at,
   return str("{", tokens[at], ": ", tokens[at] == "services" ? str("[", inner, "]") : inner, "}");
 }
 
+// "a.b{x.y}.c", b -> x.y
+std::string key_in(std::string_view path, std::string_view name) {
+  const size_t at = path.find(str(name, '{'));
+  if (at == path.npos) return "k";
+  const size_t begin = at + name.size() + 1;
+  return std::string(path.substr(begin, path.find('}', begin) - begin));
+}
+
 std::string quoted(std::string text) {
   if (text.starts_with('"') || text.starts_with('{')) return text;
   return str('"', text, '"');
@@ -179,7 +187,10 @@ std::string resource_with(const Row& row, size_t& root) {
     if (i + 1 == tokens.size() || is_struct) {
       const std::string value =
           is_struct ? struct_text(tokens, i + 1, quoted(row.value)) : value_text(field, row.value);
-      const std::string text = text_of(*way, field, field->name(), in_container(field, value));
+      const std::string text = text_of(
+          *way, field, field->name(),
+          is_struct && field->is_map() ? str("{'", key_in(row.path, tokens[i]), "': ", value, "}")
+                                       : in_container(field, value));
       return row.beside.empty() ? text : str("{", row.beside, ", ", text.substr(1));
     }
     way->steps.push_back({field, inside});
@@ -227,6 +238,80 @@ std::string problems_of(std::string_view json, size_t root) {
   const config::DocumentPtr document = xds::reflect(roots()[root].type, *bytes, "test", errors);
   if (document != nullptr && errors.ok()) roots()[root].parse(document->root(errors));
   return errors.to_string();
+}
+
+// A cluster of the mesh as istiod sends it by default, with `filters`.
+std::string cluster_of_mesh(std::string_view filters) {
+  constexpr std::string_view kSds =
+      R"("sds_config":{"api_config_source":{"api_type":"GRPC","grpc_services":[{"envoy_grpc":)"
+      R"({"cluster_name":"sds-grpc"}}],"set_node_on_first_message_only":true,)"
+      R"("transport_api_version":"V3"},"initial_fetch_timeout":"0s","resource_api_version":"V3"})";
+  return str(
+      R"({"name":"outbound|7000||users.retail.svc.cluster.local","type":"EDS","eds_cluster_config":)"
+      R"({"eds_config":{"ads":{},"initial_fetch_timeout":"0s","resource_api_version":"V3"},)"
+      R"("service_name":"outbound|7000||users.retail.svc.cluster.local"},"connect_timeout":"10s",)"
+      R"("lb_policy":"LEAST_REQUEST","circuit_breakers":{"thresholds":[{"max_connections":)"
+      R"(4294967295,"max_pending_requests":4294967295,"max_requests":4294967295,"max_retries":)"
+      R"(4294967295}]},"common_lb_config":{},"metadata":{"filter_metadata":{"istio":{"services":)"
+      R"([{"host":"users.retail.svc.cluster.local"}]}}},"filters":[)",
+      filters,
+      R"(],"transport_socket_matches":[{"name":"tlsMode-istio","match":{"tlsMode":"istio"},)"
+      R"("transport_socket":{"name":"envoy.transport_sockets.tls","typed_config":{"@type":)"
+      R"("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",)"
+      R"("sni":"outbound_.7000_._.users.retail.svc.cluster.local","common_tls_context":{)"
+      R"("tls_params":{"tls_minimum_protocol_version":"TLSv1_2","tls_maximum_protocol_version":)"
+      R"("TLSv1_3"},"alpn_protocols":["istio-peer-exchange","istio"],)"
+      R"("tls_certificate_sds_secret_configs":[{"name":"default",)",
+      kSds,
+      R"(}],"combined_validation_context":{"default_validation_context":{)"
+      R"("match_typed_subject_alt_names":[{"san_type":"URI","matcher":{"exact":)"
+      R"("spiffe://cluster.local/ns/retail/sa/users"}}]},"validation_context_sds_secret_config":{)"
+      R"("name":"ROOTCA",)",
+      kSds,
+      R"(}}}}}},{"name":"tlsMode-disabled","match":{},"transport_socket":{"name":)"
+      R"("envoy.transport_sockets.raw_buffer","typed_config":{"@type":"type.googleapis.com/)"
+      R"(envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}}}]})");
+}
+
+constexpr std::string_view kExchange =
+    R"({"name":"istio.metadata_exchange","typed_config":{"@type":"type.googleapis.com/udpa.type.v1.)"
+    R"(TypedStruct","type_url":"type.googleapis.com/envoy.tcp.metadataexchange.config.)"
+    R"(MetadataExchange","value":{"enable_discovery":true,"protocol":"istio-peer-exchange"}}})";
+
+TEST(IstioFields, AClusterOfTheMeshIsTakenWhole) {
+  const auto bytes = xds::encode(roots()[kCluster].type, cluster_of_mesh(kExchange));
+  ASSERT_TRUE(bytes) << bytes.error();
+  config::Errors errors(config::UnknownFields::kCount);
+  const auto document = xds::reflect(roots()[kCluster].type, *bytes, "cds/users", errors);
+  ASSERT_NE(document, nullptr);
+  const auto cluster = upstream::parse_cluster(document->root(errors));
+  EXPECT_EQ(errors.to_string(), "");
+  std::vector<std::string> left_out;
+  for (const auto& [name, field] : errors.unknown_fields()) left_out.push_back(name);
+  EXPECT_EQ(left_out,
+            (std::vector<std::string>{"envoy.config.cluster.v3.Cluster.metadata",
+                                      "envoy.tcp.metadataexchange.config.MetadataExchange"}));
+  const auto& matches = cluster->pool.transport_matches;
+  ASSERT_EQ(matches.size(), 2u);
+  ASSERT_NE(matches[0].tls, nullptr);
+  EXPECT_EQ(matches[0].tls->config().alpn, std::vector<std::string>{"istio"})
+      << "who would take up the exchange would wait for it";
+  EXPECT_EQ(matches[0].tls->secrets().certificates.size(), 1u);
+  EXPECT_EQ(matches[1].tls, nullptr);
+  // Without the filter all is offered, as in Envoy.
+  const auto plain = xds::encode(roots()[kCluster].type, cluster_of_mesh(""));
+  const auto tree = xds::reflect(roots()[kCluster].type, *plain, "cds/users", errors);
+  const auto other = upstream::parse_cluster(tree->root(errors));
+  EXPECT_EQ(other->pool.transport_matches[0].tls->config().alpn.size(), 2u);
+}
+
+TEST(IstioFields, AClusterWithAnotherFilterIsRefused) {
+  const std::string other =
+      R"({"name":"x","typed_config":{"@type":"type.googleapis.com/google.rpc.Status"}})";
+  for (const std::string& filters : {other, str(kExchange, ',', other)}) {
+    const std::string text = problems_of(cluster_of_mesh(filters), kCluster);
+    EXPECT_NE(text.find("filters: known to Envoy v3 but not supported"), std::string::npos) << text;
+  }
 }
 
 TEST(IstioFields, TakesTwoFiltersOfOneNameAndARangeOfPortsWithoutStart) {

@@ -156,6 +156,33 @@ TEST(Explain, AnInboundCallOverMutualTls) {
                        "/ca.crt, with URI SAN with prefix spiffe://mesh.local/"));
 }
 
+TEST(Explain, TheTransportSocketsOfAClusterAndWhoseTheyAre) {
+  const std::string type = "'@type': type.googleapis.com/envoy.extensions.";
+  const auto at = [](std::string_view port) {
+    return str("endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ", port,
+               " } } }");
+  };
+  const std::string tls = "{ name: t, typed_config: { " + type +
+                          "transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: {} } }";
+  const std::string yaml = str(
+      "static_resources: { listeners: [ { name: l, address: { socket_address: { address: "
+      "127.0.0.1, "
+      "port_value: 10000 } }, filter_chains: [ { filters: [ { name: t, typed_config: { ",
+      type,
+      "filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: a, cluster: a } } ] } ] } ], clusters: "
+      "[ "
+      "{ name: a, load_assignment: { endpoints: [ { lb_endpoints: [ { ",
+      at("1"), ", metadata: { filter_metadata: { envoy.transport_socket_match: { m: x } } } }, { ",
+      at("2"), " } ] } ] }, transport_socket_matches: [ { name: mesh, match: { m: x }, ",
+      "transport_socket: ", tls, " } ] } ] }");
+  const auto lines = lines_of(from_text(yaml), request("GET http://a/"));
+  EXPECT_THAT(lines, Contains("host: 127.0.0.1:1, m=\"x\""));
+  EXPECT_THAT(lines, Contains("host: 127.0.0.1:2"));
+  EXPECT_THAT(lines, Contains("upstream, hosts with m=\"x\" (\"mesh\"): TLS; the server may be "
+                              "anybody"));
+  EXPECT_THAT(lines, Contains("upstream, other hosts: plain text"));
+}
+
 TEST(Explain, ABodyOfTlsStaysTheClientsOwn) {
   const auto lines = lines_of(from_text("outbound: {}\n"), request("GET https://example.com/x"));
   EXPECT_THAT(lines, Contains(HasSubstr("they are the client's TLS, which nobody opens")));

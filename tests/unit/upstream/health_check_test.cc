@@ -28,7 +28,12 @@ class HealthCheckTest : public UpstreamTest, protected HealthObserver {
     config->health = std::make_shared<SharedHealth>();
   }
   void start(const std::vector<io::Address>& addresses) {
-    set_ = hosts_at(addresses);
+    std::vector<HostInfo> infos;
+    for (const io::Address& address : addresses) {
+      infos.emplace_back().address = address;
+      infos.back().transport = labels;
+    }
+    set_ = make_host_set(infos, nullptr);
     configure();
     checker = std::make_unique<HealthChecker>(HealthChecker::Context{loop, batch, registry, rng},
                                               config, static_cast<HealthObserver&>(*this));
@@ -79,6 +84,7 @@ class HealthCheckTest : public UpstreamTest, protected HealthObserver {
   HostInfoPtr host(size_t i = 0) { return set_->hosts[i]; }
 
   HealthCheckOptions options;
+  TransportLabelsPtr labels;  // of all hosts
   std::unique_ptr<HealthChecker> checker;
   stats::BlockRef<stats::ClusterHealthCheckStats> checks =
       registry.block<stats::ClusterHealthCheckStats>(stats::kControl, "c");
@@ -88,6 +94,43 @@ class HealthCheckTest : public UpstreamTest, protected HealthObserver {
  private:
   HostSetPtr set_;
 };
+
+// Two sockets: hosts with `tls: true` have TLS, others not.
+std::vector<TransportMatch> tls_by_label() {
+  constexpr std::string_view kType =
+      "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+  return cluster_of(str("{ name: a, transport_socket_matches: [ { name: tls, match: { tls: true }, "
+                        "transport_socket: { name: t, typed_config: { '@type': ",
+                        kType, ", common_tls_context: {} } } } ] }"))
+      ->pool.transport_matches;
+}
+constexpr char kHandshake = 0x16;  // the first byte of TLS
+
+TEST_F(HealthCheckTest, AsksOverTheTransportSocketOfTheHost) {
+  Backend backend;
+  config->pool.transport_matches = tls_by_label();
+  labels = make_transport_labels({{"tls", "true"}}, {});
+  start({backend.address});
+  EXPECT_EQ(take(backend).read_byte(), kHandshake);
+}
+
+TEST_F(HealthCheckTest, AsksOverTheTransportSocketOfItsCriteria) {
+  Backend backend;
+  config->pool.transport_matches = tls_by_label();
+  labels = make_transport_labels({{"tls", "true"}}, {});
+  options.transport_criteria = LabelSet{{"tls", "false"}};
+  start({backend.address});
+  EXPECT_EQ(take(backend).read_byte(), 'G') << "plain HTTP, though traffic is TLS";
+}
+
+TEST_F(HealthCheckTest, AsksTheLocalityWhereItsCriteriaFindNothing) {
+  Backend backend;
+  config->pool.transport_matches = tls_by_label();
+  labels = make_transport_labels({{"tls", "false"}}, {{"tls", "true"}});
+  options.transport_criteria = LabelSet{};
+  start({backend.address});
+  EXPECT_EQ(take(backend).read_byte(), kHandshake);
+}
 
 TEST_F(HealthCheckTest, AsksAtOnceAndBelievesTheFirstAnswer) {
   Backend backend;

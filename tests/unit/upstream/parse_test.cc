@@ -295,6 +295,18 @@ TEST(ClusterParsing, KnowsHealthChecksAndTheirDefaults) {
   EXPECT_EQ(tcp->health_check->tcp.receive, (std::vector<std::string>{"PO", "NG"}));
 }
 
+TEST(ClusterParsing, KnowsTheTransportCriteriaOfHealthChecks) {
+  const auto with = [](std::string_view fields) {
+    return cluster_of(str("{ name: a, health_checks: [ { timeout: 1s, interval: 4s, "
+                          "unhealthy_threshold: 3, healthy_threshold: 2, tcp_health_check: {}",
+                          fields, " } ] }"))
+        ->health_check->transport_criteria;
+  };
+  EXPECT_EQ(with(""), std::nullopt);
+  EXPECT_EQ(with(", transport_socket_match_criteria: {}"), LabelSet{});
+  EXPECT_EQ(with(", transport_socket_match_criteria: { a: 1 }"), (LabelSet{{"a", "1"}}));
+}
+
 TEST(ClusterParsing, AdoptsWhatItsPredecessorKnewOfHosts) {
   const auto a = cluster_of("{ name: a, outlier_detection: {} }");
   const auto b = cluster_of("{ name: a, outlier_detection: { interval: 1s } }");

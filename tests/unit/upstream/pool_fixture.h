@@ -37,6 +37,11 @@ class Conn {
     }
     return text;
   }
+  // 0 at the end.
+  char read_byte() {
+    char c = 0;
+    return is_readable() && ::recv(fd_, &c, 1, 0) == 1 ? c : '\0';
+  }
   void send(std::string_view text) {
     EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL), ssize_t(text.size()));
   }
