@@ -4,6 +4,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "proxy/base/background_thread.h"
+
 namespace pillion {
 namespace {
 
@@ -74,7 +76,10 @@ void Retired::prune() {
 
 void Retired::bury(std::vector<std::shared_ptr<const void>> dead) {
   if (undertaker_.joinable()) undertaker_.join();
-  undertaker_ = std::thread([dead = std::move(dead)]() mutable { dead.clear(); });
+  undertaker_ = std::thread([dead = std::move(dead)]() mutable {
+    stand_back();
+    dead.clear();
+  });
 }
 
 }  // namespace pillion

@@ -130,7 +130,9 @@ Status<> Server::start(const BuildResult& built) {
     workers_.push_back(std::make_unique<Worker>(static_cast<uint16_t>(i), registry_, budget_,
                                                 options_.drain_time));
     workers_.back()->set_route_asker(*this);
+    if (bootstrap.watches_turns) workers_.back()->watch_turns();
   }
+  if (bootstrap.watches_turns) watch_turns();
   registry_.on_scrape([this] { discovery_.refresh_gauges(); });
   keep_log_stats();
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
@@ -143,6 +145,14 @@ Status<> Server::start(const BuildResult& built) {
       loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1}, observer);
   watch_config();
   return Ok{};
+}
+
+void Server::watch_turns() {
+  turn_stats_ = registry_.block<stats::ServerDispatcherStats>(stats::kControl);
+  stats::ServerDispatcherStats& rows = *turn_stats_;
+  turns_.emplace(
+      io::TurnWatch::Histograms{rows.loop_duration_us, rows.poll_delay_us, rows.loop_cpu_us});
+  loop_.watch_turns(&*turns_);
 }
 
 // From the start, or from the first configuration that names what it does not have.

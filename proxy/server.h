@@ -47,6 +47,7 @@
 #include "proxy/io/loop.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/signals.h"
+#include "proxy/io/turn_watch.h"
 #include "proxy/retired.h"
 #include "proxy/stats/registry.h"
 #include "proxy/telemetry/span_exporter.h"
@@ -180,6 +181,7 @@ class Server final : public admin::ServerView,
 
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);
+  void watch_turns();
   void ask_control_plane();
   void report_load();
   void begin_shutdown(std::string_view cause);
@@ -229,6 +231,8 @@ class Server final : public admin::ServerView,
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
   stats::BlockRef<stats::ClusterManagerStats> cluster_stats_;
   stats::BlockRef<stats::RuntimeStats> runtime_stats_;
+  stats::BlockRef<stats::ServerDispatcherStats> turn_stats_;
+  std::optional<io::TurnWatch> turns_;  // of the control loop; none: nobody watches
 
   std::shared_ptr<const Snapshot> snapshot_;
   BoundListeners bound_;

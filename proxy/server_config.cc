@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "proxy/base/background_thread.h"
 #include "proxy/base/log.h"
 #include "proxy/base/startup_pages.h"
 #include "proxy/base/str.h"
@@ -71,7 +72,9 @@ void Server::build_if_wanted() {
     job.admin_values = std::make_shared<const config::RuntimeValues>(admin_values_);
   if (builder_.joinable()) builder_.join();
   building_ = true;
-  builder_ = std::thread([this, job = std::move(job)] {
+  builder_ = std::thread([this, serves = ready_, job = std::move(job)] {
+    // The first configuration is waited for.
+    if (serves) stand_back();
     auto result = std::make_shared<BuildResult>(run_build(options_, sinks(), job));
     inbox_.post([this, result] { finish_build(std::move(*result)); });
   });

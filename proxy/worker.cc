@@ -43,6 +43,14 @@ Worker::Worker(uint16_t index, stats::Registry& registry, ConnectionBudget& budg
 
 Worker::~Worker() { DASSERT(!thread_.joinable()); }
 
+void Worker::watch_turns() {
+  turn_stats_ = context_.registry.block<stats::WorkerDispatcherStats>(index_, str(index_));
+  stats::WorkerDispatcherStats& rows = *turn_stats_;
+  turns_.emplace(
+      io::TurnWatch::Histograms{rows.loop_duration_us, rows.poll_delay_us, rows.loop_cpu_us});
+  loop_.watch_turns(&*turns_);
+}
+
 void Worker::start() {
   thread_ = std::thread([this] { run(); });
 }
@@ -72,6 +80,8 @@ void Worker::shut_down() {
   clusters_.clear();
   stats_ = {};
   listener_stats_ = {};
+  loop_.watch_turns(nullptr);
+  turn_stats_ = {};
   loop_.stop();
 }
 
@@ -92,7 +102,6 @@ void Worker::run_ready() {
     if (MonotonicClock::now() >= end) return loop_.post_next(*this);
   }
   const std::unique_ptr<Applying> applied = std::move(applying_);
-  for (const auto& fn : applied->later) fn();
   context_.route_demands.wake();
   if (applied->done) applied->done(std::move(applied->update));
 }
@@ -127,6 +136,12 @@ bool Worker::apply_one() {
   }
   if (at.removed_clusters < update.removed_clusters.size()) {
     clusters_.remove(update.removed_clusters[at.removed_clusters++]);
+    return true;
+  }
+  if (at.done_later < at.later.size()) {
+    // Out of the list, which may grow meanwhile.
+    const std::function<void()> fn = std::move(at.later[at.done_later++]);
+    fn();
     return true;
   }
   return false;

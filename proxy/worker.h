@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@
 #include "proxy/core/worker_context.h"
 #include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
+#include "proxy/io/turn_watch.h"
 #include "proxy/io/writer.h"
 #include "proxy/stats/registry.h"
 #include "proxy/upstream/cluster_map.h"
@@ -84,6 +86,8 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
   // Before start(): whom requests without a route ask (core/route_demand.h); it outlives the
   // worker.
   void set_route_asker(core::RouteAsker& asker) { context_.route_demands.set_asker(&asker); }
+  // Before start(): how long turns take is counted (enable_dispatcher_stats).
+  void watch_turns();
   void answer_routes(const std::vector<core::RouteName>& names) {
     context_.route_demands.answer(names, loop_.now());
   }
@@ -113,6 +117,7 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
     size_t removed = 0;
     size_t removed_clusters = 0;
     std::vector<std::function<void()>> later;  // what came meanwhile, and means what is after it
+    size_t done_later = 0;
   };
 
   // ReadyTask
@@ -161,6 +166,8 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
   std::shared_ptr<const std::vector<io::Address>> own_addresses_;
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
+  stats::BlockRef<stats::WorkerDispatcherStats> turn_stats_;
+  std::optional<io::TurnWatch> turns_;  // none: nobody watches
   io::Timer resume_timer_ = io::Timer::of<&Worker::try_resume>(this);
   io::Timer retired_timer_ = io::Timer::of<&Worker::end_retired>(this);
   bool accepting_paused_ = false;

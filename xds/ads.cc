@@ -95,6 +95,23 @@ void AdsClient::subscribe(ResourceType type, const std::map<std::string, Duratio
   flush();
 }
 
+// Of ten thousand names only those are looked at that come or go.
+void AdsClient::change(ResourceType type, const std::map<std::string, Duration>& names,
+                       const std::vector<std::string>& touched) {
+  Lane* const l = find(type);
+  if (l == nullptr || l->says->is_wildcard()) return subscribe(type, names);
+  for (const std::string& name : touched) {
+    const auto wanted = names.find(name);
+    if (wanted != names.end()) {
+      if (l->says->add(name)) await(*l, name, wanted->second);
+    } else if (l->says->drop(name)) {
+      l->awaited.remove(name);
+      if (type != ResourceType::kVirtualHosts) l->lives.erase(name);
+    }
+  }
+  flush();
+}
+
 // Not so often that a server could keep us busy by it.
 bool AdsClient::release(ResourceType type) {
   Lane* l = find(type);

@@ -88,6 +88,8 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   void stop() override;
   void subscribe_all(ResourceType type, Duration timeout) override;
   void subscribe(ResourceType type, const std::map<std::string, Duration>& names) override;
+  void change(ResourceType type, const std::map<std::string, Duration>& names,
+              const std::vector<std::string>& touched) override;
   void accept(ResourceType type) override;
   void reject(ResourceType type, std::string_view reason) override;
   void reject(ResourceType type, std::string_view reason,

@@ -16,6 +16,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/base/clock.h"
 #include "xds/discovery_message.h"
@@ -59,6 +60,13 @@ class Source {
   virtual void subscribe_all(ResourceType type, Duration timeout) = 0;
   // From now on: these names alone, each with its own timeout, which counts for those that are new.
   virtual void subscribe(ResourceType type, const std::map<std::string, Duration>& names) = 0;
+
+  // Likewise, where a few of many names may be other ones: `names` are all, `touched` those that
+  // have come or gone.
+  virtual void change(ResourceType type, const std::map<std::string, Duration>& names,
+                      const std::vector<std::string>& /*touched*/) {
+    subscribe(type, names);
+  }
 
   virtual void accept(ResourceType type) = 0;
   // Nothing of it was taken; or all but what is named: by delta the server is told of these

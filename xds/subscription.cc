@@ -15,14 +15,24 @@ std::unique_ptr<Subscription> Subscription::make(ResourceType type, Protocol pro
 
 void Subscription::ask_all() {
   is_wildcard_ = true;
-  names_.clear();
-  interest_changed();
+  interest_changed(std::exchange(names_, {}));
 }
 
 void Subscription::ask(std::set<std::string> names) {
   is_wildcard_ = false;
-  names_ = std::move(names);
-  interest_changed();
+  interest_changed(std::exchange(names_, std::move(names)));
+}
+
+bool Subscription::add(const std::string& name) {
+  if (!names_.insert(name).second) return false;
+  name_added(name);
+  return true;
+}
+
+bool Subscription::drop(const std::string& name) {
+  if (names_.erase(name) == 0) return false;
+  name_dropped(name);
+  return true;
 }
 
 void Subscription::sift(Response& response) {

@@ -37,6 +37,9 @@ class Subscription {
 
   void ask_all();
   void ask(std::set<std::string> names);
+  // One name more or less than what was asked by ask(); false: it was so already.
+  bool add(const std::string& name);
+  bool drop(const std::string& name);
   [[nodiscard]] bool is_wildcard() const noexcept { return is_wildcard_; }
   [[nodiscard]] const std::set<std::string>& names() const noexcept { return names_; }
   // Of the response that was accepted last.
@@ -71,8 +74,11 @@ class Subscription {
     return is_wildcard_ || has_other_name || names_.contains(name);
   }
 
-  // is_wildcard_ and names_ have changed.
-  virtual void interest_changed() = 0;
+  // is_wildcard_ and names_ have changed; `before`: names_ until now.
+  virtual void interest_changed(const std::set<std::string>& before) = 0;
+  // Of names_ this one has, and all else stays.
+  virtual void name_added(const std::string& name) = 0;
+  virtual void name_dropped(const std::string& name) = 0;
   [[nodiscard]] virtual bool holds(const Response& response, const Resource& resource) const = 0;
   virtual void begin_response(const Response& response) = 0;
   virtual void keep(const std::set<std::string>* refused) = 0;
@@ -100,7 +106,9 @@ class SotwSubscription final : public Subscription {
   void expire(const std::set<std::string>& names) override;
 
  private:
-  void interest_changed() override { is_news_ = true; }
+  void interest_changed(const std::set<std::string>&) override { is_news_ = true; }
+  void name_added(const std::string&) override { is_news_ = true; }
+  void name_dropped(const std::string&) override { is_news_ = true; }
   [[nodiscard]] bool holds(const Response& response, const Resource& resource) const override;
   void begin_response(const Response& response) override;
   void keep(const std::set<std::string>* refused) override;
@@ -109,7 +117,8 @@ class SotwSubscription final : public Subscription {
   bool said_names_ = false;  // on this stream: from then on an empty list means none
 };
 
-// Delta: requests say differences, responses too.
+// Delta: requests say differences, responses too.  What the next request says is kept, not what
+// was said: a change among ten thousand names looks at no other.
 class DeltaSubscription final : public Subscription {
  public:
   explicit DeltaSubscription(ResourceType type) : Subscription(type) {}
@@ -122,17 +131,24 @@ class DeltaSubscription final : public Subscription {
   void expire(const std::set<std::string>& names) override;
 
  private:
-  void interest_changed() override;
+  void interest_changed(const std::set<std::string>& before) override;
+  void name_added(const std::string& name) override;
+  void name_dropped(const std::string& name) override;
   [[nodiscard]] bool holds(const Response& response, const Resource& resource) const override;
   void begin_response(const Response& response) override;
   void keep(const std::set<std::string>* refused) override;
   void add_differences(DeltaRequest& request);
+  void note_added(const std::string& name);
+  void note_dropped(const std::string& name);
 
   bool is_news_ = false;
-  bool said_wildcard_ = false;  // likewise
-  std::set<std::string> said_;  // names, likewise
-  std::set<std::string>
-      again_;  // of said_: were dropped and are wanted again, so must be said again
+  bool said_wildcard_ = false;  // on this stream
+  // Since the last request of this stream (before the first, which says all names, empty): names
+  // that are new, those of them that the server knows because they were dropped and are wanted
+  // again, and those that it knows and nobody wants.
+  std::set<std::string> added_;
+  std::set<std::string> again_;
+  std::set<std::string> dropped_;
   std::map<std::string, std::string> held_;  // name -> version, of what was accepted
   // Of the response that sift() saw last.
   std::vector<std::pair<std::string, std::string>> open_;

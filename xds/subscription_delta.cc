@@ -1,5 +1,4 @@
 // Delta (reference/envoy.md, 4, second column of the table).
-#include <algorithm>
 #include <utility>
 
 #include "xds/subscription.h"
@@ -15,16 +14,18 @@ constexpr std::string_view kStar = "*";
 void DeltaSubscription::begin_stream() {
   nonce_.clear();
   has_spoken_ = said_wildcard_ = false;
-  said_.clear();
+  added_.clear();
   again_.clear();
+  dropped_.clear();
   is_news_ = true;
 }
 
-void DeltaSubscription::interest_changed() {
+void DeltaSubscription::interest_changed(const std::set<std::string>& before) {
   is_news_ = true;
-  for (const std::string& name : said_) {
-    if (!is_wildcard_ && !names_.contains(name)) again_.insert(name);
-  }
+  for (const std::string& name : before)
+    if (!names_.contains(name)) note_dropped(name);
+  for (const std::string& name : names_)
+    if (!before.contains(name)) note_added(name);
   if (is_wildcard_) return;
   // Virtual hosts are not known by the names that they were asked for by.
   if (type_ == ResourceType::kVirtualHosts) {
@@ -34,11 +35,39 @@ void DeltaSubscription::interest_changed() {
   }
 }
 
+void DeltaSubscription::name_added(const std::string& name) {
+  is_news_ = true;
+  note_added(name);
+}
+
+void DeltaSubscription::name_dropped(const std::string& name) {
+  is_news_ = true;
+  note_dropped(name);
+  if (type_ != ResourceType::kVirtualHosts) {
+    held_.erase(name);
+  } else if (names_.empty()) {
+    held_.clear();
+  }
+}
+
+// A name that was dropped and is wanted again before anybody was told is subscribed again, though
+// the server knows it: what was said of it is forgotten here.
+void DeltaSubscription::note_added(const std::string& name) {
+  if (!has_spoken_) return;
+  added_.insert(name);
+  if (dropped_.erase(name) != 0) again_.insert(name);
+}
+
+void DeltaSubscription::note_dropped(const std::string& name) {
+  if (!has_spoken_) return;
+  const bool was_unsaid = added_.erase(name) != 0;
+  if (!was_unsaid || again_.erase(name) != 0) dropped_.insert(name);
+}
+
 bool DeltaSubscription::has_news() {
   if (!is_news_) return false;
-  const bool wants_again = std::ranges::any_of(
-      again_, [this](const std::string& name) { return names_.contains(name); });
-  is_news_ = is_wildcard_ != said_wildcard_ || names_ != said_ || wants_again;
+  is_news_ = is_wildcard_ != said_wildcard_ || !added_.empty() || !dropped_.empty() ||
+             (!has_spoken_ && !names_.empty());
   return is_news_;
 }
 
@@ -59,23 +88,19 @@ std::string DeltaSubscription::next_request(std::string_view node,
   std::string bytes = encode_request(request);
   has_spoken_ = true;
   said_wildcard_ = is_wildcard_;
-  said_ = names_;
+  added_.clear();
   again_.clear();
+  dropped_.clear();
   is_news_ = false;
   return bytes;
 }
 
-// A name that was dropped and is wanted again before anybody was told is subscribed again, though
-// the server knows it: what was said of it is forgotten here.
 void DeltaSubscription::add_differences(DeltaRequest& request) {
   if (is_wildcard_ && !said_wildcard_ && has_spoken_) request.subscribe.push_back(kStar);
   if (!is_wildcard_ && said_wildcard_) request.unsubscribe.push_back(kStar);
-  for (const std::string& name : names_) {
-    if (!said_.contains(name) || again_.contains(name)) request.subscribe.push_back(name);
-  }
-  for (const std::string& name : said_) {
-    if (!names_.contains(name)) request.unsubscribe.push_back(name);
-  }
+  const std::set<std::string>& news = has_spoken_ ? added_ : names_;
+  request.subscribe.insert(request.subscribe.end(), news.begin(), news.end());
+  request.unsubscribe.insert(request.unsubscribe.end(), dropped_.begin(), dropped_.end());
 }
 
 bool DeltaSubscription::holds(const Response&, const Resource& resource) const {

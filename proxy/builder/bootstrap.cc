@@ -155,7 +155,8 @@ BootstrapConfig parse_bootstrap(const Node& root, const Options& options) {
   // Nothing is flushed: metrics are read when somebody asks.  Watchdogs guard threads that Envoy's
   // filters may block; ours may not.
   root.ignore({"stats_flush_interval", "stats_flush_on_admin", "watchdog", "watchdogs",
-               "flags_path", "enable_dispatcher_stats", "default_socket_interface"});
+               "flags_path", "default_socket_interface"});
+  out.watches_turns = root["enable_dispatcher_stats"].as_bool_or(false);
   if (root["header_prefix"].as_string_or("x-envoy") != "x-envoy") {
     root["header_prefix"].error("only x-envoy is supported");
   }

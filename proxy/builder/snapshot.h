@@ -58,6 +58,7 @@ struct BootstrapConfig {
   uint64_t overload_manager_hash = 0;
   std::vector<match::StringMatcher> admin_allowed;  // allow_paths; empty: all pages
   uint64_t max_downstream_connections = 0;          // overload_manager; 0: as descriptors allow
+  bool watches_turns = false;                       // enable_dispatcher_stats
 };
 
 // What is in force of one kind: a view of Resources, which outlive it.  Those of the file in its

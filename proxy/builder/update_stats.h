@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/rare.h"
 #include "proxy/stats/registry.h"
 #include "xds/discovery_message.h"
 
@@ -50,8 +51,8 @@ class UpdateStats {
     const auto it = entries_.find(name);
     if (it == entries_.end()) return;
     const bool is_new = std::exchange(it->second.content, content) != content;
-    for (auto& of_user : it->second.blocks) {
-      Block& block = *of_user.second;
+    for (User& user : it->second.users) {
+      Block& block = *user.block;
       block.update_attempt.inc();
       block.update_success.inc();
       block.update_time.set(to_millis(wall_now().time_since_epoch()));
@@ -75,34 +76,48 @@ class UpdateStats {
   void for_each(std::string_view name, Fn&& fn) {
     const auto it = entries_.find(name);
     if (it == entries_.end()) return;
-    for (auto& of_user : it->second.blocks) fn(*of_user.second);
+    for (User& user : it->second.users) fn(*user.block);
   }
   // Its source has failed so many times.
   void on_failures(std::string_view name, uint64_t times) {
     const auto it = entries_.find(name);
     if (it == entries_.end()) return;
-    for (auto& [user, block] : it->second.blocks) {
-      block->update_attempt.add(times);
-      block->update_failure.add(times);
+    for (User& user : it->second.users) {
+      user.block->update_attempt.add(times);
+      user.block->update_failure.add(times);
     }
   }
 
  private:
+  // Mostly a name has one user, which is called like it: ten thousand clusters.
+  struct User {
+    Rare<std::string> other;  // what it is called by; none: as the resource
+    stats::BlockRef<Block> block;
+    [[nodiscard]] std::string_view name(std::string_view of_resource) const noexcept {
+      return other ? std::string_view(*other) : of_resource;
+    }
+  };
   struct Entry {
-    std::map<std::string, stats::BlockRef<Block>, std::less<>> blocks;  // by user
+    std::vector<User> users;
     uint64_t content = 0;
   };
 
   template <typename Make>
   void set_users(std::string_view name, const std::vector<std::string_view>& list, Make& make) {
-    Entry& entry = entries_.try_emplace(std::string(name)).first->second;
-    std::erase_if(entry.blocks, [&list](const auto& item) {
-      return std::ranges::find(list, item.first) == list.end();
+    auto it = entries_.find(name);
+    if (it == entries_.end()) it = entries_.try_emplace(std::string(name)).first;
+    std::vector<User>& users = it->second.users;
+    std::erase_if(users, [&](const User& user) {
+      return std::ranges::find(list, user.name(name)) == list.end();
     });
+    if (users.capacity() < list.size()) users.reserve(list.size());
     for (const std::string_view user : list) {
-      if (entry.blocks.contains(user)) continue;
-      auto& block = entry.blocks.emplace(std::string(user), make(name, user)).first->second;
-      block->update_attempt.inc();
+      const auto is_it = [&](const User& known) { return known.name(name) == user; };
+      if (std::ranges::any_of(users, is_it)) continue;
+      User& added = users.emplace_back();
+      if (user != name) added.other = std::string(user);
+      added.block = make(name, user);
+      added.block->update_attempt.inc();
     }
   }
 
@@ -110,9 +125,9 @@ class UpdateStats {
   void count(std::string_view name, Fn&& fn) {
     const auto it = entries_.find(name);
     if (it == entries_.end()) return;
-    for (auto& [user, block] : it->second.blocks) {
-      block->update_attempt.inc();
-      fn(*block);
+    for (User& user : it->second.users) {
+      user.block->update_attempt.inc();
+      fn(*user.block);
     }
   }
 

@@ -171,7 +171,7 @@ void ControlPlane::update_subscriptions(const std::shared_ptr<const Resources>& 
   if (const Names touched = touched_endpoints(before, now); !touched.empty()) {
     assignments_.change(touched, wanted_endpoints(now, &touched), endpoint_users(now, &touched));
     if (phase_ != Phase::kRuntime)
-      sources_.subscribe(ResourceType::kEndpoints, assignments_.wanted());
+      sources_.change(ResourceType::kEndpoints, touched, assignments_.wanted());
   }
   if (touches_scopes(before, now)) {
     wanted_scopes_ = wanted_scopes(now);

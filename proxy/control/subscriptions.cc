@@ -135,23 +135,58 @@ void Subscriptions::subscribe_all(ResourceType type, const ConfigSource& source)
   if (to.is_ads && cached_ != nullptr) cached_->source->subscribe_all(type, {});
 }
 
+Subscriptions::Link* Subscriptions::link_of(ResourceType type, const Wanted& wanted) {
+  const bool is_ads = wanted.source == nullptr || wanted.source->is_ads();
+  if (is_ads && !ads_options_) return nullptr;
+  return &link(type, is_ads ? nullptr : wanted.source);
+}
+
 // Each source gets its part of the names; who has none left ends.
 void Subscriptions::subscribe(ResourceType type, const WantedNames& names) {
   if (!is_running_) return;
   ended_.clear();
   for_each(type, [type](Link& link) { link.at(type).names.clear(); });
   for (const auto& [name, wanted] : names) {
-    const bool is_ads = wanted.source == nullptr || wanted.source->is_ads();
-    if (is_ads && !ads_options_) continue;
-    link(type, is_ads ? nullptr : wanted.source).at(type).names.emplace(name, wanted.timeout);
+    if (Link* const to = link_of(type, wanted))
+      to->at(type).names.emplace_hint(to->at(type).names.end(), name, wanted.timeout);
   }
   for_each(type, [this, type](Link& link) {
-    const Names& asked = link.at(type).names;
-    if (link.is_ads || !asked.empty()) link.source->subscribe(type, asked);
-    if (link.is_ads && cached_ != nullptr) cached_->source->subscribe(type, asked);
-    if (link.is_ads && last_good_ != nullptr && !link.at(type).is_wildcard && has_heard_)
-      last_good_->keep_only(type, asked);
+    if (link.is_ads || !link.at(type).names.empty()) tell(link, type, nullptr);
   });
+  end_unused(type);
+}
+
+void Subscriptions::change(ResourceType type, const pillion::Names& touched,
+                           const WantedNames& names) {
+  if (!is_running_) return;
+  ended_.clear();
+  std::map<Link*, std::vector<std::string>> changed;
+  for (const std::string& name : touched) {
+    const auto wanted = names.find(name);
+    Link* const to = wanted == names.end() ? nullptr : link_of(type, wanted->second);
+    for_each(type, [&](Link& link) {
+      if (&link != to && link.at(type).names.erase(name) != 0) changed[&link].push_back(name);
+    });
+    if (to != nullptr && to->at(type).names.insert_or_assign(name, wanted->second.timeout).second)
+      changed[to].push_back(name);
+  }
+  for (const auto& [link, list] : changed)
+    if (link->is_ads || !link->at(type).names.empty()) tell(*link, type, &list);
+  end_unused(type);
+}
+
+// `touched`: of its names those that differ; null: any may.
+void Subscriptions::tell(Link& link, ResourceType type, const std::vector<std::string>* touched) {
+  const Names& asked = link.at(type).names;
+  touched == nullptr ? link.source->subscribe(type, asked)
+                     : link.source->change(type, asked, *touched);
+  if (!link.is_ads) return;
+  if (cached_ != nullptr) cached_->source->subscribe(type, asked);
+  if (last_good_ != nullptr && !link.at(type).is_wildcard && has_heard_)
+    last_good_->keep_only(type, asked);
+}
+
+void Subscriptions::end_unused(ResourceType type) {
   for (auto it = links_.begin(); it != links_.end();) {
     Link& link = *it->second;
     const bool is_used = link.is_ads || it->first.second != static_cast<size_t>(type) ||

@@ -53,6 +53,9 @@ class Subscriptions {
 
   void subscribe_all(xds::ResourceType type, const config::ConfigSource& source);
   void subscribe(xds::ResourceType type, const WantedNames& names);
+  // Likewise, where since the last call only the `touched` names may have come, gone or got another
+  // source; costs what they are, not what all are.
+  void change(xds::ResourceType type, const pillion::Names& touched, const WantedNames& names);
 
   void accept(uint32_t source, xds::ResourceType type);
   // `refused`: all but these were taken; null: nothing was.
@@ -91,6 +94,10 @@ class Subscriptions {
   [[nodiscard]] std::unique_ptr<xds::Source> make(xds::ResourceType type,
                                                   const config::ConfigSource& source,
                                                   xds::SourceObserver& observer) const;
+  // Whose this name is; null: nobody's, for there is no ADS.
+  Link* link_of(xds::ResourceType type, const Wanted& wanted);
+  void tell(Link& link, xds::ResourceType type, const std::vector<std::string>* touched);
+  void end_unused(xds::ResourceType type);
   [[nodiscard]] Link* find(uint32_t source) const noexcept;
   template <typename Fn>
   void for_each(xds::ResourceType type, Fn&& fn) const;

@@ -7,6 +7,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/io/socket.h"
+#include "proxy/io/turn_watch.h"
 
 namespace pillion::io {
 namespace {
@@ -59,11 +60,16 @@ void Loop::run() {
 }
 
 void Loop::run_once(bool wait) {
-  const bool uv_ready = poller_.poll(wait ? wait_limit() : 0);
+  const int limit = wait ? wait_limit() : 0;
+  if (turns_ != nullptr) turns_->begin_wait(limit);
+  poller_.wait(limit);
+  if (turns_ != nullptr) turns_->begin_turn();
+  const bool uv_ready = poller_.deliver();
   // libuv also wants to run for what no descriptor tells: handles to close, watchers to register.
   if (uv_ready || uv_backend_timeout(&impl_->loop) == 0) uv_run(&impl_->loop, UV_RUN_NOWAIT);
   if (due_ != Instant{} && now() >= due_) on_wheel();
   end_of_turn();
+  if (turns_ != nullptr) turns_->end_turn();
 }
 
 void Loop::stop() noexcept { uv_async_send(&impl_->stopper); }

@@ -20,6 +20,7 @@
 namespace pillion::io {
 
 class Socket;
+class TurnWatch;
 
 class Loop {
  public:
@@ -69,6 +70,9 @@ class Loop {
   [[nodiscard]] bool may_connect() const noexcept { return connects_ != 0; }
   void count_connect() noexcept { connects_ -= connects_ != 0 ? 1 : 0; }
 
+  // Measures the turns from now on; null: nobody does.  It outlives the loop, or the next call.
+  void watch_turns(TurnWatch* watch) noexcept { turns_ = watch; }
+
   // The task that writes out what was gathered: it always runs before the dead are buried, whatever
   // else is left for the next turn, because what it gathered may lie in them.  One per loop; null
   // for none.
@@ -111,6 +115,7 @@ class Loop {
   std::unique_ptr<char[]> scratch_;
   Poller poller_;
   ReadyTask* flusher_ = nullptr;
+  TurnWatch* turns_ = nullptr;
   Instant now_{};
   Duration skipped_{};
   TimerWheel wheel_;

@@ -72,9 +72,10 @@ int Poller::note_refusal(int error) noexcept {
   return error;
 }
 
-bool Poller::poll(int timeout_ms) {
-  // A signal ends the wait early: an empty turn.
-  count_ = ::epoll_wait(fd_, batch_, kBatch, timeout_ms);
+// A signal ends the wait early: an empty turn.
+void Poller::wait(int timeout_ms) { count_ = ::epoll_wait(fd_, batch_, kBatch, timeout_ms); }
+
+bool Poller::deliver() {
   bool foreign = false;
   for (next_ = 0; next_ < count_;) {
     const epoll_event event = batch_[next_++];

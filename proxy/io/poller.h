@@ -56,9 +56,14 @@ class Poller {
   // Counts and logs one more, and returns `error`.
   static int note_refusal(int error) noexcept;
 
-  // Waits for at most `timeout_ms` (-1: without end) and delivers one batch of events.  True when
-  // the foreign descriptor is ready.
-  bool poll(int timeout_ms);
+  // Waits for at most `timeout_ms` (-1: without end) for one batch of events.
+  void wait(int timeout_ms);
+  // Delivers the batch.  True when the foreign descriptor is ready.
+  bool deliver();
+  bool poll(int timeout_ms) {
+    wait(timeout_ms);
+    return deliver();
+  }
 
  private:
   // Sockets with more events than fit wait for the next turn; the kernel goes round among them.

@@ -18,8 +18,14 @@ T& at(void* block, const Row& row) {
   return *reinterpret_cast<T*>(static_cast<char*>(block) + row.offset);
 }
 
+// As large as it is: ten thousand clusters have one each.
 std::string raw_name(const KindInfo& info, std::string_view name, std::string_view name2) {
-  return str(info.before, name, info.between, name2, info.after);
+  std::string out;
+  out.reserve(info.before.size() + name.size() + info.between.size() + name2.size() +
+              info.after.size());
+  for (const std::string_view part : {info.before, name, info.between, name2, info.after})
+    out += part;
+  return out;
 }
 
 // Adds one block to the sum of a row.

@@ -1,6 +1,6 @@
 // The control plane of xds_scale.py, and its probe.
 //
-//	xds-server serve ORIGIN_PORT LISTENER_PORT CLUSTERS ENDPOINTS TABLES ROUTES LISTENERS CHAINS
+//	xds-server serve ORIGIN_PORT LISTENER_PORT CLUSTERS ENDPOINTS TABLES ROUTES LISTENERS CHAINS [linear]
 //	xds-server probe ADDRESS SECONDS
 //
 // serve: go-control-plane, state of the world and delta.  Clusters of type EDS, each with so many
@@ -8,7 +8,11 @@
 // and one that does, with so many filter chains, of which one serves plain HTTP from table 0.
 // Cluster 0 is the origin.  Prints "listens ADDRESS", "first NANOSECONDS" when a proxy gets its first
 // response, "ack TYPE" and "nack TYPE MESSAGE".  A line on stdin changes something: "cluster I",
-// "routes I", "endpoints I", "listener I", "all"; "done WHAT" answers.
+// "routes I", "endpoints I", "listener I", "all", "add" (one cluster more); "done WHAT" answers.
+//
+// linear: endpoints are in a linear cache, which sends those that changed alone, by both protocols,
+// and costs the server little.  "rate N SECONDS" then changes so many sets of endpoints a second,
+// one at a time.
 //
 // probe: a few connections, each with a request a millisecond; prints the latencies as JSON.
 package main
@@ -101,18 +105,23 @@ func (w *world) clusterOf(i, variant int) types.Resource {
 		EdsClusterConfig:     &cluster.Cluster_EdsClusterConfig{EdsConfig: ads()}}
 }
 
+// Another variant has another last endpoint; of the origin, another weight.
 func (w *world) endpointsOf(i, variant int) types.Resource {
 	group := &endpoint.LocalityLbEndpoints{Locality: &core.Locality{Region: "region", Zone: "zone"}}
-	for e := 0; e < w.endpoints; e++ {
-		at := address(fmt.Sprintf("10.%d.%d.%d", i/250%250, i%250, e+variant%2*100), 8080)
-		if i == 0 {
-			at = address("127.0.0.1", w.origin)
-		}
+	add := func(at *core.Address, weight int) {
 		group.LbEndpoints = append(group.LbEndpoints, &endpoint.LbEndpoint{
-			HostIdentifier: &endpoint.LbEndpoint_Endpoint{Endpoint: &endpoint.Endpoint{Address: at}}})
-		if i == 0 {
-			break
+			LoadBalancingWeight: wrapperspb.UInt32(uint32(weight)),
+			HostIdentifier:      &endpoint.LbEndpoint_Endpoint{Endpoint: &endpoint.Endpoint{Address: at}}})
+	}
+	if i == 0 {
+		add(address("127.0.0.1", w.origin), 1+variant)
+	}
+	for e := 0; i != 0 && e < w.endpoints; e++ {
+		port := 8080
+		if e == w.endpoints-1 {
+			port += variant % 50000
 		}
+		add(address(fmt.Sprintf("10.%d.%d.%d", i/250%250, i%250, e), port), 1)
 	}
 	return &endpoint.ClusterLoadAssignment{ClusterName: clusterName(i), Endpoints: []*endpoint.LocalityLbEndpoints{group}}
 }
@@ -210,6 +219,12 @@ func (w *world) change(line string) {
 		w.makeAll()
 		return
 	}
+	if words[0] == "add" {
+		for _, kind := range []resource.Type{resource.ClusterType, resource.EndpointType} {
+			w.byType[kind] = append(w.byType[kind], w.make(kind, len(w.byType[kind]), 0))
+		}
+		return
+	}
 	kind := map[string]resource.Type{"cluster": resource.ClusterType, "routes": resource.RouteType,
 		"endpoints": resource.EndpointType, "listener": resource.ListenerType}[words[0]]
 	i := number(words[1])
@@ -224,6 +239,39 @@ func (w *world) snapshot() *cache.Snapshot {
 	return out
 }
 
+// The linear cache has the endpoints; a change says them to it.
+func (w *world) endpointCache() *cache.LinearCache {
+	all := map[string]types.Resource{}
+	for _, one := range w.byType[resource.EndpointType] {
+		all[cache.GetResourceName(one)] = one
+	}
+	w.byType[resource.EndpointType] = nil
+	return cache.NewLinearCache(resource.EndpointType, cache.WithInitialResources(all))
+}
+
+func (w *world) run(endpoints *cache.LinearCache, perSecond, seconds int) {
+	tick := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer tick.Stop()
+	for n := 1; n <= perSecond*seconds; n++ {
+		<-tick.C
+		i := n % w.clusters
+		check(endpoints.UpdateResource(clusterName(i), w.endpointsOf(i, n)))
+	}
+}
+
+func mux(snapshots, endpoints cache.Cache) cache.Cache {
+	classify := func(url string) string {
+		if url == resource.EndpointType {
+			return "endpoints"
+		}
+		return "rest"
+	}
+	return &cache.MuxCache{
+		Classify:      func(r *cache.Request) string { return classify(r.GetTypeUrl()) },
+		ClassifyDelta: func(r *cache.DeltaRequest) string { return classify(r.GetTypeUrl()) },
+		Caches:        map[string]cache.Cache{"endpoints": endpoints, "rest": snapshots}}
+}
+
 func shortName(url string) string { return url[strings.LastIndex(url, ".")+1:] }
 
 func serve(args []string) {
@@ -234,6 +282,12 @@ func serve(args []string) {
 	w.makeAll()
 	ctx := context.Background()
 	snapshots := cache.NewSnapshotCache(true, cache.IDHash{}, nil)
+	var served cache.Cache = snapshots
+	var endpoints *cache.LinearCache
+	if len(args) == 9 {
+		endpoints = w.endpointCache()
+		served = mux(snapshots, endpoints)
+	}
 	check(snapshots.SetSnapshot(ctx, "test", w.snapshot()))
 	var first sync.Once
 	begin := func() { first.Do(func() { say("first %d", time.Now().UnixNano()) }) }
@@ -260,13 +314,17 @@ func serve(args []string) {
 	listening, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	grpcServer := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
-	discovery.RegisterAggregatedDiscoveryServiceServer(grpcServer, server.NewServer(ctx, snapshots, callbacks))
+	discovery.RegisterAggregatedDiscoveryServiceServer(grpcServer, server.NewServer(ctx, served, callbacks))
 	go func() { check(grpcServer.Serve(listening)) }()
 	say("listens %s", listening.Addr())
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		w.change(lines.Text())
-		check(snapshots.SetSnapshot(ctx, "test", w.snapshot()))
+		if words := strings.Fields(lines.Text()); words[0] == "rate" {
+			w.run(endpoints, number(words[1]), number(words[2]))
+		} else {
+			w.change(lines.Text())
+			check(snapshots.SetSnapshot(ctx, "test", w.snapshot()))
+		}
 		say("done %s", lines.Text())
 	}
 }
@@ -315,7 +373,7 @@ func probe(args []string) {
 }
 
 func main() {
-	if len(os.Args) == 10 && os.Args[1] == "serve" {
+	if (len(os.Args) == 10 || len(os.Args) == 11) && os.Args[1] == "serve" {
 		serve(os.Args[2:])
 	} else if len(os.Args) == 4 && os.Args[1] == "probe" {
 		probe(os.Args[2:])

@@ -10,6 +10,7 @@
 #include "proxy/base/str.h"
 #include "proxy/builder/builder.h"
 #include "proxy/listen_sockets.h"
+#include "proxy/upstream/host_set.h"
 #include "tests/support/sockets.h"
 
 namespace pillion {
@@ -136,6 +137,37 @@ TEST_F(WorkerThread, ReloadSurvivesASocketThatMayNotListen) {
   auto removal = std::make_shared<WorkerUpdate>();
   removal->removed_listeners.push_back("in");
   on_worker([&](Worker& w) { w.apply(removal); });
+}
+
+upstream::HostSetPtr hosts(size_t count) {
+  std::vector<upstream::HostInfo> all(count);
+  for (size_t i = 0; i < count; ++i)
+    all[i].address = io::Address::ipv4(INADDR_LOOPBACK, static_cast<uint16_t>(i + 1));
+  return upstream::make_host_set(all, nullptr);
+}
+
+TEST_F(WorkerThread, HostsThatComeWhileAnUpdateIsAppliedWinOverItsOwnBeforeItIsDone) {
+  // Enough for several portions, of the update and of what came meanwhile.
+  constexpr size_t kClusters = 20'000;
+  constexpr size_t kEach = 200;  // is looked at: who is, is made
+  auto update = std::make_shared<WorkerUpdate>();
+  for (size_t i = 0; i < kClusters; ++i) {
+    auto config = std::make_shared<upstream::ClusterConfig>();
+    config->name = str("cluster-", i);
+    update->clusters.push_back({std::move(config), hosts(1)});
+  }
+  const upstream::HostSetPtr later = hosts(2);
+  std::promise<size_t> with_later;
+  on_worker([&](Worker& w) {
+    w.apply(update, [&](const std::shared_ptr<const WorkerUpdate>& applied) {
+      size_t count = 0;
+      for (size_t i = 0; i < kClusters; i += kEach)
+        count += w.host_count(applied->clusters[i].config->name) == 2 ? 1 : 0;
+      with_later.set_value(count);
+    });
+    for (const auto& cluster : update->clusters) w.set_hosts(cluster.config->name, later);
+  });
+  EXPECT_EQ(with_later.get_future().get(), kClusters / kEach);
 }
 
 }  // namespace
