@@ -100,13 +100,16 @@ class SotwSubscription final : public Subscription {
   void expire(const std::set<std::string>& names) override;
 
  private:
-  void interest_changed() override { is_news_ = true; }
+  void interest_changed() override;
   [[nodiscard]] bool holds(const Response& response, const Resource& resource) const override;
   void begin_response(const Response& response) override;
   void keep(const std::set<std::string>* refused) override;
 
   bool is_news_ = false;
-  bool said_names_ = false;  // on this stream: from then on an empty list means none
+  bool said_names_ = false;     // on this stream: from then on an empty list means none
+  std::set<std::string> said_;  // in the last request of this stream
+  // Of said_: were dropped, and may be wanted again.
+  std::set<std::string> again_;
 };
 
 // Delta: requests say differences, responses too.

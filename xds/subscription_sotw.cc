@@ -1,4 +1,8 @@
 // The state of the world (reference/envoy.md, 4, first column of the table).
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "xds/subscription.h"
 
 namespace pillion::xds {
@@ -13,7 +17,15 @@ const std::set<std::string> kStar = {"*"};
 void SotwSubscription::begin_stream() {
   nonce_.clear();
   has_spoken_ = said_names_ = false;
+  said_.clear();
+  again_.clear();
   is_news_ = true;
+}
+
+void SotwSubscription::interest_changed() {
+  is_news_ = true;
+  for (const std::string& name : said_)
+    if (!is_wildcard_ && !names_.contains(name)) again_.insert(name);
 }
 
 // Names that were never asked for are not asked for by an empty list, which would mean all.
@@ -23,6 +35,10 @@ bool SotwSubscription::has_news() {
 
 // An ACK has the version that was just accepted, a NACK and all others the one before; all have the
 // newest nonce, or the server takes them for late ones and drops them.
+//
+// A name that was dropped and is wanted again before anybody was told would be no news to a server
+// that has said it already, and what it said is forgotten here.  So one request leaves it out, and
+// the next one, which is due at once, names it.
 std::string SotwSubscription::next_request(std::string_view node,
                                            std::optional<std::string_view> answer) {
   Request request;
@@ -31,12 +47,19 @@ std::string SotwSubscription::next_request(std::string_view node,
   request.version = version_;
   request.nonce = nonce_;
   request.error = answer.value_or(std::string_view());
-  if (!is_wildcard_) request.names = &names_;
+  std::set<std::string> names;
+  if (!is_wildcard_) {
+    std::ranges::set_difference(names_, again_, std::inserter(names, names.end()));
+    request.names = &names;
+  }
   if (is_wildcard_ && said_names_) request.names = &kStar;
-  said_names_ |= !names_.empty();
+  const std::string bytes = encode_request(request);
+  said_names_ |= !names.empty();
   has_spoken_ = true;
-  is_news_ = false;
-  return encode_request(request);
+  is_news_ = !is_wildcard_ && names.size() != names_.size();
+  said_ = std::move(names);
+  again_.clear();
+  return bytes;
 }
 
 bool SotwSubscription::holds(const Response& response, const Resource&) const {
