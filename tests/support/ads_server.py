@@ -1,9 +1,11 @@
-"""An aggregated discovery service of tests, state of the world and delta, without generated code.  ads_server.py ADDRESS
+"""An aggregated discovery service of tests, state of the world and delta, without generated code.
+
+    ads_server.py ADDRESS [CERTIFICATE KEY [CA]]      with CA clients must show a certificate of it
 
 Reads commands, one JSON object a line: {"type": T, "name": N, "version": V, "resource": hex of the message} to say it to
 whoever asks for N or, but for "quiet" ones, for everything, with "aliases" if it has some; {"type": T, "name": N} to take it back.  T is the
 message, as "envoy.config.route.v3.VirtualHost".  By delta a name that is asked for and not known is answered without a
-resource.  Prints "listens", and what it hears, T without its package: "ask T NAMES" ("*": everything), "drop T NAMES",
+resource.  Prints "listens PORT", and what it hears, T without its package: "ask T NAMES" ("*": everything), "drop T NAMES",
 "ack T", "nack T REASON".
 """
 
@@ -169,16 +171,25 @@ class DeltaStream(Stream):
 METHODS = {SERVICE + "StreamAggregatedResources": WholeStream, SERVICE + "DeltaAggregatedResources": DeltaStream}
 
 
+def add_port(server, address, *files):
+    if not files:
+        return server.add_insecure_port(address)
+    certificate, key, *ca = [open(file, "rb").read() for file in files]
+    return server.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)], *ca,
+                                                                      require_client_auth=bool(ca)))
+
+
 def main():
     class Handler(grpc.GenericRpcHandler):
         def service(self, details):
             stream = METHODS.get(details.method)
             return stream and grpc.stream_stream_rpc_method_handler(lambda requests, _: stream(requests).run())
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), handlers=[Handler()])
-    if not server.add_insecure_port(sys.argv[1]):
+    port = add_port(server, *sys.argv[1:])
+    if not port:
         sys.exit("cannot listen on " + sys.argv[1])
     server.start()
-    say("listens")
+    say("listens", port)
     for line in sys.stdin:
         command = json.loads(line)
         with lock:

@@ -10,7 +10,6 @@ import os
 import programs
 from line_process import LineProcess
 from protobuf_wire import field
-from sidecar import until
 
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ads_server.py")
 ROUTES = "envoy.config.route.v3.RouteConfiguration"
@@ -20,11 +19,14 @@ ADS = {"ads": {}, "resource_api_version": "V3"}
 
 
 class AdsService(LineProcess):
-    def __init__(self, test):
+    """On a Unix socket at `path`; with `tls` (certificate, key and maybe the CA of clients: files) on `port`."""
+
+    def __init__(self, test, tls=()):
         super().__init__()
         self.path = os.path.join(programs.folder(test), "ads.sock")
-        self.launch(test, [programs.find_grpc_python(), SERVER, "unix:" + self.path])
-        until("the discovery service listens", lambda: "listens" in self.lines)
+        self.launch(test, [programs.find_grpc_python(), SERVER, "127.0.0.1:0" if tls else "unix:" + self.path, *tls])
+        self.wait("listens ")
+        self.port = int(self.lines[0].split()[1])
 
     def say(self, kind, name, version, message, aliases=(), quiet=False):
         """`quiet`: only to who asks for the name."""
