@@ -45,6 +45,7 @@ std::string SdsSecret::put(Said& said) {
 }
 
 std::string SdsSecret::take(const xds::Resource& resource, const std::string& version) {
+  const Instant begin = MonotonicClock::now();
   Said said{resource.bytes, version, {}};
   std::string wrong = put(said);
   std::set<std::string> files = in_force_.files;
@@ -59,6 +60,7 @@ std::string SdsSecret::take(const xds::Resource& resource, const std::string& ve
   stats_->update_attempt.inc();
   stats_->update_success.inc();
   stats_->update_time.set(to_millis(wall_now().time_since_epoch()));
+  stats_->update_duration.record(MonotonicClock::now() - begin);
   stats_->version.set(xds::version_number(version));
   return {};
 }

@@ -111,6 +111,8 @@ class Server final : public admin::ServerView,
       override;  // server_runtime.cc
 
  private:
+  template <typename Add>
+  void add_versions_by_name(Add&& add) const;
   void on_signal(int signal) override;
   void on_file_changed() override { reload("a file changed"); }
   void on_file_gone(const std::string& path) override;

@@ -3,6 +3,10 @@
 #include <set>
 
 #include "proxy/base/str.h"
+#include "proxy/builder/extensions.h"
+#include "proxy/builder/scoped_routes.h"
+#include "proxy/builder/settle.h"
+#include "proxy/builder/virtual_hosts.h"
 #include "proxy/config/suggest.h"
 #include "proxy/server.h"
 
@@ -201,22 +205,50 @@ std::string Server::config_version(Kind kind) const {
   return {};
 }
 
+// Of what is asked for by name.
+template <typename Add>
+void Server::add_versions_by_name(Add&& add) const {
+  const Resources& resources = *snapshot_->resources;
+  const auto version_in = [](const auto& pieces, std::string_view name) {
+    const auto it = pieces.find(name);
+    return it == pieces.end() ? std::string_view() : std::string_view(it->second.version);
+  };
+  for (const auto& [name, users] : route_users(resources))
+    for (const std::string_view user : users)
+      add(str("http.", user, ".rds.", name), version_in(resources.routes, name));
+  for (const auto& [name, points] : extension_users(resources))
+    for (const std::string_view point : points)
+      add(str("extension_config_discovery.", point, '.', name),
+          version_in(resources.extensions, name));
+  for (const auto& [name, users] : endpoint_users(resources))
+    for (const std::string_view user : users)
+      add(str("cluster.", user), control_plane_->endpoints_version(std::string(name)));
+  for (const auto& [prefix, name] : users_of_scopes(resources))
+    add(str("http.", prefix, ".scoped_rds.", name),
+        control_plane_->version(xds::ResourceType::kScopedRoutes));
+  for (const auto& [prefix, table] : users_of_vhds(resources))
+    add(str("http.", prefix, ".rds.vhds.", table),
+        control_plane_->version(xds::ResourceType::kVirtualHosts));
+}
+
 std::map<std::string, std::string> Server::text_readouts() const {
   std::map<std::string, std::string> out;
+  const auto add = [&out](const std::string& scope, std::string_view version) {
+    out[str(stats::sanitize_name(scope), ".version_text")] = version;
+  };
+  for (const auto& [name, entry] : secrets_.entries()) {
+    const auto& how = entry.ref.source->how;
+    if (std::holds_alternative<tls::SecretSource::Grpc>(how) ||
+        std::holds_alternative<tls::SecretSource::Ads>(how))
+      add(str("sds.", name.name), entry.version);
+  }
   if (control_plane_ == nullptr) return out;
   out["control_plane.identifier"] =
       control_plane_->is_connected() ? control_plane_->peer_text() : std::string();
   out["cluster_manager.cds.version_text"] = config_version(Kind::kCluster);
   out["listener_manager.lds.version_text"] = config_version(Kind::kListener);
-  for (const auto& piece : snapshot_->resources->listeners) {
-    if (piece.second.newest == nullptr) continue;
-    for (const auto& [name, table] : piece.second.newest->tables) {
-      const auto routes = snapshot_->resources->routes.find(name);
-      for (const std::string& prefix : table.stat_prefixes)
-        out[str("http.", prefix, ".rds.", name, ".version_text")] =
-            routes == snapshot_->resources->routes.end() ? std::string() : routes->second.version;
-    }
-  }
+  out["runtime.version_text"] = control_plane_->version(xds::ResourceType::kRuntime);
+  add_versions_by_name(add);
   return out;
 }
 

@@ -103,6 +103,9 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   // Does it talk to the second server?
   [[nodiscard]] bool is_failed_over() const noexcept { return is_failed_over_; }
   // How often options.requests has held a request up, and how many wait now.
+  [[nodiscard]] RateCounts rate_counts() const noexcept override {
+    return {rate_limit_enforced_, pending_requests_};
+  }
   [[nodiscard]] uint64_t rate_limit_enforced() const noexcept { return rate_limit_enforced_; }
   [[nodiscard]] size_t pending_requests() const noexcept { return pending_requests_; }
 

@@ -32,6 +32,12 @@ struct SourceCounts {
   WallTime success_time{};
 };
 
+// Of rate_limit_settings.
+struct RateCounts {
+  uint64_t enforced = 0;  // since the start: times that requests were held up
+  uint64_t pending = 0;   // requests that wait now
+};
+
 class SourceObserver {
  public:
   virtual void on_resources(Response&& response) = 0;
@@ -86,6 +92,7 @@ class Source {
   // Last accepted.
   [[nodiscard]] virtual const std::string& version(ResourceType type) const noexcept = 0;
   [[nodiscard]] virtual const SourceCounts& counts(ResourceType type) const noexcept = 0;
+  [[nodiscard]] virtual RateCounts rate_counts() const noexcept { return {}; }
 };
 
 }  // namespace pillion::xds

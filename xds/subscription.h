@@ -106,15 +106,19 @@ class SotwSubscription final : public Subscription {
   void expire(const std::set<std::string>& names) override;
 
  private:
-  void interest_changed(const std::set<std::string>&) override { is_news_ = true; }
-  void name_added(const std::string&) override { is_news_ = true; }
-  void name_dropped(const std::string&) override { is_news_ = true; }
+  void interest_changed(const std::set<std::string>& before) override;
+  void name_added(const std::string& name) override;
+  void name_dropped(const std::string& name) override;
   [[nodiscard]] bool holds(const Response& response, const Resource& resource) const override;
   void begin_response(const Response& response) override;
   void keep(const std::set<std::string>* refused) override;
 
   bool is_news_ = false;
   bool said_names_ = false;  // on this stream: from then on an empty list means none
+  // Since the last request of this stream: names that are not wanted any more, and those of them
+  // that are wanted again.
+  std::set<std::string> dropped_;
+  std::set<std::string> again_;
 };
 
 // Delta: requests say differences, responses too.  What the next request says is kept, not what

@@ -1,4 +1,8 @@
 // The state of the world (reference/envoy.md, 4, first column of the table).
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "xds/subscription.h"
 
 namespace pillion::xds {
@@ -13,7 +17,28 @@ const std::set<std::string> kStar = {"*"};
 void SotwSubscription::begin_stream() {
   nonce_.clear();
   has_spoken_ = said_names_ = false;
+  dropped_.clear();
+  again_.clear();
   is_news_ = true;
+}
+
+void SotwSubscription::interest_changed(const std::set<std::string>& before) {
+  is_news_ = true;
+  for (const std::string& name : before)
+    if (!names_.contains(name)) name_dropped(name);
+  for (const std::string& name : names_)
+    if (!before.contains(name)) name_added(name);
+}
+
+void SotwSubscription::name_added(const std::string& name) {
+  is_news_ = true;
+  if (dropped_.erase(name) != 0) again_.insert(name);
+}
+
+void SotwSubscription::name_dropped(const std::string& name) {
+  is_news_ = true;
+  again_.erase(name);
+  if (has_spoken_) dropped_.insert(name);
 }
 
 // Names that were never asked for are not asked for by an empty list, which would mean all.
@@ -23,6 +48,10 @@ bool SotwSubscription::has_news() {
 
 // An ACK has the version that was just accepted, a NACK and all others the one before; all have the
 // newest nonce, or the server takes them for late ones and drops them.
+//
+// A name that was dropped and is wanted again before anybody was told would be no news to a server
+// that has said it already, and what it said is forgotten here.  So one request leaves it out, and
+// the next one, which is due at once, names it.
 std::string SotwSubscription::next_request(std::string_view node,
                                            std::optional<std::string_view> answer) {
   Request request;
@@ -31,12 +60,19 @@ std::string SotwSubscription::next_request(std::string_view node,
   request.version = version_;
   request.nonce = nonce_;
   request.error = answer.value_or(std::string_view());
-  if (!is_wildcard_) request.names = &names_;
+  std::set<std::string> rest;
+  if (!again_.empty())
+    std::ranges::set_difference(names_, again_, std::inserter(rest, rest.end()));
+  const std::set<std::string>& names = again_.empty() ? names_ : rest;
+  if (!is_wildcard_) request.names = &names;
   if (is_wildcard_ && said_names_) request.names = &kStar;
-  said_names_ |= !names_.empty();
+  const std::string bytes = encode_request(request);
+  said_names_ |= !names.empty();
   has_spoken_ = true;
-  is_news_ = false;
-  return encode_request(request);
+  is_news_ = !is_wildcard_ && !again_.empty();
+  dropped_.clear();
+  again_.clear();
+  return bytes;
 }
 
 bool SotwSubscription::holds(const Response& response, const Resource&) const {

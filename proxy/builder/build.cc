@@ -72,6 +72,7 @@ bool Build::read_files(Errors& errors) {
   drop_names_of_file(resources_->clusters, resources_->file_clusters);
   drop_names_of_file(resources_->listeners, resources_->file_listeners);
   refuse_addresses_of_others(errors);
+  refuse_sources_of_others(errors);
   return errors.ok();
 }
 

@@ -5,8 +5,9 @@
 //   read_files() or keep_files()   ->   take(response)*  and  take_admin_values()   ->   finish()
 //
 // Its parts by file: build.cc the file and the end, build_kinds.cc what differs by the kind of a
-// resource, build_take.cc what a response says, build_clashes.cc listeners that claim one address,
-// build_again.cc what is compiled again because a value of the runtime or a file has changed.
+// resource, build_take.cc what a response says, build_clashes.cc pieces that claim one address or
+// one name, build_again.cc what is compiled again because a value of the runtime or a file has
+// changed.
 
 #include <memory>
 #include <set>
@@ -61,6 +62,7 @@ class Build {
                                                const config::Node& node, Origin origin);
   std::shared_ptr<const CompiledVirtualHost> compile(const Pieces<CompiledVirtualHost>&,
                                                      const config::Node& node, Origin origin);
+  void check_vhds(const route::RouteTable& table, const config::Node& source) const;
   // settle() shall look at it.
   void mark(const Pieces<CompiledCluster>&, const std::string& name);
   void mark(const Pieces<CompiledRoutes>&, const std::string& name);
@@ -138,6 +140,10 @@ class Build {
                            const Names& changed, std::string& wrong);
   [[nodiscard]] UsedAddresses addresses_of_file() const;
   void refuse_addresses_of_others(config::Errors& errors) const;
+  template <typename T>
+  void refuse_second_sources(const xds::Response& response, Pieces<T>& pieces,
+                             const Pieces<T>& before, std::string& wrong);
+  void refuse_sources_of_others(config::Errors& errors) const;
 
   const Options& options_;
   const Sinks& sinks_;

@@ -1,8 +1,9 @@
-// Two listeners must not claim one address: who comes second is refused, and goes back to what it
-// was.
+// Two listeners must not claim one address, nor any two pieces one name for two sources: who comes
+// second is refused, and goes back to what it was.
 #include <utility>
 
 #include "proxy/builder/build.h"
+#include "proxy/builder/source_claims.h"
 
 namespace pillion {
 
@@ -78,6 +79,36 @@ void Build::refuse_addresses_of_others(Errors& errors) const {
   for (const auto& piece : resources_->file_listeners)
     UsedAddresses::report(used.take(*piece.newest->config),
                           Node(piece.newest->origin.value, &errors));
+}
+
+// What was taken back has the version of its time.
+template <typename T>
+void Build::refuse_second_sources(const xds::Response& response, Pieces<T>& pieces,
+                                  const Pieces<T>& before, std::string& wrong) {
+  if (!resources_->has_own_sources) return;
+  while (const auto conflict = refuse_second_source(*resources_, before, response.version)) {
+    Piece<T>& piece = pieces[conflict->name];
+    piece.fix_version(version_of_all(pieces));
+    piece.fix_active_version(version_of_all(pieces));
+    note_conflict(*conflict, wrong);
+  }
+}
+template void Build::refuse_second_sources(const xds::Response&, Pieces<CompiledCluster>&,
+                                           const Pieces<CompiledCluster>&, std::string&);
+template void Build::refuse_second_sources(const xds::Response&, Pieces<CompiledListener>&,
+                                           const Pieces<CompiledListener>&, std::string&);
+template void Build::refuse_second_sources(const xds::Response&, Pieces<CompiledRoutes>&,
+                                           const Pieces<CompiledRoutes>&, std::string&);
+
+// The file may bring a name that a control plane has another source for.
+void Build::refuse_sources_of_others(Errors& errors) const {
+  if (!resources_->has_own_sources) return;
+  SourceClaims clusters = claims_of_clusters(*resources_);
+  for (const auto& piece : resources_->file_clusters)
+    claim_sources(clusters, *piece.newest, Node(piece.newest->origin.value, &errors));
+  SourceClaims listeners = claims_of_listeners(*resources_);
+  for (const auto& piece : resources_->file_listeners)
+    claim_sources(listeners, *piece.newest->config, Node(piece.newest->origin.value, &errors));
 }
 
 }  // namespace pillion

@@ -1,5 +1,6 @@
 // What differs by the kind of a resource: how it is compiled, and what settle() must look at.
 #include "proxy/builder/build.h"
+#include "proxy/builder/source_claims.h"
 #include "proxy/builder/virtual_hosts.h"
 
 namespace pillion {
@@ -10,11 +11,15 @@ std::shared_ptr<const CompiledCluster> Build::compile(const Pieces<CompiledClust
                                                       const Node& node, Origin origin) {
   auto made = std::make_shared<CompiledCluster>(compiler_.cluster(node, std::move(origin)));
   compiler_.check_source(made->config->eds_source.get(), *node.errors());
+  resources_->has_own_sources |= has_own_source(*made);
   return made;
 }
 std::shared_ptr<const CompiledRoutes> Build::compile(const Pieces<CompiledRoutes>&,
                                                      const Node& node, Origin origin) {
-  return std::make_shared<CompiledRoutes>(compiler_.routes(node, std::move(origin)));
+  auto made = std::make_shared<CompiledRoutes>(compiler_.routes(node, std::move(origin)));
+  check_vhds(*made->table, node["vhds"]["config_source"]);
+  resources_->has_own_sources |= has_own_source(*made);
+  return made;
 }
 std::shared_ptr<const CompiledListener> Build::compile(const Pieces<CompiledListener>&,
                                                        const Node& node, Origin origin) {
@@ -23,6 +28,11 @@ std::shared_ptr<const CompiledListener> Build::compile(const Pieces<CompiledList
     compiler_.check_source(table.source.get(), *node.errors());
   for (const auto& [name, extension] : made->extensions)
     compiler_.check_source(extension.source.get(), *node.errors());
+  if (made->srds) {
+    compiler_.check_source(made->srds->source.get(), *node.errors());
+    compiler_.check_source(made->srds->rds_source.get(), *node.errors());
+  }
+  resources_->has_own_sources |= has_own_source(*made);
   return made;
 }
 std::shared_ptr<const CompiledRuntimeLayer> Build::compile(const Pieces<CompiledRuntimeLayer>&,
@@ -41,6 +51,15 @@ std::shared_ptr<const CompiledVirtualHost> Build::compile(const Pieces<CompiledV
                                                           const Node& node, Origin origin) {
   return std::make_shared<CompiledVirtualHost>(
       compiler_.virtual_host(node, std::move(origin), reply_limit(*resources_)));
+}
+
+// As in Envoy: hosts are asked for one by one, which the state of the world cannot.
+void Build::check_vhds(const route::RouteTable& table, const Node& source) const {
+  if (!table.has_vhds()) return;
+  compiler_.check_source(table.vhds_source().get(), *source.errors());
+  const bool is_by_ads = table.vhds_source() == nullptr && source.is_present();
+  if (is_by_ads && out_->bootstrap.dynamic.ads.protocol != xds::Protocol::kDelta)
+    source.error("VHDS needs DELTA_GRPC, and that is not what ads_config says");
 }
 
 // settle() shall look at it.

@@ -187,7 +187,9 @@ std::string Build::take_all(const xds::Response& response, Pieces<T>& pieces,
 }
 
 std::string Build::take_clusters(const xds::Response& response) {
+  const Pieces<CompiledCluster> before = resources_->clusters;
   std::string wrong = take_all(response, resources_->clusters, names_of(resources_->file_clusters));
+  refuse_second_sources(response, resources_->clusters, before, wrong);
   use_version(response, resources_->clusters_version);
   return wrong;
 }
@@ -200,6 +202,7 @@ std::string Build::take_listeners(const xds::Response& response) {
   if (!changed.empty()) {
     resources_->wanted_routes = nullptr;
     refuse_clashes(response, before, changed, wrong);
+    refuse_second_sources(response, resources_->listeners, before, wrong);
   }
   use_version(response, resources_->listeners_version);
   return wrong;
@@ -210,7 +213,10 @@ std::string Build::take_listeners(const xds::Response& response) {
 std::string Build::take_routes(const xds::Response& response) {
   auto wanted = resources_->wanted_routes;
   if (wanted == nullptr) wanted = std::make_shared<const WantedNames>(wanted_routes(*resources_));
-  return take_named(response, *wanted, resources_->routes);
+  const Pieces<CompiledRoutes> before = resources_->routes;
+  std::string wrong = take_named(response, *wanted, resources_->routes);
+  refuse_second_sources(response, resources_->routes, before, wrong);
+  return wrong;
 }
 
 // VHDS: what has changed.  An answer without the resource: there is no such host.

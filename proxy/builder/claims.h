@@ -22,16 +22,16 @@ struct SecondClaim {
 // the piece becomes what it was in `before`, with the error tell(name, claim, owner).  Looks at all
 // pieces: these are some thousands, and only looked at when one has changed.
 //   claims_of(name, value, fn): calls fn(claim, owner) for each; equal owners may share a claim
+//   owners: of claims that were made elsewhere
 template <typename T, typename ClaimsOf, typename Tell>
-std::optional<SecondClaim> refuse_second_claim(Pieces<T>& pieces, const Pieces<T>& before,
-                                               const std::string& version, ClaimsOf&& claims_of,
-                                               Tell&& tell) {
+std::optional<SecondClaim> refuse_second_claim(
+    Pieces<T>& pieces, const Pieces<T>& before, const std::string& version, ClaimsOf&& claims_of,
+    Tell&& tell, std::map<std::vector<std::string>, std::string> owners = {}) {
   const auto has_changed = [&before](const std::string& name, const Piece<T>& piece) {
     const auto former = before.find(name);
     return former == before.end() || former->second.newest != piece.newest;
   };
   using Claim = std::vector<std::string>;
-  std::map<Claim, std::string> owners;
   std::string wrong;
   const auto take = [&](const std::string& name, const T& value) {
     claims_of(name, value, [&](const Claim& claim, const std::string& owner) {

@@ -6,6 +6,7 @@
 #include "filters/registry.h"
 #include "proxy/builder/extensions.h"
 #include "proxy/builder/scoped_routes.h"
+#include "proxy/builder/source_claims.h"
 #include "proxy/route/parse.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/local_replies.h"
@@ -117,6 +118,8 @@ CompiledListener Compiler::listener(const Node& node, Origin origin,
     entry.stat_prefixes.insert(hcm.stat_prefix);
   });
   note_extensions(out, *this);
+  SourceClaims claims;
+  claim_sources(claims, *out.config, node);
   out.clusters = names_of(used);
   if (must_exist != nullptr) std::ranges::move(used, std::back_inserter(*must_exist));
   return out;

@@ -63,6 +63,7 @@ class Compiler final : private core::ParseServices {
 
   core::HttpExtension http_extension(std::string_view name) override;
   core::NetworkExtension network_extension(std::string_view name) override;
+  core::ListenerExtension listener_extension(std::string_view name) override;
   std::shared_ptr<const route::ScopeTable> scopes() override { return resources_.scope_table; }
 
   std::shared_ptr<const core::Tracer> tracer(

@@ -29,6 +29,13 @@ const core::NetworkFilterType* network_type(std::string_view type) {
   return found == types.end() ? nullptr : &*found;
 }
 
+// Empty: it is no listener filter's.
+std::string_view listener_type(std::string_view type) {
+  const auto types = core::listener_filter_types();
+  const auto found = std::ranges::find(types, type);
+  return found == types.end() ? std::string_view() : *found;
+}
+
 // Calls fn(discovery, name of the point) for each.
 template <typename Fn>
 void for_each_discovery(const core::ListenerConfig& listener, Fn&& fn) {
@@ -41,6 +48,8 @@ void for_each_discovery(const core::ListenerConfig& listener, Fn&& fn) {
     for (const core::HttpFilterChain::Entry& entry : (*hcm)->filters->entries())
       if (entry.discovery != nullptr) fn(*entry.discovery, "http_filter");
   };
+  for (const core::DiscoveredListenerFilter& filter : listener.discovered_filters)
+    fn(*filter.discovery, "tcp_listener_filter");
   for (const auto& chain : listener.chains) visit(chain);
   visit(listener.default_chain);
 }
@@ -97,6 +106,8 @@ CompiledExtension Compiler::extension(const Node& node, Origin origin) {
     (void)http->parse(message, {formats_, node_cluster_, &used});
   } else if (const auto* network = network_type(type)) {
     (void)network->parse(message);
+  } else if (const auto listener = listener_type(type); !listener.empty()) {
+    core::parse_listener_filter(listener, message);
   }
   for (const config::Located<std::string>& cluster : used) out.clusters.insert(cluster.value);
   out.hash = std::max<uint64_t>(config::hash_value(any), 1);
@@ -119,6 +130,12 @@ core::NetworkExtension Compiler::network_extension(std::string_view name) {
   if (type == nullptr) return {};
   const Again again(*said, name, *resources_.runtime);
   return {type, type->parse(again.message.node), said->hash};
+}
+
+core::ListenerExtension Compiler::listener_extension(std::string_view name) {
+  const auto said = extension(name);
+  if (said == nullptr) return {};
+  return {listener_type(said->type), said->hash};
 }
 
 std::shared_ptr<const CompiledExtension> Compiler::extension(std::string_view name) const {

@@ -87,8 +87,9 @@ void ExtensionUpdates::on_response(const xds::Response& response) {
   for (const xds::Resource& resource : response.resources) building_.push_back(resource.name);
 }
 
-void ExtensionUpdates::count(const std::string& name, const Piece<CompiledExtension>& piece) {
-  if (!piece.error) return stats_.on_success(name, version_, piece.bytes_hash);
+void ExtensionUpdates::count(const std::string& name, const Piece<CompiledExtension>& piece,
+                             Duration took) {
+  if (!piece.error) return stats_.on_success(name, version_, piece.bytes_hash, took);
   stats_.on_rejected(name);
   stats_.for_each(name, [](stats::ExtensionStats& block) { block.config_fail.inc(); });
 }

@@ -45,16 +45,16 @@ class ExtensionUpdates {
   void use(const Resources& resources);
   // A response is being built ...
   void on_response(const xds::Response& response);
-  // ... and was.  Calls answered(name) for each name that it settled.  `may_go_without`: what was
-  // refused and has no predecessor is given up.  True if one was.
+  // ... and was, which took so long.  Calls answered(name) for each name that it settled.
+  // `may_go_without`: what was refused and has no predecessor is given up.  True if one was.
   template <typename Fn>
-  bool on_built(const Resources& resources, bool may_go_without, Fn&& answered) {
+  bool on_built(const Resources& resources, bool may_go_without, Duration took, Fn&& answered) {
     bool gave_up = false;
     for (const std::string& name : std::exchange(building_, {})) {
       const auto it = resources.extensions.find(name);
       if (it == resources.extensions.end()) continue;
       const Piece<CompiledExtension>& piece = it->second;
-      count(name, piece);
+      count(name, piece, took);
       const bool goes_without = piece.newest == nullptr && may_go_without;
       if (goes_without) gave_up |= given_up_.insert(name).second;
       if (!piece.error || goes_without) answered(name);
@@ -75,7 +75,7 @@ class ExtensionUpdates {
   void on_failures(std::string_view name, uint64_t times) { stats_.on_failures(name, times); }
 
  private:
-  void count(const std::string& name, const Piece<CompiledExtension>& piece);
+  void count(const std::string& name, const Piece<CompiledExtension>& piece, Duration took);
   void count_conflicts(const Resources& resources);
 
   stats::Registry& registry_;

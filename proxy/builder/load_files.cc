@@ -8,6 +8,7 @@
 #include "proxy/builder/bootstrap.h"
 #include "proxy/builder/compile.h"
 #include "proxy/builder/references.h"
+#include "proxy/builder/source_claims.h"
 #include "proxy/builder/used_addresses.h"
 #include "proxy/config/expand.h"
 #include "proxy/config/suggest.h"
@@ -29,6 +30,7 @@ void add_of_file(std::vector<Piece<T>>& list, std::shared_ptr<const T> made, con
 
 void load_clusters(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot) {
   std::unordered_set<std::string_view> names;
+  SourceClaims claims;
   for (const Node node : list.items()) {
     const auto cluster = std::make_shared<const CompiledCluster>(
         compiler.cluster(node, {snapshot.document, node.value()}));
@@ -41,6 +43,8 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
                            cluster->config->eds_source == nullptr;
     if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
       node["type"].error("EDS by ads needs dynamic_resources.ads_config");
+    claim_sources(claims, *cluster, node);
+    out.has_own_sources |= has_own_source(*cluster);
     add_of_file(out.file_clusters, cluster, node);
   }
 }
@@ -50,6 +54,7 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
   // With CDS the others may come by it.
   const bool is_complete = !snapshot.bootstrap.dynamic.cds;
   std::unordered_set<std::string> names;
+  SourceClaims claims;
   UsedAddresses used;
   if (snapshot.bootstrap.admin) used.add(snapshot.bootstrap.admin->to_string(), "admin");
   for (const Node node : list.items()) {
@@ -60,8 +65,10 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
       node["name"].error(
           str("another listener is called \"", config::printable(name), "\" already"));
     }
+    const auto& srds = listener->srds;
+    const bool has_ads_scopes = srds && (srds->source == nullptr || srds->rds_source == nullptr);
     const bool is_by_ads =
-        listener->srds || std::ranges::any_of(listener->tables, [](const auto& item) {
+        has_ads_scopes || std::ranges::any_of(listener->tables, [](const auto& item) {
           return item.second.source == nullptr;
         });
     if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
@@ -70,6 +77,8 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
         listener->extensions, [](const auto& item) { return item.second.source == nullptr; });
     if (has_ads_filter && !snapshot.bootstrap.dynamic.has_ads)
       node.error("config_discovery by ads needs dynamic_resources.ads_config");
+    claim_sources(claims, *listener->config, node);
+    out.has_own_sources |= has_own_source(*listener);
     UsedAddresses::report(used.take(*listener->config), node);
     add_of_file(out.file_listeners, listener, node);
   }

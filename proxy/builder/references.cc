@@ -36,6 +36,9 @@ template <typename Fn>
 void visit_names(const CompiledListener& listener, Fn&& fn) {
   for (const auto& [name, table] : listener.tables) fn(table.source.get());
   for (const auto& [name, extension] : listener.extensions) fn(extension.source.get());
+  if (!listener.srds) return;
+  fn(listener.srds->source.get());
+  fn(listener.srds->rds_source.get());
 }
 
 }  // namespace

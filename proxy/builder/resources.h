@@ -114,7 +114,9 @@ struct CompiledListener {
   struct Srds {
     std::shared_ptr<const route::ScopeTable> scopes;      // null: compiled without it
     Duration timeout{};                                   // initial_fetch_timeout of SRDS
-    Duration rds_timeout{};                               // and of the tables that scopes name
+    config::ConfigSourcePtr source;                       // null: ads
+    Duration rds_timeout{};                               // of the tables that scopes name
+    config::ConfigSourcePtr rds_source;                   // likewise
     std::set<std::pair<std::string, std::string>> users;  // stat_prefix, scoped_routes.name
   };
   Origin origin;
@@ -229,6 +231,9 @@ struct Resources {
   // RDS names that listeners and scopes need, the newest and those in force; null: to be found out
   // again, because a listener, a scope, or what requests ask for has changed.
   std::shared_ptr<const WantedNames> wanted_routes;
+
+  // Something was named that is asked of another source than ads: see source_claims.h.
+  bool has_own_sources = false;
 
   // Clusters and listeners that wait for something before they are in force for the first time.
   size_t warming_clusters = 0;

@@ -39,7 +39,9 @@ void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm) {
     if (!out.srds) out.srds = CompiledListener::Srds{};
     out.srds->scopes = hcm.scopes;
     out.srds->timeout = *scoped.srds_timeout;
+    out.srds->source = scoped.srds_source;
     out.srds->rds_timeout = scoped.rds_timeout;
+    out.srds->rds_source = scoped.rds_source;
     out.srds->users.emplace(hcm.stat_prefix, scoped.name);
     return;
   }
@@ -50,6 +52,7 @@ void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm) {
     CompiledListener::Table& entry = it->second;
     entry.table = scope.table;
     entry.timeout = scoped.rds_timeout;
+    entry.source = scoped.rds_source;
     entry.on_demand = config.on_demand && (is_new || entry.on_demand);
     entry.stat_prefixes.insert(hcm.stat_prefix);
   }
@@ -76,21 +79,28 @@ const std::string* rds_name_of(const CompiledScope& scope, const Resources& reso
   return &config.rds_name;
 }
 
-std::optional<Duration> wanted_scopes(const Resources& resources) {
-  std::optional<Duration> timeout;
-  for_each_srds(resources, [&timeout](const CompiledListener::Srds& srds) {
-    timeout = timeout ? std::min(*timeout, srds.timeout) : srds.timeout;
+std::optional<Wanted> wanted_scopes(const Resources& resources) {
+  std::optional<Wanted> wanted;
+  for_each_srds(resources, [&wanted](const CompiledListener::Srds& srds) {
+    if (!wanted) wanted = Wanted{srds.timeout, srds.source};
+    wanted->timeout = std::min(wanted->timeout, srds.timeout);
   });
-  return timeout;
+  return wanted;
+}
+
+std::optional<Wanted> wanted_tables_of_scopes(const Resources& resources) {
+  std::optional<Wanted> wanted;
+  for_each_srds(resources, [&wanted](const CompiledListener::Srds& srds) {
+    if (!wanted) wanted = Wanted{srds.rds_timeout, srds.rds_source};
+  });
+  return wanted;
 }
 
 void add_routes_of_scopes(const Resources& resources, WantedNames& names, const Names* only) {
-  std::optional<Duration> timeout;
-  for_each_srds(resources,
-                [&timeout](const CompiledListener::Srds& srds) { timeout = srds.rds_timeout; });
-  if (!timeout) return;
+  const std::optional<Wanted> wanted = wanted_tables_of_scopes(resources);
+  if (!wanted) return;
   for_each_rds_name(resources, [&](const std::string& name) {
-    if (only == nullptr || only->contains(name)) names.emplace(name, Wanted{*timeout, nullptr});
+    if (only == nullptr || only->contains(name)) names.emplace(name, *wanted);
   });
 }
 
@@ -143,12 +153,16 @@ void add_touched_by_scopes(const Resources& before, const Resources& after, Name
 
 // ---- counters ----
 
-void ScopedRdsStats::keep(const Resources& resources) {
+std::set<std::pair<std::string, std::string>> users_of_scopes(const Resources& resources) {
   std::set<std::pair<std::string, std::string>> users;
   for_each_srds(resources, [&users](const CompiledListener::Srds& srds) {
     users.insert(srds.users.begin(), srds.users.end());
   });
-  std::erase_if(blocks_, [&users](const auto& item) { return !users.contains(item.first); });
+  return users;
+}
+
+void ScopedRdsStats::keep(const Resources& resources) {
+  const std::set<std::pair<std::string, std::string>> users = users_of_scopes(resources);
   int64_t all = 0, active = 0, on_demand = 0;
   for (const auto& [name, piece] : resources.scopes) {
     all += piece.newest != nullptr;
@@ -159,41 +173,23 @@ void ScopedRdsStats::keep(const Resources& resources) {
   }
   const bool is_new = table_ != resources.scope_table;
   table_ = resources.scope_table;
-  for (const auto& user : users) {
-    auto it = blocks_.find(user);
-    if (it == blocks_.end()) {
-      it = blocks_
-               .emplace(user, registry_.block<stats::ScopedRdsStats>(stats::kControl, user.first,
-                                                                     user.second))
-               .first;
-      it->second->update_attempt.inc();
-    }
-    stats::ScopedRdsStats& block = *it->second;
+  blocks_.keep(users, [this](const auto& user) {
+    return registry_.block<stats::ScopedRdsStats>(stats::kControl, user.first, user.second);
+  });
+  blocks_.for_each([&](const auto&, stats::ScopedRdsStats& block) {
     block.all_scopes.set(all);
     block.active_scopes.set(active);
     block.on_demand_scopes.set(on_demand);
-    if (is_new && table_ != nullptr) block.config_reload.inc();
-  }
+    if (!is_new || table_ == nullptr) return;
+    block.config_reload.inc();
+    block.config_reload_time_ms.set(to_millis(wall_now().time_since_epoch()));
+  });
 }
 
-void ScopedRdsStats::update(const xds::SourceCounts& counts, std::string_view version) {
-  const xds::SourceCounts before = std::exchange(told_, counts);
-  const uint64_t ends = (counts.success - before.success) + (counts.failure - before.failure) +
-                        (counts.rejected - before.rejected);
-  for (auto& [user, held] : blocks_) {
-    stats::ScopedRdsStats& block = *held;
-    block.update_attempt.add(ends);
-    block.update_success.add(counts.success - before.success);
-    block.update_failure.add(counts.failure - before.failure);
-    block.update_rejected.add(counts.rejected - before.rejected);
-    if (counts.success != 0)
-      block.update_time.set(to_millis(counts.success_time.time_since_epoch()));
-    block.version.set(xds::version_number(version));
-  }
-}
-
-void ScopedRdsStats::on_fetch_timeout() {
-  for (auto& [user, block] : blocks_) block->init_fetch_timeout.inc();
+void ScopedRdsStats::on_taken(const Resources& resources, Duration took) {
+  blocks_.on_taken(took);
+  if (!resources.scopes.empty()) return;
+  blocks_.for_each([](const auto&, stats::ScopedRdsStats& block) { block.update_empty.inc(); });
 }
 
 }  // namespace pillion

@@ -93,8 +93,10 @@ void index_scopes(Resources& resources, Table&& table) {
 
 // ---- control ----
 
-// How long SRDS may take, if a listener needs it.
-std::optional<Duration> wanted_scopes(const Resources& resources);
+// How long SRDS may take and who is asked for it, if a listener needs it.
+std::optional<Wanted> wanted_scopes(const Resources& resources);
+// Of the tables that its scopes name, likewise.
+std::optional<Wanted> wanted_tables_of_scopes(const Resources& resources);
 // RDS names that scopes need, the newest and those in force; `names` gets them with their timeouts,
 // with `only` those of them that it has.
 void add_routes_of_scopes(const Resources& resources, WantedNames& names, const Names* only);
@@ -105,19 +107,25 @@ bool touches_scopes(const Resources& before, const Resources& after);
 // If so: the RDS names of all scopes, for who needs them may be others.
 void add_touched_by_scopes(const Resources& before, const Resources& after, Names& names);
 
+// stat_prefix and scoped_routes.name of the connection managers that use them.
+std::set<std::pair<std::string, std::string>> users_of_scopes(const Resources& resources);
+
 // http.<prefix>.scoped_rds.<name>.*, for each connection manager with scoped_rds.
 class ScopedRdsStats {
  public:
   explicit ScopedRdsStats(stats::Registry& registry) : registry_(registry) {}
   void keep(const Resources& resources);
+  // An update was accepted, and is a part of these.
+  void on_taken(const Resources& resources, Duration took);
   // `counts`: of the type; `version`: last accepted.
-  void update(const xds::SourceCounts& counts, std::string_view version);
-  void on_fetch_timeout();
+  void update(const xds::SourceCounts& counts, std::string_view version) {
+    blocks_.update(counts, version);
+  }
+  void on_fetch_timeout() { blocks_.on_fetch_timeout(); }
 
  private:
   stats::Registry& registry_;
-  std::map<std::pair<std::string, std::string>, stats::BlockRef<stats::ScopedRdsStats>> blocks_;
-  xds::SourceCounts told_;
+  SourceStats<stats::ScopedRdsStats, std::pair<std::string, std::string>> blocks_;
   std::shared_ptr<const route::ScopeTable> table_;  // that is counted
 };
 

@@ -1,6 +1,9 @@
 #pragma once
-// UpdateStats: counters of resources that are asked for by name, for each who uses them:
-// cluster.<name>.update_* of EDS, http.<prefix>.rds.<route>.* of RDS.  Control's thread.
+// Counters of what a control plane says, for each who uses it.  Control's thread.
+//   UpdateStats   of resources that are asked for by name: cluster.<name>.update_* of EDS,
+//                 http.<prefix>.rds.<route>.* of RDS
+//   SourceStats   of all that a source says of one type: http.<prefix>.scoped_rds.<name>.* of SRDS,
+//                 http.<prefix>.rds.vhds.<route>.* of VHDS
 //
 // As Envoy counts, an attempt is the subscription itself, and each update or failure begins one
 // more.
@@ -18,6 +21,7 @@
 #include "proxy/base/rare.h"
 #include "proxy/stats/registry.h"
 #include "xds/discovery_message.h"
+#include "xds/source.h"
 
 namespace pillion {
 
@@ -46,24 +50,37 @@ class UpdateStats {
     }
   }
 
-  // `content`: a hash of what was said.
-  void on_success(std::string_view name, std::string_view version, uint64_t content) {
+  // `content`: a hash of what was said; `took`: until it was in force, or waited for others.
+  void on_success(std::string_view name, std::string_view version, uint64_t content,
+                  Duration took) {
     const auto it = entries_.find(name);
     if (it == entries_.end()) return;
     const bool is_new = std::exchange(it->second.content, content) != content;
+    const int64_t now = to_millis(wall_now().time_since_epoch());
     for (User& user : it->second.users) {
       Block& block = *user.block;
       block.update_attempt.inc();
       block.update_success.inc();
-      block.update_time.set(to_millis(wall_now().time_since_epoch()));
+      block.update_time.set(now);
+      block.update_duration.record(took);
       block.version.set(xds::version_number(version));
       if constexpr (requires { block.config_reload; }) {
         if (is_new) block.config_reload.inc();
+      }
+      if constexpr (requires { block.config_reload_time_ms; }) {
+        if (is_new) block.config_reload_time_ms.set(now);
       }
       if constexpr (requires { block.update_no_rebuild; }) {
         if (!is_new) block.update_no_rebuild.inc();
       }
     }
+  }
+  // An answer that has nothing of it.
+  void on_empty(std::string_view name) {
+    count(name, [](Block& block) {
+      block.update_success.inc();
+      block.update_empty.inc();
+    });
   }
   void on_rejected(std::string_view name) {
     count(name, [](Block& block) { block.update_rejected.inc(); });
@@ -132,6 +149,62 @@ class UpdateStats {
   }
 
   std::map<std::string, Entry, std::less<>> entries_;
+};
+
+// What has come to a source's counts since `before`; it may have ended and taken its counts with
+// it.
+inline xds::SourceCounts growth(const xds::SourceCounts& before, const xds::SourceCounts& now) {
+  const auto grown = [](uint64_t a, uint64_t b) { return b > a ? b - a : 0; };
+  return {grown(before.attempts, now.attempts), grown(before.success, now.success),
+          grown(before.failure, now.failure), grown(before.rejected, now.rejected),
+          now.success_time};
+}
+
+// `version`: that was accepted last.
+template <typename Block>
+void add_growth(Block& block, const xds::SourceCounts& growth, std::string_view version) {
+  block.update_attempt.add(growth.attempts);
+  block.update_success.add(growth.success);
+  block.update_failure.add(growth.failure);
+  block.update_rejected.add(growth.rejected);
+  block.update_time.set(to_millis(growth.success_time.time_since_epoch()));
+  block.version.set(xds::version_number(version));
+}
+
+// Key: what tells one user from another; ordered.
+template <typename Block, typename Key>
+class SourceStats {
+ public:
+  // From now on these users.  make(key): a BlockRef.
+  template <typename Keys, typename Make>
+  void keep(const Keys& users, Make&& make) {
+    std::erase_if(blocks_, [&users](const auto& item) { return !users.contains(item.first); });
+    for (const Key& user : users) {
+      if (blocks_.contains(user)) continue;
+      blocks_.emplace(user, make(user)).first->second->update_attempt.inc();
+    }
+  }
+  // `counts`: of the source.
+  void update(const xds::SourceCounts& counts, std::string_view version) {
+    xds::SourceCounts more = growth(std::exchange(told_, counts), counts);
+    more.attempts = more.success + more.failure + more.rejected;  // the first one is keep()'s
+    for (auto& [user, block] : blocks_) add_growth(*block, more, version);
+  }
+  void on_taken(Duration took) {
+    for (auto& [user, block] : blocks_) block->update_duration.record(took);
+  }
+  void on_fetch_timeout() {
+    for (auto& [user, block] : blocks_) block->init_fetch_timeout.inc();
+  }
+  // fn(key, block).
+  template <typename Fn>
+  void for_each(Fn&& fn) {
+    for (auto& [user, block] : blocks_) fn(user, *block);
+  }
+
+ private:
+  std::map<Key, stats::BlockRef<Block>> blocks_;
+  xds::SourceCounts told_;
 };
 
 }  // namespace pillion

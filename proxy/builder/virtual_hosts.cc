@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/builder/settle.h"
 #include "proxy/config/suggest.h"
 
 namespace pillion {
@@ -105,16 +106,48 @@ bool touches_vhds(const Resources& before, const Resources& after) {
 
 WantedNames wanted_virtual_hosts(const Resources& resources, const std::set<std::string>& names) {
   WantedNames wanted;
-  std::optional<Duration> timeout;
+  std::optional<Wanted> how;
   for (const auto& [name, piece] : resources.routes) {
     for (const auto& end : {piece.newest, piece.active})
-      if (has_vhds(end)) timeout = end->table->vhds_timeout();
+      if (has_vhds(end)) how = Wanted{end->table->vhds_timeout(), end->table->vhds_source()};
   }
-  if (!timeout) return wanted;
-  wanted.emplace("*", Wanted{*timeout, nullptr});
+  if (!how) return wanted;
+  wanted.emplace("*", *how);
   for (const std::string& name : names)
-    if (has_vhds(resources, table_of_host(name))) wanted.emplace(name, Wanted{*timeout, nullptr});
+    if (has_vhds(resources, table_of_host(name))) wanted.emplace(name, *how);
   return wanted;
+}
+
+std::set<std::pair<std::string, std::string>> users_of_vhds(const Resources& resources) {
+  std::set<std::pair<std::string, std::string>> out;
+  if (!has_vhds(resources)) return out;
+  for (const auto& [table, users] : route_users(resources)) {
+    if (!has_vhds(resources, table)) continue;
+    for (const std::string_view prefix : users) out.emplace(prefix, table);
+  }
+  return out;
+}
+
+void VhdsStats::keep(const Resources& resources) {
+  const auto users = users_of_vhds(resources);
+  std::erase_if(counted_,
+                [&resources](const auto& item) { return !has_vhds(resources, item.first); });
+  blocks_.keep(users, [this](const auto& user) {
+    return registry_.block<stats::VhdsStats>(stats::kControl, user.first, user.second);
+  });
+}
+
+void VhdsStats::on_taken(const Resources& resources, Duration took) {
+  blocks_.on_taken(took);
+  std::set<std::string> changed;
+  for (const auto& [name, joined] : resources.joined_routes)
+    if (std::exchange(counted_[name], joined) != joined) changed.insert(name);
+  blocks_.for_each([&](const auto& user, stats::VhdsStats& block) {
+    const auto joined = resources.joined_routes.find(user.second);
+    if (joined == resources.joined_routes.end()) return;
+    if (joined->second->hosts.empty()) block.update_empty.inc();
+    if (changed.contains(user.second)) block.config_reload.inc();
+  });
 }
 
 }  // namespace pillion

@@ -9,10 +9,14 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "proxy/builder/claims.h"
 #include "proxy/builder/resources.h"
+#include "proxy/builder/update_stats.h"
 #include "proxy/builder/wanted.h"
+#include "proxy/stats/registry.h"
+#include "xds/source.h"
 
 namespace pillion {
 
@@ -42,5 +46,28 @@ bool touches_vhds(const Resources& before, const Resources& after);
 // What VHDS is to be asked for: everything that the server thinks we need ("*"), and these names,
 // if any table has it.  `names`: that requests have asked for.
 WantedNames wanted_virtual_hosts(const Resources& resources, const std::set<std::string>& names);
+
+// stat_prefix of the connection managers that use tables with VHDS, and the names of these.
+std::set<std::pair<std::string, std::string>> users_of_vhds(const Resources& resources);
+
+// http.<prefix>.rds.vhds.<route table>.*, for each of them.  Control's.
+class VhdsStats {
+ public:
+  explicit VhdsStats(stats::Registry& registry) : registry_(registry) {}
+  // Looks at all tables: to be called when touches_vhds().
+  void keep(const Resources& resources);
+  // An update was accepted, and is a part of these.
+  void on_taken(const Resources& resources, Duration took);
+  // `counts`: of the type; `version`: last accepted.
+  void update(const xds::SourceCounts& counts, std::string_view version) {
+    blocks_.update(counts, version);
+  }
+  void on_fetch_timeout() { blocks_.on_fetch_timeout(); }
+
+ private:
+  stats::Registry& registry_;
+  SourceStats<stats::VhdsStats, std::pair<std::string, std::string>> blocks_;
+  std::map<std::string, std::shared_ptr<const JoinedRoutes>> counted_;  // by table
+};
 
 }  // namespace pillion

@@ -18,7 +18,7 @@ struct Wanted {
   bool operator==(const Wanted&) const = default;
 };
 
-// By name.  A name has one source in the whole process: the one that is met first.
+// By name.  A name has one source in the whole process; others are refused (source_claims.h).
 using WantedNames = std::map<std::string, Wanted>;
 using Names = std::set<std::string, std::less<>>;
 

@@ -127,6 +127,13 @@ core::Sniffed sniff(const ListenerConfig& listener, uint16_t port, bool is_tls,
 const FilterChain* choose_chain(const ListenerConfig& listener,
                                 const core::ConnectionInfo& connection, bool is_tls,
                                 std::string_view host, Lines& lines) {
+  if (listener.lacks_config) {
+    lines.push_back(
+        "listener filters: the configuration of one comes by ECDS, and none has come; the "
+        "connection "
+        "is closed");
+    return nullptr;
+  }
   const auto* chain = core::match_chain(listener, connection,
                                         sniff(listener, connection.local.port(), is_tls, host));
   const std::string_view spoken = is_tls ? "TLS" : "plain text";

@@ -73,10 +73,4 @@ ConfigSource parse_config_source(const Node& node, Unknown unknown) {
   return out;
 }
 
-ConfigSource parse_ads_source(const Node& node) {
-  ConfigSource out = parse_config_source(node, Unknown::kAlwaysError);
-  if (!out.is_ads()) node.error("only ads is served here");
-  return out;
-}
-
 }  // namespace pillion::config

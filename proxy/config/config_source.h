@@ -42,9 +42,6 @@ ConfigSourcePtr shared_source(ConfigSource source);
 // Node::required).  `unknown`: kAlwaysError where a misread field would weaken security.
 ConfigSource parse_config_source(const Node& node, Unknown unknown = Unknown::kAsConfigured);
 
-// Where only the stream of ads_config is served; others are refused by name.
-ConfigSource parse_ads_source(const Node& node);
-
 // What tells one service from another: what is asked, and of whom.
 std::string key_of(const GrpcService& service);
 

@@ -1,6 +1,8 @@
 #include "proxy/config/google_grpc.h"
 
+#include <charconv>
 #include <chrono>
+#include <iterator>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "proxy/base/str.h"
 #include "proxy/config/envoy_writer.h"
 #include "proxy/config/suggest.h"
+#include "proxy/config/value_hash.h"
 
 namespace pillion::config {
 namespace {
@@ -22,7 +25,20 @@ constexpr std::string_view kPlugins = "envoy.extensions.grpc_service.channel_cre
 constexpr std::string_view kForms =
     "host:port, dns:///host:port, ipv4:address:port, ipv6:[address]:port or unix:path";
 
-std::string cluster_name(std::string_view target) { return str(kPrefix, target); }
+// Two services of one target are one only if they show the same credentials.  channel_args make no
+// difference, for they have none.
+std::string cluster_name(std::string_view target, const Node& google) {
+  const Node credentials = google["channel_credentials"];
+  const Node ssl = credentials.is_mapping() ? credentials["ssl_credentials"] : Node();
+  if (!ssl.is_mapping()) return str(kPrefix, target);
+  Errors no_files;  // of the text alone: what files hold has been read in one of two places only
+  char digits[16];
+  const auto [end, error] = std::to_chars(std::begin(digits), std::end(digits),
+                                          hash_value(Node(ssl.value(), &no_files)), 16);
+  return str(kPrefix, target, "#tls-", std::string_view(digits, end));
+}
+
+std::string_view target_of(const Node& google) { return google["target_uri"].raw(); }
 
 bool take_prefix(std::string_view& text, std::string_view prefix) {
   if (!text.starts_with(prefix)) return false;
@@ -160,7 +176,7 @@ void write_cluster(EnvoyWriter& out, std::string_view name, const AddressText& a
   });
 }
 
-// Every google_grpc below `value`, by its target; of several with one target the first.
+// Every google_grpc below `value`, by the name of its cluster.
 void find_services(const Value& value, Errors& errors, std::map<std::string, Node>& out) {
   if (value.kind != Kind::kMapping && value.kind != Kind::kSequence) return;
   for (const Value* child = value.first_child; child != nullptr; child = child->next) {
@@ -171,7 +187,8 @@ void find_services(const Value& value, Errors& errors, std::map<std::string, Nod
     if (is_list && node.is_sequence()) {
       for (const Node service : node.items()) {
         const Node google = service.is_mapping() ? service["google_grpc"] : Node();
-        if (google.is_mapping()) out.emplace(google["target_uri"].raw(), google);
+        if (!google.is_mapping()) continue;
+        out.emplace(cluster_name(google["target_uri"].raw(), google), google);
       }
     }
     find_services(*child, errors, out);
@@ -188,7 +205,7 @@ GoogleGrpc parse_google_grpc(const Node& node) {
   if (address) {
     out.authority =
         address->kind == AddressText::Kind::kUnix ? std::string("localhost") : address->to_string();
-    out.cluster = cluster_name(text);
+    out.cluster = cluster_name(text, node);
   } else if (target.is_present()) {
     target.error(address.error());
   }
@@ -215,9 +232,9 @@ DocumentPtr add_google_grpc_clusters(const DocumentPtr& document) {
   const Node resources = document->root(ignored)["static_resources"];
   for (const Node cluster : resources.is_mapping() ? resources["clusters"].items() : Node().items())
     std::erase_if(services, [&](const auto& item) {
-      return cluster.is_mapping() && cluster["name"].raw() == cluster_name(item.first);
+      return cluster.is_mapping() && cluster["name"].raw() == item.first;
     });
-  std::erase_if(services, [](const auto& item) { return !parse_target(item.first); });
+  std::erase_if(services, [](const auto& item) { return !parse_target(target_of(item.second)); });
   if (services.empty()) return document;
   TreeBuilder tree(document->source());
   tree.keep_alive(document);
@@ -225,11 +242,11 @@ DocumentPtr add_google_grpc_clusters(const DocumentPtr& document) {
   out.item([&] {
     out.message("static_resources", [&] {
       out.list("clusters", [&] {
-        for (const auto& [target, node] : services) {
+        for (const auto& [name, node] : services) {
           const Node credentials = node["channel_credentials"];
           const Node ssl = credentials.is_mapping() ? credentials["ssl_credentials"] : Node();
-          out.standing_for(
-              node, [&] { write_cluster(out, cluster_name(target), *parse_target(target), ssl); });
+          out.standing_for(node,
+                           [&] { write_cluster(out, name, *parse_target(target_of(node)), ssl); });
         }
       });
     });

@@ -2,10 +2,12 @@
 // envoy.config.core.v3.GrpcService.GoogleGrpc: a server by its target, as the library of the gRPC
 // project names it.
 //
-// It stands for a cluster that nobody wrote, called "google_grpc/TARGET_URI", which is added to the
-// file's before they are read: so it has the one parser, the pools, and the pages that all clusters
-// have.  It speaks HTTP/2 with keep-alive; TLS is what channel_credentials say.  What a server's
-// certificate is for is checked, as the library does, against the host of the target.
+// It stands for a cluster that nobody wrote, which is added to the file's before they are read: so
+// it has the one parser, the pools, and the pages that all clusters have.  It is called
+// "google_grpc/TARGET_URI", with TLS also "#tls-" and a hash of ssl_credentials: services with
+// other credentials have clusters, and connections, of their own.  It speaks HTTP/2 with
+// keep-alive; TLS is what channel_credentials say.  What a server's certificate is for is checked,
+// as the library does, against the host of the target.
 
 #include <string>
 

@@ -64,6 +64,7 @@ void Assignments::run_ready() {
 }
 
 void Assignments::begin(const xds::Response& response) {
+  note_empty(response);
   wrong_ = response.wrong;
   has_settled_ = !wrong_.empty() && host_.may_go_without();
   if (wrong_.empty()) return;
@@ -75,22 +76,34 @@ void Assignments::begin(const xds::Response& response) {
   }
 }
 
+// Without the name that it is about.
+void Assignments::note_empty(const xds::Response& response) {
+  if (!response.wrong.empty()) return;
+  for (const std::string& name : response.removed) stats_.on_empty(name);
+  if (response.is_delta || !response.resources.empty() || !response.unchanged.empty()) return;
+  for (const auto& [name, timeout] : host_.asked_of(response.source)) stats_.on_empty(name);
+}
+
 void Assignments::finish() {
   const uint32_t source = waiting_.front().source;
   waiting_.pop_front();
   next_ = 0;
   // One build for all of them.
-  host_.on_assignments_taken(source, std::exchange(wrong_, {}), std::exchange(has_settled_, false));
+  const std::string wrong = std::exchange(wrong_, {});
+  const std::set<std::string> refused = std::exchange(refused_, {});
+  host_.on_assignments_taken(source, wrong, refused, std::exchange(has_settled_, false));
 }
 
 std::string Assignments::take_assignment(const xds::Resource& resource) {
   if (!wanted_.contains(resource.name)) return {};
+  const Instant begin = MonotonicClock::now();
   const uint64_t hash = hash_of(resource.bytes);
   std::string wrong = read_assignment(resource, hash);
   if (wrong.empty()) {
-    stats_.on_success(resource.name, waiting_.front().version, hash);
+    stats_.on_success(resource.name, waiting_.front().version, hash, MonotonicClock::now() - begin);
   } else {
     stats_.on_rejected(resource.name);
+    refused_.insert(resource.name);
     if (!host_.may_go_without()) return wrong;
   }
   host_.on_assignment_answered(resource.name);

@@ -39,11 +39,11 @@ class AssignmentsHost {
   virtual void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) = 0;
   // It need not be waited for any more.
   virtual void on_assignment_answered(const std::string& eds_name) = 0;
-  // A response has been taken.  `wrong`: why it is refused (what is good of it counts all the
-  // same), or empty.  `has_settled`: names that were waited for are settled, so that a build must
-  // follow.
+  // A response has been taken.  `wrong`: why it is refused, or empty; `refused`: which names of it,
+  // while the others count; none: nothing, or all of it.  `has_settled`: names that were waited for
+  // are settled, so that a build must follow.
   virtual void on_assignments_taken(uint32_t source, const std::string& wrong,
-                                    bool has_settled) = 0;
+                                    const std::set<std::string>& refused, bool has_settled) = 0;
   // The names that this source is asked for.
   [[nodiscard]] virtual const Subscriptions::Names& asked_of(uint32_t source) const = 0;
   virtual void on_unknown_fields(const config::UnknownFieldMap& fields) = 0;
@@ -79,6 +79,11 @@ class Assignments final : private io::ReadyTask {
   [[nodiscard]] const SharedNames& settled() const noexcept { return settled_; }
   // Has one of them gone since it was asked last?
   [[nodiscard]] bool has_dropped() noexcept { return std::exchange(has_dropped_, false); }
+  // Of what was said of it last; empty: nothing was.
+  [[nodiscard]] std::string_view version(const std::string& eds_name) const {
+    const auto it = known_.find(eds_name);
+    return it == known_.end() ? std::string_view() : it->second.version;
+  }
   // What is in force, for /config_dump.
   void append_to(std::vector<admin::ConfigResource>& out) const;
 
@@ -92,6 +97,7 @@ class Assignments final : private io::ReadyTask {
 
   void run_ready() override;
   void begin(const xds::Response& response);
+  void note_empty(const xds::Response& response);
   void finish();
   std::string take_assignment(const xds::Resource& resource);
   std::string read_assignment(const xds::Resource& resource, uint64_t hash);
@@ -107,6 +113,7 @@ class Assignments final : private io::ReadyTask {
   size_t next_ = 0;  // of its resources
   bool is_busy_ = false;
   std::string wrong_;
+  std::set<std::string> refused_;
   bool has_settled_ = false;
   UpdateStats<stats::ClusterInfoStats> stats_;
   stats::BlockRef<stats::ServerStats> server_stats_;

@@ -38,7 +38,8 @@ ControlPlane::ControlPlane(const Context& context, const DynamicConfig& config,
       cds_stats_(context.registry.block<stats::CdsStats>(stats::kControl)),
       lds_stats_(context.registry.block<stats::LdsStats>(stats::kControl)),
       runtime_stats_(context.registry.block<stats::RuntimeStats>(stats::kControl)),
-      scope_stats_(context.registry) {
+      scope_stats_(context.registry),
+      host_stats_(context.registry) {
   context_.registry.on_scrape([this] { update_stats(); });
 }
 
@@ -47,7 +48,7 @@ bool ControlPlane::is_dynamic(const Snapshot& snapshot) {
   return config.has_ads || config.cds || config.lds ||
          !wanted_endpoints(*snapshot.resources).empty() ||
          !wanted_routes(*snapshot.resources).empty() ||
-         !wanted_extensions(*snapshot.resources).empty() ||
+         !wanted_extensions(*snapshot.resources).empty() || wanted_scopes(*snapshot.resources) ||
          !wanted_runtime_layers(*snapshot.bootstrap.runtime_layers).empty();
 }
 
@@ -61,7 +62,10 @@ void ControlPlane::start(const Snapshot& snapshot) {
   has_clusters_ = !config_.cds;
   has_listeners_ = !config_.lds;
   awaited_layers_ = wanted_runtime_layers(*snapshot.bootstrap.runtime_layers);
-  if (!awaited_layers_.empty()) sources_.subscribe(ResourceType::kRuntime, awaited_layers_);
+  if (!awaited_layers_.empty()) {
+    runtime_stats_->update_attempt.inc();
+    sources_.subscribe(ResourceType::kRuntime, awaited_layers_);
+  }
   update_subscriptions(snapshot.resources);
   advance();
 }
@@ -78,11 +82,13 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
   job.given_up_virtual_hosts = given_up_virtual_hosts_;
   job.demanded_routes = requests_.tables();
   job.dropped_virtual_hosts = std::exchange(dropped_hosts_, {});
+  if (!job.responses.empty()) build_began_ = context_.loop.now();
   for (const xds::Response& response : job.responses) {
     if (response.type == ResourceType::kExtensions) extensions_.on_response(response);
     note_answers(response);
     if (response.type != ResourceType::kRoutes) continue;
     routes_version_ = response.version;
+    count_empty_routes(response);
     for (const xds::Resource& resource : response.resources) routes_.push_back(resource.name);
   }
   job.endpoints = assignments_.settled();
@@ -92,9 +98,11 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
 }
 
 void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot) {
-  bool gave_up = look_at_routes(*snapshot.resources);
+  const Duration took = context_.loop.now() - build_began_;
+  count_built(result, *snapshot.resources, took);
+  bool gave_up = look_at_routes(*snapshot.resources, took);
   gave_up |= extensions_.on_built(
-      *snapshot.resources, may_go_without(),
+      *snapshot.resources, may_go_without(), took,
       [this](const std::string& name) { sources_.answered(ResourceType::kExtensions, name); });
   look_at_runtime(snapshot);
   for (const Answer& answer : result.answers) {
@@ -124,7 +132,7 @@ void ControlPlane::answer(uint32_t source, ResourceType type, std::string_view w
 
 // What became of each table of the response that was built; true if one need not be waited for any
 // more.
-bool ControlPlane::look_at_routes(const Resources& resources) {
+bool ControlPlane::look_at_routes(const Resources& resources, Duration took) {
   bool gave_up = false;
   for (const std::string& name : std::exchange(routes_, {})) {
     const auto it = resources.routes.find(name);
@@ -132,7 +140,7 @@ bool ControlPlane::look_at_routes(const Resources& resources) {
     const Piece<CompiledRoutes>& piece = it->second;
     const bool is_good = !piece.error;
     if (is_good) {
-      route_stats_.on_success(name, routes_version_, piece.bytes_hash);
+      route_stats_.on_success(name, routes_version_, piece.bytes_hash, took);
     } else {
       route_stats_.on_rejected(name);
     }
@@ -184,9 +192,13 @@ void ControlPlane::update_subscriptions(const std::shared_ptr<const Resources>& 
   }
   if (const Names touched = touched_routes(before, now); !touched.empty()) {
     want_routes(now, touched);
+    host_stats_.keep(now);
     if (has_phase_of_routes) sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
   }
-  if (has_phase_of_routes && touches_vhds(before, now)) subscribe_virtual_hosts();
+  if (touches_vhds(before, now)) {
+    host_stats_.keep(now);
+    if (has_phase_of_routes) subscribe_virtual_hosts();
+  }
 }
 
 void ControlPlane::want_routes(const Resources& resources, const Names& touched) {
@@ -206,9 +218,10 @@ void ControlPlane::want_routes(const Resources& resources, const Names& touched)
 
 void ControlPlane::subscribe_scopes() {
   if (!wanted_scopes_) return;
-  config::ConfigSource ads;
-  ads.initial_fetch_timeout = *wanted_scopes_;
-  sources_.subscribe_all(ResourceType::kScopedRoutes, ads);
+  config::ConfigSource source;
+  if (wanted_scopes_->source != nullptr) source = *wanted_scopes_->source;
+  source.initial_fetch_timeout = wanted_scopes_->timeout;
+  sources_.subscribe_all(ResourceType::kScopedRoutes, source);
 }
 
 void ControlPlane::subscribe_routes() {
@@ -293,6 +306,7 @@ void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::strin
       break;
     case ResourceType::kVirtualHosts:
       given_up_virtual_hosts_ = true;
+      if (names.contains("*")) host_stats_.on_fetch_timeout();
       for (const std::string& name : names)
         requests_.on_given_up(core::RouteKind::kVirtualHost, name);
       break;
@@ -358,32 +372,66 @@ void ControlPlane::subscribe_secrets(const certs::AdsSecrets::Names& names) {
 }
 
 void ControlPlane::on_assignments_taken(uint32_t source, const std::string& wrong,
-                                        bool has_settled) {
+                                        const std::set<std::string>& refused, bool has_settled) {
   if (has_settled) host_.on_resources_wait();
-  answer(source, ResourceType::kEndpoints, wrong);
+  answer(source, ResourceType::kEndpoints, wrong, refused.empty() ? nullptr : &refused);
 }
 
 // ---- counters ----
 
 void ControlPlane::update_stats() {
-  // A source that has ended takes its counts with it.
-  const auto grown = [](uint64_t before, uint64_t now) { return now > before ? now - before : 0; };
-  const auto add = [&, this](ResourceType type, auto& block) {
+  const auto add = [this](ResourceType type, auto& block) {
     const xds::SourceCounts now = sources_.counts(type);
     const xds::SourceCounts before = std::exchange(told_[static_cast<size_t>(type)], now);
-    block.update_attempt.add(grown(before.attempts, now.attempts));
-    block.update_success.add(grown(before.success, now.success));
-    block.update_time.set(to_millis(now.success_time.time_since_epoch()));
-    block.update_failure.add(grown(before.failure, now.failure));
-    block.update_rejected.add(grown(before.rejected, now.rejected));
-    block.version.set(xds::version_number(sources_.version(type)));
+    add_growth(block, growth(before, now), sources_.version(type));
   };
   add(ResourceType::kClusters, *cds_stats_);
   add(ResourceType::kListeners, *lds_stats_);
   add(ResourceType::kRuntime, *runtime_stats_);
   scope_stats_.update(sources_.counts(ResourceType::kScopedRoutes),
                       sources_.version(ResourceType::kScopedRoutes));
+  host_stats_.update(sources_.counts(ResourceType::kVirtualHosts),
+                     sources_.version(ResourceType::kVirtualHosts));
+  const xds::RateCounts rates = sources_.rate_counts();
+  const xds::RateCounts told = std::exchange(told_rates_, rates);
+  stats_->pending_requests.set(static_cast<int64_t>(rates.pending));
+  if (rates.enforced > told.enforced)
+    stats_->rate_limit_enforced.add(rates.enforced - told.enforced);
   count_failures();
+}
+
+// Of types that have counters for all of it; those of single names are counted by name.
+void ControlPlane::count_built(const BuildResult& result, const Resources& resources,
+                               Duration took) {
+  for (const Answer& one : result.answers) {
+    if (one.type == ResourceType::kClusters) {
+      bool is_new = false;
+      const auto newest = [](const auto* piece) {
+        return piece == nullptr ? nullptr : piece->newest.get();
+      };
+      diff(resources_ == nullptr ? Pieces<CompiledCluster>() : resources_->clusters,
+           resources.clusters, [&](std::string_view, const auto* a, const auto* b) {
+             is_new |= newest(a) != newest(b);
+           });
+      if (is_new) cds_stats_->config_reload.inc();
+      if (is_new) cds_stats_->config_reload_time_ms.set(to_millis(wall_now().time_since_epoch()));
+    }
+    if (!one.wrong.empty()) continue;
+    if (one.type == ResourceType::kClusters) cds_stats_->update_duration.record(took);
+    if (one.type == ResourceType::kListeners) lds_stats_->update_duration.record(took);
+    if (one.type == ResourceType::kRuntime) runtime_stats_->update_duration.record(took);
+    if (one.type == ResourceType::kScopedRoutes) scope_stats_.on_taken(resources, took);
+    if (one.type == ResourceType::kVirtualHosts) host_stats_.on_taken(resources, took);
+  }
+}
+
+// An answer without the tables that it is about.
+void ControlPlane::count_empty_routes(const xds::Response& response) {
+  if (!response.wrong.empty()) return;
+  for (const std::string& name : response.removed) route_stats_.on_empty(name);
+  if (response.is_delta || !response.resources.empty() || !response.unchanged.empty()) return;
+  for (const auto& [name, timeout] : sources_.asked(response.source, ResourceType::kRoutes))
+    route_stats_.on_empty(name);
 }
 
 // For the names that there were then: before they change, and before a scrape.

@@ -27,6 +27,7 @@
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/snapshot.h"
 #include "proxy/builder/update_stats.h"
+#include "proxy/builder/virtual_hosts.h"
 #include "proxy/control/assignments.h"
 #include "proxy/control/route_requests.h"
 #include "proxy/control/subscriptions.h"
@@ -111,6 +112,10 @@ class ControlPlane final : private xds::SourceObserver,
     return given_up_routes_;
   }
 
+  // Of endpoints.
+  [[nodiscard]] std::string_view endpoints_version(const std::string& eds_name) const {
+    return assignments_.version(eds_name);
+  }
   // EDS names whose endpoints must be kept.
   [[nodiscard]] const SharedNames& endpoints() const noexcept { return assignments_.settled(); }
   // Has one of them gone since it was asked last?
@@ -130,7 +135,8 @@ class ControlPlane final : private xds::SourceObserver,
   void on_assignment_answered(const std::string& eds_name) override {
     sources_.answered(xds::ResourceType::kEndpoints, eds_name);
   }
-  void on_assignments_taken(uint32_t source, const std::string& wrong, bool has_settled) override;
+  void on_assignments_taken(uint32_t source, const std::string& wrong,
+                            const std::set<std::string>& refused, bool has_settled) override;
   void on_unknown_fields(const config::UnknownFieldMap& fields) override {
     host_.on_unknown_fields(fields);
   }
@@ -143,7 +149,7 @@ class ControlPlane final : private xds::SourceObserver,
   void answer(uint32_t source, xds::ResourceType type, std::string_view wrong,
               const std::set<std::string>* refused = nullptr);
   void refuse_all(uint32_t source, xds::ResourceType type);
-  bool look_at_routes(const Resources& resources);
+  bool look_at_routes(const Resources& resources, Duration took);
   // May what is refused, and has no predecessor, be gone without?  At the start, which it must not
   // hold up; later its timeout ends the wait.
   [[nodiscard]] bool may_go_without() const override { return phase_ != Phase::kRunning; }
@@ -161,6 +167,8 @@ class ControlPlane final : private xds::SourceObserver,
   void subscribe_virtual_hosts();
   void drop_unused_hosts();
   void update_stats();
+  void count_built(const BuildResult& result, const Resources& resources, Duration took);
+  void count_empty_routes(const xds::Response& response);
   void count_failures();
 
   Context context_;
@@ -175,7 +183,7 @@ class ControlPlane final : private xds::SourceObserver,
   std::vector<xds::Response> waiting_;    // for the builder
   std::vector<xds::Response> postponed_;  // they wait for what the server says of clusters
   WantedNames wanted_routes_;
-  std::optional<Duration> wanted_scopes_;
+  std::optional<Wanted> wanted_scopes_;
   bool given_up_scopes_ = false;
   RouteRequests requests_;
   bool given_up_virtual_hosts_ = false;
@@ -190,6 +198,7 @@ class ControlPlane final : private xds::SourceObserver,
   // Of the RDS response that is being built.
   std::vector<std::string> routes_;
   std::string routes_version_;
+  Instant build_began_{};  // of the responses that are being built
   std::string peer_text_;
   io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_hosts>(this);
   io::Timer postpone_timer_ = io::Timer::of<&ControlPlane::take_postponed>(this);
@@ -201,7 +210,9 @@ class ControlPlane final : private xds::SourceObserver,
   stats::BlockRef<stats::RuntimeStats> runtime_stats_;
   UpdateStats<stats::RdsStats> route_stats_;
   ScopedRdsStats scope_stats_;
+  VhdsStats host_stats_;
   xds::SourceCounts told_[xds::kResourceTypes];  // of which the counters speak
+  xds::RateCounts told_rates_;                   // likewise
 };
 
 }  // namespace pillion

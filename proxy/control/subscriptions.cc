@@ -130,7 +130,13 @@ void Subscriptions::for_each(ResourceType type, Fn&& fn) const {
 void Subscriptions::subscribe_all(ResourceType type, const ConfigSource& source) {
   if (source.is_ads() && !ads_options_) return;
   Link& to = link(type, source.is_ads() ? nullptr : std::make_shared<const ConfigSource>(source));
+  // It may have been another one's.
+  for_each(type, [&to, type](Link& other) {
+    if (&other != &to && std::exchange(other.at(type).is_wildcard, false) && other.is_ads)
+      other.source->subscribe(type, {});
+  });
   to.at(type).is_wildcard = true;
+  end_unused(type);
   to.source->subscribe_all(type, source.initial_fetch_timeout);
   if (to.is_ads && cached_ != nullptr) cached_->source->subscribe_all(type, {});
 }
@@ -293,8 +299,23 @@ const Subscriptions::Link* Subscriptions::wildcard(ResourceType type) const noex
 }
 
 std::string_view Subscriptions::version(ResourceType type) const noexcept {
-  const Link* link = wildcard(type);
-  return link == nullptr ? std::string_view() : link->source->version(type);
+  if (const Link* link = wildcard(type)) return link->source->version(type);
+  std::string_view version;
+  for_each(type, [&](const Link& link) {
+    const bool is_asked = !link.at(type).names.empty();
+    if (version.empty() && is_asked) version = link.source->version(type);
+  });
+  return version;
+}
+
+xds::RateCounts Subscriptions::rate_counts() const noexcept {
+  xds::RateCounts sum;
+  for (const auto& [key, link] : links_) {
+    const xds::RateCounts one = link->source->rate_counts();
+    sum.enforced += one.enforced;
+    sum.pending += one.pending;
+  }
+  return sum;
 }
 
 xds::SourceCounts Subscriptions::counts(ResourceType type) const noexcept {

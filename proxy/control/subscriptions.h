@@ -67,10 +67,13 @@ class Subscriptions {
 
   // Is there a stream to the control plane (of ADS, if there is one)?
   [[nodiscard]] bool is_connected() const noexcept;
-  // Of the source that is asked for everything of that type; empty without one.
+  // Of the source that is asked for everything of that type, else of one that is asked for names;
+  // empty without one.
   [[nodiscard]] std::string_view version(xds::ResourceType type) const noexcept;
   // Of that source, or of all that are asked for names.
   [[nodiscard]] xds::SourceCounts counts(xds::ResourceType type) const noexcept;
+  // Of all streams.
+  [[nodiscard]] xds::RateCounts rate_counts() const noexcept;
   // Calls fn(name, times) for each name whose source could not be asked since the last call.
   template <typename Fn>
   void take_failures(xds::ResourceType type, Fn&& fn) {
@@ -99,6 +102,7 @@ class Subscriptions {
   void tell(Link& link, xds::ResourceType type, const std::vector<std::string>* touched);
   void end_unused(xds::ResourceType type);
   [[nodiscard]] Link* find(uint32_t source) const noexcept;
+  void end_unused(xds::ResourceType type);
   template <typename Fn>
   void for_each(xds::ResourceType type, Fn&& fn) const;
   // The last good state.

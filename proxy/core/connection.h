@@ -47,6 +47,8 @@ class ConnectionOwner {
   virtual const ListenerConfig& listener_config() const = 0;
   // The TLS handshake of a connection took too long; it closes itself.
   virtual void on_handshake_timeout() = 0;
+  // A network filter by ECDS has no configuration; the connection closes itself.
+  virtual void on_filter_config_missing() = 0;
   // The connection that serves under that chain, not started; its owner is this.
   virtual Connection& serve(const Ref<ChainState>& state, const ConnectionInfo& info) = 0;
   // `next` goes on with the transport of `former`: takes its place in the list; `former` goes to

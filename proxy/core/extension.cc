@@ -42,7 +42,7 @@ class MissingFactory final : public HttpFilterFactoryOf<MissingFilter, MissingFa
 class MissingNetworkFilter final : public NetworkFilter {
  public:
   NetworkVerdict on_connection(const NetworkFacts&, FilterWorkerState*) const override {
-    return {false, kMissing.row().details, {}};
+    return {.allowed = false, .details = kMissing.row().details, .lacks_config = true};
   }
   FilterExplanation explain(const NetworkFacts&) const override {
     return {"its configuration comes by ECDS, and none has come: the connection is closed", true};
@@ -107,6 +107,11 @@ NetworkExtension NetworkDiscovery::find(ExtensionSource& extensions) const {
   return said.filter != nullptr && allows(said.type->type) ? said : fallback;
 }
 
+ListenerExtension ListenerFilterDiscovery::find(ExtensionSource& extensions) const {
+  const ListenerExtension said = extensions.listener_extension(name);
+  return !said.type.empty() && allows(said.type) ? said : fallback;
+}
+
 std::shared_ptr<const HttpFilterFactory> missing_http_filter() {
   return std::make_shared<const MissingFactory>();
 }
@@ -121,6 +126,9 @@ std::shared_ptr<const ListenerConfig> with_extensions(const ListenerConfig& list
   auto out = std::make_shared<ListenerConfig>(listener);
   for (auto& chain : out->chains) chain = renew(chain, source, names);
   out->default_chain = renew(out->default_chain, source, names);
+  for (DiscoveredListenerFilter& filter : out->discovered_filters)
+    if (names.contains(filter.discovery->name)) filter.now = filter.discovery->find(source);
+  use_discovered_filters(*out);
   set_hash(*out);
   return out;
 }

@@ -36,12 +36,19 @@ struct NetworkExtension {
   uint64_t hash = 0;
 };
 
-// Where ECDS names are looked up.  What comes back is made anew; without a factory or filter:
+// Of listener filters the type is all: what else they say changes nothing.
+struct ListenerExtension {
+  std::string_view type;  // of the message (listener_filter_types()); empty: nothing has come
+  uint64_t hash = 0;
+};
+
+// Where ECDS names are looked up.  What comes back is made anew; without a factory, filter or type:
 // nothing has come, or it is of another kind.
 class ExtensionSource {
  public:
   virtual HttpExtension http_extension(std::string_view /*name*/) { return {}; }
   virtual NetworkExtension network_extension(std::string_view /*name*/) { return {}; }
+  virtual ListenerExtension listener_extension(std::string_view /*name*/) { return {}; }
 
  protected:
   ~ExtensionSource() = default;
@@ -66,6 +73,10 @@ struct HttpDiscovery : ExtensionDiscovery {
 struct NetworkDiscovery : ExtensionDiscovery {
   NetworkExtension fallback;
   [[nodiscard]] NetworkExtension find(ExtensionSource& source) const;
+};
+struct ListenerFilterDiscovery : ExtensionDiscovery {
+  ListenerExtension fallback;  // without a type: connections are closed
+  [[nodiscard]] ListenerExtension find(ExtensionSource& source) const;
 };
 
 // Stand where a filter should be: answers requests with 500 and the flag NFCF; closes connections.

@@ -45,6 +45,7 @@ void GuardedConnection::judge() {
 
 void GuardedConnection::deny(const NetworkVerdict& verdict) {
   details_ = verdict.details;
+  if (verdict.lacks_config) owner_.on_filter_config_missing();
   log::debug(log::kConnHandler, "connection denied",
              {{"listener", owner_.listener_config().name},
               {"peer", info_.direct_remote()},

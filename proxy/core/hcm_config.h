@@ -55,10 +55,12 @@ struct UpgradeConfig {
 struct ScopedRoutes {
   std::string name;
   route::ScopeKeyBuilder keys;
-  Duration rds_timeout{};  // initial_fetch_timeout of rds_config_source
-  // scoped_route_configurations_list; or scopes come by SRDS, and this is its timeout.
+  Duration rds_timeout{};                                  // initial_fetch_timeout, and the
+  std::shared_ptr<const config::ConfigSource> rds_source;  // rest, of rds_config_source; null: ads
+  // scoped_route_configurations_list; or scopes come by SRDS, and this is its timeout and source.
   std::vector<std::shared_ptr<const route::ScopeConfig>> list;
   std::optional<Duration> srds_timeout;
+  std::shared_ptr<const config::ConfigSource> srds_source;  // null: ads
 };
 
 struct HcmConfig {

@@ -191,7 +191,7 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
       info.local = original;
     }
   }
-  if (config_->use_original_dst) {
+  if (config_->use_original_dst && !config_->lacks_config) {
     Listener* target = owner_.find_listener(info.local);
     if (target != nullptr && target != this) {
       stats_->downstream_cx_active.dec();
@@ -205,6 +205,10 @@ void Listener::on_accepted(int fd, const io::Address& peer) {
 }
 
 void Listener::take(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info) {
+  if (config_->lacks_config) {
+    stats_->extension_config_missing.inc();
+    return refuse(std::move(socket), info, {FailureKind::kNoListenerFilterConfig});
+  }
   if (!needs_sniffing(*config_, info.local.port())) return begin(std::move(socket), info, {});
   auto* inspection = new Inspection(*this, worker_, std::move(socket), info);
   inspections_->list.push_back(*inspection);

@@ -80,6 +80,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void on_handshake_timeout() override {
     stats_->downstream_cx_transport_socket_connect_timeout.inc();
   }
+  void on_filter_config_missing() override { stats_->network_extension_config_missing.inc(); }
   void refuse(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info, Failure failure);
   void log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const;
   void drain_orphans(const ChainHeirs& heirs, Instant deadline);

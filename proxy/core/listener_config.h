@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "proxy/core/extension.h"
 #include "proxy/core/hcm_config.h"
 #include "proxy/core/port_set.h"
 #include "proxy/core/tcp_proxy_config.h"
@@ -20,8 +21,6 @@ class ContextSlot;
 namespace pillion::core {
 
 class ChainIndex;
-class NetworkFilter;
-struct NetworkDiscovery;
 
 // FilterChainMatch.  Order of the steps and "most specific wins, no backtracking": envoy.md 1.2.
 struct FilterChainMatch {
@@ -67,7 +66,25 @@ struct FilterChain {
   uint64_t hash = 0;      // of everything (listener_routes.h)
 };
 
-struct ListenerConfig {
+// What looks at a connection before its chain is chosen.
+struct ListenerFilters {
+  bool original_dst_filter = false;
+  bool tls_inspector = false;
+  bool http_inspector = false;
+  bool lacks_config = false;  // one comes by ECDS, and nothing has come: connections are closed
+  // filter_disabled of both: destination ports whose connections they do not look at.
+  PortSet tls_inspector_off;
+  PortSet http_inspector_off;
+};
+
+// A listener filter that comes by ECDS.
+struct DiscoveredListenerFilter {
+  std::shared_ptr<const ListenerFilterDiscovery> discovery;
+  PortSet off;  // filter_disabled
+  ListenerExtension now;
+};
+
+struct ListenerConfig : ListenerFilters {
   std::string name;
   std::string stat_name;  // listener.<this>.: stat_prefix, or the address with ':' -> '_'
   io::Address address;
@@ -78,12 +95,8 @@ struct ListenerConfig {
   std::shared_ptr<const FilterChain> default_chain;
   bool use_original_dst = false;  // hand over to the listener that owns the original destination
   bool bind_to_port = true;
-  bool original_dst_filter = false;  // listener_filters: original_dst
-  bool tls_inspector = false;        // listener_filters: tls_inspector
-  bool http_inspector = false;
-  // filter_disabled of both: destination ports whose connections they do not look at.
-  PortSet tls_inspector_off;
-  PortSet http_inspector_off;
+  ListenerFilters own_filters;  // without those by ECDS (use_discovered_filters())
+  std::vector<DiscoveredListenerFilter> discovered_filters;
   Duration listener_filters_timeout = std::chrono::seconds(15);
   bool continue_on_listener_filters_timeout = false;
   uint32_t per_connection_buffer_limit = 1024 * 1024;
@@ -100,5 +113,8 @@ struct ListenerConfig {
   uint64_t own_hash = 0;     // without what chains have from elsewhere
   uint64_t hash = 0;         // of everything (listener_routes.h)
 };
+
+// After a change of discovered_filters: the base is own_filters and what these say now.
+void use_discovered_filters(ListenerConfig& listener);
 
 }  // namespace pillion::core

@@ -73,6 +73,8 @@ void set_hash(ListenerConfig& listener) {
     listener.hash = combine_hashes(listener.hash, chain->hash);
   if (listener.default_chain)
     listener.hash = combine_hashes(listener.hash, listener.default_chain->hash);
+  for (const DiscoveredListenerFilter& filter : listener.discovered_filters)
+    listener.hash = combine_hashes(listener.hash, filter.now.hash);
 }
 
 std::shared_ptr<const route::ScopeTable> scopes_of_list(const ScopedRoutes& scoped,

@@ -30,7 +30,8 @@ struct NetworkVerdict {
   bool allowed = true;
   // Of a refusal, for %CONNECTION_TERMINATION_DETAILS%; lives as long as the filter.
   std::string_view details = {};
-  Duration delay{};  // until a refused connection is closed
+  Duration delay{};           // until a refused connection is closed
+  bool lacks_config = false;  // refused because the filter comes by ECDS, and nothing has come
 };
 
 // A filter's configuration: immutable, shared by all workers.

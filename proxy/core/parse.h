@@ -57,6 +57,11 @@ struct ParseContext {
 std::shared_ptr<const ListenerConfig> parse_listener(const config::Node& node,
                                                      const ParseContext& context);
 
+// The types of listener filters that there are.
+std::span<const std::string_view> listener_filter_types();
+// The message of one of these types; closes it.
+void parse_listener_filter(std::string_view type, const config::Node& message);
+
 // For typed_per_filter_config of route tables that stand alone (RDS).  `services` outlives it.
 std::unique_ptr<const route::FilterOverrideParser> make_override_parser(ParseServices& services);
 

@@ -83,4 +83,15 @@ std::shared_ptr<const NetworkDiscovery> parse_network_discovery(
   return out;
 }
 
+std::shared_ptr<const ListenerFilterDiscovery> parse_listener_discovery(const Node& item) {
+  auto out = std::make_shared<ListenerFilterDiscovery>();
+  const auto types = listener_filter_types();
+  const auto [type, node] = parse_fields(*out, item, ExtensionPoint::kListenerFilter, types);
+  const auto found = std::ranges::find(types, type);
+  if (found == types.end()) return out;
+  parse_listener_filter(*found, node);
+  out->fallback = {*found, 0};
+  return out;
+}
+
 }  // namespace pillion::core

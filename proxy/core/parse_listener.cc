@@ -101,7 +101,7 @@ std::shared_ptr<const ListenerConfig> parse_listener(const Node& node,
   out->name = node["name"].as_string_or("");
   if (out->name.empty()) out->name = out->address.to_string();  // Envoy makes up a UUID
   out->stat_name = stat_name_of(*out, node);
-  parse_listener_filters(*out, node["listener_filters"]);
+  parse_listener_filters(*out, node["listener_filters"], context.services);
   out->direction = node["traffic_direction"].as_enum_or(Direction::kUnspecified, kDirections);
   out->per_connection_buffer_limit =
       node["per_connection_buffer_limit_bytes"].as_u32_or(out->per_connection_buffer_limit);
@@ -111,6 +111,8 @@ std::shared_ptr<const ListenerConfig> parse_listener(const Node& node,
   parse_chains(*out, node,
                {context.services, context.clusters, out->direction == Direction::kOutbound,
                 buffer_limit, context.all_clusters});
+  out->own_filters = *out;
+  use_discovered_filters(*out);
   out->use_original_dst = node["use_original_dst"].as_bool_or(false);
   out->listener_filters_timeout =
       node["listener_filters_timeout"].as_duration_or(out->listener_filters_timeout);

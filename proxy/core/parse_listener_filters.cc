@@ -1,4 +1,7 @@
 // Listener filters: what looks at a connection before its filter chain is chosen.
+#include <algorithm>
+#include <utility>
+
 #include "proxy/core/parse_parts.h"
 
 namespace pillion::core {
@@ -12,6 +15,7 @@ constexpr std::string_view kTlsInspector =
     "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
 constexpr std::string_view kHttpInspector =
     "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector";
+constexpr std::string_view kTypes[] = {kOriginalDst, kTlsInspector, kHttpInspector};
 
 void parse_tls_inspector(const Node& node) {
   // Only sizes a buffer: we read from the loop's scratch memory.
@@ -65,25 +69,64 @@ PortSet parse_ports(const Node& node, int depth) {
   return PortSet::range(begin, end);
 }
 
+// Of two inspectors the second looks where the first does not.
+void add_inspector(bool& is_there, PortSet& off, const PortSet& more_off) {
+  if (std::exchange(is_there, true)) {
+    PortSet looks = off.complement();
+    looks.add(more_off.complement());
+    off = looks.complement();
+  } else {
+    off = more_off;
+  }
+}
+
+void add(ListenerFilters& out, std::string_view type, const PortSet& off) {
+  out.original_dst_filter |= type == kOriginalDst;
+  if (type == kTlsInspector) add_inspector(out.tls_inspector, out.tls_inspector_off, off);
+  if (type == kHttpInspector) add_inspector(out.http_inspector, out.http_inspector_off, off);
+}
+
+// filter_disabled; closes `item`.
+PortSet parse_off(const Node& item, bool is_inspector) {
+  PortSet off;
+  if (is_inspector && item.has("filter_disabled")) off = parse_ports(item["filter_disabled"], 0);
+  if (!is_inspector) item.unsupported({"filter_disabled"}, kLater, config::Unknown::kAlwaysError);
+  item.reject_unknown_keys();
+  return off;
+}
+
 }  // namespace
 
-void parse_listener_filters(ListenerConfig& out, const Node& list) {
+std::span<const std::string_view> listener_filter_types() { return kTypes; }
+
+void parse_listener_filter(std::string_view type, const Node& message) {
+  if (type == kTlsInspector) parse_tls_inspector(message);
+  message.reject_unknown_keys();
+}
+
+void use_discovered_filters(ListenerConfig& listener) {
+  static_cast<ListenerFilters&>(listener) = listener.own_filters;
+  for (const DiscoveredListenerFilter& filter : listener.discovered_filters) {
+    listener.lacks_config |= filter.now.type.empty();
+    add(listener, filter.now.type, filter.off);
+  }
+}
+
+void parse_listener_filters(ListenerConfig& out, const Node& list, ExtensionSource& extensions) {
   for (const Node item : list.items()) {
-    const auto [type, node] = parse_extension(item, ExtensionPoint::kListenerFilter,
-                                              {kOriginalDst, kTlsInspector, kHttpInspector});
-    const bool is_inspector = type == kTlsInspector || type == kHttpInspector;
-    PortSet off;
-    if (is_inspector && item.has("filter_disabled")) off = parse_ports(item["filter_disabled"], 0);
-    if (!is_inspector) item.unsupported({"filter_disabled"}, kLater, config::Unknown::kAlwaysError);
-    item.reject_unknown_keys();
+    if (item.has("config_discovery")) {
+      auto discovery = parse_listener_discovery(item);
+      const bool is_inspector = !discovery->allows(kOriginalDst);
+      PortSet off = parse_off(item, is_inspector);
+      const ListenerExtension now = discovery->find(extensions);
+      out.discovered_filters.push_back({std::move(discovery), std::move(off), now});
+      continue;
+    }
+    const auto [type, node] = parse_extension(item, ExtensionPoint::kListenerFilter, kTypes);
+    const PortSet off = parse_off(item, type == kTlsInspector || type == kHttpInspector);
     if (type.empty()) continue;
-    if (type == kTlsInspector) out.tls_inspector_off = off;
-    if (type == kHttpInspector) out.http_inspector_off = off;
-    if (type == kTlsInspector) parse_tls_inspector(node);
-    node.reject_unknown_keys();
-    out.original_dst_filter |= type == kOriginalDst;
-    out.tls_inspector |= type == kTlsInspector;
-    out.http_inspector |= type == kHttpInspector;
+    parse_listener_filter(type, node);
+    add(out, type, off);
   }
 }
 

@@ -137,7 +137,7 @@ bool is_of_envoy(std::string_view type, const Point& point) {
 
 config::TypedConfig parse_extension(const Node& item, ExtensionPoint point, Names supported) {
   (void)item["name"].as_string();  // a label: the type decides
-  item.unsupported({"config_discovery"}, "of HTTP and network filters it is supported",
+  item.unsupported({"config_discovery"}, "filters alone come by ECDS",
                    config::Unknown::kAlwaysError);
   const Node any = item["typed_config"];
   if (any.is_missing() && item.has("config_discovery")) return {};

@@ -45,6 +45,8 @@ std::shared_ptr<const HttpDiscovery> parse_http_discovery(const config::Node& it
 std::shared_ptr<const NetworkDiscovery> parse_network_discovery(
     const config::Node& item, std::span<const NetworkFilterType> types);
 
+std::shared_ptr<const ListenerFilterDiscovery> parse_listener_discovery(const config::Node& item);
+
 // Has Envoy v3 an extension of that type?
 bool is_known_to_envoy(std::string_view type, ExtensionPoint point);
 
@@ -59,7 +61,9 @@ FilterChainMatch parse_chain_match(const config::Node& node);
 // connection, equally well, as one before it.
 void refuse_equal_matches(const std::vector<std::shared_ptr<const FilterChain>>& chains,
                           const config::Node& nodes);
-void parse_listener_filters(ListenerConfig& out, const config::Node& list);
+// `extensions`: where those by ECDS are looked up.
+void parse_listener_filters(ListenerConfig& out, const config::Node& list,
+                            ExtensionSource& extensions);
 // FilterChain.  Never null.
 std::shared_ptr<const FilterChain> parse_filter_chain(const config::Node& node,
                                                       const ParseContext& context);

@@ -1,5 +1,6 @@
 // HttpConnectionManager: scoped_routes.
 #include <algorithm>
+#include <utility>
 
 #include "proxy/base/str.h"
 #include "proxy/config/config_source.h"
@@ -30,27 +31,34 @@ void parse_list(ScopedRoutes& out, const Node& list, const route::ParseOptions& 
   list.reject_unknown_keys();
 }
 
-Duration parse_srds(const Node& node) {
-  const Duration timeout =
-      config::parse_ads_source(node.required("scoped_rds_config_source")).initial_fetch_timeout;
+void parse_srds(ScopedRoutes& out, const Node& node) {
+  config::ConfigSource from =
+      config::parse_config_source(node.required("scoped_rds_config_source"), Unknown::kAlwaysError);
+  out.srds_timeout = from.initial_fetch_timeout;
+  out.srds_source = config::shared_source(std::move(from));
   node.unsupported({"srds_resources_locator"}, kLater, Unknown::kAlwaysError);
   node.reject_unknown_keys();
-  return timeout;
 }
 
 }  // namespace
 
 void parse_scoped_routes(HcmConfig& out, const Node& node, const ParseContext& context,
                          const FilterListParser& filters) {
-  auto scoped = std::make_shared<ScopedRoutes>(
-      ScopedRoutes{node.required("name").as_string_or(""),
-                   route::parse_scope_keys(node.required("scope_key_builder")),
-                   config::parse_ads_source(node["rds_config_source"]).initial_fetch_timeout,
-                   {},
-                   {}});
+  ScopedRoutes made{node.required("name").as_string_or(""),
+                    route::parse_scope_keys(node.required("scope_key_builder")),
+                    {},
+                    {},
+                    {},
+                    {},
+                    {}};
+  auto scoped = std::make_shared<ScopedRoutes>(std::move(made));
+  config::ConfigSource tables_from =
+      config::parse_config_source(node["rds_config_source"], Unknown::kAlwaysError);
+  scoped->rds_timeout = tables_from.initial_fetch_timeout;
+  scoped->rds_source = config::shared_source(std::move(tables_from));
   const Node how = node.one_of({"scoped_route_configurations_list", "scoped_rds"});
   if (node.has("scoped_rds")) {
-    scoped->srds_timeout = parse_srds(node["scoped_rds"]);
+    parse_srds(*scoped, node["scoped_rds"]);
     out.scopes = context.services.scopes();
   } else if (how.is_present()) {
     parse_list(*scoped, how,

@@ -84,12 +84,21 @@ void add_host(RouteTable::Parts& parts, const Node& node, const ParseContext& co
 }
 
 // A host cannot come for a table that is not known to the control plane by its name.
-std::optional<Duration> parse_vhds(const Node& node, const ParseOptions& options) {
-  if (node.is_missing()) return {};
+// Hosts are asked for one by one, which takes a delta; whether ads_config is one is known
+// elsewhere.
+void parse_vhds(RouteTable::Parts& out, const Node& node, const ParseOptions& options) {
+  if (node.is_missing()) return;
   if (!options.allows_vhds) node.error("only routes by RDS may have it");
-  const auto source = config::parse_ads_source(node.required("config_source"));
+  const Node where = node.required("config_source");
+  config::ConfigSource source = config::parse_config_source(where, config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
-  return source.initial_fetch_timeout;
+  const auto* api = std::get_if<config::ConfigSource::Api>(&source.how);
+  if (api != nullptr && !api->service.is_delta)
+    where["api_config_source"]["api_type"].expected("DELTA_GRPC", "VHDS is a delta");
+  if (std::holds_alternative<config::ConfigSource::Path>(source.how))
+    where.error("VHDS is a delta, which a file is not: use ads or api_config_source");
+  out.vhds_timeout = source.initial_fetch_timeout;
+  out.vhds_source = config::shared_source(std::move(source));
 }
 
 }  // namespace
@@ -130,7 +139,7 @@ std::shared_ptr<const RouteTable> parse_route_table(const Node& node, const Pars
   node.ignore({"metadata"});  // only labels
   node.unsupported({"internal_only_headers", "route_specifiers", "vhost_header"}, kLater,
                    config::Unknown::kAlwaysError);
-  parts.vhds_timeout = parse_vhds(node["vhds"], options);
+  parse_vhds(parts, node["vhds"], options);
   node.unsupported({"request_mirror_policies", "cluster_specifier_plugins"}, kLater);
   node.reject_unknown_keys();
   parts.hash = config::hash_value(node);

@@ -20,6 +20,10 @@
 #include "proxy/route/domain_table.h"
 #include "proxy/route/route.h"
 
+namespace pillion::config {
+struct ConfigSource;
+}
+
 namespace pillion::route {
 
 // Empty: no route.  Valid as long as its table.
@@ -45,6 +49,7 @@ class RouteTable {
     bool most_specific_wins = false;
     // Further virtual hosts come by VHDS: its initial_fetch_timeout.
     std::optional<Duration> vhds_timeout;
+    std::shared_ptr<const config::ConfigSource> vhds_source;  // who is asked; null: ads
     uint32_t max_direct_response_bytes = 4096;
     uint64_t hash = 0;  // of what it was configured with
   };
@@ -69,6 +74,9 @@ class RouteTable {
   [[nodiscard]] bool has_vhds() const noexcept { return parts_.vhds_timeout.has_value(); }
   [[nodiscard]] Duration vhds_timeout() const noexcept {
     return parts_.vhds_timeout.value_or(Duration{});
+  }
+  [[nodiscard]] const std::shared_ptr<const config::ConfigSource>& vhds_source() const noexcept {
+    return parts_.vhds_source;
   }
   // Does a host of it have this very domain?
   [[nodiscard]] bool has_domain(std::string_view domain) const {

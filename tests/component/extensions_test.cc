@@ -15,6 +15,8 @@ std::string discovered(std::string_view name, std::string_view type, std::string
   return str("{ name: ", name, ", config_discovery: { config_source: { ads: {} }, type_urls: [ ",
              "type.googleapis.com/envoy.extensions.filters.", type, " ], ", more, " } }, ");
 }
+constexpr std::string_view kInspector =
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
 constexpr std::string_view kFault = "http.fault.v3.HTTPFault";
 std::string abort_with(int status) {
   return str("abort: { http_status: ", status, ", percentage: { numerator: 100 } }");
@@ -43,6 +45,10 @@ class Extensions : public WorkerTest, protected core::ExtensionSource {
       return type->parse(n, {formats, {}, nullptr});
     });
     return {type, std::move(factory), std::hash<std::string>{}(said)};
+  }
+  core::ListenerExtension listener_extension(std::string_view name) override {
+    if (name != "lf" || said.empty()) return {};
+    return {kInspector, 1};
   }
   int ask(Peer& client) {
     client.send(kGet);
@@ -117,7 +123,30 @@ TEST_F(Extensions, AMissingNetworkFilterClosesConnections) {
   EXPECT_TRUE(client.waits_for_the_end());
   EXPECT_EQ(client.received(), "");
   EXPECT_EQ(logged(), "filter_config_not_found");
+  EXPECT_EQ(registry.total<stats::ListenerStats>(listener->config().stat_name,
+                                                 "network_extension_config_missing"),
+            1u);
   EXPECT_EQ(tcp->downstream_cx_total.value(), 0u);
+}
+
+TEST_F(Extensions, WithoutAListenerFilterConnectionsAreClosedAndCounted) {
+  set_cluster({backend.address});
+  ListenerYaml yaml;
+  yaml.listener = str("listener_filters: [ { name: lf, config_discovery: { config_source: { ads: ",
+                      "{} }, type_urls: [ ", kInspector, " ] } } ]");
+  yaml.routes = "{ match: { prefix: / }, direct_response: { status: 200 } }";
+  listen(yaml);
+  const auto stats = registry.block<stats::ListenerStats>(0, listener->config().stat_name);
+  Peer refused = connect();
+  EXPECT_TRUE(refused.waits_for_the_end());
+  EXPECT_EQ(stats->extension_config_missing.value(), 1u);
+  EXPECT_EQ(stats->downstream_cx_active.value(), 0);
+  said = kInspector;
+  core::ExtensionSource& source = *this;
+  listener->update(core::with_extensions(listener->config(), source, {"lf"}));
+  Peer client = request();
+  EXPECT_EQ(status_of(client.message()), 200);
+  EXPECT_EQ(stats->extension_config_missing.value(), 1u);
 }
 
 }  // namespace

@@ -214,6 +214,65 @@ TEST_F(ExtensionBuild, NetworkFiltersComeByEcdsToo) {
   EXPECT_EQ(now->connection_hash, former->connection_hash);
 }
 
+// A listener whose filter "f" by ECDS is an inspector.
+std::string inspected(std::string_view more = "", std::string_view of_filter = "") {
+  std::string all = listener("in", 1001, "");
+  const std::string filters =
+      str(R"("listener_filters":[{"name":"f","config_discovery":{"config_source":{"ads":{}},)",
+          R"("type_urls":["envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",)",
+          R"("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector"])", more, "}",
+          of_filter, "}],");
+  return all.insert(1, filters);
+}
+constexpr std::string_view kTlsInspector = "listener.tls_inspector.v3.TlsInspector";
+constexpr std::string_view kHttpInspector = "listener.http_inspector.v3.HttpInspector";
+
+TEST_F(ExtensionBuild, ListenerFiltersComeByEcdsToo) {
+  EXPECT_EQ(say(ResourceType::kListeners, {inspected()}), "");
+  EXPECT_THAT(snapshot->listeners, IsEmpty());
+  EXPECT_THAT(extension_users(*snapshot->resources),
+              ElementsAre(Pair("f", ElementsAre("tcp_listener_filter"))));
+  EXPECT_EQ(say(ResourceType::kExtensions, {extension("f", any(kTlsInspector, ""))}), "");
+  ASSERT_EQ(snapshot->listeners.size(), 1u);
+  const auto first = snapshot->listeners[0];
+  EXPECT_TRUE(first->tls_inspector && !first->http_inspector && !first->lacks_config);
+  EXPECT_EQ(say(ResourceType::kExtensions, {extension("f", any(kHttpInspector, ""))}), "");
+  const auto next = snapshot->listeners[0];
+  EXPECT_TRUE(!next->tls_inspector && next->http_inspector);
+  EXPECT_NE(next->hash, first->hash);
+  EXPECT_EQ(next->socket_hash, first->socket_hash);
+  EXPECT_EQ(next->chains, first->chains) << "connections stay";
+  EXPECT_THAT(say(ResourceType::kExtensions,
+                  {extension("f", any(kTlsInspector, R"("enable_ja3_fingerprinting":true)"))}),
+              HasSubstr("ecds/f: typed_config.enable_ja3_fingerprinting"));
+  EXPECT_TRUE(snapshot->listeners[0]->http_inspector) << "what is refused keeps its predecessor";
+}
+
+TEST_F(ExtensionBuild, AListenerFilterThatDoesNotComeLetsNoConnectionPass) {
+  (void)say(ResourceType::kListeners, {inspected()});
+  give_up_extension("f");
+  ASSERT_EQ(snapshot->listeners.size(), 1u);
+  EXPECT_TRUE(snapshot->listeners[0]->lacks_config);
+  (void)say(ResourceType::kExtensions, {extension("f", any(kTlsInspector, ""))});
+  EXPECT_FALSE(snapshot->listeners[0]->lacks_config);
+}
+
+TEST_F(ExtensionBuild, AListenerFilterMayHaveADefaultAndPortsThatItLeavesAlone) {
+  const std::string defaults = str(R"(,"default_config":)", any(kHttpInspector, ""),
+                                   R"(,"apply_default_config_without_warming":true)");
+  EXPECT_EQ(say(ResourceType::kListeners,
+                {inspected(defaults, R"(,"filter_disabled":{"destination_port_range":)"
+                                     R"({"start":80,"end":81}})")}),
+            "");
+  ASSERT_EQ(snapshot->listeners.size(), 1u);
+  EXPECT_TRUE(snapshot->listeners[0]->http_inspector);
+  EXPECT_TRUE(snapshot->listeners[0]->http_inspector_off.contains(80));
+  (void)say(ResourceType::kExtensions, {extension("f", any(kTlsInspector, ""))});
+  EXPECT_FALSE(snapshot->listeners[0]->http_inspector);
+  EXPECT_TRUE(snapshot->listeners[0]->tls_inspector_off.contains(80));
+  EXPECT_FALSE(snapshot->listeners[0]->tls_inspector_off.contains(81));
+}
+
 TEST_F(ExtensionBuild, RefusesSourcesThatCannotBe) {
   const auto wrong = [this](std::string_view filters) {
     return say(ResourceType::kListeners, {listener("in", 1001, filters)});

@@ -50,7 +50,7 @@ class ScopedRoutes : public XdsBuildTest {
 TEST_F(ScopedRoutes, WaitForScopesAndThenForTheirTables) {
   EXPECT_FALSE(wanted_scopes(*snapshot->resources));
   EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_srds())}}), "");
-  EXPECT_EQ(wanted_scopes(*snapshot->resources), Duration(std::chrono::seconds(15)));
+  EXPECT_EQ(wanted_scopes(*snapshot->resources), (Wanted{std::chrono::seconds(15), nullptr}));
   EXPECT_EQ(target("h", "1"), "no listener");
   EXPECT_EQ(say(Type::kScopedRoutes,
                 {{"one", scope("one", "1", "r1")}, {"two", scope("two", "2", "r2")}}),
@@ -170,6 +170,26 @@ TEST_F(ScopedRoutes, OfTheConfigurationItselfNeedNoSrds) {
               HasSubstr("is already that of the scope \"one\""));
 }
 
+TEST_F(ScopedRoutes, MayComeFromAFileAndTheirTablesFromAnother) {
+  const auto by_files = [](std::string_view scopes, std::string_view tables) {
+    const auto file = [](std::string_view path) {
+      return str(R"({"path_config_source":{"path":")", path, R"("}})");
+    };
+    return str(R"("scoped_routes":{"name":"scopes","scope_key_builder":{"fragments":[)",
+               R"({"header_value_extractor":{"name":"x-scope","index":0}}]},"rds_config_source":)",
+               file(tables), R"(,"scoped_rds":{"scoped_rds_config_source":)", file(scopes), "}}");
+  };
+  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_files("/s", "/t"))}}), "");
+  ASSERT_TRUE(wanted_scopes(*snapshot->resources));
+  EXPECT_EQ(wanted_scopes(*snapshot->resources)->source->key, "path//s");
+  EXPECT_EQ(say(Type::kScopedRoutes, {{"one", scope("one", "1", "r1")}}), "");
+  EXPECT_EQ(wanted_routes(*snapshot->resources).at("r1").source->key, "path//t");
+  // All scopes of a process are one set.
+  EXPECT_THAT(say(Type::kListeners, {{"in", listener_json("in", 1001, by_files("/s", "/t"))},
+                                     {"two", listener_json("two", 1002, by_srds())}}),
+              HasSubstr("lds/two: srds is asked of the file /s already"));
+}
+
 TEST_F(ScopedRoutes, AreCounted) {
   begin();
   stats::Registry registry;
@@ -194,6 +214,10 @@ TEST_F(ScopedRoutes, AreCounted) {
   EXPECT_EQ(block->update_success.value(), 3);
   EXPECT_EQ(block->update_rejected.value(), 1);
   EXPECT_EQ(block->update_attempt.value(), 5);
+  EXPECT_NE(block->config_reload_time_ms.value(), 0);
+  counters.on_taken(*snapshot->resources, std::chrono::milliseconds(2));
+  EXPECT_EQ(block->update_duration.sum_micros(), 2000u);
+  EXPECT_EQ(block->update_empty.value(), 0u);
 }
 
 }  // namespace

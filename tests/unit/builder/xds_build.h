@@ -19,7 +19,7 @@ namespace pillion::testing {
 inline constexpr std::string_view kAdsBootstrap = R"(
 node: { id: n, cluster: c }
 dynamic_resources:
-  ads_config: { api_type: GRPC, transport_api_version: V3,
+  ads_config: { api_type: DELTA_GRPC, transport_api_version: V3,
                 grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
   cds_config: { ads: {}, resource_api_version: V3 }
   lds_config: { ads: {}, resource_api_version: V3 }

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "proxy/base/str.h"
 #include "proxy/config/expand.h"
 #include "proxy/config/google_grpc.h"
@@ -187,6 +190,36 @@ TEST(GoogleGrpc, ChecksTheServerForTheHostOfItsTarget) {
   }
   EXPECT_EQ(common["validation_context"]["match_typed_subject_alt_names"].size(), 1u);
   EXPECT_EQ(common["tls_certificates"].size(), 1u);
+}
+
+TEST(GoogleGrpc, GivesServicesWithOtherCredentialsClustersOfTheirOwn) {
+  const auto service = [](std::string_view more) {
+    return str("{ google_grpc: { target_uri: \"a:1\"", more, " } }");
+  };
+  const auto tls = [&](std::string_view ca) {
+    return service(
+        str(", channel_credentials: { ssl_credentials: { root_certs: { filename: ", ca, " } } }"));
+  };
+  const Added added(str(service(""), ", ", tls("a.crt"), ", ", tls("b.crt"), ", ", tls("a.crt"),
+                        ", ", service(", channel_credentials: { local_credentials: {} }")));
+  ASSERT_EQ(added.all.size(), 3u) << "clear text, and one for each CA";
+  std::set<std::string> trusted;
+  for (const Node& cluster : added.all) {
+    EXPECT_TRUE(cluster["name"].raw().starts_with("google_grpc/a:1"));
+    const Node common = cluster["transport_socket"]["typed_config"]["common_tls_context"];
+    trusted.emplace(common["validation_context"]["trusted_ca"]["filename"].raw());
+  }
+  EXPECT_EQ(trusted, (std::set<std::string>{"", "a.crt", "b.crt"}));
+  // Who asks finds his own.
+  const Parsed parsed(source("GRPC", tls("b.crt")));
+  const auto of_b = std::ranges::find_if(added.all, [&](const Node& cluster) {
+    return cluster["name"].raw() == parsed.service.cluster.value;
+  });
+  ASSERT_NE(of_b, added.all.end());
+  EXPECT_EQ((*of_b)["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]
+                   ["trusted_ca"]["filename"]
+                       .raw(),
+            "b.crt");
 }
 
 TEST(GoogleGrpc, AddsNothingTwice) {

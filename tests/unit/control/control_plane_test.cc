@@ -490,6 +490,31 @@ TEST_F(RunningControlPlane, CountsWhatIsSaidByNameAsEnvoyDoes) {
   EXPECT_EQ(registry.scopes(stats::KindOf<stats::RdsStats>::kKind).size(), 1u) << "ours alone";
 }
 
+TEST_F(RunningControlPlane, CountsHowLongUpdatesTakeAndWhatIsEmpty) {
+  const auto rds = rds_stats("r");
+  const auto eds = cluster_stats("b");
+  const auto recorded = [](const stats::Histogram& histogram) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < stats::Histogram::kBuckets; ++i) count += histogram.bucket(i);
+    return count;
+  };
+  EXPECT_EQ(recorded(rds->update_duration), 1u);
+  EXPECT_EQ(recorded(eds->update_duration), 1u);
+  EXPECT_NE(rds->config_reload_time_ms.value(), 0);
+  say(ResourceType::kRoutes, {});
+  EXPECT_EQ(rds->update_empty.value(), 1u);
+  EXPECT_EQ(rds->update_success.value(), 2u);
+  EXPECT_EQ(target("in"), "a") << "what is not said is not taken away";
+  say(ResourceType::kEndpoints, {});
+  EXPECT_EQ(eds->update_empty.value(), 1u);
+  const auto cds = registry.block<stats::CdsStats>(stats::kControl);
+  EXPECT_EQ(cds->config_reload.value(), 1u);
+  EXPECT_EQ(recorded(cds->update_duration), 1u);
+  say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("b")});
+  EXPECT_EQ(cds->config_reload.value(), 1u) << "nothing new";
+  EXPECT_EQ(recorded(cds->update_duration), 2u);
+}
+
 TEST_F(RunningControlPlane, KeepsTheStateOfFiltersWhenRoutesChange) {
   const core::HttpFilterChain* filters = hcm(0).filters.get();
   ASSERT_NE(filters, nullptr);

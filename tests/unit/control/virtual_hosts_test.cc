@@ -56,6 +56,56 @@ TEST_F(VirtualHostsByVhds, AreAskedForWhereATableSaysSo) {
   EXPECT_THAT(wanted({"r/a", "other/b"}), UnorderedElementsAre("*", "r/a"));
 }
 
+TEST_F(VirtualHostsByVhds, ComeByDeltaAlone) {
+  const auto by = [](std::string_view source) {
+    return str(R"({"name":"r","vhds":{"config_source":)", source,
+               R"(},"validate_clusters":false})");
+  };
+  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
+  EXPECT_THAT(say(Type::kRoutes, {{"r", by(R"({"path_config_source":{"path":"/x"}})")}}),
+              HasSubstr("rds/r: vhds.config_source: VHDS is a delta, which a file is not"));
+  const auto stream = [&](std::string_view type) {
+    return by(str(R"({"api_config_source":{"api_type":")", type,
+                  R"(","transport_api_version":"V3","grpc_services":[{"envoy_grpc":)",
+                  R"({"cluster_name":"xds"}}]}})"));
+  };
+  EXPECT_THAT(say(Type::kRoutes, {{"r", stream("GRPC")}}),
+              HasSubstr("vhds.config_source.api_config_source.api_type: expected DELTA_GRPC"));
+  EXPECT_EQ(say(Type::kRoutes, {{"r", stream("DELTA_GRPC")}}), "");
+  const auto wanted = wanted_virtual_hosts(*snapshot->resources, {});
+  ASSERT_EQ(wanted.size(), 1u);
+  EXPECT_TRUE(wanted.at("*").source->key.starts_with("api/xds"));
+}
+
+TEST_F(VirtualHostsByVhds, AreRefusedWhereAdsIsTheStateOfTheWorld) {
+  std::string bootstrap(kAdsBootstrap);
+  bootstrap.replace(bootstrap.find("DELTA_GRPC"), 10, "GRPC");
+  options.config_yaml = bootstrap;
+  snapshot = run_build(options, {}, {}).snapshot;
+  ASSERT_NE(snapshot, nullptr);
+  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
+  EXPECT_THAT(say(Type::kRoutes, {{"r", table()}}),
+              HasSubstr("rds/r: vhds.config_source: VHDS needs DELTA_GRPC"));
+}
+
+TEST_F(VirtualHostsByVhds, AreCountedForEachTable) {
+  begin();
+  stats::Registry registry;
+  VhdsStats counters(registry);
+  counters.keep(*snapshot->resources);
+  const auto block = registry.block<stats::VhdsStats>(stats::kControl, "in", "r");
+  counters.on_taken(*snapshot->resources, 3ms);
+  counters.on_taken(*snapshot->resources, 3ms);
+  EXPECT_EQ(block->config_reload.value(), 1u) << "the second brought nothing";
+  EXPECT_EQ(block->update_duration.sum_micros(), 6000u);
+  EXPECT_EQ(block->update_empty.value(), 0u);
+  xds::SourceCounts counts;
+  counts.success = 2;
+  counters.update(counts, "v");
+  EXPECT_EQ(block->update_success.value(), 2u);
+  EXPECT_EQ(block->update_attempt.value(), 3u);
+}
+
 TEST_F(VirtualHostsByVhds, AreWaitedForOnce) {
   EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
   EXPECT_EQ(say(Type::kRoutes, {{"r", table()}}), "");
