@@ -42,6 +42,7 @@
 #include "proxy/control/unknown_fields.h"
 #include "proxy/control_clusters.h"
 #include "proxy/discovery/discovery.h"
+#include "proxy/host_broadcast.h"
 #include "proxy/io/file_watch.h"
 #include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
@@ -123,7 +124,7 @@ class Server final : public admin::ServerView,
   void on_context_changed(const tls::ContextSlot& slot) override;
   void on_document_changed() override;
   void on_resources_wait() override;
-  void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override;
+  void on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) override;
   void on_initialized() override;
   void on_unknown_fields(const config::UnknownFieldMap& fields) override;
 
@@ -229,6 +230,7 @@ class Server final : public admin::ServerView,
   LoadCounts load_counts_{discovery_, registry_};
   std::unique_ptr<xds::LoadReporter> load_reporter_;  // null: nobody is told
   std::vector<std::unique_ptr<Worker>> workers_;
+  HostBroadcast host_broadcast_{loop_, workers_};
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
   stats::BlockRef<stats::ClusterManagerStats> cluster_stats_;

@@ -44,6 +44,7 @@ void Server::apply_when_warm() {
   if (!update->new_listeners.empty() || !update->changed_listeners.empty() ||
       !update->removed_listeners.empty())
     fetch_documents();
+  host_broadcast_.flush();
   const std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
     worker->post([shared, this](Worker& w) {
@@ -105,9 +106,7 @@ void Server::become_ready_if() {
 
 void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) {
   if (clusters_ != nullptr) clusters_->set_hosts(cluster, hosts);
-  for (const auto& worker : workers_) {
-    worker->post([name = std::string(cluster), hosts](Worker& w) { w.set_hosts(name, hosts); });
-  }
+  host_broadcast_.add(cluster, hosts);
 }
 
 void Server::on_health(std::string_view cluster) {

@@ -111,8 +111,7 @@ void Server::finish_build(BuildResult result) {
       if (!is_refused) answer.refused.insert(left_out.names.begin(), left_out.names.end());
     }
     control_plane_->on_built(result, *snapshot_);
-    if (control_plane_->has_dropped_endpoints())
-      discovery_.keep_endpoints(control_plane_->endpoints());
+    discovery_.forget_endpoints(control_plane_->take_dropped_endpoints());
   } else if (result.snapshot != nullptr) {
     ask_control_plane();
   }
@@ -130,7 +129,7 @@ void Server::on_unknown_fields(const config::UnknownFieldMap& fields) {
   unknown_fields_.add(fields);
 }
 
-void Server::on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) {
+void Server::on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) {
   discovery_.set_endpoints(eds_name, endpoints);
 }
 

@@ -118,7 +118,7 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
     status.hostname = host->hostname;
     status.weight = host->weight;
     status.priority = host->priority;
-    const upstream::HostStats::Totals totals = host->stats->sum();
+    const upstream::HostStats::Totals totals = host->stats.sum();
     status.cx_total = totals.cx_total;
     status.cx_connect_fail = totals.cx_connect_fail;
     status.cx_active = static_cast<uint64_t>(std::max<int64_t>(totals.cx_active, 0));

@@ -128,7 +128,7 @@ void LoadReporter::begin(Known& known, const LoadSource::Cluster& now) const {
   known.told_dropped = now.dropped;
   if (now.hosts == nullptr) return;
   for (const upstream::HostInfoPtr& host : now.hosts->hosts)
-    known.hosts[host->id] = {host, host->stats->sum()};
+    known.hosts[host->id] = {host, host->stats.sum()};
 }
 
 ClusterLoad LoadReporter::take(std::string_view name, Known& known,
@@ -144,7 +144,7 @@ ClusterLoad LoadReporter::take(std::string_view name, Known& known,
       known.hosts[host->id] = {host, std::exchange(before[host->id].told, {})};
   }
   const auto add = [&](Known::Host& host) {
-    const Totals totals = host.info->stats->sum();
+    const Totals totals = host.info->stats.sum();
     const Load load = load_between(std::exchange(host.told, totals), totals);
     if (load.is_idle()) return;
     LocalityLoad& locality = locality_of(out, *host.info);

@@ -33,7 +33,7 @@ class Reader {
   [[nodiscard]] bool is_sound() const noexcept { return is_sound_; }
 
  private:
-  bool varint(uint64_t& out) noexcept;
+  bool varint(uint64_t& out, unsigned most_bytes) noexcept;
   bool take(uint64_t size, std::string_view& out) noexcept;
 
   std::string_view left_;

@@ -1,11 +1,13 @@
 #include "proxy/control/assignments.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
 #include "proxy/base/log.h"
 #include "proxy/config/node.h"
 #include "proxy/upstream/parse.h"
+#include "proxy/upstream/read_assignment.h"
 
 namespace pillion {
 namespace {
@@ -14,6 +16,12 @@ namespace {
 constexpr Duration kSlice = std::chrono::milliseconds(2);
 
 uint64_t hash_of(std::string_view text) { return std::hash<std::string_view>{}(text); }
+
+std::shared_ptr<const config::Document> document_of(const std::string& name,
+                                                    const std::string& bytes) {
+  config::Errors ignored;  // it was read before
+  return xds::document_of(xds::ResourceType::kEndpoints, {name, bytes}, ignored).document;
+}
 
 }  // namespace
 
@@ -27,12 +35,19 @@ void Assignments::change(const Names& touched, WantedNames now, const ResourceUs
     if (now.contains(name)) continue;
     wanted_.erase(name);
     known_.erase(name);
-    has_dropped_ |= settled_.erase(name);
+    if (settled_.erase(name)) dropped_.push_back(name);
   }
   for (auto& [name, wanted] : now) wanted_.insert_or_assign(name, std::move(wanted));
   stats_.change(touched, users, [this](std::string_view, std::string_view user) {
     return context_.registry.block<stats::ClusterInfoStats>(stats::kControl, user);
   });
+}
+
+std::vector<std::string> Assignments::take_dropped() {
+  std::vector<std::string> names = std::exchange(dropped_, {});
+  // Some may have come again.
+  std::erase_if(names, [this](const std::string& name) { return settled_.contains(name); });
+  return names;
 }
 
 void Assignments::on_fetch_timeout(const std::set<std::string>& names) {
@@ -52,7 +67,7 @@ void Assignments::take(xds::Response&& response) {
 void Assignments::run_ready() {
   const Instant end = MonotonicClock::now() + kSlice;
   while (!waiting_.empty()) {
-    const xds::Response& response = waiting_.front();
+    xds::Response& response = waiting_.front();
     if (next_ == 0) begin(response);
     while (next_ < response.resources.size()) {
       if (MonotonicClock::now() >= end) return context_.loop.post_next(*this);
@@ -65,6 +80,7 @@ void Assignments::run_ready() {
 
 void Assignments::begin(const xds::Response& response) {
   note_empty(response);
+  version_ = std::make_shared<const std::string>(response.version);
   wrong_ = response.wrong;
   has_settled_ = !wrong_.empty() && host_.may_go_without();
   if (wrong_.empty()) return;
@@ -94,13 +110,13 @@ void Assignments::finish() {
   host_.on_assignments_taken(source, wrong, refused, std::exchange(has_settled_, false));
 }
 
-std::string Assignments::take_assignment(const xds::Resource& resource) {
+std::string Assignments::take_assignment(xds::Resource& resource) {
   if (!wanted_.contains(resource.name)) return {};
   const Instant begin = MonotonicClock::now();
   const uint64_t hash = hash_of(resource.bytes);
-  std::string wrong = read_assignment(resource, hash);
+  std::string wrong = read(resource);
   if (wrong.empty()) {
-    stats_.on_success(resource.name, waiting_.front().version, hash, MonotonicClock::now() - begin);
+    stats_.on_success(resource.name, *version_, hash, MonotonicClock::now() - begin);
   } else {
     stats_.on_rejected(resource.name);
     refused_.insert(resource.name);
@@ -111,40 +127,79 @@ std::string Assignments::take_assignment(const xds::Resource& resource) {
   return wrong;
 }
 
-std::string Assignments::read_assignment(const xds::Resource& resource, uint64_t hash) {
-  const std::string& version = waiting_.front().version;
+std::string Assignments::read(xds::Resource& resource) {
   const auto known = known_.find(resource.name);
-  if (known != known_.end() && known->second.bytes_hash == hash) {
-    known->second.version = version;
+  if (known != known_.end() && *known->second.bytes == resource.bytes) {
+    known->second.version = version_;
     return {};
   }
+  upstream::PlainAssignment read;
+  Assignment said{version_, wall_now(), nullptr, {}};
+  const bool is_plain =
+      resource.document == nullptr && upstream::read_assignment(resource.bytes, read);
+  if (!is_plain || !count_known(read.left_out)) {
+    if (std::string wrong = read_document(resource, read.endpoints, said.file); !wrong.empty())
+      return wrong;
+  }
+  said.bytes = std::make_shared<const std::string>(std::move(resource.bytes));
+  known_.insert_or_assign(resource.name, std::move(said));
+  host_.on_endpoints(resource.name, read.endpoints);
+  return {};
+}
+
+// What is left out is told by the other way, the first time; then it need only be counted.
+bool Assignments::count_known(const std::vector<std::string>& left_out) {
+  if (left_out.empty()) return true;
+  if (context_.unknown_fields != config::UnknownFields::kCount) return false;
+  config::UnknownFieldMap fields;
+  for (const std::string& name : left_out) {
+    const auto it = left_out_.find(name);
+    if (it == left_out_.end()) return false;
+    fields.emplace(name, config::UnknownField{1, it->second});
+  }
+  count(fields);
+  return true;
+}
+
+void Assignments::count(const config::UnknownFieldMap& fields) {
+  if (fields.empty()) return;
+  for (const auto& [name, field] : fields) server_stats_->dynamic_unknown_fields.add(field.count);
+  host_.on_unknown_fields(fields);
+}
+
+// The way of all other resources, for what is not plain.
+std::string Assignments::read_document(const xds::Resource& resource, upstream::Endpoints& out,
+                                       xds::ResourceDocument& file) {
   config::Errors errors(context_.unknown_fields);
   const xds::ResourceDocument read =
       xds::document_of(xds::ResourceType::kEndpoints, resource, errors);
-  upstream::HostSet hosts;
-  if (errors.ok()) hosts = upstream::parse_assignment(read.node(errors));
+  if (errors.ok()) out = upstream::parse_assignment(read.node(errors));
   if (const std::string warnings = errors.to_string(config::Severity::kWarning); !warnings.empty())
     log::warning(log::kConfig, "endpoints that are odd", {{"reason", warnings}});
   if (!errors.ok()) return errors.to_string();
+  count(errors.unknown_fields());
   for (const auto& [name, field] : errors.unknown_fields())
-    server_stats_->dynamic_unknown_fields.add(field.count);
-  if (!errors.unknown_fields().empty()) host_.on_unknown_fields(errors.unknown_fields());
-  known_[resource.name] = {hash, version, wall_now(), read};
-  host_.on_endpoints(resource.name, hosts);
+    if (left_out_.size() < config::Errors::kMaxProblems) left_out_.emplace(name, field.example);
+  if (resource.document != nullptr) file = read;
   return {};
 }
 
 void Assignments::append_to(std::vector<admin::ConfigResource>& out) const {
-  for (const auto& [name, assignment] : known_) {
-    out.push_back({admin::ConfigResource::Kind::kEndpoints,
-                   true,
-                   name,
-                   assignment.version,
-                   assignment.updated,
-                   assignment.read.document,
-                   assignment.read.value,
-                   {}});
+  const size_t first = out.size();
+  for (const auto& [name, said] : known_) {
+    admin::ConfigResource& one = out.emplace_back();
+    one.kind = admin::ConfigResource::Kind::kEndpoints;
+    one.is_dynamic = true;
+    one.name = name;
+    one.version = *said.version;
+    one.last_updated = said.updated;
+    one.document = said.file.document;
+    one.value = said.file.value;
+    if (one.document == nullptr)
+      one.make_document = [name, bytes = said.bytes] { return document_of(name, *bytes); };
   }
+  std::ranges::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), {},
+                    &admin::ConfigResource::name);
 }
 
 }  // namespace pillion

@@ -3,8 +3,9 @@
 // hosts.
 //
 // Owned by the ControlPlane, on its loop.  It knows which names are wanted, takes responses some
-// resources at a time, so that a large one holds nobody up, and keeps what was said for
-// /config_dump.
+// resources at a time, so that a large one holds nobody up, and keeps what was said, as bytes, for
+// /config_dump.  Nearly all of it goes from the bytes straight to endpoints
+// (upstream/read_assignment.h).
 //
 //   change(...)     whenever the configuration in force, or one that waits, needs others
 //   take(response)  ->  on_endpoints()* on_assignment_answered()*  ->  on_assignments_taken(), once
@@ -13,7 +14,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -24,6 +24,7 @@
 #include "proxy/admin/server_view.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/shared_map.h"
+#include "proxy/base/text_map.h"
 #include "proxy/builder/update_stats.h"
 #include "proxy/config/errors.h"
 #include "proxy/control/subscriptions.h"
@@ -36,7 +37,7 @@ namespace pillion {
 
 class AssignmentsHost {
  public:
-  virtual void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) = 0;
+  virtual void on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) = 0;
   // It need not be waited for any more.
   virtual void on_assignment_answered(const std::string& eds_name) = 0;
   // A response has been taken.  `wrong`: why it is refused, or empty; `refused`: which names of it,
@@ -77,40 +78,48 @@ class Assignments final : private io::ReadyTask {
 
   // Wanted names that were answered or given up.
   [[nodiscard]] const SharedNames& settled() const noexcept { return settled_; }
-  // Has one of them gone since it was asked last?
-  [[nodiscard]] bool has_dropped() noexcept { return std::exchange(has_dropped_, false); }
+  // Those that have gone since it was asked last.
+  [[nodiscard]] std::vector<std::string> take_dropped();
   // Of what was said of it last; empty: nothing was.
   [[nodiscard]] std::string_view version(const std::string& eds_name) const {
     const auto it = known_.find(eds_name);
-    return it == known_.end() ? std::string_view() : it->second.version;
+    return it == known_.end() ? std::string_view() : *it->second.version;
   }
   // What is in force, for /config_dump.
   void append_to(std::vector<admin::ConfigResource>& out) const;
 
  private:
   struct Assignment {
-    uint64_t bytes_hash = 0;
-    std::string version;
+    std::shared_ptr<const std::string> version;  // never null
     WallTime updated{};
-    xds::ResourceDocument read;
+    std::shared_ptr<const std::string> bytes;  // never null
+    xds::ResourceDocument file;                // of what came from a file
   };
 
+  // False: some of these were never told.
+  bool count_known(const std::vector<std::string>& left_out);
+  void count(const config::UnknownFieldMap& fields);
   void run_ready() override;
   void begin(const xds::Response& response);
   void note_empty(const xds::Response& response);
   void finish();
-  std::string take_assignment(const xds::Resource& resource);
-  std::string read_assignment(const xds::Resource& resource, uint64_t hash);
+  // What is wrong with it; nothing if it was taken.  Its bytes may be gone then.
+  std::string take_assignment(xds::Resource& resource);
+  std::string read(xds::Resource& resource);
+  std::string read_document(const xds::Resource& resource, upstream::Endpoints& out,
+                            xds::ResourceDocument& file);
 
   Context context_;
   AssignmentsHost& host_;
   WantedNames wanted_;
   SharedNames settled_;
-  bool has_dropped_ = false;
-  std::map<std::string, Assignment> known_;
+  std::vector<std::string> dropped_;
+  TextMap<Assignment> known_;
+  TextMap<std::string> left_out_;  // fields without effect, and where one was
   // The first is being taken.
   std::deque<xds::Response> waiting_;
-  size_t next_ = 0;  // of its resources
+  size_t next_ = 0;                             // of its resources
+  std::shared_ptr<const std::string> version_;  // that it brings
   bool is_busy_ = false;
   std::string wrong_;
   std::set<std::string> refused_;

@@ -42,7 +42,7 @@ class ControlPlaneHost {
  public:
   // There is something for add_to(), or time has passed.  Not inside another call.
   virtual void on_resources_wait() = 0;
-  virtual void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) = 0;
+  virtual void on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) = 0;
   virtual void on_initialized() = 0;
   // Of endpoints that were taken; they are counted.
   virtual void on_unknown_fields(const config::UnknownFieldMap& fields) = 0;
@@ -116,10 +116,12 @@ class ControlPlane final : private xds::SourceObserver,
   [[nodiscard]] std::string_view endpoints_version(const std::string& eds_name) const {
     return assignments_.version(eds_name);
   }
-  // EDS names whose endpoints must be kept.
+  // EDS names that were answered or given up.
   [[nodiscard]] const SharedNames& endpoints() const noexcept { return assignments_.settled(); }
-  // Has one of them gone since it was asked last?
-  [[nodiscard]] bool has_dropped_endpoints() noexcept { return assignments_.has_dropped(); }
+  // EDS names whose endpoints need not be kept any more, since it was asked last.
+  [[nodiscard]] std::vector<std::string> take_dropped_endpoints() {
+    return assignments_.take_dropped();
+  }
 
  private:
   enum class Phase : uint8_t { kRuntime, kClusters, kListeners, kRunning };
@@ -129,7 +131,7 @@ class ControlPlane final : private xds::SourceObserver,
   void on_connected(bool connected, std::string_view text) override;
   void subscribe_secrets(const certs::AdsSecrets::Names& names) override;
 
-  void on_endpoints(const std::string& eds_name, const upstream::HostSet& endpoints) override {
+  void on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) override {
     host_.on_endpoints(eds_name, endpoints);
   }
   void on_assignment_answered(const std::string& eds_name) override {

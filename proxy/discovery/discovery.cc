@@ -1,5 +1,6 @@
 #include "proxy/discovery/discovery.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/base/assert.h"
@@ -61,27 +62,37 @@ Discovery::Discovery(const Context& context, DiscoveryObserver& observer)
 
 Discovery::~Discovery() = default;
 
+void Discovery::Slot::set(std::shared_ptr<const ClusterConfig> new_config,
+                          std::shared_ptr<Source> new_source) {
+  unlink();
+  config = std::move(new_config);
+  source = std::move(new_source);
+  if (source != nullptr) source->uses().push_back(*this);
+}
+
 HostSetPtr Discovery::add(std::shared_ptr<const ClusterConfig> config) {
   DASSERT(!reporting_);
-  Entry& entry = entries_[config->name];
+  const auto [it, is_new] = entries_.try_emplace(config->name);
+  Entry& entry = it->second;
+  if (is_new) entry.name = it->first;
   // A new stat_name is a new scope.
   if (!entry.latest().config || entry.latest().config->stat_name != config->stat_name) {
     entry.stats =
         context_.registry.block<stats::ClusterInfoStats>(stats::kControl, config->stat_name);
     entry.told = nullptr;
   }
-  entry.next.source = source_for(entry.latest(), *config);
-  entry.next.config = std::move(config);
-  index_.reset();
+  if (!entry.next.config) waiting_.push_back(&entry);
+  std::shared_ptr<Source> source = source_for(entry.latest(), *config);
+  entry.next.set(std::move(config), std::move(source));
   prepare_health(entry);
-  const bool waits = is_cold(entry);
-  entry.stats->warming_state.set(waits);
-  awaited_ = awaited_ || waits;
-  return entry.next.source ? entry.next.source->hosts() : nullptr;
+  count_cold(entry);
+  entry.stats->warming_state.set(entry.is_counted_cold);
+  awaited_ = awaited_ || entry.is_counted_cold;
+  return entry.next.hosts();
 }
 
 std::shared_ptr<Source> Discovery::source_for(const Slot& current, const ClusterConfig& config) {
-  const HostSetPtr before = current.source ? current.source->hosts() : nullptr;
+  const HostSetPtr before = current.hosts();
   switch (config.type) {
     case DiscoveryType::kOriginalDst:
       return nullptr;
@@ -93,7 +104,10 @@ std::shared_ptr<Source> Discovery::source_for(const Slot& current, const Cluster
     case DiscoveryType::kLogicalDns:
       break;
   }
-  std::erase_if(shared_, [](const auto& item) { return item.second.expired(); });
+  if (shared_.size() >= prune_shared_at_) {
+    std::erase_if(shared_, [](const auto& item) { return item.second.expired(); });
+    prune_shared_at_ = std::max(kFewestShared, 2 * shared_.size());
+  }
   std::weak_ptr<Source>& known = shared_[DnsSource::key_of(config)];
   if (std::shared_ptr<Source> source = known.lock()) return source;
   const DnsSource::Context context{context_.loop, context_.resolver, context_.rng, *this};
@@ -104,32 +118,29 @@ std::shared_ptr<Source> Discovery::source_for(const Slot& current, const Cluster
 }
 
 std::shared_ptr<EdsSource> Discovery::eds_source(std::string_view name) {
-  std::shared_ptr<EdsSource>& source = eds_[std::string(name)];
-  if (source == nullptr) {
-    SourceObserver& observer = *this;
-    source = std::make_shared<EdsSource>(observer);
-  }
-  return source;
+  if (const auto it = eds_.find(name); it != eds_.end()) return it->second;
+  SourceObserver& observer = *this;
+  return eds_.emplace(name, std::make_shared<EdsSource>(observer)).first->second;
 }
 
-void Discovery::set_endpoints(std::string_view eds_name, const upstream::HostSet& endpoints) {
+void Discovery::set_endpoints(std::string_view eds_name, const upstream::Endpoints& endpoints) {
   eds_source(eds_name)->set(endpoints);
 }
 
-void Discovery::keep_endpoints(const SharedNames& eds_names) {
-  std::erase_if(eds_, [&](const auto& item) { return !eds_names.contains(item.first); });
+void Discovery::forget_endpoints(const std::vector<std::string>& eds_names) {
+  for (const std::string& name : eds_names) eds_.erase(name);
 }
 
 void Discovery::commit() {
   DASSERT(!reporting_);
-  for (auto& [name, entry] : entries_) {
-    if (!entry.next.config) continue;
-    entry.current = std::exchange(entry.next, Slot{});
-    use_health(entry);
-    tell_membership(name, entry);
-    entry.breakers.set_config(context_.registry, entry.current.config);
+  for (Entry* const entry : std::exchange(waiting_, {})) {
+    entry->current.set(std::move(entry->next.config), std::move(entry->next.source));
+    entry->next.clear();
+    use_health(*entry);
+    count_cold(*entry);
+    tell_membership(*entry);
+    entry->breakers.set_config(context_.registry, entry->current.config);
   }
-  index_.reset();
 }
 
 void Discovery::prepare_health(Entry& entry) {
@@ -142,20 +153,26 @@ void Discovery::prepare_health(Entry& entry) {
                                context_.rng, owner},
         config.name);
   }
-  entry.health->prepare(entry.next.config, Entry::hosts_of(entry.next));
+  entry.health->prepare(entry.next.config, entry.next.hosts());
 }
 
 // Of the configuration in force.
 void Discovery::use_health(Entry& entry) {
   if (entry.health == nullptr) return;
   if (!has_health(*entry.current.config)) return entry.health.reset();
-  entry.health->use(entry.current.config, Entry::hosts_of(entry.current));
+  entry.health->use(entry.current.config, entry.current.hosts());
 }
 
 bool Discovery::is_cold(const Entry& entry) {
   const Source* source = entry.latest().source.get();
   return (source != nullptr && !source->is_warm()) ||
          (entry.health != nullptr && !entry.health->is_warm());
+}
+
+void Discovery::count_cold(Entry& entry) {
+  const bool was_cold = std::exchange(entry.is_counted_cold, is_cold(entry));
+  cold_ += size_t{entry.is_counted_cold};
+  cold_ -= size_t{was_cold};
 }
 
 const ClusterHealth* Discovery::health(std::string_view name) const {
@@ -165,9 +182,9 @@ const ClusterHealth* Discovery::health(std::string_view name) const {
 
 void Discovery::on_cluster_health(ClusterHealth& health) {
   Entry& entry = entries_.find(health.name())->second;
+  count_cold(entry);
   if (entry.next.config) {
-    entry.stats->warming_state.set(is_cold(entry));
-    index_.reset();
+    entry.stats->warming_state.set(entry.is_counted_cold);
     announce_if_warm();
   }
   if (!entry.current.source) return;
@@ -177,10 +194,15 @@ void Discovery::on_cluster_health(ClusterHealth& health) {
 
 void Discovery::abandon() {
   DASSERT(!reporting_);
-  for (auto& [name, entry] : entries_) entry.next = Slot{};
-  std::erase_if(entries_, [](const auto& item) { return !item.second.current.config; });
-  for (auto& [name, entry] : entries_) use_health(entry);
-  index_.reset();
+  for (Entry* const entry : std::exchange(waiting_, {})) {
+    entry->next.clear();
+    if (!entry->current.config) {
+      erase(*entry);
+      continue;
+    }
+    use_health(*entry);
+    count_cold(*entry);
+  }
   announce_if_warm();
 }
 
@@ -188,15 +210,19 @@ void Discovery::remove(std::string_view name) {
   DASSERT(!reporting_);
   const auto it = entries_.find(name);
   if (it == entries_.end()) return;
-  entries_.erase(it);
-  index_.reset();
+  if (it->second.next.config) std::erase(waiting_, &it->second);
+  erase(it->second);
   announce_if_warm();
+}
+
+void Discovery::erase(Entry& entry) {
+  cold_ -= size_t{entry.is_counted_cold};
+  entries_.erase(entries_.find(entry.name));
 }
 
 HostSetPtr Discovery::hosts(std::string_view name) const {
   const auto it = entries_.find(name);
-  if (it == entries_.end() || !it->second.latest().source) return nullptr;
-  return it->second.latest().source->hosts();
+  return it == entries_.end() ? nullptr : it->second.latest().hosts();
 }
 
 void Discovery::refresh_gauges() {
@@ -205,25 +231,10 @@ void Discovery::refresh_gauges() {
   }
 }
 
-const Discovery::Index& Discovery::index() {
-  if (index_) return *index_;
-  index_ = std::make_unique<Index>();
-  for (auto& [name, entry] : entries_) {
-    const Source* current = entry.current.source.get();
-    const Source* next = entry.next.source.get();
-    if (current != nullptr) index_->users[current].emplace_back(&name, &entry);
-    if (next != nullptr && next != current) index_->users[next].emplace_back(&name, &entry);
-    if (is_cold(entry)) ++index_->cold;
-  }
-  return *index_;
-}
-
 bool Discovery::is_warm(std::string_view name) const {
   const auto it = entries_.find(name);
   return it == entries_.end() || !is_cold(it->second);
 }
-
-bool Discovery::all_warm() { return index().cold == 0; }
 
 void Discovery::announce_if_warm() {
   if (awaited_ && all_warm()) context_.loop.post(*this);
@@ -236,34 +247,30 @@ void Discovery::run_ready() {
 }
 
 void Discovery::on_attempt(Source& source) {
-  const auto users = index().users.find(&source);
-  if (users == index().users.end()) return;
-  for (const auto& [name, entry] : users->second) entry->stats->update_attempt.inc();
+  for_each_user(source, [](Entry& entry) { entry.stats->update_attempt.inc(); });
 }
 
 void Discovery::on_update(Source& source, const Update& update) {
-  const auto users = index().users.find(&source);
-  if (users == index().users.end()) return;
   reporting_ = true;
-  for (const auto& [name, entry] : users->second) {
-    count_update(*entry->stats, update);
+  for_each_user(source, [&](Entry& entry) {
+    count_update(*entry.stats, update);
     if (!update.empty_name.empty())
-      log_empty(*name, update.empty_name, source.hosts()->hosts.size());
-    if (update.hosts_changed && entry->health != nullptr) {
-      entry->health->set_hosts(Entry::hosts_of(entry->current), Entry::hosts_of(entry->next));
+      log_empty(entry.name, update.empty_name, source.hosts()->hosts.size());
+    if (update.hosts_changed && entry.health != nullptr)
+      entry.health->set_hosts(entry.current.hosts(), entry.next.hosts());
+    if (update.became_warm) {
+      count_cold(entry);
+      entry.stats->warming_state.set(entry.is_counted_cold);
     }
-    if (update.became_warm) entry->stats->warming_state.set(is_cold(*entry));
-    if (!update.hosts_changed || entry->current.source.get() != &source) continue;
-    tell_membership(*name, *entry);
-    observer_.on_hosts(*name, source.hosts());
-  }
+    if (!update.hosts_changed || entry.current.source.get() != &source) return;
+    tell_membership(entry);
+    observer_.on_hosts(entry.name, source.hosts());
+  });
   reporting_ = false;
-  if (!update.became_warm) return;
-  index_.reset();
-  announce_if_warm();
+  if (update.became_warm) announce_if_warm();
 }
 
-void Discovery::tell_membership(std::string_view name, Entry& entry) {
+void Discovery::tell_membership(Entry& entry) {
   if (!entry.current.source) return;
   const HostSetPtr& hosts = entry.current.source->hosts();
   const HostSetPtr before = std::exchange(entry.told, hosts);
@@ -274,7 +281,7 @@ void Discovery::tell_membership(std::string_view name, Entry& entry) {
   const upstream::HostChange change = upstream::compare(before.get(), *hosts);
   if (change.added.empty() && change.removed.empty()) return;
   log::debug(log::kUpstream, "hosts changed",
-             {{"cluster", name},
+             {{"cluster", entry.name},
               {"added", change.added.size()},
               {"removed", change.removed.size()},
               {"hosts", hosts->hosts.size()}});

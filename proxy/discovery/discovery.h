@@ -14,20 +14,20 @@
 //     discovery.remove(name);
 //   or abandon(), and nothing has happened.
 //
+// A call costs what it concerns: an update of one source does not look at the other clusters, of
+// which there may be ten thousand.
+//
 // Writes the blocks of what it knows: membership_*, update_*, warming_state, and on
 // refresh_gauges() the circuit breakers.
 
-#include <functional>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "proxy/base/rng.h"
-#include "proxy/base/shared_map.h"
 #include "proxy/base/text_map.h"
 #include "proxy/discovery/cluster_health.h"
 #include "proxy/discovery/source.h"
@@ -78,11 +78,11 @@ class Discovery final : private SourceObserver,
   void remove(std::string_view name);
 
   // What EDS says of the endpoints under that name, to all clusters that use it, now and later.
-  void set_endpoints(std::string_view eds_name, const upstream::HostSet& endpoints);
-  // Forgets the names that are not in this set.
-  void keep_endpoints(const SharedNames& eds_names);
+  void set_endpoints(std::string_view eds_name, const upstream::Endpoints& endpoints);
+  // Forgets these names; clusters that use them keep what they have.
+  void forget_endpoints(const std::vector<std::string>& eds_names);
 
-  [[nodiscard]] bool all_warm();
+  [[nodiscard]] bool all_warm() const noexcept { return cold_ == 0; }
   // False: the first answer, or the first round of health checks, is waited for.
   [[nodiscard]] bool is_warm(std::string_view name) const;
   // As of the last add(), committed or not; null for ORIGINAL_DST and unknown names.
@@ -93,20 +93,31 @@ class Discovery final : private SourceObserver,
   void refresh_gauges();
 
  private:
-  struct Slot {
+  static constexpr size_t kFewestShared = 64;
+  struct Entry;
+  // A configuration of a cluster and where its hosts come from; stands in the list of that source.
+  struct Slot : SourceUse {
+    explicit Slot(Entry& owner) noexcept : entry(owner) {}
+    void set(std::shared_ptr<const upstream::ClusterConfig> new_config,
+             std::shared_ptr<Source> new_source);
+    void clear() { set(nullptr, nullptr); }
+    [[nodiscard]] upstream::HostSetPtr hosts() const {
+      return source == nullptr ? nullptr : source->hosts();
+    }
+
+    Entry& entry;
     std::shared_ptr<const upstream::ClusterConfig> config;  // null: nothing here
     std::shared_ptr<Source> source;                         // null for ORIGINAL_DST
   };
   struct Entry {
-    Slot current;
-    Slot next;                  // waits for commit()
-    upstream::HostSetPtr told;  // of which membership_* and the log speak
+    std::string_view name;  // the key
+    Slot current{*this};
+    Slot next{*this};              // waits for commit(); then it is in waiting_
+    upstream::HostSetPtr told;     // of which membership_* and the log speak
+    bool is_counted_cold = false;  // in cold_
     stats::BlockRef<stats::ClusterInfoStats> stats;
     upstream::BreakerGauges breakers;
     std::unique_ptr<ClusterHealth> health;  // null: nobody watches the hosts
-    [[nodiscard]] static upstream::HostSetPtr hosts_of(const Slot& slot) {
-      return slot.source ? slot.source->hosts() : nullptr;
-    }
     [[nodiscard]] const Slot& latest() const noexcept { return next.config ? next : current; }
   };
 
@@ -120,22 +131,31 @@ class Discovery final : private SourceObserver,
   [[nodiscard]] static bool is_cold(const Entry& entry);
   std::shared_ptr<Source> source_for(const Slot& current, const upstream::ClusterConfig& config);
   std::shared_ptr<EdsSource> eds_source(std::string_view name);
-  struct Index {
-    size_t cold = 0;  // entries whose latest source is not warm
-    std::unordered_map<const Source*, std::vector<std::pair<const std::string*, Entry*>>> users;
-  };
-  const Index& index();
-  static void tell_membership(std::string_view name, Entry& entry);
+  template <typename Fn>
+  static void for_each_user(Source& source, Fn&& fn) {
+    IntrusiveList<SourceUse>& uses = source.uses();
+    for (SourceUse* use = uses.front(); use != nullptr; use = uses.next(*use)) {
+      Entry& entry = static_cast<Slot*>(use)->entry;
+      // Where both slots have the source, once.
+      if (use != &entry.next || entry.current.source != entry.next.source) fn(entry);
+    }
+  }
+  // After whatever may have changed is_cold().
+  void count_cold(Entry& entry);
+  void erase(Entry& entry);
+  static void tell_membership(Entry& entry);
   void announce_if_warm();
 
   Context context_;
   DiscoveryObserver& observer_;
-  io::Inbox inbox_{context_.loop};  // for reports of workers
+  io::Inbox inbox_{context_.loop};                                 // for reports of workers
+  std::unordered_map<std::string, std::weak_ptr<Source>> shared_;  // by DnsSource::key_of
+  size_t prune_shared_at_ = kFewestShared;                         // entries
+  TextMap<std::shared_ptr<EdsSource>> eds_;                        // by name
   TextMap<Entry> entries_;
-  std::unordered_map<std::string, std::weak_ptr<Source>> shared_;       // by DnsSource::key_of
-  std::map<std::string, std::shared_ptr<EdsSource>, std::less<>> eds_;  // by name
-  std::unique_ptr<Index> index_;  // made when needed, dropped by each change of the entries
-  bool awaited_ = false;          // on_warm() is due when all are warm
+  std::vector<Entry*> waiting_;  // for commit(), in the order in which they came
+  size_t cold_ = 0;              // entries that are
+  bool awaited_ = false;         // on_warm() is due when all are warm
   bool reporting_ = false;
 };
 

@@ -9,12 +9,18 @@
 // Neither comes inside start().
 
 #include <string_view>
+#include <utility>
 
+#include "proxy/base/intrusive_list.h"
 #include "proxy/upstream/host_set.h"
 
 namespace pillion::discovery {
 
 class Source;
+
+// One use of a source, in the list that the source keeps of them: whom an update concerns is found
+// without a look at all others.
+class SourceUse : public ListNode<> {};
 
 enum class Outcome : uint8_t {
   kChanged,    // hosts() is new
@@ -54,10 +60,14 @@ class Source {
   [[nodiscard]] virtual bool is_warm() const noexcept = 0;
   // Never null.
   [[nodiscard]] const upstream::HostSetPtr& hosts() const noexcept { return hosts_; }
+  [[nodiscard]] IntrusiveList<SourceUse>& uses() noexcept { return uses_; }
 
  protected:
   explicit Source(upstream::HostSetPtr hosts) noexcept : hosts_(std::move(hosts)) {}
   upstream::HostSetPtr hosts_;
+
+ private:
+  IntrusiveList<SourceUse> uses_;
 };
 
 // Endpoints that stand in the configuration.
@@ -78,7 +88,7 @@ class EdsSource final : public Source {
   void start() override {}
   [[nodiscard]] bool is_warm() const noexcept override { return true; }
   // Hosts that were there keep their identity.
-  void set(const upstream::HostSet& endpoints);
+  void set(const upstream::Endpoints& endpoints);
 
  private:
   SourceObserver& observer_;

@@ -1,26 +1,15 @@
 #include "proxy/discovery/source.h"
 
 namespace pillion::discovery {
-namespace {
-
-upstream::HostSetPtr with_identity(const upstream::HostSet& endpoints,
-                                   const upstream::HostSetPtr& previous) {
-  std::vector<upstream::HostInfo> infos;
-  infos.reserve(endpoints.hosts.size());
-  for (const upstream::HostInfoPtr& host : endpoints.hosts) infos.push_back(*host);
-  return upstream::make_host_set(infos, previous);
-}
-
-}  // namespace
 
 StaticSource::StaticSource(const upstream::HostSet& endpoints, const upstream::HostSetPtr& previous)
-    : Source(with_identity(endpoints, previous)) {}
+    : Source(upstream::with_identity(endpoints, previous)) {}
 
 EdsSource::EdsSource(SourceObserver& observer)
-    : Source(upstream::make_host_set({}, nullptr)), observer_(observer) {}
+    : Source(std::make_shared<const upstream::HostSet>()), observer_(observer) {}
 
-void EdsSource::set(const upstream::HostSet& endpoints) {
-  upstream::HostSetPtr next = with_identity(endpoints, hosts_);
+void EdsSource::set(const upstream::Endpoints& endpoints) {
+  upstream::HostSetPtr next = upstream::make_host_set(endpoints, hosts_);
   Update update;
   update.is_counted = true;
   update.hosts_changed = next != hosts_;

@@ -10,22 +10,28 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <unordered_map>
 
 #include "proxy/base/str.h"
 
 namespace pillion::io {
 namespace {
 
-// Unix paths and internal names live as long as the process: there are few, all from configuration.
+// Unix paths and internal names live as long as the process, since addresses are plain values that
+// nobody counts.  All are from configuration, but that may come from a control plane which says
+// ever new ones: there is an end.
 class Names {
  public:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  // kNone if there are too many.
   uint32_t intern(std::string_view text) {
     const std::lock_guard lock(mutex_);
-    for (uint32_t i = 0; i < names_.size(); ++i) {
-      if (names_[i] == text) return i;
-    }
-    names_.emplace_back(text);
-    return static_cast<uint32_t>(names_.size() - 1);
+    if (const auto it = index_.find(text); it != index_.end()) return it->second;
+    if (names_.size() == kMost) return kNone;
+    const auto index = static_cast<uint32_t>(names_.size());
+    index_.emplace(names_.emplace_back(text), index);
+    return index;
   }
   std::string_view at(uint32_t index) {
     const std::lock_guard lock(mutex_);
@@ -33,8 +39,11 @@ class Names {
   }
 
  private:
+  static constexpr size_t kMost = 65'536;
+
   std::mutex mutex_;
   std::deque<std::string> names_;  // a deque keeps its strings in place
+  std::unordered_map<std::string_view, uint32_t> index_;
 };
 
 Names& names() {
@@ -87,6 +96,7 @@ Address Address::ipv6(const uint8_t bytes[16], uint16_t port, uint32_t scope) no
 Address Address::unix_path(std::string_view path) {
   Address a;
   a.extra_ = names().intern(path);
+  if (a.extra_ == Names::kNone) return {};
   a.kind_ = Kind::kUnix;
   return a;
 }
@@ -94,6 +104,7 @@ Address Address::unix_path(std::string_view path) {
 Address Address::internal(std::string_view listener_name) {
   Address a;
   a.extra_ = names().intern(listener_name);
+  if (a.extra_ == Names::kNone) return {};
   a.kind_ = Kind::kInternal;
   return a;
 }

@@ -42,7 +42,10 @@ Address parse_pipe(const config::Node& node, uint32_t* unix_mode) {
     node["path"].expected("a path of at most 107 bytes");
     return {};
   }
-  return Address::unix_path(path);
+  const Address address = Address::unix_path(path);
+  if (address.kind() == Address::Kind::kNone)
+    node["path"].error("too many different paths since the start (65536); a restart forgets them");
+  return address;
 }
 
 }  // namespace

@@ -84,7 +84,6 @@ Host* Cluster::pick_original(const PickContext& context, Failure* failure) {
   if (!entry.host) {
     auto info = std::make_shared<HostInfo>();
     info->address = to;
-    info->stats = std::make_shared<HostStats>();
     entry.host = make_host(std::move(info));
     if (!cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
   }

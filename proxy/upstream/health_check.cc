@@ -299,7 +299,7 @@ void HealthChecker::count_hosts() {
 // Hosts of a cluster that nobody calls are asked less often.
 bool HealthChecker::has_traffic() {
   had_traffic_ = had_traffic_ || std::ranges::any_of(sessions_, [](const auto& item) {
-                   return item.second->info()->stats->sum().cx_total != 0;
+                   return item.second->info()->stats.sum().cx_total != 0;
                  });
   return had_traffic_;
 }

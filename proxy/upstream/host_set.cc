@@ -1,9 +1,11 @@
 #include "proxy/upstream/host_set.h"
 
 #include <atomic>
+#include <bit>
+#include <functional>
 #include <string_view>
-#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "proxy/base/assert.h"
 
@@ -11,17 +13,12 @@ namespace pillion::upstream {
 namespace {
 
 // What makes an endpoint itself.
-struct Identity {
-  io::Address address;
-  std::string_view hostname;
-  friend bool operator==(const Identity&, const Identity&) = default;
-};
-struct IdentityHash {
-  size_t operator()(const Identity& i) const noexcept {
-    return i.address.hash() ^ std::hash<std::string_view>{}(i.hostname);
-  }
-};
-Identity identity_of(const HostInfo& info) noexcept { return {info.address, info.hostname}; }
+bool is_same_endpoint(const HostInfo& a, const HostInfo& b) noexcept {
+  return a.address == b.address && a.hostname == b.hostname;
+}
+size_t identity_hash(const HostInfo& info) noexcept {
+  return info.address.hash() ^ std::hash<std::string_view>{}(info.hostname);
+}
 
 HostId next_id() noexcept {
   // Sets are made by the control and the builder thread.
@@ -29,51 +26,134 @@ HostId next_id() noexcept {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-bool same_locality(const HostInfo& a, const HostInfo& b) noexcept {
-  if (a.locality == b.locality) return true;
-  return a.locality != nullptr && b.locality != nullptr && *a.locality == *b.locality;
-}
-
-bool same_check(const HostInfo& a, const HostInfo& b) noexcept {
-  if (a.check == b.check) return true;
-  return a.check != nullptr && b.check != nullptr && *a.check == *b.check;
-}
-
-// What it must also have in common with the one before to be the same host.
-bool same_transport(const HostInfo& a, const HostInfo& b) noexcept {
-  return a.transport == b.transport;  // equal ones are one object
-}
-
 bool same_properties(const HostInfo& a, const HostInfo& b) noexcept {
   return a.weight == b.weight && a.priority == b.priority && a.health == b.health &&
-         same_locality(a, b) && same_check(a, b);
+         a.locality == b.locality && a.check == b.check;
+}
+
+// Makes a set of endpoints that come one by one.  Most updates leave the order as it was: as long
+// as they do, an endpoint is compared with the one in its place, and nothing is made.  The first
+// that is not there makes an index of all.
+class Merger {
+ public:
+  Merger(size_t count, const HostSetPtr& previous)
+      : previous_(previous),
+        before_(previous == nullptr ? kNone : previous->hosts),
+        count_(count) {}
+
+  // `own`: the object for it if it is new; null: a copy is made.
+  void add(const HostInfo& endpoint, const HostInfoPtr* own) {
+    if (index_.empty()) {
+      if (kept_ < before_.size() && is_same_endpoint(*before_[kept_], endpoint))
+        return keep(before_[kept_++], endpoint, own);
+      make_index();
+    }
+    Slot& slot = find(endpoint);
+    if (slot.host == nullptr) {
+      push(made(endpoint, own));
+      slot.host = set_->hosts.back().get();
+    } else if (slot.known != nullptr) {
+      keep(*std::exchange(slot.known, nullptr), endpoint, own);
+    }
+  }
+  HostSetPtr finish() {
+    if (set_ == nullptr && previous_ != nullptr && same_ == before_.size()) return previous_;
+    if (set_ == nullptr) begin();
+    return std::move(set_);
+  }
+
+ private:
+  struct Slot {
+    const HostInfo* host = nullptr;      // null: empty
+    const HostInfoPtr* known = nullptr;  // in before_; null: it is in the new set already
+  };
+  static inline const std::vector<HostInfoPtr> kNone;
+
+  static HostInfoPtr made(const HostInfo& endpoint, const HostInfoPtr* own) {
+    if (own != nullptr) return *own;
+    auto info = std::make_shared<HostInfo>(endpoint);
+    info->id = next_id();
+    return info;
+  }
+  void keep(const HostInfoPtr& known, const HostInfo& endpoint, const HostInfoPtr* own) {
+    // Its connections may have to be made otherwise: another host.  Equal labels are one object.
+    if (known->transport != endpoint.transport) return push(made(endpoint, own));
+    if (same_properties(*known, endpoint)) return push(known);
+    auto info = std::make_shared<HostInfo>(endpoint);
+    info->id = known->id;
+    info->stats.share(known->stats);
+    push(std::move(info));
+  }
+  void push(HostInfoPtr host) {
+    if (set_ == nullptr) {
+      if (same_ < before_.size() && before_[same_] == host) {
+        ++same_;
+        return;
+      }
+      begin();
+    }
+    set_->hosts.push_back(std::move(host));
+  }
+  void begin() {
+    set_ = std::make_shared<HostSet>();
+    set_->hosts.reserve(count_);
+    set_->hosts.insert(set_->hosts.end(), before_.begin(),
+                       before_.begin() + static_cast<std::ptrdiff_t>(same_));
+  }
+
+  void make_index() {
+    // At most half full: a probe is short.
+    index_.resize(std::bit_ceil(2 * (before_.size() + count_) + 1));
+    for (size_t i = 0; i < before_.size(); ++i)
+      find(*before_[i]) = {before_[i].get(), i < kept_ ? nullptr : &before_[i]};
+  }
+  // The slot of that endpoint, or the one for it.
+  Slot& find(const HostInfo& endpoint) noexcept {
+    const size_t mask = index_.size() - 1;
+    for (size_t at = identity_hash(endpoint) & mask;; at = (at + 1) & mask) {
+      Slot& slot = index_[at];
+      if (slot.host == nullptr || is_same_endpoint(*slot.host, endpoint)) return slot;
+    }
+  }
+
+  const HostSetPtr& previous_;
+  const std::vector<HostInfoPtr>& before_;
+  const size_t count_;
+  size_t kept_ = 0;  // of before_, in their places
+  size_t same_ = 0;  // of them, the same objects; all that there is while set_ is null
+  std::shared_ptr<HostSet> set_;
+  std::vector<Slot> index_;
+};
+
+void mix(size_t& hash, size_t more) noexcept {
+  hash = (hash ^ (hash >> 31)) * 0x9e3779b97f4a7c15ULL + more;
 }
 
 }  // namespace
 
-HostSetPtr make_host_set(const std::vector<HostInfo>& endpoints, const HostSetPtr& previous) {
-  std::unordered_map<Identity, HostInfoPtr, IdentityHash> known;
-  if (previous != nullptr) {
-    for (const HostInfoPtr& host : previous->hosts) known.emplace(identity_of(*host), host);
-  }
-  auto set = std::make_shared<HostSet>();
-  set->hosts.reserve(endpoints.size());
-  std::unordered_set<Identity, IdentityHash> seen;
-  for (const HostInfo& endpoint : endpoints) {
-    if (!seen.insert(identity_of(endpoint)).second) continue;
-    auto old = known.find(identity_of(endpoint));
-    if (old != known.end() && !same_transport(*old->second, endpoint)) old = known.end();
-    if (old != known.end() && same_properties(*old->second, endpoint)) {
-      set->hosts.push_back(old->second);
-      continue;
-    }
-    auto info = std::make_shared<HostInfo>(endpoint);
-    info->id = old == known.end() ? next_id() : old->second->id;
-    info->stats = old == known.end() ? std::make_shared<HostStats>() : old->second->stats;
-    set->hosts.push_back(std::move(info));
-  }
-  if (previous != nullptr && previous->hosts == set->hosts) return previous;
-  return set;
+size_t value_hash(const Locality& locality) noexcept {
+  size_t hash = 0;
+  for (const std::string* part : {&locality.region, &locality.zone, &locality.sub_zone})
+    mix(hash, std::hash<std::string>{}(*part));
+  return hash;
+}
+
+size_t value_hash(const CheckTarget& target) noexcept {
+  size_t hash = std::hash<std::string>{}(target.hostname);
+  mix(hash, size_t{target.port} << 1 | size_t{target.is_disabled});
+  return hash;
+}
+
+HostSetPtr make_host_set(const Endpoints& endpoints, const HostSetPtr& previous) {
+  Merger merger(endpoints.size(), previous);
+  for (const HostInfo& endpoint : endpoints) merger.add(endpoint, nullptr);
+  return merger.finish();
+}
+
+HostSetPtr with_identity(const HostSet& endpoints, const HostSetPtr& previous) {
+  Merger merger(endpoints.hosts.size(), previous);
+  for (const HostInfoPtr& endpoint : endpoints.hosts) merger.add(*endpoint, &endpoint);
+  return merger.finish();
 }
 
 HostChange compare(const HostSet* before, const HostSet& after) {

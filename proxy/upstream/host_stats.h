@@ -4,11 +4,14 @@
 //
 // Belongs to the endpoint (HostInfo) and so outlives the workers' Host objects.  A worker takes its
 // block once, when it makes its Host; from then on it writes without a lock (one writer a block).
+// Nothing here locks: a block that was linked stays where it is until the end.
+//
+// Of ten thousand clusters a process calls few, so that all of it is made on first use: an endpoint
+// that nobody calls has one empty pointer (HostStatsRef).
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
-#include <vector>
 
 #include "proxy/stats/counter.h"
 
@@ -38,21 +41,35 @@ class HostStats {
     int64_t rq_active = 0;
   };
 
-  // The block of a worker; lives as long as this object.
-  HostCounters& of(uint16_t worker) {
-    const std::lock_guard lock(mutex_);
-    for (const Block& block : blocks_) {
-      if (block.worker == worker) return *block.counters;
+  HostStats() = default;
+  HostStats(const HostStats&) = delete;
+  HostStats& operator=(const HostStats&) = delete;
+  ~HostStats() {
+    for (Block* block = first_.load(std::memory_order_relaxed); block != nullptr;) {
+      const std::unique_ptr<Block> gone(block);
+      block = gone->next;
     }
-    blocks_.push_back({worker, std::make_unique<HostCounters>()});
-    return *blocks_.back().counters;
+  }
+
+  // The block of a worker, called on its thread; lives as long as this object.
+  HostCounters& of(uint16_t worker) {
+    Block* first = first_.load(std::memory_order_acquire);
+    for (Block* block = first; block != nullptr; block = block->next) {
+      if (block->worker == worker) return block->counters;
+    }
+    Block* const mine = new Block(worker);
+    mine->next = first;
+    while (!first_.compare_exchange_weak(mine->next, mine, std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+    }
+    return mine->counters;
   }
   // Any thread.
-  [[nodiscard]] Totals sum() const {
-    const std::lock_guard lock(mutex_);
+  [[nodiscard]] Totals sum() const noexcept {
     Totals out;
-    for (const Block& block : blocks_) {
-      const HostCounters& c = *block.counters;
+    const Block* block = first_.load(std::memory_order_acquire);
+    for (; block != nullptr; block = block->next) {
+      const HostCounters& c = block->counters;
       out.cx_total += c.cx_total.value();
       out.cx_connect_fail += c.cx_connect_fail.value();
       out.rq_total += c.rq_total.value();
@@ -67,11 +84,56 @@ class HostStats {
 
  private:
   struct Block {
-    uint16_t worker;
-    std::unique_ptr<HostCounters> counters;
+    explicit Block(uint16_t w) noexcept : worker(w) {}
+    const uint16_t worker;
+    HostCounters counters;
+    Block* next = nullptr;
   };
-  mutable std::mutex mutex_;
-  std::vector<Block> blocks_;
+  std::atomic<Block*> first_{nullptr};
+};
+
+// The HostStats of an endpoint, in its HostInfo; made by whoever uses them first, on any thread.
+// A newer HostInfo of the same endpoint has the same, by share(), before others see it.  A copy of
+// a HostInfo is not yet of that endpoint (make_host_set() decides), and so has none.
+class HostStatsRef {
+ public:
+  HostStatsRef() = default;
+  HostStatsRef(const HostStatsRef&) noexcept {}
+  HostStatsRef& operator=(const HostStatsRef&) noexcept { return *this; }
+  ~HostStatsRef() {
+    Counted* const stats = stats_.load(std::memory_order_acquire);
+    if (stats != nullptr && stats->holders.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      delete stats;
+  }
+
+  HostStats* operator->() const { return &made().stats; }
+  [[nodiscard]] HostStats::Totals sum() const noexcept {
+    const Counted* const stats = stats_.load(std::memory_order_acquire);
+    return stats == nullptr ? HostStats::Totals{} : stats->stats.sum();
+  }
+  // Control only, once, while nobody else sees this one.
+  void share(const HostStatsRef& other) {
+    Counted& stats = other.made();
+    stats.holders.fetch_add(1, std::memory_order_relaxed);
+    stats_.store(&stats, std::memory_order_release);
+  }
+
+ private:
+  struct Counted {
+    HostStats stats;
+    std::atomic<size_t> holders{1};
+  };
+  Counted& made() const {
+    Counted* known = stats_.load(std::memory_order_acquire);
+    if (known != nullptr) return *known;
+    auto mine = std::make_unique<Counted>();
+    // Another worker may be first.
+    if (!stats_.compare_exchange_strong(known, mine.get(), std::memory_order_acq_rel,
+                                        std::memory_order_acquire))
+      return *known;
+    return *mine.release();
+  }
+  mutable std::atomic<Counted*> stats_{nullptr};
 };
 
 }  // namespace pillion::upstream

@@ -21,6 +21,6 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const config::Node& node);
 bool is_cluster_key(std::string_view key, std::string_view cluster);
 
 // config.endpoint.v3.ClusterLoadAssignment, as EDS sends it: the endpoints have IP addresses.
-HostSet parse_assignment(const config::Node& node);
+Endpoints parse_assignment(const config::Node& node);
 
 }  // namespace pillion::upstream

@@ -23,37 +23,34 @@ constexpr EnumRow kHealth[] = {
     {"TIMEOUT", static_cast<int>(HealthStatus::kTimeout)},
     {"DEGRADED", static_cast<int>(HealthStatus::kDegraded)},
 };
-constexpr uint32_t kMaxPriority = 128;  // as in Envoy's rules
 
-std::shared_ptr<const Locality> parse_locality(const Node& node) {
+SharedValue<Locality> parse_locality(const Node& node) {
   if (node.is_missing()) return nullptr;
-  auto locality = std::make_shared<Locality>();
-  locality->region = node["region"].as_string_or("");
-  locality->zone = node["zone"].as_string_or("");
-  locality->sub_zone = node["sub_zone"].as_string_or("");
+  Locality locality;
+  locality.region = node["region"].as_string_or("");
+  locality.zone = node["zone"].as_string_or("");
+  locality.sub_zone = node["sub_zone"].as_string_or("");
   node.reject_unknown_keys();
-  return locality;
+  return SharedValue<Locality>(std::move(locality));
 }
 
-std::shared_ptr<const CheckTarget> parse_check_target(const Node& node) {
+SharedValue<CheckTarget> parse_check_target(const Node& node) {
   if (node.is_missing()) return nullptr;
-  auto target = std::make_shared<CheckTarget>();
-  target->port = static_cast<uint16_t>(node["port_value"].as_u32_or(0, 0, UINT16_MAX));
-  target->hostname = node["hostname"].as_string_or("");
-  target->is_disabled = node["disable_active_health_check"].as_bool_or(false);
+  CheckTarget target;
+  target.port = static_cast<uint16_t>(node["port_value"].as_u32_or(0, 0, UINT16_MAX));
+  target.hostname = node["hostname"].as_string_or("");
+  target.is_disabled = node["disable_active_health_check"].as_bool_or(false);
   node.unsupported({"address"}, kLater);
   node.reject_unknown_keys();
-  return target;
+  return SharedValue<CheckTarget>(std::move(target));
 }
-
-// Balancing within subsets, which clusters cannot have.
-constexpr std::string_view kSubsets = "envoy.lb";
 
 class EndpointParser {
  public:
   explicit EndpointParser(ClusterConfig& out) : out_(out) {}
 
-  void parse(const Node& node) {
+  // Returns those that are known by address.
+  Endpoints parse(const Node& node) {
     (void)node["cluster_name"].as_string_or("");
     const Node groups = node["endpoints"];
     for (const Node group : groups.items()) parse_group(group);
@@ -70,14 +67,14 @@ class EndpointParser {
     }
     node.unsupported({"named_endpoints"}, kLater);
     node.reject_unknown_keys();
-    out_.static_hosts = *make_host_set(hosts_, nullptr);
+    return std::move(hosts_);
   }
 
  private:
   void parse_group(const Node& node) {
     HostInfo like;
     like.locality = parse_locality(node["locality"]);
-    like.priority = node["priority"].as_u32_or(0, 0, kMaxPriority);
+    like.priority = static_cast<uint8_t>(node["priority"].as_u32_or(0, 0, kMaxPriority));
     const LabelSet of_locality = parse_metadata(node["metadata"]);
     for (const Node item : node["lb_endpoints"].items()) parse_item(item, like, of_locality);
     // Weights and distances of localities count only for balancing that is refused above.
@@ -92,7 +89,7 @@ class EndpointParser {
     for (const auto& [name, value] : node["filter_metadata"].entries()) {
       if (name == kTransportLabels) {
         labels = parse_labels(value);
-      } else if (name != kSubsets && left_out_.insert(std::string(name)).second) {
+      } else if (name != kSubsetLabels && left_out_.insert(std::string(name)).second) {
         // Told once: endpoints are many, and say the same.
         const std::string shown = config::printable(name);
         value.leave_out(str("filter_metadata[", shown, "]"),
@@ -145,7 +142,7 @@ class EndpointParser {
   }
 
   ClusterConfig& out_;
-  std::vector<HostInfo> hosts_;
+  Endpoints hosts_;
   size_t endpoints_ = 0;
   std::set<std::string> left_out_;  // namespaces of metadata
 };
@@ -161,17 +158,17 @@ void parse_endpoints(const Node& cluster, ClusterConfig& out) {
   if (is_eds && node) node.error("clusters of type EDS get their endpoints from EDS");
   if (!is_original && !is_eds && out.type != DiscoveryType::kStatic)
     (void)cluster.required("load_assignment");
-  if (node) EndpointParser(out).parse(node);
+  if (node) out.static_hosts = *make_host_set(EndpointParser(out).parse(node), nullptr);
 }
 
-HostSet parse_assignment(const Node& node) {
+Endpoints parse_assignment(const Node& node) {
   ClusterConfig cluster;
   const uint32_t usual = cluster.balancer.overprovisioning;
-  EndpointParser(cluster).parse(node);
+  Endpoints endpoints = EndpointParser(cluster).parse(node);
   if (cluster.balancer.overprovisioning != usual)
     node["policy"]["overprovisioning_factor"].error(
         str("other than ", usual, " comes with a later version"));
-  return std::move(cluster.static_hosts);
+  return endpoints;
 }
 
 }  // namespace pillion::upstream

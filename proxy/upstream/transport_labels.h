@@ -21,6 +21,8 @@ namespace pillion::upstream {
 
 // The namespace in the metadata.
 inline constexpr std::string_view kTransportLabels = "envoy.transport_socket_match";
+// That of balancing within subsets, which clusters cannot have.
+inline constexpr std::string_view kSubsetLabels = "envoy.lb";
 
 // Keys and values, in the order of the keys, each of which is there once.
 using LabelSet = std::vector<std::pair<std::string, std::string>>;

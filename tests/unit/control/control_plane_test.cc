@@ -20,6 +20,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using namespace std::chrono_literals;
 using xds::ResourceType;
 
@@ -96,8 +97,8 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
   }
 
   void on_resources_wait() override { is_wanted = true; }
-  void on_endpoints(const std::string& name, const upstream::HostSet& set) override {
-    endpoints[name] = set.hosts.size();
+  void on_endpoints(const std::string& name, const upstream::Endpoints& set) override {
+    endpoints[name] = set.size();
   }
   void on_initialized() override { ++initialized; }
   void on_unknown_fields(const config::UnknownFieldMap& fields) override {
@@ -603,6 +604,23 @@ TEST_F(RunningControlPlane, TreatsUnknownFieldsOfEndpointsAsTheFlagsSay) {
   SetUp();
   say_unknown("n10");
   EXPECT_THAT(requests(), ElementsAre(HasSubstr("eds b v6 n10 !eds/b: unknown field 4095")));
+}
+
+// The first assignment tells of it by the way of all resources; those after it go from the bytes.
+TEST_F(RunningControlPlane, CountsMetadataWithoutEffectOfEachAssignment) {
+  for (int port = 1; port <= 3; ++port) {
+    say(ResourceType::kEndpoints,
+        {str(R"("cluster_name":"b","endpoints":[{"lb_endpoints":[{"metadata":{"filter_metadata":{)",
+             R"("istio":{"workload":"w"}}},"endpoint":{"address":{"socket_address":{"address":)",
+             R"("10.0.0.1","port_value":)", port, "}}}}]}]")});
+    EXPECT_EQ(endpoints.at("b"), 1U);
+  }
+  const auto stats = registry.block<stats::ServerStats>(stats::kControl);
+  EXPECT_EQ(stats->dynamic_unknown_fields.value(), 3U);
+  ASSERT_THAT(unknown_of_endpoints, SizeIs(1));
+  EXPECT_EQ(unknown_of_endpoints.begin()->first, "filter_metadata[istio]");
+  EXPECT_EQ(unknown_of_endpoints.begin()->second.count, 3U);
+  EXPECT_THAT(unknown_of_endpoints.begin()->second.example, HasSubstr("eds/b"));
 }
 
 TEST_F(ControlPlaneTest, ServesListenersOfTheFileWithRoutesOfTheControlPlane) {

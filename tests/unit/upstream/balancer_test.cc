@@ -1,6 +1,7 @@
 // Which host is picked how often.
 #include "proxy/upstream/balancer.h"
 
+#include <algorithm>
 #include <map>
 
 #include "proxy/upstream/priority_load.h"
@@ -54,7 +55,7 @@ class BalancerTest : public UpstreamTest {
  protected:
   struct Spec {
     uint32_t weight = 1;
-    uint32_t priority = 0;
+    uint8_t priority = 0;
     HealthStatus health = HealthStatus::kHealthy;
   };
   Cluster& make(const std::vector<Spec>& specs) {
@@ -210,6 +211,41 @@ TEST(HostSets, KeepTheIdentityOfWhatStays) {
   EXPECT_TRUE(change.removed.empty());
   EXPECT_EQ(change.kept, 2u);
   EXPECT_EQ(compare(b.get(), *a).removed.size(), 1u);
+}
+
+// Whatever comes, goes, moves and is said twice: what stays keeps its id, and its object if it is
+// equal.
+TEST(HostSets, FollowAnyChangeOfOrder) {
+  Rng rng(7);
+  HostSetPtr before = make_host_set({}, nullptr);
+  for (int round = 0; round < 500; ++round) {
+    Endpoints endpoints(rng.below(12));
+    for (HostInfo& info : endpoints) {
+      info.address = io::Address::ipv4(0x0a000000u + static_cast<uint32_t>(rng.below(10)), 80);
+      info.weight = 1 + static_cast<uint32_t>(rng.below(2));
+    }
+    std::vector<const HostInfo*> expected;
+    for (const HostInfo& info : endpoints) {
+      const auto is_same = [&info](const HostInfo* o) { return o->address == info.address; };
+      if (std::ranges::none_of(expected, is_same)) expected.push_back(&info);
+    }
+    const HostSetPtr set = make_host_set(endpoints, before);
+    ASSERT_EQ(set->hosts.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(set->hosts[i]->address, expected[i]->address);
+      EXPECT_EQ(set->hosts[i]->weight, expected[i]->weight);
+      for (const HostInfoPtr& old : before->hosts) {
+        if (!(old->address == expected[i]->address)) {
+          EXPECT_NE(old->id, set->hosts[i]->id);
+          continue;
+        }
+        EXPECT_EQ(old->id, set->hosts[i]->id);
+        EXPECT_EQ(old == set->hosts[i], old->weight == expected[i]->weight);
+      }
+    }
+    EXPECT_EQ(make_host_set(endpoints, set), set);
+    before = set;
+  }
 }
 
 }  // namespace

@@ -365,9 +365,9 @@ TEST_F(HealthCheckTest, AHostThatIsNotCheckedAnyMoreHasNoVerdict) {
   answer(conn, "404");
   ASSERT_FALSE(is_healthy());
   auto info = std::make_shared<HostInfo>(*host());
-  auto target = std::make_shared<CheckTarget>();
-  target->is_disabled = true;
-  info->check = target;
+  CheckTarget target;
+  target.is_disabled = true;
+  info->check = SharedValue<CheckTarget>(target);
   checker->set_hosts({info});
   EXPECT_EQ(flags(), 0u);
 }

@@ -21,11 +21,11 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using namespace std::chrono_literals;
 
-upstream::HostInfo host(std::string_view address, std::string_view zone, uint32_t priority = 0) {
+upstream::HostInfo host(std::string_view address, std::string_view zone, uint8_t priority = 0) {
   upstream::HostInfo out;
   out.address = *io::Address::parse_ip(address, 80);
   out.locality =
-      std::make_shared<upstream::Locality>(upstream::Locality{"north", std::string(zone), ""});
+      SharedValue<upstream::Locality>(upstream::Locality{"north", std::string(zone), ""});
   out.priority = priority;
   return out;
 }
