@@ -102,7 +102,6 @@ class Subscriptions {
   void tell(Link& link, xds::ResourceType type, const std::vector<std::string>* touched);
   void end_unused(xds::ResourceType type);
   [[nodiscard]] Link* find(uint32_t source) const noexcept;
-  void end_unused(xds::ResourceType type);
   template <typename Fn>
   void for_each(xds::ResourceType type, Fn&& fn) const;
   // The last good state.
