@@ -243,8 +243,8 @@ TEST_F(ExtensionBuild, ListenerFiltersComeByEcdsToo) {
   EXPECT_EQ(next->socket_hash, first->socket_hash);
   EXPECT_EQ(next->chains, first->chains) << "connections stay";
   EXPECT_THAT(say(ResourceType::kExtensions,
-                  {extension("f", any(kTlsInspector, R"("enable_ja3_fingerprinting":true)"))}),
-              HasSubstr("ecds/f: typed_config.enable_ja3_fingerprinting"));
+                  {extension("f", any(kTlsInspector, R"("max_client_hello_size":1)"))}),
+              HasSubstr("ecds/f: typed_config.max_client_hello_size: expected 256-16384"));
   EXPECT_TRUE(snapshot->listeners[0]->http_inspector) << "what is refused keeps its predecessor";
 }
 
