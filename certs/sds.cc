@@ -95,6 +95,11 @@ void SdsSecret::refuse(std::string_view reason) {
   context_.store.give_up(name_);  // what is wrong now will not soon be right
 }
 
+void SdsSecret::on_fetch_timeout() {
+  stats_->init_fetch_timeout.inc();
+  context_.store.give_up(name_);
+}
+
 void SdsSecret::on_failures(uint64_t times) {
   stats_->update_attempt.add(times);
   stats_->update_failure.add(times);

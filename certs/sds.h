@@ -29,7 +29,8 @@ class SdsSecret final : private io::FileObserver {
   std::string take(const xds::Resource& resource, const std::string& version);
   // Said of all of a response, or of one in which it is missing.
   void refuse(std::string_view reason);
-  void on_fetch_timeout() { stats_->init_fetch_timeout.inc(); }
+  // It has not come in time, or the server says that there is none: nobody waits for it any more.
+  void on_fetch_timeout();
   void on_failures(uint64_t times);
   [[nodiscard]] const tls::SecretRef& ref() const noexcept { return ref_; }
 

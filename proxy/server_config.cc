@@ -88,12 +88,11 @@ void Server::finish_build(BuildResult result) {
   runtime_stats_->value_unusable.add(result.unusable_runtime_values);
   is_reload_ = result.read_files;
   LeftOut left_out;
+  bool is_taken = false;
   if (result.snapshot == nullptr) {
     // Of a refused configuration too: the file that it lacks may come.
     watch(result.files);
     refuse_reload(std::move(result.messages));
-    // The admin layer's values wait for the next one.
-    runtime_waits_ |= result.lost_admin_values;
   } else if (Status<> committed =
                  commit(result.snapshot, control_plane_ == nullptr ? nullptr : &left_out);
              !committed) {
@@ -102,7 +101,11 @@ void Server::finish_build(BuildResult result) {
       answer.wrong += committed.error() + '\n';
       answer.refused.clear();
     }
+  } else {
+    is_taken = true;
   }
+  // The admin layer's values wait for the next one.
+  runtime_waits_ |= !is_taken && result.has_admin_values;
   if (control_plane_ != nullptr) {
     for (Answer& answer : result.answers) {
       if (answer.type != xds::ResourceType::kListeners || left_out.names.empty()) continue;
@@ -110,7 +113,7 @@ void Server::finish_build(BuildResult result) {
       answer.wrong += left_out.why;
       if (!is_refused) answer.refused.insert(left_out.names.begin(), left_out.names.end());
     }
-    control_plane_->on_built(result, *snapshot_);
+    control_plane_->on_built(result, *snapshot_, is_taken);
     discovery_.forget_endpoints(control_plane_->take_dropped_endpoints());
   } else if (result.snapshot != nullptr) {
     ask_control_plane();

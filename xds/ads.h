@@ -149,7 +149,7 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   Duration next_wait();
   void on_no_answer() { stream_ended("no answer in time"); }
   void flush();
-  Lane* next_due();
+  std::optional<size_t> next_due();
   bool is_due(Lane& lane);
   bool may_send();
   void say(Lane& lane);

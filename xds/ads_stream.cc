@@ -138,23 +138,22 @@ void AdsClient::flush() {
   if (!call_.is_open() || std::exchange(is_flushing_, true)) return;
   pending_requests_ = 0;
   while (call_.is_open()) {
-    Lane* lane = next_due();
-    if (lane == nullptr || !may_send()) break;
-    say(*lane);
+    const std::optional<size_t> lane = next_due();
+    if (!lane || !may_send()) break;
+    last_served_ = *lane;
+    say(*lanes_[*lane]);
   }
   is_flushing_ = false;
 }
 
 // In turn, so that under a rate no type waits for ever.
-AdsClient::Lane* AdsClient::next_due() {
+std::optional<size_t> AdsClient::next_due() {
   for (size_t i = 1; i <= kResourceTypes; ++i) {
     const size_t index = (last_served_ + i) % kResourceTypes;
     Lane* lane = lanes_[index].get();
-    if (lane == nullptr || !is_due(*lane)) continue;
-    last_served_ = index;
-    return lane;
+    if (lane != nullptr && is_due(*lane)) return index;
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 bool AdsClient::is_due(Lane& lane) {

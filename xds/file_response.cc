@@ -63,7 +63,10 @@ Response read_text(const std::string& path, ResourceType type, std::string_view 
   Response out;
   out.type = type;
   config::Errors errors;
-  const config::DocumentPtr document = config::load_text(text, path, errors);
+  // What programs write as JSON is one line.
+  config::LoadLimits limits;
+  limits.max_line_bytes = kMaxBytes;
+  const config::DocumentPtr document = config::load_text(text, path, errors, limits);
   if (document != nullptr) {
     const Node root = document->root(errors);
     out.version = root["version_info"].as_string_or("");

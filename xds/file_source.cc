@@ -62,8 +62,9 @@ void FileSource::look() {
     inbox_.post([this, out] {
       is_reading_ = false;
       if (!is_running_) return;
-      if (is_stale_) return look();
+      // What changes faster than it is read is taken all the same.
       on_read(std::move(*out));
+      if (is_stale_ && is_running_) look();
     });
   });
 }
@@ -96,6 +97,7 @@ void FileSource::take() {
   is_open_ = true;
   if (is_wildcard_) awaited_.clear();
   Response told = *last_;
+  told_version_ = told.version;
   if (!is_wildcard_) {
     std::erase_if(told.resources,
                   [this](const Resource& resource) { return !names_.contains(resource.name); });
@@ -131,7 +133,7 @@ void FileSource::subscribe(ResourceType, const std::map<std::string, Duration>& 
 void FileSource::accept(ResourceType) {
   ++counts_.success;
   counts_.success_time = wall_now();
-  version_ = last_->version;
+  version_ = told_version_;
   finish();
 }
 

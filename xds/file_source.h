@@ -74,7 +74,8 @@ class FileSource final : public Source, private io::FileObserver {
   Awaited awaited_;
   std::unique_ptr<Response> last_;  // what the file says
   bool is_due_ = false;             // last_ has not been told yet
-  std::string version_;
+  std::string told_version_;        // that observer_ has been told last
+  std::string version_;             // that it accepted
   SourceCounts counts_;
   std::string told_problem_;
   io::Timer watch_timer_ = io::Timer::of<&FileSource::watch>(this);

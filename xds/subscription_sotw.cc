@@ -61,8 +61,7 @@ std::string SotwSubscription::next_request(std::string_view node,
   request.nonce = nonce_;
   request.error = answer.value_or(std::string_view());
   std::set<std::string> rest;
-  if (!again_.empty())
-    std::ranges::set_difference(names_, again_, std::inserter(rest, rest.end()));
+  if (!again_.empty()) std::ranges::set_difference(names_, again_, std::inserter(rest, rest.end()));
   const std::set<std::string>& names = again_.empty() ? names_ : rest;
   if (!is_wildcard_) request.names = &names;
   if (is_wildcard_ && said_names_) request.names = &kStar;

@@ -44,7 +44,8 @@ void write_json(const std::vector<Wait>& waits, std::string& out) {
 // For who is called at night.
 void write_text(ServerState state, const std::vector<Wait>& waits, std::string& out) {
   out += str("state: ", state_name(state), "\n");
-  if (waits.empty()) out += "nothing is waited for: all that was configured is in force\n";
+  const bool is_up = state == ServerState::kLive || state == ServerState::kDraining;
+  if (waits.empty() && is_up) out += "nothing is waited for: all that was configured is in force\n";
   for (const Wait& wait : waits) {
     const bool is_server = wait.kind == Wait::Kind::kServer;
     out += is_server ? std::string("the process waits for:\n")

@@ -17,6 +17,7 @@ using config::Severity;
 BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob& job) {
   BuildResult result;
   result.read_files = job.reads_files || job.previous == nullptr;
+  result.has_admin_values = job.admin_values != nullptr;
   Build build(options, sinks, job);
   if (result.read_files) {
     Errors errors(options.unknown_fields());
@@ -25,7 +26,6 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
     result.messages = errors.to_string();
     result.warnings = errors.to_string(Severity::kWarning);
     if (!is_good) {
-      result.lost_admin_values = job.admin_values != nullptr;
       return result;
     }
     for (const auto& [name, field] : errors.unknown_fields())

@@ -64,7 +64,7 @@ struct BuildResult {
   uint64_t static_unknown_fields = 0;
   config::UnknownFieldMap dynamic_unknown_fields;
   uint64_t unusable_runtime_values = 0;
-  bool lost_admin_values = false;  // the job's were not taken: the file was refused
+  bool has_admin_values = false;  // the job's are in the snapshot, or would be
   // For each response.
   std::vector<Answer> answers;
 };

@@ -68,7 +68,7 @@ void Assignments::run_ready() {
   const Instant end = MonotonicClock::now() + kSlice;
   while (!waiting_.empty()) {
     xds::Response& response = waiting_.front();
-    if (next_ == 0) begin(response);
+    if (!std::exchange(has_begun_, true)) begin(response);
     while (next_ < response.resources.size()) {
       if (MonotonicClock::now() >= end) return context_.loop.post_next(*this);
       wrong_ += take_assignment(response.resources[next_++]);
@@ -104,6 +104,7 @@ void Assignments::finish() {
   const uint32_t source = waiting_.front().source;
   waiting_.pop_front();
   next_ = 0;
+  has_begun_ = false;
   // One build for all of them.
   const std::string wrong = std::exchange(wrong_, {});
   const std::set<std::string> refused = std::exchange(refused_, {});

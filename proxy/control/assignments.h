@@ -120,6 +120,7 @@ class Assignments final : private io::ReadyTask {
   std::deque<xds::Response> waiting_;
   size_t next_ = 0;                             // of its resources
   std::shared_ptr<const std::string> version_;  // that it brings
+  bool has_begun_ = false;                      // the first of `waiting_`
   bool is_busy_ = false;
   std::string wrong_;
   std::set<std::string> refused_;

@@ -17,9 +17,20 @@ using xds::ResourceType;
 // How long routes wait for clusters of which a refusal was held back.
 constexpr Duration kPostponeTime = std::chrono::milliseconds(500);
 
+// When what is due is tried again after a build that was refused.
+constexpr Duration kRetry = std::chrono::seconds(1);
+
+// A log line has an end; /config_dump tells all (error_state).
+constexpr size_t kLoggedReason = 4096;
+
 void log_refusal(ResourceType type, std::string_view reason) {
+  std::string_view shown = reason.substr(0, kLoggedReason);
+  if (shown.size() < reason.size()) shown = shown.substr(0, shown.rfind('\n') + 1);
+  if (shown.empty()) shown = reason.substr(0, kLoggedReason);
+  const auto more = static_cast<uint64_t>(std::ranges::count(reason.substr(shown.size()), '\n') +
+                                          (shown.size() < reason.size()));
   log::error(log::kConfig, "refused a part of what the control plane sent",
-             {{"type", xds::short_name(type)}, {"reason", reason}});
+             {{"type", xds::short_name(type)}, {"reason", shown}, {"lines_left_out", more}});
 }
 
 }  // namespace
@@ -81,7 +92,7 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
   if (take == Take::kResponsesToo) job.responses = std::exchange(waiting_, {});
   job.given_up_virtual_hosts = given_up_virtual_hosts_;
   job.demanded_routes = requests_.tables();
-  job.dropped_virtual_hosts = std::exchange(dropped_hosts_, {});
+  job.dropped_virtual_hosts = dropping_hosts_ = std::exchange(dropped_hosts_, {});
   if (!job.responses.empty()) build_began_ = context_.loop.now();
   for (const xds::Response& response : job.responses) {
     if (response.type == ResourceType::kExtensions) extensions_.on_response(response);
@@ -97,7 +108,8 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
   job.given_up_scopes = given_up_scopes_;
 }
 
-void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot) {
+void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot, bool is_taken) {
+  if (!is_taken) dropped_hosts_.merge(dropping_hosts_);
   const Duration took = context_.loop.now() - build_began_;
   count_built(result, *snapshot.resources, took);
   bool gave_up = look_at_routes(*snapshot.resources, took);
@@ -114,8 +126,10 @@ void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot)
   update_subscriptions(snapshot.resources);
   for (const Answer& one : result.answers)
     answer(one.source, one.type, one.wrong, one.refused.empty() ? nullptr : &one.refused);
-  if (snapshot.resources->next_deadline != Instant{})
-    context_.loop.arm_at(linger_timer_, snapshot.resources->next_deadline);
+  // That of a snapshot that stays because the next one was refused may be over.
+  if (const Instant deadline = snapshot.resources->next_deadline; deadline != Instant{})
+    context_.loop.arm_at(
+        linger_timer_, std::max(deadline, context_.loop.now() + (is_taken ? Duration{} : kRetry)));
   advance();
   if (gave_up) host_.on_resources_wait();
   const bool has_clusters = std::ranges::any_of(

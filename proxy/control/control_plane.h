@@ -80,8 +80,8 @@ class ControlPlane final : private xds::SourceObserver,
   // What the next build shall take in, and know.
   enum class Take : uint8_t { kStateAlone, kResponsesToo };
   void add_to(BuildJob& job, Take take);
-  // It did; the snapshot is the server's now.
-  void on_built(const BuildResult& result, const Snapshot& snapshot);
+  // It did; `snapshot`: the server's now, which is the one before unless the result was taken.
+  void on_built(const BuildResult& result, const Snapshot& snapshot, bool is_taken = true);
 
   // Workers have the last snapshot.
   void on_applied();
@@ -189,8 +189,9 @@ class ControlPlane final : private xds::SourceObserver,
   bool given_up_scopes_ = false;
   RouteRequests requests_;
   bool given_up_virtual_hosts_ = false;
-  bool asks_for_hosts_ = false;          // VHDS is subscribed to
-  std::set<std::string> dropped_hosts_;  // for the next build
+  bool asks_for_hosts_ = false;           // VHDS is subscribed to
+  std::set<std::string> dropped_hosts_;   // for the next build
+  std::set<std::string> dropping_hosts_;  // of the one that runs
   // Of the last one, which what is asked for was made of; null: there was none.
   std::shared_ptr<const Resources> resources_;
   std::set<std::string> given_up_routes_;

@@ -39,7 +39,8 @@ class Subscriptions::Link final : public xds::SourceObserver {
     owner_.observer_.on_fetch_timeout(type, names);
   }
   void on_connected(bool connected, std::string_view text) override {
-    owner_.observer_.on_connected(connected, text);
+    // Beside ADS others are no voice of the control plane.
+    if (is_ads || !owner_.ads_options_) owner_.observer_.on_connected(connected, text);
   }
 
   std::unique_ptr<xds::Source> source;

@@ -21,7 +21,7 @@
 #include "proxy/core/listener.h"
 #include "proxy/core/worker_context.h"
 #include "proxy/io/loop.h"
-#include "proxy/io/write_batch.h"
+#include "proxy/io/writer.h"
 #include "proxy/stats/registry.h"
 #include "proxy/tls/secret.h"
 #include "proxy/upstream/cluster_map.h"

@@ -399,6 +399,22 @@ TEST_F(Ads, SendsNoMoreRequestsThanTheRateAllows) {
   }
 }
 
+TEST_F(Ads, ServesEachTypeInTurnUnderARate) {
+  options.requests = config::RateLimit{1, 100ms};
+  begin();
+  ads->subscribe(ResourceType::kEndpoints, {{"e", 0s}});
+  EXPECT_THAT(requests(), ElementsAre("node eds [e]"));
+  std::vector<std::string> said;
+  for (int i = 0; i < 4; ++i) {
+    // Both are due whenever there is a token.
+    ads->subscribe(ResourceType::kEndpoints, {{str("e", i), 0s}});
+    ads->subscribe(ResourceType::kRoutes, {{str("r", i), 0s}});
+    loop.skip(110ms);
+    for (const std::string& request : requests()) said.push_back(request.substr(0, 3));
+  }
+  EXPECT_THAT(said, ElementsAre("rds", "eds", "rds", "eds"));
+}
+
 TEST_F(Ads, SaysBothEndsOfANameThatLeftAndCameBackWhileRequestsWaited) {
   options.requests = config::RateLimit{1, 100ms};
   options.protocol = Protocol::kDelta;
