@@ -22,8 +22,8 @@ constexpr std::string_view kAddress =
 std::string describe(const upstream::Endpoints& endpoints) {
   std::string out;
   for (const upstream::HostInfo& host : endpoints) {
-    out += str(host.address, '|', std::string_view(host.hostname), '|', host.weight, '|',
-               int{host.priority}, '|', static_cast<int>(host.health));
+    out += str(host.address.to_string(), '|', std::string_view(host.hostname), '|', host.weight,
+               '|', int{host.priority}, '|', static_cast<int>(host.health));
     if (host.locality)
       out += str("|in ", host.locality->region, '/', host.locality->zone, '/',
                  host.locality->sub_zone);
@@ -181,7 +181,8 @@ TEST(ReadAssignment, DeclinesBytesThatAreOddOrNoMessage) {
   for (size_t size = 0; size < plain.size(); ++size) {
     const std::string cut = plain.substr(0, size);
     const std::string read = by_bytes(cut);
-    if (read != "declined") EXPECT_EQ(read, by_document(cut)) << size;
+    if (read == "declined") continue;
+    EXPECT_EQ(read, by_document(cut)) << size;
   }
 }
 
