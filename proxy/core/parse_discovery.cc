@@ -17,8 +17,13 @@ config::TypedConfig parse_fields(ExtensionDiscovery& out, const Node& item, Exte
   (void)item.one_of({"typed_config", "config_discovery"});
   const Node node = item["config_discovery"];
   config::check_resource_name(item["name"], out.name);
-  config::ConfigSource from =
-      config::parse_config_source(node.required("config_source"), config::Unknown::kAlwaysError);
+  const Node source = node.required("config_source");
+  config::ConfigSource from = config::parse_config_source(source, config::Unknown::kAlwaysError);
+  // It is refused already, and shall not be once more for want of an ads_config.
+  if (source.is_missing()) {
+    from.how = config::ConfigSource::Path{};
+    from.key.clear();
+  }
   out.timeout = from.initial_fetch_timeout;
   out.source = config::shared_source(std::move(from));
   const Node urls = node["type_urls"];
