@@ -22,7 +22,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"sort"
 	"strconv"
@@ -343,17 +345,21 @@ func probe(args []string) {
 			defer wait.Done()
 			connection, err := net.Dial("tcp", args[0])
 			check(err)
-			buffer := make([]byte, 4096)
+			// A response may come in pieces.
+			reader := bufio.NewReader(connection)
 			var own []time.Duration
 			bad := 0
 			for time.Now().Before(end) {
 				begin := time.Now()
 				_, err = connection.Write([]byte("GET / HTTP/1.1\r\nHost: any\r\n\r\n"))
 				check(err)
-				n, err := connection.Read(buffer)
+				response, err := http.ReadResponse(reader, nil)
+				check(err)
+				text, err := io.ReadAll(response.Body)
 				check(err)
 				own = append(own, time.Since(begin))
-				if !strings.HasPrefix(string(buffer[:n]), "HTTP/1.1 200") {
+				if response.StatusCode != http.StatusOK {
+					fmt.Fprintf(os.Stderr, "%s: %s\n", response.Status, text)
 					bad++
 				}
 				time.Sleep(time.Millisecond)
