@@ -236,7 +236,9 @@ class TlsPeers(unittest.TestCase):
         with open(report) as file:
             findings = json.load(file)
         self.assertTrue(any(f["id"] == "TLS1_3" and f["severity"] == "OK" for f in findings), findings)
-        bad = [f for f in findings if f["severity"] not in ("OK", "INFO", "LOW", "DEBUG")]
+        # "engine_problem": what the openssl that testssl runs cannot do (GOST) says nothing of us.
+        bad = [f for f in findings
+               if f["severity"] not in ("OK", "INFO", "LOW", "DEBUG") and f["id"] != "engine_problem"]
         self.assertEqual(bad, [])
 
     # ---- and who is not let in ----
