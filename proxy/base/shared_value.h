@@ -27,6 +27,11 @@ inline size_t value_hash(const std::string& text) noexcept {
   return std::hash<std::string_view>{}(text);
 }
 
+// For a value_hash() of several parts.
+inline void mix_hash(size_t& hash, size_t more) noexcept {
+  hash = (hash ^ (hash >> 31)) * 0x9e3779b97f4a7c15ULL + more;
+}
+
 template <typename T>
 class SharedValue {
  public:

@@ -173,10 +173,10 @@ void ScopedRdsStats::keep(const Resources& resources) {
   }
   const bool is_new = table_ != resources.scope_table;
   table_ = resources.scope_table;
-  blocks_.keep(users, [this](const auto& user) {
+  SourceStats::keep(users, [this](const auto& user) {
     return registry_.block<stats::ScopedRdsStats>(stats::kControl, user.first, user.second);
   });
-  blocks_.for_each([&](const auto&, stats::ScopedRdsStats& block) {
+  SourceStats::for_each([&](const auto&, stats::ScopedRdsStats& block) {
     block.all_scopes.set(all);
     block.active_scopes.set(active);
     block.on_demand_scopes.set(on_demand);
@@ -187,9 +187,10 @@ void ScopedRdsStats::keep(const Resources& resources) {
 }
 
 void ScopedRdsStats::on_taken(const Resources& resources, Duration took) {
-  blocks_.on_taken(took);
+  SourceStats::on_taken(took);
   if (!resources.scopes.empty()) return;
-  blocks_.for_each([](const auto&, stats::ScopedRdsStats& block) { block.update_empty.inc(); });
+  SourceStats::for_each(
+      [](const auto&, stats::ScopedRdsStats& block) { block.update_empty.inc(); });
 }
 
 }  // namespace pillion

@@ -111,21 +111,18 @@ void add_touched_by_scopes(const Resources& before, const Resources& after, Name
 std::set<std::pair<std::string, std::string>> users_of_scopes(const Resources& resources);
 
 // http.<prefix>.scoped_rds.<name>.*, for each connection manager with scoped_rds.
-class ScopedRdsStats {
+class ScopedRdsStats
+    : private SourceStats<stats::ScopedRdsStats, std::pair<std::string, std::string>> {
  public:
   explicit ScopedRdsStats(stats::Registry& registry) : registry_(registry) {}
   void keep(const Resources& resources);
   // An update was accepted, and is a part of these.
   void on_taken(const Resources& resources, Duration took);
-  // `counts`: of the type; `version`: last accepted.
-  void update(const xds::SourceCounts& counts, std::string_view version) {
-    blocks_.update(counts, version);
-  }
-  void on_fetch_timeout() { blocks_.on_fetch_timeout(); }
+  using SourceStats::on_fetch_timeout;
+  using SourceStats::update;
 
  private:
   stats::Registry& registry_;
-  SourceStats<stats::ScopedRdsStats, std::pair<std::string, std::string>> blocks_;
   std::shared_ptr<const route::ScopeTable> table_;  // that is counted
 };
 

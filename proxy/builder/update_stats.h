@@ -184,7 +184,7 @@ class SourceStats {
       blocks_.emplace(user, make(user)).first->second->update_attempt.inc();
     }
   }
-  // `counts`: of the source.
+  // `counts`: of the source, for the type; `version`: last accepted.
   void update(const xds::SourceCounts& counts, std::string_view version) {
     xds::SourceCounts more = growth(std::exchange(told_, counts), counts);
     more.attempts = more.success + more.failure + more.rejected;  // the first one is keep()'s

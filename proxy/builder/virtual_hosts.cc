@@ -132,17 +132,17 @@ void VhdsStats::keep(const Resources& resources) {
   const auto users = users_of_vhds(resources);
   std::erase_if(counted_,
                 [&resources](const auto& item) { return !has_vhds(resources, item.first); });
-  blocks_.keep(users, [this](const auto& user) {
+  SourceStats::keep(users, [this](const auto& user) {
     return registry_.block<stats::VhdsStats>(stats::kControl, user.first, user.second);
   });
 }
 
 void VhdsStats::on_taken(const Resources& resources, Duration took) {
-  blocks_.on_taken(took);
+  SourceStats::on_taken(took);
   std::set<std::string> changed;
   for (const auto& [name, joined] : resources.joined_routes)
     if (std::exchange(counted_[name], joined) != joined) changed.insert(name);
-  blocks_.for_each([&](const auto& user, stats::VhdsStats& block) {
+  SourceStats::for_each([&](const auto& user, stats::VhdsStats& block) {
     const auto joined = resources.joined_routes.find(user.second);
     if (joined == resources.joined_routes.end()) return;
     if (joined->second->hosts.empty()) block.update_empty.inc();

@@ -51,22 +51,18 @@ WantedNames wanted_virtual_hosts(const Resources& resources, const std::set<std:
 std::set<std::pair<std::string, std::string>> users_of_vhds(const Resources& resources);
 
 // http.<prefix>.rds.vhds.<route table>.*, for each of them.  Control's.
-class VhdsStats {
+class VhdsStats : private SourceStats<stats::VhdsStats, std::pair<std::string, std::string>> {
  public:
   explicit VhdsStats(stats::Registry& registry) : registry_(registry) {}
   // Looks at all tables: to be called when touches_vhds().
   void keep(const Resources& resources);
   // An update was accepted, and is a part of these.
   void on_taken(const Resources& resources, Duration took);
-  // `counts`: of the type; `version`: last accepted.
-  void update(const xds::SourceCounts& counts, std::string_view version) {
-    blocks_.update(counts, version);
-  }
-  void on_fetch_timeout() { blocks_.on_fetch_timeout(); }
+  using SourceStats::on_fetch_timeout;
+  using SourceStats::update;
 
  private:
   stats::Registry& registry_;
-  SourceStats<stats::VhdsStats, std::pair<std::string, std::string>> blocks_;
   std::map<std::string, std::shared_ptr<const JoinedRoutes>> counted_;  // by table
 };
 

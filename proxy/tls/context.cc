@@ -11,11 +11,11 @@
 #include <unordered_map>
 
 #include "proxy/base/assert.h"
-#include "proxy/base/interned.h"
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
 #include "proxy/tls/callbacks.h"
 #include "proxy/tls/context_hash.h"
+#include "proxy/tls/interned.h"
 #include "proxy/tls/resumption.h"
 
 namespace pillion::tls {

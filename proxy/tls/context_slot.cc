@@ -5,8 +5,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "proxy/base/interned.h"
 #include "proxy/base/str.h"
+#include "proxy/tls/interned.h"
 #include "proxy/tls/validation_config.h"
 #include "proxy/tls/wipe.h"
 

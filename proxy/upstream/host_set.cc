@@ -125,22 +125,18 @@ class Merger {
   std::vector<Slot> index_;
 };
 
-void mix(size_t& hash, size_t more) noexcept {
-  hash = (hash ^ (hash >> 31)) * 0x9e3779b97f4a7c15ULL + more;
-}
-
 }  // namespace
 
 size_t value_hash(const Locality& locality) noexcept {
   size_t hash = 0;
   for (const std::string* part : {&locality.region, &locality.zone, &locality.sub_zone})
-    mix(hash, std::hash<std::string>{}(*part));
+    mix_hash(hash, std::hash<std::string>{}(*part));
   return hash;
 }
 
 size_t value_hash(const CheckTarget& target) noexcept {
   size_t hash = std::hash<std::string>{}(target.hostname);
-  mix(hash, size_t{target.port} << 1 | size_t{target.is_disabled});
+  mix_hash(hash, size_t{target.port} << 1 | size_t{target.is_disabled});
   return hash;
 }
 

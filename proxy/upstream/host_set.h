@@ -69,7 +69,7 @@ struct HostInfo {
   [[nodiscard]] bool is_degraded() const noexcept { return health == HealthStatus::kDegraded; }
 };
 
-static_assert(sizeof(HostInfo) <= 88);
+static_assert(sizeof(HostInfo) <= 80);
 
 using HostInfoPtr = std::shared_ptr<const HostInfo>;
 

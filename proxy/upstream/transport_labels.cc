@@ -1,12 +1,10 @@
 #include "proxy/upstream/transport_labels.h"
 
 #include <algorithm>
-#include <mutex>
 #include <type_traits>
+#include <utility>
 
-#include "proxy/base/interned.h"
 #include "proxy/base/json_writer.h"
-#include "proxy/base/str.h"
 #include "proxy/config/scalars.h"
 
 namespace pillion::upstream {
@@ -14,17 +12,6 @@ namespace {
 
 using config::Kind;
 using config::Value;
-
-Interned<TransportLabels>& interned() {
-  static Interned<TransportLabels> all;
-  return all;
-}
-
-// Texts are the peer's: their lengths keep them apart.
-void add(std::string& name, const LabelSet& labels) {
-  for (const auto& [key, value] : labels)
-    name += str(key.size(), ':', key, value.size(), ':', value);
-}
 
 double without_sign_of_zero(double value) noexcept { return value == 0 ? 0 : value; }
 
@@ -78,16 +65,19 @@ std::string json_of(const T& value) {
 
 TransportLabelsPtr make_transport_labels(LabelSet own, LabelSet of_locality) {
   if (own.empty() && of_locality.empty()) return nullptr;
-  std::string name;
-  add(name, own);
-  name += '/';
-  add(name, of_locality);
-  Interned<TransportLabels>& all = interned();
-  const std::lock_guard lock(all.mutex);
-  if (auto known = all.find(name)) return known;
-  auto made = std::make_shared<const TransportLabels>(std::move(own), std::move(of_locality));
-  all.put(name, made);
-  return made;
+  return TransportLabelsPtr({std::move(own), std::move(of_locality)});
+}
+
+size_t value_hash(const TransportLabels& labels) noexcept {
+  size_t hash = 0;
+  for (const LabelSet* set : {&labels.own, &labels.of_locality}) {
+    mix_hash(hash, set->size());
+    for (const auto& [key, value] : *set) {
+      mix_hash(hash, pillion::value_hash(key));
+      mix_hash(hash, pillion::value_hash(value));
+    }
+  }
+  return hash;
 }
 
 LabelSet parse_labels(const config::Node& fields) {

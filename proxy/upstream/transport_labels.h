@@ -9,12 +9,12 @@
 // A value is kept as JSON, in the one form that equal values have: keys of objects in order,
 // numbers as doubles are.  Envoy compares values of google.protobuf.Struct alike.
 
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "proxy/base/shared_value.h"
 #include "proxy/config/node.h"
 
 namespace pillion::upstream {
@@ -33,7 +33,9 @@ struct TransportLabels {
   friend bool operator==(const TransportLabels&, const TransportLabels&) = default;
 };
 
-using TransportLabelsPtr = std::shared_ptr<const TransportLabels>;
+size_t value_hash(const TransportLabels& labels) noexcept;
+
+using TransportLabelsPtr = SharedValue<TransportLabels>;
 
 // Null if both are empty.  Any thread.
 TransportLabelsPtr make_transport_labels(LabelSet own, LabelSet of_locality);

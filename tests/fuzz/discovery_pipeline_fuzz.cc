@@ -26,6 +26,7 @@
 #include "proxy/tls/secret.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/parse.h"
+#include "tests/support/ads_bootstrap.h"
 #include "xds/discovery_message.h"
 #include "xds/reflect.h"
 
@@ -33,18 +34,7 @@ using namespace pillion;
 
 namespace {
 
-constexpr std::string_view kBootstrap = R"(
-node: { id: n, cluster: c }
-dynamic_resources:
-  ads_config: { api_type: GRPC, transport_api_version: V3,
-                grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
-  cds_config: { ads: {}, resource_api_version: V3 }
-  lds_config: { ads: {}, resource_api_version: V3 }
-static_resources:
-  clusters:
-    - { name: xds, http2_protocol_options: {}, load_assignment: { endpoints: [ { lb_endpoints: [ {
-          endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } }
-  listeners:
+const std::string kBootstrap = testing::ads_bootstrap() + R"(  listeners:
     - name: fixed
       address: { socket_address: { address: 127.0.0.1, port_value: 1 } }
       filter_chains:

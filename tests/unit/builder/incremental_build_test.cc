@@ -10,6 +10,7 @@
 #include "proxy/base/str.h"
 #include "proxy/builder/builder.h"
 #include "proxy/builder/settle.h"
+#include "tests/support/ads_bootstrap.h"
 #include "xds/reflect.h"
 
 namespace pillion {
@@ -18,18 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 using xds::ResourceType;
 
-constexpr std::string_view kBootstrap = R"(
-node: { id: sidecar, cluster: test }
-dynamic_resources:
-  ads_config: { api_type: GRPC, transport_api_version: V3,
-                grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
-  cds_config: { ads: {}, resource_api_version: V3 }
-  lds_config: { ads: {}, resource_api_version: V3 }
-static_resources:
-  clusters:
-    - { name: xds, http2_protocol_options: {}, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: {
-          socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } }
-)";
+const std::string kBootstrap = testing::ads_bootstrap("id: sidecar, cluster: test");
 
 std::string encoded(ResourceType type, std::string_view fields) {
   const Result<std::string> bytes = xds::encode(xds::message_of(type), str("{", fields, "}"));

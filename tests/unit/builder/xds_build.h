@@ -12,22 +12,12 @@
 #include "proxy/base/str.h"
 #include "proxy/builder/builder.h"
 #include "proxy/builder/resources.h"
+#include "tests/support/ads_bootstrap.h"
 #include "xds/reflect.h"
 
 namespace pillion::testing {
 
-inline constexpr std::string_view kAdsBootstrap = R"(
-node: { id: n, cluster: c }
-dynamic_resources:
-  ads_config: { api_type: DELTA_GRPC, transport_api_version: V3,
-                grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
-  cds_config: { ads: {}, resource_api_version: V3 }
-  lds_config: { ads: {}, resource_api_version: V3 }
-static_resources:
-  clusters:
-    - { name: xds, http2_protocol_options: {}, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: {
-          socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } }
-)";
+inline const std::string kAdsBootstrap = ads_bootstrap("id: n, cluster: c", "DELTA_GRPC");
 
 // An HttpConnectionManager in a listener, as JSON; `routes` is its member of route_specifier.
 inline std::string listener_json(std::string_view name, int port, std::string_view routes) {

@@ -9,6 +9,7 @@
 #include "proxy/builder/settle.h"
 #include "proxy/config/node.h"
 #include "proxy/http/grpc_frames.h"
+#include "tests/support/ads_bootstrap.h"
 #include "tests/support/fake_cluster_client.h"
 #include "xds/reflect.h"
 #include "xds/value_json.h"
@@ -24,18 +25,8 @@ using ::testing::SizeIs;
 using namespace std::chrono_literals;
 using xds::ResourceType;
 
-constexpr std::string_view kBootstrap = R"(
-node: { id: sidecar~1, cluster: test, metadata: { a: 1 } }
-dynamic_resources:
-  ads_config: { api_type: GRPC, transport_api_version: V3,
-                grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
-  cds_config: { ads: {}, resource_api_version: V3 }
-  lds_config: { ads: {}, resource_api_version: V3 }
-static_resources:
-  clusters:
-    - { name: xds, http2_protocol_options: {}, load_assignment: { endpoints: [ { lb_endpoints: [ { endpoint: { address: {
-          socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } }
-)";
+const std::string kBootstrap =
+    testing::ads_bootstrap("id: sidecar~1, cluster: test, metadata: { a: 1 }");
 
 std::string any(std::string_view type, std::string_view fields) {
   return str(R"({"@type":"type.googleapis.com/)", type, R"(",)", fields, "}");

@@ -9,7 +9,7 @@
 #include <string>
 #include <unordered_map>
 
-namespace pillion {
+namespace pillion::tls {
 
 template <typename T>
 class Interned {
@@ -34,4 +34,4 @@ class Interned {
   size_t prune_at_ = kFewest;  // entries: each is looked at once for each that was added
 };
 
-}  // namespace pillion
+}  // namespace pillion::tls
