@@ -35,7 +35,7 @@ RANDOM = ("a retry | log: attempts", "long fields | log: wire received")
 
 STATS = [
     (r"cluster\.\w+\.external\..*", "the same numbers again, by where the client is: Pillion does not tell"),
-    (r"cluster\.\w+\.default\.total_match_count", "of the subset balancer"),
+    (r"cluster\.\w+\.default\.total_match_count", "of the matcher of transport sockets: how often it chose this one"),
     (r"(cluster\.\w+\.)?http1\..*", "finer than Envoy's protocol_error"),
     (r"cluster\.\w+\.upstream_rq_[rt]x_reset", "Envoy counts resets of HTTP/2 only"),
     (r"cluster\.\w+\.upstream_rq_total", "counts what found no connection, too: it is a request to that cluster"),

@@ -203,7 +203,7 @@ FLOW = "Pillion takes the two megabytes in pieces of another size"
 # The same of counters.
 STATS = [
     (r"cluster\.[\w-]+\.external\..*", "the same numbers again, by where the client is: Pillion does not tell"),
-    (r"cluster\.[\w-]+\.default\.total_match_count", "of the subset balancer"),
+    (r"cluster\.[\w-]+\.default\.total_match_count", "of the matcher of transport sockets: how often it chose this one"),
     (r"cluster\.app\.http1\..*", "finer than protocol_error"),
     (r"cluster\.app\.upstream_rq_[rt]x_reset", "Envoy counts resets of HTTP/2 only"),
     (r"cluster\.app\.upstream_cx_(destroy.*|http1_total|total)", READ_TO_ITS_END),

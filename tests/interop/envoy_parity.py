@@ -9,6 +9,7 @@ LOG = {name: f"%{operator}%" for name, operator in {
     "path": "REQ(X-ENVOY-ORIGINAL-PATH?:PATH)", "authority": "REQ(:AUTHORITY)", "scheme": "REQ(:SCHEME)",
     "cut": "REQ(USER-AGENT):4", "protocol": "PROTOCOL", "received": "BYTES_RECEIVED", "sent": "BYTES_SENT",
     "wire received": "DOWNSTREAM_WIRE_BYTES_RECEIVED", "wire sent": "DOWNSTREAM_WIRE_BYTES_SENT",
+    "service time": "RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)",
     "cluster": "UPSTREAM_CLUSTER", "route": "ROUTE_NAME", "attempts": "UPSTREAM_REQUEST_ATTEMPT_COUNT",
     "upstream": "UPSTREAM_TRANSPORT_FAILURE_REASON", "from": "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
     "direct": "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", "to": "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
