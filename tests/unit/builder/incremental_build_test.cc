@@ -11,45 +11,37 @@
 #include "proxy/builder/builder.h"
 #include "proxy/builder/settle.h"
 #include "tests/support/ads_bootstrap.h"
+#include "tests/support/xds_json.h"
 #include "xds/reflect.h"
 
-namespace pillion {
+namespace pillion::testing {
 namespace {
 
 using namespace std::chrono_literals;
 using xds::ResourceType;
 
-const std::string kBootstrap = testing::ads_bootstrap("id: sidecar, cluster: test");
+const std::string kBootstrap = ads_bootstrap("id: sidecar, cluster: test");
 
-std::string encoded(ResourceType type, std::string_view fields) {
-  const Result<std::string> bytes = xds::encode(xds::message_of(type), str("{", fields, "}"));
-  EXPECT_TRUE(bytes) << bytes.error() << fields;
+std::string encoded(ResourceType type, std::string_view json) {
+  const Result<std::string> bytes = xds::encode(xds::message_of(type), json);
+  EXPECT_TRUE(bytes) << bytes.error() << json;
   return bytes ? *bytes : std::string();
 }
 
 // Each by a number that its content follows from.
 std::string cluster(const std::string& name, int variant) {
   if (variant % 3 == 0)
-    return str(R"("name":")", name, R"(","type":"STATIC","connect_timeout":")", variant + 1,
-               R"(s")");
-  return str(R"("name":")", name, R"(","type":"EDS","connect_timeout":")", variant + 1,
-             R"(s","eds_cluster_config":{"service_name":"eds-)", variant % 4,
-             R"(","eds_config":{"ads":{}}})");
+    return resource_json(name, str(R"("type":"STATIC","connect_timeout":")", variant + 1, R"(s")"));
+  return resource_json(name, str(R"("type":"EDS","connect_timeout":")", variant + 1,
+                                 R"(s","eds_cluster_config":{"service_name":"eds-)", variant % 4,
+                                 R"(","eds_config":{"ads":{}}})"));
 }
 std::string routes(const std::string& name, int variant) {
-  return str(R"("name":")", name, R"(","virtual_hosts":[{"name":"all","domains":["*"],)",
-             R"("routes":[{"match":{"prefix":"/"},"route":{"cluster":"c)", variant % 8,
-             R"("}}]}])");
+  return routes_json(name, str('c', variant % 8));
 }
 std::string listener(const std::string& name, int variant) {
-  return str(
-      R"("name":")", name, R"(","address":{"socket_address":{"address":"127.0.0.1","port_value":)",
-      2000 + variant % 10, R"(}},"filter_chains":[{"filters":[{"name":"hcm","typed_config":{)",
-      R"("@type":"type.googleapis.com/envoy.extensions.filters.network.)",
-      R"(http_connection_manager.v3.HttpConnectionManager","stat_prefix":"in-)", variant % 5,
-      R"(","rds":{"route_config_name":"r)", variant % 4, R"(","config_source":{"ads":{}}},)",
-      R"("http_filters":[{"name":"router","typed_config":{"@type":"type.googleapis.com/)",
-      R"(envoy.extensions.filters.http.router.v3.Router"}}]}}]}])");
+  return listener_json(name, 2000 + variant % 10, by_rds(str('r', variant % 4)),
+                       {.stat_prefix = str("in-", variant % 5)});
 }
 
 using World = std::map<std::string, int>;  // name -> variant
@@ -284,7 +276,7 @@ TEST_F(OneOfMany, RefusedKeepsTheVersionThatItHas) {
   xds::Response response = all_of(ResourceType::kClusters, clusters_);
   for (xds::Resource& resource : response.resources)
     if (resource.name == "c5")
-      resource.bytes = encoded(ResourceType::kClusters, R"("name":"c5","connect_timeout":"0s")");
+      resource.bytes = encoded(ResourceType::kClusters, R"({"name":"c5","connect_timeout":"0s"})");
   const auto after = build(before_, {response}, {});
   EXPECT_THAT(wrong_, ::testing::HasSubstr("cds/c5: connect_timeout"));
   const Piece<CompiledCluster>& piece = after->resources->clusters.find("c5")->second;
@@ -307,4 +299,4 @@ TEST_F(OneOfMany, RemovedByADeltaGoesAlone) {
 }
 
 }  // namespace
-}  // namespace pillion
+}  // namespace pillion::testing

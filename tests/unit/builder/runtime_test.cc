@@ -1,55 +1,32 @@
 // Layers of the runtime, and which pieces of a configuration are made anew when a value changes.
-#include "proxy/builder/runtime_layers.h"
-#include "tests/unit/builder/build_fixture.h"
+#include <gmock/gmock.h>
 
-namespace pillion {
+#include "proxy/builder/runtime_layers.h"
+#include "tests/support/build_test.h"
+
+namespace pillion::testing {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Key;
-using xds::ResourceType;
 
-constexpr std::string_view kAds = R"(
-node: { id: sidecar~1, cluster: test }
-dynamic_resources:
-  ads_config: { api_type: GRPC, transport_api_version: V3,
-                grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
-  cds_config: { ads: {} }
-  lds_config: { ads: {} }
-)";
+constexpr std::string_view kRoutes =
+    R"("route_config":{"virtual_hosts":[{"name":"all","domains":["*"],"routes":[{"match":{)"
+    R"("prefix":"/","runtime_fraction":{"default_value":{"numerator":1},"runtime_key":"share"}},)"
+    R"("route":{"weighted_clusters":{"runtime_key_prefix":"weights","clusters":[)"
+    R"({"name":"plain","weight":1},{"name":"weighed","weight":3}]}}}]}]})";
 
+// The layers, and what has values that they may change.
 std::string bootstrap(std::string_view layers) {
-  return str(kAds, "layered_runtime: { layers: [ ", layers, R"( ] }
-static_resources:
-  clusters:
-    - { name: xds, type: STATIC, http2_protocol_options: {}, load_assignment: { endpoints: [] } }
-    - { name: plain, type: STATIC, load_assignment: { endpoints: [] } }
+  return str(
+      ads_bootstrap(), R"(    - { name: plain, type: STATIC, load_assignment: { endpoints: [] } }
     - { name: weighed, type: STATIC, lb_policy: LEAST_REQUEST, load_assignment: { endpoints: [] },
         least_request_lb_config: { active_request_bias: { default_value: 1.5, runtime_key: bias } } }
   listeners:
-    - name: in
-      address: { socket_address: { address: 127.0.0.1, port_value: 1001 } }
-      filter_chains:
-        - filters:
-            - name: hcm
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-                stat_prefix: in
-                route_config:
-                  virtual_hosts:
-                    - name: all
-                      domains: [ "*" ]
-                      routes:
-                        - match: { prefix: /, runtime_fraction: { default_value: { numerator: 1 }, runtime_key: share } }
-                          route:
-                            weighted_clusters:
-                              runtime_key_prefix: weights
-                              clusters: [ { name: plain, weight: 1 }, { name: weighed, weight: 3 } ]
-                http_filters:
-                  - { name: router, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }
-)");
+    - )",
+      listener_json("in", 1001, kRoutes), "\nlayered_runtime: { layers: [ ", layers, " ] }\n");
 }
 constexpr std::string_view kLayers =
     "{ name: fixed, static_layer: { bias: 2, other: 1 } }, "
@@ -62,6 +39,13 @@ std::string layer(std::string_view values) {
 
 class RuntimeBuild : public BuildTest {
  protected:
+  // The admin layer has these keys.
+  void set_admin(const std::vector<std::pair<std::string, std::string>>& values) {
+    config::RuntimeValues layer;
+    for (const auto& [key, text] : values) layer[key] = config::parse_runtime_value(text);
+    job.admin_values = std::make_shared<const config::RuntimeValues>(std::move(layer));
+    (void)build();
+  }
   double bias() const { return cluster("weighed")->balancer.group.active_request_bias; }
   std::string value(std::string_view key) const {
     const auto* v = snapshot->resources->runtime->find(key);
@@ -72,15 +56,15 @@ class RuntimeBuild : public BuildTest {
 TEST_F(RuntimeBuild, TheLastLayerThatHasAKeyDecides) {
   start(bootstrap(kLayers));
   EXPECT_EQ(bias(), 2);
-  EXPECT_EQ(say(ResourceType::kRuntime, {layer(R"("bias":3)")}), "");
+  EXPECT_EQ(say(Type::kRuntime, {layer(R"("bias":3)")}), "");
   EXPECT_EQ(bias(), 3);
   set_admin({{"bias", "4"}});
   EXPECT_EQ(bias(), 4);
-  EXPECT_EQ(say(ResourceType::kRuntime, {layer(R"("bias":5)")}), "");
+  EXPECT_EQ(say(Type::kRuntime, {layer(R"("bias":5)")}), "");
   EXPECT_EQ(bias(), 4) << "the admin layer stands behind it";
   set_admin({});
   EXPECT_EQ(bias(), 5);
-  EXPECT_EQ(say(ResourceType::kRuntime, {layer("")}), "");
+  EXPECT_EQ(say(Type::kRuntime, {layer("")}), "");
   EXPECT_EQ(bias(), 2);
 }
 
@@ -89,17 +73,17 @@ TEST_F(RuntimeBuild, OnlyWhatNamesAChangedKeyIsMadeAnew) {
   const auto plain = cluster("plain");
   const auto weighed = cluster("weighed");
   const auto listener = snapshot->listeners[0];
-  (void)say(ResourceType::kRuntime, {layer(R"("nobody.asks":1)")});
+  (void)say(Type::kRuntime, {layer(R"("nobody.asks":1)")});
   EXPECT_EQ(cluster("weighed"), weighed);
   EXPECT_EQ(snapshot->listeners[0], listener);
-  (void)say(ResourceType::kRuntime, {layer(R"("bias":7)")});
+  (void)say(Type::kRuntime, {layer(R"("bias":7)")});
   EXPECT_NE(cluster("weighed"), weighed);
   EXPECT_NE(cluster("weighed")->hash, weighed->hash) << "workers must hear of it";
   EXPECT_EQ(cluster("weighed")->connection_hash, weighed->connection_hash);
   EXPECT_EQ(cluster("plain"), plain);
   EXPECT_EQ(snapshot->listeners[0], listener);
   const auto now = cluster("weighed");
-  (void)say(ResourceType::kRuntime, {layer(R"("bias":7,"share":100)")});
+  (void)say(Type::kRuntime, {layer(R"("bias":7,"share":100)")});
   EXPECT_EQ(cluster("weighed"), now);
   EXPECT_NE(snapshot->listeners[0], listener);
   EXPECT_NE(snapshot->listeners[0]->hash, listener->hash);
@@ -110,11 +94,11 @@ TEST_F(RuntimeBuild, OnlyWhatNamesAChangedKeyIsMadeAnew) {
 TEST_F(RuntimeBuild, KeysThatNoFieldNamesCountForClusters) {
   start(bootstrap(kLayers));
   const auto weighed = cluster("weighed");
-  (void)say(ResourceType::kRuntime,
+  (void)say(Type::kRuntime,
             {layer(R"("circuit_breakers":{"plain":{"default":{"max_requests":3}}})")});
   EXPECT_EQ(cluster("plain")->pool.limits.max_requests, 3u);
   EXPECT_EQ(cluster("weighed"), weighed);
-  (void)say(ResourceType::kRuntime, {layer("")});
+  (void)say(Type::kRuntime, {layer("")});
   EXPECT_EQ(cluster("plain")->pool.limits.max_requests, 1024u);
 }
 
@@ -126,9 +110,9 @@ TEST_F(RuntimeBuild, PiecesOfTheControlPlaneAreMadeAnewToo) {
                R"("runtime_key":")", key, R"("}},"load_assignment":{"cluster_name":")", name,
                R"("}})");
   };
-  EXPECT_EQ(say(ResourceType::kClusters, {json("a", "bias.a"), json("b", "bias.b")}), "");
+  EXPECT_EQ(say(Type::kClusters, {json("a", "bias.a"), json("b", "bias.b")}), "");
   const auto b = cluster("b");
-  (void)say(ResourceType::kRuntime, {layer(R"("bias.a":9)")});
+  (void)say(Type::kRuntime, {layer(R"("bias.a":9)")});
   EXPECT_EQ(cluster("a")->balancer.group.active_request_bias, 9);
   EXPECT_EQ(cluster("b"), b);
 }
@@ -136,7 +120,7 @@ TEST_F(RuntimeBuild, PiecesOfTheControlPlaneAreMadeAnewToo) {
 TEST_F(RuntimeBuild, WeightsOfClustersFollowTheirPrefix) {
   start(bootstrap(kLayers));
   const auto weights = [this] {
-    const auto& routes = *hcm(0).routes;
+    const auto& routes = *hcm_at(0).routes;
     Arena arena;
     http::RequestHead head(arena);
     head.path = "/";
@@ -148,17 +132,16 @@ TEST_F(RuntimeBuild, WeightsOfClustersFollowTheirPrefix) {
     }
     return seen;
   };
-  (void)say(ResourceType::kRuntime, {layer(R"("share":100,"weights.weighed":0)")});
+  (void)say(Type::kRuntime, {layer(R"("share":100,"weights.weighed":0)")});
   EXPECT_THAT(weights(), ElementsAre(Key("plain")));
-  (void)say(ResourceType::kRuntime,
-            {layer(R"("share":100,"weights.weighed":0,"weights.plain":0)")});
+  (void)say(Type::kRuntime, {layer(R"("share":100,"weights.weighed":0,"weights.plain":0)")});
   EXPECT_EQ(weights().size(), 2u) << "without any weight those of the file hold";
   EXPECT_THAT(warnings, HasSubstr("all weights zero"));
 }
 
 TEST_F(RuntimeBuild, AnUnusableValueIsCountedAndTheDefaultHolds) {
   start(bootstrap(kLayers));
-  EXPECT_EQ(say(ResourceType::kRuntime, {layer(R"("bias":"a lot")")}), "");
+  EXPECT_EQ(say(Type::kRuntime, {layer(R"("bias":"a lot")")}), "");
   EXPECT_EQ(bias(), 1.5);
   EXPECT_EQ(unusable_runtime_values, 1u);
   EXPECT_THAT(warnings, HasSubstr("\"bias\" does not count"));
@@ -166,17 +149,16 @@ TEST_F(RuntimeBuild, AnUnusableValueIsCountedAndTheDefaultHolds) {
 
 TEST_F(RuntimeBuild, ABadLayerKeepsItsPredecessor) {
   start(bootstrap(kLayers));
-  (void)say(ResourceType::kRuntime, {layer(R"("bias":3)")});
-  EXPECT_THAT(say(ResourceType::kRuntime, {layer(R"("bias":[1])")}),
-              HasSubstr("rtds/rt: layer.bias"));
+  (void)say(Type::kRuntime, {layer(R"("bias":3)")});
+  EXPECT_THAT(say(Type::kRuntime, {layer(R"("bias":[1])")}), HasSubstr("rtds/rt: layer.bias"));
   EXPECT_EQ(bias(), 3);
-  EXPECT_EQ(say(ResourceType::kRuntime, {}, {"rt"}), "") << "a delta takes it away";
+  EXPECT_EQ(remove(Type::kRuntime, {"rt"}), "") << "a delta takes it away";
   EXPECT_EQ(bias(), 2);
 }
 
 TEST_F(RuntimeBuild, OthersLayersAreNotTaken) {
   start(bootstrap(kLayers));
-  EXPECT_EQ(say(ResourceType::kRuntime, {R"({"name":"else","layer":{"bias":3}})"}), "");
+  EXPECT_EQ(say(Type::kRuntime, {R"({"name":"else","layer":{"bias":3}})"}), "");
   EXPECT_EQ(bias(), 2);
 }
 
@@ -198,4 +180,4 @@ TEST_F(RuntimeBuild, WithoutLayersThereIsAnAdminLayer) {
 }
 
 }  // namespace
-}  // namespace pillion
+}  // namespace pillion::testing

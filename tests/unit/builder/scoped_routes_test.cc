@@ -4,28 +4,13 @@
 #include <gmock/gmock.h>
 
 #include "proxy/builder/settle.h"
-#include "tests/unit/builder/xds_build.h"
+#include "tests/support/build_test.h"
 
 namespace pillion::testing {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
-
-constexpr std::string_view kKeys =
-    R"("name":"scopes","scope_key_builder":{"fragments":[{"header_value_extractor":)"
-    R"({"name":"x-scope","index":0}}]},"rds_config_source":{"ads":{}})";
-
-std::string by_srds() {
-  return str(R"("scoped_routes":{)", kKeys,
-             R"(,"scoped_rds":{"scoped_rds_config_source":{"ads":{}}}})");
-}
-std::string scope(std::string_view name, std::string_view key, std::string_view table,
-                  bool on_demand = false) {
-  return str(R"({"name":")", name, R"(","route_configuration_name":")", table, R"(","on_demand":)",
-             on_demand ? "true" : "false", R"(,"key":{"fragments":[{"string_key":")", key,
-             R"("}]}})");
-}
 
 class ScopedRoutes : public XdsBuildTest {
  protected:
@@ -36,12 +21,10 @@ class ScopedRoutes : public XdsBuildTest {
   }
   // Two scopes with their tables in force.
   void begin() {
-    EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_srds())}}), "");
-    EXPECT_EQ(say(Type::kScopedRoutes,
-                  {{"one", scope("one", "1", "r1")}, {"two", scope("two", "2", "r2")}}),
-              "");
-    EXPECT_EQ(say(Type::kRoutes, {{"r1", routes_json("r1", "a")}, {"r2", routes_json("r2", "b")}}),
-              "");
+    EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
+    EXPECT_EQ(
+        say(Type::kScopedRoutes, {scope_json("one", "1", "r1"), scope_json("two", "2", "r2")}), "");
+    EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "a"), routes_json("r2", "b")}), "");
     ASSERT_EQ(target("h", "1"), "a");
     ASSERT_EQ(target("h", "2"), "b");
   }
@@ -49,17 +32,16 @@ class ScopedRoutes : public XdsBuildTest {
 
 TEST_F(ScopedRoutes, WaitForScopesAndThenForTheirTables) {
   EXPECT_FALSE(wanted_scopes(*snapshot->resources));
-  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_srds())}}), "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
   EXPECT_EQ(wanted_scopes(*snapshot->resources), (Wanted{std::chrono::seconds(15), nullptr}));
   EXPECT_EQ(target("h", "1"), "no listener");
-  EXPECT_EQ(say(Type::kScopedRoutes,
-                {{"one", scope("one", "1", "r1")}, {"two", scope("two", "2", "r2")}}),
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r1"), scope_json("two", "2", "r2")}),
             "");
   EXPECT_THAT(wanted(), UnorderedElementsAre("r1", "r2"));
   EXPECT_EQ(target("h", "1"), "no listener");
-  EXPECT_EQ(say(Type::kRoutes, {{"r1", routes_json("r1", "a")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "a")}), "");
   EXPECT_EQ(target("h", "1"), "no listener");
-  EXPECT_EQ(say(Type::kRoutes, {{"r2", routes_json("r2", "b")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r2", "b")}), "");
   EXPECT_EQ(target("h", "1"), "a");
   EXPECT_EQ(target("h", "2"), "b");
   EXPECT_EQ(target("h", "3"), "404");
@@ -67,23 +49,22 @@ TEST_F(ScopedRoutes, WaitForScopesAndThenForTheirTables) {
 }
 
 TEST_F(ScopedRoutes, DoNotHoldUpAListenerForEver) {
-  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_srds())}}), "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
   job.given_up_scopes = true;
   build();
   EXPECT_EQ(target("h", "1"), "404");
-  EXPECT_EQ(say(Type::kScopedRoutes, {{"one", scope("one", "1", "r1")}}), "");
-  EXPECT_EQ(say(Type::kRoutes, {{"r1", routes_json("r1", "a")}}), "");
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r1")}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "a")}), "");
   EXPECT_EQ(target("h", "1"), "a") << "late, but there";
 }
 
 TEST_F(ScopedRoutes, KeepTheirTableUntilTheNewOneIsThere) {
   begin();
-  EXPECT_EQ(say(Type::kScopedRoutes,
-                {{"one", scope("one", "1", "r3")}, {"two", scope("two", "2", "r2")}}),
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r3"), scope_json("two", "2", "r2")}),
             "");
   EXPECT_THAT(wanted(), UnorderedElementsAre("r1", "r2", "r3"));
   EXPECT_EQ(target("h", "1"), "a");
-  EXPECT_EQ(say(Type::kRoutes, {{"r3", routes_json("r3", "c")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r3", "c")}), "");
   EXPECT_EQ(target("h", "1"), "c");
   EXPECT_THAT(wanted(), UnorderedElementsAre("r2", "r3"));
 }
@@ -91,9 +72,9 @@ TEST_F(ScopedRoutes, KeepTheirTableUntilTheNewOneIsThere) {
 TEST_F(ScopedRoutes, TakeNewTablesAndLeaveListenersThatDoNotChange) {
   begin();
   const auto before = hcm()->scopes;
-  EXPECT_EQ(say(Type::kRoutes, {{"r1", routes_json("r1", "a")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "a")}), "");
   EXPECT_EQ(hcm()->scopes, before) << "nothing has changed";
-  EXPECT_EQ(say(Type::kRoutes, {{"r1", routes_json("r1", "c")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "c")}), "");
   EXPECT_NE(hcm()->scopes, before);
   EXPECT_EQ(target("h", "1"), "c");
   EXPECT_EQ(target("h", "2"), "b");
@@ -101,7 +82,7 @@ TEST_F(ScopedRoutes, TakeNewTablesAndLeaveListenersThatDoNotChange) {
 
 TEST_F(ScopedRoutes, GoWhenTheyAreNotSaidAnyMore) {
   begin();
-  EXPECT_EQ(say(Type::kScopedRoutes, {{"two", scope("two", "2", "r2")}}), "");
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("two", "2", "r2")}), "");
   EXPECT_EQ(target("h", "1"), "404");
   EXPECT_EQ(target("h", "2"), "b");
   EXPECT_THAT(wanted(), UnorderedElementsAre("r2"));
@@ -109,9 +90,7 @@ TEST_F(ScopedRoutes, GoWhenTheyAreNotSaidAnyMore) {
 
 TEST_F(ScopedRoutes, OfADeltaGoByName) {
   begin();
-  xds::Response& delta = add(Type::kScopedRoutes, {{"three", scope("three", "3", "r2")}});
-  delta.is_delta = true;
-  delta.removed = {"one"};
+  add_delta(Type::kScopedRoutes, {scope_json("three", "3", "r2")}, {"one"});
   EXPECT_EQ(build(), "");
   EXPECT_EQ(target("h", "1"), "404");
   EXPECT_EQ(target("h", "2"), "b");
@@ -120,53 +99,51 @@ TEST_F(ScopedRoutes, OfADeltaGoByName) {
 
 TEST_F(ScopedRoutes, WithTheKeyOfAnotherAreRefusedByName) {
   begin();
-  const std::string wrong = say(Type::kScopedRoutes, {{"new", scope("new", "1", "r2")},
-                                                      {"one", scope("one", "1", "r1")},
-                                                      {"two", scope("two", "2", "r1")}});
+  const std::string wrong = say(
+      Type::kScopedRoutes,
+      {scope_json("new", "1", "r2"), scope_json("one", "1", "r1"), scope_json("two", "2", "r1")});
   EXPECT_THAT(wrong, HasSubstr("srds/new: key: is already that of the scope \"one\""));
   EXPECT_EQ(target("h", "1"), "a");
   EXPECT_EQ(target("h", "2"), "a") << "what is good is taken";
   // Keys may be exchanged.
-  EXPECT_EQ(say(Type::kScopedRoutes,
-                {{"one", scope("one", "2", "r1")}, {"two", scope("two", "1", "r2")}}),
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "2", "r1"), scope_json("two", "1", "r2")}),
             "");
   EXPECT_EQ(target("h", "2"), "a");
   EXPECT_EQ(target("h", "1"), "b") << "its table is still there";
 }
 
 TEST_F(ScopedRoutes, OnDemandAskForTheirTableWhenARequestDoes) {
-  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_srds())}}), "");
-  EXPECT_EQ(say(Type::kScopedRoutes, {{"one", scope("one", "1", "r1", true)}}), "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r1", true)}), "");
   EXPECT_EQ(target("h", "1"), "404") << "nothing holds the listener up";
   EXPECT_TRUE(wanted().empty());
   job.demanded_routes = {"r1"};
   build();
   EXPECT_THAT(wanted(), UnorderedElementsAre("r1"));
-  EXPECT_EQ(say(Type::kRoutes, {{"r1", routes_json("r1", "a")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "a")}), "");
   EXPECT_EQ(target("h", "1"), "a");
 }
 
 TEST_F(ScopedRoutes, OfTheConfigurationItselfNeedNoSrds) {
   const auto list = [](std::string_view scopes) {
-    return str(R"("scoped_routes":{)", kKeys,
-               R"(,"scoped_route_configurations_list":{"scoped_route_configurations":[)", scopes,
-               "]}}");
+    return by_srds(str(R"("scoped_route_configurations_list":{"scoped_route_configurations":[)",
+                       scopes, "]}"));
   };
   const std::string own =
       str(R"({"name":"own","key":{"fragments":[{"string_key":"2"}]},"route_configuration":)",
           routes_json("inside", "b"), "}");
-  const std::string both = str(scope("one", "1", "r1"), ",", own);
-  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, list(both))}}), "");
+  const std::string both = str(scope_json("one", "1", "r1"), ",", own);
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, list(both))}), "");
   EXPECT_FALSE(wanted_scopes(*snapshot->resources));
   EXPECT_THAT(wanted(), UnorderedElementsAre("r1"));
   EXPECT_EQ(target("h", "2"), "no listener");
-  EXPECT_EQ(say(Type::kRoutes, {{"r1", routes_json("r1", "a")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "a")}), "");
   EXPECT_EQ(target("h", "1"), "a");
   EXPECT_EQ(target("h", "2"), "b");
-  EXPECT_EQ(say(Type::kRoutes, {{"r1", routes_json("r1", "c")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "c")}), "");
   EXPECT_EQ(target("h", "1"), "c");
-  const std::string twice = str(scope("one", "1", "r1"), ",", scope("two", "1", "r2"));
-  EXPECT_THAT(say(Type::kListeners, {{"in", listener_json("in", 1001, list(twice))}}),
+  const std::string twice = str(scope_json("one", "1", "r1"), ",", scope_json("two", "1", "r2"));
+  EXPECT_THAT(say(Type::kListeners, {listener_json("in", 1001, list(twice))}),
               HasSubstr("is already that of the scope \"one\""));
 }
 
@@ -175,18 +152,17 @@ TEST_F(ScopedRoutes, MayComeFromAFileAndTheirTablesFromAnother) {
     const auto file = [](std::string_view path) {
       return str(R"({"path_config_source":{"path":")", path, R"("}})");
     };
-    return str(R"("scoped_routes":{"name":"scopes","scope_key_builder":{"fragments":[)",
-               R"({"header_value_extractor":{"name":"x-scope","index":0}}]},"rds_config_source":)",
-               file(tables), R"(,"scoped_rds":{"scoped_rds_config_source":)", file(scopes), "}}");
+    return by_srds(str(R"("scoped_rds":{"scoped_rds_config_source":)", file(scopes), "}"),
+                   file(tables));
   };
-  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_files("/s", "/t"))}}), "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_files("/s", "/t"))}), "");
   ASSERT_TRUE(wanted_scopes(*snapshot->resources));
   EXPECT_EQ(wanted_scopes(*snapshot->resources)->source->key, "path//s");
-  EXPECT_EQ(say(Type::kScopedRoutes, {{"one", scope("one", "1", "r1")}}), "");
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r1")}), "");
   EXPECT_EQ(wanted_routes(*snapshot->resources).at("r1").source->key, "path//t");
   // All scopes of a process are one set.
-  EXPECT_THAT(say(Type::kListeners, {{"in", listener_json("in", 1001, by_files("/s", "/t"))},
-                                     {"two", listener_json("two", 1002, by_srds())}}),
+  EXPECT_THAT(say(Type::kListeners, {listener_json("in", 1001, by_files("/s", "/t")),
+                                     listener_json("two", 1002, by_srds())}),
               HasSubstr("lds/two: srds is asked of the file /s already"));
 }
 
@@ -200,9 +176,9 @@ TEST_F(ScopedRoutes, AreCounted) {
   EXPECT_EQ(block->active_scopes.value(), 2);
   EXPECT_EQ(block->on_demand_scopes.value(), 0);
   EXPECT_EQ(block->config_reload.value(), 1);
-  EXPECT_EQ(say(Type::kScopedRoutes,
-                {{"one", scope("one", "1", "r1")}, {"two", scope("two", "2", "r9", true)}}),
-            "");
+  EXPECT_EQ(
+      say(Type::kScopedRoutes, {scope_json("one", "1", "r1"), scope_json("two", "2", "r9", true)}),
+      "");
   counters.keep(*snapshot->resources);
   EXPECT_EQ(block->active_scopes.value(), 1);
   EXPECT_EQ(block->on_demand_scopes.value(), 1);

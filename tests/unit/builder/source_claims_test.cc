@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/unit/builder/xds_build.h"
+#include "tests/support/build_test.h"
 
 namespace pillion::testing {
 namespace {
@@ -14,42 +14,35 @@ using ::testing::HasSubstr;
 constexpr std::string_view kAds = R"({"ads":{}})";
 constexpr std::string_view kFile = R"({"path_config_source":{"path":"/f.yaml"}})";
 
-std::string cluster(std::string_view name, std::string_view source,
-                    std::string_view service = "users") {
-  return str(R"({"name":")", name, R"(","type":"EDS","eds_cluster_config":{"service_name":")",
-             service, R"(","eds_config":)", source, "}}");
-}
-std::string by_rds(std::string_view source, std::string_view name = "r") {
-  return str(R"("rds":{"route_config_name":")", name, R"(","config_source":)", source, "}");
+std::string eds(std::string_view name, std::string_view source,
+                std::string_view service = "users") {
+  return resource_json(name, str(R"("type":"EDS","eds_cluster_config":{"service_name":")", service,
+                                 R"(","eds_config":)", source, "}"));
 }
 std::string listener(std::string_view name, int port, std::string_view source) {
-  return listener_json(name, port, by_rds(source));
+  return listener_json(name, port, by_rds("r", source));
 }
 
 using SourceClaims = XdsBuildTest;
 
 TEST_F(SourceClaims, EndpointsOfOneNameHaveOneSource) {
-  EXPECT_EQ(say(Type::kClusters, {{"a", cluster("a", kAds)}, {"b", cluster("b", kAds)}}), "");
-  EXPECT_THAT(say(Type::kClusters, {{"a", cluster("a", kAds)}, {"b", cluster("b", kFile)}}),
+  EXPECT_EQ(say(Type::kClusters, {eds("a", kAds), eds("b", kAds)}), "");
+  EXPECT_THAT(say(Type::kClusters, {eds("a", kAds), eds("b", kFile)}),
               HasSubstr("cds/b: eds/users is asked of ads already: a name has one source"));
   EXPECT_EQ(snapshot->resources->clusters.find("b")->second.newest->config->eds_source, nullptr)
       << "it stays as it was";
   // Both together may change it, and other names are others.
-  EXPECT_EQ(say(Type::kClusters, {{"a", cluster("a", kFile)}, {"b", cluster("b", kFile)}}), "");
-  EXPECT_EQ(say(Type::kClusters, {{"a", cluster("a", kFile)}, {"c", cluster("c", kAds, "other")}}),
-            "");
+  EXPECT_EQ(say(Type::kClusters, {eds("a", kFile), eds("b", kFile)}), "");
+  EXPECT_EQ(say(Type::kClusters, {eds("a", kFile), eds("c", kAds, "other")}), "");
   // Who leaves makes room.
-  EXPECT_EQ(say(Type::kClusters, {{"d", cluster("d", kAds)}}), "");
+  EXPECT_EQ(say(Type::kClusters, {eds("d", kAds)}), "");
 }
 
 TEST_F(SourceClaims, RouteTablesOfOneNameHaveOneSource) {
-  EXPECT_EQ(say(Type::kListeners, {{"a", listener("a", 1001, kFile)}}), "");
-  EXPECT_THAT(
-      say(Type::kListeners, {{"a", listener("a", 1001, kFile)}, {"b", listener("b", 1002, kAds)}}),
-      HasSubstr("lds/b: rds/r is asked of the file /f.yaml already"));
-  EXPECT_EQ(
-      say(Type::kListeners, {{"a", listener("a", 1001, kFile)}, {"b", listener("b", 1002, kFile)}}),
-      "");
+  EXPECT_EQ(say(Type::kListeners, {listener("a", 1001, kFile)}), "");
+  EXPECT_THAT(say(Type::kListeners, {listener("a", 1001, kFile), listener("b", 1002, kAds)}),
+              HasSubstr("lds/b: rds/r is asked of the file /f.yaml already"));
+  EXPECT_EQ(say(Type::kListeners, {listener("a", 1001, kFile), listener("b", 1002, kFile)}), "");
 }
 
 TEST_F(SourceClaims, OneListenerCannotAskTwo) {
@@ -63,22 +56,18 @@ TEST_F(SourceClaims, OneListenerCannotAskTwo) {
 }
 
 TEST_F(SourceClaims, OfTheFileAreRefusedWithTheirPlace) {
-  std::string bootstrap(kAdsBootstrap);
+  const std::string ads = ads_bootstrap("id: n, cluster: c", "DELTA_GRPC");
+  std::string bootstrap = ads;
   const size_t at = bootstrap.find("    - { name: xds");
-  bootstrap.insert(at, str("    - ", cluster("a", kAds), "\n    - ", cluster("b", kFile), "\n"));
-  options.config_yaml = bootstrap;
-  const BuildResult result = run_build(options, {}, {});
-  EXPECT_EQ(result.snapshot, nullptr);
-  EXPECT_THAT(result.messages,
+  bootstrap.insert(at, str("    - ", eds("a", kAds), "\n    - ", eds("b", kFile), "\n"));
+  EXPECT_THAT(refusal(bootstrap),
               AllOf(HasSubstr("static_resources.clusters[1].eds_cluster_config.eds_config: "),
                     HasSubstr("eds/users is asked of ads already")));
   // The control plane's come after the file's.
-  bootstrap = kAdsBootstrap;
-  bootstrap.insert(at, str("    - ", cluster("a", kAds), "\n"));
-  options.config_yaml = bootstrap;
-  snapshot = run_build(options, {}, {}).snapshot;
-  ASSERT_NE(snapshot, nullptr);
-  EXPECT_THAT(say(Type::kClusters, {{"b", cluster("b", kFile)}}),
+  bootstrap = ads;
+  bootstrap.insert(at, str("    - ", eds("a", kAds), "\n"));
+  start(bootstrap);
+  EXPECT_THAT(say(Type::kClusters, {eds("b", kFile)}),
               HasSubstr("cds/b: eds/users is asked of ads already"));
 }
 
