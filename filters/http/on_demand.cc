@@ -5,6 +5,8 @@
 // wait ends with an answer, or after kPatience; without a route the request is then answered as
 // ever: 404.
 #include "filters/registry.h"
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
 #include "proxy/core/http_filter.h"
 
 namespace pillion::filters {
@@ -54,7 +56,17 @@ class Filter final : public core::HttpFilter {
   Waiter waiter_;
 };
 
-struct Factory final : core::HttpFilterFactoryOf<Filter, Factory> {};
+struct Factory final : core::HttpFilterFactoryOf<Filter, Factory> {
+  [[nodiscard]] core::FilterExplanation explain(const core::FilterQuestion& q) const override {
+    if (q.route || q.missing.name.empty()) return {};
+    const bool is_host = q.missing.kind == core::RouteKind::kVirtualHost;
+    return {str("before that, the control plane is asked for the ",
+                is_host ? "virtual host \"" : "routes \"", config::printable(q.missing.name),
+                is_host ? "\" (VHDS)" : "\" (RDS)", "; the request waits for ",
+                kPatience / std::chrono::seconds(1), "s at most"),
+            false};
+  }
+};
 struct Nothing final : route::FilterRouteConfig {};
 
 void close(const config::Node& node) {

@@ -4,6 +4,7 @@
 
 #include "proxy/builder/compile.h"
 #include "proxy/builder/index_resources.h"
+#include "proxy/builder/scoped_routes.h"
 
 namespace pillion {
 namespace {
@@ -37,9 +38,22 @@ Status<> Assembly::add_routes(const config::DocumentPtr& document) {
   return Ok{};
 }
 
+Status<> Assembly::add_scope(const config::DocumentPtr& document) {
+  LenientErrors errors;
+  Compiler compiler({}, node_id_, node_cluster_, *resources_);
+  auto made = std::make_shared<CompiledScope>(
+      compiler.scope(document->root(errors), {document, &document->root_value()}));
+  if (!errors.ok()) return Error{errors.to_string()};
+  std::string name = made->config->name;
+  take<CompiledScope>(resources_->scopes, std::move(name), std::move(made));
+  resources_->has_scopes = true;
+  return Ok{};
+}
+
 Status<> Assembly::add_listener(const config::DocumentPtr& document) {
   LenientErrors errors;
   Compiler compiler({}, node_id_, node_cluster_, *resources_);
+  index_scopes(*resources_, [&compiler](const std::string& name) { return compiler.table(name); });
   auto made = std::make_shared<CompiledListener>(
       compiler.listener(document->root(errors), {document, &document->root_value()}));
   if (!errors.ok()) return Error{errors.to_string()};

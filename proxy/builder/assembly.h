@@ -4,7 +4,8 @@
 // Each is compiled on its own, as the builder does with what a control plane says; one that this
 // program cannot read is missing, and the others go on.  Files that they name need not be here.
 //
-//   for (route tables) add_routes(document);   // before the listeners that use them
+//   for (route tables) add_routes(document);   // before what uses them
+//   for (scopes of SRDS) add_scope(document);  // likewise
 //   for (listeners) add_listener(document);
 //   explain(*finish(), ...)                     // clusters are compiled when somebody asks
 
@@ -27,10 +28,11 @@ class Assembly {
 
   // An error is what is wrong with it, one problem a line.
   Status<> add_routes(const config::DocumentPtr& document);
+  Status<> add_scope(const config::DocumentPtr& document);
   Status<> add_listener(const config::DocumentPtr& document);
   [[nodiscard]] Result<std::shared_ptr<const upstream::ClusterConfig>> cluster(
       const config::DocumentPtr& document) const;
-  // With the listeners and routes that were good; once.
+  // With what was good; once.
   std::shared_ptr<const Snapshot> finish();
 
  private:

@@ -4,6 +4,7 @@
 #include "proxy/base/str.h"
 #include "proxy/cli/explain_parts.h"
 #include "proxy/core/http_filter_chain.h"
+#include "proxy/core/missing_route.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/match/canonical_path.h"
 #include "proxy/route/route_table.h"
@@ -48,29 +49,51 @@ void explain_rewrite(const route::RouteMatch& match, const core::HcmConfig& conf
 bool explain_filters(const core::HcmConfig& config, const core::ConnectionInfo& connection,
                      const http::RequestHead& head, const route::RouteMatch& match, Lines& lines) {
   if (config.filters == nullptr) return true;
+  const core::RouteWish missing = match ? core::RouteWish{} : core::missing_route(config, head);
   const core::FilterLevels levels = core::filter_levels(match);
   for (const core::HttpFilterChain::Entry& entry : config.filters->entries()) {
     const core::FilterUse use = core::use_of(entry, levels);
     if (use.is_disabled) continue;
     const core::FilterExplanation said =
-        entry.factory->explain({head, connection, match, use.config});
+        entry.factory->explain({head, connection, match, use.config, missing});
     if (!said.text.empty()) lines.push_back(str("filter ", entry.name, ": ", said.text));
     if (said.refuses) return false;
   }
   return true;
 }
 
-const route::RouteTable* find_table(const core::HcmConfig& config, const http::RequestHead& head,
-                                    Lines& lines) {
-  if (config.scoped == nullptr) return config.routes.get();
+// The table of one connection manager, under its name at the control plane.
+void explain_table(const Known& known, const std::string& rds_name, const route::RouteTable* table,
+                   Lines& lines) {
+  if (table != nullptr && !table->name().empty()) lines.push_back(str("routes: ", table->name()));
+  if (table == nullptr && known.facts == nullptr)
+    lines.push_back(str("routes: \"", rds_name, "\" comes from a control plane"));
+  if (known.facts == nullptr || rds_name.empty()) return;
+  if (table == nullptr)
+    lines.push_back(str("routes: \"", rds_name, "\" have not come; the answer is 404"));
+  known.facts->routes(rds_name, lines);
+}
+
+// Null: no table, so no route.
+const route::RouteTable* find_table(const Known& known, const core::HcmConfig& config,
+                                    const http::RequestHead& head, Lines& lines) {
+  if (config.scoped == nullptr) {
+    const route::RouteTable* table = config.lacks_routes ? nullptr : config.routes.get();
+    explain_table(known, config.rds_name, table, lines);
+    return table;
+  }
+  lines.push_back(str("scope key: ", config.scoped->keys.explain(head)));
   const route::ScopeTable::Scope* scope = config.scope_of(head);
   if (scope == nullptr) {
-    lines.push_back("scope: none has the key of this request; the answer is 404");
+    const bool is_known = known.facts != nullptr || !config.scoped->srds_timeout;
+    lines.push_back(is_known ? "scope: none has this key; the answer is 404"
+                             : "scope: they come from a control plane");
     return nullptr;
   }
   lines.push_back(str("scope: ", scope->config->name));
-  if (scope->table == nullptr)
-    lines.push_back(str("routes: \"", scope->config->rds_name, "\" comes from a control plane"));
+  if (known.facts != nullptr && config.scoped->srds_timeout)
+    known.facts->scope(scope->config->name, lines);
+  explain_table(known, scope->config->rds_name, scope->table.get(), lines);
   return scope->table.get();
 }
 
@@ -82,17 +105,12 @@ void explain_http(const Known& known, const core::HcmConfig& config,
   core::prepare_request(head, config, connection, rng);
   if (!explain_path(config, head, lines)) return;
   const bool is_https = head.scheme == "https";
-  const route::RouteTable* table = find_table(config, head, lines);
-  if (table == nullptr) return;
-  if (!table->name().empty()) lines.push_back(str("routes: ", table->name()));
-  if (known.facts != nullptr && !config.rds_name.empty()) {
-    if (config.lacks_routes)
-      lines.push_back(str("routes: \"", config.rds_name, "\" have not come; the answer is 404"));
-    known.facts->routes(config.rds_name, lines);
+  route::RouteMatch match;
+  if (const route::RouteTable* table = find_table(known, config, head, lines)) {
+    for (std::string& line : table->explain(head, kRandom, is_https))
+      lines.push_back(std::move(line));
+    match = table->match(head, kRandom, is_https);
   }
-  for (std::string& line : table->explain(head, kRandom, is_https))
-    lines.push_back(std::move(line));
-  const route::RouteMatch match = table->match(head, kRandom, is_https);
   if (!explain_filters(config, connection, head, match, lines)) return;
   if (!match || match.route->kind != route::Route::Kind::kForward) return;
   const std::string cluster(route::cluster_name(match, head));

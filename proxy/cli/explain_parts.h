@@ -25,6 +25,7 @@ class Facts {
   // Lines of these pieces, behind the one that names them.
   virtual void listener(std::string_view name, Lines& lines) = 0;
   virtual void routes(std::string_view name, Lines& lines) = 0;
+  virtual void scope(std::string_view name, Lines& lines) = 0;
   // In force, or about to be; null: there is none that can be read.
   virtual std::shared_ptr<const upstream::ClusterConfig> cluster(std::string_view name,
                                                                  Lines& lines) = 0;

@@ -93,6 +93,7 @@ Status<> LiveProxy::load() {
   assembly_ = std::make_unique<Assembly>(node_, std::string(root["node"]["cluster"].as_string()));
   if (auto ok = load_extensions(); !ok) return ok;
   if (auto ok = load_routes(); !ok) return ok;
+  if (auto ok = load_scopes(); !ok) return ok;
   if (auto ok = load_listeners(); !ok) return ok;
   snapshot_ = assembly_->finish();
   return Ok{};
@@ -108,22 +109,41 @@ Status<> LiveProxy::load_extensions() {
   return Ok{};
 }
 
+template <typename Add>
+void LiveProxy::take(const Json& resource, std::string_view kind, std::string_view name,
+                     Add&& add) {
+  std::string why;
+  const auto document = document_of(resource, str(kind, '/', config::printable(name)), why);
+  if (document != nullptr) {
+    const Status<> added = add(document);
+    if (!added) why = added.error();
+  }
+  if (!why.empty()) unreadable_.push_back(one_line(why));
+}
+
 Status<> LiveProxy::load_routes() {
   const auto entries = list("dynamic_route_configs");
   if (!entries) return Error{entries.error()};
   for (const Json& entry : *entries) {
     const Json routes = entry["route_config"];
     const std::string name(routes["name"].as_string());
-    Note& note = routes_[name];
-    read_note(entry, routes.is_missing() ? Json() : entry, note);
+    read_note(entry, routes.is_missing() ? Json() : entry, routes_[name]);
     if (routes.is_missing()) continue;
-    std::string why;
-    const auto document = document_of(routes, str("rds/", config::printable(name)), why);
-    if (document != nullptr) {
-      const Status<> added = assembly_->add_routes(document);
-      if (!added) why = added.error();
+    take(routes, "rds", name, [this](const auto& made) { return assembly_->add_routes(made); });
+  }
+  return Ok{};
+}
+
+// Envoy's entries have all scopes of a connection manager, Pillion's one each.
+Status<> LiveProxy::load_scopes() {
+  const auto entries = list("dynamic_scoped_route_configs");
+  if (!entries) return Error{entries.error()};
+  for (const Json& entry : *entries) {
+    for (const Json& scope : entry["scoped_route_configs"].items()) {
+      const std::string name(scope["name"].as_string());
+      read_note(entry, entry, scopes_[name]);
+      take(scope, "srds", name, [this](const auto& made) { return assembly_->add_scope(made); });
     }
-    if (!why.empty()) unreadable_.push_back(one_line(why));
   }
   return Ok{};
 }
@@ -135,17 +155,11 @@ Status<> LiveProxy::load_listeners() {
     for (const Json& entry : *entries) {
       const Json listener = field_of(entry, "listener");
       const std::string name(entry["name"].as_string(listener["name"].as_string()));
-      Note& note = listeners_[name];
       const Json active = entry["active_state"];
-      read_note(entry, which == "static_listeners" ? entry : active, note);
+      read_note(entry, which == "static_listeners" ? entry : active, listeners_[name]);
       if (listener.is_missing()) continue;
-      std::string why;
-      const auto document = document_of(listener, str("lds/", config::printable(name)), why);
-      if (document != nullptr) {
-        const Status<> added = assembly_->add_listener(document);
-        if (!added) why = added.error();
-      }
-      if (!why.empty()) unreadable_.push_back(one_line(why));
+      take(listener, "lds", name,
+           [this](const auto& made) { return assembly_->add_listener(made); });
     }
   }
   return Ok{};
@@ -204,6 +218,10 @@ void LiveProxy::listener(std::string_view name, Lines& lines) {
 
 void LiveProxy::routes(std::string_view name, Lines& lines) {
   if (const auto it = routes_.find(name); it != routes_.end()) tell(it->second, lines);
+}
+
+void LiveProxy::scope(std::string_view name, Lines& lines) {
+  if (const auto it = scopes_.find(name); it != scopes_.end()) tell(it->second, lines);
 }
 
 void LiveProxy::leftovers(Lines& lines) const {

@@ -1,9 +1,9 @@
 #pragma once
 // LiveProxy: what a running proxy has in force, read from its admin interface, for explain().
 //
-// What is asked for once: /server_info and the listeners and routes of /config_dump.  Clusters,
-// their endpoints and breakers are asked for when an explanation comes to them.  Works with Pillion
-// and, as far as Pillion can read its configuration, with Envoy.
+// What is asked for once: /server_info and the listeners, routes and scopes of /config_dump.
+// Clusters, their endpoints and breakers are asked for when an explanation comes to them.  Works
+// with Pillion and, as far as Pillion can read its configuration, with Envoy.
 //
 // Secrets are not in a dump; what they would have said is left out, and is a secret that is not
 // there to who explains.
@@ -38,6 +38,7 @@ class LiveProxy final : public Facts {
   // Facts
   void listener(std::string_view name, Lines& lines) override;
   void routes(std::string_view name, Lines& lines) override;
+  void scope(std::string_view name, Lines& lines) override;
   std::shared_ptr<const upstream::ClusterConfig> cluster(std::string_view name,
                                                          Lines& lines) override;
   bool hosts(std::string_view cluster, Lines& lines) override;
@@ -58,12 +59,16 @@ class LiveProxy final : public Facts {
   // The entries of a list; none where there is no such list.
   Result<std::vector<Json>> list(std::string_view name, std::string_view filter = {});
   Status<> load_routes();
+  Status<> load_scopes();
   Status<> load_listeners();
   Status<> load_extensions();
   static void read_note(const Json& entry, const Json& state, Note& note);
   static void tell(const Note& note, Lines& lines);
   config::DocumentPtr document_of(const Json& resource, const std::string& place,
                                   std::string& why) const;
+  // Reads it by `add`; what cannot be read is left out.
+  template <typename Add>
+  void take(const Json& resource, std::string_view kind, std::string_view name, Add&& add);
   Json cluster_status(std::string_view name);
 
   const AdminClient client_;
@@ -72,7 +77,7 @@ class LiveProxy final : public Facts {
   std::shared_ptr<const Snapshot> snapshot_;
   std::string version_, state_, node_;
   std::map<std::string, Json, std::less<>> extensions_;  // ECDS: name -> typed_config
-  std::map<std::string, Note, std::less<>> listeners_, routes_;
+  std::map<std::string, Note, std::less<>> listeners_, routes_, scopes_;
   std::vector<std::string> unreadable_;
   std::map<std::string, Json, std::less<>> statuses_;  // of clusters
 };

@@ -308,6 +308,7 @@ struct FilterQuestion {
   const ConnectionInfo& connection;
   const route::RouteMatch& route;
   const route::FilterRouteConfig* route_config;  // null: the factory's holds
+  RouteWish missing = {};                        // what could be asked for, if there is no route
 };
 struct FilterExplanation {
   std::string text;      // for people; empty: nothing to say
@@ -318,7 +319,7 @@ struct FilterExplanation {
 class HttpFilterFactory {
  public:
   virtual ~HttpFilterFactory() = default;
-  // Of those that allow or deny.
+  // Of those that allow, deny or wait.
   [[nodiscard]] virtual FilterExplanation explain(const FilterQuestion& /*question*/) const {
     return {};
   }

@@ -1,9 +1,7 @@
 // What a stream lets its filters know of it and do to it.
-#include <algorithm>
-
-#include "proxy/base/ascii.h"
 #include "proxy/base/number_text.h"
 #include "proxy/core/connection.h"
+#include "proxy/core/missing_route.h"
 #include "proxy/core/stream.h"
 #include "proxy/http/grpc.h"
 
@@ -33,20 +31,7 @@ class Stream::Filters final : public FilterHost {
         std::get_if<std::shared_ptr<const HcmConfig>>(&newest_->chain->chain->terminal);
     routing_ = hcm == nullptr ? nullptr : hcm->get();
   }
-  RouteWish missing_route() override {
-    const HcmConfig& config = routing();
-    const route::RouteTable* table = config.routes.get();
-    if (config.scoped != nullptr) {
-      const route::ScopeTable::Scope* scope = config.scope_of(s_.request_);
-      if (scope == nullptr) return {};
-      table = scope->table.get();
-      if (table == nullptr) {
-        if (!scope->config->on_demand) return {};
-        return {RouteKind::kTable, s_.arena_.copy(scope->config->rds_name)};
-      }
-    }
-    return missing_host(*table);
-  }
+  RouteWish missing_route() override { return core::missing_route(routing(), s_.request_); }
 
   void pass_request_head() override { s_.route_request(); }
   void pass_request_body(std::string_view data, bool end) override { s_.pump_request(data, end); }
@@ -106,18 +91,6 @@ class Stream::Filters final : public FilterHost {
 
   [[nodiscard]] const HcmConfig& routing() const {
     return routing_ == nullptr ? s_.config_ : *routing_;
-  }
-  // "<table>/<host>", as Envoy names it: the host in lower case, with its port if the table minds
-  // it.
-  RouteWish missing_host(const route::RouteTable& table) {
-    const std::string_view host = table.matched_authority(s_.request_);
-    if (!table.has_vhds() || !is_askable_host(host) || table.has_domain(host)) return {};
-    const size_t size = table.name().size() + 1 + host.size();
-    char* const text = s_.arena_.allocate_array<char>(size);
-    char* at = std::copy(table.name().begin(), table.name().end(), text);
-    *at++ = '/';
-    std::transform(host.begin(), host.end(), at, to_lower);
-    return {RouteKind::kVirtualHost, {text, size}};
   }
 
   Stream& s_;

@@ -73,7 +73,8 @@ std::vector<std::string> RouteTable::explain(const http::RequestHead& head, uint
   const std::string_view authority = matched_authority(head);
   const auto hit = parts_.domains.explain(authority);
   if (!hit) {
-    lines.push_back(str("virtual host: none has a domain for \"", authority, '"'));
+    lines.push_back(
+        str("virtual host: none has a domain for \"", authority, "\"; the answer is 404"));
     return lines;
   }
   const VirtualHost& host = parts_.hosts[hit->host];

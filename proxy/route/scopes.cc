@@ -3,6 +3,8 @@
 #include <functional>
 #include <utility>
 
+#include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
 #include "proxy/config/value_hash.h"
 
 namespace pillion::route {
@@ -84,6 +86,24 @@ bool ScopeKeyBuilder::build(const http::RequestHead& head, ScopeKey& out) const 
     ++out.size;
   }
   return out.size != 0;
+}
+
+std::string ScopeKeyBuilder::explain(const http::RequestHead& head) const {
+  std::string text;
+  for (const Fragment& fragment : fragments_) {
+    const std::string_view* value = find_value(head, fragment.header);
+    std::string_view found;
+    const std::string name = config::printable(fragment.header);
+    if (value == nullptr) return str("the request has no ", name);
+    if (extract(fragment, *value, found)) {
+      text += str(text.empty() ? "\"" : ", \"", config::printable(found), "\" of ", name);
+    } else if (fragment.separator.empty()) {
+      return str(name, " has no element ", fragment.index);
+    } else {
+      return str(name, " has no element \"", config::printable(fragment.key), '"');
+    }
+  }
+  return text;
 }
 
 ScopeTable::ScopeTable(std::vector<Scope> scopes) : scopes_(std::move(scopes)) {

@@ -46,6 +46,8 @@ class ScopeKeyBuilder {
   // False: a header or element is missing, so the request belongs to no scope.  Of a header that is
   // repeated the first value counts, as in Envoy.
   [[nodiscard]] bool build(const http::RequestHead& head, ScopeKey& out) const;
+  // For people: the key, or what it lacks.
+  [[nodiscard]] std::string explain(const http::RequestHead& head) const;
   [[nodiscard]] size_t size() const noexcept { return fragments_.size(); }
 
  private:

@@ -173,6 +173,25 @@ class ExplainAdminTest(unittest.TestCase):
         lines = self.explain("--listener", "in", "GET http://users/x", dump=dump)
         self.assertIn('routes: "r" have not come; the answer is 404', lines)
 
+    def test_scopes_are_read_as_envoy_tells_them_all_of_a_manager_in_one_entry(self):
+        dump = lists()
+        by_srds = manager(scoped_routes={
+            "name": "s", "rds_config_source": {"ads": {}}, "scoped_rds": {"scoped_rds_config_source": {"ads": {}}},
+            "scope_key_builder": {"fragments": [{"header_value_extractor": {"name": "x-scope", "index": 0}}]}})
+        dump["dynamic_listeners"] = [{"name": "in", "active_state": {"listener": listener("in", by_srds)}}]
+        dump["dynamic_scoped_route_configs"] = [{"name": "s", "version_info": "6", "scoped_route_configs": [
+            {"@type": TYPE + "envoy.config.route.v3.ScopedRouteConfiguration", "name": name,
+             "route_configuration_name": table, "key": {"fragments": [{"string_key": name}]}}
+            for name, table in (("red", "r"), ("blue", "none"))]}]
+        ask = "--listener", "in", "GET http://users/x", "-H"
+        lines = self.explain(*ask, "x-scope: red", dump=dump)
+        at = lines.index('scope key: "red" of x-scope')
+        self.assertEqual(lines[at + 1:at + 5], ["scope: red", "  in force: version 6", "routes: r",
+                                                "  in force: version 5"])
+        self.assertIn(f"cluster: {NAME}", lines)
+        self.assertIn('routes: "none" have not come; the answer is 404', self.explain(*ask, "x-scope: blue", dump=dump))
+        self.assertIn("scope: none has this key; the answer is 404", self.explain(*ask, "x-scope: green", dump=dump))
+
     def test_an_older_proxy_without_a_list_is_explained(self):
         dump = lists()
         del dump["ecds_filters"]

@@ -367,7 +367,7 @@ TEST(Explain, TellsWhyThisRoute) {
                 "retries: 2 on connect-failure reset",
             }));
   EXPECT_EQ(table.routes->explain(Request("x/").head, 0, false).front(),
-            "virtual host: none has a domain for \"x\"");
+            "virtual host: none has a domain for \"x\"; the answer is 404");
 }
 
 }  // namespace
