@@ -169,6 +169,7 @@ class Server final : public admin::ServerView,
   // ---- server_status.cc ----
   void add_draining(std::vector<admin::ConfigResource>& out) const;
   [[nodiscard]] admin::Wait wait_of_process() const;
+  [[nodiscard]] admin::Wait wait_of_runtime() const;
   [[nodiscard]] admin::Wait wait_of_cluster(const Piece<CompiledCluster>& piece) const;
   // ---- server_runtime.cc ----
   void use_runtime(const Snapshot& next);

@@ -1,12 +1,16 @@
 // What the admin pages show of the configuration, and of what is waited for.
 #include <algorithm>
+#include <iterator>
 #include <set>
+#include <utility>
 
 #include "proxy/base/str.h"
 #include "proxy/builder/extensions.h"
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/settle.h"
 #include "proxy/builder/virtual_hosts.h"
+#include "proxy/builder/virtual_hosts_dump.h"
+#include "proxy/builder/waits.h"
 #include "proxy/config/suggest.h"
 #include "proxy/server.h"
 
@@ -41,28 +45,29 @@ ConfigResource describe(Kind kind, const std::string& name, const Piece<T>& piec
 }
 
 // Of each piece what is in force and, behind it, what will take its place; one without either tells
-// why it was refused.  Of routes one is enough: what waits there has no place in the dump.
+// why it was refused.  Of others than clusters and listeners one is enough: what waits there has no
+// place in the dump.
 template <typename T>
 void add_pieces(std::vector<ConfigResource>& out, Kind kind, const Pieces<T>& pieces,
                 const std::string& version_of_all = {}) {
   for (const auto& [name, piece] : pieces) {
     const bool is_active = piece.active != nullptr;
-    const bool is_both = is_active && piece.waits() && kind != Kind::kRoute;
+    const bool has_both = kind == Kind::kCluster || kind == Kind::kListener;
+    const bool is_both = is_active && piece.waits() && has_both;
     if (is_active) out.push_back(describe(kind, name, piece, piece.active, true, version_of_all));
     if (!is_active || is_both)
       out.push_back(describe(kind, name, piece, piece.newest, false, version_of_all));
   }
 }
 
-// ---- what is waited for ----
-
-void add(Wait& wait, std::string target, std::string reason) {
-  wait.targets.push_back(std::move(target));
-  wait.reasons.push_back(std::move(reason));
-}
-
-void keep(std::vector<Wait>& out, Wait wait) {
-  if (!wait.targets.empty()) out.push_back(std::move(wait));
+// Those by VHDS, to a table in force.
+void add_virtual_hosts(const Resources& resources, ConfigResource& table) {
+  if (table.is_warming) return;
+  auto make_document = document_with_hosts(resources, table.name);
+  if (make_document == nullptr) return;
+  table.document = nullptr;
+  table.value = nullptr;
+  table.make_document = std::move(make_document);
 }
 
 // Every cluster that is to be, in force or not.
@@ -70,43 +75,6 @@ template <typename Fn>
 void for_each_cluster(const Resources& resources, Fn&& fn) {
   for (const auto& piece : resources.file_clusters) fn(piece);
   for (const auto& [name, piece] : resources.clusters) fn(piece);
-}
-
-std::set<std::string> waiting_clusters(const Resources& resources) {
-  std::set<std::string> names;
-  for_each_cluster(resources, [&names](const Piece<CompiledCluster>& piece) {
-    if (piece.waits() && piece.active == nullptr) names.insert(piece.newest->config->name);
-  });
-  return names;
-}
-
-void add_waiting_clusters(Wait& wait, const std::set<std::string>& named,
-                          const std::set<std::string>& waiting) {
-  for (const std::string& name : named) {
-    if (waiting.contains(name))
-      add(wait, str("Cluster ", name), str("the cluster \"", name, "\", which waits itself"));
-  }
-}
-
-std::string refusal_of(const Rare<admin::ConfigFailure>& error) {
-  return error ? str("; what came was refused: ", trim(error->details)) : std::string();
-}
-
-Wait wait_of_listener(const Resources& resources, const CompiledListener& listener,
-                      const std::set<std::string>& waiting) {
-  Wait wait{Wait::Kind::kListener, listener.config->name, {}, {}};
-  for (const auto& [name, table] : listener.tables) {
-    const auto piece = resources.routes.find(name);
-    if (piece != resources.routes.end() && piece->second.active != nullptr) continue;
-    const bool has_come = piece != resources.routes.end() && piece->second.newest != nullptr;
-    add(wait, str("RdsRouteConfigSubscription RDS init ", name),
-        has_come ? str("the routes \"", name, "\", which wait themselves")
-                 : str("the routes \"", name, "\" (RDS), which have not come",
-                       piece == resources.routes.end() ? std::string()
-                                                       : refusal_of(piece->second.error)));
-  }
-  add_waiting_clusters(wait, listener.clusters, waiting);
-  return wait;
 }
 
 }  // namespace
@@ -139,6 +107,7 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
       break;
     case Kind::kRoute:
       add_pieces(out, kind, resources.routes);
+      for (ConfigResource& one : out) add_virtual_hosts(resources, one);
       break;
     case Kind::kSecret:
       add_secrets(out);
@@ -152,6 +121,12 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
       break;
     case Kind::kScopedRoute:
       add_pieces(out, kind, resources.scopes);
+      break;
+    case Kind::kVirtualHost:
+      add_pieces(out, kind, resources.virtual_hosts);
+      break;
+    case Kind::kRuntimeLayer:
+      add_pieces(out, kind, resources.runtime_layers);
       break;
   }
   return out;
@@ -186,6 +161,10 @@ std::vector<ConfigResource> Server::missing(Kind kind) const {
     const Pieces<CompiledRoutes>& have = snapshot_->resources->routes;
     for (const auto& [name, timeout] : control_plane_->routes_wanted())
       if (!have.contains(name)) add_missing(name, control_plane_->given_up_routes().contains(name));
+  } else if (kind == Kind::kExtension) {
+    const Pieces<CompiledExtension>& have = snapshot_->resources->extensions;
+    for (const auto& [name, how] : wanted_extensions(*snapshot_->resources))
+      if (!have.contains(name)) add_missing(name, false);
   } else if (kind == Kind::kEndpoints) {
     std::vector<ConfigResource> endpoints = config(kind);
     std::set<std::string_view> have;
@@ -256,32 +235,35 @@ std::map<std::string, std::string> Server::text_readouts() const {
 
 std::vector<Wait> Server::waits() const {
   std::vector<Wait> out;
-  keep(out, wait_of_process());
-  const Resources& resources = *snapshot_->resources;
-  const std::set<std::string> waiting = waiting_clusters(resources);
-  for_each_cluster(resources, [&](const Piece<CompiledCluster>& piece) {
-    if (piece.newest != nullptr) keep(out, wait_of_cluster(piece));
-  });
-  for (const auto& [name, piece] : resources.routes) {
-    if (!piece.waits()) continue;
-    Wait wait{Wait::Kind::kRoute, name, {}, {}};
-    add_waiting_clusters(wait, piece.newest->clusters, waiting);
-    keep(out, std::move(wait));
-  }
-  const auto add_listener = [&](const Piece<CompiledListener>& piece) {
-    if (piece.waits()) keep(out, wait_of_listener(resources, *piece.newest, waiting));
+  const auto keep = [&out](Wait wait) {
+    if (!wait.targets.empty()) out.push_back(std::move(wait));
   };
-  for (const auto& piece : resources.file_listeners) add_listener(piece);
-  for (const auto& [name, piece] : resources.listeners) add_listener(piece);
+  keep(wait_of_process());
+  keep(wait_of_runtime());
+  const Resources& resources = *snapshot_->resources;
+  for_each_cluster(resources, [&](const Piece<CompiledCluster>& piece) {
+    if (piece.newest != nullptr) keep(wait_of_cluster(piece));
+  });
+  std::ranges::move(waits_of_pieces(resources), std::back_inserter(out));
   for (const auto& [name, entry] : secrets_.entries()) {
     if (entry.secret != nullptr) continue;
     Wait wait{Wait::Kind::kSecret, name.name, {}, {}};
-    add(wait, str("SdsApi ", name.name),
-        entry.failure.empty() ? std::string("its first contents, which have not come")
-                              : str("its first contents; the last try failed: ", entry.failure));
-    out.push_back(std::move(wait));
+    add_target(wait, str("SdsApi ", name.name),
+               entry.failure.empty()
+                   ? std::string("its first contents, which have not come")
+                   : str("its first contents; the last try failed: ", entry.failure));
+    keep(std::move(wait));
   }
   return out;
+}
+
+// Nothing else begins before it has come.
+Wait Server::wait_of_runtime() const {
+  Wait wait{Wait::Kind::kRuntime, {}, {}, {}};
+  if (control_plane_ == nullptr) return wait;
+  for (const auto& [name, how] : control_plane_->awaited_layers())
+    add_target(wait, str("RTDS ", name), str("the layer \"", name, "\" (RTDS)"));
+  return wait;
 }
 
 Wait Server::wait_of_process() const {
@@ -291,26 +273,28 @@ Wait Server::wait_of_process() const {
     const std::string& cluster = snapshot_->bootstrap.dynamic.ads.cluster;
     if (!control_plane_->is_connected()) {
       const std::string& why = control_plane_->peer_text();
-      add(wait, "ADS",
-          str("the control plane (cluster \"", cluster, "\"), which does not answer",
-              why.empty() ? std::string() : str(": ", config::printable(why, 200))));
+      add_target(wait, "ADS",
+                 str("the control plane (cluster \"", cluster, "\"), which does not answer",
+                     why.empty() ? std::string() : str(": ", config::printable(why, 200))));
     }
     if (control_plane_->awaits_clusters())
-      add(wait, "CDS", "the clusters of the control plane (CDS)");
+      add_target(wait, "CDS", "the clusters of the control plane (CDS)");
     if (control_plane_->awaits_listeners())
-      add(wait, "LDS", "the listeners of the control plane (LDS)");
+      add_target(wait, "LDS", "the listeners of the control plane (LDS)");
   }
-  if (building_) add(wait, "Builder", "the builder, which compiles what has come");
+  if (building_) add_target(wait, "Builder", "the builder, which compiles what has come");
   if (pending_ != nullptr) {
     size_t cold = 0;
     for (const auto& cluster : snapshot_->clusters) cold += !discovery_.is_warm(cluster->name);
-    if (cold != 0) add(wait, "Clusters", str(cold, " clusters, to know their endpoints"));
+    if (cold != 0) add_target(wait, "Clusters", str(cold, " clusters, to know their endpoints"));
     if (secrets_wanted_ && !secrets_.all_settled())
-      add(wait, "Secrets", "secrets of the configuration that is to take effect");
+      add_target(wait, "Secrets", "secrets of the configuration that is to take effect");
   } else if (secrets_.lacks_essential()) {
-    add(wait, "Secrets", "a secret without which nothing may start (initial_fetch_timeout: 0s)");
+    add_target(wait, "Secrets",
+               "a secret without which nothing may start (initial_fetch_timeout: 0s)");
   }
-  if (applying_ != 0) add(wait, "Workers", str(applying_, " workers, to take the configuration"));
+  if (applying_ != 0)
+    add_target(wait, "Workers", str(applying_, " workers, to take the configuration"));
   return wait;
 }
 
@@ -318,11 +302,11 @@ Wait Server::wait_of_cluster(const Piece<CompiledCluster>& piece) const {
   const upstream::ClusterConfig& cluster = *piece.newest->config;
   Wait wait{Wait::Kind::kCluster, cluster.name, {}, {}};
   if (piece.waits() && cluster.type == DiscoveryType::kEds) {
-    add(wait, str("EDS init ", cluster.eds_name),
-        str("the endpoints \"", cluster.eds_name, "\" (EDS), which have not come"));
+    add_target(wait, str("EDS init ", cluster.eds_name),
+               str("the endpoints \"", cluster.eds_name, "\" (EDS), which have not come"));
   } else if (pending_ != nullptr && !discovery_.is_warm(cluster.name)) {
-    add(wait, str("Endpoints ", cluster.name),
-        "its endpoints: the first answer of DNS, or the first round of health checks");
+    add_target(wait, str("Endpoints ", cluster.name),
+               "its endpoints: the first answer of DNS, or the first round of health checks");
   }
   return wait;
 }

@@ -244,9 +244,15 @@ class ClientStatusDump final : public Steps {
   }
 
  private:
-  static constexpr Kind kKinds[] = {Kind::kListener, Kind::kRoute,     Kind::kScopedRoute,
-                                    Kind::kCluster,  Kind::kEndpoints, Kind::kExtension,
-                                    Kind::kSecret};
+  static constexpr Kind kKinds[] = {Kind::kListener,    Kind::kRoute,   Kind::kVirtualHost,
+                                    Kind::kScopedRoute, Kind::kCluster, Kind::kEndpoints,
+                                    Kind::kExtension,   Kind::kSecret,  Kind::kRuntimeLayer};
+
+  static std::string_view message_of(Kind kind) {
+    if (kind == Kind::kVirtualHost) return "envoy.config.route.v3.VirtualHost";
+    if (kind == Kind::kRuntimeLayer) return "envoy.service.runtime.v3.Runtime";
+    return std::ranges::find(dump_sections(), kind, &DumpSection::kind)->resource_message;
+  }
 
   bool step() override {
     if (is_open_) {
@@ -276,9 +282,8 @@ class ClientStatusDump final : public Steps {
   }
 
   void begin_resource(const ConfigResource& resource) {
-    const auto section = std::ranges::find(dump_sections(), resource.kind, &DumpSection::kind);
     open_array("generic_xds_configs");
-    const std::string type = str("type.googleapis.com/", section->resource_message);
+    const std::string type = str("type.googleapis.com/", message_of(resource.kind));
     json_.begin_object().field("type_url", type).field("name", resource.name);
     if (!resource.version.empty()) json_.field("version_info", resource.version);
     is_open_ = true;

@@ -56,7 +56,11 @@ ConfigEntries::ConfigEntries(const ServerView& view, const DumpSection& section,
   if (has_inline) listeners_ = view.config(Kind::kListener);
 }
 
+// Lists without a place for what waits have only what is in force, or was refused.
 bool ConfigEntries::is_wanted(const ConfigResource& resource) const {
+  const bool has_no_place =
+      section_.kind == Kind::kScopedRoute || section_.kind == Kind::kExtension;
+  if (has_no_place && resource.is_warming && !resource.error_state) return false;
   if (list_ != nullptr && list_of(section_, resource) != list_) return false;
   return filter_ == nullptr || resource.kind == Kind::kBootstrap || filter_->matches(resource.name);
 }

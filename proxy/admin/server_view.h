@@ -128,7 +128,10 @@ struct ConfigResource {
     kSecret,
     kEndpoints,
     kScopedRoute,
-    kExtension
+    kExtension,
+    // These have no list in Envoy's dump: those of virtual hosts stand in their tables.
+    kVirtualHost,
+    kRuntimeLayer
   };
   Kind kind = Kind::kBootstrap;
   bool is_dynamic = false;  // from xDS
@@ -148,10 +151,20 @@ struct ConfigResource {
 
 // What the process, or a part of its configuration, waits for.
 struct Wait {
-  enum class Kind : uint8_t { kServer, kCluster, kListener, kRoute, kSecret, kRuntime };
+  enum class Kind : uint8_t {
+    kServer,
+    kRuntime,
+    kCluster,
+    kRoute,
+    kVirtualHost,
+    kScope,
+    kExtension,
+    kListener,
+    kSecret
+  };
   Kind kind = Kind::kServer;
-  std::string name;                  // of what waits; empty: the process
-  std::vector<std::string> targets;  // as Envoy's init targets are called: "CDS", "RDS init x"
+  std::string name;                  // of what waits; empty: the process, or its runtime
+  std::vector<std::string> targets;  // as Envoy prints its init targets: "target LDS"
   std::vector<std::string> reasons;  // the same in plain words
 };
 

@@ -12,15 +12,18 @@ namespace {
 struct KindRow {
   Wait::Kind kind;
   std::string_view mask;
-  std::string_view manager;  // what Envoy's init managers of that kind are called
+  std::string_view manager;  // what Envoy's init managers of that kind are called, or would be
 };
 constexpr std::array kKinds = {
     KindRow{Wait::Kind::kServer, "server", "init manager Server"},
-    KindRow{Wait::Kind::kListener, "listener", "init manager Listener-local-init-manager "},
+    KindRow{Wait::Kind::kRuntime, "runtime", "init manager RTDS"},
     KindRow{Wait::Kind::kCluster, "cluster", "init manager Cluster "},
     KindRow{Wait::Kind::kRoute, "route", "init manager RDS local-init-manager "},
+    KindRow{Wait::Kind::kVirtualHost, "virtual_host", "init manager VHDS "},
+    KindRow{Wait::Kind::kScope, "scope", "init manager SRDS "},
+    KindRow{Wait::Kind::kExtension, "extension", "init manager ECDS "},
+    KindRow{Wait::Kind::kListener, "listener", "init manager Listener-local-init-manager "},
     KindRow{Wait::Kind::kSecret, "secret", "init manager SDS "},
-    KindRow{Wait::Kind::kRuntime, "runtime", "init manager RTDS "},
 };
 
 const KindRow& row_of(Wait::Kind kind) { return *std::ranges::find(kKinds, kind, &KindRow::kind); }
@@ -33,7 +36,7 @@ void write_json(const std::vector<Wait>& waits, std::string& out) {
     for (const Wait& wait : waits) {
       json.begin_object().field("name", str(row_of(wait.kind).manager, wait.name));
       json.key("target_names").begin_array();
-      for (const std::string& target : wait.targets) json.value(str("target ", target));
+      for (const std::string& target : wait.targets) json.value(target);
       json.end_array().end_object();
     }
     json.end_array();
@@ -47,9 +50,10 @@ void write_text(ServerState state, const std::vector<Wait>& waits, std::string& 
   const bool is_up = state == ServerState::kLive || state == ServerState::kDraining;
   if (waits.empty() && is_up) out += "nothing is waited for: all that was configured is in force\n";
   for (const Wait& wait : waits) {
-    const bool is_server = wait.kind == Wait::Kind::kServer;
-    out += is_server ? std::string("the process waits for:\n")
-                     : str(row_of(wait.kind).mask, " \"", wait.name, "\" waits for:\n");
+    const std::string_view kind = row_of(wait.kind).mask;
+    out += wait.kind == Wait::Kind::kServer ? std::string("the process waits for:\n")
+           : wait.name.empty()              ? str("the ", kind, " waits for:\n")
+                                            : str(kind, " \"", wait.name, "\" waits for:\n");
     for (const std::string& reason : wait.reasons) out += str("  - ", reason, "\n");
   }
 }
@@ -63,8 +67,9 @@ void show_waits(const ServerView& view, const Request& request, Response& respon
     const auto row = std::ranges::find(kKinds, *mask, &KindRow::mask);
     // Nothing found must not look like nothing waited for.
     if (row == kKinds.end()) {
-      return response.fail(
-          400, "usage: /init_dump?mask=(server|listener|cluster|route|secret|runtime)\n");
+      std::string kinds;
+      for (const KindRow& kind : kKinds) kinds += str(kinds.empty() ? "" : "|", kind.mask);
+      return response.fail(400, str("usage: /init_dump?mask=(", kinds, ")\n"));
     }
     std::erase_if(waits, [row](const Wait& wait) { return wait.kind != row->kind; });
   }
@@ -80,7 +85,8 @@ void add_wait_pages(Router& router, const PageContext& context) {
               "print what is not ready yet, and what it waits for",
               {{"mask",
                 "Only this kind",
-                {"", "server", "listener", "cluster", "route", "secret", "runtime"}},
+                {"", "server", "runtime", "cluster", "route", "virtual_host", "scope", "extension",
+                 "listener", "secret"}},
                {"format", "File format to use", {"json", "text"}}},
               false,
               [&view = context.view](const Request& request, Response& response) {

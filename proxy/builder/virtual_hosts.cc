@@ -14,18 +14,12 @@ bool has_vhds(const std::shared_ptr<const CompiledRoutes>& routes) {
   return routes != nullptr && routes->table->has_vhds();
 }
 
-// Those of one table, in force, in the order of their resources' names; of one name the first.
 std::vector<std::shared_ptr<const route::VirtualHost>> hosts_of(
     const Pieces<CompiledVirtualHost>& pieces, std::string_view table) {
   std::vector<std::shared_ptr<const route::VirtualHost>> hosts;
-  std::set<std::string_view> names;
-  const std::string prefix = str(table, '/');
-  for (auto it = pieces.lower_bound(prefix); it != pieces.end() && it->first.starts_with(prefix);
-       ++it) {
-    const auto& active = it->second.active;
-    if (active == nullptr || table_of_host(it->first) != table) continue;
-    if (names.insert(active->host->name).second) hosts.push_back(active->host);
-  }
+  for_each_virtual_host(pieces, table, [&hosts](const auto&, const auto& compiled) {
+    hosts.push_back(compiled->host);
+  });
   return hosts;
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "proxy/base/str.h"
 #include "proxy/builder/claims.h"
 #include "proxy/builder/resources.h"
 #include "proxy/builder/update_stats.h"
@@ -23,6 +24,21 @@ namespace pillion {
 // "<route table>" of the name of a virtual host; empty if it has none.  Names of tables may have
 // slashes, hosts have none.
 std::string_view table_of_host(std::string_view name);
+
+// Calls fn(name of the resource, what is compiled) for the hosts of one table that are in force, in
+// the order of these names; of those that are called alike for the first.
+template <typename Fn>
+void for_each_virtual_host(const Pieces<CompiledVirtualHost>& pieces, std::string_view table,
+                           Fn&& fn) {
+  std::set<std::string_view> names;
+  const std::string prefix = str(table, '/');
+  for (auto it = pieces.lower_bound(prefix); it != pieces.end() && it->first.starts_with(prefix);
+       ++it) {
+    const auto& active = it->second.active;
+    if (active == nullptr || table_of_host(it->first) != table) continue;
+    if (names.insert(active->host->name).second) fn(it->first, active);
+  }
+}
 
 // The longest reply that a virtual host may carry, as tables that have VHDS say.
 uint32_t reply_limit(const Resources& resources);

@@ -103,7 +103,9 @@ class ControlPlane final : private xds::SourceObserver,
   // The first clusters, or listeners, have not come, and are waited for.
   [[nodiscard]] bool awaits_clusters() const noexcept { return !has_clusters_; }
   [[nodiscard]] bool awaits_listeners() const noexcept { return !has_listeners_; }
-  // By name, with how long they are waited for.
+  // By name, with how long they are waited for: layers of the runtime that hold up the start, and
+  // what is asked for of routes and endpoints.
+  [[nodiscard]] const WantedNames& awaited_layers() const noexcept { return awaited_layers_; }
   [[nodiscard]] const WantedNames& routes_wanted() const noexcept { return wanted_routes_; }
   [[nodiscard]] const WantedNames& endpoints_wanted() const noexcept {
     return assignments_.wanted();

@@ -83,6 +83,30 @@ class ScopedRoutesTest(unittest.TestCase):
         self.assertEqual(self.get("lazy"), (200, "lazy"), "it waited")
         self.assertEqual(self.get("red"), (200, "red"))
 
+    def explain(self, tenant):
+        """From the scope on."""
+        lines = sidecar.explain(self.proxy, "-H", f"x-scope: a=b;tenant={tenant}", "GET http://any/")
+        return lines[next(i for i, line in enumerate(lines) if line.startswith("scope key: ")):]
+
+    def test_explain_tells_the_scope_that_the_request_takes(self):
+        lines = self.explain("red")
+        self.assertEqual(lines[:4], ['scope key: "red" of x-scope', "scope: red", lines[2], "routes: table-red"])
+        self.assertRegex(lines[2], "^  in force: version 1")
+        self.assertIn("action: answers 200 itself: red", lines)
+        self.assertEqual(self.explain("green"), ['scope key: "green" of x-scope',
+                                                 "scope: none has this key; the answer is 404"])
+        lines = sidecar.explain(self.proxy, "-H", "x-scope: a=b", "GET http://any/")
+        self.assertIn('scope key: x-scope has no element "tenant"', lines)
+        self.service.say(SCOPES, "lazy", "1", scope("lazy", "lazy", "table-lazy", on_demand=True))
+        self.proxy.wait_stat("http.in.scoped_rds.scopes.on_demand_scopes", 1)
+        self.assertEqual(self.explain("lazy")[3:], [
+            'routes: "table-lazy" have not come; the answer is 404',
+            'filter od: before that, the control plane is asked for the routes "table-lazy" (RDS); the request waits '
+            'for 5s at most'])
+        self.service.say(ROUTES, "table-lazy", "1", self.table("table-lazy", "lazy"))
+        self.assertEqual(self.get("lazy"), (200, "lazy"))
+        self.assertIn("action: answers 200 itself: lazy", self.explain("lazy"))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -81,6 +81,24 @@ class VirtualHostsTest(unittest.TestCase):
             thread.join()
         self.assertEqual(wrong, [])
 
+    def test_the_dump_and_explain_know_hosts_that_came_one_by_one(self):
+        self.begin()
+        self.service.say(HOSTS, "shop/real.example", "1", host("real", ["real.example", "also.example"], "real"),
+                         aliases=["shop/also.example"], quiet=True)
+        lines = sidecar.explain(self.proxy, "GET http://also.example/")
+        self.assertIn('virtual host: none has a domain for "also.example"; the answer is 404', lines)
+        self.assertIn('filter od: before that, the control plane is asked for the virtual host "shop/also.example" '
+                      '(VHDS); the request waits for 5s at most', lines)
+        self.assertEqual(self.get("also.example"), (200, "real"), "so it is")
+        lines = sidecar.explain(self.proxy, "GET http://also.example/")
+        self.assertIn('virtual host: real, because its domain "also.example" fits "also.example"', lines)
+        self.assertIn("action: answers 200 itself: real", lines)
+        dump = self.proxy.json("/config_dump?resource=dynamic_route_configs")["configs"]
+        self.assertEqual([each["name"] for each in dump[0]["route_config"]["virtual_hosts"]], ["first", "real"])
+        status = {each["name"]: each["client_status"] for each in self.proxy.json("/csds")["config"][0][
+            "generic_xds_configs"] if each["type_url"].endswith("VirtualHost")}
+        self.assertEqual(status, {"shop/first.example": "ACKED", "shop/real.example": "ACKED"})
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -52,9 +52,11 @@ def host(name, domains, body):
     return field(1, name) + b"".join(field(2, domain) for domain in domains) + field(3, answer)
 
 
-def routes(name, *hosts, vhds=False):
-    """A RouteConfiguration; with VHDS it waits 0.3 s at most for its first hosts."""
-    source = field(9, field(1, field(3, b"") + field(4, field(2, 300_000_000)) + field(6, 2))) if vhds else b""
+def routes(name, *hosts, vhds=False, patience=0.3):
+    """A RouteConfiguration; with VHDS it waits so many seconds at most for its first hosts."""
+    whole = int(patience)
+    fetch_timeout = field(1, whole) + field(2, int((patience - whole) * 1_000_000_000))
+    source = field(9, field(1, field(3, b"") + field(4, fetch_timeout) + field(6, 2))) if vhds else b""
     return field(1, name) + b"".join(field(2, each) for each in hosts) + source
 
 

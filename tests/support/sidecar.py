@@ -251,6 +251,15 @@ def start(test, config, **options):
     return proxy.wait_ready()
 
 
+def explain(proxy, *words):
+    """The lines of `pillion explain --admin` about a request to a proxy that runs."""
+    run = subprocess.run([PILLION, "explain", "--admin", f"http://127.0.0.1:{proxy.admin_port}", *words],
+                         capture_output=True, text=True, timeout=60)
+    if run.returncode != 0:
+        raise AssertionError(run.stdout + run.stderr)
+    return run.stdout.splitlines()
+
+
 @atexit.register
 def _stop_all():
     for proxy in list(_running):

@@ -493,15 +493,17 @@ TEST_F(ConfigDumpTest, TheClientStatusTellsWhatWasAskedForAndWhatCame) {
 
 TEST_F(ConfigDumpTest, WhatIsWaitedForIsToldToToolsAndToPeople) {
   EXPECT_EQ(get("/init_dump").body, "{}");
-  server_.wait_list = {{Wait::Kind::kServer, "", {"LDS"}, {"the listeners"}},
-                       {Wait::Kind::kListener, "in", {"RDS init r"}, {"the routes \"r\""}}};
+  server_.wait_list = {
+      {Wait::Kind::kServer, "", {"target LDS"}, {"the listeners"}},
+      {Wait::Kind::kRuntime, "", {"target RTDS l"}, {"the layer \"l\""}},
+      {Wait::Kind::kListener, "in", {"shared target RDS init r"}, {"the routes \"r\""}}};
   server_.server_state = ServerState::kInitializing;
   EXPECT_EQ(get("/init_dump?mask=listener").body, R"({
  "unready_targets_dumps": [
   {
    "name": "init manager Listener-local-init-manager in",
    "target_names": [
-    "target RDS init r"
+    "shared target RDS init r"
    ]
   }
  ]
@@ -510,6 +512,8 @@ TEST_F(ConfigDumpTest, WhatIsWaitedForIsToldToToolsAndToPeople) {
             "state: INITIALIZING\n"
             "the process waits for:\n"
             "  - the listeners\n"
+            "the runtime waits for:\n"
+            "  - the layer \"l\"\n"
             "listener \"in\" waits for:\n"
             "  - the routes \"r\"\n");
   EXPECT_EQ(get("/init_dump?mask=nosuch").status, 400);
