@@ -27,6 +27,7 @@
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/parse.h"
 #include "tests/support/ads_bootstrap.h"
+#include "tests/support/xds_json.h"
 #include "xds/discovery_message.h"
 #include "xds/reflect.h"
 
@@ -34,20 +35,9 @@ using namespace pillion;
 
 namespace {
 
-const std::string kBootstrap = testing::ads_bootstrap() + R"(  listeners:
-    - name: fixed
-      address: { socket_address: { address: 127.0.0.1, port_value: 1 } }
-      filter_chains:
-        - filters:
-            - name: m
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-                stat_prefix: m
-                rds: { config_source: { ads: {}, resource_api_version: V3 }, route_config_name: r }
-                http_filters:
-                  - name: router
-                    typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-)";
+const std::string kBootstrap =
+    str(testing::ads_bootstrap(), "  listeners:\n    - ",
+        testing::listener_json("fixed", 1, testing::by_rds("r"), {.stat_prefix = "m"}), "\n");
 
 const Options& options() {
   static const Options kOptions = [] {

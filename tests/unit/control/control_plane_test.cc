@@ -11,6 +11,7 @@
 #include "proxy/http/grpc_frames.h"
 #include "tests/support/ads_bootstrap.h"
 #include "tests/support/fake_cluster_client.h"
+#include "tests/support/xds_json.h"
 #include "xds/reflect.h"
 #include "xds/value_json.h"
 
@@ -28,49 +29,27 @@ using xds::ResourceType;
 const std::string kBootstrap =
     testing::ads_bootstrap("id: sidecar~1, cluster: test, metadata: { a: 1 }");
 
-std::string any(std::string_view type, std::string_view fields) {
-  return str(R"({"@type":"type.googleapis.com/)", type, R"(",)", fields, "}");
-}
-
 std::string static_cluster(std::string_view name, int port = 9) {
-  return str(R"("name":")", name, R"(","type":"STATIC","load_assignment":{"cluster_name":")", name,
-             R"(","endpoints":[{"lb_endpoints":[{"endpoint":{"address":{"socket_address":{)",
-             R"("address":"10.0.0.1","port_value":)", port, "}}}}]}]}");
+  return testing::static_cluster_json(name, port);
 }
 std::string eds_cluster(std::string_view name, std::string_view more = "",
                         std::string_view timeout = "15s") {
-  return str(R"("name":")", name, R"(","type":"EDS","eds_cluster_config":{"eds_config":{"ads":{},)",
-             R"("initial_fetch_timeout":")", timeout, R"("}})", more);
+  return testing::eds_cluster_json(name, more, timeout);
 }
 std::string assignment(std::string_view name, const std::vector<int>& last_bytes) {
-  std::string endpoints;
-  for (const int byte : last_bytes)
-    endpoints += str(endpoints.empty() ? "" : ",", R"({"endpoint":{"address":{"socket_address":{)",
-                     R"("address":"10.0.0.)", byte, R"(","port_value":80}}}})");
-  return str(R"("cluster_name":")", name, R"(","endpoints":[{"lb_endpoints":[)", endpoints, "]}]");
+  return testing::assignment_json(name, last_bytes);
 }
 std::string routes(std::string_view name, std::string_view cluster) {
-  return str(R"("name":")", name, R"(","virtual_hosts":[{"name":"all","domains":["*"],)",
-             R"("routes":[{"match":{"prefix":"/"},"route":{"cluster":")", cluster, R"("}}]}])");
+  return testing::routes_json(name, cluster);
 }
 // Of local_ratelimit: one request a day.
 constexpr std::string_view kOneADay =
     R"({"name":"limit","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.http.)"
     R"(local_ratelimit.v3.LocalRateLimit","stat_prefix":"limit","token_bucket":{"max_tokens":1,)"
     R"("tokens_per_fill":1,"fill_interval":"86400s"}}},)";
-std::string listener(std::string_view name, int port, std::string_view route_source) {
-  return str(R"("name":")", name, R"(","address":{"socket_address":{"address":"127.0.0.1",)",
-             R"("port_value":)", port, R"(}},"filter_chains":[{"filters":[{"name":"hcm",)",
-             R"("typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.network.)",
-             R"(http_connection_manager.v3.HttpConnectionManager","stat_prefix":"in",)",
-             route_source, R"(,"http_filters":[)", kOneADay,
-             R"({"name":"router","typed_config":{"@type":)",
-             R"("type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}]}])");
-}
 std::string rds_listener(std::string_view name, int port, std::string_view route_name) {
-  return listener(
-      name, port,
-      str(R"("rds":{"route_config_name":")", route_name, R"(","config_source":{"ads":{}}})"));
+  return testing::listener_json(name, port, testing::by_rds(route_name),
+                                {.http_filters = kOneADay});
 }
 
 class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
@@ -112,8 +91,8 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
 
   void say(ResourceType type, const std::vector<std::string>& resources) {
     std::string list;
-    for (const std::string& fields : resources)
-      list += str(list.empty() ? "" : ",", any(xds::message_of(type), fields));
+    for (const std::string& json : resources)
+      list += str(list.empty() ? "" : ",", testing::any_json(xds::message_of(type), json));
     ++said;
     const Result<std::string> bytes =
         xds::encode("envoy.service.discovery.v3.DiscoveryResponse",
@@ -412,7 +391,7 @@ TEST_F(ControlPlaneTest, StartsWithoutWhatMustBeRefused) {
                           AllOf(HasSubstr("eds b n2 !eds/b"), HasSubstr("10.0.0.300")), "lds"));
   EXPECT_THAT(cluster_names(), ElementsAre("xds", "b")) << "without endpoints";
   say(ResourceType::kListeners, {rds_listener("in", 1001, "r")});
-  say(ResourceType::kRoutes, {R"("name":"r","virtual_hosts":[{"name":"no domains"}])"});
+  say(ResourceType::kRoutes, {R"({"name":"r","virtual_hosts":[{"name":"no domains"}]})"});
   EXPECT_THAT(requests(), ElementsAre("rds r", "lds v3 n3", HasSubstr("rds r n4 !rds/r")));
   EXPECT_EQ(initialized, 1);
   EXPECT_EQ(target("in"), "404");
@@ -445,7 +424,7 @@ TEST_F(RunningControlPlane, WaitsLaterForAGoodOneInThePlaceOfOneThatMustBeRefuse
   say(ResourceType::kEndpoints, {assignment("new", {300})});
   EXPECT_EQ(target("in"), "a");
   say(ResourceType::kListeners, {rds_listener("in", 1001, "r2")});
-  say(ResourceType::kRoutes, {R"("name":"r2","virtual_hosts":[{"name":"no domains"}])"});
+  say(ResourceType::kRoutes, {R"({"name":"r2","virtual_hosts":[{"name":"no domains"}]})"});
   EXPECT_EQ(target("in"), "a") << "the listener before it has routes";
   loop.skip(16s);
   build();
@@ -463,7 +442,7 @@ TEST_F(RunningControlPlane, CountsWhatIsSaidByNameAsEnvoyDoes) {
   say(ResourceType::kRoutes, {routes("r", "a")});
   EXPECT_EQ(rds->update_success.value(), 2u);
   EXPECT_EQ(rds->config_reload.value(), 1u) << "nothing new";
-  say(ResourceType::kRoutes, {R"("name":"r","virtual_hosts":[{"name":"no domains"}])"});
+  say(ResourceType::kRoutes, {R"({"name":"r","virtual_hosts":[{"name":"no domains"}]})"});
   EXPECT_EQ(rds->update_rejected.value(), 1u);
 
   const auto eds = cluster_stats("b");
@@ -540,7 +519,7 @@ TEST_F(RunningControlPlane, GivesAnAddressThatTwoClaimToTheOneThatHadIt) {
 
 TEST_F(RunningControlPlane, RefusesAFileWhoseListenerClaimsTheAddressOfOneOfTheControlPlane) {
   const auto file = [](int port) {
-    return str(kBootstrap, "  listeners:\n    - {", rds_listener("fixed", port, "r"), "}\n");
+    return str(kBootstrap, "  listeners:\n    - ", rds_listener("fixed", port, "r"), "\n");
   };
   const BuildResult refused = read_again(file(1001));
   EXPECT_EQ(refused.snapshot, nullptr);
@@ -601,9 +580,10 @@ TEST_F(RunningControlPlane, TreatsUnknownFieldsOfEndpointsAsTheFlagsSay) {
 TEST_F(RunningControlPlane, CountsMetadataWithoutEffectOfEachAssignment) {
   for (int port = 1; port <= 3; ++port) {
     say(ResourceType::kEndpoints,
-        {str(R"("cluster_name":"b","endpoints":[{"lb_endpoints":[{"metadata":{"filter_metadata":{)",
-             R"("istio":{"workload":"w"}}},"endpoint":{"address":{"socket_address":{"address":)",
-             R"("10.0.0.1","port_value":)", port, "}}}}]}]")});
+        {str(
+            R"({"cluster_name":"b","endpoints":[{"lb_endpoints":[{"metadata":{"filter_metadata":{)",
+            R"("istio":{"workload":"w"}}},"endpoint":{"address":{"socket_address":{"address":)",
+            R"("10.0.0.1","port_value":)", port, "}}}}]}]}")});
     EXPECT_EQ(endpoints.at("b"), 1U);
   }
   const auto stats = registry.block<stats::ServerStats>(stats::kControl);
@@ -615,7 +595,7 @@ TEST_F(RunningControlPlane, CountsMetadataWithoutEffectOfEachAssignment) {
 }
 
 TEST_F(ControlPlaneTest, ServesListenersOfTheFileWithRoutesOfTheControlPlane) {
-  start(str(kBootstrap, "  listeners:\n    - {", rds_listener("fixed", 1003, "r"), "}\n"));
+  start(str(kBootstrap, "  listeners:\n    - ", rds_listener("fixed", 1003, "r"), "\n"));
   EXPECT_THAT(listener_names(), IsEmpty());
   say(ResourceType::kClusters, {static_cluster("a")});
   EXPECT_THAT(requests(), ElementsAre("cds", "cds v1 n1", "lds", "rds r"));

@@ -6,7 +6,7 @@
 
 #include "proxy/builder/settle.h"
 #include "proxy/control/route_requests.h"
-#include "tests/unit/builder/xds_build.h"
+#include "tests/support/build_test.h"
 
 namespace pillion::testing {
 namespace {
@@ -19,13 +19,9 @@ using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 using namespace std::chrono_literals;
 
-constexpr std::string_view kByRds = R"("rds":{"route_config_name":"r","config_source":{"ads":{}}})";
+const std::string kByRds = by_rds("r");
 constexpr std::string_view kVhds = R"("vhds":{"config_source":{"ads":{}}},)";
 
-std::string host(std::string_view name, std::string_view domain, std::string_view cluster) {
-  return str(R"({"name":")", name, R"(","domains":[")", domain,
-             R"("],"routes":[{"match":{"prefix":"/"},"route":{"cluster":")", cluster, R"("}}]})");
-}
 // A table without hosts of its own.
 std::string table(std::string_view fields = {}) {
   return str(R"({"name":"r",)", kVhds, fields, R"("validate_clusters":false})");
@@ -36,7 +32,7 @@ class VirtualHostsByVhds : public XdsBuildTest {
   void begin() {
     EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
     EXPECT_EQ(say(Type::kRoutes, {{"r", table()}}), "");
-    EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", host("a", "a.com", "one")}}), "");
+    EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", virtual_host_json("a", "a.com", "one")}}), "");
     ASSERT_EQ(target("a.com"), "one");
   }
   std::vector<std::string> wanted(const std::set<std::string>& names = {}) const {
@@ -78,11 +74,7 @@ TEST_F(VirtualHostsByVhds, ComeByDeltaAlone) {
 }
 
 TEST_F(VirtualHostsByVhds, AreRefusedWhereAdsIsTheStateOfTheWorld) {
-  std::string bootstrap(kAdsBootstrap);
-  bootstrap.replace(bootstrap.find("DELTA_GRPC"), 10, "GRPC");
-  options.config_yaml = bootstrap;
-  snapshot = run_build(options, {}, {}).snapshot;
-  ASSERT_NE(snapshot, nullptr);
+  start(ads_bootstrap("id: n, cluster: c", "GRPC"));
   EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
   EXPECT_THAT(say(Type::kRoutes, {{"r", table()}}),
               HasSubstr("rds/r: vhds.config_source: VHDS needs DELTA_GRPC"));
@@ -113,7 +105,7 @@ TEST_F(VirtualHostsByVhds, AreWaitedForOnce) {
   job.given_up_virtual_hosts = true;
   build();
   EXPECT_EQ(target("a.com"), "404");
-  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", host("a", "a.com", "one")}}), "");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", virtual_host_json("a", "a.com", "one")}}), "");
   EXPECT_EQ(target("a.com"), "one");
 }
 
@@ -121,12 +113,12 @@ TEST_F(VirtualHostsByVhds, ComeAndChangeAndGo) {
   begin();
   EXPECT_EQ(target("b.com"), "404");
   const auto before = hcm()->routes;
-  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", host("a", "a.com", "one")}}), "");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", virtual_host_json("a", "a.com", "one")}}), "");
   EXPECT_EQ(hcm()->routes, before) << "nothing has changed";
-  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", host("b", "b.com", "two")}}), "");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", virtual_host_json("b", "b.com", "two")}}), "");
   EXPECT_EQ(target("a.com"), "one") << "others stay";
   EXPECT_EQ(target("b.com"), "two");
-  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", host("b", "b.com", "three")}}), "");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", virtual_host_json("b", "b.com", "three")}}), "");
   EXPECT_EQ(target("b.com"), "three");
   xds::Response& delta = add(Type::kVirtualHosts, {});
   delta.is_delta = true;
@@ -139,11 +131,13 @@ TEST_F(VirtualHostsByVhds, ComeAndChangeAndGo) {
 
 TEST_F(VirtualHostsByVhds, OutliveAChangeOfTheirTable) {
   begin();
-  const std::string own = str(R"("virtual_hosts":[)", host("own", "own.com", "x"), "],");
+  const std::string own =
+      str(R"("virtual_hosts":[)", virtual_host_json("own", "own.com", "x"), "],");
   EXPECT_EQ(say(Type::kRoutes, {{"r", table(own)}}), "");
   EXPECT_EQ(target("a.com"), "one");
   EXPECT_EQ(target("own.com"), "x");
-  const std::string same = str(R"("virtual_hosts":[)", host("own", "a.com", "x"), "],");
+  const std::string same =
+      str(R"("virtual_hosts":[)", virtual_host_json("own", "a.com", "x"), "],");
   EXPECT_EQ(say(Type::kRoutes, {{"r", table(same)}}), "");
   EXPECT_EQ(target("a.com"), "x") << "what the table has itself comes first";
   EXPECT_EQ(say(Type::kRoutes, {{"r", routes_json("r", "c")}}), "");
@@ -153,12 +147,12 @@ TEST_F(VirtualHostsByVhds, OutliveAChangeOfTheirTable) {
 
 TEST_F(VirtualHostsByVhds, AreRefusedByName) {
   begin();
-  EXPECT_THAT(say(Type::kVirtualHosts, {{"r/x.com", host("x", "a.com", "two")},
-                                        {"r/good", host("good", "good", "two")}}),
+  EXPECT_THAT(say(Type::kVirtualHosts, {{"r/x.com", virtual_host_json("x", "a.com", "two")},
+                                        {"r/good", virtual_host_json("good", "good", "two")}}),
               HasSubstr("vhds/r/x.com: domains: \"a.com\" is already one of virtual host \"a\""));
   EXPECT_EQ(target("a.com"), "one");
   EXPECT_EQ(target("good"), "two") << "the good ones are taken";
-  EXPECT_THAT(say(Type::kVirtualHosts, {{"plain", host("x", "x.com", "two")}}),
+  EXPECT_THAT(say(Type::kVirtualHosts, {{"plain", virtual_host_json("x", "x.com", "two")}}),
               HasSubstr("vhds/plain: name: expected <route table>/<host>"));
   EXPECT_THAT(say(Type::kVirtualHosts, {{"r/a.com", R"({"name":"a"})"}}),
               HasSubstr("domains: required field is missing"));
@@ -167,7 +161,7 @@ TEST_F(VirtualHostsByVhds, AreRefusedByName) {
 
 TEST_F(VirtualHostsByVhds, MayComeBeforeTheirTable) {
   begin();
-  EXPECT_EQ(say(Type::kVirtualHosts, {{"s/y.com", host("y", "y.com", "two")}}), "");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"s/y.com", virtual_host_json("y", "y.com", "two")}}), "");
   EXPECT_EQ(target("y.com"), "404");
   const std::string by_s = R"("rds":{"route_config_name":"s","config_source":{"ads":{}}})";
   EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_s)}}), "");
@@ -179,7 +173,8 @@ TEST_F(VirtualHostsByVhds, MayComeBeforeTheirTable) {
 
 TEST_F(VirtualHostsByVhds, OfOneNameUnderTwoAreOne) {
   begin();
-  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/www.a.com", host("a", "a.com", "one")}}), "");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/www.a.com", virtual_host_json("a", "a.com", "one")}}),
+            "");
   EXPECT_EQ(hcm()->routes->hosts().size(), 1u);
 }
 
@@ -237,7 +232,7 @@ TEST_F(VirtualHostsByVhds, ThatWaitForAClusterAreToldLater) {
   add(Type::kClusters,
       {{"new", R"({"name":"new","type":"EDS","eds_cluster_config":{"eds_config":{"ads":{}}}})"}});
   EXPECT_EQ(build(), "");
-  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", host("b", "b.com", "new")}}), "");
+  EXPECT_EQ(say(Type::kVirtualHosts, {{"r/b.com", virtual_host_json("b", "b.com", "new")}}), "");
   requests.on_answered(RouteKind::kVirtualHost, "r/b.com", "r/b.com");
   requests.on_built(*snapshot->resources);
   EXPECT_THAT(requests.take_answers(), IsEmpty());
