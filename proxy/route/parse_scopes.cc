@@ -1,6 +1,7 @@
 // ScopedRoutes: keys and scopes.
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/config_source.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/route/scopes.h"
 
@@ -66,6 +67,7 @@ std::shared_ptr<const ScopeConfig> parse_scope(const Node& node, const ParseOpti
   const Node how = node.one_of({"route_configuration_name", "route_configuration"});
   if (how.is_present() && how.key() == "route_configuration_name") {
     out->rds_name = how.as_string();
+    config::check_resource_name(how, out->rds_name);
   } else if (how.is_present()) {
     out->table = parse_route_table(how, options);
     out->on_demand = false;  // it is here

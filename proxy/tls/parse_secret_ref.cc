@@ -42,6 +42,7 @@ std::optional<SecretRef> parse_secret_ref(const Node& node, SecretKind kind) {
   SecretSource how;
   if (source.is_present()) {
     how = parse_source(source, ref.timeout);
+    config::check_resource_name(name, ref.name);
   } else {
     how.key = "static";
     ref.initial = find_static_secret(node, ref.name, kind);

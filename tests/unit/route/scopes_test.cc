@@ -152,6 +152,10 @@ TEST(Scopes, AreRefusedByName) {
        "fragments: "
        "[ { string_key: x } ] } }",
        "only one of"},
+      {"{ name: a, route_configuration_name: 'xdstp://x/r', key: { fragments: [ { string_key: x } "
+       "] "
+       "} }",
+       "route_configuration_name: expected a name that is no xdstp:// URL"},
       {"{ name: a, route_configuration: { name: r, vhds: {} }, key: { fragments: [ { string_key: x "
        "} ] } }",
        "only routes by RDS may have it"},

@@ -183,6 +183,8 @@ TEST(SecretRef, IsRefusedByName) {
        "google_grpc.call_credentials: "},
       {"{ name: a, sds_config: { ads: {}, resource_api_version: V2 } }", "resource_api_version"},
       {"{ name: a, other: 1, sds_config: { ads: {} } }", "other: unknown field"},
+      {"{ name: 'xdstp://x/a', sds_config: { ads: {} } }",
+       "name: expected a name that is no xdstp"},
   };
   for (const Case& c : cases) {
     const ParsedRef parsed(c.yaml);
