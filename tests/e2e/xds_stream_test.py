@@ -75,7 +75,9 @@ class XdsStreamTest(unittest.TestCase):
         return sidecar.start(self, text)
 
     def test_the_api_type_chooses_the_method(self):
-        for kind, method in (("GRPC", "StreamAggregatedResources"), ("DELTA_GRPC", "DeltaAggregatedResources")):
+        for kind, method in (("GRPC", "StreamAggregatedResources"), ("DELTA_GRPC", "DeltaAggregatedResources"),
+                             ("AGGREGATED_GRPC", "StreamAggregatedResources"),
+                             ("AGGREGATED_DELTA_GRPC", "DeltaAggregatedResources")):
             server = Server(self)
             self.start(config(server.port, api_type=kind)[0])
             sidecar.until("a stream", lambda: server.heads)

@@ -1,14 +1,16 @@
-"""A discovery service of tests, without generated code: aggregated, state of the world and delta, and of secrets, state
-of the world.
+"""A discovery service of tests, without generated code: aggregated and of single types, state of the world and delta; of
+secrets the state of the world alone.
 
     ads_server.py ADDRESS [CERTIFICATE KEY [CA]]      with CA clients must show a certificate of it
 
 Reads commands, one JSON object a line: {"type": T, "name": N, "version": V, "resource": hex of the message} to say it to
 whoever asks for N or, but for "quiet" ones, for everything, with "aliases" if it has some; without the resource, for an
-answer that lacks it; {"type": T, "name": N} to take it back.  T is the message, as "envoy.config.route.v3.VirtualHost".
+answer that lacks it; {"type": T, "name": N} to take it back.  With "ttl" (milliseconds) it is said for so long, and
+{"type": T, "name": N, "heartbeat": true} says that it still holds.  T is the message, as "envoy.config.route.v3.VirtualHost".
 By delta a name that is asked for and not known is answered without a resource.  Prints "listens PORT", and what it hears,
 T without its package: "ask T NAMES" ("*": everything), "drop T NAMES", "ack T VERSION" (none by delta), "nack T REASON";
-of secrets, each by a stream of its own, "ask NAME NODE", "ack NAME VERSION", "nack NAME REASON".
+of secrets, each by a stream of its own, "ask NAME NODE", "ack NAME VERSION", "nack NAME REASON".  Of streams of other
+types it prints "stream METHOD", when one begins.
 """
 
 import json
@@ -26,7 +28,7 @@ SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/"
 
 lock = threading.RLock()
-said = {}  # type -> name -> (version, message, aliases, quiet)
+said = {}  # type -> name -> (version, message, aliases, quiet, ttl)
 streams = []  # queues
 
 
@@ -53,6 +55,21 @@ def reason(status):
 
 def any_of(url, message):
     return field(1, url) + field(2, message)
+
+
+def wrapped(url, name, known, is_heartbeat=False):
+    """The fields of a Resource."""
+    version, message, aliases, _, ttl = known
+    duration = field(1, ttl // 1000) + field(2, ttl % 1000 * 1_000_000) if ttl else b""
+    return (field(1, version) + (b"" if is_heartbeat else field(2, any_of(url, message))) + field(3, name)
+            + b"".join(field(4, alias) for alias in aliases) + (field(6, duration) if ttl else b""))
+
+
+def any_resource(url, name, known, is_heartbeat=False):
+    """As the state of the world has it: itself, or in a Resource if it ends."""
+    if not known[4]:
+        return any_of(url, known[1])
+    return any_of(URL + "envoy.service.discovery.v3.Resource", wrapped(url, name, known, is_heartbeat))
 
 
 def tell_answer(subject, error, *version):
@@ -83,7 +100,10 @@ class Stream:
 
     def run(self):
         while (event := self.events.get()) is not None:
-            yield from self.changed() if event == "changed" else self.take(event)
+            if isinstance(event, tuple):
+                yield from self.beat(*event)
+            else:
+                yield from self.changed() if event == "changed" else self.take(event)
         with lock:
             streams.remove(self.events)
 
@@ -124,10 +144,18 @@ class WholeStream(Stream):
             if self.sent.get(url) == now or (names and not now):
                 continue
             self.sent[url] = now
-            version = "-".join(sorted(version for version, *_ in now.values())) or "none"
-            resources = (any_of(url, message) for _, message, *_ in now.values() if message is not None)
-            yield (field(1, version) + b"".join(field(2, each) for each in resources)
-                   + field(4, url) + field(5, self.next_nonce()))
+            yield self.response(url, now, (any_resource(url, n, r) for n, r in now.items() if r[1] is not None))
+
+    def response(self, url, now, resources):
+        version = "-".join(sorted(version for version, *_ in now.values())) or "none"
+        return (field(1, version) + b"".join(field(2, each) for each in resources) + field(4, url)
+                + field(5, self.next_nonce()))
+
+    def beat(self, url, name, known):
+        """As all that it has said, for the state of the world has no less."""
+        if name in self.sent.get(url, {}):
+            yield self.response(url, self.sent[url], (any_resource(url, n, r, n == name)
+                                                      for n, r in self.sent[url].items()))
 
 
 class SecretStream(WholeStream):
@@ -168,7 +196,12 @@ class DeltaStream(Stream):
 
     @staticmethod
     def stands_for(known, name):
-        return [n for n, (_, _, aliases, _) in known.items() if n == name or name in aliases]
+        return [n for n, r in known.items() if n == name or name in r[2]]
+
+    def beat(self, url, name, known):
+        if name in self.sent.get(url, {}):
+            yield (field(1, "delta") + field(2, wrapped(url, name, known, is_heartbeat=True)) + field(4, url)
+                   + field(5, self.next_nonce()))
 
     def changed(self, asked_url=None, missing=()):
         for url, names in self.asked.items():
@@ -184,10 +217,8 @@ class DeltaStream(Stream):
                 continue
             resources = b""
             for name in fresh:
-                version, message, aliases, _ = known[name]
-                sent[name] = version
-                resources += field(2, field(1, version) + field(2, any_of(url, message)) + field(3, name)
-                                   + b"".join(field(4, alias) for alias in aliases))
+                sent[name] = known[name][0]
+                resources += field(2, wrapped(url, name, known[name]))
             for name in empty:
                 resources += field(2, field(3, name) + field(4, name))
             for name in gone:
@@ -198,6 +229,15 @@ class DeltaStream(Stream):
 
 METHODS = {SERVICE + "StreamAggregatedResources": WholeStream, SERVICE + "DeltaAggregatedResources": DeltaStream,
            SECRETS + "StreamSecrets": SecretStream}
+# Package and name of the service of one type, and what its methods end in.
+SINGLE = [("cluster", "Cluster", "Clusters"), ("endpoint", "Endpoint", "Endpoints"),
+          ("listener", "Listener", "Listeners"), ("route", "Route", "Routes"),
+          ("route", "ScopedRoutes", "ScopedRoutes"), ("route", "VirtualHost", "VirtualHosts"),
+          ("extension", "ExtensionConfig", "ExtensionConfigs"), ("runtime", "Runtime", "Runtime")]
+for package, name, ending in SINGLE:
+    path = f"/envoy.service.{package}.v3.{name}DiscoveryService/"
+    METHODS[path + "Stream" + ending] = WholeStream
+    METHODS[path + "Delta" + ending] = DeltaStream
 
 
 def add_port(server, address, *files):
@@ -212,6 +252,8 @@ def main():
     class Handler(grpc.GenericRpcHandler):
         def service(self, details):
             stream = METHODS.get(details.method)
+            if "Aggregated" not in details.method and "Secret" not in details.method:
+                say("stream", details.method.rpartition("/")[2])
             return stream and grpc.stream_stream_rpc_method_handler(lambda requests, _: stream(requests).run())
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), handlers=[Handler()])
     port = add_port(server, *sys.argv[1:])
@@ -226,11 +268,15 @@ def main():
             if "version" in command:
                 message = command.get("resource")
                 of_type[command["name"]] = (command["version"], None if message is None else bytes.fromhex(message),
-                                            command.get("aliases", []), command.get("quiet", False))
-            else:
+                                            command.get("aliases", []), command.get("quiet", False),
+                                            command.get("ttl", 0))
+            elif "heartbeat" not in command:
                 of_type.pop(command["name"], None)
+            event = "changed"
+            if "heartbeat" in command:
+                event = (URL + command["type"], command["name"], of_type[command["name"]])
             for events in streams:
-                events.put("changed")
+                events.put(event)
     server.stop(0)
 
 

@@ -34,9 +34,14 @@ class AdsService(LineProcess):
         self.wait("listens ", starts + 1)
         self.port = int(self.heard("listens ")[-1].split()[1])
 
-    def say(self, kind, name, version, message, aliases=(), quiet=False):
-        """`quiet`: only to who asks for the name."""
-        self.tell(type=kind, name=name, version=version, resource=message.hex(), aliases=list(aliases), quiet=quiet)
+    def say(self, kind, name, version, message, aliases=(), quiet=False, ttl=0):
+        """`quiet`: only to who asks for the name; `ttl`: it holds for so many seconds, 0 is for ever."""
+        self.tell(type=kind, name=name, version=version, resource=message.hex(), aliases=list(aliases), quiet=quiet,
+                  ttl=int(ttl * 1000))
+
+    def heartbeat(self, kind, name):
+        """What ends holds for its time anew."""
+        self.tell(type=kind, name=name, heartbeat=True)
 
     def say_nothing(self, kind, name, version):
         """An answer without the resource."""
