@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""google_grpc with ssl_credentials against a server of gRPC's Python: who is trusted, and what is shown to it."""
+"""A control plane by TLS, of gRPC's Python, as google_grpc with ssl_credentials and as a cluster: who is trusted, and what
+is shown to it."""
 
 import unittest
 
+import ads_service
 import sidecar
 from ads_service import AdsService
 from authority import Authority
@@ -28,8 +30,8 @@ class GoogleGrpcTest(unittest.TestCase):
             "target_uri": f"{host}:{port}", "stat_prefix": "x",
             "channel_credentials": {"ssl_credentials": credentials}}}]}
 
-    def start(self, ads, source=ADS, **options):
-        config = {"node": {"id": "n", "cluster": "c"},
+    def start(self, ads, source=ADS, clusters=(), **options):
+        config = {"node": {"id": "n", "cluster": "c"}, "static_resources": {"clusters": list(clusters)},
                   "dynamic_resources": {"ads_config": ads, "cds_config": source | {"initial_fetch_timeout": "0.2s"}}}
         return sidecar.start(self, config, **options)
 
@@ -65,6 +67,29 @@ class GoogleGrpcTest(unittest.TestCase):
         self.assertEqual(service.heard("ask"), [], "cds has no certificate, and nothing else is wanted")
         names = {line.split("::")[0] for line in proxy.get("/clusters")[1].splitlines() if "::" in line}
         self.assertEqual(len([name for name in names if name.startswith("google_grpc/localhost:")]), 2, names)
+
+    def test_a_cluster_with_mutual_tls_is_asked_if_it_is_whom_it_should_be(self):
+        service = AdsService(self, tls=self.server)
+
+        def cluster(san):
+            common = {"tls_certificates": [{"certificate_chain": {"filename": self.client[0]},
+                                            "private_key": {"filename": self.client[1]}}],
+                      "validation_context": {"trusted_ca": {"filename": self.authority.bundle},
+                                             "match_typed_subject_alt_names": [
+                                                 {"san_type": "URI", "matcher": {"exact": san}}]}}
+            made = ads_service.cluster("unused")
+            made["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = sidecar.address(
+                service.port)
+            return made | {"transport_socket": {"name": "tls", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                "common_tls_context": common}}}
+        other = self.start(ads_service.api_config_source(), clusters=[cluster(CLIENT)])
+        other.wait_log("no stream to the control plane")
+        self.assertEqual(service.heard("ask"), [])
+        self.assertGreaterEqual(other.stats()["cluster.xds.ssl.fail_verify_san"], 1)
+        proxy = self.start(ads_service.api_config_source(), clusters=[cluster(SERVER)])
+        service.wait("ask Cluster *")
+        proxy.wait_stat("control_plane.connected_state", 1)
 
 
 if __name__ == "__main__":

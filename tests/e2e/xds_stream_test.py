@@ -5,9 +5,12 @@ import socket
 import threading
 import unittest
 
+import ads_service
 import http2_peers
 import sidecar
+from ads_service import AdsService
 from control_plane import bootstrap
+from protobuf_wire import field
 
 KEEPALIVE = "02"  # of the kernel's timers
 METHODS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
@@ -124,6 +127,27 @@ class XdsStreamTest(unittest.TestCase):
         text["dynamic_resources"]["ads_config"]["grpc_services"].append({"envoy_grpc": {"cluster_name": "second"}})
         self.start(text)
         sidecar.until("a stream", lambda: server.heads)
+
+    def test_the_first_server_comes_first_again_when_the_stream_of_the_second_has_ended(self):
+        first, second = AdsService(self), AdsService(self)
+        first.stop()
+        text, _ = config(1)
+        text["static_resources"]["clusters"] = [ads_service.cluster(first.path, "first"),
+                                                ads_service.cluster(second.path, "second")]
+        ads = ads_service.api_config_source("first")
+        ads["grpc_services"].append({"envoy_grpc": {"cluster_name": "second"}})
+        text["dynamic_resources"]["ads_config"] = ads
+        proxy = self.start(text)
+        second.wait("ask Cluster *")
+        proxy.wait_stat("control_plane.connected_state", 1)
+        first.start()
+        self.assertEqual(first.heard("ask"), [], "a stream that works is kept")
+        second.stop()
+        first.wait("ask Cluster *")
+        second.start()
+        first.say("envoy.config.cluster.v3.Cluster", "c", "1", field(1, "c"))
+        first.wait("ack Cluster 1")
+        self.assertEqual(len(second.heard("ask Cluster")), 1)
 
     def test_google_grpc_stands_for_a_cluster(self):
         server = Server(self)
