@@ -4,30 +4,18 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/str.h"
-#include "proxy/listen_sockets.h"
 
 namespace pillion {
 
-Status<BoundListeners::NotOpened> BoundListeners::open(WorkerUpdate& update, uint32_t workers) {
-  const std::vector<io::Address> ours =
-      update.new_listeners.empty() ? std::vector<io::Address>() : addresses();
-  std::vector<ListenSockets> opened;
-  for (WorkerUpdate::NewListener& added : update.new_listeners) {
-    Result<ListenSockets> sockets = open_listen_sockets(*added.config, workers, ours);
-    if (!sockets) {
-      for (const ListenSockets& s : opened) close_listen_sockets(s);
-      return Error<NotOpened>{{added.config->name, sockets.error()}};
-    }
-    added.sockets = sockets->sockets;
-    opened.push_back(std::move(*sockets));
-  }
+void BoundListeners::take(const WorkerUpdate& update, std::vector<std::vector<io::Address>> bound,
+                          StoppedListeners stopped) {
   for (const std::string& name : update.removed_listeners) bound_.erase(name);
-  for (size_t i = 0; i < opened.size(); ++i) {
+  for (size_t i = 0; i < bound.size(); ++i) {
     const auto& config = update.new_listeners[i].config;
-    bound_[config->name] = {config, std::move(opened[i].addresses)};
+    bound_[config->name] = {config, std::move(bound[i]), is_stopped(stopped, *config)};
   }
   for (const auto& config : update.changed_listeners) bound_[config->name].config = config;
-  return Ok{};
+  if (!update.removed_listeners.empty() || !bound.empty()) ours_ = nullptr;
 }
 
 const BoundListeners::Bound* BoundListeners::find(std::string_view name) const {
@@ -42,10 +30,23 @@ std::vector<io::Address> BoundListeners::addresses() const {
   return all;
 }
 
+std::shared_ptr<const OurAddresses> BoundListeners::ours() const {
+  if (ours_ != nullptr) return ours_;
+  auto made = std::make_shared<OurAddresses>();
+  for (const auto& [name, b] : bound_)
+    if (!b.is_stopped) made->add(*b.config);
+  return ours_ = std::move(made);
+}
+
 void BoundListeners::log_listening(const std::vector<std::string>& names) const {
   for (const std::string& name : names) {
     const Bound* bound = find(name);
     if (bound == nullptr) continue;
+    if (bound->is_stopped) {
+      log::info(log::kConfig, "listener without sockets: listeners were stopped",
+                {{"listener", name}, {"address", bound->config->address}});
+      continue;
+    }
     if (!bound->config->bind_to_port) {
       log::info(log::kConfig, "listener without a socket of its own",
                 {{"listener", name}, {"address", bound->config->address}});

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -21,25 +20,12 @@ io::Address bound_address(int fd, const io::Address& asked) {
   return asked.is_ip() && bound.is_ip() ? bound : asked;
 }
 
-Status<> probe(const io::Address& address, io::ListenOptions options) {
-  options.reuse_port = false;
-  Result<int> fd = io::bind_listener(address, options);
-  if (!fd) return Error<std::string>{fd.error()};
-  ::close(*fd);
-  return Ok{};
-}
-
-bool needs_ipv6(const io::Address& address) {
-  return address.kind() == io::Address::Kind::kIpv6 && (address.is_any() || address.is_loopback());
-}
-
 // A socket for each worker; adds them, and the address as bound, to `out`.
-Status<> open_on(const io::Address& address, const core::ListenerConfig& listener, bool is_ours,
+Status<> open_on(const io::Address& address, const core::ListenerConfig& listener, bool has_former,
                  ListenSockets& out) {
   const bool has_own_each = listener.options.reuse_port && address.is_ip();
-  const bool has_former = has_own_each && is_ours;
-  if (has_own_each && !is_ours && address.port() != 0) {
-    if (Status<> free = probe(address, listener.options); !free) return free;
+  if (has_own_each && !has_former && address.port() != 0) {
+    if (Status<> free = try_address(address, listener.options); !free) return free;
   }
   io::Address bound = address;
   int first = -1;
@@ -64,27 +50,23 @@ Status<> open_on(const io::Address& address, const core::ListenerConfig& listene
 }  // namespace
 
 Result<ListenSockets> open_listen_sockets(const core::ListenerConfig& listener, uint32_t workers,
-                                          std::span<const io::Address> ours) {
+                                          const OurAddresses& ours) {
   ListenSockets out;
   out.sockets.resize(workers);
   if (!listener.bind_to_port) {
     out.addresses.push_back(listener.address);
     return out;
   }
-  std::vector<io::Address> wanted{listener.address};
   for (const io::Address& more : listener.additional_addresses) {
-    if (!needs_ipv6(more) || io::is_own_ip(more)) {
-      wanted.push_back(more);
-      continue;
-    }
+    if (!lacks_family(more)) continue;
     log::info(log::kConfig, "no IPv6 on this machine: an additional address is left out",
               {{"listener", listener.name}, {"address", more}});
   }
-  for (const io::Address& address : wanted) {
-    const bool is_ours = std::ranges::find(ours, address) != ours.end();
-    if (Status<> opened = open_on(address, listener, is_ours, out); !opened) {
+  for (const auto& [address, additional] : addresses_to_bind(listener)) {
+    const bool has_former = ours.may_share(address, listener);
+    if (Status<> opened = open_on(address, listener, has_former, out); !opened) {
       close_listen_sockets(out);
-      return Error<std::string>{str("listener \"", listener.name, "\": ", opened.error())};
+      return Error<std::string>{opened.error()};
     }
   }
   return out;

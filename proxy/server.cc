@@ -136,7 +136,7 @@ Status<> Server::start(const BuildResult& built) {
   registry_.on_scrape([this] { discovery_.refresh_gauges(); });
   keep_log_stats();
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
-  if (Status<> committed = commit(snapshot, nullptr); !committed) return committed;
+  if (Status<> committed = commit_first(built); !committed) return committed;
   ask_control_plane();
   report_load();
   for (const auto& worker : workers_) worker->start();
@@ -144,6 +144,20 @@ Status<> Server::start(const BuildResult& built) {
   signals_ = std::make_unique<io::Signals>(
       loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1}, observer);
   watch_config();
+  return Ok{};
+}
+
+// Nobody waits for an address that the file wants from the start.
+Status<> Server::commit_first(const BuildResult& built) {
+  const std::unique_ptr<Change> first = begin_change(built);
+  while (first->sockets->open_next()) {
+  }
+  std::string wrong;
+  for (const SocketOpener::Failure& failure : first->sockets->failures())
+    wrong += str(wrong.empty() ? "" : "\n", "listener \"", failure.listener->name,
+                 "\": ", failure.reason);
+  if (!wrong.empty()) return Error<std::string>{std::move(wrong)};
+  commit(*first);
   return Ok{};
 }
 
@@ -303,6 +317,8 @@ void Server::close_everything() {
   documents_.reset();
   if (clusters_ != nullptr) clusters_->close();
   retired_.stop();
+  unbound_.stop();
+  opening_.reset();
   drain_timer_.cancel();
   shutdown_timer_.cancel();
   writer_.flush();

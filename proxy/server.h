@@ -2,10 +2,10 @@
 // Server: the process.  Owns the control thread's loop (the calling thread's), the workers, the log
 // writer and the registry, and lives from the first configuration to the last drained connection.
 //
-// By file: server.cc birth and death, server_config.cc changes of configuration, server_apply.cc
-// how one takes effect, server_secrets.cc certificates, server_runtime.cc the runtime,
-// server_view.cc what the admin pages see and do, server_status.cc the configuration as they show
-// it, and what is waited for.
+// By file: server.cc birth and death, server_config.cc changes of configuration,
+// server_listeners.cc their sockets, server_apply.cc how one takes effect, server_secrets.cc
+// certificates, server_runtime.cc the runtime, server_view.cc what the admin pages see and do,
+// server_status.cc the configuration as they show it, and what is waited for.
 //
 //   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
 //   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
@@ -50,9 +50,11 @@
 #include "proxy/io/signals.h"
 #include "proxy/io/turn_watch.h"
 #include "proxy/retired.h"
+#include "proxy/socket_opener.h"
 #include "proxy/stats/registry.h"
 #include "proxy/telemetry/span_exporter.h"
 #include "proxy/tls/secret_store.h"
+#include "proxy/unbound_listeners.h"
 #include "proxy/worker.h"
 
 namespace pillion {
@@ -67,6 +69,7 @@ class Server final : public admin::ServerView,
                      private certs::ProviderHost,
                      private DocumentObserver,
                      private ControlPlaneHost,
+                     private UnboundListenersHost,
                      private core::RouteAsker {
  public:
   explicit Server(const Options& options);
@@ -139,21 +142,31 @@ class Server final : public admin::ServerView,
   void refuse_reload(std::string messages);
   void count_unknown_fields(const BuildResult& result);
   void watch(const std::set<std::string>& files);
-  // Leaves a listener of the control plane that cannot be had out of `next`; false if it is not
-  // one.
-  bool leave_out(Snapshot& next, const BoundListeners::NotOpened& listener);
-  void diff_clusters(const SnapshotChanges& changes, WorkerUpdate& update);
-  void diff_listeners(const SnapshotChanges& changes, WorkerUpdate& update);
-  void count_listeners(const WorkerUpdate& update);
-  void count_in_force(const SnapshotChanges& changes);
-  // Listeners of the control plane that cannot be had; `why`: a line for each.
-  struct LeftOut {
-    std::set<std::string> names;
-    std::string why;
+  // A configuration that was built, while its sockets are opened.
+  struct Change {
+    BuildResult result;
+    std::shared_ptr<Snapshot> next;
+    SnapshotChanges changes;
+    std::unique_ptr<WorkerUpdate> update;
+    std::unique_ptr<SocketOpener> sockets;
   };
-  // `left_out`: gets them; null: that is an error as with the file's.
-  Status<> commit(const std::shared_ptr<const Snapshot>& built, LeftOut* left_out);
+  void commit(Change& change);
+  // The builder may go on; what became of responses is told.
+  void end_build(const BuildResult& result, bool is_taken);
+  void diff_clusters(const SnapshotChanges& changes, WorkerUpdate& update);
+  void count_in_force(const SnapshotChanges& changes);
+
+  // ---- server_listeners.cc ----
+  [[nodiscard]] std::unique_ptr<Change> begin_change(BuildResult result);
+  // Those of the change, a portion at a time; commits it at the end.
+  void open_sockets();
+  void leave_out_unopened(Change& change);
+  void count_listeners(const WorkerUpdate& update);
   void set_own_addresses(WorkerUpdate& update);
+  void stop_listeners(bool inbound_only);
+  Status<> try_listener(const core::ListenerConfig& listener) override;
+  void on_addresses_free() override;
+  void add_to(BuildJob& job) const;
 
   // ---- server_apply.cc ----
   void apply_when_warm();
@@ -168,6 +181,7 @@ class Server final : public admin::ServerView,
 
   // ---- server_status.cc ----
   void add_draining(std::vector<admin::ConfigResource>& out) const;
+  void add_unbound(std::vector<admin::ConfigResource>& out) const;
   [[nodiscard]] admin::Wait wait_of_process() const;
   [[nodiscard]] admin::Wait wait_of_runtime() const;
   [[nodiscard]] admin::Wait wait_of_cluster(const Piece<CompiledCluster>& piece) const;
@@ -185,6 +199,7 @@ class Server final : public admin::ServerView,
 
   // ---- server.cc ----
   Status<> open_admin(const BootstrapConfig& config);
+  Status<> commit_first(const BuildResult& built);
   void watch_turns();
   void ask_control_plane();
   void report_load();
@@ -241,6 +256,17 @@ class Server final : public admin::ServerView,
 
   std::shared_ptr<const Snapshot> snapshot_;
   BoundListeners bound_;
+  std::unique_ptr<Change> opening_;  // null: no sockets are being opened
+  struct OpenSockets final : io::ReadyTask {
+    explicit OpenSockets(Server& s) : server(s) {}
+    void run_ready() override { server.open_sockets(); }
+    Server& server;
+  };
+  OpenSockets open_sockets_task_{*this};
+  UnboundListeners unbound_{loop_, static_cast<UnboundListenersHost&>(*this)};
+  StoppedListeners stopped_ = StoppedListeners::kNone;
+  bool sockets_wait_ = false;    // of unbound listeners, for a build
+  bool addresses_left_ = false;  // by the update that takes effect
   Retired retired_{loop_, secrets_};
   size_t clusters_in_force_ = 0;
   size_t listeners_in_force_ = 0;

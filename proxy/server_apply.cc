@@ -76,6 +76,7 @@ void Server::on_document_changed() {
 void Server::on_applied() {
   if (--applying_ != 0) return;
   bound_.log_listening(std::exchange(new_listeners_, {}));
+  if (std::exchange(addresses_left_, false)) unbound_.try_now();
   if (control_plane_ != nullptr) control_plane_->on_applied();
   if (ready_) {
     // Not before: whoever waits for the counter or the line may rely on the new configuration.
@@ -89,7 +90,8 @@ void Server::on_applied() {
 // When workers have what the file says, and what the control plane said first.
 void Server::become_ready_if() {
   const bool is_complete = control_plane_ == nullptr || control_plane_->is_initialized();
-  if (ready_ || applying_ != 0 || pending_ != nullptr || !is_complete) return;
+  if (ready_ || applying_ != 0 || opening_ != nullptr || pending_ != nullptr || !is_complete)
+    return;
   if (secrets_.lacks_essential()) return;
   ready_ = true;
   if (admin_ != nullptr)

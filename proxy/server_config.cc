@@ -1,7 +1,6 @@
 // Changes of configuration: what differs, in which order it takes effect, and what a refusal leaves
 // behind (nothing).
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "proxy/base/background_thread.h"
@@ -55,11 +54,14 @@ void Server::on_resources_wait() {
 // One build after the other, and none before the last one is in force.  Files and what the control
 // plane says are taken in turns: what is wrong with the one must not refuse the other.
 void Server::build_if_wanted() {
-  if (shutting_down_ || building_ || pending_ != nullptr || applying_ != 0) return;
-  if (reload_wanted_.empty() && !resources_wait_ && !runtime_waits_) return;
+  if (shutting_down_ || building_ || opening_ != nullptr || pending_ != nullptr || applying_ != 0)
+    return;
+  if (reload_wanted_.empty() && !resources_wait_ && !runtime_waits_ && !sockets_wait_) return;
   BuildJob job;
   job.previous = snapshot_;
   job.now = loop_.now();
+  add_to(job);
+  sockets_wait_ = false;
   if (const std::string cause = std::exchange(reload_wanted_, {}); !cause.empty()) {
     log::info(log::kConfig, "reading the configuration again", {{"cause", cause}});
     job.reads_files = true;
@@ -87,35 +89,23 @@ void Server::finish_build(BuildResult result) {
   count_unknown_fields(result);
   runtime_stats_->value_unusable.add(result.unusable_runtime_values);
   is_reload_ = result.read_files;
-  LeftOut left_out;
-  bool is_taken = false;
   if (result.snapshot == nullptr) {
     // Of a refused configuration too: the file that it lacks may come.
     watch(result.files);
     refuse_reload(std::move(result.messages));
-  } else if (Status<> committed =
-                 commit(result.snapshot, control_plane_ == nullptr ? nullptr : &left_out);
-             !committed) {
-    refuse_reload(committed.error());
-    for (Answer& answer : result.answers) {
-      answer.wrong += committed.error() + '\n';
-      answer.refused.clear();
-    }
-  } else {
-    is_taken = true;
+    return end_build(result, false);
   }
+  opening_ = begin_change(std::move(result));
+  open_sockets();
+}
+
+void Server::end_build(const BuildResult& result, bool is_taken) {
   // The admin layer's values wait for the next one.
   runtime_waits_ |= !is_taken && result.has_admin_values;
   if (control_plane_ != nullptr) {
-    for (Answer& answer : result.answers) {
-      if (answer.type != xds::ResourceType::kListeners || left_out.names.empty()) continue;
-      const bool is_refused = !answer.wrong.empty() && answer.refused.empty();
-      answer.wrong += left_out.why;
-      if (!is_refused) answer.refused.insert(left_out.names.begin(), left_out.names.end());
-    }
     control_plane_->on_built(result, *snapshot_, is_taken);
     discovery_.forget_endpoints(control_plane_->take_dropped_endpoints());
-  } else if (result.snapshot != nullptr) {
+  } else if (is_taken) {
     ask_control_plane();
   }
   build_if_wanted();
@@ -179,71 +169,6 @@ void Server::count_in_force(const SnapshotChanges& changes) {
   listener_stats_->total_listeners_active.set(static_cast<int64_t>(listeners_in_force_));
 }
 
-// A listener that gets another socket is removed and new at once.
-void Server::count_listeners(const WorkerUpdate& update) {
-  std::unordered_set<std::string_view> removed(update.removed_listeners.begin(),
-                                               update.removed_listeners.end());
-  const auto replaced = static_cast<uint64_t>(
-      std::ranges::count_if(update.new_listeners, [&](const WorkerUpdate::NewListener& added) {
-        return removed.contains(added.config->name);
-      }));
-  listener_stats_->listener_added.add(update.new_listeners.size() - replaced);
-  listener_stats_->listener_removed.add(update.removed_listeners.size() - replaced);
-  listener_stats_->listener_modified.add(update.changed_listeners.size() + replaced);
-  listener_stats_->listener_in_place_updated.add(update.changed_listeners.size());
-  for (const std::string& name : update.removed_listeners)
-    log::debug(log::kConfig, "listener removed", {{"listener", name}});
-  for (const auto& listener : update.changed_listeners)
-    log::debug(log::kConfig, "listener changed", {{"listener", listener->name}});
-  for (const WorkerUpdate::NewListener& added : update.new_listeners)
-    log::debug(log::kConfig, "listener added", {{"listener", added.config->name}});
-}
-
-void Server::set_own_addresses(WorkerUpdate& update) {
-  if (update.new_listeners.empty() && update.removed_listeners.empty() && snapshot_ != nullptr)
-    return;
-  std::vector<io::Address> addresses = bound_.addresses();
-  if (admin_ != nullptr) addresses.push_back(admin_->address());
-  update.own_addresses = std::make_shared<const std::vector<io::Address>>(std::move(addresses));
-}
-
-void Server::diff_listeners(const SnapshotChanges& changes, WorkerUpdate& update) {
-  for (const auto& [name, before, after] : changes.listeners) {
-    if (before != nullptr && after != nullptr && before->socket_hash == after->socket_hash) {
-      update.changed_listeners.push_back(after);
-      continue;
-    }
-    if (before != nullptr) update.removed_listeners.emplace_back(name);
-    if (after != nullptr) update.new_listeners.push_back({after, {}});
-  }
-}
-
-// Others go on: the one before it stays, or there is none.
-bool Server::leave_out(Snapshot& next, const BoundListeners::NotOpened& listener) {
-  auto resources = std::make_shared<Resources>(*next.resources);
-  if (!resources->listeners.contains(listener.listener)) return false;
-  Piece<CompiledListener>& piece = resources->listeners[listener.listener];
-  if (piece.active == nullptr) return false;
-  piece.fix_version(resources->listeners_version);
-  const std::string refused = piece.version;
-  const Resources& former = *snapshot_->resources;
-  const auto before = former.listeners.find(listener.listener);
-  if (before != former.listeners.end() && before->second.active != nullptr) {
-    piece.newest = before->second.active;
-    piece.version = before->second.active_version;
-    piece.fix_version(former.listeners_version);
-    piece.activate();
-  } else {
-    piece.newest = piece.active = nullptr;
-  }
-  piece.bytes_hash = 0;
-  piece.error = admin::ConfigFailure{wall_now(), refused, listener.reason};
-  resources->wanted_routes = nullptr;
-  resources->unsettled.listeners.insert(listener.listener);  // what it uses may have changed
-  next.use_resources(std::move(resources));
-  return true;
-}
-
 // Begins to watch those of the files that are not watched yet.
 void Server::watch(const std::set<std::string>& files) {
   io::FileObserver& observer = *this;
@@ -270,24 +195,12 @@ void Server::on_file_gone(const std::string& path) {
 
 // ---- taking effect ----
 
-Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, LeftOut* left_out) {
-  auto next = std::make_shared<Snapshot>(*built);
-  SnapshotChanges changes = changes_between(snapshot_.get(), *next);
-  auto update = std::make_unique<WorkerUpdate>();
-  diff_listeners(changes, *update);
-  while (true) {
-    const Status<BoundListeners::NotOpened> opened = bound_.open(*update, concurrency_);
-    if (opened) break;
-    const BoundListeners::NotOpened& failed = opened.error();
-    if (left_out == nullptr || !leave_out(*next, failed)) return Error{failed.reason};
-    log::error(log::kConfig, "a listener of the control plane is left out",
-               {{"listener", failed.listener}, {"reason", failed.reason}});
-    left_out->why += str("lds/", failed.listener, ": ", failed.reason, '\n');
-    left_out->names.insert(failed.listener);
-    *update = {};
-    changes = changes_between(snapshot_.get(), *next);
-    diff_listeners(changes, *update);
-  }
+void Server::commit(Change& change) {
+  const std::shared_ptr<Snapshot>& next = change.next;
+  const SnapshotChanges& changes = change.changes;
+  std::unique_ptr<WorkerUpdate>& update = change.update;
+  bound_.take(*update, change.sockets->keep(), stopped_);
+  addresses_left_ |= !update->removed_listeners.empty();
   count_listeners(*update);
   diff_clusters(changes, *update);
   count_in_force(changes);
@@ -312,7 +225,8 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, LeftOut* l
   }
   if (snapshot_ == nullptr || snapshot_->resources->runtime != next->resources->runtime)
     use_runtime(*next);
-  snapshot_ = std::move(next);
+  snapshot_ = next;
+  unbound_.look_at(*snapshot_->resources);
   load_counts_.use(snapshot_);
   if (read_files) take_static_secrets();
   cluster_stats_->warming_clusters.set(
@@ -323,7 +237,6 @@ Status<> Server::commit(const std::shared_ptr<const Snapshot>& built, LeftOut* l
   secrets_wanted_ = false;
   clusters_added_ = 0;
   add_clusters();
-  return Ok{};
 }
 
 }  // namespace pillion

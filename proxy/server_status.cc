@@ -103,6 +103,7 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
       for (const auto& piece : resources.file_listeners)
         add_static(piece.newest->config->name, piece.newest->origin);
       add_pieces(out, kind, resources.listeners, resources.listeners_version);
+      add_unbound(out);
       add_draining(out);
       break;
     case Kind::kRoute:
@@ -130,6 +131,15 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
       break;
   }
   return out;
+}
+
+// Listeners that were accepted, and could not have their addresses.
+void Server::add_unbound(std::vector<ConfigResource>& out) const {
+  for (ConfigResource& resource : out) {
+    const UnboundListeners::Entry* entry = unbound_.find(resource.name);
+    if (entry == nullptr || !resource.is_dynamic || resource.error_state) continue;
+    resource.error_state = admin::ConfigFailure{entry->since, resource.version, entry->reason};
+  }
 }
 
 // Listeners that are gone, and of which connections are left.
@@ -245,6 +255,11 @@ std::vector<Wait> Server::waits() const {
     if (piece.newest != nullptr) keep(wait_of_cluster(piece));
   });
   std::ranges::move(waits_of_pieces(resources), std::back_inserter(out));
+  for (const auto& [name, hash] : unbound_.held()) {
+    Wait wait{Wait::Kind::kListener, name, {}, {}};
+    add_target(wait, str("Socket ", name), str("its address: ", unbound_.find(name)->reason));
+    keep(std::move(wait));
+  }
   for (const auto& [name, entry] : secrets_.entries()) {
     if (entry.secret != nullptr) continue;
     Wait wait{Wait::Kind::kSecret, name.name, {}, {}};
@@ -282,6 +297,8 @@ Wait Server::wait_of_process() const {
     if (control_plane_->awaits_listeners())
       add_target(wait, "LDS", "the listeners of the control plane (LDS)");
   }
+  if (opening_ != nullptr)
+    add_target(wait, "Sockets", "sockets of new listeners, which are being opened");
   if (building_) add_target(wait, "Builder", "the builder, which compiles what has come");
   if (pending_ != nullptr) {
     size_t cold = 0;

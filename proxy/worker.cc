@@ -178,7 +178,10 @@ void Worker::add_listener(const std::shared_ptr<const core::ListenerConfig>& con
   if (named != nullptr) replaced_[config->name] = named;  // until it is removed
   named = listener.get();
   is_indexed_ = false;
+  core::Listener& added = *listener;
   listeners_.push_back({std::move(listener), false});
+  // Its sockets may have been opened before.
+  if (is_stopped(stopped_, *config)) added.close_socket();
 }
 
 void Worker::set_hosts(const std::string& cluster,
@@ -240,12 +243,11 @@ void Worker::announce_drain(bool gradual) {
 
 void Worker::close_sockets(bool inbound_only) {
   finish_applying();
+  const StoppedListeners now = inbound_only ? StoppedListeners::kInbound : StoppedListeners::kAll;
+  stopped_ = std::max(stopped_, now);
   std::vector<core::Listener*> chosen;  // a listener that gets empty meanwhile leaves the list
-  for (const Slot& slot : listeners_) {
-    const bool is_inbound =
-        slot.listener->config().direction == core::ListenerConfig::Direction::kInbound;
-    if (!inbound_only || is_inbound) chosen.push_back(slot.listener.get());
-  }
+  for (const Slot& slot : listeners_)
+    if (is_stopped(now, slot.listener->config())) chosen.push_back(slot.listener.get());
   for (core::Listener* listener : chosen) listener->close_socket();
 }
 

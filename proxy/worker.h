@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "proxy/base/text_map.h"
+#include "proxy/builder/listen_addresses.h"
 #include "proxy/core/listener.h"
 #include "proxy/core/worker_context.h"
 #include "proxy/io/inbox.h"
@@ -96,7 +97,7 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
   // What the health_check filter tells (/healthcheck/fail and ok).
   void fail_health_checks(bool fail) { context_.fails_health_checks = fail; }
   // Closes listening sockets, after taking what waits in the kernel; all, or those that take
-  // inbound traffic.
+  // inbound traffic.  Such listeners that come later do not listen.
   void close_sockets(bool inbound_only);
   void close_connections();
 
@@ -171,6 +172,7 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
   io::Timer resume_timer_ = io::Timer::of<&Worker::try_resume>(this);
   io::Timer retired_timer_ = io::Timer::of<&Worker::end_retired>(this);
   bool accepting_paused_ = false;
+  StoppedListeners stopped_ = StoppedListeners::kNone;
   std::thread thread_;
 };
 

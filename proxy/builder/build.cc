@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/builder/index_resources.h"
+#include "proxy/builder/keep_waiting.h"
 #include "proxy/builder/load_files.h"
 #include "proxy/builder/settle.h"
 
@@ -53,6 +54,14 @@ void Build::keep_what_is_in_force(Piece<T>& piece) const {
   piece.newest = std::make_shared<const T>(std::move(kept));
 }
 
+// A listener that waits for its addresses leaves those that it had in force.
+void Build::keep_until_it_can_listen(Piece<CompiledListener>& piece) const {
+  const core::ListenerConfig& config = *piece.newest->config;
+  if (job_.previous == nullptr || !is_held(job_.held_listeners, config)) return;
+  const Piece<CompiledListener>* former = find_listener(*job_.previous->resources, config.name);
+  if (former != nullptr) piece.active = former->active;
+}
+
 template <typename T>
 void Build::drop_names_of_file(Pieces<T>& pieces, const std::vector<Piece<T>>& list) {
   for (const std::string_view name : names_of(list)) pieces.erase(name);
@@ -66,12 +75,16 @@ bool Build::read_files(Errors& errors) {
   const std::shared_ptr<const config::Runtime> former = resources_->runtime;
   if (!load_files(*out_, *resources_, options_, sinks_, errors) || !errors.ok()) return false;
   for (auto& piece : resources_->file_clusters) keep_what_is_in_force(piece);
-  for (auto& piece : resources_->file_listeners) keep_what_is_in_force(piece);
+  for (auto& piece : resources_->file_listeners) {
+    keep_what_is_in_force(piece);
+    keep_until_it_can_listen(piece);
+  }
   const Keys keys = resources_->runtime->changes_from(*former);
   compile_all_again(keys);
   drop_names_of_file(resources_->clusters, resources_->file_clusters);
   drop_names_of_file(resources_->listeners, resources_->file_listeners);
   refuse_addresses_of_others(errors);
+  refuse_unbindable_of_file(errors);
   refuse_sources_of_others(errors);
   return errors.ok();
 }
@@ -90,7 +103,7 @@ void Build::take_admin_values(std::shared_ptr<const config::RuntimeValues> value
 std::shared_ptr<const Snapshot> Build::finish() {
   settle(*resources_, compiler_,
          {job_.endpoints, job_.given_up_routes, job_.now, job_.given_up_extensions,
-          job_.given_up_scopes, job_.given_up_virtual_hosts});
+          job_.given_up_scopes, job_.given_up_virtual_hosts, &job_.held_listeners});
   index_resources(*out_, std::move(resources_), is_all_new_ ? nullptr : job_.previous.get());
   return std::move(out_);
 }

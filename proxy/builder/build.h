@@ -83,6 +83,7 @@ class Build {
 
   template <typename T>
   void keep_what_is_in_force(Piece<T>& piece) const;
+  void keep_until_it_can_listen(Piece<CompiledListener>& piece) const;
   template <typename T>
   void drop_names_of_file(Pieces<T>& pieces, const std::vector<Piece<T>>& list);
 
@@ -134,10 +135,15 @@ class Build {
 
   // Listeners whose newest is another one than in `before`.
   [[nodiscard]] Names changed_listeners(const Pieces<CompiledListener>& before) const;
+  void take_back(const xds::Response& response, const Pieces<CompiledListener>& before,
+                 const std::string& name, const std::vector<UsedAddresses::Clash>& clashes,
+                 std::string& wrong);
+  // Takes those that are refused out of `changed`.
+  void refuse_unbindable(const xds::Response& response, const Pieces<CompiledListener>& before,
+                         Names& changed, std::string& wrong);
+  void refuse_unbindable_of_file(config::Errors& errors) const;
   void refuse_clashes(const xds::Response& response, const Pieces<CompiledListener>& before,
-                      Names changed, std::string& wrong);
-  std::string refuse_clash(const xds::Response& response, const Pieces<CompiledListener>& before,
-                           const Names& changed, std::string& wrong);
+                      const Names& changed, std::string& wrong);
   [[nodiscard]] UsedAddresses addresses_of_file() const;
   void refuse_addresses_of_others(config::Errors& errors) const;
   template <typename T>

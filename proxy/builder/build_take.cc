@@ -198,9 +198,10 @@ std::string Build::take_listeners(const xds::Response& response) {
   const Pieces<CompiledListener> before = resources_->listeners;
   std::string wrong =
       take_all(response, resources_->listeners, names_of(resources_->file_listeners));
-  const Names changed = changed_listeners(before);
+  Names changed = changed_listeners(before);
   if (!changed.empty()) {
     resources_->wanted_routes = nullptr;
+    refuse_unbindable(response, before, changed, wrong);
     refuse_clashes(response, before, changed, wrong);
     refuse_second_sources(response, resources_->listeners, before, wrong);
   }
@@ -239,8 +240,8 @@ std::string Build::take_virtual_hosts(const xds::Response& response) {
     }
   }
   for (const std::string& name : response.removed) hosts.erase(name);
-  while (const auto conflict = refuse_equal_domains(hosts, before, response.version))
-    note_conflict(*conflict, wrong);
+  for (const SecondClaim& conflict : refuse_equal_domains(hosts, before, response.version))
+    note_conflict(conflict, wrong);
   return wrong;
 }
 
@@ -250,8 +251,8 @@ std::string Build::take_scopes(const xds::Response& response) {
   resources_->has_scopes = true;
   resources_->unsettled.scopes = true;
   std::string wrong = take_all(response, scopes, {});
-  while (const auto conflict = refuse_equal_keys(scopes, before, response.version))
-    note_conflict(*conflict, wrong);
+  for (const SecondClaim& conflict : refuse_equal_keys(scopes, before, response.version))
+    note_conflict(conflict, wrong);
   return wrong;
 }
 

@@ -10,6 +10,7 @@
 
 #include "proxy/base/log_writer.h"
 #include "proxy/base/shared_map.h"
+#include "proxy/builder/listen_addresses.h"
 #include "proxy/builder/options.h"
 #include "proxy/builder/snapshot.h"
 #include "proxy/config/errors.h"
@@ -42,6 +43,10 @@ struct BuildJob {
   bool given_up_scopes = false;                 // nor SRDS
   std::set<std::string> demanded_routes;        // RDS names that requests wait for
   std::set<std::string> dropped_virtual_hosts;  // VHDS names that nobody needs any more
+  // Where the listeners of `previous` listen; null: addresses of others are not tried.
+  std::shared_ptr<const OurAddresses> ours;
+  StoppedListeners stopped_listeners = StoppedListeners::kNone;
+  HeldListeners held_listeners;  // that must wait for their addresses
 };
 
 // What became of a response.

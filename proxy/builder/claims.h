@@ -3,7 +3,7 @@
 // Internal to the builder.
 
 #include <map>
-#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,44 +18,83 @@ struct SecondClaim {
   std::string wrong;
 };
 
-// Takes back the first change that claims what another piece has, above all one that had it before:
-// the piece becomes what it was in `before`, with the error tell(name, claim, owner).  Looks at all
-// pieces: these are some thousands, and only looked at when one has changed.
+// Who has which claim: owners, which several pieces may share.  Those that stay have theirs for
+// good; those that have changed lose theirs to them.
+class ClaimTable {
+ public:
+  using Claim = std::vector<std::string>;
+
+  // For a piece that stays.  Changed ones that have it with another owner lose it: `losers` gets
+  // their names.
+  void fix(const Claim& claim, const std::string& owner, std::set<std::string>& losers);
+  // For a changed piece; the owner that has it, if that is another one.
+  const std::string* take(const Claim& claim, const std::string& owner, const std::string& name);
+  // The changed piece has it no more.
+  void drop(const Claim& claim, const std::string& name);
+
+ private:
+  struct Held {
+    std::string owner;
+    bool is_fixed = false;
+    std::set<std::string> by;  // changed pieces
+  };
+  std::map<Claim, Held> held_;
+};
+
+// Takes back each change that claims what another piece has, above all one that had it before: the
+// piece becomes what it was in `before`, with the error tell(name, claim, owner).  One that goes
+// back has what it had, and who has taken that goes back as well.  Looks at all pieces once: these
+// are some thousands, and only looked at when one has changed.
 //   claims_of(name, value, fn): calls fn(claim, owner) for each; equal owners may share a claim
 //   owners: of claims that were made elsewhere
 template <typename T, typename ClaimsOf, typename Tell>
-std::optional<SecondClaim> refuse_second_claim(
+std::vector<SecondClaim> refuse_second_claims(
     Pieces<T>& pieces, const Pieces<T>& before, const std::string& version, ClaimsOf&& claims_of,
-    Tell&& tell, std::map<std::vector<std::string>, std::string> owners = {}) {
-  const auto has_changed = [&before](const std::string& name, const Piece<T>& piece) {
-    const auto former = before.find(name);
-    return former == before.end() || former->second.newest != piece.newest;
-  };
-  using Claim = std::vector<std::string>;
-  std::string wrong;
-  const auto take = [&](const std::string& name, const T& value) {
+    Tell&& tell, const std::map<ClaimTable::Claim, std::string>& owners = {}) {
+  using Claim = ClaimTable::Claim;
+  ClaimTable table;
+  std::set<std::string> losers;
+  const auto fix = [&](const std::string& name, const T& value) {
     claims_of(name, value, [&](const Claim& claim, const std::string& owner) {
-      const auto [it, is_new] = owners.emplace(claim, owner);
-      if (!is_new && it->second != owner && wrong.empty()) wrong = tell(name, claim, it->second);
+      table.fix(claim, owner, losers);
     });
   };
-  // Those that stay come first, so that a change loses to them.
-  for (const auto& [name, piece] : pieces)
-    if (piece.newest != nullptr && !has_changed(name, piece)) take(name, *piece.newest);
-  wrong.clear();
+  for (const auto& [claim, owner] : owners) table.fix(claim, owner, losers);
+  std::vector<std::string> changed;
   for (const auto& [name, piece] : pieces) {
-    if (piece.newest == nullptr || !has_changed(name, piece)) continue;
-    take(name, *piece.newest);
-    if (wrong.empty()) continue;
+    if (piece.newest == nullptr) continue;
+    const auto former = before.find(name);
+    const bool has_changed = former == before.end() || former->second.newest != piece.newest;
+    if (has_changed) {
+      changed.push_back(name);
+    } else {
+      fix(name, *piece.newest);
+    }
+  }
+  std::vector<SecondClaim> refused;
+  const auto try_one = [&](const std::string& name) {
+    const std::shared_ptr<const T> value = pieces.find(name)->second.newest;
+    std::string wrong;
+    claims_of(name, *value, [&](const Claim& claim, const std::string& owner) {
+      const std::string* other = table.take(claim, owner, name);
+      if (other != nullptr && wrong.empty()) wrong = tell(name, claim, *other);
+    });
+    if (wrong.empty()) return;
+    claims_of(name, *value,
+              [&](const Claim& claim, const std::string&) { table.drop(claim, name); });
     const auto former = before.find(name);
     Piece<T> back;
     if (former != before.end()) back = former->second;
+    if (back.newest != nullptr) fix(name, *back.newest);
     back.error = admin::ConfigFailure{wall_now(), version, wrong};
-    SecondClaim refused{name, std::move(wrong)};
-    pieces[refused.name] = std::move(back);
-    return refused;
+    pieces[name] = std::move(back);
+    refused.push_back({name, std::move(wrong)});
+  };
+  for (const std::string& name : changed) {
+    try_one(name);
+    while (!losers.empty()) try_one(losers.extract(losers.begin()).value());
   }
-  return std::nullopt;
+  return refused;
 }
 
 }  // namespace pillion

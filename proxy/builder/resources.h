@@ -13,7 +13,8 @@
 //   a virtual host by VHDS      for such clusters
 //   a scope                     for its route table, and for such clusters
 //   a listener                  for its route tables and extensions, for SRDS and its tables, and
-//                               for such clusters
+//                               for such clusters; and for its addresses, if they could not be
+//                               had, or another listener has yet to leave them
 // and when a piece was removed: a cluster that routes in force still name lingers for a while.
 
 #include <cstdint>

@@ -58,10 +58,10 @@ void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm) {
   }
 }
 
-std::optional<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
-                                             const Pieces<CompiledScope>& before,
-                                             const std::string& version) {
-  return refuse_second_claim(
+std::vector<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
+                                           const Pieces<CompiledScope>& before,
+                                           const std::string& version) {
+  return refuse_second_claims(
       scopes, before, version,
       [](const std::string& name, const CompiledScope& value, auto&& claim) {
         claim(value.config->key, name);

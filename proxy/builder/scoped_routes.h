@@ -28,10 +28,10 @@ namespace pillion {
 // What the listener needs for the scoped_routes of one of its connection managers.
 void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm);
 
-// refuse_second_claim() for keys.
-std::optional<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
-                                             const Pieces<CompiledScope>& before,
-                                             const std::string& version);
+// refuse_second_claims() for keys.
+std::vector<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
+                                           const Pieces<CompiledScope>& before,
+                                           const std::string& version);
 
 // The RDS names that a scope in one of its states needs: nothing if it has a table of its own, or
 // nobody asked for it yet.

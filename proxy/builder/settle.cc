@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/builder/extensions.h"
+#include "proxy/builder/listener_moves.h"
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/virtual_hosts.h"
 #include "proxy/core/listener_routes.h"
@@ -190,6 +191,7 @@ class Settling {
 
   // Has it all it needs?
   [[nodiscard]] bool may_start(const CompiledListener& listener, bool is_first) const {
+    if (without_addresses_.contains(listener.config->name)) return false;
     if (listener.srds && is_first && !has_all_scopes()) return false;
     return !names_warming(listener.clusters) &&
            std::ranges::all_of(listener.extensions,
@@ -234,8 +236,8 @@ class Settling {
       piece.activate();
     } else if (piece.active != nullptr) {
       piece.active = compiler_.with_extensions(with_tables(piece.active));
-    } else {
-      ++resources_.warming_listeners;
+    } else if (!without_addresses_.contains(piece.newest->config->name)) {
+      ++resources_.warming_listeners;  // an address may never come, and the start not wait for it
     }
     if (piece.newest != newest || piece.active != active) resources_.wanted_routes = nullptr;
   }
@@ -253,7 +255,13 @@ class Settling {
   }
 
   void settle_listeners() {
+    static const HeldListeners kNone;
     resources_.warming_listeners = 0;
+    without_addresses_ = without_addresses(
+        resources_, settled_.held_listeners == nullptr ? kNone : *settled_.held_listeners,
+        [this](const Piece<CompiledListener>& piece) {
+          return may_start(*piece.newest, piece.active == nullptr);
+        });
     for (auto& piece : resources_.file_listeners) settle_listener(piece);
     std::set<std::string>& unsettled = resources_.unsettled.listeners;
     if (!changed_tables_.empty() || !changed_extensions_.empty() || have_scopes_changed_) {
@@ -325,6 +333,7 @@ class Settling {
   // Of which another one is in force now:
   Names changed_tables_;
   Names changed_extensions_;
+  Names without_addresses_;  // listeners
   bool have_scopes_changed_ = false;
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "proxy/builder/compile.h"
+#include "proxy/builder/listen_addresses.h"
 #include "proxy/builder/resources.h"
 #include "proxy/builder/update_stats.h"
 #include "proxy/builder/wanted.h"
@@ -23,6 +24,7 @@ struct Settled {
   const std::set<std::string>& given_up_extensions = none();  // BuildJob's
   bool given_up_scopes = false;                               // BuildJob::given_up_scopes
   bool given_up_virtual_hosts = false;                        // BuildJob::given_up_virtual_hosts
+  const HeldListeners* held_listeners = nullptr;              // BuildJob's; null: none
 };
 
 // How long a cluster that CDS has removed stays, while routes in force name it: their update may be

@@ -132,10 +132,10 @@ SourceClaims claims_of_file(const std::vector<Piece<T>>& list) {
 }
 
 template <typename T>
-std::optional<SecondClaim> refuse(Pieces<T>& pieces, const Pieces<T>& before,
-                                  const std::string& version, ResourceType type,
-                                  SourceClaims of_file) {
-  return refuse_second_claim(
+std::vector<SecondClaim> refuse(Pieces<T>& pieces, const Pieces<T>& before,
+                                const std::string& version, ResourceType type,
+                                const SourceClaims& of_file) {
+  return refuse_second_claims(
       pieces, before, version,
       [](const std::string&, const T& value, auto&& fn) { claims_of(value, fn); },
       [type](const std::string& name, const std::vector<std::string>& what,
@@ -143,7 +143,7 @@ std::optional<SecondClaim> refuse(Pieces<T>& pieces, const Pieces<T>& before,
         return str(xds::short_name(type), '/', config::printable(name), ": ",
                    wrong_with(what, owner), '\n');
       },
-      std::move(of_file));
+      of_file);
 }
 
 }  // namespace
@@ -167,21 +167,21 @@ SourceClaims claims_of_listeners(const Resources& resources) {
   return claims_of_all(resources.listeners);
 }
 
-std::optional<SecondClaim> refuse_second_source(Resources& resources,
-                                                const Pieces<CompiledCluster>& before,
-                                                const std::string& version) {
+std::vector<SecondClaim> refuse_second_sources(Resources& resources,
+                                               const Pieces<CompiledCluster>& before,
+                                               const std::string& version) {
   return refuse(resources.clusters, before, version, ResourceType::kClusters,
                 claims_of_file(resources.file_clusters));
 }
-std::optional<SecondClaim> refuse_second_source(Resources& resources,
-                                                const Pieces<CompiledListener>& before,
-                                                const std::string& version) {
+std::vector<SecondClaim> refuse_second_sources(Resources& resources,
+                                               const Pieces<CompiledListener>& before,
+                                               const std::string& version) {
   return refuse(resources.listeners, before, version, ResourceType::kListeners,
                 claims_of_file(resources.file_listeners));
 }
-std::optional<SecondClaim> refuse_second_source(Resources& resources,
-                                                const Pieces<CompiledRoutes>& before,
-                                                const std::string& version) {
+std::vector<SecondClaim> refuse_second_sources(Resources& resources,
+                                               const Pieces<CompiledRoutes>& before,
+                                               const std::string& version) {
   return refuse(resources.routes, before, version, ResourceType::kRoutes, {});
 }
 

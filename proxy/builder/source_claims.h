@@ -4,10 +4,9 @@
 // second with another source is refused, by name.  Internal to the builder.
 //
 // Most configurations have no source but ads, and nothing to be compared: as long as
-// Resources::has_own_sources is false nobody need call refuse_second_source().
+// Resources::has_own_sources is false nobody need call refuse_second_sources().
 
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,15 +34,15 @@ void claim_sources(SourceClaims& claims, const core::ListenerConfig& listener,
 SourceClaims claims_of_clusters(const Resources& resources);
 SourceClaims claims_of_listeners(const Resources& resources);
 
-// refuse_second_claim() for sources: of `resources` that were `before`.
-std::optional<SecondClaim> refuse_second_source(Resources& resources,
-                                                const Pieces<CompiledCluster>& before,
-                                                const std::string& version);
-std::optional<SecondClaim> refuse_second_source(Resources& resources,
-                                                const Pieces<CompiledListener>& before,
-                                                const std::string& version);
-std::optional<SecondClaim> refuse_second_source(Resources& resources,
-                                                const Pieces<CompiledRoutes>& before,
-                                                const std::string& version);
+// refuse_second_claims() for sources: of `resources` that were `before`.
+std::vector<SecondClaim> refuse_second_sources(Resources& resources,
+                                               const Pieces<CompiledCluster>& before,
+                                               const std::string& version);
+std::vector<SecondClaim> refuse_second_sources(Resources& resources,
+                                               const Pieces<CompiledListener>& before,
+                                               const std::string& version);
+std::vector<SecondClaim> refuse_second_sources(Resources& resources,
+                                               const Pieces<CompiledRoutes>& before,
+                                               const std::string& version);
 
 }  // namespace pillion

@@ -51,10 +51,10 @@ bool has_vhds(const Resources& resources, std::string_view table) {
          (has_vhds(it->second.newest) || has_vhds(it->second.active));
 }
 
-std::optional<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
-                                                const Pieces<CompiledVirtualHost>& before,
-                                                const std::string& version) {
-  return refuse_second_claim(
+std::vector<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
+                                              const Pieces<CompiledVirtualHost>& before,
+                                              const std::string& version) {
+  return refuse_second_claims(
       hosts, before, version,
       [](const std::string& name, const CompiledVirtualHost& value, auto&& claim) {
         for (const std::string& domain : value.host->domains)

@@ -46,11 +46,11 @@ uint32_t reply_limit(const Resources& resources);
 bool has_vhds(const Resources& resources);
 bool has_vhds(const Resources& resources, std::string_view table);
 
-// refuse_second_claim() for domains.  Resources that bring one virtual host under several names may
-// share its domains.
-std::optional<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
-                                                const Pieces<CompiledVirtualHost>& before,
-                                                const std::string& version);
+// refuse_second_claims() for domains.  Resources that bring one virtual host under several names
+// may share its domains.
+std::vector<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts,
+                                              const Pieces<CompiledVirtualHost>& before,
+                                              const std::string& version);
 
 // Makes those of resources.joined_routes anew whose table or hosts are others; only what is in
 // force counts.  `changed`: tables of which another one is in force, or none; gets those whose
