@@ -40,6 +40,7 @@ class ListenerAddresses : public XdsBuildTest {
   }
   // As control does it: what is in force listens.
   void note_ours() {
+    if (!tries_) return;
     auto ours = std::make_shared<OurAddresses>();
     for (const auto& l : snapshot->listeners) ours->add(*l);
     job.ours = std::move(ours);
@@ -57,24 +58,32 @@ class ListenerAddresses : public XdsBuildTest {
   }
   using InForce = std::map<std::string, int>;
 
+  static int free_port() {
+    const Fd free = loopback_listener();
+    return local_address_of(free.get()).port();
+  }
+
+  bool tries_ = true;  // addresses, of the machine
+  int free_ = free_port();
   Fd taken_ = loopback_listener();
   int port_ = local_address_of(taken_.get()).port();
 };
 
 TEST_F(ListenerAddresses, ThatAnotherProcessHasRefuseThatListenerAlone) {
-  const std::string wrong = say_listeners({{"a", listener("a", port_)}, {"b", listener("b", 11)}});
+  const std::string wrong =
+      say_listeners({{"a", listener("a", port_)}, {"b", listener("b", free_)}});
   EXPECT_THAT(wrong, AllOf(HasSubstr("lds/a: address: cannot bind 127.0.0.1:"),
                            HasSubstr("Address already in use")));
-  EXPECT_EQ(in_force(), (InForce{{"b", 11}}));
+  EXPECT_EQ(in_force(), (InForce{{"b", free_}}));
   const auto& a = snapshot->resources->listeners.find("a")->second;
   ASSERT_TRUE(a.error);
   EXPECT_THAT(a.error->details, HasSubstr("cannot bind"));
 }
 
 TEST_F(ListenerAddresses, ThatCannotBeHadLeaveTheListenerWhereItIs) {
-  EXPECT_EQ(say_listeners({{"a", listener("a", 11)}}), "");
+  EXPECT_EQ(say_listeners({{"a", listener("a", free_)}}), "");
   EXPECT_THAT(say_listeners({{"a", listener("a", port_)}}), HasSubstr("lds/a: address: cannot"));
-  EXPECT_EQ(in_force(), (InForce{{"a", 11}}));
+  EXPECT_EQ(in_force(), (InForce{{"a", free_}}));
   taken_.reset();
   EXPECT_EQ(say_listeners({{"a", listener("a", port_)}}), "");
   EXPECT_EQ(in_force(), (InForce{{"a", port_}}));
@@ -106,14 +115,14 @@ TEST_F(ListenerAddresses, OfStoppedListenersAreNotTried) {
 }
 
 TEST_F(ListenerAddresses, WithoutReusePortCannotBeBoundAnew) {
-  const auto alone = [](int backlog) {
-    std::string json = listener("a", 11);
+  const auto alone = [this](int backlog) {
+    std::string json = listener("a", free_);
     json.insert(1, str(R"("enable_reuse_port":false,"tcp_backlog_size":)", backlog, ","));
     return json;
   };
   EXPECT_EQ(say_listeners({{"a", alone(10)}}), "");
   EXPECT_THAT(say_listeners({{"a", alone(20)}}),
-              HasSubstr("lds/a: address: cannot bind 127.0.0.1:11 anew"));
+              HasSubstr(str("lds/a: address: cannot bind 127.0.0.1:", free_, " anew")));
 }
 
 TEST_F(ListenerAddresses, AreNotTriedAgainForOneThatWasAccepted) {
@@ -159,7 +168,12 @@ TEST_F(ListenerAddresses, OfAUnixSocketAreTriedAndLeaveNoFile) {
 
 // ---- who waits ----
 
-TEST_F(ListenerAddresses, ThatAnotherOneStillHasAreWaitedFor) {
+class AddressesOfOurs : public ListenerAddresses {
+ protected:
+  AddressesOfOurs() { tries_ = false; }
+};
+
+TEST_F(AddressesOfOurs, ThatAnotherOneStillHasAreWaitedFor) {
   EXPECT_EQ(say_listeners({{"a", listener("a", 11)}}), "");
   // a moves away, but waits for its routes.
   EXPECT_EQ(say_listeners({{"a", by_rds("a", 12)}, {"b", listener("b", 11)}}), "");
@@ -169,20 +183,20 @@ TEST_F(ListenerAddresses, ThatAnotherOneStillHasAreWaitedFor) {
   EXPECT_EQ(in_force(), (InForce{{"a", 12}, {"b", 11}}));
 }
 
-TEST_F(ListenerAddresses, AreFreeWhenTheirListenerIsRemoved) {
+TEST_F(AddressesOfOurs, AreFreeWhenTheirListenerIsRemoved) {
   EXPECT_EQ(say_listeners({{"a", listener("a", 11)}}), "");
   EXPECT_EQ(say_listeners({{"a", by_rds("a", 12)}, {"b", listener("b", 11)}}), "");
   EXPECT_EQ(say_listeners({{"b", listener("b", 11)}}), "");
   EXPECT_EQ(in_force(), (InForce{{"b", 11}}));
 }
 
-TEST_F(ListenerAddresses, AreSwappedInOneUpdate) {
+TEST_F(AddressesOfOurs, AreSwappedInOneUpdate) {
   EXPECT_EQ(say_listeners({{"a", listener("a", 11)}, {"b", listener("b", 12)}}), "");
   EXPECT_EQ(say_listeners({{"a", listener("a", 12)}, {"b", listener("b", 11)}}), "");
   EXPECT_EQ(in_force(), (InForce{{"a", 12}, {"b", 11}}));
 }
 
-TEST_F(ListenerAddresses, OfARingMoveTogetherWhenTheLastOneIsReady) {
+TEST_F(AddressesOfOurs, OfARingMoveTogetherWhenTheLastOneIsReady) {
   const auto all = [this](auto&& last, int a, int b, int c) {
     return say_listeners({{"a", listener("a", a)}, {"b", listener("b", b)}, {"c", last("c", c)}});
   };
@@ -193,7 +207,7 @@ TEST_F(ListenerAddresses, OfARingMoveTogetherWhenTheLastOneIsReady) {
   EXPECT_EQ(in_force(), (InForce{{"a", 12}, {"b", 13}, {"c", 11}}));
 }
 
-TEST_F(ListenerAddresses, ThatCouldNotBeHadHoldTheirListenerAlone) {
+TEST_F(AddressesOfOurs, ThatCouldNotBeHadHoldTheirListenerAlone) {
   EXPECT_EQ(say_listeners({{"a", listener("a", 11)}, {"b", listener("b", 12)}}), "");
   const auto before = snapshot;
   // Accepted, but when its sockets were opened somebody had 13.
@@ -213,7 +227,7 @@ TEST_F(ListenerAddresses, ThatCouldNotBeHadHoldTheirListenerAlone) {
   EXPECT_EQ(in_force()["a"], 15) << "another address may be free";
 }
 
-TEST_F(ListenerAddresses, ThatAreFreeAgainLetTheListenerStart) {
+TEST_F(AddressesOfOurs, ThatAreFreeAgainLetTheListenerStart) {
   EXPECT_EQ(say_listeners({{"a", listener("a", 11)}}), "");
   const auto before = snapshot;
   EXPECT_EQ(say(Type::kListeners, {{"a", listener("a", 13)}}), "");
@@ -241,7 +255,7 @@ TEST(ListenerMoves, WaitForWhoStaysAndForWhoWaitsForHim) {
 
 // ---- clashes ----
 
-TEST_F(ListenerAddresses, OfManyAreRefusedOneByOneWithTheirOwner) {
+TEST_F(AddressesOfOurs, OfManyAreRefusedOneByOneWithTheirOwner) {
   EXPECT_EQ(say_listeners({{"a", listener("a", 11)}, {"b", listener("b", 12)}}), "");
   // b comes second to a; it goes back to 12, which c has taken, which goes as well.
   const std::string wrong =
@@ -252,7 +266,7 @@ TEST_F(ListenerAddresses, OfManyAreRefusedOneByOneWithTheirOwner) {
   EXPECT_EQ(in_force(), (InForce{{"a", 11}, {"b", 12}}));
 }
 
-TEST_F(ListenerAddresses, OfWhoComesEarlierByNameAreLostToWhoGoesBack) {
+TEST_F(AddressesOfOurs, OfWhoComesEarlierByNameAreLostToWhoGoesBack) {
   EXPECT_EQ(say_listeners({{"m", listener("m", 11)}, {"z", listener("z", 12)}}), "");
   // a takes the address that m leaves, but m cannot leave: z has the other one.
   const std::string wrong =
@@ -263,8 +277,7 @@ TEST_F(ListenerAddresses, OfWhoComesEarlierByNameAreLostToWhoGoesBack) {
   EXPECT_EQ(in_force(), (InForce{{"m", 11}, {"z", 12}}));
 }
 
-TEST_F(ListenerAddresses, ThatThousandsClaimAreRefusedInTheTimeOfThousands) {
-  job.ours = nullptr;
+TEST_F(AddressesOfOurs, ThatThousandsClaimAreRefusedInTheTimeOfThousands) {
   const auto time_of = [this](int listeners, bool clash) {
     std::vector<Said> said;
     for (int i = 0; i < listeners; ++i) {
@@ -283,7 +296,18 @@ TEST_F(ListenerAddresses, ThatThousandsClaimAreRefusedInTheTimeOfThousands) {
   EXPECT_LT(time_of(3000, true), 20 * all_taken + 1s);
 }
 
-TEST_F(ListenerAddresses, KeysOfScopesThatThousandsClaimLikewise) {
+TEST_F(AddressesOfOurs, AreTakenBackAsKeysOfScopesAre) {
+  const auto scope = [](const std::string& name, std::string_view key) {
+    return Said{name, str(R"({"name":")", name, R"(","route_configuration_name":"r",)",
+                          R"("key":{"fragments":[{"string_key":")", key, R"("}]}})")};
+  };
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope("m", "1"), scope("z", "2")}), "");
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope("a", "1"), scope("m", "2"), scope("z", "2")}),
+            "srds/m: key: is already that of the scope \"z\"\n"
+            "srds/a: key: is already that of the scope \"m\"\n");
+}
+
+TEST_F(AddressesOfOurs, KeysOfScopesThatThousandsClaimLikewise) {
   std::vector<Said> said;
   for (int i = 0; i < 3000; ++i) {
     const std::string name = str("s", i);

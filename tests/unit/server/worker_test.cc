@@ -58,7 +58,11 @@ class WorkerThread : public ::testing::Test {
   std::shared_ptr<WorkerUpdate> add(std::string_view text, uint16_t port = 0) {
     auto update = std::make_shared<WorkerUpdate>();
     const auto config = make_listener(text, port);
-    Result<ListenSockets> sockets = open_listen_sockets(*config, 1, {&address_, 1});
+    core::ListenerConfig former;
+    former.address = address_;
+    OurAddresses ours;
+    ours.add(former);
+    Result<ListenSockets> sockets = open_listen_sockets(*config, 1, ours);
     EXPECT_TRUE(sockets) << sockets.error();
     address_ = sockets->addresses.front();
     update->new_listeners.push_back({config, sockets->sockets});
