@@ -9,8 +9,8 @@
 #include "proxy/builder/keep_waiting.h"
 #include "proxy/builder/listen_addresses.h"
 #include "proxy/builder/listener_moves.h"
+#include "tests/support/build_test.h"
 #include "tests/support/sockets.h"
-#include "tests/unit/builder/xds_build.h"
 
 namespace pillion::testing {
 namespace {
@@ -137,7 +137,7 @@ TEST_F(ListenerAddresses, AreNotTriedAgainForOneThatWasAccepted) {
 }
 
 TEST_F(ListenerAddresses, OfAFileRefuseTheReloadAtTheirPlace) {
-  std::string with(kAdsBootstrap);
+  std::string with = ads_bootstrap("id: n, cluster: c", "DELTA_GRPC");
   with += str("  listeners:\n    - ", listener("s", port_), "\n");
   options.config_yaml = with;
   job.previous = snapshot;
