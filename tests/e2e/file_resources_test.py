@@ -13,7 +13,8 @@ import sidecar
 from peers import Upstream, answers, connect, get, reply
 
 TYPES = {"cds": "envoy.config.cluster.v3.Cluster", "eds": "envoy.config.endpoint.v3.ClusterLoadAssignment",
-         "lds": "envoy.config.listener.v3.Listener", "rds": "envoy.config.route.v3.RouteConfiguration"}
+         "lds": "envoy.config.listener.v3.Listener", "rds": "envoy.config.route.v3.RouteConfiguration",
+         "srds": "envoy.config.route.v3.ScopedRouteConfiguration"}
 
 
 def app(test, body):
@@ -90,6 +91,46 @@ class FileResources(unittest.TestCase):
             stopped.set()
             thread.join()
         self.assertEqual(failures, [])
+
+    def test_scopes_come_from_a_file_and_go_with_it(self):
+        def table(name, text):
+            answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": text}}}
+            return {"name": name, "virtual_hosts": [{"name": "any", "domains": ["*"], "routes": [answer]}]}
+
+        def scope(name):
+            return {"name": name, "route_configuration_name": name, "key": {"fragments": [{"string_key": name}]}}
+
+        listener = self.listener()
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        del manager["rds"]
+        manager["scoped_routes"] = {
+            "name": "scopes", "rds_config_source": self.source("rds"),
+            "scope_key_builder": {"fragments": [{"header_value_extractor": {"name": "x-scope", "index": 0}}]},
+            "scoped_rds": {"scoped_rds_config_source": self.source("srds")}}
+        self.write("rds", table("red", "red"), table("blue", "blue"))
+        self.write("srds", scope("red"))
+        self.write("lds", listener)
+        self.start()
+
+        def ask(name):
+            answer = connect(self, self.port).exchange(get("/", f"x-scope: {name}"))
+            return answer.status, answer.body
+
+        self.assertEqual(ask("red"), (200, b"red"))
+        self.assertEqual(ask("blue")[0], 404)
+        self.write("srds", scope("red"), scope("blue"))
+        sidecar.until("blue", lambda: ask("blue") == (200, b"blue"))
+        self.write("srds", text="resources: [ { \"@type\": type.googleapis.com/" + TYPES["srds"] + ", name: red } ]")
+        self.proxy.wait_log(self.path("srds"))
+        self.assertEqual(ask("red"), (200, b"red"))
+        self.write("srds", scope("blue"))
+        sidecar.until("red is gone", lambda: ask("red")[0] == 404)
+        self.assertEqual(ask("blue"), (200, b"blue"))
+        # Without a user the file is not read any more.
+        self.write("rds", {"name": "all", "virtual_hosts": [
+            {"name": "any", "domains": ["*"], "routes": [envoy.route()]}]})
+        self.write("lds", self.listener())
+        sidecar.until("the app", lambda: ask("blue") == (200, b"app-0"))
 
     def test_what_is_wrong_is_told_with_its_line_and_what_was_there_stays(self):
         self.start()

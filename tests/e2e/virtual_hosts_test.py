@@ -13,12 +13,12 @@ ON_DEMAND = {"name": "od", "typed_config": {
 
 
 class VirtualHostsTest(unittest.TestCase):
-    def begin(self, filters=(ON_DEMAND,)):
+    def begin(self, filters=(ON_DEMAND,), vhds_of="", api_type="DELTA_GRPC"):
         self.service = AdsService(self)
         self.port = sidecar.free_port()
-        self.service.say(ROUTES, "shop", "1", routes("shop", vhds=True))
+        self.service.say(ROUTES, "shop", "1", routes("shop", vhds=True, vhds_of=vhds_of))
         self.service.say(HOSTS, "shop/first.example", "1", host("first", ["first.example"], "first"))
-        self.proxy = sidecar.start(self, bootstrap(self.service.path, self.port, BY_RDS, filters, "DELTA_GRPC"))
+        self.proxy = sidecar.start(self, bootstrap(self.service.path, self.port, BY_RDS, filters, api_type))
         self.client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=sidecar.DEADLINE)
         self.addCleanup(self.client.close)
 
@@ -60,6 +60,24 @@ class VirtualHostsTest(unittest.TestCase):
         self.service.say(HOSTS, "shop/real.example", "1", host("real", ["real.example", "also.example"], "real"),
                          aliases=["shop/also.example"], quiet=True)
         self.assertEqual(self.get("also.example"), (200, "real"))
+
+    def test_hosts_come_by_a_delta_stream_of_their_own_beside_the_state_of_the_world(self):
+        self.begin(vhds_of="xds", api_type="GRPC")
+        self.assertEqual(self.get("first.example"), (200, "first"))
+        self.service.say(HOSTS, "shop/lazy.example", "1", host("lazy", ["lazy.example"], "lazy"), quiet=True)
+        self.assertEqual(self.get("lazy.example"), (200, "lazy"), "it waited")
+        self.service.wait("ask VirtualHost shop/lazy.example")
+        self.service.say(HOSTS, "shop/first.example", "2", host("first", ["first.example"], "changed"))
+        self.until("first.example", 200, "changed")
+        # Both streams begin again, and nothing is forgotten meanwhile.
+        self.service.stop()
+        self.proxy.wait_stat("control_plane.connected_state", 0)
+        self.assertEqual(self.get("first.example"), (200, "changed"))
+        self.assertEqual(self.get("lazy.example"), (200, "lazy"))
+        self.service.start()
+        self.service.say(ROUTES, "shop", "2", routes("shop", vhds_of="xds"))
+        self.service.say(HOSTS, "shop/first.example", "3", host("first", ["first.example"], "again"))
+        self.until("first.example", 200, "again")
 
     def test_many_requests_for_many_hosts(self):
         self.begin()

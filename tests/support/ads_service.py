@@ -57,11 +57,13 @@ def host(name, domains, body):
     return field(1, name) + b"".join(field(2, domain) for domain in domains) + field(3, answer)
 
 
-def routes(name, *hosts, vhds=False, patience=0.3):
-    """A RouteConfiguration; with VHDS it waits so many seconds at most for its first hosts."""
+def routes(name, *hosts, vhds=False, vhds_of="", patience=0.3):
+    """A RouteConfiguration; with VHDS, by ads or of that cluster, it waits so many seconds at most for its first hosts."""
     whole = int(patience)
     fetch_timeout = field(1, whole) + field(2, int((patience - whole) * 1_000_000_000))
-    source = field(9, field(1, field(3, b"") + field(4, fetch_timeout) + field(6, 2))) if vhds else b""
+    grpc = field(4, field(1, field(1, vhds_of))) + field(1, 3) + field(8, 2)  # DELTA_GRPC, V3
+    how = field(2, grpc) if vhds_of else field(3, b"")
+    source = field(9, field(1, how + field(4, fetch_timeout) + field(6, 2))) if vhds or vhds_of else b""
     return field(1, name) + b"".join(field(2, each) for each in hosts) + source
 
 
