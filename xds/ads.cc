@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "proxy/base/assert.h"
+#include "proxy/base/log.h"
+#include "proxy/config/suggest.h"
 
 namespace pillion::xds {
 namespace {
@@ -16,6 +18,9 @@ constexpr Duration kReleaseEvery = std::chrono::seconds(1);
 // Refusals of whatever version: so many at once, then one in each such time.
 constexpr int kRefusalBurst = 10;
 constexpr Duration kRefusalPrice = std::chrono::seconds(1);
+// What waits behind a refusal: a fifth of the time at most goes to what is refused.
+constexpr int kPauseForEach = 4;
+constexpr Duration kShortestPause = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -126,27 +131,43 @@ bool AdsClient::release(ResourceType type) {
 
 // ---- responses ----
 
-void AdsClient::take(Response&& response, size_t bytes) {
+void AdsClient::take(Response&& response) {
   Lane* l = find(response.type);
   // Nobody asked: nothing to answer.
   if (l == nullptr || !l->says->has_spoken()) return;
-  if (l->open) {
-    // Some bytes more for what lies around them.
-    l->waiting.push_back({std::move(response), bytes + sizeof(Waiting)});
-    waiting_bytes_ += l->waiting.back().bytes;
-    return update_pause();
-  }
-  begin(*l, std::move(response));
+  if (!l->open) return begin(*l, Pending(std::move(response)));
+  wait(*l, std::move(response));
+  note_crowd();
+  if (l->open->is_decided) flush();  // what is held back may go earlier now
 }
 
-void AdsClient::begin(Lane& lane, Response&& response) {
-  lane.open = Open{response.version, stream_, false, {}, {}};
+// What must be refused as a whole has nothing to do with the others, but that in the state of the
+// world a newer one stands for it.
+void AdsClient::wait(Lane& lane, Response&& response) {
+  std::optional<Pending>& place = response.wrong.empty() ? lane.waiting : lane.waiting_wrong;
+  if (response.wrong.empty() && !response.is_delta && lane.waiting_wrong) {
+    lane.waiting_wrong.reset();
+    ++lane.counts.superseded;
+  }
+  if (place) {
+    log::debug(log::kConfig, "a newer response joins one that waits",
+               {{"type", short_name(lane.type)}, {"version", config::printable(response.version)}});
+    lane.counts.superseded += place->add(std::move(response));
+  } else {
+    place.emplace(std::move(response));
+  }
+}
+
+void AdsClient::begin(Lane& lane, Pending&& pending) {
+  Response response = pending.take();
+  lane.open = Open{response.version, stream_, pending.take_parts(), loop_.now()};
   if (lane.says->is_wildcard()) lane.awaited.clear();
   lane.says->sift(response);
   if (!look_at(lane, response)) {
     // A heartbeat, which changes nothing.
     lane.says->accepted();
     lane.open->is_decided = true;
+    lane.open->replies = replies_to(lane.type, std::move(lane.open->parts), {}, nullptr);
     return flush();
   }
   note_missing(lane, response);
@@ -156,6 +177,9 @@ void AdsClient::begin(Lane& lane, Response&& response) {
 // What it says beside its resources; false if there is nothing else.
 bool AdsClient::look_at(Lane& lane, Response& response) {
   const bool had_heartbeats = note_lives(lane, response);
+  const bool says_all = !response.is_delta && response.wrong.empty() && is_whole(lane.type) &&
+                        (!had_heartbeats || !response.resources.empty());
+  if (says_all) forget_lives(lane, response);
   return !had_heartbeats || !response.resources.empty() || !response.removed.empty() ||
          !response.errors.empty();
 }
@@ -178,26 +202,35 @@ void AdsClient::finish(ResourceType type, std::string_view error,
   DASSERT(is_due);
   if (!is_due) return;
   Open& open = *l->open;
+  const Instant now = loop_.now();
   open.is_decided = true;
-  open.error = error;
+  open.replies = replies_to(type, std::move(open.parts), std::string(error), refused);
   const bool is_said = open.stream != 0;
-  if (is_said) ++l->counts.attempts;
+  if (is_said) count(*l);
   if (error.empty()) {
     if (is_said) l->says->accepted();
     l->refusals = 0;
-    if (is_said) ++l->counts.success;
     l->counts.success_time = wall_now();
   } else if (is_said) {
-    ++l->counts.rejected;
     l->says->rejected(refused);
     l->refusals = open.version == l->refused ? l->refusals + 1 : 1;
     l->refused = open.version;
-    open.not_before = loop_.now() + hold(*l, loop_.now());
+    open.not_before = now + hold(*l, now);
+    open.gives_way =
+        now + std::clamp(kPauseForEach * (now - open.began), kShortestPause, kLongestHold);
   }
   // What has come to its end meanwhile is not held by what became of the response.
   if (!l->expired.empty()) l->says->expire(l->expired);
   if (open.stream != stream_ || !call_.is_open()) close_open(*l);
   flush();
+}
+
+// Each of the responses that it was made of.
+void AdsClient::count(Lane& lane) {
+  for (const Reply& reply : lane.open->replies) {
+    ++lane.counts.attempts;
+    ++(reply.error.empty() ? lane.counts.success : lane.counts.rejected);
+  }
 }
 
 // Servers such as go-control-plane say the same again as soon as it was refused, as fast as they
@@ -214,12 +247,12 @@ Duration AdsClient::hold(Lane& lane, Instant now) {
 void AdsClient::close_open(Lane& lane) {
   lane.open.reset();
   if (!lane.expired.empty()) return begin_expired(lane);
-  if (lane.waiting.empty()) return;
-  Waiting next = std::move(lane.waiting.front());
-  lane.waiting.pop_front();
-  waiting_bytes_ -= next.bytes;
+  std::optional<Pending>& next = lane.waiting ? lane.waiting : lane.waiting_wrong;
+  if (!next) return;
+  Pending pending = std::move(*next);
+  next.reset();
   update_pause();
-  begin(lane, std::move(next.response));
+  begin(lane, std::move(pending));
 }
 
 }  // namespace pillion::xds

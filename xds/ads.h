@@ -8,24 +8,29 @@
 //
 // The order of calls is Source's (source.h).
 //
-// Each response of the server is answered once, on the stream that it came by, and the node goes
-// with the first request of a stream.  Nothing is forgotten while the control plane is away, but
-// what has a time to live: that arrives as a delta of its own, with `removed` alone and without a
-// nonce, and is accepted as others are, while nobody is told.
+// Each response of the server is answered once, on the stream that it came by, but for those of the
+// state of the world that a newer one has replaced before they were looked at (pending.h); and the
+// node goes with the first request of a stream.  Nothing is forgotten while the control plane is
+// away, but what has a time to live: that arrives as a delta of its own, with `removed` alone and
+// without a nonce, and is accepted as others are, while nobody is told.
 //
-// A broken stream is opened again after an exponential back-off with full jitter, which begins anew
-// when a stream has answered and lived for a while.  With a second server (options.failover) the
-// tries alternate, the first one comes first: a stream that was answered by either and ends is
-// followed by a try of the first, and one that is not answered in 15 s counts as broken.
+// A server is there once it takes what it is asked (HTTP/2: its SETTINGS have come), and as long as
+// its connection lives; it need not say anything where nothing is new.  A broken stream is opened
+// again after an exponential back-off with full jitter, which begins anew when a stream has lived
+// for a while.  With a second server (options.failover) the tries alternate, the first one comes
+// first: a stream that either has answered, or kept for 15 s, and that ends is followed by a try of
+// the first, and one that is not taken in 15 s counts as broken.
 //
 // What keeps servers from keeping us busy: a version that is refused again is told later and later,
 // at most 5 s, and of a type at most one refusal a second, after ten; no more requests than
-// options.requests lets pass; and while the observer is behind, a bounded number and size of
-// messages waits, beyond which the stream is not read.
+// options.requests lets pass.  Responses that come meanwhile are one (pending.h), which is looked
+// at, and the refusal told, after a pause of four times as long as the refused one took, at least
+// 100 ms: so a refusal holds up neither another type nor what is good.  Of those no more are read
+// than 64 in 100 ms, or 16 MiB at a time.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +49,7 @@
 #include "xds/awaited.h"
 #include "xds/discovery_message.h"
 #include "xds/method_path.h"
+#include "xds/pending.h"
 #include "xds/source.h"
 #include "xds/subscription.h"
 
@@ -110,17 +116,21 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   [[nodiscard]] size_t pending_requests() const noexcept { return pending_requests_; }
 
  private:
-  // A response that the observer has, and then the answer until it is sent.
+  // Responses that the observer has, as one, and then the answers until they are sent.
   struct Open {
     std::string version;
-    uint64_t stream = 0;  // that it came by; 0: by none, it is the end of a time to live
+    uint64_t stream = 0;      // that they came by; 0: by none, it is the end of a time to live
+    std::vector<Part> parts;  // of which it was made
+    Instant began{};
     bool is_decided = false;
-    std::string error;     // of a NACK
-    Instant not_before{};  // of its answer
-  };
-  struct Waiting {
-    Response response;
-    size_t bytes = 0;
+    std::vector<Reply> replies = {};
+    size_t replied = 0;    // so many of them were sent
+    Instant not_before{};  // of refusals
+    Instant gives_way{};   // likewise, once something waits
+
+    [[nodiscard]] const Reply* next_reply() const {
+      return replied < replies.size() ? &replies[replied] : nullptr;
+    }
   };
   // All of one type.
   struct Lane {
@@ -131,36 +141,53 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
     Awaited awaited;
     std::map<std::string, Instant, std::less<>> lives;  // name -> when it ends; others: never
     std::optional<Open> open;
-    std::deque<Waiting> waiting;    // came meanwhile
-    std::set<std::string> expired;  // likewise
-    std::string refused;            // the version that was refused last
-    uint32_t refusals = 0;          // of it, one after the other
-    Instant refusals_until{};       // up to when refusals have used their rate
+    std::optional<Pending> waiting;        // came meanwhile
+    std::optional<Pending> waiting_wrong;  // likewise; all of it is to be refused
+    std::set<std::string> expired;         // likewise
+    std::string refused;                   // the version that was refused last
+    uint32_t refusals = 0;                 // of it, one after the other
+    Instant refusals_until{};              // up to when refusals have used their rate
     SourceCounts counts;
+
+    // When open's next reply may be sent.
+    [[nodiscard]] Instant reply_at() const {
+      if (open->next_reply()->error.empty()) return {};
+      const bool must_give_way = waiting || waiting_wrong || !expired.empty();
+      return must_give_way ? std::min(open->not_before, open->gives_way) : open->not_before;
+    }
   };
 
   void on_grpc_message(std::string_view bytes) override;
   void on_grpc_end(const upstream::GrpcEnd& end) override;
+  void on_grpc_drained() override;
 
   // ads_stream.cc
   void connect();
   void stream_ended(std::string_view reason);
   void choose_next_server();
   Duration next_wait();
-  void on_no_answer() { stream_ended("no answer in time"); }
+  void on_not_taken() { stream_ended("it does not take the stream in time"); }
+  [[nodiscard]] bool was_well() const;
+  void connected(std::string_view text);
   void flush();
   std::optional<size_t> next_due();
   bool is_due(Lane& lane);
+  [[nodiscard]] const Reply* next_reply(const Lane& lane) const {
+    return lane.open && lane.open->stream == stream_ ? lane.open->next_reply() : nullptr;
+  }
   bool may_send();
   void say(Lane& lane);
+  void note_crowd();
   void update_pause();
   void warn_once(std::string_view reason);
 
   // ads.cc
-  void take(Response&& response, size_t bytes);
-  void begin(Lane& lane, Response&& response);
+  void take(Response&& response);
+  static void wait(Lane& lane, Response&& response);
+  void begin(Lane& lane, Pending&& pending);
   bool look_at(Lane& lane, Response& response);
   void finish(ResourceType type, std::string_view error, const std::set<std::string>* refused);
+  void count(Lane& lane);
   Duration hold(Lane& lane, Instant now);
   void close_open(Lane& lane);
   void begin_expired(Lane& lane);
@@ -170,6 +197,7 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   void check_fetch_timeouts();
   void note_missing(Lane& lane, const Response& response);
   bool note_lives(Lane& lane, Response& response);
+  static void forget_lives(Lane& lane, const Response& response);
   void check_lives();
   void arm_earlier(io::Timer& timer, Instant deadline);
 
@@ -198,16 +226,20 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   std::optional<TokenBucket> tokens_;
   uint64_t rate_limit_enforced_ = 0;
   size_t pending_requests_ = 0;
-  size_t waiting_bytes_ = 0;
   size_t last_served_ = 0;  // whose request was sent last
+  // Responses that had to wait, since the beginning of a short time.
+  size_t crowd_ = 0;
+  Instant crowd_until_{};
   bool is_running_ = false;
   bool is_connected_ = false;
+  bool has_answered_ = false;  // on this stream
   bool is_failed_over_ = false;
   bool is_paused_ = false;
   bool is_flushing_ = false;
   bool node_sent_ = false;
   io::Timer reconnect_timer_ = io::Timer::of<&AdsClient::connect>(this);
-  io::Timer answer_timer_ = io::Timer::of<&AdsClient::on_no_answer>(this);
+  io::Timer answer_timer_ = io::Timer::of<&AdsClient::on_not_taken>(this);
+  io::Timer crowd_timer_ = io::Timer::of<&AdsClient::update_pause>(this);
   io::Timer flush_timer_ = io::Timer::of<&AdsClient::flush>(this);
   io::Timer fetch_timer_ = io::Timer::of<&AdsClient::check_fetch_timeouts>(this);
   io::Timer lives_timer_ = io::Timer::of<&AdsClient::check_lives>(this);

@@ -10,14 +10,17 @@
 namespace pillion::xds {
 namespace {
 
-// Responses of a type, and bytes of all types, that wait until those before them are dealt with;
-// beyond it nothing is read.  (What was read already still arrives: a message or a part of one.)
-constexpr size_t kMaxWaiting = 64;
+// Of what waits until the responses before it are dealt with; beyond it nothing is read.  (What was
+// read already still arrives: a message or a part of one.)
 constexpr size_t kMaxWaitingBytes = size_t{16} << 20;
+// Responses that join those that wait, in a time, after which it goes on.
+constexpr size_t kMaxCrowd = 64;
+constexpr Duration kCrowdTime = std::chrono::milliseconds(100);
 // A stream that lived as long as the longest wait, but no longer than this is demanded, has proved
 // that the server is well.
 constexpr Duration kLongLife = std::chrono::seconds(30);
-// How long a server may leave a stream without an answer if there is another one.
+// How long a server may leave a stream where it is if there is another one, and what proves that it
+// is one of its own.
 constexpr Duration kAnswerTime = std::chrono::seconds(15);
 constexpr size_t kMaxWarned = 16;
 
@@ -30,8 +33,8 @@ void AdsClient::start() {
 
 void AdsClient::stop() {
   is_running_ = false;
-  for (io::Timer* timer :
-       {&reconnect_timer_, &answer_timer_, &flush_timer_, &fetch_timer_, &lives_timer_})
+  for (io::Timer* timer : {&reconnect_timer_, &answer_timer_, &flush_timer_, &crowd_timer_,
+                           &fetch_timer_, &lives_timer_})
     timer->cancel();
   call_.close();
 }
@@ -39,7 +42,8 @@ void AdsClient::stop() {
 void AdsClient::connect() {
   ++stream_;
   stream_began_ = loop_.now();
-  node_sent_ = is_paused_ = false;
+  node_sent_ = is_paused_ = has_answered_ = false;
+  crowd_ = 0;
   last_served_ = kResourceTypes - 1;  // clusters first: who is asked in this order answers in it
   for_each_lane([](Lane& lane) { lane.says->begin_stream(); });
   const bool second = is_failed_over_;
@@ -58,12 +62,13 @@ void AdsClient::stream_ended(std::string_view reason) {
   call_.close();
   answer_timer_.cancel();
   flush_timer_.cancel();
+  crowd_timer_.cancel();
   pending_requests_ = 0;
   if (!is_running_) return;
   // What came by this stream cannot be answered on the next one, which says it again.
-  waiting_bytes_ = 0;
   for_each_lane([](Lane& lane) {
-    lane.waiting.clear();
+    lane.waiting.reset();
+    lane.waiting_wrong.reset();
     ++lane.counts.attempts;
     ++lane.counts.failure;
   });
@@ -84,6 +89,11 @@ void AdsClient::stream_ended(std::string_view reason) {
   });
 }
 
+// It has answered, or was there for a time with nothing to say.
+bool AdsClient::was_well() const {
+  return has_answered_ || (is_connected_ && loop_.now() - stream_began_ >= kAnswerTime);
+}
+
 // 500 ms, 1 s, 2 s ... and of that a random part: a restarted control plane is not overrun.  One
 // answer does not prove that it is well: it may end each stream after it.
 Duration AdsClient::next_wait() {
@@ -93,7 +103,7 @@ Duration AdsClient::next_wait() {
 }
 
 void AdsClient::choose_next_server() {
-  is_failed_over_ = options_.failover && !is_failed_over_ && !is_connected_;
+  is_failed_over_ = options_.failover && !is_failed_over_ && !was_well();
 }
 
 void AdsClient::on_grpc_end(const upstream::GrpcEnd& end) {
@@ -105,12 +115,19 @@ void AdsClient::on_grpc_message(std::string_view bytes) {
   Result<Response> decoded = options_.protocol == Protocol::kDelta
                                  ? decode_delta_response(bytes, options_.only)
                                  : decode_response(bytes, options_.only);
-  answer_timer_.cancel();
   last_failure_.clear();
-  if (!std::exchange(is_connected_, true))
-    observer_.on_connected(true, decoded ? decoded->control_plane : std::string());
+  if (!std::exchange(has_answered_, true)) connected(decoded ? decoded->control_plane : "");
   if (!call_.is_open()) return;
-  decoded ? take(std::move(*decoded), bytes.size()) : warn_once(decoded.error());
+  decoded ? take(std::move(*decoded)) : warn_once(decoded.error());
+}
+
+// All that was sent so far is with a server that speaks.
+void AdsClient::on_grpc_drained() { connected({}); }
+
+void AdsClient::connected(std::string_view text) {
+  answer_timer_.cancel();
+  const bool is_first = !std::exchange(is_connected_, true);
+  if (is_first || !text.empty()) observer_.on_connected(true, text);
 }
 
 // There is no request that could answer it.
@@ -120,12 +137,27 @@ void AdsClient::warn_once(std::string_view reason) {
                {{"cluster", options_.cluster}, {"reason", reason}});
 }
 
+void AdsClient::note_crowd() {
+  const Instant now = loop_.now();
+  if (now >= crowd_until_) {
+    crowd_ = 0;
+    crowd_until_ = now + kCrowdTime;
+  }
+  ++crowd_;
+  update_pause();
+}
+
 void AdsClient::update_pause() {
-  const bool is_full = waiting_bytes_ >= kMaxWaitingBytes ||
-                       std::ranges::any_of(lanes_, [](const std::unique_ptr<Lane>& lane) {
-                         return lane != nullptr && lane->waiting.size() >= kMaxWaiting;
-                       });
-  if (is_full == is_paused_ || !call_.is_open()) return;
+  if (!call_.is_open()) return;
+  size_t bytes = 0;
+  for_each_lane([&bytes](const Lane& lane) {
+    bytes += lane.waiting ? lane.waiting->bytes() : 0;
+    bytes += lane.waiting_wrong ? lane.waiting_wrong->bytes() : 0;
+  });
+  const bool is_crowded = crowd_ >= kMaxCrowd && loop_.now() < crowd_until_;
+  if (is_crowded) arm_earlier(crowd_timer_, crowd_until_);
+  const bool is_full = bytes >= kMaxWaitingBytes || is_crowded;
+  if (is_full == is_paused_) return;
   is_paused_ = is_full;
   is_full ? call_.pause() : call_.resume();
 }
@@ -157,13 +189,16 @@ std::optional<size_t> AdsClient::next_due() {
 }
 
 bool AdsClient::is_due(Lane& lane) {
-  const bool is_answer_due = lane.open && lane.open->stream == stream_;
-  const bool is_decided = is_answer_due && lane.open->is_decided;
-  if (is_decided && lane.open->not_before <= loop_.now()) return true;
-  if (is_decided) arm_earlier(flush_timer_, lane.open->not_before);
+  const Reply* reply = next_reply(lane);
+  if (reply != nullptr) {
+    const Instant at = lane.reply_at();
+    if (at <= loop_.now()) return true;
+    arm_earlier(flush_timer_, at);
+  }
   if (!lane.says->has_news()) return false;
-  // An answer that is held back need not be where news ride on it: they are worth it.
-  return !is_answer_due || is_decided || !lane.says->news_ride_on_answers();
+  // A refusal that is held back need not be where news ride on it: they are worth it.
+  const bool awaits_verdict = lane.open && lane.open->stream == stream_ && reply == nullptr;
+  return !awaits_verdict || !lane.says->news_ride_on_answers();
 }
 
 bool AdsClient::may_send() {
@@ -176,16 +211,14 @@ bool AdsClient::may_send() {
 }
 
 void AdsClient::say(Lane& lane) {
-  const bool is_decided = lane.open && lane.open->stream == stream_ && lane.open->is_decided;
-  const bool answers =
-      is_decided && (lane.says->news_ride_on_answers() || lane.open->not_before <= loop_.now());
+  const Reply* reply = next_reply(lane);
+  const bool may_reply =
+      reply != nullptr && (lane.says->news_ride_on_answers() || lane.reply_at() <= loop_.now());
   const bool is_first = !std::exchange(node_sent_, true);
-  if (is_first && options_.failover) loop_.arm(answer_timer_, kAnswerTime);
+  if (is_first && options_.failover && !is_connected_) loop_.arm(answer_timer_, kAnswerTime);
   const std::string_view node = is_first ? std::string_view(options_.node) : std::string_view();
-  call_.send(answers ? lane.says->next_request(node, lane.open->error)
-                     : lane.says->next_request(node, std::nullopt),
-             false);
-  if (answers) close_open(lane);
+  call_.send(lane.says->next_request(node, may_reply ? reply : nullptr), false);
+  if (may_reply && ++lane.open->replied == lane.open->replies.size()) close_open(lane);
 }
 
 }  // namespace pillion::xds

@@ -88,6 +88,14 @@ bool AdsClient::note_lives(Lane& lane, Response& response) {
   return !response.unchanged.empty();
 }
 
+// All that there is has been said.
+void AdsClient::forget_lives(Lane& lane, const Response& response) {
+  if (lane.lives.empty()) return;
+  std::set<std::string_view> there(response.unchanged.begin(), response.unchanged.end());
+  for (const Resource& resource : response.resources) there.insert(resource.name);
+  std::erase_if(lane.lives, [&there](const auto& item) { return !there.contains(item.first); });
+}
+
 void AdsClient::check_lives() {
   const Instant now = loop_.now();
   for_each_lane([&](Lane& lane) {
@@ -118,7 +126,7 @@ void AdsClient::begin_expired(Lane& lane) {
   response.version = lane.says->version();
   const std::set<std::string> names = std::exchange(lane.expired, {});
   response.removed.assign(names.begin(), names.end());
-  lane.open = Open{response.version, 0, false, {}, {}};
+  lane.open = Open{response.version, 0, {}, loop_.now()};
   observer_.on_resources(std::move(response));
 }
 

@@ -41,6 +41,12 @@ inline constexpr ResourceType kAllTypes[] = {
     ResourceType::kVirtualHosts, ResourceType::kSecrets,      ResourceType::kRuntime};
 inline constexpr size_t kResourceTypes = std::size(kAllTypes);
 
+// Of which the state of the world is all that there is: what a response does not name has gone.
+inline constexpr bool is_whole(ResourceType type) noexcept {
+  return type == ResourceType::kClusters || type == ResourceType::kListeners ||
+         type == ResourceType::kScopedRoutes;
+}
+
 // "envoy.config.cluster.v3.Cluster".
 std::string_view message_of(ResourceType type) noexcept;
 // "cds": what places and counters are called by.

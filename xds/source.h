@@ -30,6 +30,8 @@ struct SourceCounts {
   uint64_t failure = 0;   // nobody could be asked
   uint64_t rejected = 0;
   WallTime success_time{};
+  // Responses without an effect and an answer, for a newer one came before they could be looked at.
+  uint64_t superseded = 0;
 };
 
 // Of rate_limit_settings.
@@ -44,7 +46,8 @@ class SourceObserver {
   // These names (of a wildcard: none) were not answered within the time that subscribe() gave, or
   // the server has said that there is nothing of that name.  They stay subscribed.
   virtual void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) = 0;
-  // `text`: what the control plane calls itself, or the reason of the end.
+  // It takes what it is asked; and once more when it has said what it is called.  `text`: that, or
+  // the reason of the end.
   virtual void on_connected(bool connected, std::string_view text) = 0;
 
  protected:

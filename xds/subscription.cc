@@ -36,7 +36,6 @@ bool Subscription::drop(const std::string& name) {
 }
 
 void Subscription::sift(Response& response) {
-  nonce_ = response.nonce;
   open_version_ = response.version;
   std::erase_if(response.resources, [this](const Resource& resource) {
     return !resource.name.empty() && !wants(resource.name);

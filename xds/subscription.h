@@ -9,14 +9,13 @@
 //   has_news() -> next_request(node, nothing)   what is wanted differs from what was said
 //   sift(response)                              before the observer gets it
 //     accepted() | rejected(refused)            what became of it; once for each sift()
-//     next_request(node, error)                 tells the server, if it came by this stream
+//     next_request(node, reply)                 tells the server, if it came by this stream
 //
 // Memory: names that are wanted or were said, and by delta one version for each resource that was
 // accepted and is still wanted.
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,6 +24,7 @@
 
 #include "xds/discovery_message.h"
 #include "xds/method_path.h"
+#include "xds/pending.h"
 
 namespace pillion::xds {
 
@@ -52,10 +52,9 @@ class Subscription {
   [[nodiscard]] virtual bool has_news() = 0;
   // News wait for the answer that is due, and go with it.
   [[nodiscard]] virtual bool news_ride_on_answers() const noexcept = 0;
-  // All news, and what became of the response: `answer` is empty for an ACK, else what was wrong;
-  // none: this is no answer.  `node` is empty but in the first request of the stream.
-  [[nodiscard]] virtual std::string next_request(std::string_view node,
-                                                 std::optional<std::string_view> answer) = 0;
+  // All news, and what became of a response; null: this is no answer.  `node` is empty but in the
+  // first request of the stream.
+  [[nodiscard]] virtual std::string next_request(std::string_view node, const Reply* reply) = 0;
 
   // Takes out what nobody asked for.  A heartbeat of what is not held makes the response wrong; of
   // others the names alone count.
@@ -87,7 +86,6 @@ class Subscription {
   bool is_wildcard_ = false;
   std::set<std::string> names_;
   std::string version_;
-  std::string nonce_;         // of the response that came last by this stream
   std::string open_version_;  // of the response that sift() saw last
   bool has_spoken_ = false;   // on this stream
 };
@@ -101,8 +99,7 @@ class SotwSubscription final : public Subscription {
   void begin_stream() override;
   [[nodiscard]] bool has_news() override;
   [[nodiscard]] bool news_ride_on_answers() const noexcept override { return true; }
-  [[nodiscard]] std::string next_request(std::string_view node,
-                                         std::optional<std::string_view> answer) override;
+  [[nodiscard]] std::string next_request(std::string_view node, const Reply* reply) override;
   void expire(const std::set<std::string>& names) override;
 
  private:
@@ -113,8 +110,11 @@ class SotwSubscription final : public Subscription {
   void begin_response(const Response& response) override;
   void keep(const std::set<std::string>* refused) override;
 
+  std::string nonce_;  // of the response that was looked at last, of this stream
   bool is_news_ = false;
-  bool said_names_ = false;  // on this stream: from then on an empty list means none
+  // On this stream: from then on an empty list means none, and before it all.
+  bool said_names_ = false;
+  bool said_all_ = false;  // by an empty list
   // Since the last request of this stream: names that are not wanted any more, and those of them
   // that are wanted again.
   std::set<std::string> dropped_;
@@ -130,8 +130,7 @@ class DeltaSubscription final : public Subscription {
   void begin_stream() override;
   [[nodiscard]] bool has_news() override;
   [[nodiscard]] bool news_ride_on_answers() const noexcept override { return false; }
-  [[nodiscard]] std::string next_request(std::string_view node,
-                                         std::optional<std::string_view> answer) override;
+  [[nodiscard]] std::string next_request(std::string_view node, const Reply* reply) override;
   void expire(const std::set<std::string>& names) override;
 
  private:

@@ -12,7 +12,6 @@ constexpr std::string_view kStar = "*";
 
 // All that is wanted is said again, with the versions of what is held.
 void DeltaSubscription::begin_stream() {
-  nonce_.clear();
   has_spoken_ = said_wildcard_ = false;
   added_.clear();
   again_.clear();
@@ -74,14 +73,13 @@ bool DeltaSubscription::has_news() {
 // The nonce goes with answers only, and only the first request of a stream has versions.  All that
 // is subscribed by an empty first request is the wildcard of old, which every server knows; later
 // it has a name.
-std::string DeltaSubscription::next_request(std::string_view node,
-                                            std::optional<std::string_view> answer) {
+std::string DeltaSubscription::next_request(std::string_view node, const Reply* reply) {
   DeltaRequest request;
   request.type = type_;
   request.node = node;
-  if (answer) {
-    request.nonce = nonce_;
-    request.error = *answer;
+  if (reply != nullptr) {
+    request.nonce = reply->nonce;
+    request.error = reply->error;
   }
   if (!has_spoken_) request.versions = &held_;
   add_differences(request);

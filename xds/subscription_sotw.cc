@@ -16,7 +16,7 @@ const std::set<std::string> kStar = {"*"};
 // Nonces die with their stream; the version and the names stay, and begin the next one.
 void SotwSubscription::begin_stream() {
   nonce_.clear();
-  has_spoken_ = said_names_ = false;
+  has_spoken_ = said_names_ = said_all_ = false;
   dropped_.clear();
   again_.clear();
   is_news_ = true;
@@ -43,7 +43,7 @@ void SotwSubscription::name_dropped(const std::string& name) {
 
 // Names that were never asked for are not asked for by an empty list, which would mean all.
 bool SotwSubscription::has_news() {
-  return is_news_ && (is_wildcard_ || !names_.empty() || said_names_);
+  return is_news_ && (is_wildcard_ || !names_.empty() || said_names_ || said_all_);
 }
 
 // An ACK has the version that was just accepted, a NACK and all others the one before; all have the
@@ -52,23 +52,27 @@ bool SotwSubscription::has_news() {
 // A name that was dropped and is wanted again before anybody was told would be no news to a server
 // that has said it already, and what it said is forgotten here.  So one request leaves it out, and
 // the next one, which is due at once, names it.
-std::string SotwSubscription::next_request(std::string_view node,
-                                           std::optional<std::string_view> answer) {
+//
+// All that was asked for by an empty list is not asked for any more by a list that is empty again:
+// the wildcard gets its name first, and the next request takes it back.
+std::string SotwSubscription::next_request(std::string_view node, const Reply* reply) {
   Request request;
   request.type = type_;
   request.node = node;
   request.version = version_;
   request.nonce = nonce_;
-  request.error = answer.value_or(std::string_view());
+  if (reply != nullptr) request.error = reply->error;
   std::set<std::string> rest;
   if (!again_.empty()) std::ranges::set_difference(names_, again_, std::inserter(rest, rest.end()));
   const std::set<std::string>& names = again_.empty() ? names_ : rest;
+  const bool names_all = !is_wildcard_ && names_.empty() && said_all_ && !said_names_;
   if (!is_wildcard_) request.names = &names;
-  if (is_wildcard_ && said_names_) request.names = &kStar;
+  if (names_all || (is_wildcard_ && said_names_)) request.names = &kStar;
   const std::string bytes = encode_request(request);
-  said_names_ |= !names.empty();
+  said_all_ |= is_wildcard_ && !said_names_;
+  said_names_ |= names_all || !names.empty();
   has_spoken_ = true;
-  is_news_ = !is_wildcard_ && !again_.empty();
+  is_news_ = names_all || (!is_wildcard_ && !again_.empty());
   dropped_.clear();
   again_.clear();
   return bytes;
@@ -78,7 +82,7 @@ bool SotwSubscription::holds(const Response& response, const Resource&) const {
   return response.version == version_;
 }
 
-void SotwSubscription::begin_response(const Response&) {}
+void SotwSubscription::begin_response(const Response& response) { nonce_ = response.nonce; }
 void SotwSubscription::keep(const std::set<std::string>*) {}
 
 // What is held is no version of the server's any more: without one it will say all of it again.

@@ -57,7 +57,8 @@ class ClientCallObserver {
   // (kRequestTimeoutUpstream). `reason` says more than failure.row() where the transport does
   // ("Connection refused").
   virtual void on_call_failed(Failure failure, std::string_view reason) = 0;
-  // After ClientCall::is_backed_up() there is room again.
+  // There is a connection whose peer takes what was sent; and again after
+  // ClientCall::is_backed_up().
   virtual void on_call_drained() {}
 
  protected:

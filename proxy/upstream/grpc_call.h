@@ -60,6 +60,9 @@ class GrpcCallObserver {
  public:
   // Valid during the call, and until open().
   virtual void on_grpc_message(std::string_view message) = 0;
+  // The server takes the call: all that was sent is with it, and it has spoken (HTTP/2: its
+  // SETTINGS have come).  Again whenever that was not so for a while.
+  virtual void on_grpc_drained() {}
   // The call is closed.
   virtual void on_grpc_end(const GrpcEnd& end) = 0;
 
@@ -92,6 +95,7 @@ class GrpcCall final : private ClientCallObserver {
   void on_call_data(std::string_view data, bool end) override;
   void on_call_trailers(const http::Headers& trailers) override;
   void on_call_failed(Failure failure, std::string_view reason) override;
+  void on_call_drained() override { observer_.on_grpc_drained(); }
   void end(uint32_t status, std::string_view reason, bool is_from_server);
 
   ClusterClient& client_;

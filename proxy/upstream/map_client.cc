@@ -142,6 +142,8 @@ void MapCall::on_pool_ready(http::ClientConnection& connection) {
   upstream_->send_head(head_, end);
   if (paused_) upstream_->pause_response();
   send_waiting();
+  // One whose SETTINGS are still to come tells of that itself.
+  if (upstream_ != nullptr && !upstream_->is_backed_up()) on_request_drained();
 }
 
 void MapCall::on_pool_failure(Failure failure) {

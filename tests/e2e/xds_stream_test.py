@@ -108,6 +108,14 @@ class XdsStreamTest(unittest.TestCase):
         sidecar.until("a stream", lambda: server.heads)
         proxy.wait_log("has not answered in time")
         self.assertEqual((len(server.heads), server.ends), (1, 0))
+        # It takes the stream, and has nothing to say.
+        self.assertEqual(proxy.stats()["control_plane.connected_state"], 1)
+
+    def test_a_server_that_never_says_a_word_does_not_count_as_connected(self):
+        server = Server(self, answers_pings=False)
+        proxy = self.start(config(server.port)[0])
+        proxy.wait_log("has not answered in time")
+        self.assertEqual(proxy.stats()["control_plane.connected_state"], 0)
 
     def test_the_kernel_probes_where_the_cluster_says_so(self):
         for options, timer in (({"tcp_keepalive": {"keepalive_time": 5}}, KEEPALIVE), ({}, "00")):

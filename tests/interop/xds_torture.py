@@ -213,6 +213,18 @@ def refused_without_waiting(stream, good):
     stream.hang()
 
 
+def refused_beside_others(stream, good):
+    """Bad clusters, again and again without waiting, and routes that are heard meanwhile."""
+    stream.open().requests(TYPES)
+    stream.plane.is_over = False
+    for number in range(300):
+        stream.say(CLUSTERS, "bad", f"n{number}", {"bad": any_of(CLUSTERS, field(1, "bad") + BAD)})
+        stream.say(ROUTES, f"r{number}", f"r{number}", good[ROUTES])
+    stream.until(lambda request: request.nonce == "r299")
+    stream.plane.is_over = True
+    stream.hang()
+
+
 def many_names(stream, good):
     """Of resources that nobody asked for, all different."""
     stream.open().requests(TYPES)
@@ -295,7 +307,8 @@ ROWS = [(stale_nonces, None), (the_same_again, None), (duplicates, "two of this 
         (dribbled, None), (reset_at_each_step, None), (no_answer, None), (no_message, None),
         (answers_once_and_closes, None),
         (closes_at_once, None), (no_grpc, None), (no_protobuf, None), (refused_again, "bad"),
-        (refused_in_new_versions, "bad"), (refused_without_waiting, "bad"), (many_names, None), (many_bad, "bad"),
+        (refused_in_new_versions, "bad"), (refused_without_waiting, "bad"),
+        (refused_beside_others, "bad"), (many_names, None), (many_bad, "bad"),
         (deep, "bad"), (odd_names, "bad"), (odd_ends, None)]
 DELTA_ROWS = [(removes_what_is_not_there, None), (other_names_inside, None), (no_bodies, None)]
 # Of which the CPU is not bounded by a wait: all of it is said at once, and once.

@@ -33,6 +33,7 @@ class FakeClusterClient final : public upstream::ClusterClient {
     [[nodiscard]] std::string_view host() const noexcept override { return "fake"; }
 
     // What the upstream does.
+    void take() { observer->on_call_drained(); }
     void head(uint16_t status = 200) {
       Arena arena;
       http::ResponseHead response(arena);

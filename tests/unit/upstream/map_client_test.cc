@@ -1,9 +1,13 @@
 // Calls of control over real loopback sockets.
 #include "proxy/upstream/map_client.h"
 
+#include <fcntl.h>
+
 #include <optional>
 
 #include "proxy/base/str.h"
+#include "proxy/io/socket.h"
+#include "tests/support/h2_peer.h"
 #include "tests/unit/upstream/pool_fixture.h"
 
 namespace pillion::upstream {
@@ -31,9 +35,11 @@ class Caller final : public ClientCallObserver {
     failure = f;
     reason = r;
   }
+  void on_call_drained() override { ++taken; }
   [[nodiscard]] bool is_over() const { return done || failure; }
 
   ClientCallPtr call;
+  int taken = 0;
   uint16_t status = 0;
   std::string body;
   std::string trailer;
@@ -97,6 +103,31 @@ TEST_F(MapClientTest, TalksInBothDirectionsAtOnce) {
   ASSERT_TRUE(is_over());
   EXPECT_EQ(caller.trailer, "0");
   EXPECT_FALSE(caller.failure);
+}
+
+// A connection alone is no word of an HTTP/2 server: its SETTINGS are.
+TEST_F(MapClientTest, TellsThatTheServerTakesTheCallBeforeThereIsAnAnswer) {
+  config->pool.protocol = UpstreamProtocol::kHttp2;
+  Backend backend;
+  set(hosts_at({backend.address}));
+  open({.path = "/stream"});
+  caller.call->send("one", false);
+  ASSERT_TRUE(run_until(loop, [&] { return backend.has_waiting(); }));
+  run_for(loop, milliseconds(5));
+  EXPECT_EQ(caller.taken, 0);
+  Conn conn = backend.accept();
+  const int fd = conn.release();
+  ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  testing::H2Peer peer(loop, batch, io::Socket::adopt(loop, fd));
+  ASSERT_TRUE(run_until(loop, [&] { return caller.taken != 0; }));
+  EXPECT_EQ(caller.taken, 1);
+  EXPECT_EQ(caller.status, 0);
+  // The next one finds that they have come.
+  Caller second;
+  second.call = client.open("c", {.path = "/stream"}, second);
+  EXPECT_EQ(second.taken, 0) << "not on the caller's stack";
+  ASSERT_TRUE(run_until(loop, [&] { return second.taken != 0; }));
+  EXPECT_EQ(second.taken, 1);
 }
 
 TEST_F(MapClientTest, TellsThatThereIsNoSuchCluster) {
