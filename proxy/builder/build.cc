@@ -5,6 +5,7 @@
 #include "proxy/builder/index_resources.h"
 #include "proxy/builder/keep_waiting.h"
 #include "proxy/builder/load_files.h"
+#include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/settle.h"
 
 namespace pillion {
@@ -38,6 +39,7 @@ Build::Build(const Options& options, const Sinks& sinks, const BuildJob& job)
     resources_->wanted_routes = nullptr;
     resources_->unsettled.scopes = true;
   }
+  drop_unused_scopes();
   for (const std::string& name : job.dropped_virtual_hosts)
     resources_->unsettled.virtual_hosts |= resources_->virtual_hosts.erase(name);
 }
@@ -62,9 +64,12 @@ void Build::keep_until_it_can_listen(Piece<CompiledListener>& piece) const {
   if (former != nullptr) piece.active = former->active;
 }
 
-template <typename T>
-void Build::drop_names_of_file(Pieces<T>& pieces, const std::vector<Piece<T>>& list) {
-  for (const std::string_view name : names_of(list)) pieces.erase(name);
+// Nobody is asked for scopes when no listener uses them: what there are would never be taken back.
+void Build::drop_unused_scopes() {
+  if (!resources_->has_scopes || wanted_scopes(*resources_)) return;
+  resources_->scopes.clear();
+  resources_->has_scopes = resources_->unsettled.scopes = false;
+  resources_->scope_table = nullptr;
 }
 
 // False if the file was refused.
@@ -81,8 +86,7 @@ bool Build::read_files(Errors& errors) {
   }
   const Keys keys = resources_->runtime->changes_from(*former);
   compile_all_again(keys);
-  drop_names_of_file(resources_->clusters, resources_->file_clusters);
-  drop_names_of_file(resources_->listeners, resources_->file_listeners);
+  move_shadows();
   refuse_addresses_of_others(errors);
   refuse_unbindable_of_file(errors);
   refuse_sources_of_others(errors);

@@ -5,9 +5,9 @@
 //   read_files() or keep_files()   ->   take(response)*  and  take_admin_values()   ->   finish()
 //
 // Its parts by file: build.cc the file and the end, build_kinds.cc what differs by the kind of a
-// resource, build_take.cc what a response says, build_clashes.cc pieces that claim one address or
-// one name, build_again.cc what is compiled again because a value of the runtime or a file has
-// changed.
+// resource, build_take.cc what a response says, build_shadows.cc what has a name of the file,
+// build_clashes.cc pieces that claim one address or one name, build_again.cc what is compiled again
+// because a value of the runtime or a file has changed.
 
 #include <memory>
 #include <set>
@@ -84,8 +84,16 @@ class Build {
   template <typename T>
   void keep_what_is_in_force(Piece<T>& piece) const;
   void keep_until_it_can_listen(Piece<CompiledListener>& piece) const;
+  void drop_unused_scopes();
+
+  // ---- build_shadows.cc: of a control plane, under names of the file ----
+
+  void move_shadows();
   template <typename T>
-  void drop_names_of_file(Pieces<T>& pieces, const std::vector<Piece<T>>& list);
+  void hide(Pieces<T>& pieces, const std::vector<Piece<T>>& of_file, Pieces<T>& shadowed);
+  template <typename T>
+  Names unhide(Pieces<T>& pieces, const std::vector<Piece<T>>& of_file,
+               const std::vector<Piece<T>>& of_file_before, const Pieces<T>& shadowed);
 
   // ---- build_again.cc ----
 
@@ -111,8 +119,8 @@ class Build {
   std::string take_virtual_hosts(const xds::Response& response);
   std::string take_scopes(const xds::Response& response);
   template <typename T>
-  std::string take_all(const xds::Response& response, Pieces<T>& pieces,
-                       const std::set<std::string_view>& fixed);
+  std::string take_all(const xds::Response& response, Pieces<T>& pieces, Pieces<T>& shadowed,
+                       const std::set<std::string_view>& of_file);
   template <typename T>
   std::string take_named(const xds::Response& response, const WantedNames& wanted,
                          Pieces<T>& pieces);

@@ -91,6 +91,11 @@ void Build::compile_piece_again(const Pieces<T>& kind, std::string_view name, Pi
   if (is_active && piece.newest != nullptr) piece.active = piece.newest;
 }
 
+template void Build::compile_piece_again(const Pieces<CompiledCluster>&, std::string_view,
+                                         Piece<CompiledCluster>&, config::UnknownFields);
+template void Build::compile_piece_again(const Pieces<CompiledListener>&, std::string_view,
+                                         Piece<CompiledListener>&, config::UnknownFields);
+
 // Of what they use by name something else may be in force than before.
 void Build::look_at_all_listeners() {
   for (const auto& item : resources_->listeners) resources_->unsettled.listeners.insert(item.first);

@@ -155,9 +155,11 @@ std::string Build::take_named(const xds::Response& response, const WantedNames& 
 }
 
 // LDS, CDS and SRDS: the state of the world is all that there is; a delta says what has changed.
+// What has a name of the file is judged as others are, and kept: to by whom it was accepted it will
+// not be said again when the file no longer has that name.
 template <typename T>
-std::string Build::take_all(const xds::Response& response, Pieces<T>& pieces,
-                            const std::set<std::string_view>& fixed) {
+std::string Build::take_all(const xds::Response& response, Pieces<T>& pieces, Pieces<T>& shadowed,
+                            const std::set<std::string_view>& of_file) {
   std::string wrong;
   std::unordered_set<std::string_view> said;
   for (const xds::Resource& resource : response.resources) {
@@ -165,17 +167,22 @@ std::string Build::take_all(const xds::Response& response, Pieces<T>& pieces,
     if (resource.name.empty()) {
       wrong += str(kind, ": name: required field is missing\n");
       refused_.emplace();
-    } else if (fixed.contains(resource.name)) {
+      continue;
+    }
+    said.insert(resource.name);
+    const bool is_shadowed = of_file.contains(resource.name);
+    if (is_shadowed)
       warnings += str(kind, '/', config::printable(resource.name),
                       ": warning: the file has one of this name, which stays\n");
-    } else {
-      said.insert(resource.name);
-      wrong += take_one(response, resource, pieces);
-    }
+    wrong += take_one(response, resource, is_shadowed ? shadowed : pieces);
+    if (!is_shadowed) shadowed.erase(resource.name);
   }
   if (response.is_delta) {
-    for (const std::string& name : response.removed)
-      if (!said.contains(name) && pieces.contains(name)) remove(pieces, name);
+    for (const std::string& name : response.removed) {
+      if (said.contains(name)) continue;
+      if (pieces.contains(name)) remove(pieces, name);
+      shadowed.erase(name);
+    }
     return wrong;
   }
   said.insert(response.unchanged.begin(), response.unchanged.end());
@@ -183,12 +190,14 @@ std::string Build::take_all(const xds::Response& response, Pieces<T>& pieces,
   for (const auto& [name, piece] : pieces)
     if (!said.contains(name) && (piece.newest != nullptr || piece.error)) gone.push_back(name);
   for (const std::string& name : gone) remove(pieces, name);
+  erase_if(shadowed, [&said](const auto& item) { return !said.contains(item.first); });
   return wrong;
 }
 
 std::string Build::take_clusters(const xds::Response& response) {
   const Pieces<CompiledCluster> before = resources_->clusters;
-  std::string wrong = take_all(response, resources_->clusters, names_of(resources_->file_clusters));
+  std::string wrong = take_all(response, resources_->clusters, resources_->shadowed_clusters,
+                               names_of(resources_->file_clusters));
   refuse_second_sources(response, resources_->clusters, before, wrong);
   use_version(response, resources_->clusters_version);
   return wrong;
@@ -196,8 +205,8 @@ std::string Build::take_clusters(const xds::Response& response) {
 
 std::string Build::take_listeners(const xds::Response& response) {
   const Pieces<CompiledListener> before = resources_->listeners;
-  std::string wrong =
-      take_all(response, resources_->listeners, names_of(resources_->file_listeners));
+  std::string wrong = take_all(response, resources_->listeners, resources_->shadowed_listeners,
+                               names_of(resources_->file_listeners));
   Names changed = changed_listeners(before);
   if (!changed.empty()) {
     resources_->wanted_routes = nullptr;
@@ -250,7 +259,8 @@ std::string Build::take_scopes(const xds::Response& response) {
   const Pieces<CompiledScope> before = scopes;
   resources_->has_scopes = true;
   resources_->unsettled.scopes = true;
-  std::string wrong = take_all(response, scopes, {});
+  Pieces<CompiledScope> none;  // the file has no scopes of their own
+  std::string wrong = take_all(response, scopes, none, {});
   for (const SecondClaim& conflict : refuse_equal_keys(scopes, before, response.version))
     note_conflict(conflict, wrong);
   return wrong;

@@ -202,6 +202,9 @@ struct Resources {
   Pieces<CompiledRuntimeLayer> runtime_layers;
   Pieces<CompiledVirtualHost> virtual_hosts;  // by the names of their resources
   Pieces<CompiledScope> scopes;
+  // Of the control plane too, under names that the file has: in force when it has them no more.
+  Pieces<CompiledCluster> shadowed_clusters;
+  Pieces<CompiledListener> shadowed_listeners;
   // Of the last state of the world; see Piece.
   std::string clusters_version;
   std::string listeners_version;

@@ -98,9 +98,9 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
     if (response.type == ResourceType::kExtensions) extensions_.on_response(response);
     note_answers(response);
     if (response.type != ResourceType::kRoutes) continue;
-    routes_version_ = response.version;
     count_empty_routes(response);
-    for (const xds::Resource& resource : response.resources) routes_.push_back(resource.name);
+    for (const xds::Resource& resource : response.resources)
+      routes_.emplace_back(resource.name, response.version);
   }
   job.endpoints = assignments_.settled();
   job.given_up_routes = given_up_routes_;
@@ -148,13 +148,13 @@ void ControlPlane::answer(uint32_t source, ResourceType type, std::string_view w
 // more.
 bool ControlPlane::look_at_routes(const Resources& resources, Duration took) {
   bool gave_up = false;
-  for (const std::string& name : std::exchange(routes_, {})) {
+  for (const auto& [name, version] : std::exchange(routes_, {})) {
     const auto it = resources.routes.find(name);
     if (it == resources.routes.end()) continue;
     const Piece<CompiledRoutes>& piece = it->second;
     const bool is_good = !piece.error;
     if (is_good) {
-      route_stats_.on_success(name, routes_version_, piece.bytes_hash, took);
+      route_stats_.on_success(name, version, piece.bytes_hash, took);
     } else {
       route_stats_.on_rejected(name);
     }
@@ -231,7 +231,13 @@ void ControlPlane::want_routes(const Resources& resources, const Names& touched)
 }
 
 void ControlPlane::subscribe_scopes() {
-  if (!wanted_scopes_) return;
+  if (!wanted_scopes_) {
+    if (std::exchange(asks_for_scopes_, false))
+      sources_.unsubscribe_all(ResourceType::kScopedRoutes);
+    given_up_scopes_ = false;
+    return;
+  }
+  asks_for_scopes_ = true;
   config::ConfigSource source;
   if (wanted_scopes_->source != nullptr) source = *wanted_scopes_->source;
   source.initial_fetch_timeout = wanted_scopes_->timeout;
@@ -367,9 +373,10 @@ void ControlPlane::refuse_all(uint32_t source, ResourceType type) {
 void ControlPlane::on_connected(bool connected, std::string_view text) {
   stats_->connected_state.set(sources_.is_connected());
   peer_text_ = text;
-  if (connected)
-    log::info(log::kConfig, "the control plane answers",
-              {{"cluster", config_.ads.cluster}, {"identifier", config::printable(text)}});
+  if (!connected) return;
+  log::info(log::kConfig,
+            text.empty() ? "there is a stream to the control plane" : "the control plane answers",
+            {{"cluster", config_.ads.cluster}, {"identifier", config::printable(text)}});
 }
 
 void ControlPlane::take_secrets(const xds::Response& response) {

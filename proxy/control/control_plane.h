@@ -18,6 +18,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "certs/ads_secrets.h"
@@ -189,6 +190,7 @@ class ControlPlane final : private xds::SourceObserver,
   WantedNames wanted_routes_;
   std::optional<Wanted> wanted_scopes_;
   bool given_up_scopes_ = false;
+  bool asks_for_scopes_ = false;  // SRDS is subscribed to
   RouteRequests requests_;
   bool given_up_virtual_hosts_ = false;
   bool asks_for_hosts_ = false;           // VHDS is subscribed to
@@ -200,9 +202,8 @@ class ControlPlane final : private xds::SourceObserver,
   ExtensionUpdates extensions_;
   WantedNames awaited_layers_;  // of the runtime: they hold up the start
   Assignments assignments_;
-  // Of the RDS response that is being built.
-  std::vector<std::string> routes_;
-  std::string routes_version_;
+  // Of the RDS responses that are being built: names with the version of their response.
+  std::vector<std::pair<std::string, std::string>> routes_;
   Instant build_began_{};  // of the responses that are being built
   std::string peer_text_;
   io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_hosts>(this);

@@ -142,6 +142,16 @@ void Subscriptions::subscribe_all(ResourceType type, const ConfigSource& source)
   if (to.is_ads && cached_ != nullptr) cached_->source->subscribe_all(type, {});
 }
 
+void Subscriptions::unsubscribe_all(ResourceType type) {
+  ended_.clear();
+  for_each(type, [type](Link& link) {
+    if (std::exchange(link.at(type).is_wildcard, false) && link.is_ads)
+      link.source->subscribe(type, {});
+  });
+  end_unused(type);
+  if (cached_ != nullptr) cached_->source->subscribe(type, {});
+}
+
 Subscriptions::Link* Subscriptions::link_of(ResourceType type, const Wanted& wanted) {
   const bool is_ads = wanted.source == nullptr || wanted.source->is_ads();
   if (is_ads && !ads_options_) return nullptr;
@@ -328,6 +338,7 @@ xds::SourceCounts Subscriptions::counts(ResourceType type) const noexcept {
     sum.success += one.success;
     sum.failure += one.failure;
     sum.rejected += one.rejected;
+    sum.superseded += one.superseded;
     sum.success_time = std::max(sum.success_time, one.success_time);
   });
   return sum;

@@ -52,6 +52,8 @@ class Subscriptions {
   void stop();
 
   void subscribe_all(xds::ResourceType type, const config::ConfigSource& source);
+  // Takes subscribe_all() back.
+  void unsubscribe_all(xds::ResourceType type);
   void subscribe(xds::ResourceType type, const WantedNames& names);
   // Likewise, where since the last call only the `touched` names may have come, gone or got another
   // source; costs what they are, not what all are.

@@ -89,7 +89,8 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
     }
   }
 
-  void say(ResourceType type, const std::vector<std::string>& resources) {
+  // The bytes of a response, with the next version and nonce.
+  std::string response(ResourceType type, const std::vector<std::string>& resources) {
     std::string list;
     for (const std::string& json : resources)
       list += str(list.empty() ? "" : ",", testing::any_json(xds::message_of(type), json));
@@ -99,8 +100,11 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
                     str(R"({"version_info":"v)", said, R"(","nonce":"n)", said,
                         R"(","type_url":"type.googleapis.com/)", xds::message_of(type),
                         R"(","resources":[)", list, "]}"));
-    ASSERT_TRUE(bytes) << bytes.error();
-    clusters.last().data(http::grpc_frame(*bytes));
+    EXPECT_TRUE(bytes) << bytes.error();
+    return bytes ? http::grpc_frame(*bytes) : std::string();
+  }
+  void say(ResourceType type, const std::vector<std::string>& resources) {
+    clusters.last().data(response(type, resources));
     build();
   }
 
@@ -261,6 +265,44 @@ TEST_F(RunningControlPlane, TakesTheGoodAndNamesTheBad) {
   EXPECT_THAT(requests(), ElementsAre("cds v7 n7"));
   EXPECT_FALSE(snapshot->resources->clusters.find("b")->second.error);
   EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b"));
+}
+
+// Of two servers, in one build.
+TEST_F(RunningControlPlane, GivesEachTableTheVersionOfItsOwnResponse) {
+  say(ResourceType::kListeners,
+      {rds_listener("in", 1001, "r"),
+       listener("two", 1002,
+                R"("rds":{"route_config_name":"s","config_source":{"resource_api_version":"V3",)"
+                R"("api_config_source":{"api_type":"GRPC","transport_api_version":"V3",)"
+                R"("grpc_services":[{"envoy_grpc":{"cluster_name":"xds"}}]}}})")});
+  ASSERT_THAT(clusters.calls, SizeIs(2));
+  clusters.calls[1]->head();
+  clusters.calls[0]->data(response(ResourceType::kRoutes, {routes("r", "b")}));
+  clusters.calls[1]->data(response(ResourceType::kRoutes, {routes("s", "a")}));
+  builds = 0;
+  build();
+  ASSERT_EQ(builds, 1);
+  EXPECT_EQ(target("in"), "b");
+  EXPECT_EQ(target("two"), "a");
+  EXPECT_EQ(rds_stats("r")->version.value(), xds::version_number("v6"));
+  EXPECT_EQ(rds_stats("s")->version.value(), xds::version_number("v7"));
+}
+
+TEST_F(RunningControlPlane, AsksForScopesOnlyAsLongAsAListenerUsesThem) {
+  const std::string scoped = listener(
+      "in", 1001,
+      R"("scoped_routes":{"name":"scopes","scope_key_builder":{"fragments":[)"
+      R"({"header_value_extractor":{"name":"x-scope","index":0}}]},"rds_config_source":{"ads":{}},)"
+      R"("scoped_rds":{"scoped_rds_config_source":{"ads":{}}}})");
+  say(ResourceType::kListeners, {scoped});
+  EXPECT_THAT(requests(), ::testing::Contains("srds"));
+  say(ResourceType::kScopedRoutes, {});
+  EXPECT_THAT(requests(), ::testing::Contains("srds v6 n6"));
+  say(ResourceType::kListeners, {rds_listener("in", 1001, "r")});
+  say(ResourceType::kRoutes, {routes("r", "a")});
+  EXPECT_THAT(requests(), ::testing::IsSupersetOf({"srds * v6 n6", "srds v6 n6"}));
+  say(ResourceType::kListeners, {scoped});
+  EXPECT_THAT(requests(), ::testing::Contains("srds * v6 n6")) << "and again";
 }
 
 TEST_F(RunningControlPlane, HoldsRoutesUntilTheirNewClusterHasEndpoints) {
