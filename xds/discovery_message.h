@@ -52,9 +52,10 @@ std::string_view message_of(ResourceType type) noexcept;
 // "cds": what places and counters are called by.
 std::string_view short_name(ResourceType type) noexcept;
 
-// What `version` shows of a version in metrics: Envoy's gauge is a hash too.  0: none.
+// What `version` shows of a version in metrics: Envoy's gauge is a hash too.  0: none.  Of 62 bits,
+// as a gauge holds 63 with its sign.
 inline int64_t version_number(std::string_view version) {
-  return version.empty() ? 0 : static_cast<int64_t>(std::hash<std::string_view>{}(version) >> 1);
+  return version.empty() ? 0 : static_cast<int64_t>(std::hash<std::string_view>{}(version) >> 2);
 }
 
 inline constexpr size_t kMaxResources = 200'000;
