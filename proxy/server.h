@@ -3,13 +3,14 @@
 // writer and the registry, and lives from the first configuration to the last drained connection.
 //
 // By file: server.cc birth and death, server_config.cc changes of configuration,
-// server_listeners.cc their sockets, server_apply.cc how one takes effect, server_secrets.cc
-// certificates, server_runtime.cc the runtime, server_view.cc what the admin pages see and do,
-// server_status.cc the configuration as they show it, and what is waited for.
+// server_listeners.cc their sockets, server_apply.cc how one takes effect, server_warming.cc what
+// waits meanwhile, server_secrets.cc certificates, server_runtime.cc the runtime, server_view.cc
+// what the admin pages see and do, server_status.cc the configuration as they show it, and what is
+// waited for.
 //
 //   build ─▶ open sockets ─▶ warm clusters ─▶ apply to workers ─▶ all have applied: ready
 //   a changed file or SIGHUP: build on a thread of its own ─▶ the same, less what did not change
-//   the control plane says something new: the same, with what it says instead of the file
+//   the control plane says something new: build ─▶ apply what is warm ─▶ warm the rest ─▶ build
 //   SIGTERM: not ready, responses announce the end ─▶ no connection left, or the deadline ─▶ exit
 //
 // Single-threaded but for the builder thread, which only runs build_snapshot() and posts its
@@ -35,6 +36,7 @@
 #include "proxy/builder/options.h"
 #include "proxy/builder/snapshot.h"
 #include "proxy/builder/snapshot_changes.h"
+#include "proxy/builder/warming.h"
 #include "proxy/config/errors.h"
 #include "proxy/control/control_plane.h"
 #include "proxy/control/document_fetcher.h"
@@ -170,6 +172,9 @@ class Server final : public admin::ServerView,
 
   // ---- server_apply.cc ----
   void apply_when_warm();
+  [[nodiscard]] bool is_pending_warm();
+  [[nodiscard]] bool has_pending_secrets() const;
+  void take_hosts(WorkerUpdate& update);
   // What the filters in force share by way of control.
   void fetch_documents();
   void on_applied();
@@ -178,6 +183,20 @@ class Server final : public admin::ServerView,
   void add_clusters();
   // Control calls upstreams: the clusters in force are made known to it, once.
   upstream::ClusterClient& cluster_client() override;
+
+  // ---- server_warming.cc ----
+  void warm_what_waits();
+  void add_waiting();
+  // What the builder shall know of what waits.
+  void add_warm_to(BuildJob& job) const;
+  [[nodiscard]] bool has_all_else(const upstream::ClusterConfig& cluster) const;
+  // May some take effect now?  The first: of those that waited for discovery; the others: of those
+  // that waited for secrets.
+  [[nodiscard]] bool has_warm_cluster() const;
+  [[nodiscard]] bool has_ready_cluster() const;
+  [[nodiscard]] bool has_ready_listener() const;
+  void build_for_warm();
+  [[nodiscard]] const SharedNames& known_endpoints() const;
 
   // ---- server_status.cc ----
   void add_draining(std::vector<admin::ConfigResource>& out) const;
@@ -273,15 +292,29 @@ class Server final : public admin::ServerView,
   WallTime config_time_{};
   std::optional<admin::ConfigFailure> last_failure_;
   UnknownFieldList unknown_fields_;
-  // A committed update that waits for its clusters to warm; further reloads wait for it.
+  // A committed update that waits: one of the file for its clusters to warm and its secrets, any
+  // for its TLS contexts to be made; further builds wait for it.
   std::unique_ptr<WorkerUpdate> pending_;
+  bool is_pending_of_file_ = false;
   size_t clusters_added_ = 0;  // of `pending_`, to discovery
+  size_t clusters_warm_ = 0;   // of these, the first ones
   struct AddClusters final : io::ReadyTask {
     explicit AddClusters(Server& s) : server(s) {}
     void run_ready() override { server.add_clusters(); }
     Server& server;
   };
   AddClusters add_clusters_task_{*this};
+  // Of the last snapshot what control shall look for, and need not any more, when workers are told
+  // of the rest; no build begins before that is done.
+  WarmingChanges warming_;
+  size_t waiting_added_ = 0;  // of these, to discovery
+  struct AddWaiting final : io::ReadyTask {
+    explicit AddWaiting(Server& s) : server(s) {}
+    void run_ready() override { server.add_waiting(); }
+    Server& server;
+  };
+  AddWaiting add_waiting_task_{*this};
+  bool warm_wait_ = false;                  // what waited may take effect: for a build
   bool secrets_wanted_ = false;             // of `pending_`
   std::vector<std::string> new_listeners_;  // of the update that is being applied, by name
   uint32_t applying_ = 0;                   // workers that have yet to apply the last update

@@ -1,5 +1,6 @@
 // A committed configuration takes effect: its clusters become warm, its secrets come, the workers
 // take it; and what workers must know between two configurations.
+#include <algorithm>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -24,18 +25,36 @@ void Server::add_clusters() {
   apply_when_warm();
 }
 
-// New listeners and routes wait until the clusters they use know their endpoints, or gave up, and
-// then until the secrets they need have come, likewise.
+// Of a file: do its clusters know their endpoints, or gave up?  Each is asked until it does.
+bool Server::is_pending_warm() {
+  const auto& clusters = pending_->clusters;
+  while (clusters_warm_ < clusters.size() && discovery_.is_warm(*clusters[clusters_warm_].config))
+    ++clusters_warm_;
+  return clusters_warm_ == clusters.size();
+}
+
+// Of a file: have the secrets come that it needs, or were given up?
+bool Server::has_pending_secrets() const {
+  const tls::SettledSecrets& settled = secrets_.settled();
+  const auto has = [&settled](const auto& one) { return has_secrets(*one.config, settled); };
+  return std::ranges::all_of(pending_->clusters, has) &&
+         std::ranges::all_of(pending_->new_listeners, has) &&
+         std::ranges::all_of(pending_->changed_listeners, [&settled](const auto& listener) {
+           return has_secrets(*listener, settled);
+         });
+}
+
+// What is of a control plane waited before it came here (builder/settle.h).  A file takes effect as
+// a whole: listeners find all clusters, and nothing of before is gone while the new waits.
 void Server::apply_when_warm() {
   if (pending_ == nullptr || closing_ || clusters_added_ < pending_->clusters.size()) return;
-  if (!discovery_.all_warm()) return;
+  if (is_pending_of_file_ && !is_pending_warm()) return;
   want_secrets();
-  if (!secrets_.all_settled()) return;
+  if (is_pending_of_file_ && !has_pending_secrets()) return;
+  // Made in portions of our own time: nobody shall be refused because one is not.
+  if (!secrets_.are_contexts_made()) return;
   std::shared_ptr<WorkerUpdate> update = std::move(pending_);
-  discovery_.commit();
-  for (upstream::ClusterResource& cluster : update->clusters)
-    cluster.hosts = discovery_.hosts(cluster.config->name);
-  for (const std::string& name : update->removed_clusters) discovery_.remove(name);
+  take_hosts(*update);
   for (const WorkerUpdate::NewListener& added : update->new_listeners)
     new_listeners_.push_back(added.config->name);
   applying_ = concurrency_;
@@ -54,9 +73,19 @@ void Server::apply_when_warm() {
       });
     });
   }
+  warm_what_waits();
 }
 
-void Server::on_warm() { apply_when_warm(); }
+// Discovery and workers have the same from here on.
+void Server::take_hosts(WorkerUpdate& update) {
+  discovery::Discovery::ClusterNames names;
+  for (const upstream::ClusterResource& cluster : update.clusters)
+    names.push_back(cluster.config->name);
+  discovery_.commit(names);
+  for (upstream::ClusterResource& cluster : update.clusters)
+    cluster.hosts = discovery_.hosts(cluster.config->name);
+  for (const std::string& name : update.removed_clusters) discovery_.remove(name);
+}
 
 void Server::fetch_documents() {
   const auto wanted = documents_of(*snapshot_);
@@ -121,7 +150,9 @@ upstream::ClusterClient& Server::cluster_client() {
   if (clusters_ == nullptr) {
     clusters_ = std::make_unique<ControlClusters>(
         loop_, batch_, registry_, rng_, [this](std::string_view name) {
-          return upstream::ClusterResource{snapshot_->clusters.find(name), discovery_.hosts(name)};
+          const auto config = snapshot_->clusters.find(name);
+          return upstream::ClusterResource{config,
+                                           config == nullptr ? nullptr : discovery_.hosts(*config)};
         });
   }
   return clusters_->client();

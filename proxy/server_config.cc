@@ -56,18 +56,22 @@ void Server::on_resources_wait() {
 void Server::build_if_wanted() {
   if (shutting_down_ || building_ || opening_ != nullptr || pending_ != nullptr || applying_ != 0)
     return;
-  if (reload_wanted_.empty() && !resources_wait_ && !runtime_waits_ && !sockets_wait_) return;
+  if (!warming_.empty()) return;
+  if (reload_wanted_.empty() && !resources_wait_ && !runtime_waits_ && !sockets_wait_ &&
+      !warm_wait_)
+    return;
   BuildJob job;
   job.previous = snapshot_;
   job.now = loop_.now();
   add_to(job);
+  add_warm_to(job);
   sockets_wait_ = false;
   if (const std::string cause = std::exchange(reload_wanted_, {}); !cause.empty()) {
     log::info(log::kConfig, "reading the configuration again", {{"cause", cause}});
     job.reads_files = true;
     if (control_plane_ != nullptr) control_plane_->add_to(job, ControlPlane::Take::kStateAlone);
   } else {
-    resources_wait_ = false;
+    resources_wait_ = warm_wait_ = false;
     if (control_plane_ != nullptr) control_plane_->add_to(job, ControlPlane::Take::kResponsesToo);
   }
   if (std::exchange(runtime_waits_, false))
@@ -225,17 +229,22 @@ void Server::commit(Change& change) {
   }
   if (snapshot_ == nullptr || snapshot_->resources->runtime != next->resources->runtime)
     use_runtime(*next);
+  static const Resources kNone;
+  warming_ =
+      warming_between(snapshot_ == nullptr ? kNone : *snapshot_->resources, *next->resources);
   snapshot_ = next;
   unbound_.look_at(*snapshot_->resources);
   load_counts_.use(snapshot_);
   if (read_files) take_static_secrets();
+  const Resources& now = *snapshot_->resources;
   cluster_stats_->warming_clusters.set(
-      static_cast<int64_t>(snapshot_->resources->warming_clusters));
+      static_cast<int64_t>(now.warming_clusters + now.changing_clusters));
   listener_stats_->total_listeners_warming.set(
-      static_cast<int64_t>(snapshot_->resources->warming_listeners));
+      static_cast<int64_t>(now.warming_listeners + now.changing_listeners));
   pending_ = std::move(update);
+  is_pending_of_file_ = read_files;
   secrets_wanted_ = false;
-  clusters_added_ = 0;
+  clusters_added_ = clusters_warm_ = 0;
   add_clusters();
 }
 

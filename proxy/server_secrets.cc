@@ -12,24 +12,19 @@
 
 namespace pillion {
 
-// Of the configuration that is about to take effect.  Their clusters may be new with it: control
-// calls them before workers have them.
+// Of the configuration that is about to take effect, and of what of it waits.  Their clusters may
+// be new with it: control calls them before workers have them.
 void Server::want_secrets() {
   if (std::exchange(secrets_wanted_, true)) return;
   if (clusters_ != nullptr) {
     for (const upstream::ClusterResource& cluster : pending_->clusters)
-      clusters_->set({cluster.config, discovery_.hosts(cluster.config->name)});
+      clusters_->set({cluster.config, discovery_.hosts(*cluster.config)});
   }
   keep_tls_stats();
   secrets_.attach(snapshot_->tls_slots);
   secrets_.prune();
   expiry_.changed();
-  if (!secrets_.all_settled()) log::info(log::kTls, "waiting for secrets");
-}
-
-void Server::on_secrets_settled() {
-  apply_when_warm();
-  become_ready_if();
+  if (is_pending_of_file_ && !has_pending_secrets()) log::info(log::kTls, "waiting for secrets");
 }
 
 // What is gone leaves no metrics.

@@ -254,7 +254,7 @@ std::vector<Wait> Server::waits() const {
   for_each_cluster(resources, [&](const Piece<CompiledCluster>& piece) {
     if (piece.newest != nullptr) keep(wait_of_cluster(piece));
   });
-  std::ranges::move(waits_of_pieces(resources), std::back_inserter(out));
+  std::ranges::move(waits_of_pieces(resources, secrets_.settled()), std::back_inserter(out));
   for (const auto& [name, hash] : unbound_.held()) {
     Wait wait{Wait::Kind::kListener, name, {}, {}};
     add_target(wait, str("Socket ", name), str("its address: ", unbound_.find(name)->reason));
@@ -301,10 +301,11 @@ Wait Server::wait_of_process() const {
     add_target(wait, "Sockets", "sockets of new listeners, which are being opened");
   if (building_) add_target(wait, "Builder", "the builder, which compiles what has come");
   if (pending_ != nullptr) {
-    size_t cold = 0;
-    for (const auto& cluster : snapshot_->clusters) cold += !discovery_.is_warm(cluster->name);
+    const auto cold = std::ranges::count_if(pending_->clusters, [this](const auto& cluster) {
+      return !discovery_.is_warm(*cluster.config);
+    });
     if (cold != 0) add_target(wait, "Clusters", str(cold, " clusters, to know their endpoints"));
-    if (secrets_wanted_ && !secrets_.all_settled())
+    if (secrets_wanted_ && !has_pending_secrets())
       add_target(wait, "Secrets", "secrets of the configuration that is to take effect");
   } else if (secrets_.lacks_essential()) {
     add_target(wait, "Secrets",
@@ -318,13 +319,17 @@ Wait Server::wait_of_process() const {
 Wait Server::wait_of_cluster(const Piece<CompiledCluster>& piece) const {
   const upstream::ClusterConfig& cluster = *piece.newest->config;
   Wait wait{Wait::Kind::kCluster, cluster.name, {}, {}};
-  if (piece.waits() && cluster.type == DiscoveryType::kEds) {
+  // Of the file all waits together, though it is the snapshot's.
+  const bool is_pending = pending_ != nullptr && is_pending_of_file_;
+  if (!piece.waits() && !is_pending) return wait;
+  if (piece.waits() && !has_endpoints(cluster, known_endpoints())) {
     add_target(wait, str("EDS init ", cluster.eds_name),
                str("the endpoints \"", cluster.eds_name, "\" (EDS), which have not come"));
-  } else if (pending_ != nullptr && !discovery_.is_warm(cluster.name)) {
+  } else if ((is_pending || awaits_discovery(piece)) && !discovery_.is_warm(cluster)) {
     add_target(wait, str("Endpoints ", cluster.name),
                "its endpoints: the first answer of DNS, or the first round of health checks");
   }
+  if (piece.waits()) add_secret_targets(wait, cluster, secrets_.settled());
   return wait;
 }
 

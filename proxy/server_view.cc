@@ -105,7 +105,7 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
   out.eds_service_name = config.eds_name == config.name ? std::string() : config.eds_name;
   out.added_via_api = snapshot_->resources->clusters.contains(name);
   out.default_priority = breaker_of(config.pool.limits);
-  const upstream::HostSetPtr hosts = discovery_.hosts(config.name);
+  const upstream::HostSetPtr hosts = discovery_.hosts(config);
   const discovery::ClusterHealth* health = discovery_.health(config.name);
   if (discovery::OutlierRates rates; health != nullptr && health->rates(rates)) {
     out.outlier = {rates.external.average, rates.external.threshold, rates.local.average,

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "proxy/builder/index_resources.h"
-#include "proxy/builder/keep_waiting.h"
 #include "proxy/builder/load_files.h"
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/settle.h"
@@ -15,11 +14,23 @@ using config::Node;
 
 namespace {
 
-const InForce<CompiledCluster>& in_force(const Snapshot& of, const Piece<CompiledCluster>&) {
-  return of.clusters;
+// What is in force under a name, of the file or of a control plane; null: nothing.
+template <typename T>
+std::shared_ptr<const T> find_active(const std::vector<Piece<T>>& of_file, const Pieces<T>& dynamic,
+                                     std::string_view name) {
+  const auto it = dynamic.find(name);
+  if (it != dynamic.end() && it->second.active != nullptr) return it->second.active;
+  for (const Piece<T>& piece : of_file)
+    if (piece.active != nullptr && piece.active->config->name == name) return piece.active;
+  return nullptr;
 }
-const InForce<CompiledListener>& in_force(const Snapshot& of, const Piece<CompiledListener>&) {
-  return of.listeners;
+std::shared_ptr<const CompiledCluster> in_force(const Resources& of,
+                                                const Piece<CompiledCluster>& like) {
+  return find_active(of.file_clusters, of.clusters, like.newest->config->name);
+}
+std::shared_ptr<const CompiledListener> in_force(const Resources& of,
+                                                 const Piece<CompiledListener>& like) {
+  return find_active(of.file_listeners, of.listeners, like.newest->config->name);
 }
 
 }  // namespace
@@ -44,24 +55,16 @@ Build::Build(const Options& options, const Sinks& sinks, const BuildJob& job)
     resources_->unsettled.virtual_hosts |= resources_->virtual_hosts.erase(name);
 }
 
-// Of a piece of the file, whoever had its name before.
+// Of a piece of the file, whoever had its name before.  It stays until the new one has what it
+// needs.
 template <typename T>
 void Build::keep_what_is_in_force(Piece<T>& piece) const {
   if (job_.previous == nullptr) return;
-  const auto& config = piece.newest->config;
-  const auto former = in_force(*job_.previous, piece).find(config->name);
-  if (former == nullptr || former->hash != config->hash) return;
+  piece.active = in_force(*job_.previous->resources, piece);
+  if (piece.active == nullptr || piece.active->config->hash != piece.newest->config->hash) return;
   T kept = *piece.newest;
-  kept.config = former;
+  kept.config = piece.active->config;
   piece.newest = std::make_shared<const T>(std::move(kept));
-}
-
-// A listener that waits for its addresses leaves those that it had in force.
-void Build::keep_until_it_can_listen(Piece<CompiledListener>& piece) const {
-  const core::ListenerConfig& config = *piece.newest->config;
-  if (job_.previous == nullptr || !is_held(job_.held_listeners, config)) return;
-  const Piece<CompiledListener>* former = find_listener(*job_.previous->resources, config.name);
-  if (former != nullptr) piece.active = former->active;
 }
 
 // Nobody is asked for scopes when no listener uses them: what there are would never be taken back.
@@ -80,10 +83,7 @@ bool Build::read_files(Errors& errors) {
   const std::shared_ptr<const config::Runtime> former = resources_->runtime;
   if (!load_files(*out_, *resources_, options_, sinks_, errors) || !errors.ok()) return false;
   for (auto& piece : resources_->file_clusters) keep_what_is_in_force(piece);
-  for (auto& piece : resources_->file_listeners) {
-    keep_what_is_in_force(piece);
-    keep_until_it_can_listen(piece);
-  }
+  for (auto& piece : resources_->file_listeners) keep_what_is_in_force(piece);
   const Keys keys = resources_->runtime->changes_from(*former);
   compile_all_again(keys);
   move_shadows();
@@ -107,7 +107,8 @@ void Build::take_admin_values(std::shared_ptr<const config::RuntimeValues> value
 std::shared_ptr<const Snapshot> Build::finish() {
   settle(*resources_, compiler_,
          {job_.endpoints, job_.given_up_routes, job_.now, job_.given_up_extensions,
-          job_.given_up_scopes, job_.given_up_virtual_hosts, &job_.held_listeners});
+          job_.given_up_scopes, job_.given_up_virtual_hosts, &job_.held_listeners, job_.warm,
+          job_.settled_secrets, is_all_new_});
   index_resources(*out_, std::move(resources_), is_all_new_ ? nullptr : job_.previous.get());
   return std::move(out_);
 }

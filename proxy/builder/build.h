@@ -83,7 +83,6 @@ class Build {
 
   template <typename T>
   void keep_what_is_in_force(Piece<T>& piece) const;
-  void keep_until_it_can_listen(Piece<CompiledListener>& piece) const;
   void drop_unused_scopes();
 
   // ---- build_shadows.cc: of a control plane, under names of the file ----

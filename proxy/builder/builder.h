@@ -13,6 +13,7 @@
 #include "proxy/builder/listen_addresses.h"
 #include "proxy/builder/options.h"
 #include "proxy/builder/snapshot.h"
+#include "proxy/builder/warming.h"
 #include "proxy/config/errors.h"
 #include "xds/discovery_message.h"
 
@@ -36,6 +37,8 @@ struct BuildJob {
   SharedNames endpoints;                      // EDS names that were answered, or given up
   std::set<std::string> given_up_routes;      // RDS names that need not be waited for
   std::set<std::string> given_up_extensions;  // ECDS names likewise
+  WarmClusters warm;                          // of those of `previous` that wait
+  tls::SettledSecrets settled_secrets;
   // The admin layer of the runtime, if it has changed; else null.
   std::shared_ptr<const config::RuntimeValues> admin_values;
   Instant now{};

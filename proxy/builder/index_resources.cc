@@ -4,16 +4,14 @@
 #include <unordered_set>
 #include <utility>
 
+#include "proxy/builder/warming.h"
+
 namespace pillion {
 
 namespace {
 
 bool has_tls(const CompiledCluster& cluster) { return cluster.config->pool.may_use_tls(); }
-bool has_tls(const CompiledListener& listener) {
-  const auto uses_it = [](const auto& chain) { return chain != nullptr && chain->tls != nullptr; };
-  return uses_it(listener.config->default_chain) ||
-         std::ranges::any_of(listener.config->chains, uses_it);
-}
+bool has_tls(const CompiledListener& listener) { return pillion::has_tls(*listener.config); }
 // What the others name beside themselves is none.
 template <typename T>
 bool has_tls(const T&) {
@@ -33,9 +31,11 @@ void look_for_changes(const Pieces<T>& before, const Pieces<T>& now, Collected& 
     const auto look = [&out](const Piece<T>* piece) {
       if (piece == nullptr) return;
       out.notes |= piece->notes && !piece->notes->files.empty();
-      out.slots |= piece->active != nullptr && has_tls(*piece->active);
+      for (const auto& end : {piece->active, piece->newest})
+        out.slots |= end != nullptr && has_tls(*end);
     };
-    const bool is_same_end = a != nullptr && b != nullptr && a->active == b->active;
+    const bool is_same_end =
+        a != nullptr && b != nullptr && a->active == b->active && a->newest == b->newest;
     const bool slots = out.slots;
     look(a);
     look(b);
@@ -46,13 +46,14 @@ void look_for_changes(const Pieces<T>& before, const Pieces<T>& now, Collected& 
 void collect_slots(Snapshot& out) {
   std::unordered_set<const tls::ContextSlot*> seen;
   const auto add = [&](const std::shared_ptr<const tls::ContextSlot>& slot) {
-    if (slot != nullptr && seen.insert(slot.get()).second) out.tls_slots.push_back(slot);
+    if (seen.insert(slot.get()).second) out.tls_slots.push_back(slot);
   };
-  for (const auto& listener : out.listeners) {
-    for (const auto& chain : listener->chains) add(chain->tls);
-    if (listener->default_chain) add(listener->default_chain->tls);
-  }
-  for (const auto& cluster : out.clusters) cluster->pool.for_each_tls(add);
+  for (const auto& listener : out.listeners) for_each_tls(*listener, add);
+  for (const auto& cluster : out.clusters) for_each_tls(*cluster, add);
+  // What waits may wait for its secrets.
+  const auto add_newest = [&add](const auto& piece) { for_each_tls(*piece.newest->config, add); };
+  for_each_waiting_listener(*out.resources, add_newest);
+  for_each_waiting_cluster(*out.resources, add_newest);
 }
 
 template <typename T>
@@ -64,8 +65,10 @@ void collect_notes(Snapshot& out, const Pieces<T>& pieces) {
 }
 
 template <typename T>
-bool is_same_in_force(const std::vector<Piece<T>>& a, const std::vector<Piece<T>>& b) {
-  return std::ranges::equal(a, b, {}, &Piece<T>::active, &Piece<T>::active);
+bool has_same_ends(const std::vector<Piece<T>>& a, const std::vector<Piece<T>>& b) {
+  return std::ranges::equal(a, b, [](const Piece<T>& x, const Piece<T>& y) {
+    return x.active == y.active && x.newest == y.newest;
+  });
 }
 
 // Calls fn(before, now) for each kind of pieces.
@@ -90,8 +93,8 @@ void index_resources(Snapshot& out, std::shared_ptr<const Resources> resources,
   if (previous != nullptr) {
     const Resources& before = *previous->resources;
     // One of the file may have begun to be in force, or was compiled again (runtime).
-    changed.slots = !is_same_in_force(before.file_listeners, now.file_listeners) ||
-                    !is_same_in_force(before.file_clusters, now.file_clusters);
+    changed.slots = !has_same_ends(before.file_listeners, now.file_listeners) ||
+                    !has_same_ends(before.file_clusters, now.file_clusters);
     for_each_kind(before, now,
                   [&changed](const auto& a, const auto& b) { look_for_changes(a, b, changed); });
   }

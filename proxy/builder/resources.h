@@ -7,6 +7,8 @@
 // `active`, the one in force.  They differ while the newest waits for what it needs (design,
 // section 6: make before break):
 //   a cluster of type EDS       for its endpoints
+//   a cluster                   for the first answer of DNS, and the first round of health checks
+//   a cluster, a listener       for the secrets of their TLS contexts
 //   a route table               for clusters that CDS has named and that still wait
 //   an extension (ECDS)         likewise
 //   a route table with VHDS     for its first answer, too
@@ -16,6 +18,9 @@
 //                               for such clusters; and for its addresses, if they could not be
 //                               had, or another listener has yet to leave them
 // and when a piece was removed: a cluster that routes in force still name lingers for a while.
+// Meanwhile `active` serves, and all others take effect.  A file takes effect as a whole: where it
+// is read its pieces wait for endpoints and routes alone, and control for the rest
+// (server_apply.cc).
 
 #include <cstdint>
 #include <map>
@@ -171,6 +176,9 @@ struct Piece {
   Instant holds_until{};    // a cluster without endpoints: what names it waits
 
   [[nodiscard]] bool waits() const noexcept { return newest != nullptr && newest != active; }
+  [[nodiscard]] bool is_gone() const noexcept {
+    return newest == nullptr && active == nullptr && !error;
+  }
   void activate() {
     active = newest;
     active_version = version;
@@ -242,6 +250,9 @@ struct Resources {
   // Clusters and listeners that wait for something before they are in force for the first time.
   size_t warming_clusters = 0;
   size_t warming_listeners = 0;
+  // Likewise to take the place of what is in force.
+  size_t changing_clusters = 0;
+  size_t changing_listeners = 0;
   Instant next_deadline{};  // when something lingers or holds no longer; the epoch: never
 };
 

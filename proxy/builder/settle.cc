@@ -1,31 +1,29 @@
 #include "proxy/builder/settle.h"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "proxy/builder/extensions.h"
 #include "proxy/builder/listener_moves.h"
 #include "proxy/builder/scoped_routes.h"
+#include "proxy/builder/settle_clusters.h"
 #include "proxy/builder/virtual_hosts.h"
 #include "proxy/core/listener_routes.h"
 
 namespace pillion {
 namespace {
 
-template <typename T>
-bool is_gone(const Piece<T>& piece) {
-  return piece.newest == nullptr && piece.active == nullptr && !piece.error;
-}
-
 class Settling {
  public:
   Settling(Resources& resources, Compiler& compiler, const Settled& settled)
-      : resources_(resources), compiler_(compiler), settled_(settled) {}
+      : resources_(resources),
+        compiler_(compiler),
+        settled_(settled),
+        clusters_(resources, settled) {}
 
   void run() {
     resources_.next_deadline = {};
-    settle_clusters();
+    clusters_.run();
     const bool have_names_changed = resources_.wanted_routes == nullptr;
     if (have_names_changed) drop_unwanted_routes();
     settle_routes();
@@ -34,60 +32,12 @@ class Settling {
     settle_all_scopes();
     settle_listeners();
     if (have_names_changed || resources_.wanted_routes == nullptr) drop_unwanted_extensions();
-    end_lingering();
+    clusters_.end_lingering();
   }
 
  private:
-  [[nodiscard]] bool has_endpoints(const upstream::ClusterConfig& cluster) const {
-    return cluster.type != upstream::DiscoveryType::kEds ||
-           settled_.endpoints.contains(cluster.eds_name);
-  }
-
-  // edit(): the piece, to be changed; it is a copy of what others have, so only where it must be.
-  template <typename Edit>
-  void settle_cluster(const Piece<CompiledCluster>& piece, Edit&& edit) {
-    if (piece.newest == nullptr) return;
-    const std::shared_ptr<const upstream::ClusterConfig> cluster = piece.newest->config;
-    if (has_endpoints(*cluster)) {
-      if (piece.waits()) edit().activate();
-      return;
-    }
-    if (piece.active != nullptr) return;
-    ++resources_.warming_clusters;
-    // Its timeout ends the wait.  One that may wait for ever, as Istio's, must not hold up others
-    // for as long.
-    if (cluster->eds_timeout == Duration{}) {
-      Instant holds_until = piece.holds_until;
-      if (holds_until == Instant{}) edit().holds_until = holds_until = settled_.now + kHoldTime;
-      if (settled_.now >= holds_until) return;
-      wake_at(holds_until);
-    }
-    warming_.insert(cluster->name);
-  }
-
-  void wake_at(Instant deadline) {
-    if (resources_.next_deadline == Instant{} || deadline < resources_.next_deadline)
-      resources_.next_deadline = deadline;
-  }
-
-  void settle_clusters() {
-    resources_.warming_clusters = 0;
-    for (auto& piece : resources_.file_clusters)
-      settle_cluster(piece, [&piece]() -> Piece<CompiledCluster>& { return piece; });
-    std::erase_if(resources_.unsettled.clusters, [this](const std::string& name) {
-      const auto it = resources_.clusters.find(name);
-      if (it == resources_.clusters.end()) return true;
-      if (it->second.newest == nullptr) return false;  // end_lingering()
-      settle_cluster(it->second,
-                     [&]() -> Piece<CompiledCluster>& { return resources_.clusters[name]; });
-      return !resources_.clusters.find(name)->second.waits();
-    });
-  }
-
   [[nodiscard]] bool names_warming(const std::set<std::string>& clusters) const {
-    if (warming_.size() > clusters.size())
-      return std::ranges::any_of(clusters, [this](const auto& n) { return warming_.contains(n); });
-    return std::ranges::any_of(warming_, [&](const auto& n) { return clusters.contains(n); });
+    return clusters_.names_warming(clusters);
   }
 
   // What nobody asks for any more goes.
@@ -133,7 +83,7 @@ class Settling {
       hosts.clear();
       resources_.has_virtual_hosts = false;
     }
-    erase_if(hosts, [](const auto& item) { return is_gone(item.second); });
+    erase_if(hosts, [](const auto& item) { return item.second.is_gone(); });
     std::vector<std::string> ready;
     bool waits = false;
     for (const auto& [name, piece] : hosts) {
@@ -226,16 +176,27 @@ class Settling {
     return again;
   }
 
-  void settle_listener(Piece<CompiledListener>& piece) {
+  [[nodiscard]] bool is_of_file(const Piece<CompiledListener>& piece) const {
+    return std::ranges::any_of(resources_.file_listeners,
+                               [&piece](const auto& other) { return &other == &piece; });
+  }
+  [[nodiscard]] bool lacks_secrets(const Piece<CompiledListener>& piece, bool is_of_file) const {
+    return piece.waits() && !(is_of_file && settled_.takes_file_whole) &&
+           !has_secrets(*piece.newest->config, settled_.secrets);
+  }
+
+  void settle_listener(Piece<CompiledListener>& piece, bool is_of_file) {
     const auto newest = piece.newest;
     const auto active = piece.active;
     if (piece.newest == nullptr) {
       piece.active = nullptr;
-    } else if (may_start(*piece.newest, piece.active == nullptr)) {
+    } else if (!lacks_secrets(piece, is_of_file) &&
+               may_start(*piece.newest, piece.active == nullptr)) {
       piece.newest = compiler_.with_extensions(with_tables(piece.newest));
       piece.activate();
     } else if (piece.active != nullptr) {
       piece.active = compiler_.with_extensions(with_tables(piece.active));
+      ++resources_.changing_listeners;
     } else if (!without_addresses_.contains(piece.newest->config->name)) {
       ++resources_.warming_listeners;  // an address may never come, and the start not wait for it
     }
@@ -256,13 +217,14 @@ class Settling {
 
   void settle_listeners() {
     static const HeldListeners kNone;
-    resources_.warming_listeners = 0;
+    resources_.warming_listeners = resources_.changing_listeners = 0;
     without_addresses_ = without_addresses(
         resources_, settled_.held_listeners == nullptr ? kNone : *settled_.held_listeners,
         [this](const Piece<CompiledListener>& piece) {
-          return may_start(*piece.newest, piece.active == nullptr);
+          return !lacks_secrets(piece, is_of_file(piece)) &&
+                 may_start(*piece.newest, piece.active == nullptr);
         });
-    for (auto& piece : resources_.file_listeners) settle_listener(piece);
+    for (auto& piece : resources_.file_listeners) settle_listener(piece, true);
     std::set<std::string>& unsettled = resources_.unsettled.listeners;
     if (!changed_tables_.empty() || !changed_extensions_.empty() || have_scopes_changed_) {
       for (const auto& [name, piece] : resources_.listeners)
@@ -271,65 +233,17 @@ class Settling {
     std::erase_if(unsettled, [this](const std::string& name) {
       if (!resources_.listeners.contains(name)) return true;
       Piece<CompiledListener>& piece = resources_.listeners[name];
-      settle_listener(piece);
+      settle_listener(piece, false);
       const bool waits = piece.waits();
-      if (is_gone(piece)) resources_.listeners.erase(name);
+      if (piece.is_gone()) resources_.listeners.erase(name);
       return !waits;
-    });
-  }
-
-  // Those of `names` that anything in force names.
-  [[nodiscard]] std::unordered_set<std::string_view> used_of(
-      const std::unordered_set<std::string_view>& names) const {
-    std::unordered_set<std::string_view> used;
-    const auto look = [&](const auto& piece) {
-      if (piece.active == nullptr) return;
-      for (const std::string& cluster : piece.active->clusters) {
-        if (names.contains(cluster)) used.insert(cluster);
-      }
-    };
-    const auto look_at_all = [&look](const auto& pieces) {
-      for (const auto& item : pieces) look(item.second);
-    };
-    if (names.empty()) return used;
-    for (const auto& piece : resources_.file_listeners) look(piece);
-    look_at_all(resources_.listeners);
-    look_at_all(resources_.routes);
-    look_at_all(resources_.virtual_hosts);
-    look_at_all(resources_.scopes);
-    look_at_all(resources_.extensions);
-    return used;
-  }
-
-  // Clusters that were removed go when nobody names them any more, or when their time is over.
-  void end_lingering() {
-    std::unordered_set<std::string_view> lingering;
-    for (const std::string& name : resources_.unsettled.clusters) {
-      const Piece<CompiledCluster>& piece = resources_.clusters.find(name)->second;
-      if (piece.newest == nullptr && piece.active != nullptr) lingering.insert(name);
-    }
-    const std::unordered_set<std::string_view> used = used_of(lingering);
-    std::erase_if(resources_.unsettled.clusters, [&](const std::string& name) {
-      const Piece<CompiledCluster>& found = resources_.clusters.find(name)->second;
-      if (found.newest != nullptr) return false;
-      if (found.active != nullptr) {
-        Piece<CompiledCluster>& piece = resources_.clusters[name];
-        if (piece.lingers_until == Instant{}) piece.lingers_until = settled_.now + kLingerTime;
-        if (used.contains(name) && settled_.now < piece.lingers_until) {
-          wake_at(piece.lingers_until);
-          return false;
-        }
-        piece.active = nullptr;
-      }
-      if (is_gone(resources_.clusters.find(name)->second)) resources_.clusters.erase(name);
-      return true;
     });
   }
 
   Resources& resources_;
   Compiler& compiler_;
   const Settled& settled_;
-  std::unordered_set<std::string> warming_;  // clusters that others wait for
+  ClusterSettling clusters_;
   // Of which another one is in force now:
   Names changed_tables_;
   Names changed_extensions_;

@@ -1,5 +1,6 @@
 #pragma once
-// Which pieces of a configuration take effect now, and which wait (see resources.h); settle.cc.
+// Which pieces of a configuration take effect now, and which wait (see resources.h); settle.cc and,
+// of clusters, settle_clusters.cc.
 // What they need of others by name, which control asks for; wanted_names.cc.
 
 #include <set>
@@ -10,12 +11,21 @@
 #include "proxy/builder/resources.h"
 #include "proxy/builder/update_stats.h"
 #include "proxy/builder/wanted.h"
+#include "proxy/builder/warming.h"
 
 namespace pillion {
 
 struct Settled {
   static const std::set<std::string>& none() {
     static const std::set<std::string> kNone;
+    return kNone;
+  }
+  static const WarmClusters& no_clusters() {
+    static const WarmClusters kNone;
+    return kNone;
+  }
+  static const tls::SettledSecrets& no_secrets() {
+    static const tls::SettledSecrets kNone;
     return kNone;
   }
   const SharedNames& endpoints;                  // BuildJob::endpoints
@@ -25,6 +35,9 @@ struct Settled {
   bool given_up_scopes = false;                               // BuildJob::given_up_scopes
   bool given_up_virtual_hosts = false;                        // BuildJob::given_up_virtual_hosts
   const HeldListeners* held_listeners = nullptr;              // BuildJob's; null: none
+  const WarmClusters& warm = no_clusters();                   // BuildJob::warm
+  const tls::SettledSecrets& secrets = no_secrets();          // BuildJob::settled_secrets
+  bool takes_file_whole = true;  // it was read: its pieces wait for neither of the last two
 };
 
 // How long a cluster that CDS has removed stays, while routes in force name it: their update may be

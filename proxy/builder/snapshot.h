@@ -166,7 +166,7 @@ struct Snapshot {
   std::shared_ptr<const Resources> resources;  // set by use_resources()
   // The file, in Envoy's schema; keeps every `const config::Value*` alive.
   std::shared_ptr<const config::Document> document;
-  // Of every TLS context in use.
+  // Of every TLS context in use, and of those of what waits.
   std::vector<std::shared_ptr<const tls::ContextSlot>> tls_slots;
   std::set<std::string> files;  // that it names and that were read: their changes are its own
   config::UnknownFieldMap unknown_fields;  // of the file, with --allow-unknown-static-fields

@@ -4,6 +4,7 @@
 
 #include "proxy/base/str.h"
 #include "proxy/builder/scoped_routes.h"
+#include "proxy/builder/warming.h"
 
 namespace pillion {
 namespace {
@@ -14,9 +15,27 @@ std::string refusal_of(const Rare<admin::ConfigFailure>& error) {
   return error ? str("; what came was refused: ", trim(error->details)) : std::string();
 }
 
+template <typename Config>
+void add_secrets_of(Wait& wait, const Config& config, const tls::SettledSecrets& settled) {
+  std::set<std::string> told;
+  const auto look = [&](const tls::SecretRef& ref) {
+    if (ref.initial != nullptr || settled.contains(ref.key()) || !told.insert(ref.name).second)
+      return;
+    add_target(wait, str("SdsApi ", ref.name),
+               str("the secret \"", ref.name, "\" (SDS), which has not come"));
+  };
+  for_each_tls(config, [&look](const auto& slot) {
+    const tls::SecretRefs& refs = slot->secrets();
+    for (const tls::SecretRef& ref : refs.certificates) look(ref);
+    if (refs.validation) look(*refs.validation);
+    if (refs.ticket_keys) look(*refs.ticket_keys);
+  });
+}
+
 class Waits {
  public:
-  explicit Waits(const Resources& resources) : resources_(resources) {
+  Waits(const Resources& resources, const tls::SettledSecrets& settled)
+      : resources_(resources), settled_(settled) {
     for (const auto& piece : resources.file_clusters) note_cluster(piece);
     for (const auto& [name, piece] : resources.clusters) note_cluster(piece);
   }
@@ -124,10 +143,12 @@ class Waits {
     }
     if (listener.srds && is_first) await_scopes(wait);
     await_clusters(wait, listener.clusters);
+    add_secrets_of(wait, *listener.config, settled_);
     keep(std::move(wait));
   }
 
   const Resources& resources_;
+  const tls::SettledSecrets& settled_;
   std::set<std::string> clusters_;  // that others wait for
   std::vector<Wait> out_;
 };
@@ -144,6 +165,13 @@ void add_shared_target(Wait& wait, std::string_view target, std::string reason) 
   wait.reasons.push_back(std::move(reason));
 }
 
-std::vector<Wait> waits_of_pieces(const Resources& resources) { return Waits(resources).run(); }
+void add_secret_targets(Wait& wait, const upstream::ClusterConfig& cluster,
+                        const tls::SettledSecrets& settled) {
+  add_secrets_of(wait, cluster, settled);
+}
+
+std::vector<Wait> waits_of_pieces(const Resources& resources, const tls::SettledSecrets& settled) {
+  return Waits(resources, settled).run();
+}
 
 }  // namespace pillion

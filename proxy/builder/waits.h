@@ -12,6 +12,7 @@
 
 #include "proxy/admin/server_view.h"
 #include "proxy/builder/resources.h"
+#include "proxy/tls/settled_secrets.h"
 
 namespace pillion {
 
@@ -20,7 +21,12 @@ void add_target(admin::Wait& wait, std::string_view target, std::string reason);
 // Of one that Envoy shares between its managers, which has another prefix.
 void add_shared_target(admin::Wait& wait, std::string_view target, std::string reason);
 
+// Secrets of TLS contexts that have not settled.
+void add_secret_targets(admin::Wait& wait, const upstream::ClusterConfig& cluster,
+                        const tls::SettledSecrets& settled);
+
 // In the order of the kinds above.
-std::vector<admin::Wait> waits_of_pieces(const Resources& resources);
+std::vector<admin::Wait> waits_of_pieces(const Resources& resources,
+                                         const tls::SettledSecrets& settled = {});
 
 }  // namespace pillion

@@ -75,20 +75,23 @@ HostSetPtr Discovery::add(std::shared_ptr<const ClusterConfig> config) {
   const auto [it, is_new] = entries_.try_emplace(config->name);
   Entry& entry = it->second;
   if (is_new) entry.name = it->first;
-  // A new stat_name is a new scope.
-  if (!entry.latest().config || entry.latest().config->stat_name != config->stat_name) {
-    entry.stats =
-        context_.registry.block<stats::ClusterInfoStats>(stats::kControl, config->stat_name);
-    entry.told = nullptr;
-  }
+  if (entry.next.config == config) return entry.next.hosts();
+  if (!entry.current.config) use_stats(entry, entry.next, *config);
   if (!entry.next.config) waiting_.push_back(&entry);
   std::shared_ptr<Source> source = source_for(entry.latest(), *config);
   entry.next.set(std::move(config), std::move(source));
   prepare_health(entry);
   count_cold(entry);
   entry.stats->warming_state.set(entry.is_counted_cold);
-  awaited_ = awaited_ || entry.is_counted_cold;
   return entry.next.hosts();
+}
+
+// A new stat_name is a new scope; `before`: whose the counters are.
+void Discovery::use_stats(Entry& entry, const Slot& before, const ClusterConfig& config) {
+  if (before.config && before.config->stat_name == config.stat_name) return;
+  if (before.config) entry.stats->warming_state.set(0);
+  entry.stats = context_.registry.block<stats::ClusterInfoStats>(stats::kControl, config.stat_name);
+  entry.told = nullptr;
 }
 
 std::shared_ptr<Source> Discovery::source_for(const Slot& current, const ClusterConfig& config) {
@@ -133,14 +136,26 @@ void Discovery::forget_endpoints(const std::vector<std::string>& eds_names) {
 
 void Discovery::commit() {
   DASSERT(!reporting_);
-  for (Entry* const entry : std::exchange(waiting_, {})) {
-    entry->current.set(std::move(entry->next.config), std::move(entry->next.source));
-    entry->next.clear();
-    use_health(*entry);
-    count_cold(*entry);
-    tell_membership(*entry);
-    entry->breakers.set_config(context_.registry, entry->current.config);
+  for (Entry* const entry : std::exchange(waiting_, {})) take_next(*entry);
+}
+
+void Discovery::commit(const ClusterNames& names) {
+  DASSERT(!reporting_);
+  for (const std::string_view name : names) {
+    const auto it = entries_.find(name);
+    if (it != entries_.end() && it->second.next.config) take_next(it->second);
   }
+  std::erase_if(waiting_, [](const Entry* entry) { return !entry->next.config; });
+}
+
+void Discovery::take_next(Entry& entry) {
+  if (entry.current.config) use_stats(entry, entry.current, *entry.next.config);
+  entry.current.set(std::move(entry.next.config), std::move(entry.next.source));
+  entry.next.clear();
+  use_health(entry);
+  count_cold(entry);
+  tell_membership(entry);
+  entry.breakers.set_config(context_.registry, entry.current.config);
 }
 
 void Discovery::prepare_health(Entry& entry) {
@@ -173,6 +188,8 @@ void Discovery::count_cold(Entry& entry) {
   const bool was_cold = std::exchange(entry.is_counted_cold, is_cold(entry));
   cold_ += size_t{entry.is_counted_cold};
   cold_ -= size_t{was_cold};
+  // In a call of its own, so that control may do what it likes with sources.
+  if (was_cold && !entry.is_counted_cold) context_.loop.post(*this);
 }
 
 const ClusterHealth* Discovery::health(std::string_view name) const {
@@ -183,19 +200,24 @@ const ClusterHealth* Discovery::health(std::string_view name) const {
 void Discovery::on_cluster_health(ClusterHealth& health) {
   Entry& entry = entries_.find(health.name())->second;
   count_cold(entry);
-  if (entry.next.config) {
-    entry.stats->warming_state.set(entry.is_counted_cold);
-    announce_if_warm();
-  }
+  if (entry.next.config) entry.stats->warming_state.set(entry.is_counted_cold);
   if (!entry.current.source) return;
   set_membership(*entry.stats, *entry.current.source->hosts(), *entry.current.config, &health);
   observer_.on_health(health.name());
 }
 
-void Discovery::abandon() {
+void Discovery::abandon(const ClusterNames& names) {
   DASSERT(!reporting_);
-  for (Entry* const entry : std::exchange(waiting_, {})) {
-    entry->next.clear();
+  std::vector<Entry*> given_up;
+  for (const std::string_view name : names) {
+    const auto it = entries_.find(name);
+    if (it == entries_.end() || !it->second.next.config) continue;
+    it->second.next.clear();
+    given_up.push_back(&it->second);
+  }
+  std::erase_if(waiting_, [](const Entry* entry) { return !entry->next.config; });
+  for (Entry* const entry : given_up) {
+    entry->stats->warming_state.set(0);
     if (!entry->current.config) {
       erase(*entry);
       continue;
@@ -203,7 +225,6 @@ void Discovery::abandon() {
     use_health(*entry);
     count_cold(*entry);
   }
-  announce_if_warm();
 }
 
 void Discovery::remove(std::string_view name) {
@@ -212,7 +233,6 @@ void Discovery::remove(std::string_view name) {
   if (it == entries_.end()) return;
   if (it->second.next.config) std::erase(waiting_, &it->second);
   erase(it->second);
-  announce_if_warm();
 }
 
 void Discovery::erase(Entry& entry) {
@@ -222,7 +242,16 @@ void Discovery::erase(Entry& entry) {
 
 HostSetPtr Discovery::hosts(std::string_view name) const {
   const auto it = entries_.find(name);
-  return it == entries_.end() ? nullptr : it->second.latest().hosts();
+  if (it == entries_.end()) return nullptr;
+  const Entry& entry = it->second;
+  return entry.current.config ? entry.current.hosts() : entry.next.hosts();
+}
+
+HostSetPtr Discovery::hosts(const ClusterConfig& config) const {
+  const auto it = entries_.find(config.name);
+  if (it == entries_.end()) return nullptr;
+  const Entry& entry = it->second;
+  return entry.next.config.get() == &config ? entry.next.hosts() : hosts(entry.name);
 }
 
 void Discovery::refresh_gauges() {
@@ -231,20 +260,13 @@ void Discovery::refresh_gauges() {
   }
 }
 
-bool Discovery::is_warm(std::string_view name) const {
-  const auto it = entries_.find(name);
-  return it == entries_.end() || !is_cold(it->second);
+bool Discovery::is_warm(const ClusterConfig& config) const {
+  const auto it = entries_.find(config.name);
+  return it != entries_.end() && it->second.latest().config.get() == &config &&
+         !is_cold(it->second);
 }
 
-void Discovery::announce_if_warm() {
-  if (awaited_ && all_warm()) context_.loop.post(*this);
-}
-
-// In a call of its own, so that control may do what it likes with sources.
-void Discovery::run_ready() {
-  if (!all_warm() || !std::exchange(awaited_, false)) return;
-  observer_.on_warm();
-}
+void Discovery::run_ready() { observer_.on_warm(); }
 
 void Discovery::on_attempt(Source& source) {
   for_each_user(source, [](Entry& entry) { entry.stats->update_attempt.inc(); });
@@ -258,7 +280,8 @@ void Discovery::on_update(Source& source, const Update& update) {
       log_empty(entry.name, update.empty_name, source.hosts()->hosts.size());
     if (update.hosts_changed && entry.health != nullptr)
       entry.health->set_hosts(entry.current.hosts(), entry.next.hosts());
-    if (update.became_warm) {
+    // Hosts that come may have to be checked first.
+    if (update.became_warm || (update.hosts_changed && entry.health != nullptr)) {
       count_cold(entry);
       entry.stats->warming_state.set(entry.is_counted_cold);
     }
@@ -267,7 +290,6 @@ void Discovery::on_update(Source& source, const Update& update) {
     observer_.on_hosts(entry.name, source.hosts());
   });
   reporting_ = false;
-  if (update.became_warm) announce_if_warm();
 }
 
 void Discovery::tell_membership(Entry& entry) {

@@ -7,12 +7,12 @@
 // A change of configuration takes two steps, so that workers never see hosts that do not belong to
 // the configuration they have:
 //
-//   for (cluster of the new snapshot) discovery.add(cluster);   // old sources go on reporting
-//   when all_warm(), at once or at on_warm():
-//     discovery.commit();                                       // the added ones report from now
-//     on hand the snapshot with hosts(name) to the workers for (cluster that is gone)
-//     discovery.remove(name);
-//   or abandon(), and nothing has happened.
+//   discovery.add(cluster)          // old sources go on reporting
+//   when is_warm(cluster), at once or at on_warm():
+//     discovery.commit(names)       // the added ones report from now on
+//     hand the snapshot with hosts(cluster) to the workers
+//     discovery.remove(name)        // of those that are gone
+//   or abandon(names), and nothing has happened.  Others wait meanwhile as long as they like.
 //
 // A call costs what it concerns: an update of one source does not look at the other clusters, of
 // which there may be ten thousand.
@@ -46,7 +46,7 @@ class DiscoveryObserver {
   virtual void on_hosts(std::string_view cluster, const upstream::HostSetPtr& hosts) = 0;
   // Flags in the HostHealth of hosts of a committed cluster have changed.
   virtual void on_health(std::string_view /*cluster*/) {}
-  // The last cluster has become warm that was not at its add(); never inside another call.
+  // Some have become warm that were not at their add(); never inside another call.
   virtual void on_warm() = 0;
 
  protected:
@@ -70,11 +70,15 @@ class Discovery final : private SourceObserver,
   Discovery(const Discovery&) = delete;
   Discovery& operator=(const Discovery&) = delete;
 
-  // Starts looking for the hosts of a cluster that is new or changed.  Returns what is known by
-  // now; null for ORIGINAL_DST.
+  // Starts looking for the hosts of a cluster that is new or changed; takes the place of what was
+  // added before under its name, if that is another one.  Returns what is known by now; null for
+  // ORIGINAL_DST.
   upstream::HostSetPtr add(std::shared_ptr<const upstream::ClusterConfig> config);
+  using ClusterNames = std::vector<std::string_view>;
+  // Of these clusters what was added; without names of all.
   void commit();
-  void abandon();
+  void commit(const ClusterNames& names);
+  void abandon(const ClusterNames& names);
   void remove(std::string_view name);
 
   // What EDS says of the endpoints under that name, to all clusters that use it, now and later.
@@ -83,10 +87,19 @@ class Discovery final : private SourceObserver,
   void forget_endpoints(const std::vector<std::string>& eds_names);
 
   [[nodiscard]] bool all_warm() const noexcept { return cold_ == 0; }
-  // False: the first answer, or the first round of health checks, is waited for.
-  [[nodiscard]] bool is_warm(std::string_view name) const;
-  // As of the last add(), committed or not; null for ORIGINAL_DST and unknown names.
+  // Was it added last under its name, and has it the first answer, and the first round of health
+  // checks?
+  [[nodiscard]] bool is_warm(const upstream::ClusterConfig& config) const;
+  // Calls fn(config) for each that is, and waits for commit().
+  template <typename Fn>
+  void for_each_warm(Fn&& fn) const {
+    for (const Entry* entry : waiting_)
+      if (!is_cold(*entry)) fn(*entry->next.config);
+  }
+  // Of what was committed, or else of what waits; null for ORIGINAL_DST and unknown names.
   [[nodiscard]] upstream::HostSetPtr hosts(std::string_view name) const;
+  // Also of one that waits beside the one that was committed.
+  [[nodiscard]] upstream::HostSetPtr hosts(const upstream::ClusterConfig& config) const;
   // What watching the hosts of a committed cluster has come to; null if nobody does.
   [[nodiscard]] const ClusterHealth* health(std::string_view name) const;
   // Brings circuit-breaker gauges up to date; before a scrape.
@@ -142,9 +155,10 @@ class Discovery final : private SourceObserver,
   }
   // After whatever may have changed is_cold().
   void count_cold(Entry& entry);
+  void use_stats(Entry& entry, const Slot& before, const upstream::ClusterConfig& config);
+  void take_next(Entry& entry);
   void erase(Entry& entry);
   static void tell_membership(Entry& entry);
-  void announce_if_warm();
 
   Context context_;
   DiscoveryObserver& observer_;
@@ -155,7 +169,6 @@ class Discovery final : private SourceObserver,
   TextMap<Entry> entries_;
   std::vector<Entry*> waiting_;  // for commit(), in the order in which they came
   size_t cold_ = 0;              // entries that are
-  bool awaited_ = false;         // on_warm() is due when all are warm
   bool reporting_ = false;
 };
 

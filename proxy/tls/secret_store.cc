@@ -102,6 +102,7 @@ void SecretStore::drop_need(const SecretName& name, uint32_t Entry::* count) {
   settle(entry);
   const SecretName gone = name;  // `name` may lie in the entry
   if (entry.secret == nullptr) tell_soon();
+  settled_.erase(gone);
   entries_.erase(it);
   if (fetcher_ != nullptr) fetcher_->on_unwanted(gone);
 }
@@ -238,7 +239,8 @@ void SecretStore::give_up(const SecretName& name) {
 void SecretStore::settle(Entry& entry) {
   if (std::exchange(entry.is_settled, true)) return;
   --unsettled_;
-  loop_.post_next(*this);
+  settled_.insert(entry.ref.key());
+  tell_soon();
 }
 
 void SecretStore::mark_due(const ContextSlot* slot, User& user) {
@@ -306,7 +308,7 @@ void SecretStore::run_ready() {
     if (MonotonicClock::now() >= end) break;
   }
   if (!due_.empty()) return loop_.post_next(*this);
-  if (all_settled() && std::exchange(must_tell_, false)) observer_.on_secrets_settled();
+  if (std::exchange(must_tell_, false)) observer_.on_secrets_settled();
 }
 
 // ---- what does not come ----

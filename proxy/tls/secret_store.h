@@ -27,6 +27,7 @@
 #include "proxy/io/loop.h"
 #include "proxy/tls/context_slot.h"
 #include "proxy/tls/secret.h"
+#include "proxy/tls/settled_secrets.h"
 
 namespace pillion::tls {
 
@@ -44,8 +45,8 @@ class SecretFetcher {
 
 class SecretStoreObserver {
  public:
-  // all_settled() has become true, or a secret that was missing has come or is not needed any more.
-  // Not inside another call.
+  // A secret has settled, or one that was missing has come or is not needed any more; what can be
+  // made of it is made.  Not inside another call.
   virtual void on_secrets_settled() = 0;
   // A slot has another Context because a secret has changed.
   virtual void on_context_changed(const ContextSlot& slot) = 0;
@@ -97,6 +98,11 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   void prune();
   // Every secret that is wanted is in force, or is not waited for any more.
   [[nodiscard]] bool all_settled() const noexcept { return unsettled_ == 0 && due_.empty(); }
+  // Which are.
+  [[nodiscard]] const SettledSecrets& settled() const noexcept { return settled_; }
+  // The Contexts of all slots are those of the secrets that there are; if not, on_secrets_settled()
+  // follows in one of the next turns.
+  [[nodiscard]] bool are_contexts_made() const noexcept { return due_.empty(); }
 
   // ---- sources ----
 
@@ -159,8 +165,9 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   std::vector<const ContextSlot*> due_;
   // Superseded, until their last connection is gone: they die here, not on a worker.
   std::unordered_set<std::shared_ptr<const Context>> retired_;
+  SettledSecrets settled_;
   size_t unsettled_ = 0;
-  bool must_tell_ = false;  // that all are settled
+  bool must_tell_ = false;  // on_secrets_settled() is due when all Contexts are made
   io::Timer prune_timer_ = io::Timer::of<&SecretStore::prune>(this);
   io::Timer timeout_timer_ = io::Timer::of<&SecretStore::on_timeout>(this);
 };

@@ -8,16 +8,17 @@
 namespace pillion::discovery {
 namespace {
 
+constexpr std::string_view kChecks =
+    "health_checks: [ { timeout: 0.2s, interval: 60s, unhealthy_threshold: 1, healthy_threshold: "
+    "1, tcp_health_check: {} } ]";
+
 class HealthTest : public DiscoveryTest {
  protected:
   HealthTest() : listener_(testing::loopback_listener()) {
     address = testing::local_address_of(listener_.get()).to_string();
   }
   std::shared_ptr<const upstream::ClusterConfig> checked(std::string_view more = "") {
-    return cluster_of(str("{ name: a, ", more,
-                          "health_checks: [ { timeout: 0.2s, interval: 60s, unhealthy_threshold: "
-                          "1, healthy_threshold: 1, tcp_health_check: {} } ], ",
-                          endpoints({address}), " }"));
+    return cluster_of(str("{ name: a, ", more, kChecks, ", ", endpoints({address}), " }"));
   }
   uint32_t flags_of(std::string_view name) {
     return discovery.health(name)->verdict(discovery.hosts(name)->hosts[0]->id).flags;
@@ -70,10 +71,26 @@ TEST_F(HealthTest, AReloadKeepsVerdictsAndNeedsNoNewCheck) {
 
 TEST_F(HealthTest, AnAbandonedConfigurationLeavesNothingBehind) {
   discovery.add(checked());
-  discovery.abandon();
+  discovery.abandon({"a"});
   EXPECT_EQ(discovery.health("a"), nullptr);
   run_for(loop, std::chrono::milliseconds(20));
   EXPECT_FALSE(testing::has_input(listener_.get())) << "nobody is checked any more";
+}
+
+// EDS: they may come after the cluster.
+TEST_F(HealthTest, HostsThatComeWhileItWaitsAreCheckedFirst) {
+  const auto config = cluster_of(
+      str("{ name: a, type: EDS, eds_cluster_config: { service_name: e, eds_config: { ads: {}, "
+          "resource_api_version: V3 } }, ",
+          kChecks, " }"));
+  discovery.add(config);
+  EXPECT_TRUE(discovery.is_warm(*config)) << "there is nobody to check";
+  upstream::HostInfo host;
+  host.address = testing::local_address_of(listener_.get());
+  discovery.set_endpoints("e", {host});
+  EXPECT_FALSE(discovery.is_warm(*config));
+  ASSERT_TRUE(run_until(loop, [&] { return warm == 1; }));
+  EXPECT_TRUE(discovery.is_warm(*config));
 }
 
 TEST_F(HealthTest, ReportsOfWorkersReachTheDetector) {

@@ -89,13 +89,16 @@ TEST_F(DiscoveryTest, ReportsTheOldTargetsUntilTheNewOnesAreCommitted) {
   server.set_a("old.shop", {"10.0.0.1"});
   server.set_a("new.shop", {"10.0.1.1"});
   settle(dns("a", "old.shop:80"));
-  discovery.add(dns("a", "new.shop:80"));
+  const auto next = dns("a", "new.shop:80");
+  discovery.add(next);
   server.set_a("old.shop", {"10.0.0.2"});
   ASSERT_TRUE(run_until(loop, [&] { return !reported["a"].empty(); }));
   EXPECT_EQ(addresses_of(reported["a"].back()), Addresses{"10.0.0.2:80"});
   ASSERT_TRUE(run_until(loop, [&] { return discovery.all_warm(); }));
-  EXPECT_EQ(addresses_of(discovery.hosts("a")), Addresses{"10.0.1.1:80"});
+  EXPECT_EQ(addresses_of(discovery.hosts("a")), Addresses{"10.0.0.2:80"});
+  EXPECT_EQ(addresses_of(discovery.hosts(*next)), Addresses{"10.0.1.1:80"});
   discovery.commit();
+  EXPECT_EQ(addresses_of(discovery.hosts("a")), Addresses{"10.0.1.1:80"});
   reported.clear();
   const size_t asked = server.count("old.shop");
   server.set_a("new.shop", {"10.0.1.2"});
@@ -113,11 +116,57 @@ TEST_F(DiscoveryTest, ForgetsWhatIsAbandoned) {
   discovery.add(dns("a", "slow.shop:80"));
   discovery.add(dns("b", "slow.shop:80"));
   EXPECT_FALSE(discovery.all_warm());
-  discovery.abandon();
+  discovery.abandon({"a", "b", "unknown"});
   EXPECT_TRUE(discovery.all_warm());
   EXPECT_EQ(discovery.hosts("a"), before);
+  EXPECT_EQ(stats_of("a")->warming_state.value(), 0);
   EXPECT_EQ(discovery.hosts("b"), nullptr);
   ASSERT_TRUE(run_until(loop, [&] { return warm > was_warm; }));
+}
+
+TEST_F(DiscoveryTest, OneThatWaitsDoesNotHoldUpOthers) {
+  server.set_a("quick.shop", {"10.0.0.1"});
+  server.set("slow.shop", DnsType::kA, DnsReply::silence());
+  server.set("slow.shop", DnsType::kAaaa, DnsReply::silence());
+  const auto slow = dns("slow", "slow.shop:80", "dns_refresh_rate: 60s");
+  const auto quick = dns("quick", "quick.shop:80", "dns_refresh_rate: 60s");
+  discovery.add(slow);
+  discovery.add(quick);
+  ASSERT_TRUE(run_until(loop, [&] { return discovery.is_warm(*quick); }));
+  EXPECT_FALSE(discovery.is_warm(*slow));
+  discovery.commit({"quick"});
+  EXPECT_EQ(stats_of("quick")->membership_total.value(), 1);
+  EXPECT_EQ(stats_of("slow")->warming_state.value(), 1);
+  ASSERT_TRUE(run_until(loop, [&] { return warm == 1; })) << "it is told of each";
+  // A lookup that fails ends the wait.
+  ASSERT_TRUE(run_until(loop, [&] { return warm == 2; }));
+  EXPECT_TRUE(discovery.is_warm(*slow));
+  discovery.commit({"slow"});
+  EXPECT_TRUE(discovery.hosts("slow")->hosts.empty());
+}
+
+TEST_F(DiscoveryTest, OnlyTheLastConfigurationThatWaitsBecomesWarm) {
+  const auto first = cluster_of("{ name: a, " + endpoints({"10.0.0.1:80"}) + " }");
+  const auto second = cluster_of("{ name: a, " + endpoints({"10.0.0.2:80"}) + " }");
+  discovery.add(first);
+  EXPECT_TRUE(discovery.is_warm(*first));
+  const HostSetPtr hosts = discovery.add(second);
+  EXPECT_FALSE(discovery.is_warm(*first));
+  EXPECT_TRUE(discovery.is_warm(*second));
+  EXPECT_EQ(discovery.add(second), hosts) << "said twice is nothing new";
+  discovery.commit({"a"});
+  EXPECT_EQ(addresses_of(discovery.hosts("a")), Addresses{"10.0.0.2:80"});
+}
+
+TEST_F(DiscoveryTest, CountsForTheNewScopeWhenItIsInForce) {
+  settle(cluster_of("{ name: a, " + endpoints({"10.0.0.1:80"}) + " }"));
+  server.set("slow.shop", DnsType::kA, DnsReply::silence());
+  server.set("slow.shop", DnsType::kAaaa, DnsReply::silence());
+  discovery.add(dns("a", "slow.shop:80", "alt_stat_name: b"));
+  EXPECT_EQ(stats_of("a")->warming_state.value(), 1);
+  discovery.commit();
+  EXPECT_EQ(stats_of("a")->warming_state.value(), 0);
+  EXPECT_EQ(stats_of("a")->membership_total.value(), 1);
 }
 
 TEST_F(DiscoveryTest, BringsTheGaugesOfBreakersUpToDate) {

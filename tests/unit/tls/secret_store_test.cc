@@ -85,12 +85,16 @@ TEST_F(SecretStoreTest, GivesASlotItsContextWhenTheLastSecretHasCome) {
   ASSERT_TRUE(store_.put(certificate(), {secret_of(ca_.certificate("spiffe://a/b")), "1"}));
   turn();
   EXPECT_EQ(slot->current(), nullptr) << "without CAs it would let anybody in";
-  EXPECT_EQ(settled_, 0);
+  EXPECT_EQ(settled_, 1) << "one of two";
+  EXPECT_TRUE(store_.settled().contains(certificate()));
+  EXPECT_FALSE(store_.settled().has(slot->secrets()));
   ASSERT_TRUE(store_.put(roots(), {secret_of(ca_.validation()), "1"}));
   ASSERT_NE(slot->current(), nullptr);
   EXPECT_EQ(slot->current()->identities().front().uri_san, "spiffe://a/b");
   turn();
-  EXPECT_EQ(settled_, 1);
+  EXPECT_EQ(settled_, 2);
+  EXPECT_TRUE(store_.settled().has(slot->secrets()));
+  EXPECT_TRUE(store_.are_contexts_made());
   EXPECT_EQ(changes_, 1);
 }
 
@@ -232,6 +236,7 @@ TEST_F(SecretStoreTest, ForgetsASecretWhenTheLastWhoNeedsItIsGone) {
   store_.unwant(certificate());
   EXPECT_THAT(told_, ElementsAre("-ROOTCA", "-default"));
   EXPECT_TRUE(store_.entries().empty());
+  EXPECT_FALSE(store_.settled().contains(certificate())) << "the next who needs it waits";
   turn();
   EXPECT_TRUE(store_.all_settled());
 }

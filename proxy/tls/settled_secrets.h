@@ -1,0 +1,41 @@
+#pragma once
+// SettledSecrets: the secrets that nothing has to wait for: they are there, or were given up.
+//
+// The SecretStore keeps it; the builder is handed copies, which cost nothing (base/shared_map.h).
+
+#include <algorithm>
+#include <string>
+
+#include "proxy/base/shared_map.h"
+#include "proxy/base/str.h"
+#include "proxy/tls/secret.h"
+
+namespace pillion::tls {
+
+class SettledSecrets {
+ public:
+  void insert(const SecretName& name) { names_.insert(text_of(name)); }
+  void erase(const SecretName& name) { names_.erase(text_of(name)); }
+  [[nodiscard]] bool contains(const SecretName& name) const {
+    return names_.contains(text_of(name));
+  }
+  // All that a TLS context needs?  What was found when the configuration was read is.
+  [[nodiscard]] bool has(const SecretRefs& refs) const {
+    const auto is_there = [this](const SecretRef& ref) {
+      return ref.initial != nullptr || contains(ref.key());
+    };
+    return std::ranges::all_of(refs.certificates, is_there) &&
+           (!refs.validation || is_there(*refs.validation)) &&
+           (!refs.ticket_keys || is_there(*refs.ticket_keys));
+  }
+
+ private:
+  // Lengths keep the parts apart.
+  static std::string text_of(const SecretName& name) {
+    return str(static_cast<int>(name.kind), ' ', name.source.size(), ' ', name.source, name.name);
+  }
+
+  SharedNames names_;
+};
+
+}  // namespace pillion::tls
