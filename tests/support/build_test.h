@@ -84,6 +84,7 @@ class BuildTest : public ::testing::Test {
     job.now += std::chrono::seconds(1);
     BuildResult result = run_build(options, {}, job);
     job.responses.clear();
+    job.warm.clear();  // they may be gone
     job.dropped_virtual_hosts.clear();
     job.admin_values = nullptr;
     EXPECT_NE(result.snapshot, nullptr) << result.messages;

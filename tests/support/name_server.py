@@ -5,6 +5,7 @@
     names.speak()                                        # each name has 127.0.0.1 from now on
 """
 
+import itertools
 import os
 import socket
 import struct
@@ -13,15 +14,18 @@ import threading
 import programs
 
 TYPE_A = 1
+NUMBERS = itertools.count()
 
 
 class NameServer:
     def __init__(self, test):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        # A port of its own would do, but resolv.conf has no place for it.
+        host = f"127.{os.getpid() >> 8 & 127}.{os.getpid() & 255}.{next(NUMBERS) % 250 + 2}"
+        self.socket.bind((host, 53))
         path = os.path.join(programs.folder(test), "resolv.conf")
         with open(path, "w", encoding="ascii") as out:
-            out.write(f"nameserver 127.0.0.1:{self.socket.getsockname()[1]}\n")
+            out.write(f"nameserver {host}\n")
         self.prefix = ["unshare", "--map-root-user", "--mount", "sh", "-c",
                        f'mount --bind {path} /etc/resolv.conf && exec "$@"', "sh"]
         self.asked, self.speaks, self.closes = [], False, False

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/unit/builder/xds_build.h"
+#include "tests/support/build_test.h"
 
 namespace pillion {
 namespace {
@@ -55,6 +55,8 @@ std::string with_server_tls(std::string listener) {
   const std::string_view at = R"("filter_chains":[{)";
   return listener.insert(listener.find(at) + at.size(), kServerTls);
 }
+
+const std::string kFile = testing::ads_bootstrap("id: n, cluster: c", "DELTA_GRPC");
 
 class Warming : public testing::XdsBuildTest {
  protected:
@@ -191,7 +193,7 @@ TEST_F(Warming, OneThatIsRemovedWhileItWaitsIsGivenUp) {
 TEST_F(Warming, ARefusedUpdateLeavesTheOneThatWaitsWaiting) {
   (void)say(Type::kClusters, {{"a", by_dns("a", "slow.shop")}});
   const auto before = snapshot;
-  EXPECT_NE(say(Type::kClusters, {{"a", fixed("a", R"("lb_policy":"NOSUCH",)")}}), "");
+  EXPECT_NE(say(Type::kClusters, {{"a", fixed("a", R"("connect_timeout":"-1s",)")}}), "");
   EXPECT_TRUE(warming_between(*before->resources, *snapshot->resources).empty());
   warm("a");
   (void)build();
@@ -269,7 +271,7 @@ TEST_F(Warming, AListenerThatIsRemovedWhileItWaitsLeavesNoContext) {
 
 // A file takes effect as a whole: control waits for all of it (server_apply.cc).
 TEST_F(Warming, WhatAFileSaysWaitsForNothingWhereItIsRead) {
-  options.config_yaml = str(testing::kAdsBootstrap, "    - ", by_dns("of_file", "slow.shop"), "\n");
+  options.config_yaml = str(kFile, "    - ", by_dns("of_file", "slow.shop"), "\n");
   job.reads_files = true;
   (void)build();
   EXPECT_TRUE(is_in_force("of_file"));
@@ -280,7 +282,7 @@ TEST_F(Warming, AListenerOfTheFileServesOnWhileTheOneThatIsReadWaits) {
   const std::string listener =
       str("  listeners:\n    - ",
           listener_json("in", 2001, str(R"("route_config":)", routes_json("own", "slow"))), "\n");
-  options.config_yaml = testing::kAdsBootstrap + listener;
+  options.config_yaml = kFile + listener;
   job.reads_files = true;
   (void)build();
   ASSERT_NE(hcm("in"), nullptr) << "nobody has named its cluster yet";

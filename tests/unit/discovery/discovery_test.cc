@@ -164,9 +164,11 @@ TEST_F(DiscoveryTest, CountsForTheNewScopeWhenItIsInForce) {
   server.set("slow.shop", DnsType::kAaaa, DnsReply::silence());
   discovery.add(dns("a", "slow.shop:80", "alt_stat_name: b"));
   EXPECT_EQ(stats_of("a")->warming_state.value(), 1);
-  discovery.commit();
-  EXPECT_EQ(stats_of("a")->warming_state.value(), 0);
   EXPECT_EQ(stats_of("a")->membership_total.value(), 1);
+  EXPECT_EQ(stats_of("b")->membership_total.value(), 0);
+  const auto old_scope = stats_of("a");
+  discovery.commit();
+  EXPECT_EQ(old_scope->warming_state.value(), 0);
 }
 
 TEST_F(DiscoveryTest, BringsTheGaugesOfBreakersUpToDate) {
