@@ -1,6 +1,6 @@
 #pragma once
-// Retired: superseded resources, until no worker uses them.  They die here, on control or on a
-// thread of their own, never on a worker (design, section 6).
+// Retired: superseded resources, until no worker uses them.  They die on a thread of
+// their own, never on a worker (design, section 6), nor, as they may be large, on control.
 //
 // Owned by the Server, on its loop; looks again every some seconds, only while there is something.
 

@@ -38,6 +38,7 @@
 #include "proxy/builder/snapshot_changes.h"
 #include "proxy/builder/warming.h"
 #include "proxy/config/errors.h"
+#include "proxy/context_stats.h"
 #include "proxy/control/control_plane.h"
 #include "proxy/control/document_fetcher.h"
 #include "proxy/control/load_counts.h"
@@ -211,7 +212,6 @@ class Server final : public admin::ServerView,
   // Asks for those of the update that waits, once.
   void want_secrets();
   void take_static_secrets();
-  void keep_tls_stats();
   void add_secrets(std::vector<admin::ConfigResource>& out) const;
   [[nodiscard]] std::string_view encoded_node() const override;
   [[nodiscard]] std::vector<certs::CertificateInForce> certificates_in_force() const override;
@@ -248,9 +248,6 @@ class Server final : public admin::ServerView,
   tls::SecretStore secrets_;
   certs::Providers providers_;
   certs::Expiry expiry_{loop_, registry_, *this};
-  // Of those whose contexts have changed, by name.
-  std::map<std::string, stats::BlockRef<stats::ListenerTlsFactoryStats>> listener_tls_stats_;
-  std::map<std::string, stats::BlockRef<stats::ClusterTlsFactoryStats>> cluster_tls_stats_;
   mutable std::optional<std::string> encoded_node_;  // made when somebody asks
   admin::Router router_;
   std::unique_ptr<AdminListener> admin_;
@@ -274,6 +271,7 @@ class Server final : public admin::ServerView,
   std::optional<io::TurnWatch> turns_;  // of the control loop; none: nobody watches
 
   std::shared_ptr<const Snapshot> snapshot_;
+  ContextStats context_stats_{loop_, registry_, secrets_, snapshot_};
   BoundListeners bound_;
   std::unique_ptr<Change> opening_;  // null: no sockets are being opened
   struct OpenSockets final : io::ReadyTask {

@@ -1,8 +1,5 @@
 // Certificates: how secrets come to the configuration that needs them.
-#include <algorithm>
 #include <set>
-#include <type_traits>
-#include <unordered_set>
 #include <utility>
 
 #include "certs/dump.h"
@@ -20,23 +17,11 @@ void Server::want_secrets() {
     for (const upstream::ClusterResource& cluster : pending_->clusters)
       clusters_->set({cluster.config, discovery_.hosts(*cluster.config)});
   }
-  keep_tls_stats();
+  context_stats_.keep();
   secrets_.attach(snapshot_->tls_slots);
   secrets_.prune();
   expiry_.changed();
   if (is_pending_of_file_ && !has_pending_secrets()) log::info(log::kTls, "waiting for secrets");
-}
-
-// What is gone leaves no metrics.
-void Server::keep_tls_stats() {
-  const auto keep = [](auto& kept, const auto& all) {
-    if (kept.empty()) return;
-    std::unordered_set<std::string_view> names;
-    for (const auto& one : all) names.insert(one->stat_name);
-    std::erase_if(kept, [&names](const auto& item) { return !names.contains(item.first); });
-  };
-  keep(listener_tls_stats_, snapshot_->listeners);
-  keep(cluster_tls_stats_, snapshot_->clusters);
 }
 
 // What the file holds, or names, may be new.
@@ -50,25 +35,7 @@ void Server::take_static_secrets() {
 
 void Server::on_context_changed(const tls::ContextSlot& slot) {
   expiry_.changed();
-  const auto count = [this](auto& kept, const std::string& name) {
-    using Ref = typename std::remove_reference_t<decltype(kept)>::mapped_type;
-    using Block = std::remove_pointer_t<decltype(std::declval<Ref>().get())>;
-    auto& block = kept[name];
-    if (!block) block = registry_.block<Block>(stats::kControl, name);
-    block->ssl_context_update_by_sds.inc();
-  };
-  for (const auto& listener : snapshot_->listeners) {
-    const auto uses_it = [&slot](const std::shared_ptr<const core::FilterChain>& chain) {
-      return chain != nullptr && chain->tls.get() == &slot;
-    };
-    if (uses_it(listener->default_chain) || std::ranges::any_of(listener->chains, uses_it))
-      count(listener_tls_stats_, listener->stat_name);
-  }
-  for (const auto& cluster : snapshot_->clusters) {
-    bool uses_it = false;
-    cluster->pool.for_each_tls([&](const auto& its) { uses_it |= its.get() == &slot; });
-    if (uses_it) count(cluster_tls_stats_, cluster->stat_name);
-  }
+  context_stats_.on_changed(slot);
 }
 
 // For /config_dump: those of the file as written, those that came as they are in force.

@@ -104,6 +104,9 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   // follows in one of the next turns.
   [[nodiscard]] bool are_contexts_made() const noexcept { return due_.empty(); }
 
+  // Secrets have changed whose Contexts are still to be made.
+  [[nodiscard]] bool is_making_contexts() const noexcept { return !due_.empty(); }
+
   // ---- sources ----
 
   // A secret, new or the same again (which only tells that all is well).  An error is a sentence
