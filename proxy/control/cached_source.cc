@@ -6,6 +6,12 @@ namespace pillion {
 
 using xds::ResourceType;
 
+namespace {
+
+const std::string kAll = "*";
+
+}  // namespace
+
 CachedSource::CachedSource(io::Loop& loop, std::vector<xds::Response> responses,
                            xds::SourceObserver& observer)
     : loop_(loop), observer_(observer) {
@@ -27,8 +33,9 @@ void CachedSource::forget(ResourceType type) {
   lane.due.clear();
 }
 
-void CachedSource::subscribe_all(ResourceType type, Duration) {
-  Lane& lane = at(type);
+void CachedSource::subscribe_all(ResourceType type, Duration) { say_all(at(type)); }
+
+void CachedSource::say_all(Lane& lane) {
   if (std::exchange(lane.is_wildcard, true)) return;
   for (const auto& [name, resource] : lane.resources) lane.due.push_back(name);
   loop_.post_next(*this);
@@ -36,9 +43,19 @@ void CachedSource::subscribe_all(ResourceType type, Duration) {
 
 void CachedSource::subscribe(ResourceType type, const std::map<std::string, Duration>& names) {
   Lane& lane = at(type);
+  if (type == ResourceType::kVirtualHosts && names.contains(kAll)) return say_all(lane);
+  if (lane.resources.empty()) return;
   for (const auto& [name, timeout] : names)
     if (lane.resources.contains(name)) lane.due.push_back(name);
   if (!lane.due.empty()) loop_.post_next(*this);
+}
+
+void CachedSource::change(ResourceType type, const std::map<std::string, Duration>& names,
+                          const std::vector<std::string>& touched) {
+  std::map<std::string, Duration> some;
+  for (const std::string& name : touched)
+    if (const auto it = names.find(name); it != names.end()) some.insert(*it);
+  subscribe(type, some);
 }
 
 void CachedSource::accept(ResourceType type) {

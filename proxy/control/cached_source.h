@@ -3,6 +3,7 @@
 //
 // Owned by Subscriptions, on the control loop.  It says what it has of what it is asked for, once
 // for each name, and knows no changes; forget(type) when the control plane has spoken of that type.
+// Of virtual hosts the name "*" asks for all, as it does of VHDS.
 
 #include <array>
 #include <map>
@@ -24,6 +25,8 @@ class CachedSource final : public xds::Source, private io::ReadyTask {
   // Timeouts are those of the source that it stands for.
   void subscribe_all(xds::ResourceType type, Duration timeout) override;
   void subscribe(xds::ResourceType type, const std::map<std::string, Duration>& names) override;
+  void change(xds::ResourceType type, const std::map<std::string, Duration>& names,
+              const std::vector<std::string>& touched) override;
   void accept(xds::ResourceType type) override;
   void reject(xds::ResourceType type, std::string_view) override { accept(type); }
   void reject(xds::ResourceType type, std::string_view, const std::set<std::string>&) override {
@@ -48,6 +51,7 @@ class CachedSource final : public xds::Source, private io::ReadyTask {
     std::vector<std::string> due;
   };
   void run_ready() override;
+  void say_all(Lane& lane);
   Lane& at(xds::ResourceType type) { return lanes_[static_cast<size_t>(type)]; }
 
   io::Loop& loop_;

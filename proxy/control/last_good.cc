@@ -3,13 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/admin/config_json.h"
-#include "proxy/base/file.h"
+#include "proxy/base/background_thread.h"
 #include "proxy/base/log.h"
-#include "proxy/base/str.h"
-#include "proxy/config/suggest.h"
-#include "proxy/control/last_good_file.h"
-#include "xds/reflect.h"
 
 namespace pillion {
 namespace {
@@ -18,62 +13,25 @@ using xds::ResourceType;
 
 // How long a change may be lost; changes come in crowds.
 constexpr Duration kWriteDelay = std::chrono::seconds(2);
-constexpr size_t kMaxBytes = size_t{1} << 30;
-
-// Endpoints have no secrets, and are by far the most.
-bool may_hold_secrets(ResourceType type) { return type != ResourceType::kEndpoints; }
-
-bool holds_secret(ResourceType type, const std::string& bytes) {
-  config::Errors ignored(config::UnknownFields::kWarn);
-  const config::DocumentPtr document =
-      xds::reflect(xds::message_of(type), bytes, "last good", ignored);
-  // What cannot be read cannot be judged.
-  return document == nullptr || !ignored.ok() || admin::holds_secret(document->root_value());
-}
+// A large state, or a slow disk, is not written all the time.
+constexpr int kRestsPerWrite = 10;
+constexpr Duration kLongestDelay = std::chrono::minutes(1);
 
 }  // namespace
 
-LastGood::LastGood(io::Loop& loop, std::string path, std::string owner)
-    : loop_(loop), path_(std::move(path)), owner_(std::move(owner)) {}
+LastGood::LastGood(io::Loop& loop, std::string path, std::string owner, LastGoodObserver& observer)
+    : loop_(loop),
+      path_(std::move(path)),
+      owner_(std::move(owner)),
+      observer_(observer),
+      delay_(kWriteDelay) {}
 
 LastGood::~LastGood() {
-  if (writer_.joinable()) writer_.join();
-  if (!has_changed_) return;
-  std::vector<Entry> entries;
-  for (const ResourceType type : xds::kAllTypes)
-    for (const auto& [name, kept] : at(type)) entries.push_back({type, name, kept});
-  (void)write(path_, owner_, std::move(entries));
-}
-
-// ---- reading ----
-
-std::vector<xds::Response> LastGood::load() {
-  std::vector<xds::Response> out;
-  const Result<std::string> text = read_regular_file(path_, kMaxBytes);
-  if (!text) {
-    log::info(log::kConfig, "there is no last good state yet",
-              {{"path", path_}, {"reason", text.error()}});
-    return out;
-  }
-  const auto items = decode_last_good(*text, owner_);
-  if (!items) {
-    log::warning(log::kConfig, "the last good state cannot be used",
-                 {{"path", path_}, {"reason", items.error()}});
-    return out;
-  }
-  for (const LastGoodItem& item : *items) {
-    auto it = std::ranges::find(out, item.type, &xds::Response::type);
-    if (it == out.end()) {
-      it = out.emplace(out.end());
-      it->type = item.type;
-      it->version = "last good";
-    }
-    xds::Resource& resource = it->resources.emplace_back();
-    resource.name = item.name;
-    resource.version = item.version;
-    resource.bytes = item.bytes;
-  }
-  return out;
+  if (thread_.joinable()) thread_.join();
+  if (changes_.empty()) return;
+  wanted_.writes = true;
+  wanted_.changes = std::move(changes_);
+  run(wanted_);
 }
 
 // ---- what is said ----
@@ -88,86 +46,101 @@ void LastGood::answered(ResourceType type, std::string_view wrong,
   static const std::set<std::string> kNone;
   const auto open = std::exchange(open_[static_cast<size_t>(type)], nullptr);
   if (open == nullptr) return;
-  if (wrong.empty()) return put(*open, kNone);
-  if (refused != nullptr) put(*open, *refused);
-}
-
-// What was refused keeps its predecessor.
-void LastGood::put(const xds::Response& response, const std::set<std::string>& refused) {
-  ByName& kept = at(response.type);
-  const bool is_complete = !response.is_delta && (response.type == ResourceType::kClusters ||
-                                                  response.type == ResourceType::kListeners);
-  ByName before;
-  if (is_complete) before = std::exchange(kept, {});
-  const auto keep = [&](const std::string& name) {
-    if (const auto it = before.find(name); it != before.end()) kept.insert(before.extract(it));
-  };
-  for (const std::string& name : response.unchanged) keep(name);
-  for (const xds::Resource& resource : response.resources) {
-    keep(resource.name);
-    if (refused.contains(resource.name)) continue;
-    Kept& place = kept[resource.name];
-    place.version = resource.version;
-    if (place.bytes != nullptr && *place.bytes == resource.bytes) continue;
-    place.bytes = std::make_shared<const std::string>(resource.bytes);
-    place.holds = may_hold_secrets(response.type) ? Holds::kNotKnown : Holds::kNothing;
+  if (!wrong.empty() && refused == nullptr) {
+    changes_.keep(*open);
+  } else {
+    changes_.put(*open, wrong.empty() ? kNone : *refused);
   }
-  std::erase_if(kept, [](const auto& item) { return item.second.bytes == nullptr; });
-  for (const std::string& name : response.removed) kept.erase(name);
   changed();
 }
 
-// ---- writing ----
+void LastGood::forget(ResourceType type, const std::string& name) {
+  changes_.remove(type, name);
+  changed();
+}
+
+void LastGood::forget_all(ResourceType type) {
+  changes_.remove_all(type);
+  changed();
+}
+
+void LastGood::confirm(ResourceType type, std::set<std::string> wanted) {
+  changes_.confirm(type, std::move(wanted));
+  changed();
+}
+
+// ---- the thread ----
+
+void LastGood::start() {
+  wanted_.reads = true;
+  begin_job();
+}
+
+void LastGood::recall() {
+  wanted_.recalls = true;
+  begin_job();
+}
 
 void LastGood::changed() {
-  has_changed_ = true;
-  if (!is_writing_ && !timer_.is_armed()) loop_.arm(timer_, kWriteDelay);
+  if (!wanted_.writes && !timer_.is_armed()) loop_.arm(timer_, delay_);
 }
 
 void LastGood::begin_write() {
-  has_changed_ = false;
-  is_writing_ = true;
-  std::vector<Entry> entries;
-  for (const ResourceType type : xds::kAllTypes)
-    for (const auto& [name, kept] : at(type)) entries.push_back({type, name, kept});
-  if (writer_.joinable()) writer_.join();
-  writer_ = std::thread([this, path = path_, owner = owner_, list = std::move(entries)]() mutable {
-    auto written = std::make_shared<const Written>(write(path, owner, std::move(list)));
-    inbox_.post([this, written] { on_written(*written); });
+  wanted_.writes = true;
+  begin_job();
+}
+
+void LastGood::begin_job() {
+  if (is_busy_ || !(wanted_.reads || wanted_.recalls || wanted_.writes)) return;
+  const auto job = std::make_shared<Job>(std::exchange(wanted_, {}));
+  if (job->writes) job->changes = std::exchange(changes_, {});
+  is_busy_ = true;
+  if (thread_.joinable()) thread_.join();
+  thread_ = std::thread([this, job] {
+    if (job->writes) stand_back();
+    run(*job);
+    inbox_.post([this, job] { on_done(*job); });
   });
 }
 
-LastGood::Written LastGood::write(const std::string& path, const std::string& owner,
-                                  std::vector<Entry> entries) {
-  std::vector<LastGoodItem> items;
-  for (Entry& entry : entries) {
-    Kept& kept = entry.kept;
-    if (kept.holds == Holds::kNotKnown)
-      kept.holds = holds_secret(entry.type, *kept.bytes) ? Holds::kSecret : Holds::kNothing;
-    if (kept.holds == Holds::kNothing)
-      items.push_back({entry.type, entry.name, kept.version, *kept.bytes});
+// On the thread, or when there is none any more.
+void LastGood::run(Job& job) {
+  const Instant begin = MonotonicClock::now();
+  if (job.reads) job.read = state_.read(path_, owner_, job.is_there);
+  if (job.recalls) job.recalled = state_.responses();
+  if (job.writes) {
+    state_.apply(std::move(job.changes));
+    job.written = state_.write(path_, owner_, job.left_out);
   }
-  Status<> status = replace_file(path, encode_last_good(owner, items));
-  return {std::move(entries), std::move(status)};
+  job.took = MonotonicClock::now() - begin;
 }
 
-void LastGood::on_written(const Written& written) {
-  is_writing_ = false;
-  if (!written.status) {
+void LastGood::on_done(Job& job) {
+  is_busy_ = false;
+  if (!job.read && !job.is_there) {
+    log::info(log::kConfig, "there is no last good state yet",
+              {{"path", path_}, {"reason", job.read.error()}});
+  } else if (!job.read) {
+    log::warning(log::kConfig, "the last good state cannot be used",
+                 {{"path", path_}, {"reason", job.read.error()}});
+  }
+  if (job.writes) note_written(job);
+  begin_job();
+  if (job.recalls) observer_.on_last_good(std::move(job.recalled));
+}
+
+// What has changed meanwhile has its time from now on.
+void LastGood::note_written(const Job& job) {
+  if (!job.written)
     log::warning(log::kConfig, "cannot keep the last good state",
-                 {{"reason", written.status.error()}});
-  }
-  for (const Entry& entry : written.entries) {
-    const std::string place = str(xds::short_name(entry.type), '/', config::printable(entry.name));
-    if (entry.kept.holds == Holds::kSecret && told_.insert(place).second) {
-      log::warning(log::kConfig, "has a secret in it, and will be missing in the last good state",
-                   {{"resource", place}});
-    }
-    const auto it = at(entry.type).find(entry.name);
-    if (it != at(entry.type).end() && it->second.bytes == entry.kept.bytes)
-      it->second.holds = entry.kept.holds;
-  }
-  if (has_changed_) changed();
+                 {{"reason", job.written.error()}});
+  for (const std::string& place : job.left_out)
+    log::warning(log::kConfig, "has a secret in it, and will be missing in the last good state",
+                 {{"resource", place}});
+  delay_ = std::clamp<Duration>(kRestsPerWrite * job.took, kWriteDelay, kLongestDelay);
+  timer_.cancel();
+  wanted_.writes = false;
+  if (!changes_.empty()) changed();
 }
 
 }  // namespace pillion

@@ -4,18 +4,20 @@
 //
 // Owned by Subscriptions, on the control loop:
 //
-//   load()                            once, at the start
-//   heard(response)  ->  answered()   for each response of the aggregated stream
-//   keep_only(type, names)            what is not wanted any more leaves
+//   start()                           reads the file, for what was said to a process before
+//   recall() -> on_last_good(), once  it is needed: nobody answers
+//   heard(response)  ->  answered()   for each response of the aggregated stream; what is said
+//   takes
+//                                     the place of what was read, type by type and name by name
+//   forget(), confirm()               what is not wanted, or not said, any more leaves
 //
-// The file is written by a thread, some seconds after a change and by rename, readable to its owner
-// alone.  It is used only if its hash is right and the node is the same.  Secrets are never in it,
-// nor any resource with a key or password written out: these are missing after such a start, and
-// the log says which.
+// Control pays for what changes alone; a thread of its own reads, keeps the state and writes it,
+// some seconds after a change and by rename, readable to its owner alone.  A write that takes long
+// makes the next one wait ten times as long, up to a minute.  The file is used only if its hash is
+// right and the node is the same.  Secrets are never in it, nor any resource with a key or password
+// written out: these are missing after such a start, and the log says which.
 
 #include <array>
-#include <cstdint>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -25,70 +27,75 @@
 #include <vector>
 
 #include "proxy/base/result.h"
+#include "proxy/control/last_good_state.h"
 #include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
 #include "xds/discovery_message.h"
 
 namespace pillion {
 
+class LastGoodObserver {
+ public:
+  // As one response for each type; none: there is nothing, or it cannot be used.
+  virtual void on_last_good(std::vector<xds::Response>&& responses) = 0;
+
+ protected:
+  ~LastGoodObserver() = default;
+};
+
 class LastGood {
  public:
   // `owner`: whose resources they are; those of another are not used.
-  LastGood(io::Loop& loop, std::string path, std::string owner);
+  LastGood(io::Loop& loop, std::string path, std::string owner, LastGoodObserver& observer);
   // Writes what has not been written yet.
   ~LastGood();
 
-  // As one response for each type that is in the file.
-  std::vector<xds::Response> load();
+  void start();
+  void recall();
 
   void heard(const xds::Response& response);
   // `wrong` empty: all of it was accepted; else all but `refused`, or, if that is null, nothing.
   void answered(xds::ResourceType type, std::string_view wrong,
                 const std::set<std::string>* refused);
-  template <typename Names>
-  void keep_only(xds::ResourceType type, const Names& names) {
-    const size_t gone =
-        std::erase_if(at(type), [&names](const auto& item) { return !names.contains(item.first); });
-    if (gone != 0) changed();
-  }
+  void forget(xds::ResourceType type, const std::string& name);
+  void forget_all(xds::ResourceType type);
+  // The control plane has had its time: of what was read and not said again, these alone stay.
+  void confirm(xds::ResourceType type, std::set<std::string> wanted);
 
  private:
-  // May it be written?
-  enum class Holds : uint8_t { kNotKnown, kNothing, kSecret };
-  struct Kept {
-    std::shared_ptr<const std::string> bytes;
-    std::string version;
-    Holds holds = Holds::kNotKnown;
-  };
-  using ByName = std::map<std::string, Kept, std::less<>>;
-  struct Entry {
-    xds::ResourceType type;
-    std::string name;
-    Kept kept;
-  };
-  struct Written {
-    std::vector<Entry> entries;  // with what is known of them now
-    Status<> status = Ok{};
-  };
+  // What the thread is to do, and what became of it.
+  struct Job {
+    bool reads = false;
+    bool recalls = false;
+    bool writes = false;
+    LastGoodChanges changes;
 
-  static Written write(const std::string& path, const std::string& owner,
-                       std::vector<Entry> entries);
-  ByName& at(xds::ResourceType type) { return kept_[static_cast<size_t>(type)]; }
+    bool is_there = false;  // a file
+    Status<> read = Ok{};
+    Status<> written = Ok{};
+    std::vector<xds::Response> recalled;
+    std::vector<std::string> left_out;
+    Duration took{};
+  };
   void changed();
   void begin_write();
-  void on_written(const Written& written);
-  void put(const xds::Response& response, const std::set<std::string>& refused);
+  void begin_job();
+  void run(Job& job);
+  void on_done(Job& job);
+  void note_written(const Job& job);
 
   io::Loop& loop_;
   const std::string path_;
   const std::string owner_;
-  std::array<ByName, xds::kResourceTypes> kept_;
+  LastGoodObserver& observer_;
+  LastGoodChanges changes_;  // since the last write began
   std::array<std::unique_ptr<xds::Response>, xds::kResourceTypes> open_;
+  Job wanted_;
+  LastGoodState state_;  // the thread's, while is_busy_
+  bool is_busy_ = false;
+  Duration delay_;  // of the next write
   io::Inbox inbox_{loop_};
-  std::thread writer_;
-  bool is_writing_ = false;
-  bool has_changed_ = false;    // since the last write began
-  std::set<std::string> told_;  // left out, said already
+  std::thread thread_;
   io::Timer timer_ = io::Timer::of<&LastGood::begin_write>(this);
 };
 

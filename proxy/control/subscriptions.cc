@@ -18,10 +18,17 @@ using xds::ResourceType;
 namespace {
 
 const ConfigSource kAds{};
+const std::string kAll = "*";  // of VHDS
 // How long the control plane may take for its first word, before the last good state stands for it.
 constexpr Duration kPatience = std::chrono::seconds(1);
 // How long what it does not say again by delta stays after its first word.
 constexpr Duration kConfirm = std::chrono::seconds(15);
+
+// Virtual hosts are, by their name for all.
+bool may_be_wildcard(ResourceType type) {
+  return type == ResourceType::kClusters || type == ResourceType::kListeners ||
+         type == ResourceType::kScopedRoutes || type == ResourceType::kVirtualHosts;
+}
 
 }  // namespace
 
@@ -73,7 +80,10 @@ void Subscriptions::start() {
   if (!ads_options_) return;
   link(ResourceType::kClusters, nullptr);
   if (context_.last_good_path.empty()) return;
-  last_good_ = std::make_unique<LastGood>(context_.loop, context_.last_good_path, context_.owner);
+  LastGoodObserver& observer = *this;
+  last_good_ =
+      std::make_unique<LastGood>(context_.loop, context_.last_good_path, context_.owner, observer);
+  last_good_->start();
   context_.loop.arm(patience_timer_, kPatience);
 }
 
@@ -132,9 +142,10 @@ void Subscriptions::subscribe_all(ResourceType type, const ConfigSource& source)
   if (source.is_ads() && !ads_options_) return;
   Link& to = link(type, source.is_ads() ? nullptr : std::make_shared<const ConfigSource>(source));
   // It may have been another one's.
-  for_each(type, [&to, type](Link& other) {
-    if (&other != &to && std::exchange(other.at(type).is_wildcard, false) && other.is_ads)
-      other.source->subscribe(type, {});
+  for_each(type, [&to, type, this](Link& other) {
+    if (&other == &to || !std::exchange(other.at(type).is_wildcard, false) || !other.is_ads) return;
+    other.source->subscribe(type, {});
+    if (last_good_ != nullptr) last_good_->forget_all(type);
   });
   to.at(type).is_wildcard = true;
   end_unused(type);
@@ -162,13 +173,21 @@ Subscriptions::Link* Subscriptions::link_of(ResourceType type, const Wanted& wan
 void Subscriptions::subscribe(ResourceType type, const WantedNames& names) {
   if (!is_running_) return;
   ended_.clear();
-  for_each(type, [type](Link& link) { link.at(type).names.clear(); });
+  Names before;  // of the aggregated stream
+  for_each(type, [type, &before](Link& link) {
+    Names asked = std::exchange(link.at(type).names, {});
+    if (link.is_ads) before = std::move(asked);
+  });
   for (const auto& [name, wanted] : names) {
     if (Link* const to = link_of(type, wanted))
       to->at(type).names.emplace_hint(to->at(type).names.end(), name, wanted.timeout);
   }
-  for_each(type, [this, type](Link& link) {
+  for_each(type, [&](Link& link) {
     if (link.is_ads || !link.at(type).names.empty()) tell(link, type, nullptr);
+    std::vector<std::string> known;
+    if (link.is_ads && last_good_ != nullptr)
+      for (const auto& [name, timeout] : before) known.push_back(name);
+    forget_unasked(link, type, known);
   });
   end_unused(type);
 }
@@ -187,20 +206,36 @@ void Subscriptions::change(ResourceType type, const pillion::Names& touched,
     if (to != nullptr && to->at(type).names.insert_or_assign(name, wanted->second.timeout).second)
       changed[to].push_back(name);
   }
-  for (const auto& [link, list] : changed)
+  for (const auto& [link, list] : changed) {
     if (link->is_ads || !link->at(type).names.empty()) tell(*link, type, &list);
+    forget_unasked(*link, type, list);
+  }
   end_unused(type);
 }
 
-// `touched`: of its names those that differ; null: any may.
 void Subscriptions::tell(Link& link, ResourceType type, const std::vector<std::string>* touched) {
+  const auto tell_one = [&](xds::Source& source) {
+    const Names& asked = link.at(type).names;
+    touched == nullptr ? source.subscribe(type, asked) : source.change(type, asked, *touched);
+  };
+  tell_one(*link.source);
+  if (link.is_ads && cached_ != nullptr) tell_one(*cached_->source);
+}
+
+void Subscriptions::forget_unasked(const Link& link, ResourceType type,
+                                   const std::vector<std::string>& names) {
+  if (!link.is_ads || last_good_ == nullptr || link.at(type).is_wildcard) return;
   const Names& asked = link.at(type).names;
-  touched == nullptr ? link.source->subscribe(type, asked)
-                     : link.source->change(type, asked, *touched);
-  if (!link.is_ads) return;
-  if (cached_ != nullptr) cached_->source->subscribe(type, asked);
-  if (last_good_ != nullptr && !link.at(type).is_wildcard && has_heard_)
-    last_good_->keep_only(type, asked);
+  for (const std::string& name : names) {
+    if (asked.contains(name)) continue;
+    // What has come by it has other names.
+    if (type == ResourceType::kVirtualHosts && name == kAll) last_good_->forget_all(type);
+    last_good_->forget(type, name);
+  }
+}
+
+void Subscriptions::forget(ResourceType type, const std::string& name) {
+  if (last_good_ != nullptr) last_good_->forget(type, name);
 }
 
 void Subscriptions::end_unused(ResourceType type) {
@@ -246,17 +281,19 @@ bool Subscriptions::release(ResourceType type) {
 
 // ---- the last good state ----
 
+void Subscriptions::recall() { last_good_->recall(); }
+
 // Nobody has answered: what is wanted comes from the file, and is taken back type by type when the
 // control plane speaks.
-void Subscriptions::begin_from_last_good() {
-  std::vector<xds::Response> responses = last_good_->load();
-  if (responses.empty()) return;
+void Subscriptions::on_last_good(std::vector<xds::Response>&& responses) {
+  const bool is_silent = std::ranges::all_of(heard_, [](Heard h) { return h == Heard::kNothing; });
+  if (responses.empty() || !is_silent) return;
   log::warning(log::kConfig, "the control plane does not answer; beginning from what it said last",
                {{"path", context_.last_good_path}});
   const Link& ads = link(ResourceType::kClusters, nullptr);
   cached_ = std::make_unique<Link>(*this, ++last_number_);
   for (const xds::Response& response : responses) {
-    if (!ads.at(response.type).is_wildcard && response.type != ResourceType::kListeners) continue;
+    if (!may_be_wildcard(response.type)) continue;
     for (const xds::Resource& resource : response.resources)
       unconfirmed_[static_cast<size_t>(response.type)].insert(resource.name);
   }
@@ -268,30 +305,54 @@ void Subscriptions::begin_from_last_good() {
 }
 
 void Subscriptions::heard(xds::Response& response) {
-  has_heard_ = true;
   patience_timer_.cancel();
-  if (last_good_ != nullptr) last_good_->heard(response);
+  if (last_good_ == nullptr || !response.wrong.empty()) return;
+  const auto type = static_cast<size_t>(response.type);
+  Heard& heard = heard_[type];
+  if (heard == Heard::kNothing) context_.loop.arm(confirm_timer_, kConfirm);
+  heard = response.is_delta ? Heard::kDelta : Heard::kAll;
+  last_good_->heard(response);
   if (cached_ == nullptr) return;
   static_cast<CachedSource&>(*cached_->source).forget(response.type);
-  std::set<std::string>& unconfirmed = unconfirmed_[static_cast<size_t>(response.type)];
+  std::set<std::string>& unconfirmed = unconfirmed_[type];
   if (!response.is_delta) return unconfirmed.clear();  // it has said all
   for (const xds::Resource& resource : response.resources) unconfirmed.erase(resource.name);
-  if (!unconfirmed.empty() && !confirm_timer_.is_armed())
-    context_.loop.arm(confirm_timer_, kConfirm);
 }
 
-// A delta says what is new to who has nothing, so that what is not in it is no more.
-void Subscriptions::remove_unconfirmed() {
+// A delta says what is new to who has nothing, so that what is not in it is no more.  Of what is
+// asked for by name, what is asked for stays; these are known when all has been said that is asked
+// for by wildcard.
+void Subscriptions::confirm() {
+  const Link& ads = link(ResourceType::kClusters, nullptr);
+  bool is_all_said = true;
   for (const ResourceType type : xds::kAllTypes) {
-    std::set<std::string>& names = unconfirmed_[static_cast<size_t>(type)];
-    if (names.empty()) continue;
-    xds::Response response;
-    response.type = type;
-    response.is_delta = true;
-    response.removed.assign(names.begin(), names.end());
-    names.clear();
-    cached_->on_resources(std::move(response));
+    const Heard heard = heard_[static_cast<size_t>(type)];
+    const bool is_wildcard = ads.at(type).is_wildcard || ads.at(type).names.contains(kAll);
+    if (is_wildcard && heard == Heard::kDelta) {
+      remove_unconfirmed(type);
+      last_good_->confirm(type, {});
+    }
+    is_all_said &= !is_wildcard || heard != Heard::kNothing;
   }
+  if (!is_all_said) return;  // what is said first of a type comes back to it
+  for (const ResourceType type : xds::kAllTypes) {
+    const Link::Asked& asked = ads.at(type);
+    if (asked.is_wildcard || asked.names.contains(kAll)) continue;
+    std::set<std::string> names;
+    for (const auto& [name, timeout] : asked.names) names.insert(names.end(), name);
+    last_good_->confirm(type, std::move(names));
+  }
+}
+
+void Subscriptions::remove_unconfirmed(ResourceType type) {
+  std::set<std::string>& names = unconfirmed_[static_cast<size_t>(type)];
+  if (names.empty() || cached_ == nullptr) return;
+  xds::Response response;
+  response.type = type;
+  response.is_delta = true;
+  response.removed.assign(names.begin(), names.end());
+  names.clear();
+  cached_->on_resources(std::move(response));
 }
 
 // ---- counters ----

@@ -30,7 +30,7 @@
 
 namespace pillion {
 
-class Subscriptions {
+class Subscriptions : private LastGoodObserver {
  public:
   // All of them outlive it.
   struct Context {
@@ -64,6 +64,8 @@ class Subscriptions {
   void reject(uint32_t source, xds::ResourceType type, std::string_view reason,
               const std::set<std::string>* refused = nullptr);
   void answered(xds::ResourceType type, std::string_view name);
+  // Nobody needs it any more, and its name was not asked for: it is kept no longer.
+  void forget(xds::ResourceType type, const std::string& name);
   // Source::release() of all who are asked for that type.
   bool release(xds::ResourceType type);
 
@@ -101,15 +103,21 @@ class Subscriptions {
                                                   xds::SourceObserver& observer) const;
   // Whose this name is; null: nobody's, for there is no ADS.
   Link* link_of(xds::ResourceType type, const Wanted& wanted);
+  // `touched`: of its names those that differ; null: any may.
   void tell(Link& link, xds::ResourceType type, const std::vector<std::string>* touched);
+  // `names` of the aggregated stream are not asked for any more.
+  void forget_unasked(const Link& link, xds::ResourceType type,
+                      const std::vector<std::string>& names);
   void end_unused(xds::ResourceType type);
   [[nodiscard]] Link* find(uint32_t source) const noexcept;
   template <typename Fn>
   void for_each(xds::ResourceType type, Fn&& fn) const;
   // The last good state.
-  void begin_from_last_good();
+  void recall();
+  void on_last_good(std::vector<xds::Response>&& responses) override;
   void heard(xds::Response& response);
-  void remove_unconfirmed();
+  void confirm();
+  void remove_unconfirmed(xds::ResourceType type);
 
   Context context_;
   std::optional<xds::AdsOptions> ads_options_;
@@ -122,11 +130,13 @@ class Subscriptions {
 
   std::unique_ptr<LastGood> last_good_;  // null: nothing is kept
   std::unique_ptr<Link> cached_;         // null: it was not needed
-  bool has_heard_ = false;               // of the aggregated stream
+  // What the aggregated stream has said of a type: the state of the world, or a difference.
+  enum class Heard : uint8_t { kNothing, kAll, kDelta };
+  std::array<Heard, xds::kResourceTypes> heard_{};
   // Of the last good state, by wildcard, and not said again by delta yet.
   std::array<std::set<std::string>, xds::kResourceTypes> unconfirmed_;
-  io::Timer patience_timer_ = io::Timer::of<&Subscriptions::begin_from_last_good>(this);
-  io::Timer confirm_timer_ = io::Timer::of<&Subscriptions::remove_unconfirmed>(this);
+  io::Timer patience_timer_ = io::Timer::of<&Subscriptions::recall>(this);
+  io::Timer confirm_timer_ = io::Timer::of<&Subscriptions::confirm>(this);
 };
 
 }  // namespace pillion

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "proxy/base/str.h"
@@ -25,8 +26,9 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 using xds::ResourceType;
+using namespace std::chrono_literals;
 
-class LastGoodTest : public ::testing::Test {
+class LastGoodTest : public ::testing::Test, private LastGoodObserver {
  protected:
   LastGoodTest() {
     std::string name = (fs::temp_directory_path() / "pillion_last_good_XXXXXX").string();
@@ -40,7 +42,18 @@ class LastGoodTest : public ::testing::Test {
   }
   void open(const std::string& owner = "me") {
     kept_.reset();  // which writes
-    kept_ = std::make_unique<LastGood>(loop_, path_, owner);
+    LastGoodObserver& observer = *this;
+    kept_ = std::make_unique<LastGood>(loop_, path_, owner, observer);
+    kept_->start();
+  }
+  void on_last_good(std::vector<xds::Response>&& responses) override {
+    recalled_ = std::move(responses);
+  }
+  std::vector<xds::Response> recall() {
+    recalled_.reset();
+    kept_->recall();
+    EXPECT_TRUE(testing::run_until(loop_, [&] { return recalled_.has_value(); }));
+    return recalled_.value_or(std::vector<xds::Response>());
   }
 
   static xds::Resource resource(ResourceType type, const std::string& fields) {
@@ -70,7 +83,7 @@ class LastGoodTest : public ::testing::Test {
   std::vector<std::string> found() {
     open();
     std::vector<std::string> out;
-    for (const xds::Response& response : kept_->load()) {
+    for (const xds::Response& response : recall()) {
       std::string& line = out.emplace_back(xds::short_name(response.type));
       for (const xds::Resource& one : response.resources) line += ' ' + one.name;
     }
@@ -85,6 +98,7 @@ class LastGoodTest : public ::testing::Test {
   io::Loop loop_;
   fs::path folder_;
   std::string path_;
+  std::optional<std::vector<xds::Response>> recalled_;
   std::unique_ptr<LastGood> kept_;
 };
 
@@ -99,7 +113,25 @@ TEST_F(LastGoodTest, WhatWasAcceptedIsThereForTheNextProcess) {
 
 TEST_F(LastGoodTest, IsWrittenSomeSecondsAfterAChange) {
   accept(said(ResourceType::kClusters, {"a"}));
+  loop_.skip(2s);
   EXPECT_TRUE(testing::run_until(loop_, [&] { return fs::exists(path_); }));
+}
+
+TEST_F(LastGoodTest, IsWrittenOnceForManyChanges) {
+  accept(said(ResourceType::kClusters, {"a"}));
+  loop_.skip(2s);
+  ASSERT_TRUE(testing::run_until(loop_, [&] { return fs::exists(path_); }));
+  const std::string first = text();
+  accept(said(ResourceType::kRoutes, {"x"}));
+  testing::run_for(loop_, 10ms);  // until the thread is done
+  loop_.skip(1900ms);
+  accept(said(ResourceType::kRoutes, {"y"}));
+  testing::run_for(loop_, 10ms);
+  EXPECT_EQ(text(), first) << "not yet";
+  loop_.skip(200ms);
+  EXPECT_TRUE(testing::run_until(loop_, [&] { return text() != first; }));
+  EXPECT_THAT(text(), HasSubstr("RouteConfiguration"));
+  EXPECT_THAT(found(), ElementsAre("cds a", "rds x y"));
 }
 
 TEST_F(LastGoodTest, ClustersAndListenersAreCompleteOthersAddUp) {
@@ -127,7 +159,7 @@ TEST_F(LastGoodTest, WhatWasRefusedKeepsItsPredecessor) {
   kept_->heard(said(ResourceType::kClusters, {"z"}));
   kept_->answered(ResourceType::kClusters, "bad", nullptr);
   open();
-  const std::vector<xds::Response> loaded = kept_->load();
+  const std::vector<xds::Response> loaded = recall();
   ASSERT_THAT(loaded, SizeIs(1));
   ASSERT_THAT(loaded[0].resources, SizeIs(3));
   EXPECT_EQ(loaded[0].resources[0].bytes, said(ResourceType::kClusters, {"a"}).resources[0].bytes);
@@ -151,8 +183,82 @@ TEST_F(LastGoodTest, NoSecretIsEverWritten) {
 
 TEST_F(LastGoodTest, WhatIsNotWantedAnyMoreLeaves) {
   accept(said(ResourceType::kEndpoints, {"a", "b"}));
-  kept_->keep_only(ResourceType::kEndpoints, std::set<std::string>{"b"});
+  kept_->forget(ResourceType::kEndpoints, "a");
   EXPECT_THAT(found(), ElementsAre("eds b"));
+  accept(said(ResourceType::kRoutes, {"r"}));
+  kept_->forget_all(ResourceType::kRoutes);
+  EXPECT_THAT(found(), ElementsAre("eds b"));
+}
+
+TEST_F(LastGoodTest, WhatWasReadStaysUntilItIsSaidOtherwise) {
+  accept(said(ResourceType::kClusters, {"a", "b"}));
+  accept(said(ResourceType::kEndpoints, {"a", "b"}));
+  accept(said(ResourceType::kRoutes, {"r"}));
+  open();
+  accept(said(ResourceType::kClusters, {"a"}));
+  EXPECT_THAT(found(), ElementsAre("cds a", "eds a b", "rds r"));
+  xds::Response delta = said(ResourceType::kClusters, {"c"});
+  delta.is_delta = true;
+  accept(delta);
+  EXPECT_THAT(found(), ElementsAre("cds a c", "eds a b", "rds r"));
+}
+
+TEST_F(LastGoodTest, WhatWasReadAndIsNotConfirmedLeaves) {
+  const auto by_delta = [](xds::Response response) {
+    response.is_delta = true;
+    return response;
+  };
+  accept(said(ResourceType::kClusters, {"again", "gone", "refused", "wrong"}));
+  accept(said(ResourceType::kEndpoints, {"asked", "gone"}));
+  open();
+  accept(by_delta(said(ResourceType::kClusters, {"again"})));
+  kept_->heard(by_delta(said(ResourceType::kClusters, {"new", "refused"}, R"(,"type":"EDS")")));
+  const std::set<std::string> refused = {"refused"};
+  kept_->answered(ResourceType::kClusters, "bad", &refused);
+  kept_->heard(by_delta(said(ResourceType::kClusters, {"wrong"})));
+  kept_->answered(ResourceType::kClusters, "bad", nullptr);
+  accept(by_delta(said(ResourceType::kEndpoints, {"new"})));
+  kept_->confirm(ResourceType::kClusters, {});
+  kept_->confirm(ResourceType::kEndpoints, {"asked"});
+  EXPECT_THAT(found(), ElementsAre("cds again new refused wrong", "eds asked new"));
+}
+
+TEST_F(LastGoodTest, ScopesAreCompleteUnlessByDelta) {
+  accept(said(ResourceType::kScopedRoutes, {"a", "b"}));
+  accept(said(ResourceType::kScopedRoutes, {"b", "c"}));
+  EXPECT_THAT(found(), ElementsAre("srds b c"));
+  xds::Response delta = said(ResourceType::kScopedRoutes, {"d"});
+  delta.is_delta = true;
+  accept(delta);
+  EXPECT_THAT(found(), ElementsAre("srds b c d"));
+}
+
+TEST_F(LastGoodTest, AVirtualHostThatThereIsNotIsNotKept) {
+  xds::Response hosts = said(ResourceType::kVirtualHosts, {"r/a", "r/b"});
+  hosts.is_delta = true;
+  accept(hosts);
+  hosts.resources[0].bytes.clear();
+  accept(hosts);
+  EXPECT_THAT(found(), ElementsAre("vhds r/b"));
+}
+
+// What comes before a write merges with what came before it as the responses would.
+TEST_F(LastGoodTest, ChangesOfOneNameAddUpAsTheyCame) {
+  accept(said(ResourceType::kClusters, {"a", "b", "c"}));
+  open();
+  xds::Response delta = said(ResourceType::kClusters, {"d"});
+  delta.is_delta = true;
+  delta.removed = {"a"};
+  accept(delta);
+  xds::Response all = said(ResourceType::kClusters, {"e"});
+  all.unchanged = {"a", "b", "d"};
+  accept(all);
+  delta = {};
+  delta.type = ResourceType::kClusters;
+  delta.is_delta = true;
+  delta.unchanged = {"c", "e"};
+  accept(delta);
+  EXPECT_THAT(found(), ElementsAre("cds b d e"));
 }
 
 TEST_F(LastGoodTest, AFileThatIsNotAsItWasWrittenIsNotUsed) {
@@ -174,7 +280,7 @@ TEST_F(LastGoodTest, AFileThatIsNotAsItWasWrittenIsNotUsed) {
     EXPECT_EQ(reason(good.substr(0, at), "me"), "its hash is wrong") << at;
   }
   open("you");
-  EXPECT_THAT(kept_->load(), IsEmpty());
+  EXPECT_THAT(recall(), IsEmpty());
 }
 
 TEST_F(LastGoodTest, AFolderThatIsNotThereIsTold) {
@@ -182,6 +288,7 @@ TEST_F(LastGoodTest, AFolderThatIsNotThereIsTold) {
   open();
   testing::LogCapture log;
   accept(said(ResourceType::kClusters, {"a"}));
+  loop_.skip(2s);
   EXPECT_TRUE(testing::run_until(loop_, [&] {
     return log.text().find("cannot keep the last good state") != std::string::npos;
   }));
