@@ -130,7 +130,8 @@ class Server final : public admin::ServerView,
   void on_context_changed(const tls::ContextSlot& slot) override;
   void on_document_changed() override;
   void on_resources_wait() override;
-  void on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) override;
+  void on_endpoints(const std::string& eds_name, const upstream::HostSetPtr& hosts) override;
+  [[nodiscard]] upstream::HostSetPtr endpoints_of(const std::string& eds_name) const override;
   void on_initialized() override;
   void on_unknown_fields(const config::UnknownFieldMap& fields) override;
 

@@ -52,7 +52,7 @@ void Server::apply_when_warm() {
   want_secrets();
   if (is_pending_of_file_ && !has_pending_secrets()) return;
   // Made in portions of our own time: nobody shall be refused because one is not.
-  if (!secrets_.are_contexts_made()) return;
+  if (secrets_.is_making_contexts()) return;
   std::shared_ptr<WorkerUpdate> update = std::move(pending_);
   take_hosts(*update);
   for (const WorkerUpdate::NewListener& added : update->new_listeners)

@@ -126,8 +126,12 @@ void Server::on_unknown_fields(const config::UnknownFieldMap& fields) {
   unknown_fields_.add(fields);
 }
 
-void Server::on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) {
-  discovery_.set_endpoints(eds_name, endpoints);
+void Server::on_endpoints(const std::string& eds_name, const upstream::HostSetPtr& hosts) {
+  discovery_.set_endpoints(eds_name, hosts);
+}
+
+upstream::HostSetPtr Server::endpoints_of(const std::string& eds_name) const {
+  return discovery_.endpoints_of(eds_name);
 }
 
 void Server::on_initialized() { become_ready_if(); }

@@ -250,6 +250,19 @@ class SharedNames {
   friend size_t erase_if(SharedNames& names, Predicate is_out) {
     return erase_if(names.names_, [&is_out](const auto& item) { return is_out(item.first); });
   }
+  // Calls fn(name, is_in_after) for each name that only one has.
+  template <typename Fn>
+  friend void diff(const SharedNames& before, const SharedNames& after, Fn fn) {
+    diff(before.names_, after.names_,
+         [&fn](std::string_view name, const Nothing* a, const Nothing* b) {
+           if (a == nullptr || b == nullptr) fn(name, b != nullptr);
+         });
+  }
+  friend bool are_same(const SharedNames& a, const SharedNames& b) {
+    bool same = a.size() == b.size();
+    if (same) diff(a, b, [&same](std::string_view, bool) { same = false; });
+    return same;
+  }
 
  private:
   struct Nothing {};

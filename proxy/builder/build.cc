@@ -45,7 +45,7 @@ Build::Build(const Options& options, const Sinks& sinks, const BuildJob& job)
       compiler_(sinks, job.previous == nullptr ? std::string() : job.previous->bootstrap.node_id,
                 job.previous == nullptr ? std::string() : job.previous->bootstrap.node_cluster,
                 *resources_) {
-  if (resources_->demanded_routes != job.demanded_routes) {
+  if (!are_same(resources_->demanded_routes, job.demanded_routes)) {
     resources_->demanded_routes = job.demanded_routes;
     resources_->wanted_routes = nullptr;
     resources_->unsettled.scopes = true;

@@ -44,7 +44,7 @@ struct BuildJob {
   Instant now{};
   bool given_up_virtual_hosts = false;          // nor the first answer of VHDS
   bool given_up_scopes = false;                 // nor SRDS
-  std::set<std::string> demanded_routes;        // RDS names that requests wait for
+  SharedNames demanded_routes;                  // RDS names that requests wait for
   std::set<std::string> dropped_virtual_hosts;  // VHDS names that nobody needs any more
   // Where the listeners of `previous` listen; null: addresses of others are not tried.
   std::shared_ptr<const OurAddresses> ours;

@@ -227,7 +227,7 @@ struct Resources {
   // Of those in force; null: has_scopes is false.
   std::shared_ptr<const route::ScopeTable> scope_table;
   // RDS names of on-demand scopes that requests have asked for.
-  std::set<std::string> demanded_routes;
+  SharedNames demanded_routes;
 
   // Names of the pieces that settle() must look at: they have changed, wait, hold or linger.  Of
   // virtual hosts and scopes, which number some thousands at most, all are looked at if one is.

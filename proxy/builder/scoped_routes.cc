@@ -31,6 +31,26 @@ void for_each_rds_name(const Resources& resources, Fn&& fn) {
   }
 }
 
+bool asks_alike(const std::shared_ptr<const CompiledListener>& a,
+                const std::shared_ptr<const CompiledListener>& b) {
+  const bool has_a = a != nullptr && a->srds;
+  const bool has_b = b != nullptr && b->srds;
+  if (a == b || !has_a || !has_b) return has_a == has_b;
+  const auto is_same = [](const config::ConfigSourcePtr& x, const config::ConfigSourcePtr& y) {
+    return x == y || (x != nullptr && y != nullptr && x->key == y->key);
+  };
+  const CompiledListener::Srds& x = *a->srds;
+  const CompiledListener::Srds& y = *b->srds;
+  return x.timeout == y.timeout && x.rds_timeout == y.rds_timeout && x.users == y.users &&
+         is_same(x.source, y.source) && is_same(x.rds_source, y.rds_source);
+}
+bool asks_alike(const Piece<CompiledListener>* a, const Piece<CompiledListener>* b) {
+  static const Piece<CompiledListener> kNone;
+  const Piece<CompiledListener>& x = a == nullptr ? kNone : *a;
+  const Piece<CompiledListener>& y = b == nullptr ? kNone : *b;
+  return asks_alike(x.newest, y.newest) && asks_alike(x.active, y.active);
+}
+
 }  // namespace
 
 void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm) {
@@ -96,22 +116,24 @@ std::optional<Wanted> wanted_tables_of_scopes(const Resources& resources) {
   return wanted;
 }
 
-void add_routes_of_scopes(const Resources& resources, WantedNames& names, const Names* only) {
+void add_routes_of_scopes(const Resources& resources, WantedNames& names) {
   const std::optional<Wanted> wanted = wanted_tables_of_scopes(resources);
   if (!wanted) return;
-  for_each_rds_name(resources, [&](const std::string& name) {
-    if (only == nullptr || only->contains(name)) names.emplace(name, *wanted);
-  });
+  for_each_rds_name(resources, [&](const std::string& name) { names.emplace(name, *wanted); });
 }
 
-void add_users_of_scopes(const Resources& resources, ResourceUsers& users, const Names* only) {
+std::set<std::string_view> prefixes_of_srds(const Resources& resources) {
   std::set<std::string_view> prefixes;
   for_each_srds(resources, [&prefixes](const CompiledListener::Srds& srds) {
     for (const auto& user : srds.users) prefixes.insert(user.first);
   });
+  return prefixes;
+}
+
+void add_users_of_scopes(const Resources& resources, ResourceUsers& users) {
+  const std::set<std::string_view> prefixes = prefixes_of_srds(resources);
   if (prefixes.empty()) return;
   for_each_rds_name(resources, [&](const std::string& name) {
-    if (only != nullptr && !only->contains(name)) return;
     std::vector<std::string_view>& list = users[name];
     for (const std::string_view prefix : prefixes) {
       if (std::ranges::find(list, prefix) == list.end()) list.push_back(prefix);
@@ -120,35 +142,24 @@ void add_users_of_scopes(const Resources& resources, ResourceUsers& users, const
 }
 
 bool touches_scopes(const Resources& before, const Resources& after) {
-  const auto has_srds = [](const Piece<CompiledListener>* piece) {
-    if (piece == nullptr) return false;
-    return (piece->newest != nullptr && piece->newest->srds) ||
-           (piece->active != nullptr && piece->active->srds);
-  };
   bool touches = before.scope_table != after.scope_table;
   diff(before.scopes, after.scopes, [&touches](std::string_view, auto*, auto*) { touches = true; });
-  diff(before.listeners, after.listeners, [&](std::string_view, const auto* a, const auto* b) {
-    touches |= has_srds(a) || has_srds(b);
-  });
+  return touches || touches_srds_listeners(before, after);
+}
+
+// By the fields that say who asks for what; a listener is another one with each table of scopes.
+bool touches_srds_listeners(const Resources& before, const Resources& after) {
+  bool touches = false;
+  diff(before.listeners, after.listeners,
+       [&](std::string_view, const auto* a, const auto* b) { touches |= !asks_alike(a, b); });
   // The file's are few, and in the same order unless it was read again.
-  const auto is_other = [](const Piece<CompiledListener>& a, const Piece<CompiledListener>& b) {
-    return a.newest != b.newest || a.active != b.active;
-  };
   const size_t most = std::max(before.file_listeners.size(), after.file_listeners.size());
   for (size_t i = 0; i < most; ++i) {
     const auto* a = i < before.file_listeners.size() ? &before.file_listeners[i] : nullptr;
     const auto* b = i < after.file_listeners.size() ? &after.file_listeners[i] : nullptr;
-    if (a != nullptr && b != nullptr && !is_other(*a, *b)) continue;
-    touches |= has_srds(a) || has_srds(b);
+    touches |= !asks_alike(a, b);
   }
   return touches;
-}
-
-void add_touched_by_scopes(const Resources& before, const Resources& after, Names& names) {
-  if (!touches_scopes(before, after) && before.demanded_routes == after.demanded_routes) return;
-  const auto add = [&names](const std::string& name) { names.insert(name); };
-  for_each_rds_name(before, add);
-  for_each_rds_name(after, add);
 }
 
 // ---- counters ----

@@ -97,15 +97,16 @@ void index_scopes(Resources& resources, Table&& table) {
 std::optional<Wanted> wanted_scopes(const Resources& resources);
 // Of the tables that its scopes name, likewise.
 std::optional<Wanted> wanted_tables_of_scopes(const Resources& resources);
-// RDS names that scopes need, the newest and those in force; `names` gets them with their timeouts,
-// with `only` those of them that it has.
-void add_routes_of_scopes(const Resources& resources, WantedNames& names, const Names* only);
+// RDS names that scopes need, the newest and those in force; `names` gets them with their timeouts.
+void add_routes_of_scopes(const Resources& resources, WantedNames& names);
 // The connection managers that use them; the views are of `resources`.
-void add_users_of_scopes(const Resources& resources, ResourceUsers& users, const Names* only);
-// May anything here say something else of `after` than of `before`?
+void add_users_of_scopes(const Resources& resources, ResourceUsers& users);
+// stat_prefix of the connection managers with SRDS; the views are of `resources`.
+std::set<std::string_view> prefixes_of_srds(const Resources& resources);
+// May a listener with SRDS say something else in `after` than in `before`?
+bool touches_srds_listeners(const Resources& before, const Resources& after);
+// May anything here?
 bool touches_scopes(const Resources& before, const Resources& after);
-// If so: the RDS names of all scopes, for who needs them may be others.
-void add_touched_by_scopes(const Resources& before, const Resources& after, Names& names);
 
 // stat_prefix and scoped_routes.name of the connection managers that use them.
 std::set<std::pair<std::string, std::string>> users_of_scopes(const Resources& resources);

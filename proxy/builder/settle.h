@@ -47,18 +47,13 @@ inline constexpr Duration kLingerTime = std::chrono::seconds(15);
 // (initial_fetch_timeout: 0s).
 inline constexpr Duration kHoldTime = std::chrono::seconds(15);
 
-// RDS names that listeners and scopes need, the newest and those in force; with `only` those of
-// them that it has.
-WantedNames wanted_routes(const Resources& resources, const Names* only = nullptr);
-// EDS names likewise.
-WantedNames wanted_endpoints(const Resources& resources, const Names* only = nullptr);
+// RDS names that listeners and scopes need, the newest and those in force; EDS names likewise. They
+// look at all; by difference: needs.h.
+WantedNames wanted_routes(const Resources& resources);
+WantedNames wanted_endpoints(const Resources& resources);
 // The same names; stat_prefix of the connection managers, and names of clusters in counters.
-ResourceUsers route_users(const Resources& resources, const Names* only = nullptr);
-ResourceUsers endpoint_users(const Resources& resources, const Names* only = nullptr);
-// The names for which the four above may say something else of `after` than of `before`, found by
-// what differs.
-Names touched_routes(const Resources& before, const Resources& after);
-Names touched_endpoints(const Resources& before, const Resources& after);
+ResourceUsers route_users(const Resources& resources);
+ResourceUsers endpoint_users(const Resources& resources);
 
 // Moves `active` of each piece as far as it may go.  Looks at resources.unsettled and the file's
 // pieces, and at what uses tables, filters or scopes that have changed; all others are as they can

@@ -179,11 +179,14 @@ class SourceStats {
   template <typename Keys, typename Make>
   void keep(const Keys& users, Make&& make) {
     std::erase_if(blocks_, [&users](const auto& item) { return !users.contains(item.first); });
-    for (const Key& user : users) {
-      if (blocks_.contains(user)) continue;
-      blocks_.emplace(user, make(user)).first->second->update_attempt.inc();
-    }
+    for (const Key& user : users)
+      if (!blocks_.contains(user)) add(user, make(user));
   }
+  // One more, one less.
+  void add(const Key& user, stats::BlockRef<Block> block) {
+    blocks_.insert_or_assign(user, std::move(block)).first->second->update_attempt.inc();
+  }
+  void drop(const Key& user) { blocks_.erase(user); }
   // `counts`: of the source, for the type; `version`: last accepted.
   void update(const xds::SourceCounts& counts, std::string_view version) {
     xds::SourceCounts more = growth(std::exchange(told_, counts), counts);

@@ -87,31 +87,6 @@ void join_virtual_hosts(Resources& resources, Names& changed) {
   }
 }
 
-bool touches_vhds(const Resources& before, const Resources& after) {
-  bool touches = false;
-  diff(
-      before.routes, after.routes,
-      [&touches](std::string_view, const Piece<CompiledRoutes>* a, const Piece<CompiledRoutes>* b) {
-        for (const Piece<CompiledRoutes>* piece : {a, b})
-          touches |= piece != nullptr && (has_vhds(piece->newest) || has_vhds(piece->active));
-      });
-  return touches;
-}
-
-WantedNames wanted_virtual_hosts(const Resources& resources, const std::set<std::string>& names) {
-  WantedNames wanted;
-  std::optional<Wanted> how;
-  for (const auto& [name, piece] : resources.routes) {
-    for (const auto& end : {piece.newest, piece.active})
-      if (has_vhds(end)) how = Wanted{end->table->vhds_timeout(), end->table->vhds_source()};
-  }
-  if (!how) return wanted;
-  wanted.emplace("*", *how);
-  for (const std::string& name : names)
-    if (has_vhds(resources, table_of_host(name))) wanted.emplace(name, *how);
-  return wanted;
-}
-
 std::set<std::pair<std::string, std::string>> users_of_vhds(const Resources& resources) {
   std::set<std::pair<std::string, std::string>> out;
   if (!has_vhds(resources)) return out;
@@ -122,26 +97,35 @@ std::set<std::pair<std::string, std::string>> users_of_vhds(const Resources& res
   return out;
 }
 
-void VhdsStats::keep(const Resources& resources) {
-  const auto users = users_of_vhds(resources);
-  std::erase_if(counted_,
-                [&resources](const auto& item) { return !has_vhds(resources, item.first); });
-  SourceStats::keep(users, [this](const auto& user) {
-    return registry_.block<stats::VhdsStats>(stats::kControl, user.first, user.second);
-  });
+void VhdsStats::change(const Names& tables, const Resources& resources,
+                       const ResourceUsers& users) {
+  for (const std::string& table : tables) {
+    Names now;
+    if (const auto it = users.find(table); it != users.end() && has_vhds(resources, table))
+      now.insert(it->second.begin(), it->second.end());
+    const Names before = std::exchange(users_[table], now);
+    if (now.empty()) users_.erase(table);
+    for (const std::string& prefix : before)
+      if (!now.contains(prefix)) drop({prefix, table});
+    for (const std::string& prefix : now)
+      if (!before.contains(prefix))
+        add({prefix, table}, registry_.block<stats::VhdsStats>(stats::kControl, prefix, table));
+  }
 }
 
 void VhdsStats::on_taken(const Resources& resources, Duration took) {
   SourceStats::on_taken(took);
-  std::set<std::string> changed;
-  for (const auto& [name, joined] : resources.joined_routes)
-    if (std::exchange(counted_[name], joined) != joined) changed.insert(name);
+  std::set<std::string_view> changed;
+  diff(counted_, resources.joined_routes, [&changed](std::string_view name, auto* a, auto* b) {
+    if (b != nullptr && (a == nullptr || *a != *b)) changed.insert(name);
+  });
   SourceStats::for_each([&](const auto& user, stats::VhdsStats& block) {
     const auto joined = resources.joined_routes.find(user.second);
     if (joined == resources.joined_routes.end()) return;
     if (joined->second->hosts.empty()) block.update_empty.inc();
     if (changed.contains(user.second)) block.config_reload.inc();
   });
+  counted_ = resources.joined_routes;
 }
 
 }  // namespace pillion

@@ -5,6 +5,8 @@
 //
 // What the table has itself comes first: a domain of its own stays its own.
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -56,12 +58,6 @@ std::vector<SecondClaim> refuse_equal_domains(Pieces<CompiledVirtualHost>& hosts
 // force counts.  `changed`: tables of which another one is in force, or none; gets those whose
 // hosts are others too.
 void join_virtual_hosts(Resources& resources, Names& changed);
-// May wanted_virtual_hosts() say something else of `after` than of `before`?
-bool touches_vhds(const Resources& before, const Resources& after);
-
-// What VHDS is to be asked for: everything that the server thinks we need ("*"), and these names,
-// if any table has it.  `names`: that requests have asked for.
-WantedNames wanted_virtual_hosts(const Resources& resources, const std::set<std::string>& names);
 
 // stat_prefix of the connection managers that use tables with VHDS, and the names of these.
 std::set<std::pair<std::string, std::string>> users_of_vhds(const Resources& resources);
@@ -70,8 +66,8 @@ std::set<std::pair<std::string, std::string>> users_of_vhds(const Resources& res
 class VhdsStats : private SourceStats<stats::VhdsStats, std::pair<std::string, std::string>> {
  public:
   explicit VhdsStats(stats::Registry& registry) : registry_(registry) {}
-  // Looks at all tables: to be called when touches_vhds().
-  void keep(const Resources& resources);
+  // These tables may have got VHDS, or lost it, or may have other users.
+  void change(const Names& tables, const Resources& resources, const ResourceUsers& users);
   // An update was accepted, and is a part of these.
   void on_taken(const Resources& resources, Duration took);
   using SourceStats::on_fetch_timeout;
@@ -79,7 +75,8 @@ class VhdsStats : private SourceStats<stats::VhdsStats, std::pair<std::string, s
 
  private:
   stats::Registry& registry_;
-  std::map<std::string, std::shared_ptr<const JoinedRoutes>> counted_;  // by table
+  std::map<std::string, Names, std::less<>> users_;         // of each table
+  SharedMap<std::shared_ptr<const JoinedRoutes>> counted_;  // of the last on_taken()
 };
 
 }  // namespace pillion

@@ -4,16 +4,17 @@
 #include <functional>
 #include <utility>
 
+#include "proxy/base/background_thread.h"
 #include "proxy/base/log.h"
-#include "proxy/config/node.h"
-#include "proxy/upstream/parse.h"
-#include "proxy/upstream/read_assignment.h"
 
 namespace pillion {
 namespace {
 
 // How long assignments are taken in one go, on the loop that does everything else too.
 constexpr Duration kSlice = std::chrono::milliseconds(2);
+// What is read in one go: 250 endpoints by the tree, 1,500 that are plain, take some 2 ms.
+constexpr size_t kMostHere = size_t{16} << 10;
+constexpr size_t kMostPlainHere = size_t{256} << 10;
 
 uint64_t hash_of(std::string_view text) { return std::hash<std::string_view>{}(text); }
 
@@ -28,7 +29,12 @@ std::shared_ptr<const config::Document> document_of(const std::string& name,
 Assignments::Assignments(const Context& context, AssignmentsHost& host)
     : context_(context),
       host_(host),
+      reading_{context.unknown_fields, {}},
       server_stats_(context.registry.block<stats::ServerStats>(stats::kControl)) {}
+
+Assignments::~Assignments() {
+  if (reader_.joinable()) reader_.join();
+}
 
 void Assignments::change(const Names& touched, WantedNames now, const ResourceUsers& users) {
   for (const std::string& name : touched) {
@@ -71,7 +77,7 @@ void Assignments::run_ready() {
     if (!std::exchange(has_begun_, true)) begin(response);
     while (next_ < response.resources.size()) {
       if (MonotonicClock::now() >= end) return context_.loop.post_next(*this);
-      wrong_ += take_assignment(response.resources[next_++]);
+      if (!take_assignment(response.resources[next_++])) return;
     }
     finish();
   }
@@ -111,78 +117,86 @@ void Assignments::finish() {
   host_.on_assignments_taken(source, wrong, refused, std::exchange(has_settled_, false));
 }
 
-std::string Assignments::take_assignment(xds::Resource& resource) {
-  if (!wanted_.contains(resource.name)) return {};
-  const Instant begin = MonotonicClock::now();
-  const uint64_t hash = hash_of(resource.bytes);
-  std::string wrong = read(resource);
-  if (wrong.empty()) {
-    stats_.on_success(resource.name, *version_, hash, MonotonicClock::now() - begin);
-  } else {
-    stats_.on_rejected(resource.name);
-    refused_.insert(resource.name);
-    if (!host_.may_go_without()) return wrong;
-  }
-  host_.on_assignment_answered(resource.name);
-  has_settled_ |= settled_.insert(resource.name);
-  return wrong;
-}
-
-std::string Assignments::read(xds::Resource& resource) {
+bool Assignments::take_assignment(xds::Resource& resource) {
+  if (!wanted_.contains(resource.name)) return true;
+  resource_began_ = MonotonicClock::now();
   const auto known = known_.find(resource.name);
   if (known != known_.end() && *known->second.bytes == resource.bytes) {
     known->second.version = version_;
-    return {};
+    use(resource, {});
+    return true;
   }
-  upstream::PlainAssignment read;
-  Assignment said{version_, wall_now(), nullptr, {}};
-  const bool is_plain =
-      resource.document == nullptr && upstream::read_assignment(resource.bytes, read);
-  if (!is_plain || !count_known(read.left_out)) {
-    if (std::string wrong = read_document(resource, read.endpoints, said.file); !wrong.empty())
-      return wrong;
+  std::optional<AssignmentRead> read = read_here(resource);
+  if (!read) {
+    read_on_thread(resource);
+    return false;
   }
-  said.bytes = std::make_shared<const std::string>(std::move(resource.bytes));
-  known_.insert_or_assign(resource.name, std::move(said));
-  host_.on_endpoints(resource.name, read.endpoints);
-  return {};
+  use(resource, std::move(*read));
+  return true;
 }
 
-// What is left out is told by the other way, the first time; then it need only be counted.
-bool Assignments::count_known(const std::vector<std::string>& left_out) {
-  if (left_out.empty()) return true;
-  if (context_.unknown_fields != config::UnknownFields::kCount) return false;
-  config::UnknownFieldMap fields;
-  for (const std::string& name : left_out) {
-    const auto it = left_out_.find(name);
-    if (it == left_out_.end()) return false;
-    fields.emplace(name, config::UnknownField{1, it->second});
+// None: it would take too long.
+std::optional<AssignmentRead> Assignments::read_here(const xds::Resource& resource) {
+  const size_t size = resource.bytes.size();
+  if (size > kMostPlainHere) return std::nullopt;
+  const upstream::HostSetPtr previous = host_.endpoints_of(resource.name);
+  std::optional<AssignmentRead> read = reading_.plain(resource, previous);
+  if (!read && size <= kMostHere) read = reading_.by_document(resource, previous);
+  return read;
+}
+
+// The resource stays where it is until then, for the response is the first of those that wait.
+void Assignments::read_on_thread(const xds::Resource& resource) {
+  const auto read = std::make_shared<AssignmentRead>();
+  const bool serves = !host_.may_go_without();
+  if (reader_.joinable()) reader_.join();
+  reader_ = std::thread([this, read, serves, reading = reading_, &resource,
+                         previous = host_.endpoints_of(resource.name)] {
+    if (serves) stand_back();
+    std::optional<AssignmentRead> plain = reading.plain(resource, previous);
+    *read = plain ? std::move(*plain) : reading.by_document(resource, previous);
+    inbox_.post([this, read] {
+      xds::Resource& done = waiting_.front().resources[next_ - 1];
+      // Meanwhile it may have become unwanted.
+      if (wanted_.contains(done.name)) use(done, std::move(*read));
+      run_ready();
+    });
+  });
+}
+
+void Assignments::use(xds::Resource& resource, AssignmentRead&& read) {
+  if (!read.warnings.empty())
+    log::warning(log::kConfig, "endpoints that are odd", {{"reason", read.warnings}});
+  wrong_ += read.wrong;
+  if (read.wrong.empty()) {
+    stats_.on_success(resource.name, *version_, hash_of(resource.bytes),
+                      MonotonicClock::now() - resource_began_);
+    if (read.hosts != nullptr) put_in_force(resource, std::move(read));
+  } else {
+    stats_.on_rejected(resource.name);
+    refused_.insert(resource.name);
+    if (!host_.may_go_without()) return;
   }
-  count(fields);
-  return true;
+  host_.on_assignment_answered(resource.name);
+  has_settled_ |= settled_.insert(resource.name);
+}
+
+void Assignments::put_in_force(xds::Resource& resource, AssignmentRead&& read) {
+  count(read.unknown_fields);
+  for (const auto& [name, field] : read.unknown_fields)
+    if (reading_.told.size() < config::Errors::kMaxProblems)
+      reading_.told.emplace(name, field.example);
+  Assignment said{version_, wall_now(),
+                  std::make_shared<const std::string>(std::move(resource.bytes)),
+                  std::move(read.file)};
+  known_.insert_or_assign(resource.name, std::move(said));
+  host_.on_endpoints(resource.name, read.hosts);
 }
 
 void Assignments::count(const config::UnknownFieldMap& fields) {
   if (fields.empty()) return;
   for (const auto& [name, field] : fields) server_stats_->dynamic_unknown_fields.add(field.count);
   host_.on_unknown_fields(fields);
-}
-
-// The way of all other resources, for what is not plain.
-std::string Assignments::read_document(const xds::Resource& resource, upstream::Endpoints& out,
-                                       xds::ResourceDocument& file) {
-  config::Errors errors(context_.unknown_fields);
-  const xds::ResourceDocument read =
-      xds::document_of(xds::ResourceType::kEndpoints, resource, errors);
-  if (errors.ok()) out = upstream::parse_assignment(read.node(errors));
-  if (const std::string warnings = errors.to_string(config::Severity::kWarning); !warnings.empty())
-    log::warning(log::kConfig, "endpoints that are odd", {{"reason", warnings}});
-  if (!errors.ok()) return errors.to_string();
-  count(errors.unknown_fields());
-  for (const auto& [name, field] : errors.unknown_fields())
-    if (left_out_.size() < config::Errors::kMaxProblems) left_out_.emplace(name, field.example);
-  if (resource.document != nullptr) file = read;
-  return {};
 }
 
 void Assignments::append_to(std::vector<admin::ConfigResource>& out) const {

@@ -4,8 +4,8 @@
 //
 // Owned by the ControlPlane, on its loop.  It knows which names are wanted, takes responses some
 // resources at a time, so that a large one holds nobody up, and keeps what was said, as bytes, for
-// /config_dump.  Nearly all of it goes from the bytes straight to endpoints
-// (upstream/read_assignment.h).
+// /config_dump.  Nearly all of it goes from the bytes straight to endpoints; what takes longer than
+// some milliseconds is read by a thread of its own, while the rest waits (assignment_reading.h).
 //
 //   change(...)     whenever the configuration in force, or one that waits, needs others
 //   take(response)  ->  on_endpoints()* on_assignment_answered()*  ->  on_assignments_taken(), once
@@ -15,9 +15,11 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -27,7 +29,9 @@
 #include "proxy/base/text_map.h"
 #include "proxy/builder/update_stats.h"
 #include "proxy/config/errors.h"
+#include "proxy/control/assignment_reading.h"
 #include "proxy/control/subscriptions.h"
+#include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
 #include "proxy/stats/registry.h"
 #include "proxy/upstream/host_set.h"
@@ -37,7 +41,9 @@ namespace pillion {
 
 class AssignmentsHost {
  public:
-  virtual void on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) = 0;
+  virtual void on_endpoints(const std::string& eds_name, const upstream::HostSetPtr& hosts) = 0;
+  // Those in force; may be null.
+  [[nodiscard]] virtual upstream::HostSetPtr endpoints_of(const std::string& eds_name) const = 0;
   // It need not be waited for any more.
   virtual void on_assignment_answered(const std::string& eds_name) = 0;
   // A response has been taken.  `wrong`: why it is refused, or empty; `refused`: which names of it,
@@ -64,6 +70,7 @@ class Assignments final : private io::ReadyTask {
     config::UnknownFields unknown_fields = config::UnknownFields::kWarn;
   };
   Assignments(const Context& context, AssignmentsHost& host);
+  ~Assignments();
 
   // Of the names that may have changed (`touched`) from now on these are wanted, each with its
   // initial_fetch_timeout, and with whose counters they move.  What is known of the others of them
@@ -96,18 +103,18 @@ class Assignments final : private io::ReadyTask {
     xds::ResourceDocument file;                // of what came from a file
   };
 
-  // False: some of these were never told.
-  bool count_known(const std::vector<std::string>& left_out);
   void count(const config::UnknownFieldMap& fields);
   void run_ready() override;
   void begin(const xds::Response& response);
   void note_empty(const xds::Response& response);
   void finish();
-  // What is wrong with it; nothing if it was taken.  Its bytes may be gone then.
-  std::string take_assignment(xds::Resource& resource);
-  std::string read(xds::Resource& resource);
-  std::string read_document(const xds::Resource& resource, upstream::Endpoints& out,
-                            xds::ResourceDocument& file);
+  // False: a thread reads it, and goes on with the rest when it has.
+  bool take_assignment(xds::Resource& resource);
+  [[nodiscard]] std::optional<AssignmentRead> read_here(const xds::Resource& resource);
+  void read_on_thread(const xds::Resource& resource);
+  // What was read of it; its bytes are gone then.
+  void use(xds::Resource& resource, AssignmentRead&& read);
+  void put_in_force(xds::Resource& resource, AssignmentRead&& read);
 
   Context context_;
   AssignmentsHost& host_;
@@ -115,18 +122,21 @@ class Assignments final : private io::ReadyTask {
   SharedNames settled_;
   std::vector<std::string> dropped_;
   TextMap<Assignment> known_;
-  TextMap<std::string> left_out_;  // fields without effect, and where one was
+  AssignmentReading reading_;
   // The first is being taken.
   std::deque<xds::Response> waiting_;
   size_t next_ = 0;                             // of its resources
   std::shared_ptr<const std::string> version_;  // that it brings
   bool has_begun_ = false;                      // the first of `waiting_`
   bool is_busy_ = false;
+  Instant resource_began_{};
   std::string wrong_;
   std::set<std::string> refused_;
   bool has_settled_ = false;
   UpdateStats<stats::ClusterInfoStats> stats_;
   stats::BlockRef<stats::ServerStats> server_stats_;
+  io::Inbox inbox_{context_.loop};
+  std::thread reader_;
 };
 
 }  // namespace pillion

@@ -17,21 +17,12 @@ using xds::ResourceType;
 // How long routes wait for clusters of which a refusal was held back.
 constexpr Duration kPostponeTime = std::chrono::milliseconds(500);
 
+// How long names of endpoints are looked at in one go, on the loop that does everything else too.
+constexpr Duration kSlice = std::chrono::milliseconds(2);
+constexpr size_t kNamesInOneGo = 64;
+
 // When what is due is tried again after a build that was refused.
 constexpr Duration kRetry = std::chrono::seconds(1);
-
-// A log line has an end; /config_dump tells all (error_state).
-constexpr size_t kLoggedReason = 4096;
-
-void log_refusal(ResourceType type, std::string_view reason) {
-  std::string_view shown = reason.substr(0, kLoggedReason);
-  if (shown.size() < reason.size()) shown = shown.substr(0, shown.rfind('\n') + 1);
-  if (shown.empty()) shown = reason.substr(0, kLoggedReason);
-  const auto more = static_cast<uint64_t>(std::ranges::count(reason.substr(shown.size()), '\n') +
-                                          (shown.size() < reason.size()));
-  log::error(log::kConfig, "refused a part of what the control plane sent",
-             {{"type", xds::short_name(type)}, {"reason", shown}, {"lines_left_out", more}});
-}
 
 }  // namespace
 
@@ -137,34 +128,6 @@ void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot,
   if (has_clusters) take_postponed();
 }
 
-void ControlPlane::answer(uint32_t source, ResourceType type, std::string_view wrong,
-                          const std::set<std::string>* refused) {
-  if (wrong.empty()) return sources_.accept(source, type);
-  log_refusal(type, wrong);
-  sources_.reject(source, type, wrong, refused);
-}
-
-// What became of each table of the response that was built; true if one need not be waited for any
-// more.
-bool ControlPlane::look_at_routes(const Resources& resources, Duration took) {
-  bool gave_up = false;
-  for (const auto& [name, version] : std::exchange(routes_, {})) {
-    const auto it = resources.routes.find(name);
-    if (it == resources.routes.end()) continue;
-    const Piece<CompiledRoutes>& piece = it->second;
-    const bool is_good = !piece.error;
-    if (is_good) {
-      route_stats_.on_success(name, version, piece.bytes_hash, took);
-    } else {
-      route_stats_.on_rejected(name);
-    }
-    const bool goes_without = piece.newest == nullptr && may_go_without();
-    if (goes_without) gave_up |= given_up_routes_.insert(name).second;
-    if (is_good || goes_without) sources_.answered(ResourceType::kRoutes, name);
-  }
-  return gave_up;
-}
-
 // What has come, be it good or bad, holds up the start no more.
 void ControlPlane::look_at_runtime(const Snapshot& snapshot) {
   const auto wanted = wanted_runtime_layers(*snapshot.bootstrap.runtime_layers);
@@ -190,11 +153,8 @@ void ControlPlane::update_subscriptions(const std::shared_ptr<const Resources>& 
   const Resources& before = former == nullptr ? kNone : *former;
   const Resources& now = *resources;
   const bool has_phase_of_routes = phase_ > Phase::kClusters;
-  if (const Names touched = touched_endpoints(before, now); !touched.empty()) {
-    assignments_.change(touched, wanted_endpoints(now, &touched), endpoint_users(now, &touched));
-    if (phase_ != Phase::kRuntime)
-      sources_.change(ResourceType::kEndpoints, touched, assignments_.wanted());
-  }
+  touched_endpoints_.merge(endpoint_needs_.use(before, now));
+  follow_endpoints();
   if (touches_scopes(before, now)) {
     wanted_scopes_ = wanted_scopes(now);
     scope_stats_.keep(now);
@@ -204,26 +164,44 @@ void ControlPlane::update_subscriptions(const std::shared_ptr<const Resources>& 
     extensions_.use(now);
     if (has_phase_of_routes) sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
   }
-  if (const Names touched = touched_routes(before, now); !touched.empty()) {
-    want_routes(now, touched);
-    host_stats_.keep(now);
-    if (has_phase_of_routes) sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
+  const Names routes = route_needs_.use(before, now);
+  if (!routes.empty()) {
+    want_routes(now, routes);
+    if (has_phase_of_routes) sources_.change(ResourceType::kRoutes, routes, wanted_routes_);
   }
-  if (touches_vhds(before, now)) {
-    host_stats_.keep(now);
-    if (has_phase_of_routes) subscribe_virtual_hosts();
-  }
+  update_vhds(before, now, routes);
+}
+
+// Some in each turn: a first load has ten thousand.  By the state of the world each request says
+// all names, and is answered by all that the server has of them: there is one, at the end.
+void ControlPlane::follow_endpoints() {
+  if (touched_endpoints_.empty()) return;
+  const Instant end = MonotonicClock::now() + kSlice;
+  do {
+    Names some;
+    while (!touched_endpoints_.empty() && some.size() < kNamesInOneGo)
+      some.insert(some.end(), touched_endpoints_.extract(touched_endpoints_.begin()));
+    assignments_.change(some, endpoint_needs_.wanted(*resources_, some),
+                        endpoint_needs_.users(*resources_, some));
+    untold_endpoints_.merge(some);
+  } while (!touched_endpoints_.empty() && MonotonicClock::now() < end);
+  const bool is_over = touched_endpoints_.empty();
+  if (!is_over) context_.loop.post_next(follow_endpoints_);
+  if (!is_over && config_.ads.protocol != xds::Protocol::kDelta) return;
+  const Names told = std::exchange(untold_endpoints_, {});
+  if (phase_ != Phase::kRuntime && !told.empty())
+    sources_.change(ResourceType::kEndpoints, told, assignments_.wanted());
 }
 
 void ControlPlane::want_routes(const Resources& resources, const Names& touched) {
-  WantedNames now = wanted_routes(resources, &touched);
+  WantedNames now = route_needs_.wanted(resources, touched);
   for (const std::string& name : touched) {
     if (now.contains(name)) continue;
     wanted_routes_.erase(name);
     given_up_routes_.erase(name);
   }
   for (auto& [name, wanted] : now) wanted_routes_.insert_or_assign(name, std::move(wanted));
-  route_stats_.change(touched, route_users(resources, &touched),
+  route_stats_.change(touched, route_needs_.users(resources, touched),
                       [this](std::string_view name, std::string_view user) {
                         return context_.registry.block<stats::RdsStats>(stats::kControl, user,
                                                                         name);
@@ -248,7 +226,7 @@ void ControlPlane::subscribe_routes() {
   subscribe_scopes();
   sources_.subscribe(ResourceType::kExtensions, extensions_.wanted());
   sources_.subscribe(ResourceType::kRoutes, wanted_routes_);
-  subscribe_virtual_hosts();
+  sources_.subscribe(ResourceType::kVirtualHosts, hosts_.wanted());
 }
 
 void ControlPlane::advance() {
@@ -302,74 +280,6 @@ void ControlPlane::take_postponed() {
   host_.on_resources_wait();
 }
 
-void ControlPlane::on_fetch_timeout(ResourceType type, const std::set<std::string>& names) {
-  switch (type) {
-    case ResourceType::kClusters:
-      cds_stats_->init_fetch_timeout.inc();
-      has_clusters_ = true;
-      return advance();
-    case ResourceType::kListeners:
-      lds_stats_->init_fetch_timeout.inc();
-      has_listeners_ = true;
-      return advance();
-    case ResourceType::kEndpoints:
-      assignments_.on_fetch_timeout(names);
-      break;
-    case ResourceType::kSecrets:
-      return context_.secrets->on_fetch_timeout(names);
-    case ResourceType::kRoutes:
-      given_up_routes_.insert(names.begin(), names.end());
-      for (const std::string& name : names) {
-        route_stats_.on_fetch_timeout(name);
-        requests_.on_given_up(core::RouteKind::kTable, name);
-      }
-      break;
-    case ResourceType::kVirtualHosts:
-      given_up_virtual_hosts_ = true;
-      if (names.contains("*")) host_stats_.on_fetch_timeout();
-      for (const std::string& name : names)
-        requests_.on_given_up(core::RouteKind::kVirtualHost, name);
-      break;
-    case ResourceType::kScopedRoutes:
-      given_up_scopes_ = true;
-      scope_stats_.on_fetch_timeout();
-      break;
-    case ResourceType::kExtensions:
-      extensions_.on_fetch_timeout(names);
-      break;
-    case ResourceType::kRuntime:
-      runtime_stats_->init_fetch_timeout.inc();
-      for (const std::string& name : names) awaited_layers_.erase(name);
-      return advance();
-    default:  // nobody asks for others
-      break;
-  }
-  host_.on_resources_wait();
-}
-
-// All of a response is refused.
-void ControlPlane::refuse_all(uint32_t source, ResourceType type) {
-  const Subscriptions::Names& names = sources_.asked(source, type);
-  const auto answered = [&](const std::string& name) { sources_.answered(type, name); };
-  if (type == ResourceType::kExtensions)
-    extensions_.on_all_refused(names, may_go_without(), answered);
-  if (type == ResourceType::kRuntime && may_go_without()) {
-    for (const auto& [name, timeout] : names) {
-      awaited_layers_.erase(name);
-      answered(name);
-    }
-  }
-  if (type == ResourceType::kScopedRoutes && may_go_without()) given_up_scopes_ = true;
-  if (type == ResourceType::kVirtualHosts && may_go_without()) given_up_virtual_hosts_ = true;
-  if (type != ResourceType::kRoutes) return;
-  for (const auto& [name, timeout] : names) {
-    route_stats_.on_rejected(name);
-    if (!may_go_without()) continue;
-    given_up_routes_.insert(name);
-    answered(name);
-  }
-}
-
 void ControlPlane::on_connected(bool connected, std::string_view text) {
   stats_->connected_state.set(sources_.is_connected());
   peer_text_ = text;
@@ -382,94 +292,26 @@ void ControlPlane::on_connected(bool connected, std::string_view text) {
 void ControlPlane::take_secrets(const xds::Response& response) {
   for (const xds::Resource& resource : response.resources)
     sources_.answered(response.type, resource.name);
-  answer(response.source, response.type, context_.secrets->take(response));
+  const certs::AdsSecrets::Taken taken = context_.secrets->take(response);
+  answer(response.source, response.type, taken.wrong,
+         taken.refused.empty() ? nullptr : &taken.refused);
 }
 
 // They all come by the aggregated stream.
-void ControlPlane::subscribe_secrets(const certs::AdsSecrets::Names& names) {
-  WantedNames wanted;
-  for (const auto& [name, timeout] : names) wanted[name].timeout = timeout;
-  sources_.subscribe(ResourceType::kSecrets, wanted);
+void ControlPlane::change_secrets(const certs::AdsSecrets::Names& come, const Names& gone) {
+  Names touched = gone;
+  for (const std::string& name : gone) wanted_secrets_.erase(name);
+  for (const auto& [name, timeout] : come) {
+    wanted_secrets_[name].timeout = timeout;
+    touched.insert(name);
+  }
+  sources_.change(ResourceType::kSecrets, touched, wanted_secrets_);
 }
 
 void ControlPlane::on_assignments_taken(uint32_t source, const std::string& wrong,
                                         const std::set<std::string>& refused, bool has_settled) {
   if (has_settled) host_.on_resources_wait();
   answer(source, ResourceType::kEndpoints, wrong, refused.empty() ? nullptr : &refused);
-}
-
-// ---- counters ----
-
-void ControlPlane::update_stats() {
-  const auto add = [this](ResourceType type, auto& block) {
-    const xds::SourceCounts now = sources_.counts(type);
-    const xds::SourceCounts before = std::exchange(told_[static_cast<size_t>(type)], now);
-    add_growth(block, growth(before, now), sources_.version(type));
-  };
-  add(ResourceType::kClusters, *cds_stats_);
-  add(ResourceType::kListeners, *lds_stats_);
-  add(ResourceType::kRuntime, *runtime_stats_);
-  scope_stats_.update(sources_.counts(ResourceType::kScopedRoutes),
-                      sources_.version(ResourceType::kScopedRoutes));
-  host_stats_.update(sources_.counts(ResourceType::kVirtualHosts),
-                     sources_.version(ResourceType::kVirtualHosts));
-  const xds::RateCounts rates = sources_.rate_counts();
-  const xds::RateCounts told = std::exchange(told_rates_, rates);
-  stats_->pending_requests.set(static_cast<int64_t>(rates.pending));
-  if (rates.enforced > told.enforced)
-    stats_->rate_limit_enforced.add(rates.enforced - told.enforced);
-  count_failures();
-}
-
-// Of types that have counters for all of it; those of single names are counted by name.
-void ControlPlane::count_built(const BuildResult& result, const Resources& resources,
-                               Duration took) {
-  for (const Answer& one : result.answers) {
-    if (one.type == ResourceType::kClusters) {
-      bool is_new = false;
-      const auto newest = [](const auto* piece) {
-        return piece == nullptr ? nullptr : piece->newest.get();
-      };
-      diff(resources_ == nullptr ? Pieces<CompiledCluster>() : resources_->clusters,
-           resources.clusters, [&](std::string_view, const auto* a, const auto* b) {
-             is_new |= newest(a) != newest(b);
-           });
-      if (is_new) cds_stats_->config_reload.inc();
-      if (is_new) cds_stats_->config_reload_time_ms.set(to_millis(wall_now().time_since_epoch()));
-    }
-    if (!one.wrong.empty()) continue;
-    if (one.type == ResourceType::kClusters) cds_stats_->update_duration.record(took);
-    if (one.type == ResourceType::kListeners) lds_stats_->update_duration.record(took);
-    if (one.type == ResourceType::kRuntime) runtime_stats_->update_duration.record(took);
-    if (one.type == ResourceType::kScopedRoutes) scope_stats_.on_taken(resources, took);
-    if (one.type == ResourceType::kVirtualHosts) host_stats_.on_taken(resources, took);
-  }
-}
-
-// An answer without the tables that it is about.
-void ControlPlane::count_empty_routes(const xds::Response& response) {
-  if (!response.wrong.empty()) return;
-  for (const std::string& name : response.removed) route_stats_.on_empty(name);
-  if (response.is_delta || !response.resources.empty() || !response.unchanged.empty()) return;
-  for (const auto& [name, timeout] : sources_.asked(response.source, ResourceType::kRoutes))
-    route_stats_.on_empty(name);
-}
-
-// For the names that there were then: before they change, and before a scrape.
-void ControlPlane::count_failures() {
-  sources_.take_failures(ResourceType::kEndpoints, [this](const std::string& name, uint64_t times) {
-    assignments_.on_failures(name, times);
-  });
-  sources_.take_failures(ResourceType::kRoutes, [this](const std::string& name, uint64_t times) {
-    route_stats_.on_failures(name, times);
-  });
-  sources_.take_failures(
-      ResourceType::kExtensions,
-      [this](const std::string& name, uint64_t times) { extensions_.on_failures(name, times); });
-  if (context_.secrets == nullptr) return;
-  sources_.take_failures(ResourceType::kSecrets, [this](const std::string& name, uint64_t times) {
-    context_.secrets->on_failures(name, times);
-  });
 }
 
 }  // namespace pillion

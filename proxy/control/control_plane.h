@@ -25,6 +25,7 @@
 #include "proxy/admin/server_view.h"
 #include "proxy/builder/builder.h"
 #include "proxy/builder/extensions.h"
+#include "proxy/builder/needs.h"
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/snapshot.h"
 #include "proxy/builder/update_stats.h"
@@ -32,6 +33,7 @@
 #include "proxy/control/assignments.h"
 #include "proxy/control/route_requests.h"
 #include "proxy/control/subscriptions.h"
+#include "proxy/control/wanted_hosts.h"
 #include "proxy/io/loop.h"
 #include "proxy/stats/registry.h"
 #include "xds/resource_document.h"
@@ -43,7 +45,9 @@ class ControlPlaneHost {
  public:
   // There is something for add_to(), or time has passed.  Not inside another call.
   virtual void on_resources_wait() = 0;
-  virtual void on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) = 0;
+  virtual void on_endpoints(const std::string& eds_name, const upstream::HostSetPtr& hosts) = 0;
+  // Those in force; may be null.
+  [[nodiscard]] virtual upstream::HostSetPtr endpoints_of(const std::string& eds_name) const = 0;
   virtual void on_initialized() = 0;
   // Of endpoints that were taken; they are counted.
   virtual void on_unknown_fields(const config::UnknownFieldMap& fields) = 0;
@@ -132,10 +136,13 @@ class ControlPlane final : private xds::SourceObserver,
   void on_resources(xds::Response&& response) override;
   void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override;
   void on_connected(bool connected, std::string_view text) override;
-  void subscribe_secrets(const certs::AdsSecrets::Names& names) override;
+  void change_secrets(const certs::AdsSecrets::Names& come, const Names& gone) override;
 
-  void on_endpoints(const std::string& eds_name, const upstream::Endpoints& endpoints) override {
-    host_.on_endpoints(eds_name, endpoints);
+  void on_endpoints(const std::string& eds_name, const upstream::HostSetPtr& hosts) override {
+    host_.on_endpoints(eds_name, hosts);
+  }
+  [[nodiscard]] upstream::HostSetPtr endpoints_of(const std::string& eds_name) const override {
+    return host_.endpoints_of(eds_name);
   }
   void on_assignment_answered(const std::string& eds_name) override {
     sources_.answered(xds::ResourceType::kEndpoints, eds_name);
@@ -162,6 +169,7 @@ class ControlPlane final : private xds::SourceObserver,
   bool postpone(xds::Response& response);
   void take_postponed();
   void update_subscriptions(const std::shared_ptr<const Resources>& resources);
+  void follow_endpoints();
   void want_routes(const Resources& resources, const Names& touched);
   void ask_for_clusters();
   void subscribe_routes();
@@ -169,7 +177,8 @@ class ControlPlane final : private xds::SourceObserver,
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
   void note_answers(const xds::Response& response);
-  void subscribe_virtual_hosts();
+  void ask_for_hosts();
+  void update_vhds(const Resources& before, const Resources& now, const Names& routes);
   void drop_unused_hosts();
   void update_stats();
   void count_built(const BuildResult& result, const Resources& resources, Duration took);
@@ -193,11 +202,16 @@ class ControlPlane final : private xds::SourceObserver,
   bool asks_for_scopes_ = false;  // SRDS is subscribed to
   RouteRequests requests_;
   bool given_up_virtual_hosts_ = false;
-  bool asks_for_hosts_ = false;           // VHDS is subscribed to
+  WantedHosts hosts_;
   std::set<std::string> dropped_hosts_;   // for the next build
   std::set<std::string> dropping_hosts_;  // of the one that runs
+  WantedNames wanted_secrets_;
   // Of the last one, which what is asked for was made of; null: there was none.
   std::shared_ptr<const Resources> resources_;
+  EndpointNeeds endpoint_needs_;
+  RouteNeeds route_needs_;
+  Names touched_endpoints_;  // EDS names that are to be looked at
+  Names untold_endpoints_;   // that the source must be told of
   std::set<std::string> given_up_routes_;
   ExtensionUpdates extensions_;
   WantedNames awaited_layers_;  // of the runtime: they hold up the start
@@ -206,6 +220,18 @@ class ControlPlane final : private xds::SourceObserver,
   std::vector<std::pair<std::string, std::string>> routes_;
   Instant build_began_{};  // of the responses that are being built
   std::string peer_text_;
+  struct AskForHosts final : io::ReadyTask {
+    explicit AskForHosts(ControlPlane& plane) : control(plane) {}
+    void run_ready() override { control.ask_for_hosts(); }
+    ControlPlane& control;
+  };
+  AskForHosts ask_for_hosts_{*this};
+  struct FollowEndpoints final : io::ReadyTask {
+    explicit FollowEndpoints(ControlPlane& plane) : control(plane) {}
+    void run_ready() override { control.follow_endpoints(); }
+    ControlPlane& control;
+  };
+  FollowEndpoints follow_endpoints_{*this};
   io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_hosts>(this);
   io::Timer postpone_timer_ = io::Timer::of<&ControlPlane::take_postponed>(this);
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);

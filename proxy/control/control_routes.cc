@@ -18,14 +18,27 @@ void ControlPlane::want_route(const core::RouteName& name) {
   if (!unused_timer_.is_armed()) context_.loop.arm(unused_timer_, RouteRequests::kUnusedTime / 2);
   // A table is wanted once the builder knows that somebody asks for it.
   if (name.kind == core::RouteKind::kTable) return host_.on_resources_wait();
-  subscribe_virtual_hosts();
+  // Of a crowd of requests in one turn all names are asked for at once.
+  context_.loop.post(ask_for_hosts_);
 }
 
-void ControlPlane::subscribe_virtual_hosts() {
-  const auto wanted = wanted_virtual_hosts(*resources_, requests_.virtual_hosts());
-  if (wanted.empty() && !asks_for_hosts_) return;
-  asks_for_hosts_ = !wanted.empty();
-  sources_.subscribe(ResourceType::kVirtualHosts, wanted);
+// Names that requests have asked for, or need no more.
+void ControlPlane::ask_for_hosts() {
+  const Names touched = hosts_.change(requests_.take_touched(), requests_.virtual_hosts());
+  if (touched.empty() || phase_ <= Phase::kClusters) return;
+  sources_.change(ResourceType::kVirtualHosts, touched, hosts_.wanted());
+}
+
+// Tables that have VHDS now, or have it no more.
+void ControlPlane::update_vhds(const Resources& before, const Resources& now, const Names& routes) {
+  Names tables;
+  const Names touched = hosts_.use(before, now, requests_.virtual_hosts(), tables);
+  // Of other tables the users do not count.
+  for (const std::string& name : routes)
+    if (has_vhds(now, name)) tables.insert(name);
+  if (!tables.empty()) host_stats_.change(tables, now, route_needs_.users(now, tables));
+  if (touched.empty() || phase_ <= Phase::kClusters) return;
+  sources_.change(ResourceType::kVirtualHosts, touched, hosts_.wanted());
 }
 
 // Before it is built, as an answer may be that there is no such thing.
@@ -56,10 +69,14 @@ void ControlPlane::on_applied() {
 }
 
 void ControlPlane::drop_unused_hosts() {
-  dropped_hosts_.merge(requests_.drop_unused(*resources_, context_.loop.now()));
+  const std::set<std::string> unused = requests_.drop_unused(*resources_, context_.loop.now());
+  for (const std::string& name : unused) {
+    dropped_hosts_.insert(name);
+    sources_.forget(ResourceType::kVirtualHosts, name);
+  }
   if (!requests_.empty()) context_.loop.arm(unused_timer_, RouteRequests::kUnusedTime / 2);
-  subscribe_virtual_hosts();
-  if (!dropped_hosts_.empty()) host_.on_resources_wait();
+  ask_for_hosts();
+  if (!unused.empty()) host_.on_resources_wait();
 }
 
 }  // namespace pillion

@@ -42,6 +42,7 @@ RouteRequests::Verdict RouteRequests::want(const RouteName& name, Instant now) {
     tables_.insert(name.name);
   } else {
     hosts_.insert(name.name);
+    touched_.insert(name.name);
     ++per_table_[std::string(table_of_host(name.name))];
   }
   return Verdict::kAsk;
@@ -54,12 +55,27 @@ bool RouteRequests::make_room(const RouteName& name, Instant now) {
                                it->second >= kMaxPerTable;
     return names_.size() < kMaxNames && !is_table_full;
   };
-  if (has_room()) return true;
-  std::vector<RouteName> old;
-  for (const auto& [known, entry] : names_)
-    if (entry.is_in_vain && now - entry.used >= kInVainTime) old.push_back(known);
-  for (const RouteName& known : old) forget(known);
+  while (!has_room() && !vain_.empty() && now - vain_.front().used >= kInVainTime) {
+    const InVain oldest = std::move(vain_.front());
+    vain_.pop_front();
+    const auto it = names_.find(oldest.name);
+    if (it == names_.end()) continue;
+    Entry& entry = it->second;
+    entry.is_queued = false;
+    if (!entry.is_in_vain) continue;
+    if (now - entry.used < kInVainTime) {
+      note_in_vain(oldest.name, entry);
+    } else {
+      forget(oldest.name);
+    }
+  }
   return has_room();
+}
+
+// A request may use it again while it waits here: it goes to the end then.
+void RouteRequests::note_in_vain(const RouteName& name, Entry& entry) {
+  entry.is_in_vain = true;
+  if (!std::exchange(entry.is_queued, true)) vain_.push_back({entry.used, name});
 }
 
 void RouteRequests::forget(const RouteName& name) {
@@ -70,6 +86,7 @@ void RouteRequests::forget(const RouteName& name) {
     return;
   }
   hosts_.erase(name.name);
+  touched_.insert(name.name);
   const auto it = per_table_.find(table_of_host(name.name));
   if (it != per_table_.end() && --it->second == 0) per_table_.erase(it);
 }
@@ -86,7 +103,7 @@ void RouteRequests::on_given_up(RouteKind kind, std::string_view name) {
   Entry* entry = find(kind, name);
   if (entry == nullptr || entry->state != State::kAsked) return;
   entry->state = State::kAnswered;
-  entry->is_in_vain = true;
+  note_in_vain({kind, std::string(name)}, *entry);
   answers_.push_back({kind, std::string(name)});
 }
 
@@ -99,6 +116,7 @@ void RouteRequests::on_built(const Resources& resources) {
       continue;
     }
     entry.is_in_vain = found == Found::kNothing;
+    if (entry.is_in_vain) note_in_vain(*it, entry);
     if (entry.state != State::kAnswered) answers_.push_back(*it);
     entry.state = State::kAnswered;
     it = building_.erase(it);
@@ -120,6 +138,7 @@ std::set<std::string> RouteRequests::drop_unused(const Resources& resources, Ins
     if (is_old) old.push_back(name);
   }
   for (const RouteName& name : old) forget(name);
+  std::erase_if(vain_, [this](const InVain& one) { return !names_.contains(one.name); });
   std::erase_if(dropped, [&needed](const std::string& name) { return needed.contains(name); });
   return dropped;
 }

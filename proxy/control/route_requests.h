@@ -7,9 +7,11 @@
 //          -> take_answers(), when the workers have it
 //
 // A name stays, so that a change reaches us, as long as it is in use, and a while longer.  As peers
-// choose the names there are bounds, of a table and in all: names that led to nothing go first.
+// choose the names there are bounds, of a table and in all: names that led to nothing go first.  A
+// call costs what it concerns: a flood of names does not look at all of them for each.
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -18,7 +20,9 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/shared_map.h"
 #include "proxy/builder/resources.h"
+#include "proxy/builder/wanted.h"
 #include "proxy/core/route_demand.h"
 
 namespace pillion {
@@ -50,7 +54,9 @@ class RouteRequests {
 
   // Names to ask for.
   [[nodiscard]] const std::set<std::string>& virtual_hosts() const noexcept { return hosts_; }
-  [[nodiscard]] const std::set<std::string>& tables() const noexcept { return tables_; }
+  [[nodiscard]] const SharedNames& tables() const noexcept { return tables_; }
+  // Virtual hosts that have come to, or gone from, these since it was asked last.
+  Names take_touched() { return std::exchange(touched_, {}); }
 
   // Forgets virtual hosts that nobody has used for kUnusedTime, and returns the resources that
   // nobody needs any more.
@@ -64,13 +70,22 @@ class RouteRequests {
     Instant used{};
     std::string resource;     // what it is called in responses
     bool is_in_vain = false;  // it led to nothing
+    bool is_queued = false;   // in vain_
+  };
+  struct InVain {
+    Instant used;  // then, or later
+    core::RouteName name;
   };
   [[nodiscard]] bool make_room(const core::RouteName& name, Instant now);
   void forget(const core::RouteName& name);
+  void note_in_vain(const core::RouteName& name, Entry& entry);
   Entry* find(core::RouteKind kind, std::string_view name);
 
   std::map<core::RouteName, Entry> names_;
-  std::set<std::string> hosts_, tables_;
+  std::set<std::string> hosts_;
+  SharedNames tables_;
+  Names touched_;
+  std::deque<InVain> vain_;  // each once; mostly in the order in which they were used last
   std::map<std::string, size_t, std::less<>> per_table_;  // virtual hosts
   std::set<core::RouteName> building_;
   std::vector<core::RouteName> answers_;

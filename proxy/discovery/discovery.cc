@@ -126,8 +126,17 @@ std::shared_ptr<EdsSource> Discovery::eds_source(std::string_view name) {
   return eds_.emplace(name, std::make_shared<EdsSource>(observer)).first->second;
 }
 
+void Discovery::set_endpoints(std::string_view eds_name, const HostSetPtr& hosts) {
+  eds_source(eds_name)->set(hosts);
+}
+
 void Discovery::set_endpoints(std::string_view eds_name, const upstream::Endpoints& endpoints) {
-  eds_source(eds_name)->set(endpoints);
+  set_endpoints(eds_name, upstream::make_host_set(endpoints, eds_source(eds_name)->hosts()));
+}
+
+HostSetPtr Discovery::endpoints_of(std::string_view eds_name) const {
+  const auto it = eds_.find(eds_name);
+  return it == eds_.end() ? nullptr : it->second->hosts();
 }
 
 void Discovery::forget_endpoints(const std::vector<std::string>& eds_names) {

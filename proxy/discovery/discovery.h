@@ -82,7 +82,11 @@ class Discovery final : private SourceObserver,
   void remove(std::string_view name);
 
   // What EDS says of the endpoints under that name, to all clusters that use it, now and later.
+  // `hosts`: made with endpoints_of() of before, so that those that stay keep their identity.
+  void set_endpoints(std::string_view eds_name, const upstream::HostSetPtr& hosts);
   void set_endpoints(std::string_view eds_name, const upstream::Endpoints& endpoints);
+  // Null: nothing was said under that name.
+  [[nodiscard]] upstream::HostSetPtr endpoints_of(std::string_view eds_name) const;
   // Forgets these names; clusters that use them keep what they have.
   void forget_endpoints(const std::vector<std::string>& eds_names);
 

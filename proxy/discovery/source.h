@@ -87,8 +87,8 @@ class EdsSource final : public Source {
   explicit EdsSource(SourceObserver& observer);
   void start() override {}
   [[nodiscard]] bool is_warm() const noexcept override { return true; }
-  // Hosts that were there keep their identity.
-  void set(const upstream::Endpoints& endpoints);
+  // Made with hosts() of before (upstream/host_set.h).
+  void set(upstream::HostSetPtr next);
 
  private:
   SourceObserver& observer_;

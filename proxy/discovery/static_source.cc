@@ -8,8 +8,8 @@ StaticSource::StaticSource(const upstream::HostSet& endpoints, const upstream::H
 EdsSource::EdsSource(SourceObserver& observer)
     : Source(std::make_shared<const upstream::HostSet>()), observer_(observer) {}
 
-void EdsSource::set(const upstream::Endpoints& endpoints) {
-  upstream::HostSetPtr next = upstream::make_host_set(endpoints, hosts_);
+void EdsSource::set(upstream::HostSetPtr next) {
+  if (next->hosts.empty() && hosts_->hosts.empty()) next = hosts_;
   Update update;
   update.is_counted = true;
   update.hosts_changed = next != hosts_;

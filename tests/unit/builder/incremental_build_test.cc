@@ -9,6 +9,7 @@
 #include "proxy/base/rng.h"
 #include "proxy/base/str.h"
 #include "proxy/builder/builder.h"
+#include "proxy/builder/needs.h"
 #include "proxy/builder/settle.h"
 #include "tests/support/ads_bootstrap.h"
 #include "tests/support/xds_json.h"
@@ -123,6 +124,11 @@ class IncrementalBuild : public ::testing::TestWithParam<bool> {
     return false;
   }
 
+  static Names names_in(const WantedNames& wanted) {
+    Names out;
+    for (const auto& [name, how] : wanted) out.insert(name);
+    return out;
+  }
   static std::map<std::string, uint64_t> hashes(const auto& in_force) {
     std::map<std::string, uint64_t> out;
     for (const auto& config : in_force) out[config->name] = config->hash;
@@ -207,6 +213,10 @@ TEST_P(IncrementalBuild, FindsTheNamesThatAreNeededByWhatHasChanged) {
   SharedNames endpoints;
   auto snapshot = file_;
   WantedNames eds, rds;
+  EndpointNeeds endpoint_needs;
+  RouteNeeds route_needs;
+  (void)endpoint_needs.use({}, *file_->resources);
+  (void)route_needs.use({}, *file_->resources);
   for (int step = 0; step < 300; ++step) {
     const auto before = snapshot;
     std::vector<xds::Response> responses;
@@ -227,12 +237,14 @@ TEST_P(IncrementalBuild, FindsTheNamesThatAreNeededByWhatHasChanged) {
     };
     const Resources& a = *before->resources;
     const Resources& b = *snapshot->resources;
-    const Names of_clusters = touched_endpoints(a, b);
-    follow(eds, of_clusters, wanted_endpoints(b, &of_clusters));
-    const Names of_listeners = touched_routes(a, b);
-    follow(rds, of_listeners, wanted_routes(b, &of_listeners));
+    const Names of_clusters = endpoint_needs.use(a, b);
+    follow(eds, of_clusters, endpoint_needs.wanted(b, of_clusters));
+    const Names of_listeners = route_needs.use(a, b);
+    follow(rds, of_listeners, route_needs.wanted(b, of_listeners));
     ASSERT_EQ(eds, wanted_endpoints(b)) << step;
     ASSERT_EQ(rds, wanted_routes(b)) << step;
+    ASSERT_EQ(endpoint_needs.users(b, names_in(eds)), endpoint_users(b)) << step;
+    ASSERT_EQ(route_needs.users(b, names_in(rds)), route_users(b)) << step;
   }
 }
 

@@ -132,7 +132,7 @@ TEST_F(ScopedRoutes, OnDemandAskForTheirTableWhenARequestDoes) {
   EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r1", true)}), "");
   EXPECT_EQ(target("h", "1"), "404") << "nothing holds the listener up";
   EXPECT_TRUE(wanted().empty());
-  job.demanded_routes = {"r1"};
+  job.demanded_routes.insert("r1");
   build();
   EXPECT_THAT(wanted(), UnorderedElementsAre("r1"));
   EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "a")}), "");

@@ -17,6 +17,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using namespace std::chrono_literals;
 
@@ -235,30 +236,82 @@ TEST_F(Sds, TriesAPairAgainOfWhichOneFileWasNotWrittenYet) {
   std::filesystem::remove_all(folder);
 }
 
-TEST_F(Sds, ByAdsIsTakenFromTheOneStream) {
+class SdsByAds : public Sds {
+ protected:
+  static tls::SecretRef ref(const std::string& name) {
+    static const auto source = [] {
+      auto out = std::make_shared<tls::SecretSource>();
+      out->key = "ads";
+      out->how = tls::SecretSource::Ads{};
+      return out;
+    }();
+    tls::SecretRef out = Sds::ref(name);
+    out.source = source;
+    return out;
+  }
+  static xds::Response response(const std::string& resources) {
+    const Result<std::string> bytes =
+        xds::encode("envoy.service.discovery.v3.DiscoveryResponse",
+                    str("{\"version_info\":\"1\",\"type_url\":\"", kType, "\",\"resources\":[",
+                        resources, "]}"));
+    EXPECT_TRUE(bytes);
+    return *xds::decode_response(*bytes);
+  }
+  ~SdsByAds() override { providers_.ads().stop(); }
+
   struct Recorder final : AdsSecrets::Subscriber {
-    void subscribe_secrets(const AdsSecrets::Names& names) override {
-      told.clear();
-      for (const auto& [name, timeout] : names) told.push_back(name);
+    void change_secrets(const AdsSecrets::Names& come,
+                        const std::set<std::string, std::less<>>& gone) override {
+      std::string line;
+      for (const auto& [name, timeout] : come) line += str(line.empty() ? "" : " ", "+", name);
+      for (const auto& name : gone) line += str(line.empty() ? "" : " ", "-", name);
+      told.push_back(line);
     }
     std::vector<std::string> told;
-  } stream;
-  auto source = std::make_shared<tls::SecretSource>();
-  source->key = "ads";
-  source->how = tls::SecretSource::Ads{};
-  tls::SecretRef of_ads = ref("default");
-  of_ads.source = source;
-  want(of_ads);
-  providers_.ads().set_subscriber(stream);
-  EXPECT_THAT(stream.told, ElementsAre("default"));
+  } stream_;
+};
+
+TEST_F(SdsByAds, IsTakenFromTheOneStream) {
+  want(ref("default"));
+  providers_.ads().set_subscriber(stream_);
+  EXPECT_THAT(stream_.told, ElementsAre("+default"));
   const tls::CertificateConfig leaf = ca_.certificate("spiffe://a/1");
-  const Result<std::string> bytes =
-      xds::encode("envoy.service.discovery.v3.DiscoveryResponse",
-                  str("{\"version_info\":\"1\",\"type_url\":\"", kType, "\",\"resources\":[",
-                      secret("default", leaf), ",", secret("unasked", leaf), "]}"));
-  EXPECT_EQ(providers_.ads().take(*xds::decode_response(*bytes)), "");
-  EXPECT_EQ(chain_of(of_ads), leaf.chain_pem);
-  providers_.ads().stop();
+  const AdsSecrets::Taken taken =
+      providers_.ads().take(response(str(secret("default", leaf), ",", secret("unasked", leaf))));
+  EXPECT_EQ(taken.wrong, "");
+  EXPECT_THAT(taken.refused, IsEmpty());
+  EXPECT_EQ(chain_of(ref("default")), leaf.chain_pem);
+}
+
+TEST_F(SdsByAds, IsAskedForOnceForAllThatChangesInATurn) {
+  providers_.ads().set_subscriber(stream_);
+  for (const char* name : {"a", "b", "c"}) want(ref(name));
+  loop_.run_once(false);
+  EXPECT_THAT(stream_.told, ElementsAre("+a +b +c"));
+  want(ref("d"));
+  store_.unwant(ref("b").key());
+  loop_.run_once(false);
+  EXPECT_THAT(stream_.told, ElementsAre("+a +b +c", "+d -b"));
+  // The server would not say again what it thinks that we have.
+  store_.unwant(ref("a").key());
+  store_.want(ref("a"));
+  loop_.run_once(false);
+  EXPECT_THAT(stream_.told, ElementsAre("+a +b +c", "+d -b", "-a", "+a"));
+  wanted_.clear();
+  for (const char* name : {"a", "c", "d"}) wanted_.push_back(ref(name).key());
+}
+
+TEST_F(SdsByAds, IsRefusedByNameAndTheOthersAreTaken) {
+  for (const char* name : {"good", "bad"}) want(ref(name));
+  providers_.ads().set_subscriber(stream_);
+  tls::CertificateConfig leaf = ca_.certificate("spiffe://a/1");
+  const std::string good = secret("good", leaf);
+  leaf.key_pem = "no key";
+  const AdsSecrets::Taken taken =
+      providers_.ads().take(response(str(good, ",", secret("bad", leaf))));
+  EXPECT_THAT(taken.wrong, HasSubstr("sds/bad: "));
+  EXPECT_THAT(taken.refused, ElementsAre("bad"));
+  EXPECT_NE(chain_of(ref("good")), "");
 }
 
 }  // namespace

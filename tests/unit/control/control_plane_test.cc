@@ -5,12 +5,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "proxy/base/str.h"
 #include "proxy/builder/settle.h"
 #include "proxy/config/node.h"
 #include "proxy/http/grpc_frames.h"
 #include "tests/support/ads_bootstrap.h"
 #include "tests/support/fake_cluster_client.h"
+#include "tests/support/run_until.h"
 #include "tests/support/xds_json.h"
 #include "xds/reflect.h"
 #include "xds/value_json.h"
@@ -67,8 +70,13 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
   }
 
   void on_resources_wait() override { is_wanted = true; }
-  void on_endpoints(const std::string& name, const upstream::Endpoints& set) override {
-    endpoints[name] = set.size();
+  void on_endpoints(const std::string& name, const upstream::HostSetPtr& hosts) override {
+    endpoints[name] = hosts->hosts.size();
+    hosts_of[name] = hosts;
+  }
+  [[nodiscard]] upstream::HostSetPtr endpoints_of(const std::string& name) const override {
+    const auto it = hosts_of.find(name);
+    return it == hosts_of.end() ? nullptr : it->second;
   }
   void on_initialized() override { ++initialized; }
   void on_unknown_fields(const config::UnknownFieldMap& fields) override {
@@ -189,6 +197,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
   std::optional<ControlPlane> control;
   std::shared_ptr<const Snapshot> snapshot;
   std::map<std::string, size_t> endpoints;
+  std::map<std::string, upstream::HostSetPtr> hosts_of;
   bool is_wanted = false;
   int initialized = 0;
   int builds = 0;
@@ -229,6 +238,24 @@ class RunningControlPlane : public ControlPlaneTest {
     builds = 0;
   }
 };
+
+// By the state of the world each request would be answered by all that was asked for so far.
+TEST_F(ControlPlaneTest, AsksForTheEndpointsOfManyClustersByOneRequest) {
+  start();
+  std::vector<std::string> many;
+  for (int i = 0; i < 2000; ++i) many.push_back(eds_cluster(str("c", i)));
+  say(ResourceType::kClusters, many);
+  std::vector<std::string> of_endpoints;
+  ASSERT_TRUE(testing::run_until(loop, [&] {
+    for (const std::string& line : requests())
+      if (line.starts_with("eds")) of_endpoints.push_back(line);
+    return !of_endpoints.empty();
+  }));
+  testing::run_for(loop, 10ms);
+  EXPECT_EQ(of_endpoints.size(), 1u);
+  EXPECT_EQ(std::ranges::count(of_endpoints[0], ' '), 2000);
+  EXPECT_THAT(requests(), IsEmpty());
+}
 
 TEST_F(RunningControlPlane, WaitsNoMoreForWhatWasAnswered) {
   loop.skip(60s);

@@ -6,6 +6,7 @@
 
 #include "proxy/builder/settle.h"
 #include "proxy/control/route_requests.h"
+#include "proxy/control/wanted_hosts.h"
 #include "tests/support/build_test.h"
 
 namespace pillion::testing {
@@ -35,12 +36,19 @@ class VirtualHostsByVhds : public XdsBuildTest {
     EXPECT_EQ(say(Type::kVirtualHosts, {{"r/a.com", virtual_host_json("a", "a.com", "one")}}), "");
     ASSERT_EQ(target("a.com"), "one");
   }
-  std::vector<std::string> wanted(const std::set<std::string>& names = {}) const {
+  // What VHDS is asked for, as of the last call and the builds since.
+  std::vector<std::string> wanted(const std::set<std::string>& names = {}) {
+    Names tables;
+    const Resources& now = *snapshot->resources;
+    touched = hosts.use(seen == nullptr ? Resources() : *seen->resources, now, names, tables);
+    seen = snapshot;
     std::vector<std::string> out;
-    for (const auto& [name, timeout] : wanted_virtual_hosts(*snapshot->resources, names))
-      out.push_back(name);
+    for (const auto& [name, how] : hosts.wanted()) out.push_back(name);
     return out;
   }
+  WantedHosts hosts;
+  Names touched;
+  std::shared_ptr<const Snapshot> seen;
 };
 
 TEST_F(VirtualHostsByVhds, AreAskedForWhereATableSaysSo) {
@@ -49,7 +57,19 @@ TEST_F(VirtualHostsByVhds, AreAskedForWhereATableSaysSo) {
   EXPECT_EQ(say(Type::kRoutes, {{"r", routes_json("r", "c")}}), "");
   EXPECT_THAT(wanted({"r/a"}), IsEmpty());
   EXPECT_EQ(say(Type::kRoutes, {{"r", table()}}), "");
-  EXPECT_THAT(wanted({"r/a", "other/b"}), UnorderedElementsAre("*", "r/a"));
+  const std::set<std::string> names = {"other/b", "r/a"};
+  EXPECT_THAT(wanted(names), UnorderedElementsAre("*", "r/a"));
+  EXPECT_THAT(touched, UnorderedElementsAre("*", "r/a"));
+  // By difference.
+  EXPECT_EQ(say(Type::kRoutes, {{"r", table(R"("response_headers_to_remove":["x"],)")}}), "");
+  EXPECT_THAT(wanted(names), UnorderedElementsAre("*", "r/a"));
+  EXPECT_THAT(touched, IsEmpty()) << "it has VHDS as before";
+  EXPECT_THAT(hosts.change({"r/b", "other/c"}, {"r/a", "r/b", "other/c"}), ElementsAre("r/b"));
+  EXPECT_THAT(hosts.change({"r/a"}, {"r/b"}), ElementsAre("r/a"));
+  EXPECT_THAT(wanted({"r/b"}), UnorderedElementsAre("*", "r/b"));
+  EXPECT_EQ(say(Type::kRoutes, {{"r", routes_json("r", "c")}}), "");
+  EXPECT_THAT(wanted({"r/b"}), IsEmpty());
+  EXPECT_THAT(touched, UnorderedElementsAre("*", "r/b"));
 }
 
 TEST_F(VirtualHostsByVhds, ComeByDeltaAlone) {
@@ -68,9 +88,8 @@ TEST_F(VirtualHostsByVhds, ComeByDeltaAlone) {
   EXPECT_THAT(say(Type::kRoutes, {{"r", stream("GRPC")}}),
               HasSubstr("vhds.config_source.api_config_source.api_type: expected DELTA_GRPC"));
   EXPECT_EQ(say(Type::kRoutes, {{"r", stream("DELTA_GRPC")}}), "");
-  const auto wanted = wanted_virtual_hosts(*snapshot->resources, {});
-  ASSERT_EQ(wanted.size(), 1u);
-  EXPECT_TRUE(wanted.at("*").source->key.starts_with("api/xds"));
+  EXPECT_THAT(wanted(), ElementsAre("*"));
+  EXPECT_TRUE(hosts.wanted().at("*").source->key.starts_with("api/xds"));
 }
 
 TEST_F(VirtualHostsByVhds, AreRefusedWhereAdsIsTheStateOfTheWorld) {
@@ -84,7 +103,7 @@ TEST_F(VirtualHostsByVhds, AreCountedForEachTable) {
   begin();
   stats::Registry registry;
   VhdsStats counters(registry);
-  counters.keep(*snapshot->resources);
+  counters.change({"r"}, *snapshot->resources, route_users(*snapshot->resources));
   const auto block = registry.block<stats::VhdsStats>(stats::kControl, "in", "r");
   counters.on_taken(*snapshot->resources, 3ms);
   counters.on_taken(*snapshot->resources, 3ms);
@@ -96,6 +115,9 @@ TEST_F(VirtualHostsByVhds, AreCountedForEachTable) {
   counters.update(counts, "v");
   EXPECT_EQ(block->update_success.value(), 2u);
   EXPECT_EQ(block->update_attempt.value(), 3u);
+  counters.change({"r"}, *snapshot->resources, {});
+  counters.on_taken(*snapshot->resources, 3ms);
+  EXPECT_EQ(block->update_duration.sum_micros(), 6000u) << "nobody uses it";
 }
 
 TEST_F(VirtualHostsByVhds, AreWaitedForOnce) {
@@ -264,6 +286,38 @@ TEST_F(VirtualHostsByVhds, HaveBoundsThatClientsCannotExceed) {
   EXPECT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAnswered);
   EXPECT_EQ(requests.virtual_hosts().size(), RouteRequests::kMaxPerTable + 1);
   EXPECT_FALSE(requests.virtual_hosts().contains("r/0"));
+}
+
+TEST_F(VirtualHostsByVhds, ThatLedToNothingStayWhileRequestsAskForThem) {
+  RouteRequests requests;
+  Instant now{1h};
+  const auto name = [](size_t i) { return RouteName{RouteKind::kVirtualHost, str("r/", i)}; };
+  for (size_t i = 0; i < RouteRequests::kMaxPerTable; ++i) (void)requests.want(name(i), now);
+  EXPECT_EQ(requests.take_touched().size(), RouteRequests::kMaxPerTable);
+  for (const size_t i : {0, 1}) requests.on_given_up(RouteKind::kVirtualHost, str("r/", i));
+  now += RouteRequests::kInVainTime;
+  EXPECT_EQ(requests.want(name(0), now), RouteRequests::Verdict::kAnswered);
+  EXPECT_EQ(requests.want(name(5000), now), RouteRequests::Verdict::kAsk);
+  EXPECT_THAT(requests.take_touched(), UnorderedElementsAre("r/1", "r/5000")) << "0 is in use";
+  EXPECT_EQ(requests.want(name(5001), now), RouteRequests::Verdict::kAnswered);
+  now += RouteRequests::kInVainTime;
+  EXPECT_EQ(requests.want(name(5001), now), RouteRequests::Verdict::kAsk);
+  EXPECT_THAT(requests.take_touched(), UnorderedElementsAre("r/0", "r/5001"));
+}
+
+// Each name costs what it concerns: as many as fit in the time of a few, were all looked at.
+TEST_F(VirtualHostsByVhds, ComeInFloodsThatDoNotGetSlower) {
+  RouteRequests requests;
+  const Instant now{1h};
+  const auto flood = [&](size_t from, size_t count) {
+    const Instant begin = MonotonicClock::now();
+    for (size_t i = from; i < from + count; ++i)
+      (void)requests.want({RouteKind::kVirtualHost, str("r", i % 64, "/", i)}, now);
+    return MonotonicClock::now() - begin;
+  };
+  (void)flood(0, RouteRequests::kMaxNames);
+  // All places are taken.
+  EXPECT_LT(flood(RouteRequests::kMaxNames, 10'000), 1s);
 }
 
 }  // namespace
