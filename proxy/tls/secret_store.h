@@ -100,8 +100,8 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   [[nodiscard]] bool all_settled() const noexcept { return unsettled_ == 0 && due_.empty(); }
   // Which are.
   [[nodiscard]] const SettledSecrets& settled() const noexcept { return settled_; }
-  // Secrets have changed whose Contexts are still to be made; on_secrets_settled() follows in one of
-  // the next turns.
+  // Secrets have changed whose Contexts are still to be made; on_secrets_settled() follows in one
+  // of the next turns.
   [[nodiscard]] bool is_making_contexts() const noexcept { return !due_.empty(); }
 
   // ---- sources ----
