@@ -117,12 +117,12 @@ TEST_F(ScopedRoutes, AreForgottenWithTheLastListenerThatUsesThem) {
   begin();
   EXPECT_EQ(say(Type::kListeners, {}), "");
   EXPECT_FALSE(wanted_scopes(*snapshot->resources));
-  EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, by_srds())}}), "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
   EXPECT_EQ(target("h", "1"), "no listener") << "it waits for scopes";
-  xds::Response& delta = add(Type::kScopedRoutes, {{"two", scope("two", "2", "r2")}});
+  xds::Response& delta = add(Type::kScopedRoutes, {scope_json("two", "2", "r2")});
   delta.is_delta = true;
   EXPECT_EQ(build(), "");
-  EXPECT_EQ(say(Type::kRoutes, {{"r2", routes_json("r2", "b")}}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r2", "b")}), "");
   EXPECT_EQ(target("h", "2"), "b");
   EXPECT_EQ(target("h", "1"), "404") << "it was not said again";
 }

@@ -2,7 +2,7 @@
 // when the file no longer has it, though nobody says it again.
 #include <gmock/gmock.h>
 
-#include "tests/unit/builder/xds_build.h"
+#include "tests/support/build_test.h"
 
 namespace pillion::testing {
 namespace {
@@ -20,12 +20,12 @@ std::string routes_of_its_own(std::string_view cluster) {
   return str(R"("route_config":)", routes_json("own", cluster));
 }
 
-class Shadows : public XdsBuildTest {
+class Shadows : public BuildTest {
  protected:
   // The file has these beside the cluster "xds"; what it is refused for.
   std::string read(std::string_view clusters, std::string_view listeners = {}) {
-    options.config_yaml =
-        str(kAdsBootstrap, clusters, listeners.empty() ? "" : "  listeners:\n", listeners);
+    options.config_yaml = str(ads_bootstrap("id: n, cluster: c", "DELTA_GRPC"), clusters,
+                              listeners.empty() ? "" : "  listeners:\n", listeners);
     job.previous = snapshot;
     job.reads_files = true;
     const BuildResult result = run_build(options, {}, job);
@@ -54,7 +54,6 @@ class Shadows : public XdsBuildTest {
   [[nodiscard]] const Pieces<CompiledCluster>& hidden() const {
     return snapshot->resources->shadowed_clusters;
   }
-  std::string warnings;
 };
 
 constexpr std::string_view kC = "    - { name: c, connect_timeout: 1s }\n";

@@ -42,8 +42,13 @@ class RefusedEndpoints : public ::testing::Test, protected ControlPlaneHost {
     EXPECT_THAT(requests(), ElementsAre("+a +b"));
   }
   void on_resources_wait() override {}
-  void on_endpoints(const std::string& name, const upstream::Endpoints& set) override {
-    endpoints[name] = set.size();
+  void on_endpoints(const std::string& name, const upstream::HostSetPtr& hosts) override {
+    endpoints[name] = hosts->hosts.size();
+    hosts_of[name] = hosts;
+  }
+  [[nodiscard]] upstream::HostSetPtr endpoints_of(const std::string& name) const override {
+    const auto it = hosts_of.find(name);
+    return it == hosts_of.end() ? nullptr : it->second;
   }
   void on_initialized() override {}
   void on_unknown_fields(const config::UnknownFieldMap&) override {}
@@ -101,6 +106,7 @@ class RefusedEndpoints : public ::testing::Test, protected ControlPlaneHost {
   ::pillion::testing::FakeClusterClient clusters;
   std::optional<ControlPlane> control;
   std::map<std::string, size_t> endpoints;
+  std::map<std::string, upstream::HostSetPtr> hosts_of;
 };
 
 TEST_F(RefusedEndpoints, OfADeltaAreNamedAndTheOthersAreTaken) {
