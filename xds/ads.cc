@@ -117,14 +117,15 @@ void AdsClient::change(ResourceType type, const std::map<std::string, Duration>&
   flush();
 }
 
-// Not so often that a server could keep us busy by it.
+// Not so often that a server could keep us busy by it; soon then.
 bool AdsClient::release(ResourceType type) {
   Lane* l = find(type);
   const Instant now = loop_.now();
   const bool is_held = l != nullptr && l->open && l->open->is_decided && l->open->not_before > now;
-  if (!is_held || (released_ != Instant{} && now - released_ < kReleaseEvery)) return false;
-  released_ = now;
-  l->open->not_before = now;
+  if (!is_held) return false;
+  const Instant at = released_ == Instant{} ? now : std::max(now, released_ + kReleaseEvery);
+  if (at >= l->open->not_before) return true;
+  released_ = l->open->not_before = at;
   flush();
   return true;
 }

@@ -14,8 +14,13 @@ namespace {
 
 using xds::ResourceType;
 
-// How long routes wait for clusters of which a refusal was held back.
-constexpr Duration kPostponeTime = std::chrono::milliseconds(500);
+// How long routes wait for clusters of which a refusal was held back: longer than until it is told
+// (AdsClient::release), and there and back.
+constexpr Duration kPostponeTime = std::chrono::milliseconds(1200);
+
+bool may_precede(const xds::Response& clusters) {
+  return clusters.type == ResourceType::kClusters || clusters.type == ResourceType::kRuntime;
+}
 
 // How long names of endpoints are looked at in one go, on the loop that does everything else too.
 constexpr Duration kSlice = std::chrono::milliseconds(2);
@@ -80,7 +85,7 @@ void ControlPlane::ask_for_clusters() {
 // ---- the builder ----
 
 void ControlPlane::add_to(BuildJob& job, Take take) {
-  if (take == Take::kResponsesToo) job.responses = std::exchange(waiting_, {});
+  if (take == Take::kResponsesToo) job.responses = take_waiting();
   job.given_up_virtual_hosts = given_up_virtual_hosts_;
   job.demanded_routes = requests_.tables();
   job.dropped_virtual_hosts = dropping_hosts_ = std::exchange(dropped_hosts_, {});
@@ -123,9 +128,8 @@ void ControlPlane::on_built(const BuildResult& result, const Snapshot& snapshot,
         linger_timer_, std::max(deadline, context_.loop.now() + (is_taken ? Duration{} : kRetry)));
   advance();
   if (gave_up) host_.on_resources_wait();
-  const bool has_clusters = std::ranges::any_of(
-      result.answers, [](const Answer& one) { return one.type == ResourceType::kClusters; });
-  if (has_clusters) take_postponed();
+  const auto clusters = std::ranges::find(result.answers, ResourceType::kClusters, &Answer::type);
+  if (clusters != result.answers.end()) on_clusters_judged(!clusters->wrong.empty());
 }
 
 // What has come, be it good or bad, holds up the start no more.
@@ -263,8 +267,8 @@ void ControlPlane::on_resources(xds::Response&& response) {
 // A server that goes on while the refusal of its clusters is held back says the new ones when it is
 // told; what it says of routes meanwhile would come before them.
 bool ControlPlane::postpone(xds::Response& response) {
-  if (response.type == ResourceType::kClusters || response.type == ResourceType::kRuntime)
-    return false;
+  if (response.type == ResourceType::kClusters) before_clusters_ = postponed_.size();
+  if (may_precede(response)) return false;
   const bool is_held = sources_.release(ResourceType::kClusters);
   if (!is_held && postponed_.empty()) return false;
   if (postponed_.empty()) context_.loop.arm(postpone_timer_, kPostponeTime);
@@ -272,8 +276,39 @@ bool ControlPlane::postpone(xds::Response& response) {
   return true;
 }
 
-void ControlPlane::take_postponed() {
+// For the builder.  Where the last clusters were refused these may be the same again: nothing that
+// has come behind them, until they are judged.
+std::vector<xds::Response> ControlPlane::take_waiting() {
+  std::vector<xds::Response> all = std::exchange(waiting_, {});
+  if (!are_clusters_refused_) return all;
+  const auto clusters = std::ranges::find(all, ResourceType::kClusters, &xds::Response::type);
+  if (clusters == all.end()) return all;
+  waiting_.assign(std::move_iterator(clusters + 1), std::move_iterator(all.end()));
+  all.erase(clusters + 1, all.end());
+  return all;
+}
+
+// What waited for this word about clusters waits no more.  What came beside it may belong to the
+// next one, which comes when the server is told that this one is refused.
+void ControlPlane::on_clusters_judged(bool is_refused) {
+  are_clusters_refused_ = is_refused;
+  const bool is_held = is_refused && sources_.release(ResourceType::kClusters);
+  const size_t due = is_held ? std::exchange(before_clusters_, 0) : postponed_.size();
+  const auto end = postponed_.begin() + static_cast<ptrdiff_t>(due);
+  std::vector<xds::Response> ready(std::move_iterator(postponed_.begin()), std::move_iterator(end));
+  postponed_.erase(postponed_.begin(), end);
+  for (xds::Response& response : std::exchange(waiting_, {})) {
+    const bool waits_on = is_held && !may_precede(response);
+    (waits_on ? postponed_ : ready).push_back(std::move(response));
+  }
+  waiting_ = std::move(ready);
   postpone_timer_.cancel();
+  if (!postponed_.empty()) context_.loop.arm(postpone_timer_, kPostponeTime);
+  if (!waiting_.empty()) host_.on_resources_wait();
+}
+
+void ControlPlane::take_postponed() {
+  before_clusters_ = 0;
   if (postponed_.empty()) return;
   for (xds::Response& response : std::exchange(postponed_, {}))
     waiting_.push_back(std::move(response));

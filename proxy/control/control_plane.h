@@ -168,6 +168,8 @@ class ControlPlane final : private xds::SourceObserver,
   void look_at_runtime(const Snapshot& snapshot);
   bool postpone(xds::Response& response);
   void take_postponed();
+  std::vector<xds::Response> take_waiting();
+  void on_clusters_judged(bool is_refused);
   void update_subscriptions(const std::shared_ptr<const Resources>& resources);
   void follow_endpoints();
   void want_routes(const Resources& resources, const Names& touched);
@@ -196,6 +198,8 @@ class ControlPlane final : private xds::SourceObserver,
   size_t warming_listeners_ = 0;
   std::vector<xds::Response> waiting_;    // for the builder
   std::vector<xds::Response> postponed_;  // they wait for what the server says of clusters
+  size_t before_clusters_ = 0;            // of these: there before the clusters that are judged now
+  bool are_clusters_refused_ = false;     // the last ones were, or some of them
   WantedNames wanted_routes_;
   std::optional<Wanted> wanted_scopes_;
   bool given_up_scopes_ = false;

@@ -298,10 +298,11 @@ TEST_F(RunningControlPlane, TakesTheGoodAndNamesTheBad) {
 TEST_F(RunningControlPlane, GivesEachTableTheVersionOfItsOwnResponse) {
   say(ResourceType::kListeners,
       {rds_listener("in", 1001, "r"),
-       listener("two", 1002,
-                R"("rds":{"route_config_name":"s","config_source":{"resource_api_version":"V3",)"
-                R"("api_config_source":{"api_type":"GRPC","transport_api_version":"V3",)"
-                R"("grpc_services":[{"envoy_grpc":{"cluster_name":"xds"}}]}}})")});
+       testing::listener_json(
+           "two", 1002,
+           R"("rds":{"route_config_name":"s","config_source":{"resource_api_version":"V3",)"
+           R"("api_config_source":{"api_type":"GRPC","transport_api_version":"V3",)"
+           R"("grpc_services":[{"envoy_grpc":{"cluster_name":"xds"}}]}}})")});
   ASSERT_THAT(clusters.calls, SizeIs(2));
   clusters.calls[1]->head();
   clusters.calls[0]->data(response(ResourceType::kRoutes, {routes("r", "b")}));
@@ -316,7 +317,7 @@ TEST_F(RunningControlPlane, GivesEachTableTheVersionOfItsOwnResponse) {
 }
 
 TEST_F(RunningControlPlane, AsksForScopesOnlyAsLongAsAListenerUsesThem) {
-  const std::string scoped = listener(
+  const std::string scoped = testing::listener_json(
       "in", 1001,
       R"("scoped_routes":{"name":"scopes","scope_key_builder":{"fragments":[)"
       R"({"header_value_extractor":{"name":"x-scope","index":0}}]},"rds_config_source":{"ads":{}},)"
@@ -345,6 +346,28 @@ TEST_F(RunningControlPlane, HoldsRoutesUntilTheirNewClusterHasEndpoints) {
   EXPECT_EQ(target("in"), "new");
   EXPECT_EQ(piece().active_version, "v6");
   EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b", "new"));
+}
+
+// go-control-plane says refused clusters again at once, and goes on with listeners and routes.
+TEST_F(RunningControlPlane, HoldsRoutesThatComeWhileRefusedClustersAreJudgedOnceMore) {
+  const std::string bad =
+      response(ResourceType::kClusters, {static_cluster("a"), eds_cluster("bad", R"(,"type":9)")});
+  for (int i = 0; i < 3; ++i) {
+    clusters.last().data(bad);
+    build();
+  }
+  ASSERT_THAT(requests(), ::testing::Contains(HasSubstr("!cds/bad")));
+  ASSERT_TRUE(testing::run_until(loop, [&] {
+    return std::ranges::any_of(requests(), [](const auto& r) { return r.starts_with("cds"); });
+  })) << "the last refusal was held back";
+  // Once more, and its successor is on the way; routes come before it, while this one is judged.
+  clusters.last().data(bad);
+  clusters.last().data(response(ResourceType::kRoutes, {routes("r", "new")}));
+  build();
+  EXPECT_EQ(target("in"), "a");
+  say(ResourceType::kClusters, {static_cluster("a"), static_cluster("new")});
+  EXPECT_EQ(target("in"), "new");
+  EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "new"));
 }
 
 // Istio's clusters are such.
