@@ -218,6 +218,9 @@ TEST_F(Warming, EndpointsComeBeforeHealthChecks) {
   EXPECT_FALSE(is_in_force("a"));
   job.endpoints.insert("e");
   (void)build();
+  EXPECT_FALSE(is_in_force("a")) << "they are to be checked";
+  warm("a");
+  (void)build();
   EXPECT_TRUE(is_in_force("a"));
 }
 
