@@ -94,7 +94,7 @@ TEST_F(SecretStoreTest, GivesASlotItsContextWhenTheLastSecretHasCome) {
   turn();
   EXPECT_EQ(settled_, 2);
   EXPECT_TRUE(store_.settled().has(slot->secrets()));
-  EXPECT_TRUE(store_.are_contexts_made());
+  EXPECT_FALSE(store_.is_making_contexts());
   EXPECT_EQ(changes_, 1);
 }
 
