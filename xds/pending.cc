@@ -235,8 +235,13 @@ std::vector<Reply> replies_to(ResourceType type, std::vector<Part>&& parts,
   // What is wrong with nothing that has a name.
   if (!is_told && !replies.empty()) replies.back().error = error;
   // What is accepted need not wait for what is refused.
-  std::ranges::stable_partition(replies, [](const Reply& reply) { return reply.error.empty(); });
-  return replies;
+  std::vector<Reply> in_order;
+  in_order.reserve(replies.size());
+  for (const bool is_refused : {false, true}) {
+    for (Reply& reply : replies)
+      if (reply.error.empty() != is_refused) in_order.push_back(std::move(reply));
+  }
+  return in_order;
 }
 
 }  // namespace pillion::xds

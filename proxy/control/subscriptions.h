@@ -30,7 +30,7 @@
 
 namespace pillion {
 
-class Subscriptions : private LastGoodObserver {
+class Subscriptions final : private LastGoodObserver {
  public:
   // All of them outlive it.
   struct Context {

@@ -301,6 +301,7 @@ TEST_F(AddressesOfOurs, AreTakenBackAsKeysOfScopesAre) {
     return Said{name, str(R"({"name":")", name, R"(","route_configuration_name":"r",)",
                           R"("key":{"fragments":[{"string_key":")", key, R"("}]}})")};
   };
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 0, by_srds())}), "");
   EXPECT_EQ(say(Type::kScopedRoutes, {scope("m", "1"), scope("z", "2")}), "");
   EXPECT_EQ(say(Type::kScopedRoutes, {scope("a", "1"), scope("m", "2"), scope("z", "2")}),
             "srds/m: key: is already that of the scope \"z\"\n"

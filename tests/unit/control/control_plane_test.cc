@@ -351,15 +351,14 @@ TEST_F(RunningControlPlane, HoldsRoutesUntilTheirNewClusterHasEndpoints) {
 // go-control-plane says refused clusters again at once, and goes on with listeners and routes.
 TEST_F(RunningControlPlane, HoldsRoutesThatComeWhileRefusedClustersAreJudgedOnceMore) {
   const std::string bad =
-      response(ResourceType::kClusters, {static_cluster("a"), eds_cluster("bad", R"(,"type":9)")});
+      response(ResourceType::kClusters,
+               {static_cluster("a"), eds_cluster("bad", R"(,"connect_timeout":"0s")")});
   for (int i = 0; i < 3; ++i) {
     clusters.last().data(bad);
     build();
+    loop.skip(1s);  // refusals after the first are held back
   }
   ASSERT_THAT(requests(), ::testing::Contains(HasSubstr("!cds/bad")));
-  ASSERT_TRUE(testing::run_until(loop, [&] {
-    return std::ranges::any_of(requests(), [](const auto& r) { return r.starts_with("cds"); });
-  })) << "the last refusal was held back";
   // Once more, and its successor is on the way; routes come before it, while this one is judged.
   clusters.last().data(bad);
   clusters.last().data(response(ResourceType::kRoutes, {routes("r", "new")}));

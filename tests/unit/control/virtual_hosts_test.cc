@@ -294,7 +294,8 @@ TEST_F(VirtualHostsByVhds, ThatLedToNothingStayWhileRequestsAskForThem) {
   const auto name = [](size_t i) { return RouteName{RouteKind::kVirtualHost, str("r/", i)}; };
   for (size_t i = 0; i < RouteRequests::kMaxPerTable; ++i) (void)requests.want(name(i), now);
   EXPECT_EQ(requests.take_touched().size(), RouteRequests::kMaxPerTable);
-  for (const size_t i : {0, 1}) requests.on_given_up(RouteKind::kVirtualHost, str("r/", i));
+  for (const size_t i : {size_t{0}, size_t{1}})
+    requests.on_given_up(RouteKind::kVirtualHost, str("r/", i));
   now += RouteRequests::kInVainTime;
   EXPECT_EQ(requests.want(name(0), now), RouteRequests::Verdict::kAnswered);
   EXPECT_EQ(requests.want(name(5000), now), RouteRequests::Verdict::kAsk);
