@@ -119,6 +119,7 @@ class ListenerSockets(unittest.TestCase):
         listening(self, self.ports[1])
         self.proxy.write(self.config(self.listener("s", self.ports[0], "new"), self.listener("t", self.ports[1], "t")))
         self.proxy.wait_stat("server.config_reload_failure", 1)
+        self.proxy.wait_log(": Address already in use")  # the log is written by a thread of its own
         self.assertRegex(self.proxy.log_text(), r"proxy\.yaml:\d+:\d+: static_resources\.listeners\[1\]\.address: "
                                                 r"cannot bind 127\.0\.0\.1:\d+: Address already in use")
         self.assertEqual(self.ask(self.ports[0]), "s")
@@ -159,6 +160,7 @@ class ListenerSockets(unittest.TestCase):
         self.assertGreaterEqual(stats["listener_manager.listener_create_failure"], 1)
         self.assertIn("cannot bind", self.proxy.get("/init_dump?format=text")[1])
         self.proxy.wait_stat("listener_manager.listener_create_failure", lambda found: found > 1)
+        self.proxy.wait_log("a listener waits for its address")
         self.assertEqual(self.proxy.log_text().count("a listener waits for its address"), 1)
         taken.close()
         self.until(self.ports[0], "late")
