@@ -1,5 +1,4 @@
-// A control plane in memory against the real client, builder and parsers; the test plays the
-// server's part: it builds when it is told to, and keeps the snapshot.
+// What is asked, answered and put in force, by the state of the world.
 #include "proxy/control/control_plane.h"
 
 #include <gmock/gmock.h>
@@ -7,14 +6,9 @@
 
 #include <algorithm>
 
-#include "proxy/base/str.h"
 #include "proxy/builder/settle.h"
-#include "proxy/config/node.h"
-#include "proxy/http/grpc_frames.h"
-#include "tests/support/ads_bootstrap.h"
-#include "tests/support/fake_cluster_client.h"
 #include "tests/support/run_until.h"
-#include "tests/support/xds_json.h"
+#include "tests/unit/control/control_plane_fixture.h"
 #include "xds/reflect.h"
 #include "xds/value_json.h"
 
@@ -55,47 +49,9 @@ std::string rds_listener(std::string_view name, int port, std::string_view route
                                 {.http_filters = kOneADay});
 }
 
-class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
+class ControlPlaneTest : public testing::ControlPlaneFixture {
  protected:
-  void start(std::string_view bootstrap = kBootstrap) {
-    options.config_yaml = bootstrap;
-    BuildResult built = run_build(options, {}, {});
-    ASSERT_NE(built.snapshot, nullptr) << built.messages;
-    snapshot = built.snapshot;
-    ControlPlaneHost& host = *this;
-    control.emplace(ControlPlane::Context{loop, rng, clusters, registry, unknown_fields},
-                    snapshot->bootstrap.dynamic, host);
-    control->start(*snapshot);
-    clusters.last().head();
-  }
-
-  void on_resources_wait() override { is_wanted = true; }
-  void on_endpoints(const std::string& name, const upstream::HostSetPtr& hosts) override {
-    endpoints[name] = hosts->hosts.size();
-    hosts_of[name] = hosts;
-  }
-  [[nodiscard]] upstream::HostSetPtr endpoints_of(const std::string& name) const override {
-    const auto it = hosts_of.find(name);
-    return it == hosts_of.end() ? nullptr : it->second;
-  }
-  void on_initialized() override { ++initialized; }
-  void on_unknown_fields(const config::UnknownFieldMap& fields) override {
-    config::add_unknown_fields(unknown_of_endpoints, fields);
-  }
-
-  void build() {
-    while (std::exchange(is_wanted, false)) {
-      BuildJob job;
-      job.previous = snapshot;
-      job.now = loop.now();
-      control->add_to(job, ControlPlane::Take::kResponsesToo);
-      const BuildResult result = run_build(options, {}, job);
-      ASSERT_NE(result.snapshot, nullptr);
-      ++builds;
-      snapshot = result.snapshot;
-      control->on_built(result, *snapshot);
-    }
-  }
+  void start(std::string_view bootstrap = kBootstrap) { ControlPlaneFixture::start(bootstrap); }
 
   // The bytes of a response, with the next version and nonce.
   std::string response(ResourceType type, const std::vector<std::string>& resources) {
@@ -140,13 +96,7 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
   // What was asked and answered since the last call: "cds v1 n1", "eds a b", "lds v1 n2 !reason".
   std::vector<std::string> requests() {
     std::vector<std::string> out;
-    http::GrpcFrames frames(1 << 20);
-    const std::string sent = std::exchange(clusters.last().sent, {});
-    (void)frames.feed(sent, [&out](std::string_view message) {
-      config::Errors errors;
-      const auto document =
-          xds::reflect("envoy.service.discovery.v3.DiscoveryRequest", message, "request", errors);
-      const config::Node node = document->root(errors);
+    for_each_request(testing::kRequest, [&out](const config::Node& node) {
       std::string line;
       for (const ResourceType type : xds::kAllTypes) {
         if (node["type_url"].as_view_or().ends_with(xds::message_of(type)))
@@ -157,7 +107,6 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
         if (node.has(key)) line += str(' ', node[key].as_view_or());
       if (node.has("error_detail")) line += str(" !", node["error_detail"]["message"].as_view_or());
       out.push_back(line);
-      return true;
     });
     return out;
   }
@@ -187,20 +136,6 @@ class ControlPlaneTest : public ::testing::Test, protected ControlPlaneHost {
     return "no listener";
   }
 
-  io::Loop loop;
-  Rng rng{1};
-  stats::Registry registry;
-  Options options;
-  config::UnknownFields unknown_fields = config::UnknownFields::kCount;
-  config::UnknownFieldMap unknown_of_endpoints;
-  ::pillion::testing::FakeClusterClient clusters;
-  std::optional<ControlPlane> control;
-  std::shared_ptr<const Snapshot> snapshot;
-  std::map<std::string, size_t> endpoints;
-  std::map<std::string, upstream::HostSetPtr> hosts_of;
-  bool is_wanted = false;
-  int initialized = 0;
-  int builds = 0;
   int said = 0;
 };
 
