@@ -1,13 +1,11 @@
 #include "proxy/control/subscriptions.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 #include <variant>
 
-#include "proxy/base/log.h"
 #include "proxy/base/str.h"
-#include "proxy/control/cached_source.h"
+#include "proxy/control/subscriptions_link.h"
 #include "xds/file_source.h"
 
 namespace pillion {
@@ -18,56 +16,10 @@ using xds::ResourceType;
 namespace {
 
 const ConfigSource kAds{};
-const std::string kAll = "*";  // of VHDS
 // How long the control plane may take for its first word, before the last good state stands for it.
 constexpr Duration kPatience = std::chrono::seconds(1);
-// How long what it does not say again by delta stays after its first word.
-constexpr Duration kConfirm = std::chrono::seconds(15);
-
-// Virtual hosts are, by their name for all.
-bool may_be_wildcard(ResourceType type) {
-  return type == ResourceType::kClusters || type == ResourceType::kListeners ||
-         type == ResourceType::kScopedRoutes || type == ResourceType::kVirtualHosts;
-}
 
 }  // namespace
-
-// One source, and what it is asked.
-class Subscriptions::Link final : public xds::SourceObserver {
- public:
-  Link(Subscriptions& owner, uint32_t number) : owner_(owner), number_(number) {}
-
-  void on_resources(xds::Response&& response) override {
-    response.source = number_;
-    if (is_ads) owner_.heard(response);
-    owner_.observer_.on_resources(std::move(response));
-  }
-  void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) override {
-    owner_.observer_.on_fetch_timeout(type, names);
-  }
-  void on_connected(bool connected, std::string_view text) override {
-    // Beside ADS others are no voice of the control plane.
-    if (is_ads || !owner_.ads_options_) owner_.observer_.on_connected(connected, text);
-  }
-
-  std::unique_ptr<xds::Source> source;
-  bool is_ads = false;
-  struct Asked {
-    bool is_wildcard = false;
-    Names names;
-    uint64_t told_failures = 0;
-  };
-  std::array<Asked, xds::kResourceTypes> asked;
-  Asked& at(ResourceType type) { return asked[static_cast<size_t>(type)]; }
-  [[nodiscard]] const Asked& at(ResourceType type) const {
-    return asked[static_cast<size_t>(type)];
-  }
-  [[nodiscard]] uint32_t number() const noexcept { return number_; }
-
- private:
-  Subscriptions& owner_;
-  const uint32_t number_;
-};
 
 Subscriptions::Subscriptions(Context context, std::optional<xds::AdsOptions> ads,
                              xds::SourceObserver& observer)
@@ -229,7 +181,7 @@ void Subscriptions::forget_unasked(const Link& link, ResourceType type,
   for (const std::string& name : names) {
     if (asked.contains(name)) continue;
     // What has come by it has other names.
-    if (type == ResourceType::kVirtualHosts && name == kAll) last_good_->forget_all(type);
+    if (type == ResourceType::kVirtualHosts && name == kAllHosts) last_good_->forget_all(type);
     last_good_->forget(type, name);
   }
 }
@@ -277,82 +229,6 @@ bool Subscriptions::release(ResourceType type) {
   bool is_released = false;
   for_each(type, [&](Link& link) { is_released |= link.source->release(type); });
   return is_released;
-}
-
-// ---- the last good state ----
-
-void Subscriptions::recall() { last_good_->recall(); }
-
-// Nobody has answered: what is wanted comes from the file, and is taken back type by type when the
-// control plane speaks.
-void Subscriptions::on_last_good(std::vector<xds::Response>&& responses) {
-  const bool is_silent = std::ranges::all_of(heard_, [](Heard h) { return h == Heard::kNothing; });
-  if (responses.empty() || !is_silent) return;
-  log::warning(log::kConfig, "the control plane does not answer; beginning from what it said last",
-               {{"path", context_.last_good_path}});
-  const Link& ads = link(ResourceType::kClusters, nullptr);
-  cached_ = std::make_unique<Link>(*this, ++last_number_);
-  for (const xds::Response& response : responses) {
-    if (!may_be_wildcard(response.type)) continue;
-    for (const xds::Resource& resource : response.resources)
-      unconfirmed_[static_cast<size_t>(response.type)].insert(resource.name);
-  }
-  cached_->source = std::make_unique<CachedSource>(context_.loop, std::move(responses), *cached_);
-  for (const ResourceType type : xds::kAllTypes) {
-    if (ads.at(type).is_wildcard) cached_->source->subscribe_all(type, {});
-    if (!ads.at(type).names.empty()) cached_->source->subscribe(type, ads.at(type).names);
-  }
-}
-
-void Subscriptions::heard(xds::Response& response) {
-  patience_timer_.cancel();
-  if (last_good_ == nullptr || !response.wrong.empty()) return;
-  const auto type = static_cast<size_t>(response.type);
-  Heard& heard = heard_[type];
-  if (heard == Heard::kNothing) context_.loop.arm(confirm_timer_, kConfirm);
-  heard = response.is_delta ? Heard::kDelta : Heard::kAll;
-  last_good_->heard(response);
-  if (cached_ == nullptr) return;
-  static_cast<CachedSource&>(*cached_->source).forget(response.type);
-  std::set<std::string>& unconfirmed = unconfirmed_[type];
-  if (!response.is_delta) return unconfirmed.clear();  // it has said all
-  for (const xds::Resource& resource : response.resources) unconfirmed.erase(resource.name);
-}
-
-// A delta says what is new to who has nothing, so that what is not in it is no more.  Of what is
-// asked for by name, what is asked for stays; these are known when all has been said that is asked
-// for by wildcard.
-void Subscriptions::confirm() {
-  const Link& ads = link(ResourceType::kClusters, nullptr);
-  bool is_all_said = true;
-  for (const ResourceType type : xds::kAllTypes) {
-    const Heard heard = heard_[static_cast<size_t>(type)];
-    const bool is_wildcard = ads.at(type).is_wildcard || ads.at(type).names.contains(kAll);
-    if (is_wildcard && heard == Heard::kDelta) {
-      remove_unconfirmed(type);
-      last_good_->confirm(type, {});
-    }
-    is_all_said &= !is_wildcard || heard != Heard::kNothing;
-  }
-  if (!is_all_said) return;  // what is said first of a type comes back to it
-  for (const ResourceType type : xds::kAllTypes) {
-    const Link::Asked& asked = ads.at(type);
-    if (asked.is_wildcard || asked.names.contains(kAll)) continue;
-    std::set<std::string> names;
-    for (const auto& [name, timeout] : asked.names) names.insert(names.end(), name);
-    last_good_->confirm(type, std::move(names));
-  }
-}
-
-void Subscriptions::remove_unconfirmed(ResourceType type) {
-  std::set<std::string>& names = unconfirmed_[static_cast<size_t>(type)];
-  if (names.empty() || cached_ == nullptr) return;
-  xds::Response response;
-  response.type = type;
-  response.is_delta = true;
-  response.removed.assign(names.begin(), names.end());
-  names.clear();
-  cached_->on_resources(std::move(response));
 }
 
 // ---- counters ----

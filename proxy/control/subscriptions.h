@@ -9,6 +9,9 @@
 //   start(); subscribe...   ->  on_resources(response)  ->  accept(response.source, type) | reject
 //
 // An answer to a source that has ended meanwhile is dropped.
+//
+// By file: subscriptions.cc who is asked, and counters; subscriptions_last_good.cc the last good
+// state, which stands for a control plane that does not answer; subscriptions_link.h one source.
 
 #include <array>
 #include <cstdint>
