@@ -1,10 +1,11 @@
 #include "proxy/context_stats.h"
 
-#include <algorithm>
 #include <string_view>
 #include <utility>
 
+#include "proxy/base/slice.h"
 #include "proxy/builder/snapshot_changes.h"
+#include "proxy/builder/warming.h"
 
 namespace pillion {
 namespace {
@@ -29,24 +30,28 @@ void ContextStats::run_ready() {
     kept_ = in_force_;
     count_listeners();
   }
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice(kSlice);
   while (at_ != walked_->clusters.end()) {
     count(**at_);
     ++at_;
-    if (MonotonicClock::now() >= end) return loop_.post_next(*this);
+    if (slice.is_over()) return loop_.post_next(*this);
   }
   walked_ = nullptr;
   counted_.clear();
   if (!changed_.empty()) loop_.post_next(*this);
 }
 
+// One of the contexts that have changed.
+template <typename Config>
+bool ContextStats::uses_one(const Config& config) const {
+  bool found = false;
+  for_each_tls(config, [&](const auto& slot) { found = found || counted_.contains(slot.get()); });
+  return found;
+}
+
 void ContextStats::count_listeners() {
-  const auto uses_one = [this](const std::shared_ptr<const core::FilterChain>& chain) {
-    return chain != nullptr && counted_.contains(chain->tls.get());
-  };
   for (const auto& listener : walked_->listeners) {
-    if (!uses_one(listener->default_chain) && !std::ranges::any_of(listener->chains, uses_one))
-      continue;
+    if (!uses_one(*listener)) continue;
     auto& block = listeners_[listener->stat_name];
     if (!block)
       block = registry_.block<stats::ListenerTlsFactoryStats>(stats::kControl, listener->stat_name);
@@ -55,10 +60,7 @@ void ContextStats::count_listeners() {
 }
 
 void ContextStats::count(const upstream::ClusterConfig& cluster) {
-  bool uses_one = false;
-  cluster.pool.for_each_tls(
-      [&](const auto& slot) { uses_one |= slot != nullptr && counted_.contains(slot.get()); });
-  if (!uses_one) return;
+  if (!uses_one(cluster)) return;
   // It may have gone, or be called otherwise, since the walk began.
   if (walked_ != in_force_) {
     const auto now = in_force_->clusters.find(cluster.name);

@@ -32,6 +32,8 @@ class ContextStats final : private io::ReadyTask {
 
  private:
   void run_ready() override;
+  template <typename Config>
+  [[nodiscard]] bool uses_one(const Config& config) const;
   void count_listeners();
   void count(const upstream::ClusterConfig& cluster);
 

@@ -4,23 +4,18 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "proxy/base/slice.h"
 #include "proxy/base/startup_pages.h"
 #include "proxy/server.h"
 
 namespace pillion {
-namespace {
-
-// How long control adds clusters in one go.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
-
-}  // namespace
 
 void Server::add_clusters() {
   if (pending_ == nullptr) return;
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice;
   while (clusters_added_ < pending_->clusters.size()) {
     discovery_.add(pending_->clusters[clusters_added_++].config);
-    if (MonotonicClock::now() >= end) return loop_.post_next(add_clusters_task_);
+    if (slice.is_over()) return loop_.post_next(add_clusters_task_);
   }
   apply_when_warm();
 }

@@ -5,15 +5,13 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "proxy/base/slice.h"
 #include "proxy/builder/keep_waiting.h"
 #include "proxy/builder/listener_moves.h"
 #include "proxy/server.h"
 
 namespace pillion {
 namespace {
-
-// How long control opens sockets in one go.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
 
 void diff_listeners(const SnapshotChanges& changes, WorkerUpdate& update) {
   for (const auto& [name, before, after] : changes.listeners) {
@@ -50,9 +48,9 @@ std::unique_ptr<Server::Change> Server::begin_change(BuildResult result) {
 void Server::open_sockets() {
   if (opening_ == nullptr) return;
   if (shutting_down_) return opening_.reset();
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice;
   while (opening_->sockets->open_next()) {
-    if (MonotonicClock::now() >= end) return loop_.post_next(open_sockets_task_);
+    if (slice.is_over()) return loop_.post_next(open_sockets_task_);
   }
   const std::unique_ptr<Change> change = std::move(opening_);
   leave_out_unopened(*change);

@@ -1,14 +1,9 @@
 // What waits for something before it takes effect, while all the rest does (builder/warming.h):
 // control looks for what it needs, and starts the build that puts it in force.
+#include "proxy/base/slice.h"
 #include "proxy/server.h"
 
 namespace pillion {
-namespace {
-
-// How long control adds clusters in one go.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
-
-}  // namespace
 
 // Of the snapshot that workers are being told of.
 void Server::warm_what_waits() {
@@ -20,14 +15,14 @@ void Server::warm_what_waits() {
 }
 
 void Server::add_waiting() {
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice;
   while (waiting_added_ < warming_.added.size()) {
     const auto& config = warming_.added[waiting_added_++];
     // What is known of the hosts of both is known once.
     if (const auto in_force = snapshot_->clusters.find(config->name))
       upstream::adopt_limits(*config, *in_force);
     discovery_.add(config);
-    if (MonotonicClock::now() >= end) return loop_.post_next(add_waiting_task_);
+    if (slice.is_over()) return loop_.post_next(add_waiting_task_);
   }
   warming_.added.clear();
   warm_wait_ |= has_warm_cluster();  // some are at once

@@ -4,15 +4,10 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "proxy/base/slice.h"
 #include "proxy/builder/keep_waiting.h"
 
 namespace pillion {
-namespace {
-
-// How long control tries addresses in one go.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
-
-}  // namespace
 
 void UnboundListeners::add(const std::shared_ptr<const core::ListenerConfig>& listener,
                            std::string reason) {
@@ -61,7 +56,7 @@ void UnboundListeners::arm() {
 
 // Those for which there is no time now are due again at once.
 void UnboundListeners::try_due() {
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice;
   bool is_any_free = false;
   for (auto& [name, entry] : entries_) {
     if (entry.may_start || entry.next_try > loop_.now()) continue;
@@ -70,7 +65,7 @@ void UnboundListeners::try_due() {
     } else {
       put_off(entry, tried.error());
     }
-    if (MonotonicClock::now() >= end) break;
+    if (slice.is_over()) break;
   }
   arm();
   if (is_any_free) host_.on_addresses_free();

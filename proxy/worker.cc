@@ -10,6 +10,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/log.h"
+#include "proxy/base/slice.h"
 #include "proxy/base/str.h"
 
 namespace pillion {
@@ -97,9 +98,9 @@ void Worker::apply(std::shared_ptr<const WorkerUpdate> update, Applied done) {
 
 void Worker::run_ready() {
   if (applying_ == nullptr) return;  // it was finished meanwhile
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice(kSlice);
   while (apply_one()) {
-    if (MonotonicClock::now() >= end) return loop_.post_next(*this);
+    if (slice.is_over()) return loop_.post_next(*this);
   }
   const std::unique_ptr<Applying> applied = std::move(applying_);
   context_.route_demands.wake();

@@ -157,10 +157,7 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
   TextMap<core::Listener*> replaced_;  // not old either, but one of the same name is there already
   // Of the same: the first for each address, and the last for each port of all addresses.  Made
   // when somebody asks.
-  struct AddressHash {
-    size_t operator()(const io::Address& a) const noexcept { return a.hash(); }
-  };
-  std::unordered_map<io::Address, core::Listener*, AddressHash> by_address_;
+  std::unordered_map<io::Address, core::Listener*, io::Address::Hash> by_address_;
   std::unordered_map<uint16_t, core::Listener*> by_port_;
   bool is_indexed_ = false;
   std::unique_ptr<Applying> applying_;  // null: nothing is

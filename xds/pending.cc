@@ -35,6 +35,14 @@ size_t size_of(const Response& response) {
   return size;
 }
 
+// What is answered for: its resources, and what it ends.
+std::vector<std::string> names_of(const Response& response) {
+  std::vector<std::string> names;
+  for (const Resource& resource : response.resources) names.push_back(resource.name);
+  names.insert(names.end(), response.removed.begin(), response.removed.end());
+  return names;
+}
+
 // A virtual host without a body is one that there is not.
 bool is_heartbeat(ResourceType type, const Resource& resource) {
   return type != ResourceType::kVirtualHosts && !resource.has_body;
@@ -98,11 +106,7 @@ void Pending::replace(Response&& next) {
 void Pending::begin_merging() {
   if (std::exchange(is_merged_, true)) return;
   // The names of the first part, now that there is another.
-  if (response_.is_delta && parts_.size() == 1) {
-    Part& first = parts_.front();
-    for (const Resource& resource : response_.resources) first.names.push_back(resource.name);
-    first.names.insert(first.names.end(), response_.removed.begin(), response_.removed.end());
-  }
+  if (response_.is_delta && parts_.size() == 1) parts_.front().names = names_of(response_);
   bytes_ = size_of(response_.wrong);
   for (const Part& part : parts_) bytes_ += size_of(part);
   for (Resource& resource : std::exchange(response_.resources, {})) put(std::move(resource));
@@ -168,9 +172,7 @@ void Pending::put_error(ResourceError&& error) {
 }
 
 void Pending::note_part(const Response& response) {
-  Part part{response.nonce, response.wrong, {}};
-  for (const Resource& resource : response.resources) part.names.push_back(resource.name);
-  part.names.insert(part.names.end(), response.removed.begin(), response.removed.end());
+  Part part{response.nonce, response.wrong, names_of(response)};
   bytes_ += size_of(part);
   parts_.push_back(std::move(part));
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/slice.h"
 #include "proxy/base/str.h"
 
 namespace pillion::admin {
@@ -12,9 +13,8 @@ namespace {
 
 using Kind = ConfigResource::Kind;
 
-// Values of one step, and how long a piece may take: control has other things to do.
+// Values of one step.
 constexpr size_t kValuesPerStep = 100;
-constexpr Duration kSlice = std::chrono::milliseconds(2);
 
 void write_failure(JsonWriter& json, const ConfigFailure& failure) {
   json.begin_object().field("last_update_attempt", utc_text(failure.when));
@@ -27,9 +27,9 @@ void write_failure(JsonWriter& json, const ConfigFailure& failure) {
 class Steps : public stats::TextSource {
  public:
   bool next(std::string& out) final {
-    const Instant end = MonotonicClock::now() + kSlice;
+    const Slice slice;
     bool has_more = true;
-    while (has_more && text_.size() < kPieceBytes && MonotonicClock::now() < end) has_more = step();
+    while (has_more && text_.size() < kPieceBytes && !slice.is_over()) has_more = step();
     out += text_;
     text_.clear();
     return has_more;

@@ -44,9 +44,15 @@ std::vector<BindAddress> addresses_to_bind(const core::ListenerConfig& listener)
   return wanted;
 }
 
+std::vector<io::Address> own_addresses(const core::ListenerConfig& listener) {
+  std::vector<io::Address> own;
+  for (const auto& [address, additional] : addresses_to_bind(listener))
+    if (!address.is_ip() || address.port() != 0) own.push_back(address);
+  return own;
+}
+
 void OurAddresses::add(const core::ListenerConfig& listener) {
-  for (const auto& [address, additional] : addresses_to_bind(listener)) {
-    if (address.is_ip() && address.port() == 0) continue;
+  for (const io::Address& address : own_addresses(listener)) {
     const bool shares = can_share(address, listener);
     owners_.try_emplace(address, Owner{listener.name, shares});
     if (!address.is_ip()) continue;

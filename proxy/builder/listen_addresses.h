@@ -35,6 +35,8 @@ struct BindAddress {
 };
 // Those that a listener binds: none without bind_to_port, and none that lacks_family().
 [[nodiscard]] std::vector<BindAddress> addresses_to_bind(const core::ListenerConfig& listener);
+// Those of them that nobody else gets: on port 0 each listener gets a port of its own.
+[[nodiscard]] std::vector<io::Address> own_addresses(const core::ListenerConfig& listener);
 // One that only a machine with IPv6 has (:: and ::1), on one without.
 [[nodiscard]] bool lacks_family(const io::Address& address);
 
@@ -55,10 +57,7 @@ class OurAddresses {
                                const core::ListenerConfig& listener) const;
 
  private:
-  struct Hash {
-    size_t operator()(const io::Address& a) const noexcept { return a.hash(); }
-  };
-  std::unordered_map<io::Address, Owner, Hash> owners_;
+  std::unordered_map<io::Address, Owner, io::Address::Hash> owners_;
   // Do all share it?  By family and port, and of them those for all addresses.
   std::map<std::pair<io::Address::Kind, uint16_t>, bool> ports_;
   std::map<std::pair<io::Address::Kind, uint16_t>, bool> any_ports_;

@@ -6,43 +6,29 @@
 #include <vector>
 
 namespace pillion {
-namespace {
-
-struct Hash {
-  size_t operator()(const io::Address& a) const noexcept { return a.hash(); }
-};
-
-// Others on port 0 get another port.
-template <typename Fn>
-void for_each_address(const core::ListenerConfig* listener, Fn&& fn) {
-  if (listener == nullptr) return;
-  for (const auto& [address, additional] : addresses_to_bind(*listener))
-    if (!address.is_ip() || address.port() != 0) fn(address);
-}
-
-}  // namespace
 
 Names blocked_moves(std::span<const ListenerMove> moves) {
-  std::unordered_multimap<io::Address, size_t, Hash> wanted;
+  std::unordered_multimap<io::Address, size_t, io::Address::Hash> wanted;
   std::vector<size_t> staying;
   for (size_t i = 0; i < moves.size(); ++i) {
     if (!moves[i].may_go) {
       staying.push_back(i);
       continue;
     }
-    for_each_address(moves[i].to, [&](const io::Address& a) { wanted.emplace(a, i); });
+    for (const io::Address& address : own_addresses(*moves[i].to)) wanted.emplace(address, i);
   }
   Names blocked;
   while (!staying.empty()) {
     const size_t who = staying.back();
     staying.pop_back();
-    for_each_address(moves[who].from, [&](const io::Address& address) {
+    if (moves[who].from == nullptr) continue;
+    for (const io::Address& address : own_addresses(*moves[who].from)) {
       const auto [begin, end] = wanted.equal_range(address);
       for (auto it = begin; it != end; ++it) {
         if (it->second != who && blocked.insert(moves[it->second].to->name).second)
           staying.push_back(it->second);
       }
-    });
+    }
   }
   return blocked;
 }

@@ -5,6 +5,7 @@
 
 #include "proxy/base/str.h"
 #include "proxy/builder/compile.h"
+#include "proxy/builder/warming.h"
 #include "proxy/config/config_source.h"
 #include "proxy/config/suggest.h"
 
@@ -17,18 +18,9 @@ namespace {
 
 template <typename Fn>
 void for_each_secret_ref(const Resources& resources, Fn&& fn) {
-  const auto visit = [&fn](const std::shared_ptr<const tls::ContextSlot>& slot) {
-    if (slot == nullptr) return;
-    for (const tls::SecretRef& ref : slot->secrets().certificates) fn(ref);
-    if (slot->secrets().validation) fn(*slot->secrets().validation);
-    if (slot->secrets().ticket_keys) fn(*slot->secrets().ticket_keys);
-  };
-  for (const auto& piece : resources.file_clusters) piece.newest->config->pool.for_each_tls(visit);
-  for (const auto& piece : resources.file_listeners) {
-    const core::ListenerConfig& listener = *piece.newest->config;
-    for (const auto& chain : listener.chains) visit(chain->tls);
-    if (listener.default_chain != nullptr) visit(listener.default_chain->tls);
-  }
+  const auto visit = [&fn](const auto& slot) { for_each_ref(slot->secrets(), fn); };
+  for (const auto& piece : resources.file_clusters) for_each_tls(*piece.newest->config, visit);
+  for (const auto& piece : resources.file_listeners) for_each_tls(*piece.newest->config, visit);
 }
 
 // Whoever is asked for what a listener names.

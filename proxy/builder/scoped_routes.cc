@@ -36,13 +36,11 @@ bool asks_alike(const std::shared_ptr<const CompiledListener>& a,
   const bool has_a = a != nullptr && a->srds;
   const bool has_b = b != nullptr && b->srds;
   if (a == b || !has_a || !has_b) return has_a == has_b;
-  const auto is_same = [](const config::ConfigSourcePtr& x, const config::ConfigSourcePtr& y) {
-    return x == y || (x != nullptr && y != nullptr && x->key == y->key);
-  };
   const CompiledListener::Srds& x = *a->srds;
   const CompiledListener::Srds& y = *b->srds;
   return x.timeout == y.timeout && x.rds_timeout == y.rds_timeout && x.users == y.users &&
-         is_same(x.source, y.source) && is_same(x.rds_source, y.rds_source);
+         config::is_same_source(x.source, y.source) &&
+         config::is_same_source(x.rds_source, y.rds_source);
 }
 bool asks_alike(const Piece<CompiledListener>* a, const Piece<CompiledListener>* b) {
   static const Piece<CompiledListener> kNone;

@@ -180,18 +180,17 @@ class Settling {
     return std::ranges::any_of(resources_.file_listeners,
                                [&piece](const auto& other) { return &other == &piece; });
   }
-  [[nodiscard]] bool lacks_secrets(const Piece<CompiledListener>& piece, bool is_of_file) const {
-    return piece.waits() && !(is_of_file && settled_.takes_file_whole) &&
-           !has_secrets(*piece.newest->config, settled_.secrets);
+  [[nodiscard]] bool lacks_secrets(const Piece<CompiledListener>& piece) const {
+    return piece.waits() && !has_secrets(*piece.newest->config, settled_.secrets) &&
+           !(settled_.takes_file_whole && is_of_file(piece));
   }
 
-  void settle_listener(Piece<CompiledListener>& piece, bool is_of_file) {
+  void settle_listener(Piece<CompiledListener>& piece) {
     const auto newest = piece.newest;
     const auto active = piece.active;
     if (piece.newest == nullptr) {
       piece.active = nullptr;
-    } else if (!lacks_secrets(piece, is_of_file) &&
-               may_start(*piece.newest, piece.active == nullptr)) {
+    } else if (!lacks_secrets(piece) && may_start(*piece.newest, piece.active == nullptr)) {
       piece.newest = compiler_.with_extensions(with_tables(piece.newest));
       piece.activate();
     } else if (piece.active != nullptr) {
@@ -221,10 +220,9 @@ class Settling {
     without_addresses_ = without_addresses(
         resources_, settled_.held_listeners == nullptr ? kNone : *settled_.held_listeners,
         [this](const Piece<CompiledListener>& piece) {
-          return !lacks_secrets(piece, is_of_file(piece)) &&
-                 may_start(*piece.newest, piece.active == nullptr);
+          return !lacks_secrets(piece) && may_start(*piece.newest, piece.active == nullptr);
         });
-    for (auto& piece : resources_.file_listeners) settle_listener(piece, true);
+    for (auto& piece : resources_.file_listeners) settle_listener(piece);
     std::set<std::string>& unsettled = resources_.unsettled.listeners;
     if (!changed_tables_.empty() || !changed_extensions_.empty() || have_scopes_changed_) {
       for (const auto& [name, piece] : resources_.listeners)
@@ -233,7 +231,7 @@ class Settling {
     std::erase_if(unsettled, [this](const std::string& name) {
       if (!resources_.listeners.contains(name)) return true;
       Piece<CompiledListener>& piece = resources_.listeners[name];
-      settle_listener(piece, false);
+      settle_listener(piece);
       const bool waits = piece.waits();
       if (piece.is_gone()) resources_.listeners.erase(name);
       return !waits;

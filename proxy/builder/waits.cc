@@ -19,17 +19,11 @@ template <typename Config>
 void add_secrets_of(Wait& wait, const Config& config, const tls::SettledSecrets& settled) {
   std::set<std::string> told;
   const auto look = [&](const tls::SecretRef& ref) {
-    if (ref.initial != nullptr || settled.contains(ref.key()) || !told.insert(ref.name).second)
-      return;
+    if (settled.has(ref) || !told.insert(ref.name).second) return;
     add_target(wait, str("SdsApi ", ref.name),
                str("the secret \"", ref.name, "\" (SDS), which has not come"));
   };
-  for_each_tls(config, [&look](const auto& slot) {
-    const tls::SecretRefs& refs = slot->secrets();
-    for (const tls::SecretRef& ref : refs.certificates) look(ref);
-    if (refs.validation) look(*refs.validation);
-    if (refs.ticket_keys) look(*refs.ticket_keys);
-  });
+  for_each_tls(config, [&look](const auto& slot) { for_each_ref(slot->secrets(), look); });
 }
 
 class Waits {

@@ -8,6 +8,7 @@
 namespace pillion {
 namespace {
 
+using config::is_same_source;
 using upstream::ClusterConfig;
 using upstream::DiscoveryType;
 
@@ -48,10 +49,6 @@ void touch(const CompiledListener& end, Names& out) {
 }
 // They mostly come in their order.
 void touch(const ClusterConfig& end, Names& out) { out.insert(out.end(), end.eds_name); }
-
-bool is_same_source(const config::ConfigSourcePtr& a, const config::ConfigSourcePtr& b) {
-  return a == b || (a != nullptr && b != nullptr && a->key == b->key);
-}
 
 // Is a name that both ends have meant alike by them?
 bool is_alike(const Piece<CompiledCluster>& a, const Piece<CompiledCluster>& b) {

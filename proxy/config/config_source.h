@@ -35,6 +35,9 @@ struct ConfigSource {
 
 // Null for the stream of ads_config, which nearly all are: a mesh has ten thousand of them.
 using ConfigSourcePtr = std::shared_ptr<const ConfigSource>;
+inline bool is_same_source(const ConfigSourcePtr& a, const ConfigSourcePtr& b) noexcept {
+  return a == b || (a != nullptr && b != nullptr && a->key == b->key);
+}
 // Of several, equal ones share their memory by it.
 ConfigSourcePtr shared_source(ConfigSource source);
 

@@ -6,12 +6,11 @@
 
 #include "proxy/base/background_thread.h"
 #include "proxy/base/log.h"
+#include "proxy/base/slice.h"
 
 namespace pillion {
 namespace {
 
-// How long assignments are taken in one go, on the loop that does everything else too.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
 // What is read in one go: 250 endpoints by the tree, 1,500 that are plain, take some 2 ms.
 constexpr size_t kMostHere = size_t{16} << 10;
 constexpr size_t kMostPlainHere = size_t{256} << 10;
@@ -71,12 +70,12 @@ void Assignments::take(xds::Response&& response) {
 
 // A portion of what waits; the rest in the next turn.
 void Assignments::run_ready() {
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice;
   while (!waiting_.empty()) {
     xds::Response& response = waiting_.front();
     if (!std::exchange(has_begun_, true)) begin(response);
     while (next_ < response.resources.size()) {
-      if (MonotonicClock::now() >= end) return context_.loop.post_next(*this);
+      if (slice.is_over()) return context_.loop.post_next(*this);
       if (!take_assignment(response.resources[next_++])) return;
     }
     finish();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "proxy/base/slice.h"
 #include "proxy/base/str.h"
 #include "proxy/builder/settle.h"
 #include "proxy/builder/virtual_hosts.h"
@@ -22,8 +23,6 @@ bool may_precede(const xds::Response& clusters) {
   return clusters.type == ResourceType::kClusters || clusters.type == ResourceType::kRuntime;
 }
 
-// How long names of endpoints are looked at in one go, on the loop that does everything else too.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
 constexpr size_t kNamesInOneGo = 64;
 
 // When what is due is tried again after a build that was refused.
@@ -180,7 +179,7 @@ void ControlPlane::update_subscriptions(const std::shared_ptr<const Resources>& 
 // all names, and is answered by all that the server has of them: there is one, at the end.
 void ControlPlane::follow_endpoints() {
   if (touched_endpoints_.empty()) return;
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice;
   do {
     Names some;
     while (!touched_endpoints_.empty() && some.size() < kNamesInOneGo)
@@ -188,7 +187,7 @@ void ControlPlane::follow_endpoints() {
     assignments_.change(some, endpoint_needs_.wanted(*resources_, some),
                         endpoint_needs_.users(*resources_, some));
     untold_endpoints_.merge(some);
-  } while (!touched_endpoints_.empty() && MonotonicClock::now() < end);
+  } while (!touched_endpoints_.empty() && !slice.is_over());
   const bool is_over = touched_endpoints_.empty();
   if (!is_over) context_.loop.post_next(follow_endpoints_);
   if (!is_over && config_.ads.protocol != xds::Protocol::kDelta) return;

@@ -17,9 +17,7 @@ using xds::ResourceType;
 constexpr size_t kMaxBytes = size_t{1} << 30;
 
 bool says_all(const xds::Response& response) {
-  return !response.is_delta &&
-         (response.type == ResourceType::kClusters || response.type == ResourceType::kListeners ||
-          response.type == ResourceType::kScopedRoutes);
+  return !response.is_delta && xds::is_whole(response.type);
 }
 
 bool holds_secret(ResourceType type, const std::string& bytes) {

@@ -11,9 +11,7 @@ namespace {
 const std::string kAll = "*";
 
 bool is_same(const Wanted& a, const Wanted& b) {
-  const bool is_same_source = a.source == b.source || (a.source != nullptr && b.source != nullptr &&
-                                                       a.source->key == b.source->key);
-  return a.timeout == b.timeout && is_same_source;
+  return a.timeout == b.timeout && config::is_same_source(a.source, b.source);
 }
 
 // That in force says how.

@@ -45,6 +45,10 @@ class Address {
 
   friend bool operator==(const Address& a, const Address& b) noexcept;
   [[nodiscard]] uint64_t hash() const noexcept;
+  // For std::unordered_map.
+  struct Hash {
+    size_t operator()(const Address& a) const noexcept { return a.hash(); }
+  };
 
  private:
   uint8_t ip_[16] = {};

@@ -139,6 +139,12 @@ struct SecretRefs {
     return certificates.empty() && !validation && !ticket_keys;
   }
 };
+template <typename Fn>
+void for_each_ref(const SecretRefs& refs, Fn&& fn) {
+  for (const SecretRef& ref : refs.certificates) fn(ref);
+  if (refs.validation) fn(*refs.validation);
+  if (refs.ticket_keys) fn(*refs.ticket_keys);
+}
 
 // Envoy's Secret.  Errors go to the node's list, with places and without contents; null then.
 // `name` gets its name.  Files that it names are read now and noted in the list of errors.

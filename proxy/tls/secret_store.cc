@@ -5,6 +5,7 @@
 
 #include "proxy/base/assert.h"
 #include "proxy/base/log.h"
+#include "proxy/base/slice.h"
 #include "proxy/base/str.h"
 #include "proxy/config/suggest.h"
 #include "proxy/tls/x509_info.h"
@@ -12,17 +13,8 @@
 namespace pillion::tls {
 namespace {
 
-// How long Contexts are made in one go, on the loop that does everything else too.
-constexpr Duration kSlice = std::chrono::milliseconds(2);
 // How often it is looked whether superseded Contexts may die; only while there are some.
 constexpr Duration kPruneDelay = std::chrono::seconds(10);
-
-template <typename Fn>
-void for_each_ref(const SecretRefs& refs, Fn&& fn) {
-  for (const SecretRef& ref : refs.certificates) fn(ref);
-  if (refs.validation) fn(*refs.validation);
-  if (refs.ticket_keys) fn(*refs.ticket_keys);
-}
 
 }  // namespace
 
@@ -293,7 +285,7 @@ Status<> SecretStore::refresh_first(const SecretName& name, const Secret& secret
 
 // Some in each turn: a mesh of a thousand clusters has a thousand Contexts of one certificate.
 void SecretStore::run_ready() {
-  const Instant end = MonotonicClock::now() + kSlice;
+  const Slice slice;
   while (!due_.empty()) {
     const ContextSlot* slot = due_.back();
     due_.pop_back();
@@ -305,7 +297,7 @@ void SecretStore::run_ready() {
                    {{"role", slot->role() == Role::kServer ? "server" : "client"},
                     {"reason", made.error()}});
     }
-    if (MonotonicClock::now() >= end) break;
+    if (slice.is_over()) break;
   }
   if (!due_.empty()) return loop_.post_next(*this);
   if (std::exchange(must_tell_, false)) observer_.on_secrets_settled();

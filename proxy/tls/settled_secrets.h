@@ -3,7 +3,6 @@
 //
 // The SecretStore keeps it; the builder is handed copies, which cost nothing (base/shared_map.h).
 
-#include <algorithm>
 #include <string>
 
 #include "proxy/base/shared_map.h"
@@ -21,12 +20,12 @@ class SettledSecrets {
   }
   // All that a TLS context needs?  What was found when the configuration was read is.
   [[nodiscard]] bool has(const SecretRefs& refs) const {
-    const auto is_there = [this](const SecretRef& ref) {
-      return ref.initial != nullptr || contains(ref.key());
-    };
-    return std::ranges::all_of(refs.certificates, is_there) &&
-           (!refs.validation || is_there(*refs.validation)) &&
-           (!refs.ticket_keys || is_there(*refs.ticket_keys));
+    bool has_all = true;
+    for_each_ref(refs, [&](const SecretRef& ref) { has_all = has_all && has(ref); });
+    return has_all;
+  }
+  [[nodiscard]] bool has(const SecretRef& ref) const {
+    return ref.initial != nullptr || contains(ref.key());
   }
 
  private:

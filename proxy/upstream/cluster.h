@@ -98,10 +98,7 @@ class Cluster final : public RefCounted<Cluster> {
     Ref<Host> host;
     Instant used;
   };
-  struct AddressHash {
-    size_t operator()(const io::Address& a) const noexcept { return a.hash(); }
-  };
-  std::unordered_map<io::Address, Original, AddressHash> originals_;
+  std::unordered_map<io::Address, Original, io::Address::Hash> originals_;
   io::Timer cleanup_ = io::Timer::of<&Cluster::expire_original>(this);
 };
 
