@@ -182,8 +182,10 @@ double Node::as_runtime_double_or(double fallback) const {
       });
 }
 
+// RuntimeFeatureFlag: without default_value it says nothing, which Envoy refuses, too.
 bool Node::as_runtime_bool_or(bool fallback) const {
   if (is_missing()) return fallback;
+  (void)required("default_value");
   return with_runtime_key<bool>(
       *this, [&](const Node& value) { return value.as_bool_or(fallback); },
       [](const Node& where, std::string_view key, bool otherwise) {
@@ -197,6 +199,14 @@ Fraction Node::as_runtime_fraction_or(Fraction fallback) const {
       [](const Node& where, std::string_view key, Fraction otherwise) {
         return runtime_fraction(where, key, otherwise);
       });
+}
+
+Fraction runtime_fraction_of(const Node& field, Fraction fallback) {
+  if (!field.is_mapping() || field.has("default_value")) return field.as_fraction_or(fallback);
+  (void)field.required("default_value");
+  field.ignore({"runtime_key"});
+  field.reject_unknown_keys();
+  return fallback;
 }
 
 }  // namespace pillion::config

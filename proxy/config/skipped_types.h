@@ -31,4 +31,11 @@ constexpr bool is_skipped_type(std::string_view type) {
   return false;
 }
 
+// Is it the type of a DNS resolver of the system, which names no servers of its own?
+constexpr bool is_system_resolver_type(std::string_view type) {
+  return type ==
+             "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig" ||
+         type == "envoy.extensions.network.dns_resolver.apple.v3.AppleDnsResolverConfig";
+}
+
 }  // namespace pillion::config

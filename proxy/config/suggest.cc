@@ -9,6 +9,7 @@
 namespace pillion::config {
 namespace {
 
+constexpr size_t kMostCandidates = 1000;  // a list of names may be a peer's
 constexpr size_t kLongestName = 64;  // beyond it nobody mistypes a name, and the table stays small
 
 char folded(char c) { return c == '-' ? '_' : to_lower(c); }
@@ -39,7 +40,8 @@ std::string_view closest(std::string_view name, std::span<const std::string_view
   if (name.empty() || name.size() > kLongestName) return {};
   std::string_view best;
   size_t best_distance = std::max<size_t>(1, name.size() / 3) + 1;
-  for (std::string_view candidate : candidates) {
+  for (std::string_view candidate :
+       candidates.first(std::min(candidates.size(), kMostCandidates))) {
     if (candidate.empty() || candidate.size() > kLongestName) continue;
     const size_t d = distance(name, candidate);
     if (d < best_distance && d < candidate.size()) {

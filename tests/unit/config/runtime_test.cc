@@ -136,5 +136,35 @@ TEST(Runtime, TheHashOfAPieceDependsOnTheValuesOfItsKeys) {
   EXPECT_EQ(hash(none, "d"), hash(one, "d")) << "what names no such key stays what it is";
 }
 
+// Of an empty one 0 % would be made, and a guard were off.
+TEST(RuntimeFraction, NeedsADefaultWhereItIsAMapping) {
+  const auto read = [](std::string_view yaml, std::string& messages) {
+    Errors errors;
+    const auto document = load_text(yaml, "t", errors);
+    const Fraction got = runtime_fraction_of(document->root(errors)["f"], {7, 100});
+    messages = errors.to_string();
+    return got.numerator;
+  };
+  std::string messages;
+  EXPECT_EQ(read("g: 1", messages), 7u) << "missing";
+  EXPECT_EQ(messages, "");
+  EXPECT_EQ(read("f: 5%", messages), 5u);
+  EXPECT_EQ(read("f: { default_value: {} }", messages), 0u) << "which says so";
+  EXPECT_EQ(messages, "");
+  for (const std::string_view bad : {"f: {}", "f: { runtime_key: k }", "f: { numerator: 1 }"}) {
+    EXPECT_EQ(read(bad, messages), 7u) << bad;
+    EXPECT_NE(messages.find("f.default_value: required field is missing"), std::string::npos)
+        << bad;
+  }
+}
+
+TEST(RuntimeFeatureFlag, NeedsADefault) {
+  Errors errors;
+  const auto document = load_text("f: {}", "t", errors);
+  (void)document->root(errors)["f"].as_runtime_bool_or(false);
+  EXPECT_NE(errors.to_string().find("f.default_value: required field is missing"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace pillion::config
