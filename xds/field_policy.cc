@@ -47,6 +47,11 @@ void FieldPolicy::tell_unknown(const pb::Descriptor& message, std::string_view n
   unknown(message, shown, place_of(shown));
 }
 
+void FieldPolicy::tell_twice(const pb::FieldDescriptor& field, std::string_view name) {
+  const std::string& other = name == field.name() ? field.camelcase_name() : field.name();
+  errors_.error(place_of(config::printable(name)), str("the same field as \"", other, '"'));
+}
+
 void FieldPolicy::unknown(const pb::Descriptor& message, std::string_view name,
                           config::Where where) {
   std::string text = str("unknown field ", name, " of ", message.full_name());

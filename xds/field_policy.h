@@ -32,6 +32,8 @@ class FieldPolicy {
   void tell_unknown(const google::protobuf::Message& message);
   // A name that the message does not have.
   void tell_unknown(const google::protobuf::Descriptor& message, std::string_view name);
+  // A field that is there already, under another of its names.
+  void tell_twice(const google::protobuf::FieldDescriptor& field, std::string_view name);
 
  private:
   [[nodiscard]] config::Where place_of(std::string_view field) const;

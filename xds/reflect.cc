@@ -16,6 +16,7 @@
 #include "proxy/config/skipped_types.h"
 #include "proxy/config/suggest.h"
 #include "xds/field_policy.h"
+#include "xds/message_size.h"
 #include "xds/proto/schema.h"
 #include "xds/typed_struct.h"
 
@@ -49,9 +50,27 @@ std::string number_text(double value) {
   return str(value);
 }
 
+// The message that `bytes` are; what is wrong instead.  Before it is made its size is told, for in
+// memory it may be 150 times as large.
+Result<std::unique_ptr<pb::Message>> parse(std::string_view type, std::string_view bytes,
+                                           size_t& parts_left) {
+  std::unique_ptr<pb::Message> message = make_message(type);
+  if (message == nullptr) return Error{str("no such type: ", config::printable(type))};
+  const Fit fit = take_parts(bytes, *message->GetDescriptor(), parts_left);
+  if (fit == Fit::kTooMuch)
+    return Error{
+        str("more than ", kMaxValues, " values, of which a message counts for ", kPartsOfMessage)};
+  if (fit == Fit::kNoMessage ||
+      !message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return Error{str("the bytes are no ", config::printable(type))};
+  return message;
+}
+
 class Walker {
  public:
-  Walker(std::string source, config::Errors& errors) : out_(std::move(source)), errors_(errors) {}
+  // `parts_left`: of all messages together.
+  Walker(std::string source, config::Errors& errors, size_t& parts_left)
+      : out_(std::move(source)), errors_(errors), parts_left_(parts_left) {}
 
   config::DocumentPtr finish() { return out_.finish(); }
 
@@ -75,20 +94,26 @@ class Walker {
     reflection.ListFields(message, &present);
     const bool is_optional = xds::is_optional(message);
     for (const FieldDescriptor* field : present) {
+      if (told_) break;
       if (policy_.leaves_out(*field)) continue;
       out_.key(field->name());
       may_lack_type_ = is_optional;
       if (field->is_map()) {
         map(message, *field);
       } else if (field->is_repeated()) {
-        out_.begin_sequence();
-        for (int i = 0; i < reflection.FieldSize(message, field); ++i) item(message, *field, i);
-        out_.end();
+        items(message, *field);
       } else {
         single(message, *field);
       }
     }
     policy_.tell_unknown(message);
+  }
+
+  void items(const pb::Message& message, const FieldDescriptor& field) {
+    out_.begin_sequence();
+    const int size = message.GetReflection()->FieldSize(message, &field);
+    for (int i = 0; i < size && !told_; ++i) item(message, field, i);
+    out_.end();
   }
 
   void map(const pb::Message& message, const FieldDescriptor& field) {
@@ -103,7 +128,7 @@ class Walker {
     }
     std::stable_sort(entries.begin(), entries.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (size_t i = 0; i < entries.size(); ++i) {
+    for (size_t i = 0; i < entries.size() && !told_; ++i) {
       // As protobuf: the last of two with the same key counts.
       if (i + 1 < entries.size() && entries[i].first == entries[i + 1].first) continue;
       out_.key(entries[i].first);
@@ -195,13 +220,8 @@ class Walker {
         return map(message, *type.FindFieldByNumber(1)), true;
       case pb::Descriptor::WELLKNOWNTYPE_VALUE:
         return value(message), true;
-      case pb::Descriptor::WELLKNOWNTYPE_LISTVALUE: {
-        const FieldDescriptor& items = *type.FindFieldByNumber(1);
-        out_.begin_sequence();
-        for (int i = 0; i < message.GetReflection()->FieldSize(message, &items); ++i)
-          item(message, items, i);
-        return out_.end(), true;
-      }
+      case pb::Descriptor::WELLKNOWNTYPE_LISTVALUE:
+        return items(message, *type.FindFieldByNumber(1)), true;
       case pb::Descriptor::WELLKNOWNTYPE_DOUBLEVALUE:
       case pb::Descriptor::WELLKNOWNTYPE_FLOATVALUE:
       case pb::Descriptor::WELLKNOWNTYPE_INT64VALUE:
@@ -267,16 +287,18 @@ class Walker {
     if (is_typed_struct(type) && any_depth_ < kMaxAnyNesting && typed_struct(type, bytes)) return;
     out_.key("@type").string(url);
     // The parser leaves it out, or says what is wrong with it.
-    if (config::is_skipped_type(type) || (may_lack_type && !has_message(type))) return;
+    if (config::is_skipped_type(type) || config::is_system_resolver_type(type) ||
+        (may_lack_type && !has_message(type)))
+      return;
     if (any_depth_ == kMaxAnyNesting)
       return error_inside(str("more than ", kMaxAnyNesting, " google.protobuf.Any in each other"));
-    const std::unique_ptr<pb::Message> inner = make_message(type);
-    if (inner == nullptr) {
+    if (!has_message(type)) {
       return error_inside(str("type \"", config::printable(type),
                               "\" is not known to Pillion, or not supported yet"));
     }
-    if (!inner->ParseFromString(bytes))
-      return error_inside(str("the bytes are no ", config::printable(type)));
+    const Result<std::unique_ptr<pb::Message>> parsed = parse(type, bytes, parts_left_);
+    if (!parsed) return error_inside(parsed.error());
+    const pb::Message* const inner = parsed->get();
     const bool has_own_form =
         inner->GetDescriptor()->well_known_type() != pb::Descriptor::WELLKNOWNTYPE_UNSPECIFIED;
     ++any_depth_;
@@ -291,8 +313,9 @@ class Walker {
 
   // False: its message is not known; then the parser looks through it.
   bool typed_struct(std::string_view type, const std::string& bytes) {
-    const std::unique_ptr<pb::Message> message = make_message(type);
-    if (message == nullptr || !message->ParseFromString(bytes)) return false;
+    const Result<std::unique_ptr<pb::Message>> parsed = parse(type, bytes, parts_left_);
+    if (!parsed) return false;
+    const pb::Message* const message = parsed->get();
     const pb::Reflection& r = *message->GetReflection();
     const std::string url = r.GetString(*message, message->GetDescriptor()->FindFieldByNumber(1));
     const pb::Descriptor* named = TypedStruct::message_named(url);
@@ -300,8 +323,9 @@ class Walker {
     out_.key("@type").string(url);
     const pb::Message& content =
         r.GetMessage(*message, message->GetDescriptor()->FindFieldByNumber(2));
-    TypedStruct(out_, policy_, [this](const pb::Message& value) {
-      this->message(value);
+    const auto write_value = [this](const pb::Message& value) { this->message(value); };
+    TypedStruct(out_, policy_, write_value, [this] {
+      return is_too_much();
     }).write(content, *named);
     policy_.tell_unknown(*message);
     return true;
@@ -315,7 +339,7 @@ class Walker {
     errors_.error(config::Node(out_.last_value(), &errors_).where(), std::move(text));
   }
 
-  // Says so once.
+  // Says so once; then nothing more is written.
   bool is_too_much() {
     const bool is_deep = out_.depth() >= kMaxNesting;
     if (!is_deep && out_.value_count() < kMaxValues) return false;
@@ -329,6 +353,7 @@ class Walker {
 
   TreeBuilder out_;
   config::Errors& errors_;
+  size_t& parts_left_;
   FieldPolicy policy_{out_, errors_};
   bool may_lack_type_ = false;  // of the Any that comes next
   size_t any_depth_ = 0;
@@ -339,16 +364,14 @@ class Walker {
 
 config::DocumentPtr reflect(std::string_view type, std::string_view bytes, std::string source,
                             config::Errors& errors) {
-  const std::unique_ptr<pb::Message> message = make_message(type);
-  if (message == nullptr ||
-      !message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    errors.error({source, {}, {}}, message == nullptr
-                                       ? str("no such type: ", config::printable(type))
-                                       : str("the bytes are no ", config::printable(type)));
+  size_t parts_left = kMaxValues;
+  const Result<std::unique_ptr<pb::Message>> message = parse(type, bytes, parts_left);
+  if (!message) {
+    errors.error({source, {}, {}}, message.error());
     return nullptr;
   }
-  Walker walker(std::move(source), errors);
-  walker.message(*message);
+  Walker walker(std::move(source), errors, parts_left);
+  walker.message(**message);
   return walker.finish();
 }
 

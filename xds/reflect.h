@@ -13,7 +13,8 @@
 // be.
 //
 // Errors: a type that xds/proto does not have (by name, with its place), bytes that are no such
-// message, more than kMaxValues values or kMaxNesting levels.  Of filters that are optional, or on
+// message, more than kMaxValues values (told before the bytes are parsed, message_size.h, and again
+// by what is written) or kMaxNesting levels.  Of filters that are optional, or on
 // the list of those that may be left out (config/skipped_types.h), an unknown type is no error:
 // only its @type is there.
 //

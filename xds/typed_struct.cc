@@ -4,6 +4,7 @@
 #include <google/protobuf/message.h>
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "xds/proto/schema.h"
@@ -62,9 +63,16 @@ const pb::Descriptor* TypedStruct::message_named(std::string_view type_url) {
 }
 
 void TypedStruct::write(const pb::Message& content, const pb::Descriptor& type) {
+  std::set<const FieldDescriptor*> written;
   for (const auto& [name, value] : entries(content)) {
+    if (is_too_much_()) break;
     const FieldDescriptor* field = find_field(type, name);
     if (field != nullptr) {
+      // In both of its spellings: which one counts nobody could tell.
+      if (!written.insert(field).second) {
+        policy_.tell_twice(*field, name);
+        continue;
+      }
       if (policy_.leaves_out(*field)) continue;
       out_.key(field->name());
       this->field(*value, *field);
@@ -84,6 +92,7 @@ void TypedStruct::field(const pb::Message& value, const FieldDescriptor& field) 
     if (content == nullptr) return write_value_(value);
     out_.begin_mapping();
     for (const auto& [name, entry] : entries(*content)) {
+      if (is_too_much_()) break;
       out_.key(name);
       single(*entry, *field.message_type()->map_value());
     }
@@ -93,7 +102,7 @@ void TypedStruct::field(const pb::Message& value, const FieldDescriptor& field) 
     if (list == nullptr) return write_value_(value);
     const FieldDescriptor* items = list->GetDescriptor()->FindFieldByNumber(1);
     out_.begin_sequence();
-    for (int i = 0; i < list->GetReflection()->FieldSize(*list, items); ++i)
+    for (int i = 0; i < list->GetReflection()->FieldSize(*list, items) && !is_too_much_(); ++i)
       single(list->GetReflection()->GetRepeatedMessage(*list, items, i), field);
     out_.end();
   } else {

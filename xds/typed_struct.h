@@ -13,10 +13,15 @@ namespace pillion::xds {
 
 class TypedStruct {
  public:
-  // All outlive the object.  `write_value` writes a google.protobuf.Value as it is.
+  // All outlive the object.  `write_value` writes a google.protobuf.Value as it is; `is_too_much`:
+  // shall nothing more be written?
   using WriteValue = std::function<void(const google::protobuf::Message&)>;
-  TypedStruct(config::TreeBuilder& out, FieldPolicy& policy, WriteValue write_value)
-      : out_(out), policy_(policy), write_value_(std::move(write_value)) {}
+  TypedStruct(config::TreeBuilder& out, FieldPolicy& policy, WriteValue write_value,
+              std::function<bool()> is_too_much)
+      : out_(out),
+        policy_(policy),
+        write_value_(std::move(write_value)),
+        is_too_much_(std::move(is_too_much)) {}
 
   // The fields of `content` (a google.protobuf.Struct), which is a message of type `type`, into the
   // mapping that is open.
@@ -34,6 +39,7 @@ class TypedStruct {
   config::TreeBuilder& out_;
   FieldPolicy& policy_;
   WriteValue write_value_;
+  std::function<bool()> is_too_much_;
 };
 
 }  // namespace pillion::xds

@@ -1,6 +1,7 @@
 // What reflect() leaves out, and what it makes of a TypedStruct.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "proxy/base/str.h"
 #include "proxy/config/node.h"
@@ -16,6 +17,13 @@ constexpr std::string_view kCluster = "envoy.config.cluster.v3.Cluster";
 constexpr std::string_view kSocket = "envoy.config.core.v3.TransportSocket";
 constexpr std::string_view kFilter =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter";
+
+// The most that the process has had resident, in bytes.
+size_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) * 1024;
+}
 
 struct Reflected {
   std::string json, errors, example;
@@ -142,6 +150,64 @@ TEST(LeftOut, IsTheContentOfFiltersThatOnlyObserve) {
   const Reflected got = reflected(kFilter, http_filter("stats.PluginConfig", false));
   EXPECT_EQ(got.errors, "");
   EXPECT_EQ(got.json, R"({"typed_config":{"@type":"x/stats.PluginConfig"}})");
+}
+
+TEST(TypedStruct, MayNotHaveAFieldInBothOfItsSpellings) {
+  const Reflected got = of_json(
+      kFilter, typed_struct("udpa.type.v1", "envoy.extensions.filters.http.router.v3.Router",
+                            R"({"suppress_envoy_headers":false,"suppressEnvoyHeaders":true})"));
+  EXPECT_THAT(got.errors, HasSubstr("suppress_envoy_headers: the same field as"));
+}
+
+// Each of these would take hundreds of megabytes if it were parsed, or written, first.
+TEST(Reflect, TellsAMessageOfTooManyPartsBeforeItIsParsed) {
+  constexpr size_t kMany = 2'000'100;
+  const auto times = [](std::string_view item) {
+    std::string out;
+    for (size_t i = 0; i < kMany; ++i) out += item;
+    return out;
+  };
+  const struct {
+    const char* what;
+    std::string bytes;
+  } kCases[] = {
+      {"empty messages (health_checks, 8)", times({"\x42\x00", 2})},
+      {"fields of a newer API (1000)", times({"\xc0\x3e\x01", 3})},
+      {"texts (lrs_report_endpoint_metrics, 57)", times({"\xca\x03\x00", 3})},
+      // common_lb_config, 27; override_host_status, 8; statuses, 1, packed: a byte each.
+      {"numbers", ""},
+  };
+  for (const auto& c : kCases) {
+    std::string bytes = c.bytes;
+    if (bytes.empty()) {
+      const auto wrap = [](std::string tag, const std::string& inside) {
+        for (size_t n = inside.size();; n >>= 7) {
+          tag += static_cast<char>((n & 127) | (n > 127 ? 128 : 0));
+          if (n <= 127) return tag + inside;
+        }
+      };
+      bytes = wrap("\xda\x01", wrap("\x42", wrap("\x0a", std::string(kMany, '\x01'))));
+    }
+    const size_t before = peak_memory();
+    const Reflected got = reflected(kCluster, bytes);
+    EXPECT_THAT(got.errors, HasSubstr("more than 2000000 values")) << c.what;
+    EXPECT_LT(got.errors.size(), 300u) << c.what;
+    EXPECT_LT(peak_memory() - before, size_t{32} << 20) << c.what;
+  }
+}
+
+// In an Any they lie as bytes, and count with all others.
+TEST(Reflect, CountsThePartsOfAllMessagesInEachOther) {
+  std::string items;
+  for (size_t i = 0; i < 600'000; ++i) items.append("\x42\x00", 2);  // 2.4 million parts
+  const std::string url = "x/envoy.config.cluster.v3.Cluster";
+  std::string any = str("\x0a", static_cast<char>(url.size()), url, "\x12");
+  for (size_t n = items.size();; n >>= 7) {
+    any += static_cast<char>((n & 127) | (n > 127 ? 128 : 0));
+    if (n <= 127) break;
+  }
+  EXPECT_THAT(reflected("google.protobuf.Any", any + items).errors,
+              HasSubstr("more than 2000000 values"));
 }
 
 }  // namespace
