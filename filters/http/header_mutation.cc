@@ -20,9 +20,10 @@ struct Mutations {
 Mutations parse_mutations(const Node& node, const core::FilterParseContext& context) {
   Mutations mutations{{node["request_mutations"], &context.formats},
                       {node["response_mutations"], &context.formats}};
-  node.unsupported({"query_parameter_mutations", "parameter_mutations",
-                    "request_trailers_mutations", "response_trailers_mutations"},
-                   "comes with a later version");
+  // What they remove would reach the application, or the client.
+  node.unsupported(
+      {"query_parameter_mutations", "request_trailers_mutations", "response_trailers_mutations"},
+      "comes with a later version", config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
   return mutations;
 }

@@ -89,8 +89,8 @@ Requirement parse(const Node& node, const Providers& providers, unsigned depth) 
 }  // namespace
 
 const Provider* Providers::find(std::string_view name) const {
-  const auto it = std::ranges::find_if(list, [name](const auto& p) { return p->name == name; });
-  return it == list.end() ? nullptr : it->get();
+  const auto it = by_name.find(name);
+  return it == by_name.end() ? nullptr : it->second;
 }
 
 const Provider* Providers::find_by_issuer(std::string_view issuer) const {

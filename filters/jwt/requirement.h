@@ -2,6 +2,7 @@
 // Requirement: jwt_authn.v3.JwtRequirement, compiled: which tokens a request must carry.
 // Immutable, part of the filter's configuration.
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct Providers {
   std::vector<std::unique_ptr<const Provider>> list;        // in the configuration's order
   std::vector<std::unique_ptr<const Locations>> locations;  // of each
   std::unique_ptr<const Locations> all_locations;           // of all of them together
+
+  std::map<std::string_view, const Provider*> by_name;  // whose names they are
 
   [[nodiscard]] const Provider* find(std::string_view name) const;
   // The first of that issuer, else the first that takes any.

@@ -257,7 +257,11 @@ ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) 
 void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
                      const Sniffed& sniffed) {
   const std::shared_ptr<const FilterChain>* found = match_chain(*config_, info, sniffed);
-  if (found == nullptr || std::holds_alternative<std::monostate>((*found)->terminal)) {
+  if (found != nullptr && std::holds_alternative<std::monostate>((*found)->terminal)) {
+    log::debug(log::kConnHandler, "closing connection: no filters", {{"listener", config_->name}});
+    return refuse(std::move(socket), info, {FailureKind::kNoFilterChain});
+  }
+  if (found == nullptr) {
     stats_->no_filter_chain_match.inc();
     log_unmatched(*config_, info, sniffed);
     return refuse(std::move(socket), info, {FailureKind::kNoFilterChain});

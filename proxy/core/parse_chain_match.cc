@@ -1,13 +1,18 @@
 // FilterChainMatch.
 #include <algorithm>
+#include <functional>
+#include <optional>
+#include <unordered_map>
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/str.h"
+#include "proxy/config/value_hash.h"
 #include "proxy/core/parse_parts.h"
 
 namespace pillion::core {
 namespace {
 
+using config::combine_hashes;
 using config::EnumRow;
 using config::Node;
 using config::Unknown;
@@ -38,22 +43,57 @@ std::string parse_transport_protocol(const Node& node) {
   return name;
 }
 
-// No entry stands for "any", which is one of the values that a criterion can have.
-template <typename T>
-bool have_common(const std::vector<T>& a, const std::vector<T>& b) {
-  if (a.empty() || b.empty()) return a.empty() && b.empty();
-  return std::find_first_of(a.begin(), a.end(), b.begin(), b.end()) != a.end();
-}
+// EqualMatches: finds chains for which a connection would have the same rank at every step.
+//
+// As Envoy's, by maps: a chain is entered once for each combination of its values ("any" where a
+// criterion has none), so that lists of a peer cost what they hold and not its square.
+class EqualMatches {
+ public:
+  static constexpr size_t kMaxCombinations = 1'000'000;
 
-// Would a connection find both chains with the same rank at every step?
-bool are_equal(const FilterChainMatch& a, const FilterChainMatch& b) {
-  return a.destination_port == b.destination_port && a.transport_protocol == b.transport_protocol &&
-         a.source_type == b.source_type && have_common(a.server_names, b.server_names) &&
-         have_common(a.destination, b.destination) &&
-         have_common(a.application_protocols, b.application_protocols) &&
-         have_common(a.direct_source, b.direct_source) && have_common(a.source, b.source) &&
-         have_common(a.source_ports, b.source_ports);
-}
+  // Its first place with an equal match, or nothing.  False: too many combinations.
+  bool add(const FilterChainMatch& match, uint32_t place, std::optional<uint32_t>& other) {
+    const std::vector<uint64_t> criteria[] = {
+        hashes(match.server_names),  hashes(match.destination), hashes(match.application_protocols),
+        hashes(match.direct_source), hashes(match.source),      hashes(match.source_ports)};
+    uint64_t base =
+        combine_hashes(match.destination_port, static_cast<uint64_t>(match.source_type));
+    base = combine_hashes(base, std::hash<std::string>{}(match.transport_protocol));
+    size_t combinations = 1;
+    for (const auto& values : criteria) {
+      combinations *= values.size();
+      if (combinations > kMaxCombinations - places_.size()) return false;
+    }
+    enter(criteria, base, place, other);
+    return true;
+  }
+
+ private:
+  static uint64_t hash_of(const std::string& text) { return std::hash<std::string>{}(text); }
+  static uint64_t hash_of(const match::Cidr& range) { return hash_of(range.to_string()); }
+  static uint64_t hash_of(uint16_t port) { return port; }
+
+  template <typename T>
+  static std::vector<uint64_t> hashes(const std::vector<T>& values) {
+    std::vector<uint64_t> out;
+    for (const T& value : values) out.push_back(combine_hashes(1, hash_of(value)));
+    if (out.empty()) out.push_back(0);  // any, which is one of the values that it can have
+    return out;
+  }
+
+  void enter(std::span<const std::vector<uint64_t>> criteria, uint64_t hash, uint32_t place,
+             std::optional<uint32_t>& other) {
+    if (criteria.empty()) {
+      const auto [it, is_new] = places_.emplace(hash, place);
+      if (!is_new && it->second != place) other = std::min(it->second, other.value_or(it->second));
+      return;
+    }
+    for (const uint64_t value : criteria.front())
+      enter(criteria.subspan(1), combine_hashes(hash, value), place, other);
+  }
+
+  std::unordered_map<uint64_t, uint32_t> places_;
+};
 
 }  // namespace
 
@@ -83,20 +123,21 @@ FilterChainMatch parse_chain_match(const Node& node) {
 
 void refuse_equal_matches(const std::vector<std::shared_ptr<const FilterChain>>& chains,
                           const Node& nodes) {
-  size_t index = 0;
+  EqualMatches matches;
+  uint32_t index = 0;
   for (const Node node : nodes.items()) {
-    const auto current = chains.begin() + static_cast<ptrdiff_t>(index);
-    const auto other = std::find_if(chains.begin(), current, [&](const auto& chain) {
-      return are_equal(chain->match, (*current)->match);
-    });
-    if (other != current) {
-      const std::string& name = (*other)->name;
-      const std::string label = name.empty() ? std::string() : str(" \"", name, '"');
-      node["filter_chain_match"].error(str("matches the same connections as filter_chains[",
-                                           other - chains.begin(), ']', label,
-                                           ": expected different filter chains to differ here"));
-    }
+    std::optional<uint32_t> other;
+    if (!matches.add(chains[index]->match, index, other))
+      return node["filter_chain_match"].error(str("the filter chains have more than ",
+                                                  EqualMatches::kMaxCombinations,
+                                                  " combinations of what they match"));
     ++index;
+    if (!other) continue;
+    const std::string& name = chains[*other]->name;
+    const std::string label = name.empty() ? std::string() : str(" \"", name, '"');
+    node["filter_chain_match"].error(str("matches the same connections as filter_chains[", *other,
+                                         ']', label,
+                                         ": expected different filter chains to differ here"));
   }
 }
 

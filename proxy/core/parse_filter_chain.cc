@@ -60,7 +60,8 @@ uint64_t parse_filters(FilterChain& chain, const Node& list, const ParseContext&
       chain.terminal = parse_tcp_proxy(node, context);
     }
   }
-  if (is_known && !is_ended && (list.is_missing() || list.is_sequence())) {
+  // Of a chain without any, which has no terminal then, connections are closed, as in Envoy.
+  if (is_known && !is_ended && list.is_sequence() && list.size() != 0) {
     list.error("expected an HttpConnectionManager or a TcpProxy, the filters that end a chain");
   }
   return hash;

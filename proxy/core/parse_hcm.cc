@@ -114,8 +114,11 @@ std::shared_ptr<const HcmConfig> parse_hcm(const Node& node, const ParseContext&
   filters.parse_list(*out, node["http_filters"]);
   out->routes = parse_routes(*out, node, context, filters);
   parse_logs(*out, node, context);
-  node.unsupported({"path_normalization_options", "typed_header_validation_config"}, kLater,
-                   Unknown::kAlwaysError);
+  const Node transformations = node["path_normalization_options"];
+  transformations.unsupported({"forwarding_transformation", "http_filter_transformation"}, kLater,
+                              Unknown::kAlwaysError);
+  transformations.reject_unknown_keys(Unknown::kAlwaysError);
+  node.unsupported({"typed_header_validation_config"}, kLater, Unknown::kAlwaysError);
   out->tracer = context.services.tracer(node["tracing"], context.is_outbound, context.clusters);
   node.reject_unknown_keys();
   out->own_hash = config::combine_hashes(config::hash_value(node), context.buffer_limit);

@@ -29,13 +29,17 @@ void parse_router(HcmConfig& out, const Node& item, const Node& node) {
   if (item["disabled"].as_bool_or(false)) item["disabled"].error("the router cannot be disabled");
 }
 
-// A filter that is optional and whose type nobody knows, Envoy neither, is skipped as there.  One
-// that we lack is refused: it may guard something.
+// Is it a type of Envoy's own tree?  One of those that we lack is refused even if it is optional:
+// it may guard something, and Envoy has it.  By the name and not by a list, which would be out of
+// date with Envoy's next release.
+bool is_of_envoy(std::string_view type) { return type.starts_with("envoy."); }
+
+// A filter that is optional and whose type nobody knows, Envoy neither, is skipped as there.
 bool is_skipped(const Node& item, std::span<const std::string_view> supported) {
   if (!item["is_optional"].as_bool_or(false) || item.has("config_discovery")) return false;
   const std::string_view type = item["typed_config"].typed_config().type;
   if (type.empty() || std::ranges::find(supported, type) != supported.end()) return false;
-  if (is_known_to_envoy(type, ExtensionPoint::kHttpFilter)) return false;
+  if (is_of_envoy(type)) return false;
   item.leave_out(
       type, str("is optional and skipped: unknown HTTP filter \"", config::printable(type), '"'));
   return true;
@@ -50,6 +54,8 @@ void FilterListParser::parse_list(HcmConfig& out, const Node& list) {
   std::vector<HttpFilterChain::Entry> entries;
   bool has_router = false;
   for (const Node item : list.items()) {
+    // Those beyond are told below, and not looked at: there may be hundreds of thousands.
+    if (names_.size() > HttpFilterChain::kMaxFilters) break;
     if (has_router) item.error("comes after the router, which must be the last filter");
     if (is_skipped(item, supported) || leaves_out(item)) {
       names_.push_back({item["name"].as_string(), nullptr});
@@ -73,10 +79,11 @@ void FilterListParser::parse_list(HcmConfig& out, const Node& list) {
     item.ignore({"disabled", "is_optional"});
     item.reject_unknown_keys();
   }
-  if (!has_router && (list.is_missing() || list.is_sequence())) {
+  const bool are_too_many = names_.size() > HttpFilterChain::kMaxFilters;
+  if (!has_router && !are_too_many && (list.is_missing() || list.is_sequence())) {
     list.error("expected the router (envoy.filters.http.router) as the last filter");
   }
-  if (entries.size() > HttpFilterChain::kMaxFilters) {
+  if (are_too_many) {
     list.error(str("expected at most ", HttpFilterChain::kMaxFilters, " filters"));
   } else if (!entries.empty()) {
     out.filters =
@@ -189,6 +196,7 @@ void FilterListParser::parse_of_any_list(const config::TypedConfig& message, boo
   if (message.type.empty()) return;
   const auto found = std::ranges::find(types_, message.type, &HttpFilterType::route_type);
   if (found != types_.end()) return parse_message(*found, message, out);
+  is_optional = is_optional && !is_of_envoy(message.type);
   std::string text =
       str("no filter has the configuration \"", config::printable(message.type), '"');
   is_optional ? message.node.leave_out(message.type, std::move(text))

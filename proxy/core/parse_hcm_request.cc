@@ -58,6 +58,14 @@ void parse_host(HcmConfig& out, const Node& hcm) {
   }
 }
 
+// Empty it says what is so without it.
+void parse_internal_addresses(const Node& node) {
+  if (node["unix_sockets"].as_bool_or(false))
+    node.unsupported({"unix_sockets"}, kLater, Unknown::kAlwaysError);
+  node.unsupported({"cidr_ranges"}, kLater, Unknown::kAlwaysError);
+  node.reject_unknown_keys(Unknown::kAlwaysError);
+}
+
 }  // namespace
 
 void parse_request_headers(HcmConfig& out, const Node& hcm) {
@@ -70,10 +78,10 @@ void parse_request_headers(HcmConfig& out, const Node& hcm) {
   parse_host(out, hcm);
   hcm.ignore({"add_proxy_protocol_connection_state"});  // there is none
   refuse_true(hcm, {"add_user_agent", "represent_ipv4_remote_address_as_ipv4_mapped_ipv6"});
-  hcm.unsupported(
-      {"internal_address_config", "original_ip_detection_extensions",
-       "early_header_mutation_extensions", "scheme_header_transformation", "forward_proto_config"},
-      kLater, Unknown::kAlwaysError);
+  parse_internal_addresses(hcm["internal_address_config"]);
+  hcm.unsupported({"original_ip_detection_extensions", "early_header_mutation_extensions",
+                   "scheme_header_transformation", "forward_proto_config"},
+                  kLater, Unknown::kAlwaysError);
 }
 
 }  // namespace pillion::core

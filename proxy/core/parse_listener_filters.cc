@@ -22,8 +22,11 @@ void parse_tls_inspector(const Node& node) {
   (void)node["initial_read_buffer_size"].as_u32_or(256, 256, 64 * 1024);
   (void)node["max_client_hello_size"].as_u32_or(16 * 1024, 256,
                                                 16 * 1024);  // ours is Envoy's default
-  refuse_true(node, {"enable_ja3_fingerprinting", "enable_ja4_fingerprinting",
-                     "close_connection_on_client_hello_parsing_errors"});
+  refuse_true(node, {"enable_ja3_fingerprinting", "enable_ja4_fingerprinting"});
+  // What is no ClientHello goes on to the chains of plain text, and would here, too.
+  constexpr std::string_view kClose = "close_connection_on_client_hello_parsing_errors";
+  if (node[kClose].as_bool_or(false))
+    node.unsupported({kClose}, kLater, config::Unknown::kAlwaysError);
 }
 
 constexpr int kMaxDepth = 16;

@@ -173,10 +173,6 @@ bool leaves_out(const Node& item) {
   return true;
 }
 
-bool is_known_to_envoy(std::string_view type, ExtensionPoint point) {
-  return is_of_envoy(type, kPoints[static_cast<size_t>(point)]);
-}
-
 void refuse_true(const Node& node, std::initializer_list<std::string_view> keys,
                  std::string_view reason) {
   for (const std::string_view key : keys) {

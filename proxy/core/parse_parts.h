@@ -47,9 +47,6 @@ std::shared_ptr<const NetworkDiscovery> parse_network_discovery(
 
 std::shared_ptr<const ListenerFilterDiscovery> parse_listener_discovery(const config::Node& item);
 
-// Has Envoy v3 an extension of that type?
-bool is_known_to_envoy(std::string_view type, ExtensionPoint point);
-
 // Fields whose false changes nothing and whose true we lack.
 void refuse_true(const config::Node& node, std::initializer_list<std::string_view> keys,
                  std::string_view reason = kLater);

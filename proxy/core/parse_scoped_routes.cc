@@ -1,5 +1,6 @@
 // HttpConnectionManager: scoped_routes.
-#include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "proxy/base/str.h"
@@ -16,16 +17,16 @@ using config::Node;
 using config::Unknown;
 
 void parse_list(ScopedRoutes& out, const Node& list, const route::ParseOptions& options) {
+  std::set<std::string_view> names;
+  std::map<std::vector<std::string>, std::string_view> keys;  // whose they are
   for (const Node item : list["scoped_route_configurations"].items()) {
     auto scope = route::parse_scope(item, options);
-    for (const auto& other : out.list) {
-      if (other->name == scope->name)
-        item["name"].error(
-            str("another scope is called \"", config::printable(scope->name), "\" already"));
-      if (other->key == scope->key)
-        item["key"].error(
-            str("is already that of the scope \"", config::printable(other->name), '"'));
-    }
+    if (!names.insert(scope->name).second)
+      item["name"].error(
+          str("another scope is called \"", config::printable(scope->name), "\" already"));
+    if (const auto [other, is_new] = keys.emplace(scope->key, scope->name); !is_new)
+      item["key"].error(
+          str("is already that of the scope \"", config::printable(other->second), '"'));
     out.list.push_back(std::move(scope));
   }
   list.reject_unknown_keys();

@@ -54,6 +54,8 @@ std::unique_ptr<const RedirectAction> parse_redirect(const Node& node) {
   const auto code = node["response_code"].as_enum_or<size_t>(0, kCodes);
   redirect->status = kStatus[std::min(code, std::size(kStatus) - 1)];
   redirect->strip_query = node["strip_query"].as_bool_or(false);
+  // Without it a client would be sent where it came from.
+  node.unsupported({"path_rewrite"}, "comes with a later version", config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
   return redirect;
 }

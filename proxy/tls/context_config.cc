@@ -351,7 +351,7 @@ ContextConfig parse_downstream_tls_context(const Node& node, SecretRefs* secrets
 ContextConfig parse_upstream_tls_context(const Node& node, SecretRefs* secrets) {
   ContextConfig out;
   out.role = Role::kClient;
-  const Node common = node.required("common_tls_context");
+  const Node common = node["common_tls_context"];
   if (common) parse_common(common, out, secrets);
   out.sni = node["sni"].as_string_or("");
   if (out.sni.size() > 255) node["sni"].expected("a host name of at most 255 bytes");

@@ -3,6 +3,7 @@
 #include <openssl/base64.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "proxy/base/ascii.h"
 #include "proxy/base/json.h"
@@ -134,13 +135,13 @@ void parse_hashes(const Node& node, ValidationConfig& out) {
 
 constexpr EnumRow kTrust[] = {{"VERIFY_TRUST_CHAIN", 0}, {"ACCEPT_UNTRUSTED", 1}};
 
-void add_trust_domain(const Node& node, std::string name, std::string pem, ValidationConfig& out) {
+// `known`: the names of those before.
+void add_trust_domain(const Node& node, std::string name, std::string pem,
+                      std::unordered_set<std::string>& known, ValidationConfig& out) {
   if (const std::string why = trust_domain_error(name); !why.empty()) {
     return node.error(str("trust domain ", config::printable(name), ": ", why));
   }
-  for (const TrustDomain& known : out.trust_domains) {
-    if (known.name == name) return node.error(str("a second bundle of ", name));
-  }
+  if (!known.insert(name).second) return node.error(str("a second bundle of ", name));
   if (const auto ok = parse_certificates(pem); !ok) return node.error(str(name, ": ", ok.error()));
   out.trust_domains.push_back({std::move(name), std::move(pem)});
 }
@@ -157,7 +158,8 @@ std::string to_pem(std::string_view base64) {
 
 // SPIFFE bundles by trust domain, as JSON (SPIFFE Trust Domain and Bundle, section 4):
 // {"trust_domains": {"mesh.local": {"keys": [{"use": "x509-svid", "x5c": ["..."]}]}}}.
-void parse_bundle_map(const Node& node, std::string_view text, ValidationConfig& out) {
+void parse_bundle_map(const Node& node, std::string_view text,
+                      std::unordered_set<std::string>& known, ValidationConfig& out) {
   const auto document = JsonDocument::parse(text, /*max_depth=*/16);
   if (!document) return node.error(str("no JSON: ", document.error()));
   for (const auto& [name, bundle] : document->root()["trust_domains"].entries()) {
@@ -170,7 +172,7 @@ void parse_bundle_map(const Node& node, std::string_view text, ValidationConfig&
       }
       pem += to_pem(key["x5c"].items().front().as_string());
     }
-    add_trust_domain(node, std::string(name), std::move(pem), out);
+    add_trust_domain(node, std::string(name), std::move(pem), known, out);
   }
 }
 
@@ -188,6 +190,7 @@ void parse_validator(const Node& node, ValidationConfig& out) {
         str("unsupported validator ", config::printable(how.type), " (expected ", kSpiffe, ')'));
   }
   bool is_readable = true;
+  std::unordered_set<std::string> known;
   for (const Node item : how.node["trust_domains"].items()) {
     std::string name = item.required("name").as_string();
     const Node bundle = item.required("trust_bundle");
@@ -196,13 +199,13 @@ void parse_validator(const Node& node, ValidationConfig& out) {
     close(item);
     is_readable &= !pem.empty();
     if (!pem.empty() && !name.empty()) {
-      add_trust_domain(bundle, std::move(name), std::move(pem), out);
+      add_trust_domain(bundle, std::move(name), std::move(pem), known, out);
     }
   }
   if (const Node map = how.node["trust_bundles"]) {
     const std::string text = read_data_source(map).text;
     is_readable &= !text.empty();
-    if (!text.empty()) parse_bundle_map(map, text, out);
+    if (!text.empty()) parse_bundle_map(map, text, known, out);
   }
   close(how.node);
   // Without a bundle there is nothing to verify by; it must not pass for "no verification".
@@ -242,7 +245,9 @@ ValidationConfig parse_validation(const Node& node, FileUse files, Completeness 
   const Node validator = node["custom_validator_config"];
   if (validator) parse_validator(validator, out);
   config::check_watched_directory(node["watched_directory"]);
-  refuse(node, {"system_root_certs", "require_signed_certificate_timestamp"});
+  refuse(node, {"system_root_certs"});
+  if (node["require_signed_certificate_timestamp"].as_bool_or(false))
+    refuse(node, {"require_signed_certificate_timestamp"});
   if (completeness == Completeness::kWhole) refuse(node, {"ca_certificate_provider_instance"});
   close(node);
   // What was given and could not be read was reported; nothing is missing beside it.

@@ -4,6 +4,8 @@
 
 #include "proxy/base/str.h"
 #include "proxy/config/config_source.h"
+#include "proxy/config/skipped_types.h"
+#include "proxy/config/suggest.h"
 #include "proxy/config/value_hash.h"
 #include "proxy/upstream/parse_parts.h"
 
@@ -22,6 +24,9 @@ constexpr EnumRow kTypes[] = {
     {"EDS", static_cast<int>(DiscoveryType::kEds)},
     {"ORIGINAL_DST", static_cast<int>(DiscoveryType::kOriginalDst)},
 };
+
+constexpr std::string_view kCares =
+    "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig";
 
 constexpr EnumRow kFamilies[] = {
     {"AUTO", static_cast<int>(DnsFamily::kAuto)},
@@ -53,6 +58,40 @@ void parse_dns(const Node& node, DnsOptions& out) {
   }
   out.respect_ttl = node["respect_dns_ttl"].as_bool_or(false);
   out.jitter = node["dns_jitter"].as_duration_or(Duration{});
+}
+
+// Names are asked of the node's resolver: what only tunes that is left out, but other servers may
+// know other hosts by a name (split-horizon DNS).  Istio names none.
+void parse_resolvers(const Node& node) {
+  constexpr std::string_view kReason = "names are asked of the node's resolver";
+  node.unsupported({"dns_resolvers"}, kReason, config::Unknown::kAlwaysError);
+  if (const Node older = node["dns_resolution_config"]) {
+    older.unsupported({"resolvers"}, kReason, config::Unknown::kAlwaysError);
+    older.unsupported({"dns_resolver_options"}, kLater);
+    older.reject_unknown_keys();
+  }
+  const Node extension = node["typed_dns_resolver_config"];
+  if (extension.is_missing()) return;
+  extension.ignore({"name"});
+  const auto [type, resolver] = extension["typed_config"].typed_config();
+  extension.reject_unknown_keys();
+  if (type == kCares) {
+    if (!resolver["use_resolvers_as_fallback"].as_bool_or(false))
+      resolver.unsupported({"resolvers"}, kReason, config::Unknown::kAlwaysError);
+    resolver.unsupported({"dns_resolver_options"}, kLater);
+    resolver.ignore({"resolvers", "filter_unroutable_families", "udp_max_queries",
+                     "query_timeout_seconds", "query_tries", "rotate_nameservers",
+                     "edns0_max_payload_size", "max_udp_channel_duration",
+                     "reinit_channel_on_timeout", "qcache_max_ttl"});
+    resolver.reject_unknown_keys();
+  } else if (!config::is_system_resolver_type(type)) {
+    if (!type.empty())
+      extension["typed_config"].error(
+          str("DNS resolver \"", config::printable(type), "\": ", kReason));
+    return;
+  }
+  extension.leave_out("envoy.config.cluster.v3.Cluster.typed_dns_resolver_config",
+                      str("has no effect: ", kReason));
 }
 
 void parse_original_dst(const Node& node, ClusterConfig& out) {
@@ -104,17 +143,17 @@ void parse_lrs_server(const Node& node) {
 
 void refuse_the_rest(const Node& node) {
   parse_lrs_server(node["lrs_server"]);
+  parse_resolvers(node);
   // Effects that need what is refused elsewhere, or that only tune a choice which is made otherwise
   // here: hosts that discovery drops drain in any case, and control waits for every new cluster.
   node.ignore({"ignore_health_on_host_removal", "drain_connections_on_host_removal",
                "wait_for_warm_on_init", "lrs_report_endpoint_metrics"});
   refuse_true(node, "close_connections_on_host_health_failure");
-  node.unsupported({"ring_hash_lb_config", "maglev_lb_config", "load_balancing_policy", "metadata",
-                    "track_timeout_budgets", "track_cluster_stats", "upstream_config",
-                    "preconnect_policy", "dns_resolvers", "dns_resolution_config",
-                    "typed_dns_resolver_config", "use_tcp_for_dns_lookups", "stats_matcher",
-                    "queuing_policies", "per_connection_buffer_high_watermark_timeout"},
-                   kLater);
+  node.unsupported(
+      {"ring_hash_lb_config", "maglev_lb_config", "metadata", "track_timeout_budgets",
+       "track_cluster_stats", "upstream_config", "preconnect_policy", "use_tcp_for_dns_lookups",
+       "stats_matcher", "queuing_policies", "per_connection_buffer_high_watermark_timeout"},
+      kLater);
   // Without these a request would go to other hosts than meant, in clear text, or past a filter.
   node.unsupported({"cluster_type", "connection_pool_per_downstream_connection", "lb_subset_config",
                     "transport_socket_matcher"},
@@ -190,7 +229,8 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   out->pool.connect_timeout = timeout.as_duration_or(out->pool.connect_timeout);
   if (timeout.is_present() && out->pool.connect_timeout <= Duration{})
     timeout.expected("more than 0s");
-  out->buffer_limit = node["per_connection_buffer_limit_bytes"].as_u32_or(out->buffer_limit, 1);
+  out->buffer_limit = node["per_connection_buffer_limit_bytes"].as_u32_or(out->buffer_limit);
+  if (out->buffer_limit == 0) out->buffer_limit = UINT32_MAX;  // Envoy: no limit
   parse_balancing(node, *out);
   parse_circuit_breakers(node["circuit_breakers"], *out);
   apply_runtime(node, *out);

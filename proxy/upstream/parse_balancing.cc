@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/config/suggest.h"
 #include "proxy/upstream/parse_parts.h"
 
 namespace pillion::upstream {
@@ -15,7 +16,8 @@ enum Policy : int {
   kPolicyRoundRobin = 0,
   kPolicyLeastRequest = 1,
   kPolicyRandom = 3,
-  kPolicyProvided = 6
+  kPolicyProvided = 6,
+  kPolicyTyped = 7
 };
 constexpr EnumRow kPolicies[] = {
     {"ROUND_ROBIN", kPolicyRoundRobin},
@@ -24,13 +26,25 @@ constexpr EnumRow kPolicies[] = {
     {"RANDOM", kPolicyRandom},
     {"MAGLEV", 5, kLater},
     {"CLUSTER_PROVIDED", kPolicyProvided},
-    {"LOAD_BALANCING_POLICY_CONFIG", 7, kLater},
+    {"LOAD_BALANCING_POLICY_CONFIG", kPolicyTyped},
 };
+constexpr EnumRow kSelections[] = {{"N_CHOICES", 0}, {"FULL_SCAN", 1, kLater}};
+
+#define PILLION_POLICY(name) "envoy.extensions.load_balancing_policies." name
+constexpr std::string_view kRoundRobin = PILLION_POLICY("round_robin.v3.RoundRobin");
+constexpr std::string_view kLeastRequest = PILLION_POLICY("least_request.v3.LeastRequest");
+constexpr std::string_view kRandom = PILLION_POLICY("random.v3.Random");
+constexpr std::string_view kClusterProvided = PILLION_POLICY("cluster_provided.v3.ClusterProvided");
+#undef PILLION_POLICY
 constexpr EnumRow kPriorities[] = {{"DEFAULT", 0}, {"HIGH", 1}};
 
-void parse_policy(const Node& node, ClusterConfig& out) {
+void parse_policy(const Node& cluster, ClusterConfig& out) {
+  const Node node = cluster["lb_policy"];
   const bool is_original = out.type == DiscoveryType::kOriginalDst;
   const int policy = node.as_enum_or<int>(kPolicyRoundRobin, kPolicies);
+  // What is said there counts.
+  if (cluster.has("load_balancing_policy")) return;
+  if (policy == kPolicyTyped) return (void)cluster.required("load_balancing_policy");
   if (is_original && policy != kPolicyProvided) {
     node.error("clusters of type ORIGINAL_DST need lb_policy CLUSTER_PROVIDED");
   } else if (!is_original && policy == kPolicyProvided) {
@@ -56,6 +70,56 @@ void parse_least_request(const Node& node, GroupOptions& out) {
   out.active_request_bias = bias.as_runtime_double_or(out.active_request_bias);
   node.unsupported({"slow_start_config"}, kLater);
   node.reject_unknown_keys();
+}
+
+// Where requests go within and between localities is the same for all, as for lb_policy.
+void parse_typed_policy(std::string_view type, const Node& node, ClusterConfig& out) {
+  GroupOptions& group = out.balancer.group;
+  if (type == kRoundRobin) {
+    group.policy = BalancePolicy::kRoundRobin;
+    node.unsupported({"slow_start_config", "locality_lb_config"}, kLater);
+  } else if (type == kLeastRequest) {
+    group.policy = BalancePolicy::kLeastRequest;
+    if (node["enable_full_scan"].as_bool_or(false))
+      node.unsupported({"enable_full_scan"}, kLater, config::Unknown::kAlwaysError);
+    (void)node["selection_method"].as_enum_or<int>(0, kSelections);
+    node.unsupported({"locality_lb_config"}, kLater);
+    return parse_least_request(node, group);
+  } else if (type == kRandom) {
+    group.policy = BalancePolicy::kRandom;
+    node.unsupported({"locality_lb_config"}, kLater);
+  }
+  node.reject_unknown_keys();
+}
+
+// load_balancing_policy, which comes before lb_policy and its options.  The first policy of the
+// list counts: Envoy takes the first that it knows, and those that we lack are refused, for they
+// choose other hosts (subsets, hashes, an override by header).
+void parse_typed_policies(const Node& node, ClusterConfig& out) {
+  if (node.is_missing()) return;
+  const bool is_original = out.type == DiscoveryType::kOriginalDst;
+  const Node list = node["policies"];
+  if (list.size() == 0) list.expected("at least one policy");
+  bool is_first = true;
+  for (const Node item : list.items()) {
+    const Node extension = item.required("typed_extension_config");
+    extension.ignore({"name"});
+    const auto [type, policy] = extension["typed_config"].typed_config();
+    extension.reject_unknown_keys(config::Unknown::kAlwaysError);
+    item.reject_unknown_keys(config::Unknown::kAlwaysError);
+    if (!std::exchange(is_first, false) || type.empty()) continue;
+    const bool is_known = is_original
+                              ? type == kClusterProvided
+                              : type == kRoundRobin || type == kLeastRequest || type == kRandom;
+    if (!is_known) {
+      extension["typed_config"].error(
+          str("load balancing policy \"", config::printable(type), "\" is not supported ",
+              is_original ? "for ORIGINAL_DST" : "by Pillion yet", " (", kLater, ')'));
+      continue;
+    }
+    parse_typed_policy(type, policy, out);
+  }
+  node.reject_unknown_keys(config::Unknown::kAlwaysError);
 }
 
 void parse_common(const Node& node, BalancerOptions& out) {
@@ -90,9 +154,10 @@ std::optional<RetryBudget> parse_retry_budget(const Node& node) {
 }  // namespace
 
 void parse_balancing(const Node& cluster, ClusterConfig& out) {
-  parse_policy(cluster["lb_policy"], out);
+  parse_policy(cluster, out);
   parse_round_robin(cluster["round_robin_lb_config"]);
   parse_least_request(cluster["least_request_lb_config"], out.balancer.group);
+  parse_typed_policies(cluster["load_balancing_policy"], out);
   parse_common(cluster["common_lb_config"], out.balancer);
 }
 

@@ -14,6 +14,7 @@ namespace {
 
 using config::EnumRow;
 using config::Node;
+using config::Unknown;
 
 constexpr EnumRow kHealth[] = {
     {"UNKNOWN", static_cast<int>(HealthStatus::kUnknown)},
@@ -40,7 +41,8 @@ SharedValue<CheckTarget> parse_check_target(const Node& node) {
   target.port = static_cast<uint16_t>(node["port_value"].as_u32_or(0, 0, UINT16_MAX));
   target.hostname = node["hostname"].as_string_or("");
   target.is_disabled = node["disable_active_health_check"].as_bool_or(false);
-  node.unsupported({"address"}, kLater);
+  // Checks would go to where the application is, and not to what judges it.
+  node.unsupported({"address"}, kLater, Unknown::kAlwaysError);
   node.reject_unknown_keys();
   return SharedValue<CheckTarget>(std::move(target));
 }
@@ -62,10 +64,11 @@ class EndpointParser {
           policy["overprovisioning_factor"].as_u32_or(out_.balancer.overprovisioning, 1);
       refuse_true(policy, "weighted_priority_health");
       policy.ignore({"endpoint_stale_after"});  // of endpoints that EDS brought
-      policy.unsupported({"drop_overloads"}, kLater);
+      // An operator's brake: what it should drop would be served.
+      policy.unsupported({"drop_overloads"}, kLater, Unknown::kAlwaysError);
       policy.reject_unknown_keys();
     }
-    node.unsupported({"named_endpoints"}, kLater);
+    node.unsupported({"named_endpoints"}, kLater, Unknown::kAlwaysError);
     node.reject_unknown_keys();
     return std::move(hosts_);
   }
@@ -79,7 +82,9 @@ class EndpointParser {
     for (const Node item : node["lb_endpoints"].items()) parse_item(item, like, of_locality);
     // Weights and distances of localities count only for balancing that is refused above.
     node.ignore({"load_balancing_weight", "proximity"});
-    node.unsupported({"load_balancer_endpoints", "leds_cluster_locality_config"}, kLater);
+    // Endpoints in another form: without them the cluster would be emptied.
+    node.unsupported({"load_balancer_endpoints", "leds_cluster_locality_config"}, kLater,
+                     Unknown::kAlwaysError);
     node.reject_unknown_keys();
   }
 
@@ -106,7 +111,7 @@ class EndpointParser {
     host.health = node["health_status"].as_enum_or(host.health, kHealth);
     host.weight = node["load_balancing_weight"].as_u32_or(1, 1);
     host.transport = make_transport_labels(parse_metadata(node["metadata"]), of_locality);
-    node.unsupported({"endpoint_name"}, kLater);
+    node.unsupported({"endpoint_name"}, kLater, Unknown::kAlwaysError);
     const Node endpoint = node.has("endpoint_name") ? node["endpoint"] : node.required("endpoint");
     node.reject_unknown_keys();
     if (endpoint.is_missing()) return;

@@ -98,7 +98,9 @@ void parse_http(const Node& node, HttpCheck& out) {
   parse_headers(node, out);
   (void)node["codec_client_type"].as_enum_or<int>(0, kCodecs);
   node.ignore({"response_buffer_size"});  // bounds what `receive` compares
-  node.unsupported({"send", "receive", "service_name_matcher"}, kLater);
+  // Without these a host would be healthy that fails its check.
+  node.unsupported({"send", "receive", "service_name_matcher"}, kLater,
+                   config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
 }
 
@@ -136,7 +138,8 @@ std::shared_ptr<const HealthCheckOptions> parse_check(const Node& node) {
   if (const Node criteria = node["transport_socket_match_criteria"])
     out->transport_criteria = parse_labels(criteria);
   node.unsupported({"tls_options", "event_log_path", "event_logger", "event_service"}, kLater);
-  node.unsupported({"grpc_health_check", "custom_health_check"}, kLater,
+  // Another port is that of what judges the application.
+  node.unsupported({"alt_port", "grpc_health_check", "custom_health_check"}, kLater,
                    config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
   if (kind.key() == "http_health_check" || kind.key() == "httpHealthCheck") {

@@ -74,6 +74,17 @@ void parse_explicit(const Node& node, PoolOptions& out) {
   node.reject_unknown_keys();
 }
 
+// UpstreamHttpProtocolOptions: names in TLS by the request; empty, and false, it is as without.
+void refuse_automatic_names(const Node& node) {
+  constexpr std::string_view kFlags[] = {"auto_sni", "auto_san_validation"};
+  for (const std::string_view flag : kFlags)
+    if (node[flag].as_bool_or(false))
+      node.unsupported({flag}, kLater, config::Unknown::kAlwaysError);
+  if (!node["override_auto_sni_header"].as_view_or().empty())
+    node.unsupported({"override_auto_sni_header"}, kLater, config::Unknown::kAlwaysError);
+  node.reject_unknown_keys(config::Unknown::kAlwaysError);
+}
+
 void parse_typed_options(const Node& node, PoolOptions& out) {
   const Node protocol =
       node.one_of({"explicit_http_config", "use_downstream_protocol_config", "auto_config"});
@@ -89,8 +100,9 @@ void parse_typed_options(const Node& node, PoolOptions& out) {
   node.unsupported({"outlier_detection", "retry_policy", "hash_policy", "request_mirror_policies"},
                    kLater);
   // Of names that certificates must have, and of what requests pass.
-  node.unsupported({"upstream_http_protocol_options", "http_filters", "header_validation_config"},
-                   kLater, config::Unknown::kAlwaysError);
+  refuse_automatic_names(node["upstream_http_protocol_options"]);
+  node.unsupported({"http_filters", "header_validation_config"}, kLater,
+                   config::Unknown::kAlwaysError);
   node.reject_unknown_keys();
 }
 
@@ -98,6 +110,7 @@ void parse_typed_options(const Node& node, PoolOptions& out) {
 
 void parse_http_options(const Node& cluster, ClusterConfig& out) {
   // The fields of older configurations.
+  const PoolOptions before = out.pool;
   const Node older = cluster["common_http_protocol_options"];
   const Node requests = cluster["max_requests_per_connection"];
   out.pool.max_requests_per_connection = requests.as_u32_or(0);
@@ -108,14 +121,16 @@ void parse_http_options(const Node& cluster, ClusterConfig& out) {
     out.pool.protocol = UpstreamProtocol::kHttp2;
     parse_http2(http2, out.pool);
   }
-  cluster.unsupported({"upstream_http_protocol_options"}, kLater, config::Unknown::kAlwaysError);
+  refuse_automatic_names(cluster["upstream_http_protocol_options"]);
 
   for (const auto& [key, value] : cluster["typed_extension_protocol_options"].entries()) {
     const auto [type, node] = value.typed_config();
     if (type == kHttpOptions) {
-      if (older.is_present()) older.error(str("given already in ", kHttpOptions));
-      if (requests.is_present()) requests.error(str("belongs into ", kHttpOptions));
-      if (http2.is_present()) http2.error(str("belongs into ", kHttpOptions));
+      // As Envoy: these count, and nothing of the older fields.
+      for (const Node& field : {older, http2})
+        if (field.is_present()) field.warn(str("has no effect beside ", kHttpOptions));
+      out.pool = before;
+      out.pool.max_requests_per_connection = requests.as_u32_or(0);  // unless they say it
       parse_typed_options(node, out.pool);
     } else if (!type.empty()) {
       node.error(str("protocol options \"", config::printable(type),

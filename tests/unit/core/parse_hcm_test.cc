@@ -244,5 +244,34 @@ TEST(HcmParsing, WarnsThatTrailersCannotBeDropped) {
       << config.messages;
 }
 
+// Envoy has it, or will have it: it may guard something.  Names outside of its tree it lacks, too.
+TEST(HcmParsing, SkipsOptionalFiltersOfTypesThatEnvoyCannotHave) {
+  const auto messages = [](std::string_view type) {
+    return ParsedManager(str("{ stat_prefix: a, route_config: {}, http_filters: [ { name: f, "
+                             "is_optional: true, typed_config: { '@type': type.googleapis.com/",
+                             type, " } }, ", kRouter, " ] }"))
+        .messages;
+  };
+  EXPECT_NE(messages("acme.v1.Anything").find("is optional and skipped"), std::string::npos);
+  for (const std::string_view type :
+       {"envoy.extensions.filters.http.filter_chain.v3.FilterChainConfig",
+        "envoy.extensions.filters.http.next_year.v3.Guard",
+        "envoy.config.filter.http.golang.v2.Config"}) {
+    const std::string text = messages(type);
+    EXPECT_EQ(text.find("skipped"), std::string::npos) << text;
+    EXPECT_NE(text.find("HTTP filter"), std::string::npos) << type;
+  }
+}
+
+TEST(HcmParsing, LooksAtNoMoreFiltersThanAChainMayHave) {
+  std::string list;
+  for (int i = 0; i < 5000; ++i)
+    list += str("{ name: f", i, ", is_optional: true, typed_config: { '@type': x/acme.v1.A } }, ");
+  const ParsedManager config(
+      str("{ stat_prefix: a, route_config: {}, http_filters: [ ", list, kRouter, " ] }"));
+  EXPECT_NE(config.messages.find("expected at most 64 filters"), std::string::npos);
+  EXPECT_EQ(config.messages.find("f100"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace pillion::core

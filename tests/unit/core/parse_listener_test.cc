@@ -296,5 +296,47 @@ TEST(TcpProxyParsing, TakesWeightedClusters) {
   EXPECT_EQ(config.clusters[1].where.path, "weightedClusters.clusters[1].name");
 }
 
+// Pairs of chains times pairs of names took 12 s for 350 chains of 350 names.
+TEST(FilterChainParsing, ComparesManyChainsAndNamesInTime) {
+  std::string chains;
+  for (int chain = 0; chain < 200; ++chain) {
+    std::string names;
+    for (int i = 0; i < 200; ++i) names += str(i == 0 ? "" : ", ", "a", chain, ".b", i);
+    chains +=
+        str(chain == 0 ? "" : ", ", "{ filter_chain_match: { server_names: [ ", names, " ] } }");
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const ParsedListener config(
+      str("{ name: l, address: { socket_address: { address: 127.0.0.1, "
+          "port_value: 1 } }, filter_chains: [ ",
+          chains, " ] }"));
+  EXPECT_EQ(config.messages, "");
+  EXPECT_EQ(config->chains.size(), 200u);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s) << "of which most is YAML's";
+}
+
+TEST(FilterChainParsing, RefusesMoreCombinationsThanItsMapMayHold) {
+  std::string ports, names;
+  for (int i = 1; i <= 1001; ++i) {
+    ports += str(i == 1 ? "" : ", ", i);
+    names += str(i == 1 ? "" : ", ", "a", i);
+  }
+  const ParsedListener config(
+      str("{ name: l, address: { socket_address: { address: 127.0.0.1, "
+          "port_value: 1 } }, filter_chains: [ { filter_chain_match: { "
+          "server_names: [ ",
+          names, " ], source_ports: [ ", ports, " ] } } ] }"));
+  EXPECT_NE(config.messages.find("more than 1000000 combinations"), std::string::npos)
+      << config.messages;
+}
+
+TEST(FilterChainParsing, TakesAChainWithoutFiltersWhoseConnectionsAreClosed) {
+  const ParsedListener config(
+      "{ name: l, address: { socket_address: { address: 127.0.0.1, port_value: 1 } }, "
+      "filter_chains: [ { filters: [] } ] }");
+  EXPECT_EQ(config.messages, "");
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(config->chains[0]->terminal));
+}
+
 }  // namespace
 }  // namespace pillion::core

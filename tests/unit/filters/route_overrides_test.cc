@@ -68,5 +68,14 @@ TEST(RdsOverrides, OfUnknownTypesAreRefusedUnlessOptional) {
 
 TEST(RdsOverrides, OfNothingAreNone) { EXPECT_EQ(Overrides("{}").list, nullptr); }
 
+TEST(RdsOverrides, OfEnvoysTypesAreRefusedThoughOptional) {
+  const Overrides refused(
+      str("{ a: { ", kConfig,
+          ", is_optional: true, config: { '@type': "
+          "type.googleapis.com/envoy.extensions.filters.http.filter_chain.v3.PerRoute } } }"));
+  EXPECT_NE(refused.messages.find("no filter has the configuration"), std::string::npos);
+  EXPECT_FALSE(refused.errors.ok());
+}
+
 }  // namespace
 }  // namespace pillion::filters
