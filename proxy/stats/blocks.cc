@@ -39,6 +39,8 @@ constexpr KindInfo describe(std::string_view before, std::string_view between,
 #define GAUGE_AS(row, raw, help) ROW(kGauge, row, raw, #row, "", "", help)
 #define HISTOGRAM(row, help) ROW(kHistogram, row, #row, #row, "", "", help)
 #define COUNTER_IF_USED(row, raw, help) HIDDEN_ROW(kCounter, row, raw, help)
+#define SMALL_HISTOGRAM(row, help) \
+  {RowType::kHistogram, offsetof(B, row), #row, #row, "", "", help, false, true},
 #define HISTOGRAM_IF_USED(row, help) HIDDEN_ROW(kHistogram, row, #row, help)
 #define CLASS(row, digit, help)                                                                   \
   ROW(kCounter, row##_##digit##xx, #row "_" #digit "xx", #row "_xx", "envoy_response_code_class", \

@@ -24,6 +24,7 @@ namespace pillion::stats {
 #define HISTOGRAM(row, help) Histogram row;
 #define COUNTER_IF_USED(row, raw, help) Counter row;
 #define HISTOGRAM_IF_USED(row, help) Histogram row;
+#define SMALL_HISTOGRAM(row, help) SmallHistogram row;
 #define CLASS(row, digit, help) Counter row##_##digit##xx;
 #define CODES(row, help) CodeCounters row##_code;
 #define NAMED(row, label, help) NamedCounters row;
@@ -44,6 +45,7 @@ struct Row {
   std::string_view label_value;  // of kCounter with a label
   std::string_view help;
   bool is_hidden_unused = false;  // not shown before its first use
+  bool is_small = false;          // a SmallHistogram
 };
 
 enum class Kind : uint8_t {

@@ -107,4 +107,50 @@ class Histogram {
   Counter sum_;
 };
 
+// A Histogram for what ten thousand things have one of, and that mostly says one thing: 32 bytes
+// until a second bucket is used, which allocates the others.  Not for the data path.
+class SmallHistogram {
+ public:
+  SmallHistogram() = default;
+  SmallHistogram(const SmallHistogram&) = delete;
+  SmallHistogram& operator=(const SmallHistogram&) = delete;
+  ~SmallHistogram() { delete others_.load(std::memory_order_relaxed); }
+
+  void record(Duration d) {
+    const int64_t micros = d.count() / 1000;
+    const uint64_t value = micros > 0 ? static_cast<uint64_t>(micros) : 0;
+    add_to(Histogram::bucket_of(value), 1);
+    sum_.add(value);
+  }
+  [[nodiscard]] uint64_t bucket(size_t i) const noexcept {
+    const Buckets* const others = others_.load(std::memory_order_acquire);
+    uint64_t n = others == nullptr ? 0 : (*others)[i].value();
+    if (first_.load(std::memory_order_relaxed) == i) n += in_first_.value();
+    return n;
+  }
+  [[nodiscard]] uint64_t sum_micros() const noexcept { return sum_.value(); }
+  void add(const SmallHistogram& other) {
+    for (size_t i = 0; i < Histogram::kBuckets; ++i)
+      if (const uint64_t n = other.bucket(i); n != 0) add_to(i, n);
+    sum_.add(other.sum_micros());
+  }
+
+ private:
+  using Buckets = std::array<Counter, Histogram::kBuckets>;
+  static constexpr uint32_t kNone = UINT32_MAX;
+  void add_to(size_t i, uint64_t n) {
+    if (first_.load(std::memory_order_relaxed) == kNone)
+      first_.store(static_cast<uint32_t>(i), std::memory_order_relaxed);
+    if (first_.load(std::memory_order_relaxed) == i) return in_first_.add(n);
+    Buckets* others = others_.load(std::memory_order_relaxed);
+    if (others == nullptr) others_.store(others = new Buckets, std::memory_order_release);
+    (*others)[i].add(n);
+  }
+
+  std::atomic<uint32_t> first_{kNone};  // the bucket that in_first_ is of
+  Counter in_first_;
+  Counter sum_;
+  std::atomic<Buckets*> others_{nullptr};
+};
+
 }  // namespace pillion::stats

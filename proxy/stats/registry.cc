@@ -43,6 +43,11 @@ struct Summer {
     }
     out.keyed.emplace_back(key, n);
   }
+  void add_histogram(const auto& histogram) {
+    for (size_t i = 0; i < Histogram::kBuckets; ++i)
+      out.histogram.buckets[i] += histogram.bucket(i);
+    out.histogram.sum_micros += histogram.sum_micros();
+  }
   void add(const void* block) {
     switch (row.type) {
       case RowType::kCounter:
@@ -55,9 +60,8 @@ struct Summer {
         break;
       }
       case RowType::kHistogram: {
-        const Histogram& h = at<Histogram>(block, row);
-        for (size_t i = 0; i < Histogram::kBuckets; ++i) out.histogram.buckets[i] += h.bucket(i);
-        out.histogram.sum_micros += h.sum_micros();
+        row.is_small ? add_histogram(at<SmallHistogram>(block, row))
+                     : add_histogram(at<Histogram>(block, row));
         break;
       }
       case RowType::kCodes:
@@ -88,6 +92,11 @@ struct Summer {
   }
 };
 
+void fold_histogram(void* into, const void* from, const Row& row) {
+  if (row.is_small) return at<SmallHistogram>(into, row).add(at<SmallHistogram>(from, row));
+  at<Histogram>(into, row).add(at<Histogram>(from, row));
+}
+
 // Adds (or, for a reset, takes away) the counters of a row.
 void fold_counters(void* into, const void* from, const Row& row, bool negative) {
   const auto signed_count = [&](uint64_t n) { return negative ? uint64_t{0} - n : n; };
@@ -111,8 +120,9 @@ uint64_t HistogramTotals::count() const noexcept {
   return n;
 }
 
-Scope::Scope(Kind kind, std::string_view name, std::string_view name2)
-    : raw_(raw_name(kind_info(kind), name, name2)),
+Scope::Scope(Registry& registry, Kind kind, std::string_view name, std::string_view name2)
+    : registry_(registry),
+      raw_(raw_name(kind_info(kind), name, name2)),
       name_size_(static_cast<uint32_t>(name.size())),
       name2_size_(static_cast<uint32_t>(name2.size())),
       kind_(kind) {}
@@ -133,7 +143,7 @@ Scope::~Scope() {
 }
 
 BlockHold::~BlockHold() {
-  if (block_ != nullptr) registry_->release(*scope_, writer_);
+  if (block_ != nullptr) scope_->registry_.release(*scope_, writer_);
 }
 
 BlockHold Registry::hold(Kind kind, Writer writer, std::string_view name, std::string_view name2) {
@@ -148,7 +158,7 @@ BlockHold Registry::hold(Kind kind, Writer writer, std::string_view name, std::s
   Scopes& scopes = scopes_[static_cast<size_t>(kind)];
   auto found = scopes.find(raw);
   if (found == scopes.end()) {
-    auto scope = std::make_shared<Scope>(kind, clean, clean2);
+    auto scope = std::make_shared<Scope>(*this, kind, clean, clean2);
     const std::string_view key = scope->raw();
     found = scopes.emplace(key, std::move(scope)).first;
   }
@@ -156,10 +166,10 @@ BlockHold Registry::hold(Kind kind, Writer writer, std::string_view name, std::s
   for (Scope::Slot& slot : scope->slots_) {
     if (slot.writer != writer) continue;
     ++slot.refs;
-    return {this, scope, writer, slot.block};
+    return {scope, writer, slot.block};
   }
   scope->slots_.push_back({writer, 1, info.make()});
-  return {this, scope, writer, scope->slots_.back().block};
+  return {scope, writer, scope->slots_.back().block};
 }
 
 void Registry::release(Scope& scope, Writer writer) noexcept {
@@ -184,7 +194,7 @@ void Registry::fold(Scope& scope, const void* block) {
   for (const Row& row : info.rows) {
     fold_counters(scope.folded_, block, row, false);
     if (row.type == RowType::kHistogram) {
-      at<Histogram>(scope.folded_, row).add(at<Histogram>(block, row));
+      fold_histogram(scope.folded_, block, row);
     } else if (row.type == RowType::kGauge && at<Gauge>(block, row).used()) {
       at<Gauge>(scope.folded_, row).add(0);  // it was used; its value went with its writer
     }
@@ -244,7 +254,7 @@ void Registry::reset_counters() {
         for (const Scope::Slot& slot : scope->slots_) fold_counters(fresh, slot.block, row, true);
         if (scope->folded_ == nullptr) continue;
         if (row.type == RowType::kHistogram) {
-          at<Histogram>(fresh, row).add(at<Histogram>(scope->folded_, row));
+          fold_histogram(fresh, scope->folded_, row);
         } else if (row.type == RowType::kGauge && at<Gauge>(scope->folded_, row).used()) {
           at<Gauge>(fresh, row).add(0);
         }

@@ -40,8 +40,8 @@ class Registry;
 
 class Scope {
  public:
-  // Names are sanitised already.
-  Scope(Kind kind, std::string_view name, std::string_view name2);
+  // `registry` owns it.  Names are sanitised already.
+  Scope(Registry& registry, Kind kind, std::string_view name, std::string_view name2);
   ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
@@ -54,11 +54,13 @@ class Scope {
 
  private:
   friend class Registry;
+  friend class BlockHold;
   struct Slot {
     Writer writer;
     uint32_t refs;
     void* block;
   };
+  Registry& registry_;
   const std::string raw_;  // holds both names
   const uint32_t name_size_;
   const uint32_t name2_size_;
@@ -73,15 +75,13 @@ class Scope {
 class BlockHold {
  public:
   BlockHold() = default;
-  BlockHold(Registry* registry, std::shared_ptr<Scope> scope, Writer writer, void* block) noexcept
-      : registry_(registry), scope_(std::move(scope)), block_(block), writer_(writer) {}
+  BlockHold(std::shared_ptr<Scope> scope, Writer writer, void* block) noexcept
+      : scope_(std::move(scope)), block_(block), writer_(writer) {}
   BlockHold(BlockHold&& other) noexcept
-      : registry_(std::exchange(other.registry_, nullptr)),
-        scope_(std::move(other.scope_)),
+      : scope_(std::move(other.scope_)),
         block_(std::exchange(other.block_, nullptr)),
         writer_(other.writer_) {}
   BlockHold& operator=(BlockHold&& other) noexcept {
-    std::swap(registry_, other.registry_);
     std::swap(scope_, other.scope_);
     std::swap(block_, other.block_);
     std::swap(writer_, other.writer_);
@@ -92,7 +92,6 @@ class BlockHold {
   [[nodiscard]] void* block() const noexcept { return block_; }
 
  private:
-  Registry* registry_ = nullptr;
   std::shared_ptr<Scope> scope_;
   void* block_ = nullptr;
   Writer writer_ = 0;

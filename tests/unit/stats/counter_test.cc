@@ -98,5 +98,27 @@ TEST(KeyedCounters, CountsKeysBeyondTheirBoundAsUnknown) {
   EXPECT_EQ(all.back().second, 899 - CodeCounters::kMaxKeys);
 }
 
+// Whatever is recorded, it says the same as a Histogram.
+TEST(SmallHistogram, SaysWhatAHistogramSays) {
+  for (const int different : {1, 2, 1000}) {
+    Histogram all;
+    SmallHistogram small;
+    SmallHistogram sum;
+    for (int i = 0; i < 3000; ++i) {
+      const Duration value = std::chrono::milliseconds(i % different * 7);
+      all.record(value);
+      small.record(value);
+    }
+    sum.record(Duration{});
+    sum.add(small);
+    for (size_t i = 0; i < Histogram::kBuckets; ++i) {
+      EXPECT_EQ(small.bucket(i), all.bucket(i)) << different << ' ' << i;
+      EXPECT_EQ(sum.bucket(i), all.bucket(i) + (i == 0 ? 1 : 0)) << different << ' ' << i;
+    }
+    EXPECT_EQ(small.sum_micros(), all.sum_micros());
+    EXPECT_EQ(sum.sum_micros(), all.sum_micros());
+  }
+}
+
 }  // namespace
 }  // namespace pillion::stats
