@@ -92,7 +92,7 @@ void Server::write_node(JsonWriter& json) const {
 
 std::vector<std::string> Server::cluster_names() const {
   std::vector<std::string> names;
-  for (const auto& cluster : snapshot_->clusters) names.push_back(cluster->name);
+  for (const auto& cluster : snapshot_->clusters) names.push_back(cluster->name.str());
   return names;
 }
 
@@ -102,9 +102,9 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
   const upstream::ClusterConfig& config = *found;
   out.name = config.name;
   out.observability_name = config.stat_name;
-  out.eds_service_name = config.eds_name == config.name ? std::string() : config.eds_name;
+  out.eds_service_name = config.eds_name == config.name ? std::string() : config.eds_name.str();
   out.added_via_api = snapshot_->resources->clusters.contains(name);
-  out.default_priority = breaker_of(config.pool.limits);
+  out.default_priority = breaker_of(config.pool->limits);
   const upstream::HostSetPtr hosts = discovery_.hosts(config);
   const discovery::ClusterHealth* health = discovery_.health(config.name);
   if (discovery::OutlierRates rates; health != nullptr && health->rates(rates)) {
@@ -115,7 +115,7 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
   for (const upstream::HostInfoPtr& host : hosts->hosts) {
     admin::HostStatus status;
     status.address = host->address;
-    status.hostname = host->hostname;
+    status.hostname = host->hostname();
     status.weight = host->weight;
     status.priority = host->priority;
     const upstream::HostStats::Totals totals = host->stats.sum();
@@ -130,10 +130,10 @@ bool Server::cluster(std::string_view name, admin::ClusterStatus& out) const {
     status.failed_eds_health = !host->is_healthy() && !host->is_degraded();
     status.eds_degraded = host->is_degraded();
     if (health != nullptr) add_verdict(health->verdict(host->id), status);
-    if (host->locality != nullptr) {
-      status.region = host->locality->region;
-      status.zone = host->locality->zone;
-      status.sub_zone = host->locality->sub_zone;
+    if (host->locality() != nullptr) {
+      status.region = host->locality()->region;
+      status.zone = host->locality()->zone;
+      status.sub_zone = host->locality()->sub_zone;
     }
     out.hosts.push_back(std::move(status));
   }

@@ -51,7 +51,7 @@ bool Server::has_ready_cluster() const {
   bool found = false;
   for_each_waiting_cluster(*snapshot_->resources, [&](const Piece<CompiledCluster>& piece) {
     const upstream::ClusterConfig& cluster = *piece.newest->config;
-    found = found || (cluster.pool.may_use_tls() && has_all_else(cluster) &&
+    found = found || (cluster.pool->may_use_tls() && has_all_else(cluster) &&
                       (!awaits_discovery(piece) || discovery_.is_warm(cluster)));
   });
   return found;

@@ -19,6 +19,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/result.h"
+#include "proxy/base/shared_text.h"
 #include "proxy/config/document.h"
 
 namespace pillion::xds {
@@ -113,6 +114,9 @@ struct Request {
   std::string_view error;                        // not empty: a NACK
 };
 
+// By name.  Both stand in the configuration too.
+using Versions = std::map<SharedText, SharedText, std::less<>>;
+
 // DeltaDiscoveryRequest.
 struct DeltaRequest {
   ResourceType type = ResourceType::kClusters;
@@ -120,8 +124,8 @@ struct DeltaRequest {
   std::string_view node;
   std::vector<std::string_view> subscribe;
   std::vector<std::string_view> unsubscribe;
-  const std::map<std::string, std::string>* versions = nullptr;  // initial_resource_versions
-  std::string_view error;                                        // not empty: a NACK
+  const Versions* versions = nullptr;  // initial_resource_versions
+  std::string_view error;              // not empty: a NACK
 };
 
 std::string encode_request(const Request& request);

@@ -35,7 +35,7 @@ Load load_between(const Totals& before, const Totals& now) {
 
 LocalityLoad& locality_of(ClusterLoad& out, const upstream::HostInfo& host) {
   static const upstream::Locality kNowhere;
-  const upstream::Locality& locality = host.locality == nullptr ? kNowhere : *host.locality;
+  const upstream::Locality& locality = host.locality() == nullptr ? kNowhere : *host.locality();
   const auto it = std::ranges::find_if(out.localities, [&](const LocalityLoad& one) {
     return one.priority == host.priority && one.locality == locality;
   });

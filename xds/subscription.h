@@ -152,9 +152,9 @@ class DeltaSubscription final : public Subscription {
   std::set<std::string> added_;
   std::set<std::string> again_;
   std::set<std::string> dropped_;
-  std::map<std::string, std::string> held_;  // name -> version, of what was accepted
+  Versions held_;  // name -> version, of what was accepted
   // Of the response that sift() saw last.
-  std::vector<std::pair<std::string, std::string>> open_;
+  std::vector<std::pair<SharedText, SharedText>> open_;
   std::vector<std::string> open_removed_;
 };
 

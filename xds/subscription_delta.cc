@@ -30,7 +30,7 @@ void DeltaSubscription::interest_changed(const std::set<std::string>& before) {
   if (type_ == ResourceType::kVirtualHosts) {
     if (names_.empty()) held_.clear();
   } else {
-    std::erase_if(held_, [this](const auto& item) { return !names_.contains(item.first); });
+    std::erase_if(held_, [this](const auto& item) { return !names_.contains(item.first.str()); });
   }
 }
 
@@ -120,7 +120,8 @@ void DeltaSubscription::keep(const std::set<std::string>* refused) {
   const auto removed = std::exchange(open_removed_, {});
   if (refused == nullptr) return;
   for (auto& [name, version] : resources) {
-    if (wants(name) && !refused->contains(name)) held_.insert_or_assign(name, std::move(version));
+    if (wants(name.str()) && !refused->contains(name.str()))
+      held_.insert_or_assign(name, std::move(version));
   }
   for (const std::string& name : removed) held_.erase(name);
 }

@@ -11,9 +11,9 @@ namespace {
 // A cluster of this thread; nobody connects.
 struct World {
   World(int64_t count, BalancePolicy policy, bool weighted) {
-    std::vector<HostInfo> infos;
+    Endpoints infos;
     for (int64_t i = 0; i < count; ++i) {
-      HostInfo& info = infos.emplace_back();
+      Endpoint& info = infos.emplace_back();
       info.address = io::Address::ipv4(0x0a000001 + static_cast<uint32_t>(i), 8080);
       info.weight = weighted ? 1 + static_cast<uint32_t>(i % 5) : 1;
     }
@@ -60,8 +60,12 @@ BENCHMARK(PickRandom)->Arg(10)->Arg(1000);
 // A change of endpoints, on each worker: one of so many hosts comes and goes.
 void UpdateHosts(benchmark::State& state) {
   World world(state.range(0), BalancePolicy::kRoundRobin, false);
-  std::vector<HostInfo> infos;
-  for (const Ref<Host>& host : world.cluster->hosts()) infos.push_back(host->info());
+  Endpoints infos;
+  for (const Ref<Host>& host : world.cluster->hosts()) {
+    Endpoint& info = infos.emplace_back();
+    info.address = host->address();
+    info.weight = host->info().weight;
+  }
   const HostSetPtr all = make_host_set(infos, nullptr);
   infos.pop_back();
   const HostSetPtr fewer = make_host_set(infos, all);

@@ -13,20 +13,26 @@
 #include <cstddef>
 #include <iterator>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "proxy/base/atomic_ref.h"
+#include "proxy/base/shared_text.h"
 
 namespace pillion {
 
 template <typename T>
 class SharedMap {
  public:
-  using value_type = std::pair<const std::string, T>;
+  using value_type = std::pair<const SharedText, T>;
 
  private:
-  using Item = std::shared_ptr<value_type>;
+  // Counted in itself: of ten thousand items a shared_ptr's own block is more than their leaves.
+  struct Node : value_type, AtomicRefCounted {
+    explicit Node(value_type item) : value_type(std::move(item)) {}
+  };
+  using Item = AtomicRef<Node>;
   using Leaf = std::vector<Item>;  // sorted, never empty
   using LeafPtr = std::shared_ptr<const Leaf>;
   static constexpr size_t kMaxLeaf = 64;
@@ -100,13 +106,13 @@ class SharedMap {
     const Place place = place_of(name);
     if (leaves_.empty()) leaves_.push_back(std::make_shared<const Leaf>());
     Leaf leaf = *leaves_[place.leaf];
-    Item item = place.is_there ? std::make_shared<value_type>(*leaf[place.at])
-                               : std::make_shared<value_type>(std::string(name), T{});
+    const Item item =
+        make_atomic_ref<Node>(place.is_there ? *leaf[place.at] : value_type(SharedText(name), T{}));
     T& value = item->second;
     if (place.is_there) {
-      leaf[place.at] = std::move(item);
+      leaf[place.at] = item;
     } else {
-      leaf.insert(leaf.begin() + static_cast<std::ptrdiff_t>(place.at), std::move(item));
+      leaf.insert(leaf.begin() + static_cast<std::ptrdiff_t>(place.at), item);
       ++size_;
     }
     replace(place.leaf, std::move(leaf));
@@ -124,10 +130,10 @@ class SharedMap {
   }
   template <typename Predicate>
   friend size_t erase_if(SharedMap& map, Predicate is_out) {
-    std::vector<std::string> names;
+    std::vector<SharedText> names;
     for (const value_type& item : map)
       if (is_out(item)) names.push_back(item.first);
-    for (const std::string& name : names) map.erase(name);
+    for (const SharedText& name : names) map.erase(name);
     return names.size();
   }
   void clear() {
@@ -160,7 +166,7 @@ class SharedMap {
       } else if (a.item() == b.item()) {
         ++a;
         ++b;
-      } else if (const int order = a->first.compare(b->first); order < 0) {
+      } else if (const auto order = a->first <=> b->first; order < 0) {
         fn(a->first, &a->second, static_cast<const T*>(nullptr));
         ++a;
       } else if (order > 0) {

@@ -1,6 +1,6 @@
 #pragma once
 // SharedValue: a value that is held once in the process, however many hold it: the localities and
-// host names of a hundred thousand endpoints are few.
+// labels of a hundred thousand endpoints are few.  Texts: shared_text.h.
 //
 //   SharedValue<Locality> a(Locality{"eu", "", ""}), b(Locality{"eu", "", ""});   // one Locality
 //
@@ -140,30 +140,6 @@ class SharedValue {
   }
 
   Node* node_ = nullptr;
-};
-
-// A text that is held once, to be read as any view.  Empty ones take no memory.
-class SharedText {
- public:
-  SharedText() = default;
-  explicit SharedText(std::string_view text) { *this = text; }
-  SharedText& operator=(std::string_view text) {
-    text_ = text.empty() ? nullptr : SharedValue<std::string>(std::string(text));
-    return *this;
-  }
-
-  operator std::string_view() const noexcept {
-    return text_ ? std::string_view(*text_) : std::string_view();
-  }
-  [[nodiscard]] size_t size() const noexcept { return std::string_view(*this).size(); }
-  [[nodiscard]] bool empty() const noexcept { return text_ == nullptr; }
-  friend bool operator==(const SharedText& a, const SharedText& b) noexcept = default;
-  friend bool operator==(const SharedText& a, std::string_view b) noexcept {
-    return std::string_view(a) == b;
-  }
-
- private:
-  SharedValue<std::string> text_;
 };
 
 }  // namespace pillion

@@ -73,7 +73,7 @@ class Build {
   void mark(const Pieces<CompiledRuntimeLayer>&, const std::string& name);
   // What an empty version of a piece means.
   template <typename T>
-  [[nodiscard]] std::string version_of_all(const Pieces<T>&) const {
+  [[nodiscard]] SharedText version_of_all(const Pieces<T>&) const {
     if constexpr (std::is_same_v<T, CompiledCluster>) return resources_->clusters_version;
     if constexpr (std::is_same_v<T, CompiledListener>) return resources_->listeners_version;
     return {};

@@ -71,7 +71,7 @@ void Build::hide(Pieces<T>& pieces, const std::vector<Piece<T>>& of_file, Pieces
     if (it->second.newest != nullptr) {
       Piece<T> piece = it->second;
       piece.active = nullptr;
-      piece.active_version.clear();
+      piece.active_version = {};
       piece.lingers_until = piece.holds_until = {};
       shadowed[std::string(name)] = std::move(piece);
     }

@@ -25,26 +25,26 @@ constexpr size_t kShownRefused = 100;
 
 Origin origin_of(xds::ResourceType type, const xds::Resource& resource) {
   if (resource.document != nullptr) return {resource.document, resource.value, {}, type};
-  return {nullptr, nullptr, resource.bytes, type};
+  return {nullptr, nullptr, PackedBytes(resource.bytes, resource.name), type};
 }
 
 // Of a response by delta the resource's own.  Empty where it is that of a response that has all of
 // its kind.
-std::string version_in(const xds::Response& response, const xds::Resource& resource) {
+SharedText version_in(const xds::Response& response, const xds::Resource& resource) {
   if (!resource.version.empty()) return resource.version;
   const bool has_all = !response.is_delta && (response.type == xds::ResourceType::kClusters ||
                                               response.type == xds::ResourceType::kListeners);
-  return has_all ? std::string() : response.version;
+  return has_all ? SharedText() : SharedText(response.version);
 }
 
 // After all of a response was taken: its version is what empty ones mean.
-void use_version(const xds::Response& response, std::string& of_all) {
+void use_version(const xds::Response& response, SharedText& of_all) {
   if (!response.is_delta) of_all = response.version;
 }
 
 // The same again; mostly nothing has to be written.
 template <typename T, typename Edit>
-void said_again(const Piece<T>& known, Edit&& edit, const std::string& version) {
+void said_again(const Piece<T>& known, Edit&& edit, const SharedText& version) {
   const bool is_settled = !known.waits();
   if (known.version == version && !known.error && known.lingers_until == Instant{} &&
       (!is_settled || known.active_version == version))
@@ -94,7 +94,7 @@ std::string Build::wrong_with(const xds::Response& response) {
 template <typename T>
 std::string Build::take_one(const xds::Response& response, const xds::Resource& resource,
                             Pieces<T>& pieces) {
-  const std::string version = version_in(response, resource);
+  const SharedText version = version_in(response, resource);
   const uint64_t hash = std::hash<std::string>{}(resource.bytes);
   if (const auto known = pieces.find(resource.name); known != pieces.end() &&
                                                      known->second.newest != nullptr &&
@@ -188,7 +188,8 @@ std::string Build::take_all(const xds::Response& response, Pieces<T>& pieces, Pi
   said.insert(response.unchanged.begin(), response.unchanged.end());
   std::vector<std::string> gone;
   for (const auto& [name, piece] : pieces)
-    if (!said.contains(name) && (piece.newest != nullptr || piece.error)) gone.push_back(name);
+    if (!said.contains(name) && (piece.newest != nullptr || piece.error))
+      gone.push_back(name.str());
   for (const std::string& name : gone) remove(pieces, name);
   erase_if(shadowed, [&said](const auto& item) { return !said.contains(item.first); });
   return wrong;

@@ -54,9 +54,9 @@ std::shared_ptr<const Snapshot> build_snapshot(const Options& options, const Sin
     // What a control plane would say is not waited for.
     SharedNames endpoints;
     std::set<std::string> routes, extensions;
-    for (const auto& [name, wanted] : wanted_extensions(*resources)) extensions.insert(name);
+    for (const auto& [name, wanted] : wanted_extensions(*resources)) extensions.insert(name.str());
     for (const auto& [name, wanted] : wanted_endpoints(*resources)) endpoints.insert(name);
-    for (const auto& [name, wanted] : wanted_routes(*resources)) routes.insert(name);
+    for (const auto& [name, wanted] : wanted_routes(*resources)) routes.insert(name.str());
     settle(*resources, compiler, {endpoints, routes, {}, extensions, true, true});
   }
   index_resources(*out, std::move(resources), nullptr);

@@ -10,7 +10,7 @@ namespace pillion {
 
 namespace {
 
-bool has_tls(const CompiledCluster& cluster) { return cluster.config->pool.may_use_tls(); }
+bool has_tls(const CompiledCluster& cluster) { return cluster.config->pool->may_use_tls(); }
 bool has_tls(const CompiledListener& listener) { return pillion::has_tls(*listener.config); }
 // What the others name beside themselves is none.
 template <typename T>

@@ -23,7 +23,7 @@ void keep_waiting(Snapshot& next, const Names& listeners, const Snapshot& former
   const Resources& before = *former.resources;
   const auto put_back = [&before](const std::string& name, Piece<CompiledListener>& piece) {
     piece.active = nullptr;
-    piece.active_version.clear();
+    piece.active_version = {};
     const Piece<CompiledListener>* then = find_listener(before, name);
     if (then == nullptr || then->active == nullptr) return;
     piece.active = then->active;

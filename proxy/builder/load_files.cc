@@ -34,7 +34,7 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
   for (const Node node : list.items()) {
     const auto cluster = std::make_shared<const CompiledCluster>(
         compiler.cluster(node, {snapshot.document, node.value()}));
-    const std::string& name = cluster->config->name;
+    const SharedText& name = cluster->config->name;
     if (!name.empty() && !names.insert(name).second) {
       node["name"].error(
           str("another cluster is called \"", config::printable(name), "\" already"));

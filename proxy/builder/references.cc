@@ -55,7 +55,7 @@ void check_grpc_cluster(const Resources& resources, const Located<std::string>& 
   for (const auto& piece : resources.file_clusters) {
     const upstream::ClusterConfig& cluster = *piece.newest->config;
     if (cluster.name != name.value) continue;
-    const UpstreamProtocol protocol = cluster.pool.protocol;
+    const UpstreamProtocol protocol = cluster.pool->protocol;
     if (protocol == UpstreamProtocol::kHttp2 || protocol == UpstreamProtocol::kAuto) continue;
     errors.error(name.where,
                  str("cluster \"", config::printable(cluster.name), "\" speaks HTTP/1.1, ", who,

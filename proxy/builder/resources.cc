@@ -7,7 +7,7 @@ namespace pillion {
 OpenOrigin open_origin(const Origin& origin, std::string_view name, config::Errors& errors) {
   xds::Resource resource;
   resource.name = name;
-  resource.bytes = origin.message;
+  resource.bytes = origin.message.unpack(name);
   resource.document = origin.document;
   resource.value = origin.value;
   const xds::ResourceDocument read = xds::document_of(origin.type, resource, errors);

@@ -34,8 +34,10 @@
 
 #include "proxy/admin/server_view.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/packed_bytes.h"
 #include "proxy/base/rare.h"
 #include "proxy/base/shared_map.h"
+#include "proxy/base/shared_text.h"
 #include "proxy/builder/wanted.h"
 #include "proxy/config/config_source.h"
 #include "proxy/config/document.h"
@@ -56,7 +58,7 @@ namespace pillion {
 struct Origin {
   std::shared_ptr<const config::Document> document;  // keeps `value` alive; null: a message
   const config::Value* value = nullptr;
-  std::string message = {};
+  PackedBytes message = {};                               // with the name of its resource
   xds::ResourceType type = xds::ResourceType::kClusters;  // of what a control plane said
 };
 
@@ -166,8 +168,8 @@ template <typename T>
 struct Piece {
   std::shared_ptr<const T> newest;  // null: removed, or never accepted
   std::shared_ptr<const T> active;  // null: not in force
-  std::string version;              // of `newest`
-  std::string active_version;       // of `active`
+  SharedText version;               // of `newest`
+  SharedText active_version;        // of `active`
   WallTime updated{};
   uint64_t bytes_hash = 0;
   Rare<admin::ConfigFailure> error;  // the last update was refused
@@ -184,10 +186,10 @@ struct Piece {
     active_version = version;
   }
   // Before the version that is meant by none changes.
-  void fix_version(const std::string& of_all) {
+  void fix_version(const SharedText& of_all) {
     if (version.empty()) version = of_all;
   }
-  void fix_active_version(const std::string& of_all) {
+  void fix_active_version(const SharedText& of_all) {
     if (active_version.empty() && active != nullptr) active_version = of_all;
   }
 };
@@ -214,8 +216,8 @@ struct Resources {
   Pieces<CompiledCluster> shadowed_clusters;
   Pieces<CompiledListener> shadowed_listeners;
   // Of the last state of the world; see Piece.
-  std::string clusters_version;
-  std::string listeners_version;
+  SharedText clusters_version;
+  SharedText listeners_version;
 
   // The final values of the runtime, which everything here was compiled with.
   std::shared_ptr<const config::Runtime> runtime = std::make_shared<const config::Runtime>();

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
-#include "proxy/base/rare.h"
+#include "proxy/base/shared_text.h"
 #include "proxy/stats/registry.h"
 #include "xds/discovery_message.h"
 #include "xds/source.h"
@@ -108,10 +108,10 @@ class UpdateStats {
  private:
   // Mostly a name has one user, which is called like it: ten thousand clusters.
   struct User {
-    Rare<std::string> other;  // what it is called by; none: as the resource
+    SharedText other;  // what it is called by; empty: as the resource
     stats::BlockRef<Block> block;
     [[nodiscard]] std::string_view name(std::string_view of_resource) const noexcept {
-      return other ? std::string_view(*other) : of_resource;
+      return other.empty() ? of_resource : other.view();
     }
   };
   struct Entry {
@@ -122,7 +122,7 @@ class UpdateStats {
   template <typename Make>
   void set_users(std::string_view name, const std::vector<std::string_view>& list, Make& make) {
     auto it = entries_.find(name);
-    if (it == entries_.end()) it = entries_.try_emplace(std::string(name)).first;
+    if (it == entries_.end()) it = entries_.try_emplace(SharedText(name)).first;
     std::vector<User>& users = it->second.users;
     std::erase_if(users, [&](const User& user) {
       return std::ranges::find(list, user.name(name)) == list.end();
@@ -132,7 +132,7 @@ class UpdateStats {
       const auto is_it = [&](const User& known) { return known.name(name) == user; };
       if (std::ranges::any_of(users, is_it)) continue;
       User& added = users.emplace_back();
-      if (user != name) added.other = std::string(user);
+      if (user != name) added.other = user;
       added.block = make(name, user);
       added.block->update_attempt.inc();
     }
@@ -148,7 +148,7 @@ class UpdateStats {
     }
   }
 
-  std::map<std::string, Entry, std::less<>> entries_;
+  std::map<SharedText, Entry, std::less<>> entries_;
 };
 
 // What has come to a source's counts since `before`; it may have ended and taken its counts with

@@ -34,8 +34,8 @@ void for_each_virtual_host(const Pieces<CompiledVirtualHost>& pieces, std::strin
                            Fn&& fn) {
   std::set<std::string_view> names;
   const std::string prefix = str(table, '/');
-  for (auto it = pieces.lower_bound(prefix); it != pieces.end() && it->first.starts_with(prefix);
-       ++it) {
+  for (auto it = pieces.lower_bound(prefix);
+       it != pieces.end() && it->first.view().starts_with(prefix); ++it) {
     const auto& active = it->second.active;
     if (active == nullptr || table_of_host(it->first) != table) continue;
     if (names.insert(active->host->name).second) fn(it->first, active);

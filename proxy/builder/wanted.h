@@ -7,6 +7,7 @@
 #include <string>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/shared_text.h"
 #include "proxy/config/config_source.h"
 
 namespace pillion {
@@ -19,7 +20,7 @@ struct Wanted {
 };
 
 // By name.  A name has one source in the whole process; others are refused (source_claims.h).
-using WantedNames = std::map<std::string, Wanted>;
+using WantedNames = std::map<SharedText, Wanted, std::less<>>;
 using Names = std::set<std::string, std::less<>>;
 
 }  // namespace pillion

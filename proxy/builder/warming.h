@@ -33,7 +33,7 @@ bool has_secrets(const core::ListenerConfig& listener, const tls::SettledSecrets
 
 template <typename Fn>
 void for_each_tls(const upstream::ClusterConfig& cluster, Fn&& fn) {
-  cluster.pool.for_each_tls(fn);
+  cluster.pool->for_each_tls(fn);
 }
 template <typename Fn>
 void for_each_tls(const core::ListenerConfig& listener, Fn&& fn) {

@@ -80,9 +80,9 @@ void explain_sockets(const upstream::PoolOptions& pool, Content content, Lines& 
 
 std::string details(const upstream::HostInfo& host) {
   std::string text;
-  if (host.transport != nullptr) {
-    const upstream::LabelSet& own = host.transport->own;
-    text += str(", ", labels_text(own.empty() ? host.transport->of_locality : own));
+  if (host.transport() != nullptr) {
+    const upstream::LabelSet& own = host.transport()->own;
+    text += str(", ", labels_text(own.empty() ? host.transport()->of_locality : own));
   }
   if (host.weight != 1) text += str(", weight ", host.weight);
   if (host.priority != 0) text += str(", priority ", host.priority);
@@ -113,7 +113,8 @@ void explain_hosts(const ClusterConfig& cluster, const core::ConnectionInfo& con
       for (const auto& target : cluster.dns_targets) {
         lines.push_back(str(
             "host: ", cluster.type == DiscoveryType::kStrictDns ? "each address" : "one address",
-            " of ", target.name, ", port ", target.port, details(target.like)));
+            " of ", target.name, ", port ", target.port,
+            details({0, target.like, SharedValue<upstream::HostTraits>(target.like)})));
       }
       for (const auto& host : cluster.static_hosts.hosts) {
         lines.push_back(str("host: ", host->address.to_string(), details(*host)));
@@ -162,9 +163,9 @@ void explain_cluster(const Known& known, std::string_view name,
   if (cluster.type != DiscoveryType::kOriginalDst) {
     lines.push_back(str("balancing: ", policy_name(cluster.balancer.group.policy)));
   }
-  explain_sockets(cluster.pool, content, lines);
-  lines.push_back(str("connect timeout: ", seconds(cluster.pool.connect_timeout)));
-  const upstream::LimitValues& limits = cluster.pool.limits;
+  explain_sockets(*cluster.pool, content, lines);
+  lines.push_back(str("connect timeout: ", seconds(cluster.pool->connect_timeout)));
+  const upstream::LimitValues& limits = cluster.pool->limits;
   lines.push_back(str("limits: ", limits.max_connections, " connections, ", limits.max_pending,
                       " pending, ", limits.max_requests, " requests, ", retries_text(limits)));
   if (known.facts != nullptr) known.facts->breakers(name, lines);

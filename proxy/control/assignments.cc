@@ -39,7 +39,7 @@ void Assignments::change(const Names& touched, WantedNames now, const ResourceUs
   for (const std::string& name : touched) {
     if (now.contains(name)) continue;
     wanted_.erase(name);
-    known_.erase(name);
+    known_.erase(SharedText(name));
     if (settled_.erase(name)) dropped_.push_back(name);
   }
   for (auto& [name, wanted] : now) wanted_.insert_or_assign(name, std::move(wanted));
@@ -85,7 +85,7 @@ void Assignments::run_ready() {
 
 void Assignments::begin(const xds::Response& response) {
   note_empty(response);
-  version_ = std::make_shared<const std::string>(response.version);
+  version_ = response.version;
   wrong_ = response.wrong;
   has_settled_ = !wrong_.empty() && host_.may_go_without();
   if (wrong_.empty()) return;
@@ -116,11 +116,11 @@ void Assignments::finish() {
   host_.on_assignments_taken(source, wrong, refused, std::exchange(has_settled_, false));
 }
 
-bool Assignments::take_assignment(xds::Resource& resource) {
+bool Assignments::take_assignment(const xds::Resource& resource) {
   if (!wanted_.contains(resource.name)) return true;
   resource_began_ = MonotonicClock::now();
   const auto known = known_.find(resource.name);
-  if (known != known_.end() && *known->second.bytes == resource.bytes) {
+  if (known != known_.end() && known->second.bytes == PackedBytes(resource.bytes, resource.name)) {
     known->second.version = version_;
     use(resource, {});
     return true;
@@ -155,7 +155,7 @@ void Assignments::read_on_thread(const xds::Resource& resource) {
     std::optional<AssignmentRead> plain = reading.plain(resource, previous);
     *read = plain ? std::move(*plain) : reading.by_document(resource, previous);
     inbox_.post([this, read] {
-      xds::Resource& done = waiting_.front().resources[next_ - 1];
+      const xds::Resource& done = waiting_.front().resources[next_ - 1];
       // Meanwhile it may have become unwanted.
       if (wanted_.contains(done.name)) use(done, std::move(*read));
       run_ready();
@@ -163,12 +163,12 @@ void Assignments::read_on_thread(const xds::Resource& resource) {
   });
 }
 
-void Assignments::use(xds::Resource& resource, AssignmentRead&& read) {
+void Assignments::use(const xds::Resource& resource, AssignmentRead&& read) {
   if (!read.warnings.empty())
     log::warning(log::kConfig, "endpoints that are odd", {{"reason", read.warnings}});
   wrong_ += read.wrong;
   if (read.wrong.empty()) {
-    stats_.on_success(resource.name, *version_, hash_of(resource.bytes),
+    stats_.on_success(resource.name, version_, hash_of(resource.bytes),
                       MonotonicClock::now() - resource_began_);
     if (read.hosts != nullptr) put_in_force(resource, std::move(read));
   } else {
@@ -180,14 +180,13 @@ void Assignments::use(xds::Resource& resource, AssignmentRead&& read) {
   has_settled_ |= settled_.insert(resource.name);
 }
 
-void Assignments::put_in_force(xds::Resource& resource, AssignmentRead&& read) {
+void Assignments::put_in_force(const xds::Resource& resource, AssignmentRead&& read) {
   count(read.unknown_fields);
   for (const auto& [name, field] : read.unknown_fields)
     if (reading_.told.size() < config::Errors::kMaxProblems)
       reading_.told.emplace(name, field.example);
-  Assignment said{version_, wall_now(),
-                  std::make_shared<const std::string>(std::move(resource.bytes)),
-                  std::move(read.file)};
+  Assignment said{version_, wall_now(), PackedBytes(resource.bytes, resource.name), {}};
+  if (read.file.document != nullptr) said.file = std::move(read.file);
   known_.insert_or_assign(resource.name, std::move(said));
   host_.on_endpoints(resource.name, read.hosts);
 }
@@ -204,13 +203,17 @@ void Assignments::append_to(std::vector<admin::ConfigResource>& out) const {
     admin::ConfigResource& one = out.emplace_back();
     one.kind = admin::ConfigResource::Kind::kEndpoints;
     one.is_dynamic = true;
-    one.name = name;
-    one.version = *said.version;
+    one.name = name.str();
+    one.version = said.version.str();
     one.last_updated = said.updated;
-    one.document = said.file.document;
-    one.value = said.file.value;
-    if (one.document == nullptr)
-      one.make_document = [name, bytes = said.bytes] { return document_of(name, *bytes); };
+    if (said.file) {
+      one.document = said.file->document;
+      one.value = said.file->value;
+    } else {
+      one.make_document = [name = one.name, bytes = said.bytes] {
+        return document_of(name, bytes.unpack(name));
+      };
+    }
   }
   std::ranges::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), {},
                     &admin::ConfigResource::name);

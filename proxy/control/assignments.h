@@ -20,12 +20,16 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "proxy/admin/server_view.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/packed_bytes.h"
+#include "proxy/base/rare.h"
 #include "proxy/base/shared_map.h"
+#include "proxy/base/shared_text.h"
 #include "proxy/base/text_map.h"
 #include "proxy/builder/update_stats.h"
 #include "proxy/config/errors.h"
@@ -90,17 +94,17 @@ class Assignments final : private io::ReadyTask {
   // Of what was said of it last; empty: nothing was.
   [[nodiscard]] std::string_view version(const std::string& eds_name) const {
     const auto it = known_.find(eds_name);
-    return it == known_.end() ? std::string_view() : *it->second.version;
+    return it == known_.end() ? std::string_view() : it->second.version.view();
   }
   // What is in force, for /config_dump.
   void append_to(std::vector<admin::ConfigResource>& out) const;
 
  private:
   struct Assignment {
-    std::shared_ptr<const std::string> version;  // never null
+    SharedText version;
     WallTime updated{};
-    std::shared_ptr<const std::string> bytes;  // never null
-    xds::ResourceDocument file;                // of what came from a file
+    PackedBytes bytes;                 // with its name
+    Rare<xds::ResourceDocument> file;  // of what came from a file
   };
 
   void count(const config::UnknownFieldMap& fields);
@@ -109,25 +113,25 @@ class Assignments final : private io::ReadyTask {
   void note_empty(const xds::Response& response);
   void finish();
   // False: a thread reads it, and goes on with the rest when it has.
-  bool take_assignment(xds::Resource& resource);
+  bool take_assignment(const xds::Resource& resource);
   [[nodiscard]] std::optional<AssignmentRead> read_here(const xds::Resource& resource);
   void read_on_thread(const xds::Resource& resource);
-  // What was read of it; its bytes are gone then.
-  void use(xds::Resource& resource, AssignmentRead&& read);
-  void put_in_force(xds::Resource& resource, AssignmentRead&& read);
+  // What was read of it.
+  void use(const xds::Resource& resource, AssignmentRead&& read);
+  void put_in_force(const xds::Resource& resource, AssignmentRead&& read);
 
   Context context_;
   AssignmentsHost& host_;
   WantedNames wanted_;
   SharedNames settled_;
   std::vector<std::string> dropped_;
-  TextMap<Assignment> known_;
+  std::unordered_map<SharedText, Assignment, SharedTextHash, SharedTextEqual> known_;
   AssignmentReading reading_;
   // The first is being taken.
   std::deque<xds::Response> waiting_;
-  size_t next_ = 0;                             // of its resources
-  std::shared_ptr<const std::string> version_;  // that it brings
-  bool has_begun_ = false;                      // the first of `waiting_`
+  size_t next_ = 0;         // of its resources
+  SharedText version_;      // that it brings
+  bool has_begun_ = false;  // the first of `waiting_`
   bool is_busy_ = false;
   Instant resource_began_{};
   std::string wrong_;

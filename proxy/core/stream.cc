@@ -73,7 +73,7 @@ void Stream::route_request() {
   // An HTTP/2 upstream may say that it did not process the request, whatever the method is.  Of a
   // tunnel nothing is sent before it stands.
   keep_body_ = waits_for_tunnel() || http::is_idempotent(request_.method) || keeps_for_retries_ ||
-               cluster_->config().pool.protocol_for(request_) != upstream::PoolProtocol::kHttp1;
+               cluster_->config().pool->protocol_for(request_) != upstream::PoolProtocol::kHttp1;
   start_attempt();
   if (end && !ended_) end_request();
 }

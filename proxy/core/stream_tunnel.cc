@@ -37,7 +37,7 @@ bool Stream::check_upgrade() {
   const bool connect = is_connect(request_);
   if (request_.framing == http::Framing::kLength && request_.content_length == 0)
     request_.framing = http::Framing::kNone;
-  const upstream::PoolOptions& options = cluster_->config().pool;
+  const upstream::PoolOptions& options = *cluster_->config().pool;
   const bool is_possible = connect || options.protocol_for(request_) == PoolProtocol::kHttp1 ||
                            fits_http2(request_, options);
   stats::HttpStats& stats = owner_.http_stats();

@@ -75,21 +75,25 @@ HostSetPtr Discovery::add(std::shared_ptr<const ClusterConfig> config) {
   const auto [it, is_new] = entries_.try_emplace(config->name);
   Entry& entry = it->second;
   if (is_new) entry.name = it->first;
-  if (entry.next.config == config) return entry.next.hosts();
-  if (!entry.current.config) use_stats(entry, entry.next, *config);
-  if (!entry.next.config) waiting_.push_back(&entry);
+  if (entry.next && entry.next->config == config) return entry.next->hosts();
+  if (!entry.current.config)
+    use_stats(entry, entry.next ? entry.next->config.get() : nullptr, *config);
   std::shared_ptr<Source> source = source_for(entry.latest(), *config);
-  entry.next.set(std::move(config), std::move(source));
+  if (entry.next == nullptr) {
+    entry.next = std::make_unique<Slot>(entry);
+    waiting_.push_back(&entry);
+  }
+  entry.next->set(std::move(config), std::move(source));
   prepare_health(entry);
   count_cold(entry);
   entry.stats->warming_state.set(entry.is_counted_cold);
-  return entry.next.hosts();
+  return entry.next->hosts();
 }
 
 // A new stat_name is a new scope; `before`: whose the counters are.
-void Discovery::use_stats(Entry& entry, const Slot& before, const ClusterConfig& config) {
-  if (before.config && before.config->stat_name == config.stat_name) return;
-  if (before.config) entry.stats->warming_state.set(0);
+void Discovery::use_stats(Entry& entry, const ClusterConfig* before, const ClusterConfig& config) {
+  if (before != nullptr && before->stat_name == config.stat_name) return;
+  if (before != nullptr) entry.stats->warming_state.set(0);
   entry.stats = context_.registry.block<stats::ClusterInfoStats>(stats::kControl, config.stat_name);
   entry.told = nullptr;
 }
@@ -140,7 +144,7 @@ HostSetPtr Discovery::endpoints_of(std::string_view eds_name) const {
 }
 
 void Discovery::forget_endpoints(const std::vector<std::string>& eds_names) {
-  for (const std::string& name : eds_names) eds_.erase(name);
+  for (const std::string& name : eds_names) eds_.erase(SharedText(name));
 }
 
 void Discovery::commit() {
@@ -152,32 +156,32 @@ void Discovery::commit(const ClusterNames& names) {
   DASSERT(!reporting_);
   for (const std::string_view name : names) {
     const auto it = entries_.find(name);
-    if (it != entries_.end() && it->second.next.config) take_next(it->second);
+    if (it != entries_.end() && it->second.next) take_next(it->second);
   }
-  std::erase_if(waiting_, [](const Entry* entry) { return !entry->next.config; });
+  std::erase_if(waiting_, [](const Entry* entry) { return entry->next == nullptr; });
 }
 
 void Discovery::take_next(Entry& entry) {
-  if (entry.current.config) use_stats(entry, entry.current, *entry.next.config);
-  entry.current.set(std::move(entry.next.config), std::move(entry.next.source));
-  entry.next.clear();
+  const std::unique_ptr<Slot> next = std::exchange(entry.next, nullptr);
+  if (entry.current.config) use_stats(entry, entry.current.config.get(), *next->config);
+  entry.breakers.change_config(entry.current.config.get(), *next->config);
+  entry.current.set(std::move(next->config), std::move(next->source));
   use_health(entry);
   count_cold(entry);
   tell_membership(entry);
-  entry.breakers.set_config(context_.registry, entry.current.config);
 }
 
 void Discovery::prepare_health(Entry& entry) {
-  const ClusterConfig& config = *entry.next.config;
+  const ClusterConfig& config = *entry.next->config;
   if (!has_health(config) && entry.health == nullptr) return;
   if (entry.health == nullptr) {
     ClusterHealth::Owner& owner = *this;
     entry.health = std::make_unique<ClusterHealth>(
         ClusterHealth::Context{context_.loop, context_.batch, inbox_, context_.registry,
                                context_.rng, owner},
-        config.name);
+        config.name.str());
   }
-  entry.health->prepare(entry.next.config, entry.next.hosts());
+  entry.health->prepare(entry.next->config, entry.next->hosts());
 }
 
 // Of the configuration in force.
@@ -209,7 +213,7 @@ const ClusterHealth* Discovery::health(std::string_view name) const {
 void Discovery::on_cluster_health(ClusterHealth& health) {
   Entry& entry = entries_.find(health.name())->second;
   count_cold(entry);
-  if (entry.next.config) entry.stats->warming_state.set(entry.is_counted_cold);
+  if (entry.next) entry.stats->warming_state.set(entry.is_counted_cold);
   if (!entry.current.source) return;
   set_membership(*entry.stats, *entry.current.source->hosts(), *entry.current.config, &health);
   observer_.on_health(health.name());
@@ -220,11 +224,11 @@ void Discovery::abandon(const ClusterNames& names) {
   std::vector<Entry*> given_up;
   for (const std::string_view name : names) {
     const auto it = entries_.find(name);
-    if (it == entries_.end() || !it->second.next.config) continue;
-    it->second.next.clear();
+    if (it == entries_.end() || !it->second.next) continue;
+    it->second.next.reset();
     given_up.push_back(&it->second);
   }
-  std::erase_if(waiting_, [](const Entry* entry) { return !entry->next.config; });
+  std::erase_if(waiting_, [](const Entry* entry) { return entry->next == nullptr; });
   for (Entry* const entry : given_up) {
     entry->stats->warming_state.set(0);
     if (!entry->current.config) {
@@ -240,7 +244,7 @@ void Discovery::remove(std::string_view name) {
   DASSERT(!reporting_);
   const auto it = entries_.find(name);
   if (it == entries_.end()) return;
-  if (it->second.next.config) std::erase(waiting_, &it->second);
+  if (it->second.next) std::erase(waiting_, &it->second);
   erase(it->second);
 }
 
@@ -253,19 +257,20 @@ HostSetPtr Discovery::hosts(std::string_view name) const {
   const auto it = entries_.find(name);
   if (it == entries_.end()) return nullptr;
   const Entry& entry = it->second;
-  return entry.current.config ? entry.current.hosts() : entry.next.hosts();
+  return entry.next && !entry.current.config ? entry.next->hosts() : entry.current.hosts();
 }
 
 HostSetPtr Discovery::hosts(const ClusterConfig& config) const {
   const auto it = entries_.find(config.name);
   if (it == entries_.end()) return nullptr;
   const Entry& entry = it->second;
-  return entry.next.config.get() == &config ? entry.next.hosts() : hosts(entry.name);
+  const bool is_next = entry.next && entry.next->config.get() == &config;
+  return is_next ? entry.next->hosts() : hosts(entry.name);
 }
 
 void Discovery::refresh_gauges() {
   for (auto& [name, entry] : entries_) {
-    entry.breakers.refresh();
+    if (entry.current.config) entry.breakers.refresh(context_.registry, *entry.current.config);
   }
 }
 
@@ -288,7 +293,7 @@ void Discovery::on_update(Source& source, const Update& update) {
     if (!update.empty_name.empty())
       log_empty(entry.name, update.empty_name, source.hosts()->hosts.size());
     if (update.hosts_changed && entry.health != nullptr)
-      entry.health->set_hosts(entry.current.hosts(), entry.next.hosts());
+      entry.health->set_hosts(entry.current.hosts(), entry.next ? entry.next->hosts() : nullptr);
     // Hosts that come may have to be checked first.
     if (update.became_warm || (update.hosts_changed && entry.health != nullptr)) {
       count_cold(entry);
@@ -312,7 +317,7 @@ void Discovery::tell_membership(Entry& entry) {
   const upstream::HostChange change = upstream::compare(before.get(), *hosts);
   if (change.added.empty() && change.removed.empty()) return;
   log::debug(log::kUpstream, "hosts changed",
-             {{"cluster", entry.name},
+             {{"cluster", entry.name.view()},
               {"added", change.added.size()},
               {"removed", change.removed.size()},
               {"hosts", hosts->hosts.size()}});

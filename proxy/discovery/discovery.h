@@ -28,7 +28,7 @@
 #include <vector>
 
 #include "proxy/base/rng.h"
-#include "proxy/base/text_map.h"
+#include "proxy/base/shared_text.h"
 #include "proxy/discovery/cluster_health.h"
 #include "proxy/discovery/source.h"
 #include "proxy/io/inbox.h"
@@ -98,7 +98,7 @@ class Discovery final : private SourceObserver,
   template <typename Fn>
   void for_each_warm(Fn&& fn) const {
     for (const Entry* entry : waiting_)
-      if (!is_cold(*entry)) fn(*entry->next.config);
+      if (!is_cold(*entry)) fn(*entry->next->config);
   }
   // Of what was committed, or else of what waits; null for ORIGINAL_DST and unknown names.
   [[nodiscard]] upstream::HostSetPtr hosts(std::string_view name) const;
@@ -117,7 +117,6 @@ class Discovery final : private SourceObserver,
     explicit Slot(Entry& owner) noexcept : entry(owner) {}
     void set(std::shared_ptr<const upstream::ClusterConfig> new_config,
              std::shared_ptr<Source> new_source);
-    void clear() { set(nullptr, nullptr); }
     [[nodiscard]] upstream::HostSetPtr hosts() const {
       return source == nullptr ? nullptr : source->hosts();
     }
@@ -127,15 +126,15 @@ class Discovery final : private SourceObserver,
     std::shared_ptr<Source> source;                         // null for ORIGINAL_DST
   };
   struct Entry {
-    std::string_view name;  // the key
+    SharedText name;  // the key
     Slot current{*this};
-    Slot next{*this};              // waits for commit(); then it is in waiting_
+    std::unique_ptr<Slot> next;    // waits for commit(), and is in waiting_; null: nothing does
     upstream::HostSetPtr told;     // of which membership_* and the log speak
     bool is_counted_cold = false;  // in cold_
     stats::BlockRef<stats::ClusterInfoStats> stats;
     upstream::BreakerGauges breakers;
     std::unique_ptr<ClusterHealth> health;  // null: nobody watches the hosts
-    [[nodiscard]] const Slot& latest() const noexcept { return next.config ? next : current; }
+    [[nodiscard]] const Slot& latest() const noexcept { return next ? *next : current; }
   };
 
   void on_attempt(Source& source) override;
@@ -154,12 +153,13 @@ class Discovery final : private SourceObserver,
     for (SourceUse* use = uses.front(); use != nullptr; use = uses.next(*use)) {
       Entry& entry = static_cast<Slot*>(use)->entry;
       // Where both slots have the source, once.
-      if (use != &entry.next || entry.current.source != entry.next.source) fn(entry);
+      if (use != entry.next.get() || entry.current.source != entry.next->source) fn(entry);
     }
   }
   // After whatever may have changed is_cold().
   void count_cold(Entry& entry);
-  void use_stats(Entry& entry, const Slot& before, const upstream::ClusterConfig& config);
+  void use_stats(Entry& entry, const upstream::ClusterConfig* before,
+                 const upstream::ClusterConfig& config);
   void take_next(Entry& entry);
   void erase(Entry& entry);
   static void tell_membership(Entry& entry);
@@ -169,8 +169,10 @@ class Discovery final : private SourceObserver,
   io::Inbox inbox_{context_.loop};                                 // for reports of workers
   std::unordered_map<std::string, std::weak_ptr<Source>> shared_;  // by DnsSource::key_of
   size_t prune_shared_at_ = kFewestShared;                         // entries
-  TextMap<std::shared_ptr<EdsSource>> eds_;                        // by name
-  TextMap<Entry> entries_;
+  template <typename T>
+  using ByName = std::unordered_map<SharedText, T, SharedTextHash, SharedTextEqual>;
+  ByName<std::shared_ptr<EdsSource>> eds_;
+  ByName<Entry> entries_;
   std::vector<Entry*> waiting_;  // for commit(), in the order in which they came
   size_t cold_ = 0;              // entries that are
   bool reporting_ = false;

@@ -24,7 +24,7 @@ class DnsSource::Target final : private io::DnsObserver {
     // Until DNS answers, and if it does not, this is as good as the last answer.
     for (const upstream::HostInfoPtr& host : previous.hosts) {
       const bool is_ours =
-          host->hostname == what.like.hostname && host->address.port() == what.port;
+          host->hostname() == what.like.hostname && host->address.port() == what.port;
       if (is_ours && host->address.is_ip()) addresses_.push_back(host->address);
     }
   }
@@ -32,7 +32,7 @@ class DnsSource::Target final : private io::DnsObserver {
   void start() {
     if (!answered_) source_.context_.loop.arm(timer_, Duration{});
   }
-  void add_hosts(std::vector<upstream::HostInfo>& out, bool only_one) const {
+  void add_hosts(upstream::Endpoints& out, bool only_one) const {
     for (const io::Address& address : addresses_) {
       out.push_back(what_.like);
       out.back().address = address;
@@ -111,7 +111,7 @@ DnsSource::DnsSource(const Context& context, const upstream::ClusterConfig& conf
                      upstream::HostSetPtr previous)
     : Source(previous ? std::move(previous) : std::make_shared<const upstream::HostSet>()),
       context_(context),
-      options_(config.dns),
+      options_(*config.dns),
       only_one_(config.type == upstream::DiscoveryType::kLogicalDns) {
   for (const DnsTarget& target : config.dns_targets) {
     targets_.push_back(std::make_unique<Target>(*this, target, *hosts_));
@@ -137,7 +137,7 @@ void DnsSource::on_answer(Outcome outcome, bool is_first, std::string_view empty
 }
 
 bool DnsSource::rebuild() {
-  std::vector<upstream::HostInfo> infos;
+  upstream::Endpoints infos;
   for (const std::unique_ptr<Target>& target : targets_) target->add_hosts(infos, only_one_);
   const upstream::HostSetPtr before = std::exchange(hosts_, upstream::make_host_set(infos, hosts_));
   return before != hosts_;
@@ -157,13 +157,13 @@ Duration DnsSource::failure_wait(uint32_t failures) const {
 }
 
 std::string DnsSource::key_of(const upstream::ClusterConfig& config) {
-  const DnsOptions& o = config.dns;
+  const DnsOptions& o = *config.dns;
   std::string key =
       str(static_cast<int>(config.type), ' ', static_cast<int>(o.family), ' ',
           o.refresh_rate.count(), ' ', o.failure_base.count(), ' ', o.failure_max.count(), ' ',
           o.min_ttl.count(), ' ', o.jitter.count(), ' ', o.respect_ttl ? 1 : 0);
   for (const DnsTarget& target : config.dns_targets) {
-    const upstream::HostInfo& like = target.like;
+    const upstream::Endpoint& like = target.like;
     // Host names and localities are free text: their lengths keep them apart.
     key += str('\n', target.name, ' ', target.port, ' ', like.weight, ' ', like.priority, ' ',
                static_cast<int>(like.health), ' ', like.hostname.size(), ' ', like.hostname);

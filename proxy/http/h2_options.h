@@ -43,6 +43,7 @@ struct H2Options {
   Duration ping_timeout{};
   uint32_t ping_jitter_percent = 15;
   Duration ping_after_idle{};  // connection_idle_interval: in front of a stream that we open
+  friend bool operator==(const H2Options&, const H2Options&) = default;
 };
 
 }  // namespace pillion::http

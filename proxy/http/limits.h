@@ -25,6 +25,7 @@ struct H1Limits {
   // 0: any).
   Duration linger_time = std::chrono::seconds(1);
   Duration flush_time = std::chrono::minutes(5);
+  friend bool operator==(const H1Limits&, const H1Limits&) = default;
 };
 
 // A chunked body may carry this many bytes of chunk extensions beyond one per byte of data.  Small

@@ -29,6 +29,7 @@ struct SocketOptions {
   uint32_t keepalive_probes = 0;
   uint32_t keepalive_time_s = 0;
   uint32_t keepalive_interval_s = 0;
+  friend bool operator==(const SocketOptions&, const SocketOptions&) = default;
 };
 void apply_options(int fd, const SocketOptions& options) noexcept;
 

@@ -13,15 +13,17 @@ namespace pillion::upstream {
 
 class BreakerGauges {
  public:
-  // `registry` outlives it.
-  void set_config(stats::Registry& registry, std::shared_ptr<const ClusterConfig> config);
-  void refresh();
+  // The configuration in force is another one now; `before` may be null.
+  void change_config(const ClusterConfig* before, const ClusterConfig& now);
+  // Of that configuration; `registry` outlives the object.
+  void refresh(stats::Registry& registry, const ClusterConfig& config);
 
  private:
-  stats::Registry* registry_ = nullptr;
-  std::shared_ptr<const ClusterConfig> config_;
-  stats::BlockRef<stats::ClusterBreakerStats> open_;
-  stats::BlockRef<stats::ClusterRemainingStats> remaining_;
+  struct Blocks {
+    stats::BlockRef<stats::ClusterBreakerStats> open;
+    stats::BlockRef<stats::ClusterRemainingStats> remaining;
+  };
+  std::unique_ptr<Blocks> blocks_;  // null: no limit was seen in use
 };
 
 }  // namespace pillion::upstream

@@ -14,10 +14,10 @@ ClusterBlocks make_blocks(const ClusterContext& context, const ClusterConfig& co
   ClusterBlocks blocks;
   blocks.traffic = registry.block<stats::ClusterStats>(context.worker, config.stat_name);
   blocks.http1 = registry.block<stats::ClusterHttp1Stats>(context.worker, config.stat_name);
-  if (config.pool.protocol != UpstreamProtocol::kHttp1) {
+  if (config.pool->protocol != UpstreamProtocol::kHttp1) {
     blocks.http2 = registry.block<stats::ClusterHttp2Stats>(context.worker, config.stat_name);
   }
-  if (config.pool.may_use_tls()) {
+  if (config.pool->may_use_tls()) {
     blocks.tls = registry.block<stats::ClusterTlsStats>(context.worker, config.stat_name);
     blocks.tls_factory =
         registry.block<stats::ClusterTlsFactoryStats>(context.worker, config.stat_name);
@@ -75,14 +75,14 @@ Host* Cluster::pick_original(const PickContext& context, Failure* failure) {
         limit, log::kUpstream,
         "refused to connect to one of our own listeners: a client called its port directly, or the "
         "capture rules do not exclude the sidecar's own traffic",
-        {{"cluster", config_->name}, {"destination", to}});
+        {{"cluster", config_->name.view()}, {"destination", to}});
     *failure = {FailureKind::kOriginalDstIsSelf};
     return nullptr;
   }
   Original& entry = originals_[to];
   entry.used = context_.loop.now();
   if (!entry.host) {
-    auto info = std::make_shared<HostInfo>();
+    auto info = make_atomic_ref<HostInfo>();
     info->address = to;
     entry.host = make_host(std::move(info));
     if (!cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
@@ -101,7 +101,7 @@ void Cluster::expire_original() {
 }
 
 bool Cluster::begin_request() noexcept {
-  if (!config_->limits->requests.try_acquire(config_->pool.limits.max_requests)) {
+  if (!config_->limits->requests.try_acquire(config_->pool->limits.max_requests)) {
     stats().upstream_rq_active_overflow.inc();
     return false;
   }
@@ -116,7 +116,7 @@ void Cluster::end_request() noexcept {
 
 bool Cluster::begin_retry() noexcept {
   SharedLimits& limits = *config_->limits;
-  if (limits.retries.try_acquire(config_->pool.limits.retries_allowed(limits))) {
+  if (limits.retries.try_acquire(config_->pool->limits.retries_allowed(limits))) {
     stats().upstream_rq_retry.inc();
     return true;
   }

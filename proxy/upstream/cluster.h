@@ -50,7 +50,7 @@ class Cluster final : public RefCounted<Cluster> {
   Host* pick(const PickContext& context, Failure* failure);
   // The pool of `host` that a request goes to: which protocol it speaks may depend on the request.
   Pool& pool(Host& host, const http::RequestHead& request) {
-    const PoolProtocol protocol = config_->pool.protocol_for(request);
+    const PoolProtocol protocol = config_->pool->protocol_for(request);
     if (host.pool().protocol() == protocol) [[likely]]
       return host.pool();
     return host.pool(protocol, pool_context());

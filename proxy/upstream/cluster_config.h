@@ -1,10 +1,16 @@
 #pragma once
 // A cluster as configured (config.cluster.v3.Cluster), compiled: immutable, shared by all workers.
+//
+// A mesh has ten thousand of them, of which a process calls few: names are shared with whoever
+// knows the cluster by them, what is equal in many is one object (SharedPart), and limits are made
+// by the first call (LimitsRef).
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "proxy/base/shared_part.h"
+#include "proxy/base/shared_text.h"
 #include "proxy/upstream/balancer_options.h"
 #include "proxy/upstream/health_check_options.h"
 #include "proxy/upstream/host_health.h"
@@ -34,7 +40,7 @@ enum class DnsFamily : uint8_t { kAuto = 0, kV4Only = 1, kV6Only = 2, kV4Preferr
 struct DnsTarget {
   std::string name;
   uint16_t port = 0;
-  HostInfo like;
+  Endpoint like;
 };
 
 struct DnsOptions {
@@ -49,35 +55,39 @@ struct DnsOptions {
   friend bool operator==(const DnsOptions&, const DnsOptions&) = default;
 };
 
+size_t value_hash(const DnsOptions& options) noexcept;
+
 struct ClusterConfig {
-  std::string name;
-  std::string stat_name;  // alt_stat_name, or the name
+  SharedText name;
+  SharedText stat_name;  // alt_stat_name, or the name
   DiscoveryType type = DiscoveryType::kStatic;
   HostSet static_hosts;                // STATIC
   std::vector<DnsTarget> dns_targets;  // STRICT_DNS, LOGICAL_DNS
-  std::string eds_name;                // EDS: service_name, or the name
+  SharedText eds_name;                 // EDS: service_name, or the name
   Duration eds_timeout{};              // EDS: initial_fetch_timeout; 0: for ever
   std::shared_ptr<const config::ConfigSource> eds_source;  // EDS: null for ads
-  DnsOptions dns;
+  SharedPart<DnsOptions> dns;
   // ORIGINAL_DST
   uint16_t original_dst_port = 0;  // upstream_port_override; 0: as the client said
   Duration cleanup_interval = std::chrono::seconds(5);
 
   BalancerOptions balancer;
-  PoolOptions pool;                     // connect timeout, idle timeout, limits, TLS context ...
+  SharedPart<PoolOptions> pool;         // connect timeout, idle timeout, limits, TLS context ...
   uint32_t buffer_limit = 1024 * 1024;  // per_connection_buffer_limit_bytes
   bool tracks_remaining = false;        // circuit_breakers: track_remaining
   bool admin_target = false;            // endpoints are our own admin listener
   std::shared_ptr<const OutlierOptions> outlier;           // null: no outlier detection
   std::shared_ptr<const HealthCheckOptions> health_check;  // null: no active health checks
   // Shared by all configurations that a cluster name has had; replaced only by adopt_limits().
-  mutable std::shared_ptr<SharedLimits> limits = std::make_shared<SharedLimits>();
+  mutable LimitsRef limits;
   mutable std::shared_ptr<SharedHealth> health;  // null without `outlier` and `health_check`
   // Of what existing connections depend on: equal hashes keep pools over a reload.  Both count the
   // identity of the TLS context, so that a certificate whose file changed makes another hash.
   uint64_t connection_hash = 0;
   uint64_t hash = 0;
 };
+
+static_assert(sizeof(ClusterConfig) <= 280);
 
 // Flags of the hosts that count neither as healthy nor as ones that should be.
 inline uint32_t excluding_flags(const BalancerOptions& options) noexcept {

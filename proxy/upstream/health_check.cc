@@ -22,8 +22,8 @@ Duration random_part(Rng& rng, Duration most) noexcept {
 
 // Criteria of the check stand in place of the host's own labels.
 const tls::ContextSlot* tls_of_checks(const Probe::Context& context) {
-  const PoolOptions& pool = context.config.pool;
-  const TransportLabels* labels = context.host.transport.get();
+  const PoolOptions& pool = *context.config.pool;
+  const TransportLabels* labels = context.host.transport();
   const std::optional<LabelSet>& criteria = context.config.health_check->transport_criteria;
   if (!criteria) return pool.tls_for(labels);
   const LabelSet none;
@@ -36,10 +36,10 @@ std::unique_ptr<io::Transport> make_probe_transport(const Probe::Context& contex
                                                     std::string_view alpn) {
   const HostInfo& host = context.host;
   io::Address to = host.address;
-  if (host.check && host.check->port != 0) to.set_port(host.check->port);
+  if (host.check() != nullptr && host.check()->port != 0) to.set_port(host.check()->port);
   bool bind_failed = false;
-  return make_transport(context.loop, context.config.pool,
-                        {to, host.hostname, tls_of_checks(context), alpn}, {context.tls, nullptr},
+  return make_transport(context.loop, *context.config.pool,
+                        {to, host.hostname(), tls_of_checks(context), alpn}, {context.tls, nullptr},
                         &bind_failed);
 }
 
@@ -110,8 +110,7 @@ class HealthChecker::Session final : private Probe::Owner {
   [[nodiscard]] stats::ClusterHealthCheckStats& stats() const noexcept { return *checker_.stats_; }
 
   static bool same_target(const HostInfo& a, const HostInfo& b) noexcept {
-    if (a.check == b.check) return true;
-    return a.check != nullptr && b.check != nullptr && *a.check == *b.check;
+    return a.check() == b.check();  // equal ones are one object
   }
 
   void make_probe() {
@@ -188,7 +187,7 @@ class HealthChecker::Session final : private Probe::Owner {
     }
     if (checker_.options().logs_all_failures) {
       log::info(log::kUpstream, "health check failed",
-                {{"cluster", checker_.config_->name},
+                {{"cluster", checker_.config_->name.view()},
                  {"host", info_->address},
                  {"cause", result.reason}});
     }
@@ -200,11 +199,12 @@ class HealthChecker::Session final : private Probe::Owner {
 
   void log_healthy() {
     log::info(healthy_limit_, log::kUpstream, "host passes its health checks",
-              {{"cluster", checker_.config_->name}, {"host", info_->address}});
+              {{"cluster", checker_.config_->name.view()}, {"host", info_->address}});
   }
   void log_unhealthy(std::string_view cause) {
-    log::info(unhealthy_limit_, log::kUpstream, "host fails its health checks",
-              {{"cluster", checker_.config_->name}, {"host", info_->address}, {"cause", cause}});
+    log::info(
+        unhealthy_limit_, log::kUpstream, "host fails its health checks",
+        {{"cluster", checker_.config_->name.view()}, {"host", info_->address}, {"cause", cause}});
   }
 
   HealthChecker& checker_;
@@ -236,7 +236,7 @@ HealthChecker::~HealthChecker() {
 void HealthChecker::open_stats() {
   stats_ =
       context_.registry.block<stats::ClusterHealthCheckStats>(stats::kControl, config_->stat_name);
-  if (config_->pool.may_use_tls()) {
+  if (config_->pool->may_use_tls()) {
     tls_ = context_.registry.block<stats::ClusterTlsStats>(stats::kControl, config_->stat_name);
   }
 }
@@ -257,7 +257,7 @@ void HealthChecker::set_config(std::shared_ptr<const ClusterConfig> config) {
 void HealthChecker::set_hosts(const std::vector<HostInfoPtr>& hosts) {
   std::unordered_map<HostId, std::unique_ptr<Session>> next;
   for (const HostInfoPtr& info : hosts) {
-    if (info->check && info->check->is_disabled) continue;
+    if (info->check() != nullptr && info->check()->is_disabled) continue;
     const auto known = sessions_.find(info->id);
     if (known == sessions_.end()) {
       if (!next.contains(info->id)) next.emplace(info->id, std::make_unique<Session>(*this, info));

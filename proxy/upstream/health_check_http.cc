@@ -21,7 +21,7 @@ class HttpProbe final : public Probe,
                         private http::ResponseSink {
  public:
   explicit HttpProbe(const Context& context)
-      : context_(context), limits_(context.config.pool.head_limits) {}
+      : context_(context), limits_(context.config.pool->head_limits) {}
   ~HttpProbe() override { cancel(); }
 
   void start() override {
@@ -60,9 +60,9 @@ class HttpProbe final : public Probe,
   }
   [[nodiscard]] std::string_view authority() const {
     const HostInfo& host = context_.host;
-    if (host.check && !host.check->hostname.empty()) return host.check->hostname;
+    if (host.check() != nullptr && !host.check()->hostname.empty()) return host.check()->hostname;
     const std::string& configured = options().http.host;
-    return configured.empty() ? context_.config.name : configured;
+    return configured.empty() ? context_.config.name.view() : std::string_view(configured);
   }
 
   // The connection; it may become idle, or close, before the end of its response is told.

@@ -25,7 +25,7 @@ class Host final : public RefCounted<Host> {
         counters_(identity_->stats->of(context.worker)),
         info_(std::move(info)),
         loop_(context.loop),
-        pool_(new Pool(context, *identity_, counters_, context.config->pool.main_protocol())),
+        pool_(new Pool(context, *identity_, counters_, context.config->pool->main_protocol())),
         watch_(HostWatch::make(*context.config, identity_->id, context.worker)) {}
   // Nobody uses or awaits a connection any more: each who does holds the host.
   ~Host() {
@@ -37,7 +37,7 @@ class Host final : public RefCounted<Host> {
 
   // These stay what they are, and where they are, as long as the Host lives (logs keep views).
   [[nodiscard]] const io::Address& address() const noexcept { return identity_->address; }
-  [[nodiscard]] std::string_view hostname() const noexcept { return identity_->hostname; }
+  [[nodiscard]] std::string_view hostname() const noexcept { return identity_->hostname(); }
   // Weight, priority, health as of the last update.
   [[nodiscard]] const HostInfo& info() const noexcept { return *info_; }
   // `info` has the same id.

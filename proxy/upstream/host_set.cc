@@ -12,12 +12,17 @@
 namespace pillion::upstream {
 namespace {
 
+const HostTraits& traits_of(const HostInfo& info) noexcept { return info.like(); }
+const HostTraits& traits_of(const Endpoint& endpoint) noexcept { return endpoint; }
+
 // What makes an endpoint itself.
-bool is_same_endpoint(const HostInfo& a, const HostInfo& b) noexcept {
-  return a.address == b.address && a.hostname == b.hostname;
+template <typename A, typename B>
+bool is_same_endpoint(const A& a, const B& b) noexcept {
+  return a.address == b.address && traits_of(a).hostname == traits_of(b).hostname;
 }
-size_t identity_hash(const HostInfo& info) noexcept {
-  return info.address.hash() ^ std::hash<std::string_view>{}(info.hostname);
+template <typename T>
+size_t identity_hash(const T& info) noexcept {
+  return info.address.hash() ^ traits_of(info).hostname.hash();
 }
 
 HostId next_id() noexcept {
@@ -26,9 +31,10 @@ HostId next_id() noexcept {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-bool same_properties(const HostInfo& a, const HostInfo& b) noexcept {
+template <typename T>
+bool same_properties(const HostInfo& a, const T& b) noexcept {
   return a.weight == b.weight && a.priority == b.priority && a.health == b.health &&
-         a.locality == b.locality && a.check == b.check;
+         a.like().locality == traits_of(b).locality && a.like().check == traits_of(b).check;
 }
 
 // Makes a set of endpoints that come one by one.  Most updates leave the order as it was: as long
@@ -41,20 +47,12 @@ class Merger {
         before_(previous == nullptr ? kNone : previous->hosts),
         count_(count) {}
 
-  // `own`: the object for it if it is new; null: a copy is made.
-  void add(const HostInfo& endpoint, const HostInfoPtr* own) {
-    if (index_.empty()) {
-      if (kept_ < before_.size() && is_same_endpoint(*before_[kept_], endpoint))
-        return keep(before_[kept_++], endpoint, own);
-      make_index();
-    }
-    Slot& slot = find(endpoint);
-    if (slot.host == nullptr) {
-      push(made(endpoint, own));
-      slot.host = set_->hosts.back().get();
-    } else if (slot.known != nullptr) {
-      keep(*std::exchange(slot.known, nullptr), endpoint, own);
-    }
+  // Of another set, of which new hosts are taken as they are; or as a source found it.
+  void add(const HostInfoPtr& host) {
+    take(*host, [&host] { return host; }, host);
+  }
+  void add(const Endpoint& endpoint) {
+    take(endpoint, [&] { return made(next_id(), endpoint); }, endpoint);
   }
   HostSetPtr finish() {
     if (set_ == nullptr && previous_ != nullptr && same_ == before_.size()) return previous_;
@@ -69,20 +67,45 @@ class Merger {
   };
   static inline const std::vector<HostInfoPtr> kNone;
 
-  static HostInfoPtr made(const HostInfo& endpoint, const HostInfoPtr* own) {
-    if (own != nullptr) return *own;
-    auto info = std::make_shared<HostInfo>(endpoint);
-    info->id = next_id();
-    return info;
+  // make(): the object for it if it is new.
+  template <typename T, typename Make, typename Source>
+  void take(const T& endpoint, Make&& make, const Source& source) {
+    if (index_.empty()) {
+      if (kept_ < before_.size() && is_same_endpoint(*before_[kept_], endpoint))
+        return keep(before_[kept_++], endpoint, make, source);
+      make_index();
+    }
+    Slot& slot = find(endpoint);
+    if (slot.host == nullptr) {
+      push(make());
+      slot.host = set_->hosts.back().get();
+    } else if (slot.known != nullptr) {
+      keep(*std::exchange(slot.known, nullptr), endpoint, make, source);
+    }
   }
-  void keep(const HostInfoPtr& known, const HostInfo& endpoint, const HostInfoPtr* own) {
+  template <typename T, typename Make, typename Source>
+  void keep(const HostInfoPtr& known, const T& endpoint, Make& make, const Source& source) {
     // Its connections may have to be made otherwise: another host.  Equal labels are one object.
-    if (known->transport != endpoint.transport) return push(made(endpoint, own));
+    if (known->like().transport != traits_of(endpoint).transport) return push(make());
     if (same_properties(*known, endpoint)) return push(known);
-    auto info = std::make_shared<HostInfo>(endpoint);
-    info->id = known->id;
+    const auto info = made(known->id, source);
     info->stats.share(known->stats);
-    push(std::move(info));
+    push(info);
+  }
+  AtomicRef<HostInfo> made(HostId id, const Endpoint& endpoint) {
+    if (traits_ == nullptr || !(*traits_ == static_cast<const HostTraits&>(endpoint)))
+      traits_ = SharedValue<HostTraits>(endpoint);
+    return make_atomic_ref<HostInfo>(id, endpoint, traits_);
+  }
+  static AtomicRef<HostInfo> made(HostId id, const HostInfoPtr& like) {
+    auto info = make_atomic_ref<HostInfo>();
+    info->weight = like->weight;
+    info->id = id & HostInfo::kIdMask;
+    info->priority = like->priority;
+    info->health = like->health;
+    info->address = like->address;
+    info->traits = like->traits;
+    return info;
   }
   void push(HostInfoPtr host) {
     if (set_ == nullptr) {
@@ -108,7 +131,8 @@ class Merger {
       find(*before_[i]) = {before_[i].get(), i < kept_ ? nullptr : &before_[i]};
   }
   // The slot of that endpoint, or the one for it.
-  Slot& find(const HostInfo& endpoint) noexcept {
+  template <typename T>
+  Slot& find(const T& endpoint) noexcept {
     const size_t mask = index_.size() - 1;
     for (size_t at = identity_hash(endpoint) & mask;; at = (at + 1) & mask) {
       Slot& slot = index_[at];
@@ -123,6 +147,7 @@ class Merger {
   size_t same_ = 0;  // of them, the same objects; all that there is while set_ is null
   std::shared_ptr<HostSet> set_;
   std::vector<Slot> index_;
+  SharedValue<HostTraits> traits_;  // of the host that was made last: mostly of the next one too
 };
 
 }  // namespace
@@ -134,6 +159,16 @@ size_t value_hash(const Locality& locality) noexcept {
   return hash;
 }
 
+size_t value_hash(const HostTraits& traits) noexcept {
+  // Equal parts are one object.
+  size_t hash = traits.hostname.hash();
+  for (const void* part : {static_cast<const void*>(traits.locality.get()),
+                           static_cast<const void*>(traits.check.get()),
+                           static_cast<const void*>(traits.transport.get())})
+    mix_hash(hash, reinterpret_cast<uintptr_t>(part));
+  return hash;
+}
+
 size_t value_hash(const CheckTarget& target) noexcept {
   size_t hash = std::hash<std::string>{}(target.hostname);
   mix_hash(hash, size_t{target.port} << 1 | size_t{target.is_disabled});
@@ -142,13 +177,13 @@ size_t value_hash(const CheckTarget& target) noexcept {
 
 HostSetPtr make_host_set(const Endpoints& endpoints, const HostSetPtr& previous) {
   Merger merger(endpoints.size(), previous);
-  for (const HostInfo& endpoint : endpoints) merger.add(endpoint, nullptr);
+  for (const Endpoint& endpoint : endpoints) merger.add(endpoint);
   return merger.finish();
 }
 
 HostSetPtr with_identity(const HostSet& endpoints, const HostSetPtr& previous) {
   Merger merger(endpoints.hosts.size(), previous);
-  for (const HostInfoPtr& endpoint : endpoints.hosts) merger.add(*endpoint, &endpoint);
+  for (const HostInfoPtr& host : endpoints.hosts) merger.add(host);
   return merger.finish();
 }
 

@@ -93,13 +93,12 @@ class HostStats {
 };
 
 // The HostStats of an endpoint, in its HostInfo; made by whoever uses them first, on any thread.
-// A newer HostInfo of the same endpoint has the same, by share(), before others see it.  A copy of
-// a HostInfo is not yet of that endpoint (make_host_set() decides), and so has none.
+// A newer HostInfo of the same endpoint has the same, by share(), before others see it.
 class HostStatsRef {
  public:
   HostStatsRef() = default;
-  HostStatsRef(const HostStatsRef&) noexcept {}
-  HostStatsRef& operator=(const HostStatsRef&) noexcept { return *this; }
+  HostStatsRef(const HostStatsRef&) = delete;
+  HostStatsRef& operator=(const HostStatsRef&) = delete;
   ~HostStatsRef() {
     Counted* const stats = stats_.load(std::memory_order_acquire);
     if (stats != nullptr && stats->holders.fetch_sub(1, std::memory_order_acq_rel) == 1)

@@ -138,7 +138,7 @@ void OutlierDetector::detect(Watched& host, OutlierKind kind) {
   if (!may_eject()) {
     stats_->ejections_overflow.inc();
     return log::debug(log::kUpstream, "outlier not ejected: enough hosts are ejected already",
-                      {{"cluster", config_->name},
+                      {{"cluster", config_->name.view()},
                        {"host", host.info->address},
                        {"cause", row_of(kind).cause},
                        {"ejected", ejected_},
@@ -147,9 +147,10 @@ void OutlierDetector::detect(Watched& host, OutlierKind kind) {
   if (kind == OutlierKind::kConsecutive5xx || kind == OutlierKind::kSuccessRate)
     stats_->ejections_total.inc();
   if (context_.rng.below(100) >= options().enforcing_of(kind)) {
-    return log::debug(
-        log::kUpstream, "outlier not ejected: not enforced",
-        {{"cluster", config_->name}, {"host", host.info->address}, {"cause", row_of(kind).cause}});
+    return log::debug(log::kUpstream, "outlier not ejected: not enforced",
+                      {{"cluster", config_->name.view()},
+                       {"host", host.info->address},
+                       {"cause", row_of(kind).cause}});
   }
   eject(host, kind);
 }
@@ -168,7 +169,7 @@ void OutlierDetector::eject(Watched& host, OutlierKind kind) {
     ++host.backoff;
   }
   log::info(log::kUpstream, "host ejected",
-            {{"cluster", config_->name},
+            {{"cluster", config_->name.view()},
              {"host", host.info->address},
              {"cause", row_of(kind).cause},
              {"for", ejection_time(host)},
@@ -196,9 +197,10 @@ void OutlierDetector::return_host(Watched& host) {
   const Instant now = context_.loop.now();
   host.returned_at = now;
   stats_->ejections_active.set(static_cast<int64_t>(--ejected_));
-  log::info(
-      log::kUpstream, "ejected host is back",
-      {{"cluster", config_->name}, {"host", host.info->address}, {"after", now - host.ejected_at}});
+  log::info(log::kUpstream, "ejected host is back",
+            {{"cluster", config_->name.view()},
+             {"host", host.info->address},
+             {"after", now - host.ejected_at}});
   observer_.on_health_changed();
 }
 

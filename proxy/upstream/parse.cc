@@ -182,35 +182,60 @@ uint64_t hash_of_protocol(const PoolOptions& pool) {
 
 void set_hashes(const Node& node, ClusterConfig& out) {
   // Equal slots are one object, and stay it when their certificates change.
-  uint64_t context = reinterpret_cast<uintptr_t>(out.pool.tls.get());
-  for (const TransportMatch& match : out.pool.transport_matches)
+  uint64_t context = reinterpret_cast<uintptr_t>(out.pool->tls.get());
+  for (const TransportMatch& match : out.pool->transport_matches)
     context = combine_hashes(context, reinterpret_cast<uintptr_t>(match.tls.get()));
   out.hash = combine_hashes(hash_value(node), context);
   uint64_t hash = combine_hashes(static_cast<uint64_t>(out.type), context);
-  hash = combine_hashes(hash, std::hash<std::string>{}(out.stat_name));
+  hash = combine_hashes(hash, std::hash<std::string_view>{}(out.stat_name));
   hash = combine_hashes(hash, hash_value(node["transport_socket"]));
   hash = combine_hashes(hash, hash_value(node["transport_socket_matches"]));
   hash = combine_hashes(hash, hash_value(node["upstream_bind_config"]));
   hash = combine_hashes(hash, hash_value(node["upstream_connection_options"]));
-  hash = combine_hashes(hash, hash_of_protocol(out.pool));
+  hash = combine_hashes(hash, hash_of_protocol(*out.pool));
   out.connection_hash = combine_hashes(hash, out.original_dst_port);
 }
 
 // auto_config asks the TLS handshake.  As Envoy, of every socket that a host may have.
 void check_protocol(const Node& node, const ClusterConfig& out) {
-  if (out.pool.protocol != UpstreamProtocol::kAuto) return;
+  if (out.pool->protocol != UpstreamProtocol::kAuto) return;
   if (!node.has("transport_socket"))
     node["typed_extension_protocol_options"].error(
         "auto_config needs a transport_socket with TLS: the protocol is chosen by ALPN");
   size_t at = 0;
   for (const Node item : node["transport_socket_matches"].items()) {
-    if (out.pool.transport_matches[at++].tls == nullptr)
+    if (out.pool->transport_matches[at++].tls == nullptr)
       item["transport_socket"].error(
           "auto_config needs TLS in each of them: the protocol is chosen by ALPN");
   }
 }
 
 }  // namespace
+
+// Of what tells most clusters apart.
+size_t value_hash(const PoolOptions& options) noexcept {
+  size_t hash = reinterpret_cast<uintptr_t>(options.tls.get());
+  for (const uint64_t value :
+       {static_cast<uint64_t>(options.protocol),
+        static_cast<uint64_t>(options.connect_timeout.count()),
+        static_cast<uint64_t>(options.idle_timeout.count()),
+        uint64_t{options.max_requests_per_connection}, uint64_t{options.limits.max_connections},
+        uint64_t{options.limits.max_pending}, uint64_t{options.limits.max_requests},
+        uint64_t{options.limits.max_retries}, uint64_t{options.source.hash()}})
+    mix_hash(hash, value);
+  // Their TLS contexts differ where names or SANs do.
+  for (const TransportMatch& match : options.transport_matches)
+    mix_hash(hash, reinterpret_cast<uintptr_t>(match.tls.get()));
+  return hash;
+}
+
+size_t value_hash(const DnsOptions& options) noexcept {
+  size_t hash = static_cast<size_t>(options.family);
+  for (const Duration time : {options.refresh_rate, options.failure_base, options.failure_max,
+                              options.min_ttl, options.jitter})
+    mix_hash(hash, static_cast<size_t>(time.count()));
+  return hash;
+}
 
 void refuse_true(const Node& node, std::string_view key) {
   const Node flag = node[key];
@@ -226,8 +251,8 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   if (out->stat_name.empty()) out->stat_name = out->name;
   out->type = node["type"].as_enum_or(out->type, kTypes);
   const Node timeout = node["connect_timeout"];
-  out->pool.connect_timeout = timeout.as_duration_or(out->pool.connect_timeout);
-  if (timeout.is_present() && out->pool.connect_timeout <= Duration{})
+  out->pool->connect_timeout = timeout.as_duration_or(out->pool->connect_timeout);
+  if (timeout.is_present() && out->pool->connect_timeout <= Duration{})
     timeout.expected("more than 0s");
   out->buffer_limit = node["per_connection_buffer_limit_bytes"].as_u32_or(out->buffer_limit);
   if (out->buffer_limit == 0) out->buffer_limit = UINT32_MAX;  // Envoy: no limit
@@ -235,11 +260,11 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   parse_circuit_breakers(node["circuit_breakers"], *out);
   apply_runtime(node, *out);
   parse_endpoints(node, *out);
-  parse_dns(node, out->dns);
+  parse_dns(node, *out->dns);
   parse_original_dst(node, *out);
   parse_eds(node, *out);
   parse_http_options(node, *out);
-  out->pool.head_limits.buffer_limit = out->pool.h2.buffer_limit = out->buffer_limit;
+  out->pool->head_limits.buffer_limit = out->pool->h2.buffer_limit = out->buffer_limit;
   parse_transport(node, *out);
   check_protocol(node, *out);
   parse_outlier(node, *out);
@@ -247,6 +272,8 @@ std::shared_ptr<const ClusterConfig> parse_cluster(const Node& node) {
   if (out->outlier || out->health_check) out->health = std::make_shared<SharedHealth>();
   set_hashes(node, *out);
   refuse_the_rest(node);
+  out->pool.share();
+  out->dns.share();
   return out;
 }
 

@@ -181,7 +181,7 @@ void parse_circuit_breakers(const Node& node, ClusterConfig& out) {
     item.unsupported({"max_connection_pools"}, kLater);
     item.reject_unknown_keys();
     if (is_high) continue;
-    out.pool.limits = limits;
+    out.pool->limits = limits;
     out.tracks_remaining = track;
   }
   node.unsupported({"per_host_thresholds"}, kLater);

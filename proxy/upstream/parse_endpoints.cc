@@ -75,7 +75,7 @@ class EndpointParser {
 
  private:
   void parse_group(const Node& node) {
-    HostInfo like;
+    Endpoint like;
     like.locality = parse_locality(node["locality"]);
     like.priority = static_cast<uint8_t>(node["priority"].as_u32_or(0, 0, kMaxPriority));
     const LabelSet of_locality = parse_metadata(node["metadata"]);
@@ -106,7 +106,7 @@ class EndpointParser {
     return labels;
   }
 
-  void parse_item(const Node& node, HostInfo host, const LabelSet& of_locality) {
+  void parse_item(const Node& node, Endpoint host, const LabelSet& of_locality) {
     ++endpoints_;
     host.health = node["health_status"].as_enum_or(host.health, kHealth);
     host.weight = node["load_balancing_weight"].as_u32_or(1, 1);
@@ -123,7 +123,7 @@ class EndpointParser {
     if (address) add(address, std::move(host));
   }
 
-  void add(const Node& address, HostInfo host) {
+  void add(const Node& address, Endpoint host) {
     const io::EndpointAddress where = io::parse_endpoint_address(address);
     const bool is_name = where.ip.kind() == io::Address::Kind::kNone;
     if (is_name && where.name.empty()) return;  // reported

@@ -110,16 +110,16 @@ void parse_typed_options(const Node& node, PoolOptions& out) {
 
 void parse_http_options(const Node& cluster, ClusterConfig& out) {
   // The fields of older configurations.
-  const PoolOptions before = out.pool;
+  const SharedPart<PoolOptions> before = out.pool;
   const Node older = cluster["common_http_protocol_options"];
   const Node requests = cluster["max_requests_per_connection"];
-  out.pool.max_requests_per_connection = requests.as_u32_or(0);
-  parse_common(older, out.pool);
+  out.pool->max_requests_per_connection = requests.as_u32_or(0);
+  parse_common(older, *out.pool);
   parse_http1(cluster["http_protocol_options"]);
   const Node http2 = cluster["http2_protocol_options"];
   if (http2.is_present()) {
-    out.pool.protocol = UpstreamProtocol::kHttp2;
-    parse_http2(http2, out.pool);
+    out.pool->protocol = UpstreamProtocol::kHttp2;
+    parse_http2(http2, *out.pool);
   }
   refuse_automatic_names(cluster["upstream_http_protocol_options"]);
 
@@ -130,14 +130,14 @@ void parse_http_options(const Node& cluster, ClusterConfig& out) {
       for (const Node& field : {older, http2})
         if (field.is_present()) field.warn(str("has no effect beside ", kHttpOptions));
       out.pool = before;
-      out.pool.max_requests_per_connection = requests.as_u32_or(0);  // unless they say it
-      parse_typed_options(node, out.pool);
+      out.pool->max_requests_per_connection = requests.as_u32_or(0);  // unless they say it
+      parse_typed_options(node, *out.pool);
     } else if (!type.empty()) {
       node.error(str("protocol options \"", config::printable(type),
                      "\" are not supported by Pillion yet; ", kHttpOptions, " are"));
     }
   }
-  out.pool.h2.max_head_bytes = out.pool.head_limits.max_bytes;
+  out.pool->h2.max_head_bytes = out.pool->head_limits.max_bytes;
 }
 
 }  // namespace pillion::upstream

@@ -36,7 +36,7 @@ void set(const Node& node, const std::string& key, Duration& value) {
 void apply_breakers(const Node& cluster, ClusterConfig& out) {
   const std::string prefix = str(kBreakers, out.name, ".default.");
   if (!has_any(cluster, prefix)) return;
-  LimitValues& limits = out.pool.limits;
+  LimitValues& limits = out.pool->limits;
   set(cluster, prefix + "max_connections", limits.max_connections);
   set(cluster, prefix + "max_pending_requests", limits.max_pending);
   set(cluster, prefix + "max_requests", limits.max_requests);

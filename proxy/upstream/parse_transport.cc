@@ -159,12 +159,12 @@ void parse_connection_options(const Node& options, io::SocketOptions& out) {
 
 void parse_transport(const Node& cluster, ClusterConfig& out) {
   const SocketParser sockets(leaves_out_exchange(cluster));
-  out.pool.tls = sockets.parse(cluster["transport_socket"]);
-  parse_matches(cluster["transport_socket_matches"], sockets, out.pool);
-  parse_bind_config(cluster["upstream_bind_config"], out.pool);
+  out.pool->tls = sockets.parse(cluster["transport_socket"]);
+  parse_matches(cluster["transport_socket_matches"], sockets, *out.pool);
+  parse_bind_config(cluster["upstream_bind_config"], *out.pool);
   const Node options = cluster["upstream_connection_options"];
-  if (options.is_present()) parse_connection_options(options, out.pool.socket);
-  out.pool.socket.user_timeout = io::kUserTimeout;
+  if (options.is_present()) parse_connection_options(options, out.pool->socket);
+  out.pool->socket.user_timeout = io::kUserTimeout;
 }
 
 }  // namespace pillion::upstream

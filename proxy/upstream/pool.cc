@@ -15,10 +15,10 @@ Pool::Pool(const Context& context, const HostInfo& host, HostCounters& counters,
       stats_(context.stats),
       config_(context.config),
       host_(host),
-      tls_(options().tls_for(host.transport.get())),
+      tls_(options().tls_for(host.transport())),
       counters_(counters),
-      head_limits_(config_->pool.head_limits),
-      h2_options_(config_->pool.h2),
+      head_limits_(config_->pool->head_limits),
+      h2_options_(config_->pool->h2),
       expected_streams_(protocol == PoolProtocol::kHttp1 ? 1 : h2_options_.max_concurrent_streams),
       protocol_(protocol) {}
 
@@ -202,7 +202,7 @@ void Pool::set_config(std::shared_ptr<const ClusterConfig> config) {
   // What was acquired on other limits could never be given back.
   DASSERT(config->limits == config_->limits || is_empty());
   config_ = std::move(config);
-  tls_ = options().tls_for(host_.transport.get());
+  tls_ = options().tls_for(host_.transport());
   head_limits_ = options().head_limits;
   h2_options_ = options().h2;
   if (Entry* oldest = connecting_.front()) {

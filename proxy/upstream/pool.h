@@ -158,7 +158,7 @@ class Pool final : private http::ClientConnection::Owner,
   void fail_stranded(Failure failure);
   void on_idle_timer();
   void on_connect_timer();
-  [[nodiscard]] const PoolOptions& options() const noexcept { return config_->pool; }
+  [[nodiscard]] const PoolOptions& options() const noexcept { return *config_->pool; }
   [[nodiscard]] SharedLimits& limits() const noexcept { return *config_->limits; }
   [[nodiscard]] stats::ClusterStats& traffic() const noexcept { return *stats_.traffic; }
 

@@ -31,7 +31,7 @@ std::string_view alpn_of(PoolProtocol protocol) noexcept {
 std::unique_ptr<io::Transport> Pool::make_transport(std::string_view alpn) {
   bool bind_failed = false;
   std::unique_ptr<io::Transport> transport =
-      upstream::make_transport(loop_, options(), {host_.address, host_.hostname, tls_, alpn},
+      upstream::make_transport(loop_, options(), {host_.address, host_.hostname(), tls_, alpn},
                                {stats_.tls.get(), stats_.tls_factory.get()}, &bind_failed);
   if (bind_failed) traffic().bind_errors.inc();
   return transport;
@@ -145,7 +145,7 @@ void Pool::on_client_connected(http::ClientConnection& connection) {
   entry.ListNode<AllTag>::unlink();
   ready_.push_back(entry);
   traffic().upstream_cx_connect_ms.record(loop_.now() - entry.began);
-  log::trace(log::kPool, "connected", {{"cluster", config_->name}, {"host", host_.address}});
+  log::trace(log::kPool, "connected", {{"cluster", config_->name.view()}, {"host", host_.address}});
   if (protocol_ == PoolProtocol::kAuto) settle_protocol(entry);
   const bool is_http2 = entry.connection->protocol() == http::Protocol::kHttp2;
   entry.connection->idle_since = loop_.now();

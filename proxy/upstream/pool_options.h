@@ -31,6 +31,7 @@ struct TransportMatch {
   std::string name;
   LabelSet labels;                              // all that a host must have; none: any host
   std::shared_ptr<const tls::ContextSlot> tls;  // null: plain text
+  friend bool operator==(const TransportMatch&, const TransportMatch&) = default;
 };
 
 struct PoolOptions {
@@ -102,6 +103,7 @@ struct PoolOptions {
     for_each_tls([&out](const auto&) { out = true; });
     return out;
   }
+  friend bool operator==(const PoolOptions&, const PoolOptions&) = default;
   [[nodiscard]] const io::Address& source_for(const io::Address& host) const noexcept {
     return extra_source.kind() == host.kind() ? extra_source : source;
   }
@@ -114,5 +116,7 @@ struct PoolOptions {
     return nullptr;
   }
 };
+
+size_t value_hash(const PoolOptions& options) noexcept;
 
 }  // namespace pillion::upstream

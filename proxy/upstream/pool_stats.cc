@@ -39,14 +39,16 @@ void Pool::log_closed(const Entry& entry, Failure failure) const {
   const std::string_view ended_by = entry.connection->ended_by_peer() ? "peer" : "us";
   if (!entry.connected) {
     log::debug(log::kPool, "connect failed",
-               {{"cluster", config_->name}, {"host", host_.address}, {"reason", cause}});
+               {{"cluster", config_->name.view()}, {"host", host_.address}, {"reason", cause}});
   } else if (entry.active != 0 && failure) {
-    log::debug(
-        log::kPool, "connection closed with an error",
-        {{"cluster", config_->name}, {"host", host_.address}, {"reason", cause}, {"by", ended_by}});
+    log::debug(log::kPool, "connection closed with an error",
+               {{"cluster", config_->name.view()},
+                {"host", host_.address},
+                {"reason", cause},
+                {"by", ended_by}});
   } else {
     log::trace(log::kPool, "connection closed",
-               {{"cluster", config_->name}, {"host", host_.address}, {"by", ended_by}});
+               {{"cluster", config_->name.view()}, {"host", host_.address}, {"by", ended_by}});
   }
 }
 
@@ -136,7 +138,7 @@ void Pool::note_failure(const Entry& entry, Failure failure) {
   std::string reason = transport_failure_reason(*entry.transport, failure);
   static log::Limit limit{std::chrono::seconds(5)};
   log::warning(limit, log::kUpstream, "upstream connect failed",
-               {{"cluster", config_->name},
+               {{"cluster", config_->name.view()},
                 {"host", host_.address},
                 {"reason", reason.empty() ? failure.row().details : std::string_view(reason)}});
   if (!last_failure_) last_failure_ = std::make_unique<std::string>();

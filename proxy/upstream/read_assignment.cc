@@ -196,7 +196,7 @@ class AssignmentReader {
 
   // LocalityLbEndpoints
   bool read_group(std::string_view bytes) {
-    HostInfo like;
+    Endpoint like;
     of_locality_.clear();
     last_labels_.reset();
     uint64_t priority = 0;
@@ -228,8 +228,8 @@ class AssignmentReader {
   }
 
   // LbEndpoint
-  bool read_item(std::string_view bytes, const HostInfo& like) {
-    HostInfo& host = out_.emplace_back(like);
+  bool read_item(std::string_view bytes, const Endpoint& like) {
+    Endpoint& host = out_.emplace_back(like);
     uint64_t health = 0;
     uint64_t weight = 1;
     std::string_view labels;
@@ -290,7 +290,7 @@ class AssignmentReader {
     return 2 + index;
   }
   // Most endpoints of a locality say the same.
-  bool set_labels(std::string_view labels, HostInfo& host) {
+  bool set_labels(std::string_view labels, Endpoint& host) {
     if (!last_labels_ || last_labels_->first != labels) {
       LabelSet own;
       if (!read_struct(labels, own)) return false;
@@ -300,7 +300,7 @@ class AssignmentReader {
     return true;
   }
 
-  static bool read_endpoint(std::string_view bytes, HostInfo& host) {
+  static bool read_endpoint(std::string_view bytes, Endpoint& host) {
     std::string_view hostname;
     Fields in(bytes);
     for (Field f; in.next(f);) {

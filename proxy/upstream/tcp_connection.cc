@@ -14,7 +14,7 @@ TcpConnection::~TcpConnection() { DASSERT(transport_ == nullptr); }
 bool TcpConnection::open() {
   stats::ClusterStats& stats = cluster_->stats();
   const ClusterConfig& config = cluster_->config();
-  if (!config.limits->connections.try_acquire(config.pool.limits.max_connections)) {
+  if (!config.limits->connections.try_acquire(config.pool->limits.max_connections)) {
     stats.upstream_cx_overflow.inc();
     return false;
   }
@@ -25,7 +25,7 @@ bool TcpConnection::open() {
   host_->on_request_start();
   began_ = loop_.now();
   attempt_ = std::make_unique<Attempt>(*this);
-  loop_.arm(attempt_->timer, config.pool.connect_timeout);
+  loop_.arm(attempt_->timer, config.pool->connect_timeout);
   transport_ = host_->pool().make_transport();
   transport_->start(*this);
   return true;
@@ -60,7 +60,7 @@ void TcpConnection::note_failure(Failure failure) {
   attempt_->failure_reason = transport_failure_reason(*transport_, failure);
   if (!log::enabled(log::kPool, log::Level::kDebug)) return;
   log::debug(log::kPool, "connect failed",
-             {{"cluster", cluster_->config().name},
+             {{"cluster", cluster_->config().name.view()},
               {"host", host_->info().address},
               {"reason", failure_reason().empty() ? failure.row().details : failure_reason()}});
 }

@@ -93,7 +93,8 @@ TEST_F(PushReload, AnswersRequestsWhileThousandsOfClustersComeAndGo) {
     }
   });
   auto removal = std::make_shared<WorkerUpdate>();
-  for (const auto& cluster : snapshot->clusters) removal->removed_clusters.push_back(cluster->name);
+  for (const auto& cluster : snapshot->clusters)
+    removal->removed_clusters.push_back(cluster->name.str());
   for (int round = 0; round < 5; ++round) {
     const int before = answers;
     apply(clusters_of(*snapshot));
@@ -108,7 +109,7 @@ TEST_F(PushReload, AnswersRequestsWhileThousandsOfClustersComeAndGo) {
 TEST_F(PushReload, TakesHostsThatComeMeanwhileAfterTheClusters) {
   const auto snapshot = make_snapshot(5000, "hello");
   ASSERT_NE(snapshot, nullptr);
-  upstream::HostInfo host;
+  upstream::Endpoint host;
   host.address = io::Address::ipv4(0x7f000001, 1);
   const auto newer = upstream::make_host_set({host}, nullptr);
   const auto update = clusters_of(*snapshot);

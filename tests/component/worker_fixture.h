@@ -95,7 +95,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
     EXPECT_EQ(app->upstream_cx_active.value(), 0);
     EXPECT_EQ(app->upstream_rq_active.value(), 0);
     EXPECT_EQ(app->upstream_rq_pending_active.value(), 0);
-    if (limits) {
+    if (current_ != nullptr) {
       EXPECT_EQ(limits->connections.used() + limits->pending.used() + limits->requests.used() +
                     limits->retries.used(),
                 0);
@@ -131,11 +131,18 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
                   "load_assignment: { cluster_name: app, endpoints: [ { lb_endpoints: [ ", list,
                   " ] } ] } }"),
               [](const config::Node& n) { return upstream::parse_cluster(n); });
-    if (limits) upstream::adopt_limits(*config, *current_);
+    if (current_ != nullptr) upstream::adopt_limits(*config, *current_);
     limits = config->limits;
     current_ = config;
-    std::vector<upstream::HostInfo> infos;
-    for (const upstream::HostInfoPtr& host : config->static_hosts.hosts) infos.push_back(*host);
+    upstream::Endpoints infos;
+    for (const upstream::HostInfoPtr& host : config->static_hosts.hosts) {
+      upstream::Endpoint& info = infos.emplace_back();
+      static_cast<upstream::HostTraits&>(info) = host->like();
+      info.address = host->address;
+      info.weight = host->weight;
+      info.priority = static_cast<uint8_t>(host->priority);
+      info.health = host->health;
+    }
     hosts_ = upstream::make_host_set(infos, hosts_);
     clusters.set({config, hosts_});
   }
@@ -194,7 +201,7 @@ class WorkerTest : public ::testing::Test, protected core::ListenerOwner {
   stats::BlockRef<stats::HttpStats> http = registry.block<stats::HttpStats>(0, "web");
   stats::BlockRef<stats::TcpStats> tcp = registry.block<stats::TcpStats>(0, "raw");
   stats::BlockRef<stats::ClusterStats> app = registry.block<stats::ClusterStats>(0, "app");
-  std::shared_ptr<upstream::SharedLimits> limits;
+  upstream::LimitsRef limits;
   std::unique_ptr<core::Listener> listener;
   io::Address address;
   int connection_count = 0;

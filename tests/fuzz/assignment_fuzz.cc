@@ -15,13 +15,18 @@ using namespace pillion;
 
 namespace {
 
+using upstream::Endpoint;
 using upstream::Endpoints;
 using upstream::HostInfo;
 using upstream::HostSetPtr;
+using upstream::HostTraits;
 
-bool are_equal(const HostInfo& a, const HostInfo& b) {
-  return a.address == b.address && a.hostname == b.hostname && a.locality == b.locality &&
-         a.check == b.check && a.transport == b.transport && a.weight == b.weight &&
+const HostTraits& traits_of(const HostInfo& info) { return info.like(); }
+const HostTraits& traits_of(const Endpoint& endpoint) { return endpoint; }
+
+template <typename T>
+bool are_equal(const T& a, const T& b) {
+  return a.address == b.address && traits_of(a) == traits_of(b) && a.weight == b.weight &&
          a.priority == b.priority && a.health == b.health;
 }
 
@@ -54,7 +59,7 @@ void follow(const Endpoints& endpoints) {
     if (!seen.emplace(host->id, host.get()).second) std::abort();
     const auto old = known.find(host->id);
     if (old == known.end()) continue;
-    if (!(old->second->address == host->address && old->second->hostname == host->hostname))
+    if (!(old->second->address == host->address && old->second->hostname() == host->hostname()))
       std::abort();
     if (are_equal(*old->second, *host) != (old->second == host.get())) std::abort();
   }

@@ -95,7 +95,7 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
   }
   void add_origin() {
     origin_ = testing::loopback_listener();
-    std::vector<upstream::HostInfo> hosts(1);
+    upstream::Endpoints hosts(1);
     hosts[0].address = testing::local_address_of(origin_.get());
     auto cluster = std::make_shared<upstream::ClusterConfig>();
     cluster->name = cluster->stat_name = "db";

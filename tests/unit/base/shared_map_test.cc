@@ -19,8 +19,8 @@ Plain plain(const Shared& map) {
   std::string last;
   for (const auto& [name, value] : map) {
     EXPECT_LT(last, name) << "not in order";
-    last = name;
-    out.emplace(name, value);
+    last = name.str();
+    out.emplace(last, value);
   }
   return out;
 }
@@ -37,9 +37,9 @@ Difference difference(const Plain& a, const Plain& b) {
 // May name what was written again with the same value.
 Difference difference(const Shared& a, const Shared& b) {
   Difference out;
-  diff(a, b, [&out](const std::string& name, const int* before, const int* after) {
+  diff(a, b, [&out](const SharedText& name, const int* before, const int* after) {
     EXPECT_TRUE(before != nullptr || after != nullptr);
-    auto& both = out[name];
+    auto& both = out[name.str()];
     if (before != nullptr) both.first = *before;
     if (after != nullptr) both.second = *after;
   });
@@ -91,7 +91,7 @@ TEST(SharedMap, LooksAtLittleWhereOneOfManyDiffers) {
   Shared changed = map;
   changed["cluster-777"] = -1;
   int seen = 0;
-  diff(map, changed, [&seen](const std::string& name, const int* before, const int* after) {
+  diff(map, changed, [&seen](const SharedText& name, const int* before, const int* after) {
     EXPECT_EQ(name, "cluster-777");
     EXPECT_EQ(*before, 777);
     EXPECT_EQ(*after, -1);
@@ -113,9 +113,9 @@ TEST(SharedMap, OfNamesIsASet) {
   EXPECT_TRUE(names.erase("a"));
   EXPECT_FALSE(names.contains("a"));
   EXPECT_TRUE(before.contains("a"));
-  EXPECT_EQ(erase_if(names, [](const std::string& name) { return name == "b"; }), 1U);
+  EXPECT_EQ(erase_if(names, [](std::string_view name) { return name == "b"; }), 1U);
   std::string rest;
-  names.for_each([&rest](const std::string& name) { rest += name; });
+  names.for_each([&rest](std::string_view name) { rest += name; });
   EXPECT_EQ(rest, "c");
 }
 

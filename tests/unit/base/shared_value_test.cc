@@ -31,17 +31,6 @@ TEST(SharedValues, AreOneObjectWhereTheyAreEqual) {
   EXPECT_EQ(Value::count(), before) << "the last holder's end frees it";
 }
 
-TEST(SharedValues, OfTextReadAsViews) {
-  SharedText text;
-  EXPECT_TRUE(text.empty());
-  text = "orders";
-  EXPECT_EQ(text, "orders");
-  EXPECT_EQ(text.size(), 6U);
-  EXPECT_EQ(text, SharedText("orders"));
-  text = "";
-  EXPECT_EQ(text, SharedText());
-}
-
 // The last holder of a value ends while another thread asks for the same value.
 TEST(SharedValues, AreMadeAndEndedByManyThreads) {
   const size_t before = Value::count();

@@ -131,7 +131,7 @@ class IncrementalBuild : public ::testing::TestWithParam<bool> {
   }
   static std::map<std::string, uint64_t> hashes(const auto& in_force) {
     std::map<std::string, uint64_t> out;
-    for (const auto& config : in_force) out[config->name] = config->hash;
+    for (const auto& config : in_force) out[std::string(config->name)] = config->hash;
     return out;
   }
 
@@ -268,23 +268,23 @@ TEST_F(OneOfMany, LeavesTheOthersTheSameObjects) {
   const auto after = build(before_, {all_of(ResourceType::kClusters, next)}, {});
   std::vector<std::string> differ;
   diff(before_->resources->clusters, after->resources->clusters,
-       [&differ](const std::string& name, const auto*, const auto*) { differ.push_back(name); });
+       [&differ](std::string_view name, const auto*, const auto*) { differ.emplace_back(name); });
   EXPECT_THAT(differ, ::testing::ElementsAre("c77"));
   EXPECT_EQ(after->resources->clusters_version, str("v", versions_));
-  EXPECT_EQ(after->clusters.find("c77")->pool.connect_timeout, 4s);
+  EXPECT_EQ(after->clusters.find("c77")->pool->connect_timeout, 4s);
 }
 
 TEST_F(OneOfMany, SaidAgainChangesNothingButTheVersion) {
   const auto after = build(before_, {all_of(ResourceType::kClusters, clusters_)}, {});
   int differ = 0;
   diff(before_->resources->clusters, after->resources->clusters,
-       [&differ](const std::string&, const auto*, const auto*) { ++differ; });
+       [&differ](std::string_view, const auto*, const auto*) { ++differ; });
   EXPECT_EQ(differ, 0);
   EXPECT_EQ(after->resources->clusters_version, str("v", versions_));
 }
 
 TEST_F(OneOfMany, RefusedKeepsTheVersionThatItHas) {
-  const std::string version = before_->resources->clusters_version;
+  const SharedText version = before_->resources->clusters_version;
   xds::Response response = all_of(ResourceType::kClusters, clusters_);
   for (xds::Resource& resource : response.resources)
     if (resource.name == "c5")

@@ -291,7 +291,7 @@ TEST(IstioFields, AClusterOfTheMeshIsTakenWhole) {
   EXPECT_EQ(left_out,
             (std::vector<std::string>{"envoy.config.cluster.v3.Cluster.metadata",
                                       "envoy.tcp.metadataexchange.config.MetadataExchange"}));
-  const auto& matches = cluster->pool.transport_matches;
+  const auto& matches = cluster->pool->transport_matches;
   ASSERT_EQ(matches.size(), 2u);
   ASSERT_NE(matches[0].tls, nullptr);
   EXPECT_EQ(matches[0].tls->config().alpn, std::vector<std::string>{"istio"})
@@ -302,7 +302,7 @@ TEST(IstioFields, AClusterOfTheMeshIsTakenWhole) {
   const auto plain = xds::encode(roots()[kCluster].type, cluster_of_mesh(""));
   const auto tree = xds::reflect(roots()[kCluster].type, *plain, "cds/users", errors);
   const auto other = upstream::parse_cluster(tree->root(errors));
-  EXPECT_EQ(other->pool.transport_matches[0].tls->config().alpn.size(), 2u);
+  EXPECT_EQ(other->pool->transport_matches[0].tls->config().alpn.size(), 2u);
 }
 
 TEST(IstioFields, AClusterWithAnotherFilterIsRefused) {

@@ -96,10 +96,10 @@ TEST_F(RuntimeBuild, KeysThatNoFieldNamesCountForClusters) {
   const auto weighed = cluster("weighed");
   (void)say(Type::kRuntime,
             {layer(R"("circuit_breakers":{"plain":{"default":{"max_requests":3}}})")});
-  EXPECT_EQ(cluster("plain")->pool.limits.max_requests, 3u);
+  EXPECT_EQ(cluster("plain")->pool->limits.max_requests, 3u);
   EXPECT_EQ(cluster("weighed"), weighed);
   (void)say(Type::kRuntime, {layer("")});
-  EXPECT_EQ(cluster("plain")->pool.limits.max_requests, 1024u);
+  EXPECT_EQ(cluster("plain")->pool->limits.max_requests, 1024u);
 }
 
 TEST_F(RuntimeBuild, PiecesOfTheControlPlaneAreMadeAnewToo) {

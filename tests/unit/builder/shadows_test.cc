@@ -47,7 +47,7 @@ class Shadows : public BuildTest {
     std::vector<std::string> out;
     for (const auto& c : snapshot->clusters) {
       if (c->name != "xds")
-        out.push_back(str(c->name, ' ', c->pool.connect_timeout.count() / 1'000'000'000));
+        out.push_back(str(c->name, ' ', c->pool->connect_timeout.count() / 1'000'000'000));
     }
     return out;
   }

@@ -79,7 +79,7 @@ class CaServerTest : public ::testing::Test, public upstream::GrpcCallObserver {
               " }, match_typed_subject_alt_names: [ { san_type: IP_ADDRESS, matcher: { exact: "
               "127.0.0.1 } } ] } } } }");
     }
-    upstream::HostInfo host;
+    upstream::Endpoint host;
     host.address = with_tls ? server->address() : at;
     clusters.set({upstream::cluster_of(yaml + " }"), upstream::make_host_set({host}, nullptr)});
   }

@@ -490,7 +490,7 @@ TEST_F(RunningControlPlane, CountsWhatIsSaidByNameAsEnvoyDoes) {
 TEST_F(RunningControlPlane, CountsHowLongUpdatesTakeAndWhatIsEmpty) {
   const auto rds = rds_stats("r");
   const auto eds = cluster_stats("b");
-  const auto recorded = [](const stats::Histogram& histogram) {
+  const auto recorded = [](const auto& histogram) {
     uint64_t count = 0;
     for (size_t i = 0; i < stats::Histogram::kBuckets; ++i) count += histogram.bucket(i);
     return count;

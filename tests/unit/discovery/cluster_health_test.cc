@@ -85,7 +85,7 @@ TEST_F(HealthTest, HostsThatComeWhileItWaitsAreCheckedFirst) {
           kChecks, " }"));
   discovery.add(config);
   EXPECT_TRUE(discovery.is_warm(*config)) << "there is nobody to check";
-  upstream::HostInfo host;
+  upstream::Endpoint host;
   host.address = testing::local_address_of(listener_.get());
   discovery.set_endpoints("e", {host});
   EXPECT_FALSE(discovery.is_warm(*config));

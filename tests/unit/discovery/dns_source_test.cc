@@ -22,8 +22,8 @@ TEST_F(DnsSourceTest, MakesAHostOfEachAddressOfEachName) {
   const HostSetPtr hosts = discovery.hosts("a");
   ASSERT_EQ(addresses_of(hosts),
             (Addresses{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:81", "10.0.0.9:82"}));
-  EXPECT_EQ(hosts->hosts[0]->hostname, "orders.shop");
-  EXPECT_EQ(hosts->hosts[2]->hostname, "more.shop");
+  EXPECT_EQ(hosts->hosts[0]->hostname(), "orders.shop");
+  EXPECT_EQ(hosts->hosts[2]->hostname(), "more.shop");
   EXPECT_EQ(stats_of("a")->warming_state.value(), 0);
   EXPECT_EQ(stats_of("a")->update_attempt.value(), 2u);
   EXPECT_EQ(stats_of("a")->update_success.value(), 2u);

@@ -65,7 +65,7 @@ class ContextStatsTest : public ::testing::Test, private tls::SecretStoreObserve
     counters.keep();
   }
   void change(std::string_view name) {
-    snapshot->clusters.find(name)->pool.for_each_tls(
+    snapshot->clusters.find(name)->pool->for_each_tls(
         [this](const auto& slot) { counters.on_changed(*slot); });
   }
   uint64_t count(std::string_view stat_name) {

@@ -12,7 +12,7 @@ namespace pillion {
 namespace {
 
 upstream::HostSetPtr hosts(size_t count) {
-  std::vector<upstream::HostInfo> all(count);
+  upstream::Endpoints all(count);
   for (size_t i = 0; i < count; ++i)
     all[i].address = io::Address::ipv4(INADDR_LOOPBACK, static_cast<uint16_t>(i + 1));
   return upstream::make_host_set(all, nullptr);

@@ -144,7 +144,7 @@ TEST_F(WorkerThread, ReloadSurvivesASocketThatMayNotListen) {
 }
 
 upstream::HostSetPtr hosts(size_t count) {
-  std::vector<upstream::HostInfo> all(count);
+  upstream::Endpoints all(count);
   for (size_t i = 0; i < count; ++i)
     all[i].address = io::Address::ipv4(INADDR_LOOPBACK, static_cast<uint16_t>(i + 1));
   return upstream::make_host_set(all, nullptr);
@@ -169,7 +169,7 @@ TEST_F(WorkerThread, HostsThatComeWhileAnUpdateIsAppliedWinOverItsOwnBeforeItIsD
         count += w.host_count(applied->clusters[i].config->name) == 2 ? 1 : 0;
       with_later.set_value(count);
     });
-    for (const auto& cluster : update->clusters) w.set_hosts(cluster.config->name, later);
+    for (const auto& cluster : update->clusters) w.set_hosts(cluster.config->name.str(), later);
   });
   EXPECT_EQ(with_later.get_future().get(), kClusters / kEach);
 }

@@ -59,9 +59,9 @@ class BalancerTest : public UpstreamTest {
     HealthStatus health = HealthStatus::kHealthy;
   };
   Cluster& make(const std::vector<Spec>& specs) {
-    std::vector<HostInfo> infos;
+    Endpoints infos;
     for (size_t i = 0; i < specs.size(); ++i) {
-      HostInfo& info = infos.emplace_back();
+      Endpoint& info = infos.emplace_back();
       info.address = io::Address::ipv4(0x0a000000u + static_cast<uint32_t>(i), 80);
       info.weight = specs[i].weight;
       info.priority = specs[i].priority;
@@ -189,7 +189,7 @@ TEST_F(BalancerTest, NeverPanicsWithAThresholdOfZero) {
 
 TEST(HostSets, KeepTheIdentityOfWhatStays) {
   const auto info = [](const char* ip, uint32_t weight = 1, const char* name = "") {
-    HostInfo i;
+    Endpoint i;
     i.address = *io::Address::parse_ip(ip, 80);
     i.weight = weight;
     i.hostname = name;
@@ -220,13 +220,13 @@ TEST(HostSets, FollowAnyChangeOfOrder) {
   HostSetPtr before = make_host_set({}, nullptr);
   for (int round = 0; round < 500; ++round) {
     Endpoints endpoints(rng.below(12));
-    for (HostInfo& info : endpoints) {
+    for (Endpoint& info : endpoints) {
       info.address = io::Address::ipv4(0x0a000000u + static_cast<uint32_t>(rng.below(10)), 80);
       info.weight = 1 + static_cast<uint32_t>(rng.below(2));
     }
-    std::vector<const HostInfo*> expected;
-    for (const HostInfo& info : endpoints) {
-      const auto is_same = [&info](const HostInfo* o) { return o->address == info.address; };
+    std::vector<const Endpoint*> expected;
+    for (const Endpoint& info : endpoints) {
+      const auto is_same = [&info](const Endpoint* o) { return o->address == info.address; };
       if (std::ranges::none_of(expected, is_same)) expected.push_back(&info);
     }
     const HostSetPtr set = make_host_set(endpoints, before);

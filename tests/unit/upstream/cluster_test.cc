@@ -23,7 +23,7 @@ TEST_F(ClusterTest, HasNoHostToGiveWhenThereIsNone) {
 }
 
 TEST_F(ClusterTest, CountsRequestsAgainstTheirLimit) {
-  config->pool.limits.max_requests = 2;
+  config->pool->limits.max_requests = 2;
   Cluster& cluster = set(hosts_at({}));
   EXPECT_TRUE(cluster.begin_request());
   EXPECT_TRUE(cluster.begin_request());
@@ -55,8 +55,8 @@ TEST_F(ClusterTest, KeepsHostsAndConnectionsWhenOnlyPolicyChanges) {
   Host* host = before->hosts()[0].get();
   Conn conn = warm_up(backend, host->pool());
 
-  config->pool.max_requests_per_connection = 2;
-  config->pool.connect_timeout = milliseconds(1);
+  config->pool->max_requests_per_connection = 2;
+  config->pool->connect_timeout = milliseconds(1);
   config->balancer.group.policy = BalancePolicy::kRandom;
   EXPECT_EQ(&set(hosts), before);
   EXPECT_EQ(before->hosts()[0].get(), host);
@@ -75,7 +75,7 @@ TEST_F(ClusterTest, ShortensTheIdleTimeoutOfConnectionsThatAreIdleAlready) {
   const HostSetPtr hosts = hosts_at({backend.address});
   Pool& pool = set(hosts).hosts()[0]->pool();
   Conn conn = warm_up(backend, pool);
-  config->pool.idle_timeout = milliseconds(30);
+  config->pool->idle_timeout = milliseconds(30);
   set(hosts);
   EXPECT_TRUE(run_until(loop, [&] { return pool.is_empty(); }));
 }
@@ -86,7 +86,7 @@ TEST_F(ClusterTest, ServesWaitersOverAReload) {
   Pool& pool = set(hosts).hosts()[0]->pool();
   Request request;
   request.start(pool);
-  config->pool.limits.max_pending = 0;
+  config->pool->limits.max_pending = 0;
   set(hosts);
   ASSERT_TRUE(run_until(loop, [&] { return request.is_ready(); }));
   EXPECT_EQ(config->limits->pending.used(), 0);
@@ -120,7 +120,7 @@ TEST_F(ClusterTest, DrainsWhenConnectionsCannotServeTheNewConfiguration) {
 TEST_F(ClusterTest, ReplacesTheClusterWhenItsLimitsAreOthers) {
   const Ref<Cluster> before(&set(hosts_at({})));  // held, so that its address is not used again
   auto other = std::make_shared<ClusterConfig>(*config);
-  other->limits = std::make_shared<SharedLimits>();
+  other->limits = LimitsRef();
   other->hash = 99;
   clusters.set({other, hosts_at({})});
   EXPECT_NE(clusters.find("c"), before.get());
@@ -211,7 +211,7 @@ TEST_F(OriginalDstTest, ReplacesThePort) {
 
 TEST_F(OriginalDstTest, ForgetsHostsThatAreNotUsed) {
   config->cleanup_interval = milliseconds(30);
-  config->pool.idle_timeout = milliseconds(200);
+  config->pool->idle_timeout = milliseconds(200);
   Backend backend;
   Cluster& cluster = set(nullptr);
   const Ref<Host> unused(pick(cluster, "10.1.2.3", 80));
@@ -258,7 +258,7 @@ class TlsPoolTest : public UpstreamTest {
     client.sni = "fallback";
     client.auto_host_sni = true;
     client.validation.emplace().trusted_ca_pem = issuer.certificate_pem;
-    config->pool.tls = tls::ContextSlot::fixed(*tls::Context::make(client));
+    config->pool->tls = tls::ContextSlot::fixed(*tls::Context::make(client));
   }
   // Accepts, and lets the handshake begin.
   std::unique_ptr<tls::TlsTransport> accept(Server& server) {
@@ -273,7 +273,7 @@ class TlsPoolTest : public UpstreamTest {
     return fd;
   }
   HostSetPtr host_named(std::string_view name) {
-    HostInfo info;
+    Endpoint info;
     info.address = backend.address;
     info.hostname = name;
     return make_host_set({info}, nullptr);

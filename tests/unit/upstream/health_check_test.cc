@@ -28,7 +28,7 @@ class HealthCheckTest : public UpstreamTest, protected HealthObserver {
     config->health = std::make_shared<SharedHealth>();
   }
   void start(const std::vector<io::Address>& addresses) {
-    std::vector<HostInfo> infos;
+    Endpoints infos;
     for (const io::Address& address : addresses) {
       infos.emplace_back().address = address;
       infos.back().transport = labels;
@@ -102,13 +102,13 @@ std::vector<TransportMatch> tls_by_label() {
   return cluster_of(str("{ name: a, transport_socket_matches: [ { name: tls, match: { tls: true }, "
                         "transport_socket: { name: t, typed_config: { '@type': ",
                         kType, ", common_tls_context: {} } } } ] }"))
-      ->pool.transport_matches;
+      ->pool->transport_matches;
 }
 constexpr char kHandshake = 0x16;  // the first byte of TLS
 
 TEST_F(HealthCheckTest, AsksOverTheTransportSocketOfTheHost) {
   Backend backend;
-  config->pool.transport_matches = tls_by_label();
+  config->pool->transport_matches = tls_by_label();
   labels = make_transport_labels({{"tls", "true"}}, {});
   start({backend.address});
   EXPECT_EQ(take(backend).read_byte(), kHandshake);
@@ -116,7 +116,7 @@ TEST_F(HealthCheckTest, AsksOverTheTransportSocketOfTheHost) {
 
 TEST_F(HealthCheckTest, AsksOverTheTransportSocketOfItsCriteria) {
   Backend backend;
-  config->pool.transport_matches = tls_by_label();
+  config->pool->transport_matches = tls_by_label();
   labels = make_transport_labels({{"tls", "true"}}, {});
   options.transport_criteria = LabelSet{{"tls", "false"}};
   start({backend.address});
@@ -125,7 +125,7 @@ TEST_F(HealthCheckTest, AsksOverTheTransportSocketOfItsCriteria) {
 
 TEST_F(HealthCheckTest, AsksTheLocalityWhereItsCriteriaFindNothing) {
   Backend backend;
-  config->pool.transport_matches = tls_by_label();
+  config->pool->transport_matches = tls_by_label();
   labels = make_transport_labels({{"tls", "false"}}, {{"tls", "true"}});
   options.transport_criteria = LabelSet{};
   start({backend.address});
@@ -364,10 +364,14 @@ TEST_F(HealthCheckTest, AHostThatIsNotCheckedAnyMoreHasNoVerdict) {
   Conn conn = take(backend);
   answer(conn, "404");
   ASSERT_FALSE(is_healthy());
-  auto info = std::make_shared<HostInfo>(*host());
   CheckTarget target;
   target.is_disabled = true;
-  info->check = SharedValue<CheckTarget>(target);
+  HostTraits traits = host()->like();
+  traits.check = SharedValue<CheckTarget>(target);
+  const auto info = make_atomic_ref<HostInfo>();
+  info->id = host()->id;
+  info->address = host()->address;
+  info->traits = SharedValue<HostTraits>(traits);
   checker->set_hosts({info});
   EXPECT_EQ(flags(), 0u);
 }

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+#include <vector>
+
 #include "proxy/stats/registry.h"
 #include "proxy/upstream/breaker_gauges.h"
 
@@ -30,6 +33,34 @@ TEST(RetryBudget, IsAShareOfTheRequestsUnderWayButAtLeastItsMinimum) {
   }
 }
 
+TEST(LimitsRef, MakesLimitsForWhoeverCountsFirst) {
+  ClusterConfig first;
+  EXPECT_EQ(first.limits.used(), nullptr) << "nobody calls it";
+  ClusterConfig second;
+  EXPECT_FALSE(first.limits == second.limits);
+  adopt_limits(second, first);
+  EXPECT_TRUE(first.limits == second.limits);
+  second.limits->requests.acquire();
+  EXPECT_EQ(first.limits->requests.used(), 1);
+  {
+    const ClusterConfig copy = first;
+    EXPECT_TRUE(copy.limits == second.limits);
+  }
+  first.limits = LimitsRef();
+  EXPECT_FALSE(first.limits == second.limits);
+  EXPECT_EQ(second.limits->requests.used(), 1);
+}
+
+TEST(LimitsRef, IsMadeByManyThreadsAtOnce) {
+  for (int round = 0; round < 100; ++round) {
+    const LimitsRef limits;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t) threads.emplace_back([&limits] { limits->requests.acquire(); });
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(limits->requests.used(), 3);
+  }
+}
+
 TEST(RetryBudget, TakesThePlaceOfMaxRetries) {
   SharedLimits used;
   LimitValues limits;
@@ -44,19 +75,19 @@ TEST(BreakerGauges, ShowWhetherABudgetIsUsedUp) {
   auto config = std::make_shared<ClusterConfig>();
   config->name = config->stat_name = "c";
   config->tracks_remaining = true;
-  config->pool.limits.retry_budget = RetryBudget{50, 1};
+  config->pool->limits.retry_budget = RetryBudget{50, 1};
   BreakerGauges gauges;
-  gauges.set_config(registry, config);
+  gauges.change_config(nullptr, *config);
   const auto open = registry.block<stats::ClusterBreakerStats>(stats::kControl, "c");
   const auto remaining = registry.block<stats::ClusterRemainingStats>(stats::kControl, "c");
   SharedLimits& used = *config->limits;
   used.requests.acquire();
   used.retries.acquire();
-  gauges.refresh();
+  gauges.refresh(registry, *config);
   EXPECT_EQ(open->default_rq_retry_open.value(), 1);
   EXPECT_EQ(remaining->default_remaining_retries.value(), 0);
   for (int i = 0; i < 3; ++i) used.requests.acquire();
-  gauges.refresh();
+  gauges.refresh(registry, *config);
   EXPECT_EQ(open->default_rq_retry_open.value(), 0);
   EXPECT_EQ(remaining->default_remaining_retries.value(), 0);
   EXPECT_EQ(remaining->default_remaining_rq.value(), 1020);

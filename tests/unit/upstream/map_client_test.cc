@@ -107,7 +107,7 @@ TEST_F(MapClientTest, TalksInBothDirectionsAtOnce) {
 
 // A connection alone is no word of an HTTP/2 server: its SETTINGS are.
 TEST_F(MapClientTest, TellsThatTheServerTakesTheCallBeforeThereIsAnAnswer) {
-  config->pool.protocol = UpstreamProtocol::kHttp2;
+  config->pool->protocol = UpstreamProtocol::kHttp2;
   Backend backend;
   set(hosts_at({backend.address}));
   open({.path = "/stream"});

@@ -34,7 +34,7 @@ TEST(ParseHttp2, TakesTheProtocolFromEitherPlace) {
       {with_options("auto_config: {}", kTls), UpstreamProtocol::kAuto},
   };
   for (const Row& row : rows)
-    EXPECT_EQ(cluster_of(row.yaml)->pool.protocol, row.protocol) << row.yaml;
+    EXPECT_EQ(cluster_of(row.yaml)->pool->protocol, row.protocol) << row.yaml;
 }
 
 TEST(ParseHttp2, ReadsTheOptions) {
@@ -59,7 +59,7 @@ http2_protocol_options:
     { interval: 30s, timeout: 5s, interval_jitter: { value: 20 }, connection_idle_interval: 7s }
 common_http_protocol_options: { max_response_headers_kb: 100 }
 )");
-  const http::H2Options& h2 = c->pool.h2;
+  const http::H2Options& h2 = c->pool->h2;
   EXPECT_EQ(h2.hpack_table_size, 0u);
   EXPECT_EQ(h2.max_concurrent_streams, 7u);
   EXPECT_TRUE(h2.allow_connect);
@@ -72,7 +72,7 @@ common_http_protocol_options: { max_response_headers_kb: 100 }
   EXPECT_EQ(h2.stream_reset_burst, 8u);
   EXPECT_EQ(h2.stream_reset_rate, UINT32_MAX);
   EXPECT_EQ(h2.max_head_bytes, 100u * 1024);
-  EXPECT_TRUE(c->pool.head_limits.disallow_obs_text);
+  EXPECT_TRUE(c->pool->head_limits.disallow_obs_text);
   EXPECT_EQ(h2.ping_after_idle, std::chrono::seconds(7));
   EXPECT_EQ(h2.ping_interval, std::chrono::seconds(30));
   EXPECT_EQ(h2.ping_timeout, std::chrono::seconds(5));

@@ -39,19 +39,20 @@ TEST(EndpointMetadata, HasTheLabelsOfTheTransportSocket) {
   EXPECT_EQ(one.messages, "");
   EXPECT_TRUE(one.left_out.empty());
   ASSERT_EQ(one.hosts.hosts.size(), 1u);
-  const TransportLabelsPtr labels = one.hosts.hosts[0]->transport;
+  const TransportLabelsPtr labels = one.hosts.hosts[0]->like().transport;
   ASSERT_NE(labels, nullptr);
   EXPECT_EQ(labels->own, (LabelSet{{"n", "1"}, {"tlsMode", "\"istio\""}}));
   EXPECT_TRUE(labels->of_locality.empty());
-  EXPECT_EQ(parsed(metadata("{ n: 1.0, tlsMode: 'istio' }")).hosts.hosts[0]->transport, labels)
+  EXPECT_EQ(parsed(metadata("{ n: 1.0, tlsMode: 'istio' }")).hosts.hosts[0]->like().transport,
+            labels)
       << "one object for all that say the same";
-  EXPECT_EQ(parsed("load_balancing_weight: 1").hosts.hosts[0]->transport, nullptr);
-  EXPECT_EQ(parsed(metadata("{}")).hosts.hosts[0]->transport, nullptr);
+  EXPECT_EQ(parsed("load_balancing_weight: 1").hosts.hosts[0]->like().transport, nullptr);
+  EXPECT_EQ(parsed(metadata("{}")).hosts.hosts[0]->like().transport, nullptr);
 }
 
 TEST(EndpointMetadata, OfALocalityIsKeptBesideThatOfTheEndpoint) {
   const Parsed one = parsed(metadata("{ a: 1 }"), metadata("{ a: 2, b: 3 }"));
-  const TransportLabelsPtr labels = one.hosts.hosts[0]->transport;
+  const TransportLabelsPtr labels = one.hosts.hosts[0]->like().transport;
   ASSERT_NE(labels, nullptr);
   EXPECT_EQ(labels->own, (LabelSet{{"a", "1"}}));
   EXPECT_EQ(labels->of_locality, (LabelSet{{"a", "2"}, {"b", "3"}}));
@@ -63,7 +64,7 @@ TEST(EndpointMetadata, OfOthersIsLeftOutAndCounted) {
       "envoy.lb: { version: v1 } } }";
   const Parsed one = parsed(both);
   EXPECT_EQ(one.messages, "");
-  EXPECT_EQ(one.hosts.hosts[0]->transport, nullptr);
+  EXPECT_EQ(one.hosts.hosts[0]->like().transport, nullptr);
   ASSERT_EQ(one.left_out.size(), 1u) << "subsets cannot be had, so that their labels mean nothing";
   EXPECT_EQ(one.left_out.begin()->first, "filter_metadata[istio]");
   // A file says so too, and is accepted.
@@ -82,8 +83,12 @@ TEST(EndpointMetadata, ThatIsNoStructIsAnError) {
 
 TEST(EndpointMetadata, MakesAnotherHostWhenItsLabelsChange) {
   const auto set_of = [](std::string_view labels, const HostSetPtr& before) {
-    std::vector<HostInfo> infos;
-    for (const HostInfoPtr& host : parsed(metadata(labels)).hosts.hosts) infos.push_back(*host);
+    Endpoints infos;
+    for (const HostInfoPtr& host : parsed(metadata(labels)).hosts.hosts) {
+      Endpoint& info = infos.emplace_back();
+      static_cast<HostTraits&>(info) = host->like();
+      info.address = host->address;
+    }
     return make_host_set(infos, before);
   };
   const HostSetPtr first = set_of("{ tlsMode: istio }", nullptr);

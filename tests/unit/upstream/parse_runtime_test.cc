@@ -40,7 +40,7 @@ TEST(ClusterRuntime, GoesOverWhatIsConfigured) {
                          base_ejection_time_ms: 400000 } })");
   EXPECT_EQ(plain->balancer.panic_threshold, 50u);
   EXPECT_EQ(cluster->balancer.panic_threshold, 20u);
-  const LimitValues& limits = cluster->pool.limits;
+  const LimitValues& limits = cluster->pool->limits;
   EXPECT_EQ(limits.max_connections, 5u);
   EXPECT_EQ(limits.max_requests, 6u);
   EXPECT_EQ(limits.max_retries, 7u);
@@ -58,7 +58,7 @@ TEST(ClusterRuntime, GoesOverWhatIsConfigured) {
 
 TEST(ClusterRuntime, KeysOfOtherClustersChangeNothing) {
   const auto cluster = parse("{ circuit_breakers: { app2: { default: { max_connections: 5 } } } }");
-  EXPECT_EQ(cluster->pool.limits.max_connections, 10u);
+  EXPECT_EQ(cluster->pool->limits.max_connections, 10u);
   EXPECT_EQ(cluster->hash, parse("{}")->hash);
 }
 

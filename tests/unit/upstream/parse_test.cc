@@ -37,21 +37,21 @@ TEST(ClusterParsing, HasEnvoysDefaultsButForIdleConnections) {
   EXPECT_EQ(c->stat_name, "orders");
   EXPECT_EQ(c->type, DiscoveryType::kStatic);
   EXPECT_TRUE(c->static_hosts.hosts.empty());
-  EXPECT_EQ(c->pool.connect_timeout, seconds(5));
-  EXPECT_EQ(c->pool.idle_timeout, seconds(60));
-  EXPECT_EQ(c->pool.limits.max_connections, 1024u);
-  EXPECT_EQ(c->pool.limits.max_pending, 1024u);
-  EXPECT_EQ(c->pool.limits.max_requests, 1024u);
-  EXPECT_EQ(c->pool.limits.max_retries, 3u);
-  EXPECT_FALSE(c->pool.limits.retry_budget);
+  EXPECT_EQ(c->pool->connect_timeout, seconds(5));
+  EXPECT_EQ(c->pool->idle_timeout, seconds(60));
+  EXPECT_EQ(c->pool->limits.max_connections, 1024u);
+  EXPECT_EQ(c->pool->limits.max_pending, 1024u);
+  EXPECT_EQ(c->pool->limits.max_requests, 1024u);
+  EXPECT_EQ(c->pool->limits.max_retries, 3u);
+  EXPECT_FALSE(c->pool->limits.retry_budget);
   EXPECT_EQ(c->balancer.group.policy, BalancePolicy::kRoundRobin);
   EXPECT_EQ(c->balancer.panic_threshold, 50u);
   EXPECT_EQ(c->balancer.overprovisioning, 140u);
   EXPECT_EQ(c->buffer_limit, 1024u * 1024);
-  EXPECT_EQ(c->dns.refresh_rate, seconds(5));
-  EXPECT_EQ(c->dns.failure_base, seconds(5));
-  EXPECT_EQ(c->dns.failure_max, seconds(5));
-  EXPECT_EQ(c->pool.tls, nullptr);
+  EXPECT_EQ(c->dns->refresh_rate, seconds(5));
+  EXPECT_EQ(c->dns->failure_base, seconds(5));
+  EXPECT_EQ(c->dns->failure_max, seconds(5));
+  EXPECT_EQ(c->pool->tls, nullptr);
 }
 
 TEST(ClusterParsing, ReadsEveryFieldThatItKnows) {
@@ -110,7 +110,7 @@ typed_extension_protocol_options:
 )");
   EXPECT_EQ(c->stat_name, "o");
   EXPECT_EQ(c->type, DiscoveryType::kStrictDns);
-  EXPECT_EQ(c->pool.connect_timeout, milliseconds(250));
+  EXPECT_EQ(c->pool->connect_timeout, milliseconds(250));
   EXPECT_EQ(c->buffer_limit, 4096u);
   EXPECT_EQ(c->balancer.group.policy, BalancePolicy::kLeastRequest);
   EXPECT_EQ(c->balancer.group.choice_count, 4u);
@@ -131,40 +131,40 @@ typed_extension_protocol_options:
   EXPECT_EQ(*first.like.locality, (Locality{"eu", "a", "1"}));
   EXPECT_EQ(c->dns_targets[1].name, "10.0.0.1");
   EXPECT_EQ(c->dns_targets[1].like.hostname, "10.0.0.1");
-  EXPECT_EQ(c->pool.limits.max_connections, 2u);
-  EXPECT_EQ(c->pool.limits.max_pending, 3u);
-  EXPECT_EQ(c->pool.limits.max_requests, 4u);
-  EXPECT_EQ(c->pool.limits.max_retries, 5u);
-  ASSERT_TRUE(c->pool.limits.retry_budget);
-  EXPECT_EQ(c->pool.limits.retry_budget->percent, 12.5);
-  EXPECT_EQ(c->pool.limits.retry_budget->min_concurrency, 3u);
+  EXPECT_EQ(c->pool->limits.max_connections, 2u);
+  EXPECT_EQ(c->pool->limits.max_pending, 3u);
+  EXPECT_EQ(c->pool->limits.max_requests, 4u);
+  EXPECT_EQ(c->pool->limits.max_retries, 5u);
+  ASSERT_TRUE(c->pool->limits.retry_budget);
+  EXPECT_EQ(c->pool->limits.retry_budget->percent, 12.5);
+  EXPECT_EQ(c->pool->limits.retry_budget->min_concurrency, 3u);
   EXPECT_TRUE(c->tracks_remaining);
-  EXPECT_EQ(c->dns.refresh_rate, seconds(30));
-  EXPECT_EQ(c->dns.failure_base, seconds(2));
-  EXPECT_EQ(c->dns.failure_max, seconds(20));
-  EXPECT_TRUE(c->dns.respect_ttl);
-  EXPECT_EQ(c->dns.family, DnsFamily::kV4Preferred);
-  EXPECT_EQ(c->dns.jitter, seconds(1));
-  EXPECT_TRUE(c->pool.socket.keepalive);
-  EXPECT_EQ(c->pool.socket.keepalive_probes, 3u);
-  EXPECT_EQ(c->pool.socket.keepalive_time_s, 10u);
-  EXPECT_EQ(c->pool.socket.keepalive_interval_s, 5u);
-  EXPECT_EQ(c->pool.source.to_string(), "127.0.0.2:0");
-  EXPECT_EQ(c->pool.source_for(*io::Address::parse_ip("10.0.0.1", 80)), c->pool.source);
-  EXPECT_EQ(c->pool.source_for(*io::Address::parse_ip("fd00::1", 80)).to_string(), "[::6]:0");
-  EXPECT_EQ(c->pool.idle_timeout, seconds(10));
-  EXPECT_EQ(c->pool.max_connection_duration, seconds(60));
-  EXPECT_EQ(c->pool.head_limits.max_fields, 50u);
-  EXPECT_EQ(c->pool.head_limits.max_bytes, 8192u);
-  EXPECT_EQ(c->pool.max_requests_per_connection, 9u);
+  EXPECT_EQ(c->dns->refresh_rate, seconds(30));
+  EXPECT_EQ(c->dns->failure_base, seconds(2));
+  EXPECT_EQ(c->dns->failure_max, seconds(20));
+  EXPECT_TRUE(c->dns->respect_ttl);
+  EXPECT_EQ(c->dns->family, DnsFamily::kV4Preferred);
+  EXPECT_EQ(c->dns->jitter, seconds(1));
+  EXPECT_TRUE(c->pool->socket.keepalive);
+  EXPECT_EQ(c->pool->socket.keepalive_probes, 3u);
+  EXPECT_EQ(c->pool->socket.keepalive_time_s, 10u);
+  EXPECT_EQ(c->pool->socket.keepalive_interval_s, 5u);
+  EXPECT_EQ(c->pool->source.to_string(), "127.0.0.2:0");
+  EXPECT_EQ(c->pool->source_for(*io::Address::parse_ip("10.0.0.1", 80)), c->pool->source);
+  EXPECT_EQ(c->pool->source_for(*io::Address::parse_ip("fd00::1", 80)).to_string(), "[::6]:0");
+  EXPECT_EQ(c->pool->idle_timeout, seconds(10));
+  EXPECT_EQ(c->pool->max_connection_duration, seconds(60));
+  EXPECT_EQ(c->pool->head_limits.max_fields, 50u);
+  EXPECT_EQ(c->pool->head_limits.max_bytes, 8192u);
+  EXPECT_EQ(c->pool->max_requests_per_connection, 9u);
 }
 
 TEST(ClusterParsing, TakesTheOlderFieldsOfHttpToo) {
   const auto c = cluster_of(
       "{ name: a, max_requests_per_connection: 4, http_protocol_options: { accept_http_10: true },"
       " common_http_protocol_options: { idle_timeout: 0s } }");
-  EXPECT_EQ(c->pool.max_requests_per_connection, 4u);
-  EXPECT_EQ(c->pool.idle_timeout, Duration{});
+  EXPECT_EQ(c->pool->max_requests_per_connection, 4u);
+  EXPECT_EQ(c->pool->idle_timeout, Duration{});
 }
 
 TEST(ClusterParsing, GivesStaticEndpointsTheirHosts) {
@@ -172,7 +172,7 @@ TEST(ClusterParsing, GivesStaticEndpointsTheirHosts) {
       cluster_of("{ name: a, " + endpoints({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.1:80"}) + " }");
   ASSERT_EQ(c->static_hosts.hosts.size(), 2u) << "a repeated endpoint is one";
   EXPECT_EQ(c->static_hosts.hosts[0]->address.to_string(), "10.0.0.1:80");
-  EXPECT_EQ(c->static_hosts.hosts[0]->hostname, "");
+  EXPECT_EQ(c->static_hosts.hosts[0]->hostname(), "");
   EXPECT_NE(c->static_hosts.hosts[0]->id, c->static_hosts.hosts[1]->id);
 }
 
@@ -237,9 +237,9 @@ TEST(ClusterParsing, SharesTlsContextsAndCountsThemInItsHashes) {
   const auto a = cluster_of(with_tls(*ca));
   const auto b = cluster_of(with_tls(*ca));
   const auto c = cluster_of(with_tls(*other_ca));
-  ASSERT_NE(a->pool.tls, nullptr);
-  EXPECT_EQ(a->pool.tls->current()->sni(), "a.b");
-  EXPECT_EQ(a->pool.tls, b->pool.tls);
+  ASSERT_NE(a->pool->tls, nullptr);
+  EXPECT_EQ(a->pool->tls->current()->sni(), "a.b");
+  EXPECT_EQ(a->pool->tls, b->pool->tls);
   EXPECT_EQ(a->connection_hash, b->connection_hash);
   EXPECT_NE(a->connection_hash, c->connection_hash);
   EXPECT_NE(a->connection_hash, cluster_of("name: a")->connection_hash);

@@ -168,7 +168,7 @@ class UpstreamTest : public ::testing::Test {
   }
   static HostSetPtr hosts_at(const std::vector<io::Address>& addresses,
                              const HostSetPtr& previous = nullptr) {
-    std::vector<HostInfo> infos;
+    Endpoints infos;
     for (const io::Address& address : addresses) infos.emplace_back().address = address;
     return make_host_set(infos, previous);
   }

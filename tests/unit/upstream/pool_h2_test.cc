@@ -16,7 +16,7 @@ using testing::H2Peer;
 
 class PoolH2Test : public UpstreamTest {
  protected:
-  PoolH2Test() { config->pool.protocol = UpstreamProtocol::kHttp2; }
+  PoolH2Test() { config->pool->protocol = UpstreamProtocol::kHttp2; }
   // The connection that waits at the backend, as a server on this loop.
   std::unique_ptr<H2Peer> accept(Backend& backend, const http::H2Options& options = {}) {
     Conn conn = backend.accept();
@@ -132,7 +132,7 @@ TEST_F(PoolH2Test, GivesANewConnectionNoMoreThanTheHostAllowedOnTheOnesBefore) {
 }
 
 TEST_F(PoolH2Test, LimitsStreamsToWhatIsConfiguredToo) {
-  config->pool.h2.max_concurrent_streams = 1;
+  config->pool->h2.max_concurrent_streams = 1;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   Request a, b;
@@ -217,8 +217,8 @@ TEST_F(PoolH2Test, FailsAllWhoWaitForAConnectThatFails) {
 }
 
 TEST_F(PoolH2Test, ClosesConnectionsThatAreIdleOldOrUsedUp) {
-  config->pool.idle_timeout = std::chrono::seconds(2);
-  config->pool.max_requests_per_connection = 3;
+  config->pool->idle_timeout = std::chrono::seconds(2);
+  config->pool->max_requests_per_connection = 3;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   std::unique_ptr<H2Peer> peer = warm_up_h2(backend, pool);
@@ -246,7 +246,7 @@ TEST_F(PoolH2Test, ClosesConnectionsThatAreIdleOldOrUsedUp) {
 }
 
 TEST_F(PoolH2Test, OpensAllItNeedsWhenConnectionsServeFewRequestsEach) {
-  config->pool.max_requests_per_connection = 2;
+  config->pool->max_requests_per_connection = 2;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   Request requests[5];
@@ -276,7 +276,7 @@ TEST_F(PoolH2Test, OpensAnotherConnectionBesideOneThatAllowsNoMoreStreams) {
 }
 
 TEST_F(PoolH2Test, OpensAnotherConnectionWhenTheIdsOfOneAreUsedUp) {
-  config->pool.h2.first_stream_id = 0x7fffffff - 2;
+  config->pool->h2.first_stream_id = 0x7fffffff - 2;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   std::unique_ptr<H2Peer> peer = warm_up_h2(backend, pool);
@@ -294,7 +294,7 @@ TEST_F(PoolH2Test, OpensAnotherConnectionWhenTheIdsOfOneAreUsedUp) {
 }
 
 TEST_F(PoolH2Test, RetiresAConnectionAtItsMaximumDuration) {
-  config->pool.max_connection_duration = std::chrono::seconds(2);
+  config->pool->max_connection_duration = std::chrono::seconds(2);
   Backend backend;
   Pool& pool = pool_at(backend.address);
   std::unique_ptr<H2Peer> peer = warm_up_h2(backend, pool);
@@ -338,7 +338,7 @@ TEST_F(PoolH2Test, CountsWhatIsWrongWithResponses) {
 }
 
 TEST_F(PoolH2Test, KeepsTwoPoolsWhereTheRequestChooses) {
-  config->pool.protocol = UpstreamProtocol::kDownstream;
+  config->pool->protocol = UpstreamProtocol::kDownstream;
   Backend backend;
   Cluster& cluster = set(hosts_at({backend.address}));
   Host& host = *cluster.hosts()[0];

@@ -69,7 +69,7 @@ TEST_F(PoolTest, HandsOutTheConnectionThatWasUsedLast) {
 }
 
 TEST_F(PoolTest, ServesWaitersInOrderWhenConnectionsAreLimited) {
-  config->pool.limits.max_connections = 1;
+  config->pool->limits.max_connections = 1;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   std::vector<const Request*> order;
@@ -92,7 +92,7 @@ TEST_F(PoolTest, ServesWaitersInOrderWhenConnectionsAreLimited) {
 }
 
 TEST_F(PoolTest, RefusesMoreWaitersThanMayPend) {
-  config->pool.limits.max_pending = 1;
+  config->pool->limits.max_pending = 1;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   Request a, b;
@@ -111,7 +111,7 @@ TEST_F(PoolTest, RefusesMoreWaitersThanMayPend) {
 }
 
 TEST_F(PoolTest, OpensOneConnectionBeyondTheLimitSoThatEachHostMakesProgress) {
-  config->pool.limits.max_connections = 1;
+  config->pool->limits.max_connections = 1;
   Backend one, two;
   Cluster& cluster = set(hosts_at({one.address, two.address}));
   Request a, b;
@@ -140,7 +140,7 @@ TEST_F(PoolTest, FailsTheWaiterOfARefusedConnectAndSaysWhy) {
 }
 
 TEST_F(PoolTest, StrandsNoWaiterWhenTheOnlyConnectFails) {
-  config->pool.limits.max_connections = 1;
+  config->pool->limits.max_connections = 1;
   const Backend nobody(-1);
   Pool& pool = pool_at(nobody.address);
   Request requests[3];
@@ -164,7 +164,7 @@ TEST_F(PoolTest, MayBeAskedAgainByAWaiterThatFailed) {
     Pool& pool;
     int failures = 0;
   };
-  config->pool.limits.max_connections = 1;
+  config->pool->limits.max_connections = 1;
   const Backend nobody(-1);
   Pool& pool = pool_at(nobody.address);
   Stubborn a(pool), b(pool);
@@ -176,7 +176,7 @@ TEST_F(PoolTest, MayBeAskedAgainByAWaiterThatFailed) {
 }
 
 TEST_F(PoolTest, GivesUpConnectsThatTakeTooLong) {
-  config->pool.connect_timeout = milliseconds(60);
+  config->pool->connect_timeout = milliseconds(60);
   // A listener whose queue is full does not answer.
   Backend backend(0);
   std::vector<Conn> fillers;
@@ -228,7 +228,7 @@ TEST_F(PoolTest, DropsAnIdleConnectionOnWhichThePeerSpeaks) {
 }
 
 TEST_F(PoolTest, ClosesIdleConnectionsAfterTheIdleTimeout) {
-  config->pool.idle_timeout = milliseconds(40);
+  config->pool->idle_timeout = milliseconds(40);
   Backend backend;
   Pool& pool = pool_at(backend.address);
   const Instant begin = MonotonicClock::now();
@@ -302,7 +302,7 @@ TEST_F(PoolTest, GivesAConnectToTheNextWaiterWhenItsOwnIsCancelled) {
 }
 
 TEST_F(PoolTest, DrainsIdleAtOnceAndBusyAfterTheirExchange) {
-  config->pool.limits.max_connections = 2;
+  config->pool->limits.max_connections = 2;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   Request busy, idle, waiting;
@@ -327,7 +327,7 @@ TEST_F(PoolTest, DrainsIdleAtOnceAndBusyAfterTheirExchange) {
 }
 
 TEST_F(PoolTest, ServesItsWaitersWhileItDrains) {
-  config->pool.limits.max_connections = 1;
+  config->pool->limits.max_connections = 1;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   Request a, b, c;
@@ -360,7 +360,7 @@ TEST_F(PoolTest, KeepsNoConnectionThatWasMadeWhileDraining) {
 }
 
 TEST_F(PoolTest, FailsEveryoneWhenItIsClosed) {
-  config->pool.limits.max_connections = 1;
+  config->pool->limits.max_connections = 1;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   Request a, b;
@@ -378,7 +378,7 @@ TEST_F(PoolTest, FailsEveryoneWhenItIsClosed) {
 }
 
 TEST_F(PoolTest, ClosesAConnectionThatServedEnough) {
-  config->pool.max_requests_per_connection = 2;
+  config->pool->max_requests_per_connection = 2;
   Backend backend;
   Pool& pool = pool_at(backend.address);
   Conn conn = warm_up(backend, pool);
@@ -393,7 +393,7 @@ TEST_F(PoolTest, ClosesAConnectionThatServedEnough) {
 }
 
 TEST_F(PoolTest, ClosesAConnectionThatLivedLongEnough) {
-  config->pool.max_connection_duration = milliseconds(40);
+  config->pool->max_connection_duration = milliseconds(40);
   Backend backend;
   Pool& pool = pool_at(backend.address);
   Conn conn = warm_up(backend, pool);

@@ -105,7 +105,7 @@ TEST_F(TcpConnectionTest, TellsOfARefusalWhenItIsClosedAlready) {
 }
 
 TEST_F(TcpConnectionTest, EndsWithTheConnectTimeout) {
-  config->pool.connect_timeout = std::chrono::seconds(3);
+  config->pool->connect_timeout = std::chrono::seconds(3);
   const Backend backend;
   User user(loop, set(hosts_at({backend.address})));
   ASSERT_TRUE(user.connection->open());
@@ -124,7 +124,7 @@ TEST_F(TcpConnectionTest, EndsWithTheConnectTimeout) {
 }
 
 TEST_F(TcpConnectionTest, OpensNothingBeyondMaxConnections) {
-  config->pool.limits.max_connections = 1;
+  config->pool->limits.max_connections = 1;
   Backend backend;
   Cluster& cluster = set(hosts_at({backend.address}));
   User first(loop, cluster);
@@ -142,7 +142,7 @@ TEST_F(TcpConnectionTest, OpensNothingBeyondMaxConnections) {
 }
 
 TEST_F(TcpConnectionTest, ComesFromTheConfiguredSource) {
-  config->pool.source = io::Address::ipv4(0x7f000002, 0);
+  config->pool->source = io::Address::ipv4(0x7f000002, 0);
   Backend backend;
   User user(loop, set(hosts_at({backend.address})));
   ASSERT_TRUE(user.connection->open());
@@ -157,7 +157,7 @@ TEST_F(TcpConnectionTest, ComesFromTheConfiguredSource) {
 }
 
 TEST_F(TcpConnectionTest, CountsASourceThatIsNobodys) {
-  config->pool.source = io::Address::ipv4(0xc0000201, 0);  // 192.0.2.1
+  config->pool->source = io::Address::ipv4(0xc0000201, 0);  // 192.0.2.1
   Backend backend;
   User user(loop, set(hosts_at({backend.address})));
   ASSERT_TRUE(user.connection->open());

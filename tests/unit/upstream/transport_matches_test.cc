@@ -33,7 +33,7 @@ std::string istio() {
 // The name of what hosts get.
 std::string chosen(const ClusterConfig& config, const LabelSet& own,
                    const LabelSet& locality = {}) {
-  const TransportMatch* match = config.pool.match_for(own, locality);
+  const TransportMatch* match = config.pool->match_for(own, locality);
   return match == nullptr ? "" : match->name;
 }
 
@@ -42,15 +42,15 @@ const LabelSet kIstio = {{"tlsMode", "\"istio\""}};
 
 TEST(TransportMatches, AreAsIstioSendsThem) {
   const auto c = cluster_of(istio());
-  ASSERT_EQ(c->pool.transport_matches.size(), 2u);
-  EXPECT_EQ(c->pool.transport_matches[0].name, "tlsMode-istio");
-  EXPECT_EQ(c->pool.transport_matches[0].labels, kIstio);
-  ASSERT_NE(c->pool.transport_matches[0].tls, nullptr);
-  EXPECT_EQ(c->pool.transport_matches[0].tls->current()->sni(), "a");
-  EXPECT_EQ(c->pool.transport_matches[1].tls, nullptr);
-  EXPECT_EQ(c->pool.tls, nullptr);
-  EXPECT_TRUE(c->pool.may_use_tls());
-  EXPECT_FALSE(cluster_of("name: a")->pool.may_use_tls());
+  ASSERT_EQ(c->pool->transport_matches.size(), 2u);
+  EXPECT_EQ(c->pool->transport_matches[0].name, "tlsMode-istio");
+  EXPECT_EQ(c->pool->transport_matches[0].labels, kIstio);
+  ASSERT_NE(c->pool->transport_matches[0].tls, nullptr);
+  EXPECT_EQ(c->pool->transport_matches[0].tls->current()->sni(), "a");
+  EXPECT_EQ(c->pool->transport_matches[1].tls, nullptr);
+  EXPECT_EQ(c->pool->tls, nullptr);
+  EXPECT_TRUE(c->pool->may_use_tls());
+  EXPECT_FALSE(cluster_of("name: a")->pool->may_use_tls());
 }
 
 TEST(TransportMatches, TheFirstOneCountsWhoseLabelsTheHostHas) {
@@ -64,8 +64,8 @@ TEST(TransportMatches, TheFirstOneCountsWhoseLabelsTheHostHas) {
   EXPECT_EQ(chosen(*many, {{"a", "1"}, {"b", "1"}, {"c", "1"}}), "ab");
   EXPECT_EQ(chosen(*many, {{"b", "1"}}), "b");
   EXPECT_EQ(chosen(*many, {{"c", "1"}}), "") << "the cluster's own";
-  EXPECT_EQ(many->pool.tls_of(nullptr), many->pool.tls.get());
-  EXPECT_EQ(many->pool.tls_for(nullptr), many->pool.tls.get());
+  EXPECT_EQ(many->pool->tls_of(nullptr), many->pool->tls.get());
+  EXPECT_EQ(many->pool->tls_for(nullptr), many->pool->tls.get());
 }
 
 TEST(TransportMatches, TheLocalityIsAskedOnlyWhereTheHostSaysNothing) {
@@ -125,8 +125,8 @@ using TransportPoolTest = UpstreamTest;
 TEST_F(TransportPoolTest, HostsOfOneClusterConnectEachInItsWay) {
   Backend secret;
   Backend plain;
-  config->pool.transport_matches = cluster_of(istio())->pool.transport_matches;
-  std::vector<HostInfo> infos(2);
+  config->pool->transport_matches = cluster_of(istio())->pool->transport_matches;
+  Endpoints infos(2);
   infos[0].address = secret.address;
   infos[0].transport = make_transport_labels(kIstio, {});
   infos[1].address = plain.address;
@@ -159,8 +159,8 @@ TEST_F(TransportPoolTest, HostsOfOneClusterConnectEachInItsWay) {
 
 TEST_F(TransportPoolTest, AHostWhoseLabelsStayKeepsItsConnections) {
   Backend backend;
-  config->pool.transport_matches = cluster_of(istio())->pool.transport_matches;
-  std::vector<HostInfo> infos(1);
+  config->pool->transport_matches = cluster_of(istio())->pool->transport_matches;
+  Endpoints infos(1);
   infos[0].address = backend.address;
   infos[0].transport = make_transport_labels({{"tlsMode", "\"disabled\""}}, {});
   const HostSetPtr first = make_host_set(infos, nullptr);
@@ -169,7 +169,7 @@ TEST_F(TransportPoolTest, AHostWhoseLabelsStayKeepsItsConnections) {
   infos[0].weight = 7;
   cluster.update_hosts(make_host_set(infos, first));
   // A policy that changes nothing of connections, too.
-  config->pool.connect_timeout = std::chrono::seconds(1);
+  config->pool->connect_timeout = std::chrono::seconds(1);
   EXPECT_EQ(&set(make_host_set(infos, first)), &cluster);
   EXPECT_FALSE(cluster.hosts()[0]->pool().has_tls());
   EXPECT_TRUE(conn.is_open());

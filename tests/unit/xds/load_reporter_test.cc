@@ -21,8 +21,8 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using namespace std::chrono_literals;
 
-upstream::HostInfo host(std::string_view address, std::string_view zone, uint8_t priority = 0) {
-  upstream::HostInfo out;
+upstream::Endpoint host(std::string_view address, std::string_view zone, uint8_t priority = 0) {
+  upstream::Endpoint out;
   out.address = *io::Address::parse_ip(address, 80);
   out.locality =
       SharedValue<upstream::Locality>(upstream::Locality{"north", std::string(zone), ""});
@@ -56,7 +56,7 @@ class LoadReporterTest : public ::testing::Test, protected LoadSource {
     return true;
   }
 
-  void set_hosts(const std::string& cluster, const std::vector<upstream::HostInfo>& hosts) {
+  void set_hosts(const std::string& cluster, const upstream::Endpoints& hosts) {
     hosts_[cluster] = upstream::make_host_set(hosts, hosts_[cluster]);
   }
   upstream::HostCounters& count(const std::string& cluster, size_t host) {

@@ -21,7 +21,7 @@ constexpr std::string_view kAddress =
 
 std::string describe(const upstream::Endpoints& endpoints) {
   std::string out;
-  for (const upstream::HostInfo& host : endpoints) {
+  for (const upstream::Endpoint& host : endpoints) {
     out += str(host.address.to_string(), '|', std::string_view(host.hostname), '|', host.weight,
                '|', int{host.priority}, '|', static_cast<int>(host.health));
     if (host.locality)
