@@ -7,8 +7,8 @@
 //
 // What a message repeats of itself, or of the text that both calls are given (its resource's name),
 // takes a few bytes: endpoints say the same but for an address.  A quarter to a half of it is left.
-// About a microsecond for 400 bytes, so that a change of endpoints can afford it.  Not a format:
-// nothing that has been packed leaves the process.
+// One to three microseconds for 400 bytes, so that a change of endpoints can afford it.  Not a
+// format: nothing that has been packed leaves the process.
 //
 // A value; copies and equal ones share their memory.  Any thread.
 
