@@ -14,9 +14,11 @@ namespace pillion {
 class SharedText::Table {
  public:
   Node* intern(std::string_view text) {
+    // Before the lock: texts may be long.
+    const size_t hash = hash_of(text);
     const std::lock_guard lock(mutex_);
     if (places_.size() < (used_ + 1) * 4 / 3 + 1) resize(places_.size() * 3 / 2 + 64);
-    const size_t at = place_of(text);
+    const size_t at = place_of(text, hash);
     if (Node* const known = places_[at]; known != nullptr) {
       known->holders.fetch_add(1, std::memory_order_relaxed);
       return known;
@@ -31,9 +33,10 @@ class SharedText::Table {
   }
   // The last holder goes, unless somebody interns the same text meanwhile.
   void release(Node& node) noexcept {
+    const size_t hash = hash_of(std::string_view(text_of(&node), node.size));
     const std::lock_guard lock(mutex_);
     if (node.holders.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    size_t at = home_of(node);
+    size_t at = home_of(hash);
     while (places_[at] != &node) at = next(at);
     close_gap(at);
     --used_;
@@ -47,18 +50,18 @@ class SharedText::Table {
 
  private:
   // No division, and any size will do.
-  [[nodiscard]] size_t home_of(std::string_view text) const noexcept {
-    return ((hash_of(text) >> 32) * places_.size()) >> 32;
+  [[nodiscard]] size_t home_of(size_t hash) const noexcept {
+    return ((hash >> 32) * places_.size()) >> 32;
   }
   [[nodiscard]] size_t home_of(const Node& node) const noexcept {
-    return home_of(std::string_view(text_of(&node), node.size));
+    return home_of(hash_of(std::string_view(text_of(&node), node.size)));
   }
   [[nodiscard]] size_t next(size_t at) const noexcept {
     return at + 1 == places_.size() ? 0 : at + 1;
   }
   // Where it is, or the empty place for it.
-  [[nodiscard]] size_t place_of(std::string_view text) const noexcept {
-    size_t at = home_of(text);
+  [[nodiscard]] size_t place_of(std::string_view text, size_t hash) const noexcept {
+    size_t at = home_of(hash);
     for (; places_[at] != nullptr; at = next(at)) {
       const Node* const node = places_[at];
       if (std::string_view(text_of(node), node->size) == text) break;

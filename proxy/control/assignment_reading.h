@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "proxy/base/packed_bytes.h"
 #include "proxy/config/errors.h"
 #include "proxy/upstream/host_set.h"
 #include "xds/discovery_message.h"
@@ -22,6 +23,7 @@ struct AssignmentRead {
   config::UnknownFieldMap unknown_fields;  // without effect, to be counted
   std::string warnings;                    // a line each
   xds::ResourceDocument file;              // of what came from a file
+  PackedBytes bytes;                       // the resource, with its name
 };
 
 struct AssignmentReading {

@@ -119,12 +119,6 @@ void Assignments::finish() {
 bool Assignments::take_assignment(const xds::Resource& resource) {
   if (!wanted_.contains(resource.name)) return true;
   resource_began_ = MonotonicClock::now();
-  const auto known = known_.find(resource.name);
-  if (known != known_.end() && known->second.bytes == PackedBytes(resource.bytes, resource.name)) {
-    known->second.version = version_;
-    use(resource, {});
-    return true;
-  }
   std::optional<AssignmentRead> read = read_here(resource);
   if (!read) {
     read_on_thread(resource);
@@ -138,9 +132,16 @@ bool Assignments::take_assignment(const xds::Resource& resource) {
 std::optional<AssignmentRead> Assignments::read_here(const xds::Resource& resource) {
   const size_t size = resource.bytes.size();
   if (size > kMostPlainHere) return std::nullopt;
+  PackedBytes packed(resource.bytes, resource.name);
+  if (const auto known = known_.find(resource.name);
+      known != known_.end() && known->second.bytes == packed) {
+    known->second.version = version_;
+    return AssignmentRead{};
+  }
   const upstream::HostSetPtr previous = host_.endpoints_of(resource.name);
   std::optional<AssignmentRead> read = reading_.plain(resource, previous);
   if (!read && size <= kMostHere) read = reading_.by_document(resource, previous);
+  if (read) read->bytes = std::move(packed);
   return read;
 }
 
@@ -154,6 +155,7 @@ void Assignments::read_on_thread(const xds::Resource& resource) {
     if (serves) stand_back();
     std::optional<AssignmentRead> plain = reading.plain(resource, previous);
     *read = plain ? std::move(*plain) : reading.by_document(resource, previous);
+    read->bytes = PackedBytes(resource.bytes, resource.name);
     inbox_.post([this, read] {
       const xds::Resource& done = waiting_.front().resources[next_ - 1];
       // Meanwhile it may have become unwanted.
@@ -185,7 +187,7 @@ void Assignments::put_in_force(const xds::Resource& resource, AssignmentRead&& r
   for (const auto& [name, field] : read.unknown_fields)
     if (reading_.told.size() < config::Errors::kMaxProblems)
       reading_.told.emplace(name, field.example);
-  Assignment said{version_, wall_now(), PackedBytes(resource.bytes, resource.name), {}};
+  Assignment said{version_, wall_now(), std::move(read.bytes), {}};
   if (read.file.document != nullptr) said.file = std::move(read.file);
   known_.insert_or_assign(resource.name, std::move(said));
   host_.on_endpoints(resource.name, read.hosts);
@@ -210,8 +212,8 @@ void Assignments::append_to(std::vector<admin::ConfigResource>& out) const {
       one.document = said.file->document;
       one.value = said.file->value;
     } else {
-      one.make_document = [name = one.name, bytes = said.bytes] {
-        return document_of(name, bytes.unpack(name));
+      one.make_document = [called = one.name, bytes = said.bytes] {
+        return document_of(called, bytes.unpack(called));
       };
     }
   }
