@@ -7,9 +7,8 @@
 // asked for (Errors::runtime_keys), and a change of one compiles the piece again.  So the data path
 // pays nothing for them.
 //
-//   c.enabled = runtime_fraction_of(node["filter_enabled"], c.enabled);  //
-//   RuntimeFractionalPercent c.limit = runtime_uint(node, "fault.http.max_active_faults", c.limit);
-//   // a key of Envoy's own
+//   c.enabled = runtime_fraction_of(node["filter_enabled"], c.enabled);
+//   c.limit = runtime_uint(node, "fault.http.max_active_faults", c.limit);  // a key of Envoy's own
 //
 // Immutable once made; any thread.
 
