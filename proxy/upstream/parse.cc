@@ -84,14 +84,10 @@ void parse_resolvers(const Node& node) {
                      "edns0_max_payload_size", "max_udp_channel_duration",
                      "reinit_channel_on_timeout", "qcache_max_ttl"});
     resolver.reject_unknown_keys();
-  } else if (!config::is_system_resolver_type(type)) {
-    if (!type.empty())
-      extension["typed_config"].error(
-          str("DNS resolver \"", config::printable(type), "\": ", kReason));
-    return;
+  } else if (!type.empty() && !config::is_system_resolver_type(type)) {
+    extension["typed_config"].error(
+        str("DNS resolver \"", config::printable(type), "\": ", kReason));
   }
-  extension.leave_out("envoy.config.cluster.v3.Cluster.typed_dns_resolver_config",
-                      str("has no effect: ", kReason));
 }
 
 void parse_original_dst(const Node& node, ClusterConfig& out) {

@@ -107,7 +107,11 @@ void parse_typed_policies(const Node& node, ClusterConfig& out) {
     const auto [type, policy] = extension["typed_config"].typed_config();
     extension.reject_unknown_keys(config::Unknown::kAlwaysError);
     item.reject_unknown_keys(config::Unknown::kAlwaysError);
-    if (!std::exchange(is_first, false) || type.empty()) continue;
+    if (!std::exchange(is_first, false)) {
+      (void)policy.entries();  // whatever it says
+      continue;
+    }
+    if (type.empty()) continue;
     const bool is_known = is_original
                               ? type == kClusterProvided
                               : type == kRoundRobin || type == kLeastRequest || type == kRandom;

@@ -432,8 +432,8 @@ TEST(ClusterParsing, TakesOlderFieldsBesideTypedOptionsWhichCount) {
       "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, "
       "upstream_http_protocol_options: {}, explicit_http_config: { http_protocol_options: {} } } "
       "}");
-  EXPECT_EQ(c->pool.protocol, UpstreamProtocol::kHttp1);
-  EXPECT_EQ(c->pool.max_requests_per_connection, 7u);
+  EXPECT_EQ(c->pool->protocol, UpstreamProtocol::kHttp1);
+  EXPECT_EQ(c->pool->max_requests_per_connection, 7u);
   EXPECT_EQ(c->buffer_limit, UINT32_MAX) << "0 is no limit";
 }
 
