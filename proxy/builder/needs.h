@@ -52,6 +52,8 @@ class RouteNeeds {
   Names use(const Resources& before, const Resources& now);
   [[nodiscard]] WantedNames wanted(const Resources& now, const Names& names) const;
   [[nodiscard]] ResourceUsers users(const Resources& now, const Names& names) const;
+  // Those that no listener or scope names, whether requests ask for them or not.
+  [[nodiscard]] Names unnamed(const Resources& now, const Names& names) const;
 
  private:
   [[nodiscard]] bool is_named_by_scope(const Resources& now, const std::string& name) const;

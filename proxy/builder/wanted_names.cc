@@ -275,6 +275,19 @@ WantedNames RouteNeeds::wanted(const Resources& now, const Names& names) const {
   return out;
 }
 
+Names RouteNeeds::unnamed(const Resources& now, const Names& names) const {
+  Names out;
+  for (const std::string& name : names)
+    if (scopes_.of(name).empty()) out.insert(out.end(), name);
+  if (out.empty()) return out;
+  Names named;
+  for_each_table(now, out, [&named](const std::string& name, const CompiledListener::Table&) {
+    named.insert(name);
+  });
+  for (const std::string& name : named) out.erase(name);
+  return out;
+}
+
 ResourceUsers RouteNeeds::users(const Resources& now, const Names& names) const {
   ResourceUsers out;
   for_each_table(now, names, [&](const std::string& name, const CompiledListener::Table& table) {

@@ -171,6 +171,7 @@ void ControlPlane::update_subscriptions(const std::shared_ptr<const Resources>& 
   if (!routes.empty()) {
     want_routes(now, routes);
     if (has_phase_of_routes) sources_.change(ResourceType::kRoutes, routes, wanted_routes_);
+    drop_unnamed_tables(now, routes);
   }
   update_vhds(before, now, routes);
 }
@@ -258,6 +259,7 @@ void ControlPlane::on_resources(xds::Response&& response) {
   if (response.type == ResourceType::kSecrets) return take_secrets(response);
   if (response.type == ResourceType::kEndpoints) return assignments_.take(std::move(response));
   if (!response.wrong.empty()) refuse_all(response.source, response.type);
+  note_heard(response);
   if (postpone(response)) return;
   waiting_.push_back(std::move(response));
   host_.on_resources_wait();

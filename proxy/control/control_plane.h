@@ -178,10 +178,14 @@ class ControlPlane final : private xds::SourceObserver,
   void subscribe_scopes();
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
+  void note_heard(const xds::Response& response);
   void note_answers(const xds::Response& response);
   void ask_for_hosts();
   void update_vhds(const Resources& before, const Resources& now, const Names& routes);
-  void drop_unused_hosts();
+  void drop_hosts(const std::set<std::string>& names);
+  void drop_unused_routes();
+  void drop_forsaken_routes();
+  void drop_unnamed_tables(const Resources& now, const Names& names);
   void update_stats();
   void count_built(const BuildResult& result, const Resources& resources, Duration took);
   void count_empty_routes(const xds::Response& response);
@@ -205,6 +209,7 @@ class ControlPlane final : private xds::SourceObserver,
   bool given_up_scopes_ = false;
   bool asks_for_scopes_ = false;  // SRDS is subscribed to
   RouteRequests requests_;
+  std::vector<core::RouteName> answered_;  // workers are to be told at once
   bool given_up_virtual_hosts_ = false;
   WantedHosts hosts_;
   std::set<std::string> dropped_hosts_;   // for the next build
@@ -236,7 +241,8 @@ class ControlPlane final : private xds::SourceObserver,
     ControlPlane& control;
   };
   FollowEndpoints follow_endpoints_{*this};
-  io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_hosts>(this);
+  io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_routes>(this);
+  io::Timer forsaken_timer_ = io::Timer::of<&ControlPlane::drop_forsaken_routes>(this);
   io::Timer postpone_timer_ = io::Timer::of<&ControlPlane::take_postponed>(this);
   io::Timer linger_timer_ = io::Timer::of<&ControlPlane::on_deadline>(this);
 

@@ -1,4 +1,6 @@
 // ControlPlane: routes that are fetched because requests ask for them (VHDS, on-demand scopes).
+#include <utility>
+
 #include "proxy/builder/virtual_hosts.h"
 #include "proxy/control/control_plane.h"
 
@@ -7,23 +9,25 @@ namespace pillion {
 using xds::ResourceType;
 
 void ControlPlane::want_route(const core::RouteName& name) {
-  switch (requests_.want(name, context_.loop.now())) {
-    case RouteRequests::Verdict::kAnswered:
-      return host_.on_routes_answered({name});
-    case RouteRequests::Verdict::kWaits:
-      return;
-    case RouteRequests::Verdict::kAsk:
-      break;
+  const RouteRequests::Verdict verdict = requests_.want(name, context_.loop.now());
+  if (verdict == RouteRequests::Verdict::kWaits) return;
+  if (verdict == RouteRequests::Verdict::kAnswered) {
+    answered_.push_back(name);
+  } else {
+    if (!unused_timer_.is_armed()) context_.loop.arm(unused_timer_, RouteRequests::kUnusedTime / 2);
+    if (!forsaken_timer_.is_armed())
+      context_.loop.arm(forsaken_timer_, RouteRequests::kForsakenTime);
+    // A table is wanted once the builder knows that somebody asks for it.
+    if (name.kind == core::RouteKind::kTable) host_.on_resources_wait();
   }
-  if (!unused_timer_.is_armed()) context_.loop.arm(unused_timer_, RouteRequests::kUnusedTime / 2);
-  // A table is wanted once the builder knows that somebody asks for it.
-  if (name.kind == core::RouteKind::kTable) return host_.on_resources_wait();
-  // Of a crowd of requests in one turn all names are asked for at once.
+  // Of a crowd of requests in one turn all names are asked for, or answered, at once.
   context_.loop.post(ask_for_hosts_);
 }
 
-// Names that requests have asked for, or need no more.
+// Names that requests have asked for, or need no more; and that they need not wait for.
 void ControlPlane::ask_for_hosts() {
+  for (core::RouteName& name : requests_.take_forsaken()) answered_.push_back(std::move(name));
+  if (!answered_.empty()) host_.on_routes_answered(std::exchange(answered_, {}));
   const Names touched = hosts_.change(requests_.take_touched(), requests_.virtual_hosts());
   if (touched.empty() || phase_ <= Phase::kClusters) return;
   sources_.change(ResourceType::kVirtualHosts, touched, hosts_.wanted());
@@ -37,30 +41,44 @@ void ControlPlane::update_vhds(const Resources& before, const Resources& now, co
   for (const std::string& name : routes)
     if (has_vhds(now, name)) tables.insert(name);
   if (!tables.empty()) host_stats_.change(tables, now, route_needs_.users(now, tables));
+  for (const std::string& name : tables)
+    if (!now.routes.contains(name)) drop_hosts(requests_.drop_hosts_of(name));
   if (touched.empty() || phase_ <= Phase::kClusters) return;
   sources_.change(ResourceType::kVirtualHosts, touched, hosts_.wanted());
 }
 
+namespace {
+
+// Calls fn(kind, name, what it is called) for each name of a route that the response is about.
+template <typename Fn>
+void for_each_answer(const xds::Response& response, Fn&& fn) {
+  const bool is_hosts = response.type == ResourceType::kVirtualHosts;
+  if (!is_hosts && response.type != ResourceType::kRoutes) return;
+  const auto kind = is_hosts ? core::RouteKind::kVirtualHost : core::RouteKind::kTable;
+  for (const xds::Resource& resource : response.resources) {
+    fn(kind, resource.name, resource.name);
+    for (const std::string& alias : resource.aliases) fn(kind, alias, resource.name);
+  }
+  for (const std::string& name : response.removed) fn(kind, name, name);
+}
+
+}  // namespace
+
+void ControlPlane::note_heard(const xds::Response& response) {
+  for_each_answer(response, [this](core::RouteKind kind, const std::string& name,
+                                   const std::string&) { requests_.on_heard(kind, name); });
+}
+
 // Before it is built, as an answer may be that there is no such thing.
 void ControlPlane::note_answers(const xds::Response& response) {
-  if (response.type == ResourceType::kRoutes) {
-    for (const xds::Resource& resource : response.resources)
-      requests_.on_answered(core::RouteKind::kTable, resource.name, resource.name);
-    for (const std::string& name : response.removed)
-      requests_.on_answered(core::RouteKind::kTable, name, name);
-  }
-  if (response.type != ResourceType::kVirtualHosts) return;
-  const auto take = [this](const std::string& name, const std::string& resource) {
-    requests_.on_answered(core::RouteKind::kVirtualHost, name, resource);
-    sources_.answered(ResourceType::kVirtualHosts, name);
-  };
+  const bool is_hosts = response.type == ResourceType::kVirtualHosts;
   // Any answer is one to the wildcard.
-  sources_.answered(ResourceType::kVirtualHosts, "*");
-  for (const xds::Resource& resource : response.resources) {
-    take(resource.name, resource.name);
-    for (const std::string& alias : resource.aliases) take(alias, resource.name);
-  }
-  for (const std::string& name : response.removed) take(name, name);
+  if (is_hosts) sources_.answered(ResourceType::kVirtualHosts, "*");
+  for_each_answer(response,
+                  [&](core::RouteKind kind, const std::string& name, const std::string& resource) {
+                    requests_.on_answered(kind, name, resource);
+                    if (is_hosts) sources_.answered(ResourceType::kVirtualHosts, name);
+                  });
 }
 
 void ControlPlane::on_applied() {
@@ -68,15 +86,39 @@ void ControlPlane::on_applied() {
   if (!answers.empty()) host_.on_routes_answered(answers);
 }
 
-void ControlPlane::drop_unused_hosts() {
-  const std::set<std::string> unused = requests_.drop_unused(*resources_, context_.loop.now());
-  for (const std::string& name : unused) {
+// ---- what is forgotten ----
+
+void ControlPlane::drop_hosts(const std::set<std::string>& names) {
+  for (const std::string& name : names) {
     dropped_hosts_.insert(name);
     sources_.forget(ResourceType::kVirtualHosts, name);
   }
+}
+
+void ControlPlane::drop_unused_routes() {
+  const SharedNames before = requests_.tables();
+  const std::set<std::string> unused = requests_.drop_unused(*resources_, context_.loop.now());
+  drop_hosts(unused);
   if (!requests_.empty()) context_.loop.arm(unused_timer_, RouteRequests::kUnusedTime / 2);
   ask_for_hosts();
-  if (!unused.empty()) host_.on_resources_wait();
+  if (!unused.empty() || !are_same(before, requests_.tables())) host_.on_resources_wait();
+}
+
+void ControlPlane::drop_forsaken_routes() {
+  const SharedNames before = requests_.tables();
+  requests_.drop_forsaken(context_.loop.now());
+  if (const Instant next = requests_.forsaken_at(); next != Instant{})
+    context_.loop.arm_at(forsaken_timer_, next);
+  ask_for_hosts();
+  if (!are_same(before, requests_.tables())) host_.on_resources_wait();
+}
+
+// `names`: tables that something may name no more.
+void ControlPlane::drop_unnamed_tables(const Resources& now, const Names& names) {
+  Names asked;
+  for (const std::string& name : names)
+    if (requests_.tables().contains(name)) asked.insert(asked.end(), name);
+  if (!asked.empty()) requests_.drop_tables(route_needs_.unnamed(now, asked));
 }
 
 }  // namespace pillion

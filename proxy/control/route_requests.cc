@@ -1,5 +1,6 @@
 #include "proxy/control/route_requests.h"
 
+#include "proxy/base/str.h"
 #include "proxy/builder/virtual_hosts.h"
 
 namespace pillion {
@@ -24,6 +25,14 @@ Found find_in(const Resources& resources, RouteKind kind, const std::string& nam
                                          : find_in(resources.routes, name);
 }
 
+// Once for each resource, as looking takes the mark away.
+std::set<std::string_view> take_used_hosts(const Resources& resources) {
+  std::set<std::string_view> used;
+  for (const auto& [name, piece] : resources.virtual_hosts)
+    if (piece.active != nullptr && piece.active->host->use->take()) used.insert(name);
+  return used;
+}
+
 }  // namespace
 
 RouteRequests::Entry* RouteRequests::find(RouteKind kind, std::string_view name) {
@@ -31,115 +40,168 @@ RouteRequests::Entry* RouteRequests::find(RouteKind kind, std::string_view name)
   return it == names_.end() ? nullptr : &it->second;
 }
 
+// ---- what workers want ----
+
 RouteRequests::Verdict RouteRequests::want(const RouteName& name, Instant now) {
   if (Entry* known = find(name.kind, name.name)) {
     known->used = now;
+    const bool is_fruitless = static_cast<ListNode<InAll>&>(*known).is_linked();
+    if (is_fruitless) set_fruitless(*known, true);
     return known->state == State::kAnswered ? Verdict::kAnswered : Verdict::kWaits;
   }
   if (!make_room(name, now)) return Verdict::kAnswered;
-  names_[name].used = now;
+  add(name, now);
+  return Verdict::kAsk;
+}
+
+bool RouteRequests::make_room(const RouteName& name, Instant now) {
+  const auto it = per_table_.find(table_of_host(name.name));
+  const bool is_table_full = name.kind == RouteKind::kVirtualHost && it != per_table_.end() &&
+                             it->second.names >= kMaxPerTable;
+  if (is_table_full) return drop_oldest(it->second.fruitless.front(), now);
+  return names_.size() < kMaxNames || drop_oldest(fruitless_.front(), now);
+}
+
+bool RouteRequests::drop_oldest(Entry* oldest, Instant now) {
+  if (oldest == nullptr || now - oldest->used < kStay) return false;
+  forsake(*oldest, forsaken_);
+  return true;
+}
+
+void RouteRequests::add(const RouteName& name, Instant now) {
+  const auto it = names_.try_emplace(name).first;
+  Entry& entry = it->second;
+  entry.name = &it->first;
+  entry.used = now;
   if (name.kind == RouteKind::kTable) {
     tables_.insert(name.name);
   } else {
     hosts_.insert(name.name);
     touched_.insert(name.name);
-    ++per_table_[std::string(table_of_host(name.name))];
+    entry.table = &per_table_[std::string(table_of_host(name.name))];
+    ++entry.table->names;
   }
-  return Verdict::kAsk;
+  set_fruitless(entry, true);
 }
 
-bool RouteRequests::make_room(const RouteName& name, Instant now) {
-  const auto has_room = [&] {
-    const auto it = per_table_.find(table_of_host(name.name));
-    const bool is_table_full = name.kind == RouteKind::kVirtualHost && it != per_table_.end() &&
-                               it->second >= kMaxPerTable;
-    return names_.size() < kMaxNames && !is_table_full;
-  };
-  while (!has_room() && !vain_.empty() && now - vain_.front().used >= kInVainTime) {
-    const InVain oldest = std::move(vain_.front());
-    vain_.pop_front();
-    const auto it = names_.find(oldest.name);
-    if (it == names_.end()) continue;
-    Entry& entry = it->second;
-    entry.is_queued = false;
-    if (!entry.is_in_vain) continue;
-    if (now - entry.used < kInVainTime) {
-      note_in_vain(oldest.name, entry);
-    } else {
-      forget(oldest.name);
-    }
-  }
-  return has_room();
+// To the end of its lines, or out of them.
+void RouteRequests::set_fruitless(Entry& entry, bool is_fruitless) {
+  Line<InTable>::erase(entry);
+  Line<InAll>::erase(entry);
+  Line<Unanswered>::erase(entry);
+  if (!is_fruitless) return;
+  if (entry.table != nullptr) entry.table->fruitless.push_back(entry);
+  fruitless_.push_back(entry);
+  if (entry.state == State::kAsked) unanswered_.push_back(entry);
 }
 
-// A request may use it again while it waits here: it goes to the end then.
-void RouteRequests::note_in_vain(const RouteName& name, Entry& entry) {
-  entry.is_in_vain = true;
-  if (!std::exchange(entry.is_queued, true)) vain_.push_back({entry.used, name});
-}
+// ---- what comes of it ----
 
-void RouteRequests::forget(const RouteName& name) {
-  names_.erase(name);
-  building_.erase(name);
-  if (name.kind == RouteKind::kTable) {
-    tables_.erase(name.name);
-    return;
-  }
-  hosts_.erase(name.name);
-  touched_.insert(name.name);
-  const auto it = per_table_.find(table_of_host(name.name));
-  if (it != per_table_.end() && --it->second == 0) per_table_.erase(it);
+// What has come is not forgotten before it is clear what it is.
+void RouteRequests::on_heard(RouteKind kind, std::string_view name) {
+  Entry* entry = find(kind, name);
+  if (entry == nullptr || entry->state != State::kAsked) return;
+  entry->state = State::kHeard;
+  set_fruitless(*entry, false);
 }
 
 void RouteRequests::on_answered(RouteKind kind, std::string_view name, std::string_view resource) {
+  on_heard(kind, name);
   Entry* entry = find(kind, name);
   if (entry == nullptr) return;
   entry->resource = resource;
-  if (entry->state == State::kAsked) entry->state = State::kBuilding;
-  building_.insert({kind, std::string(name)});
+  building_.insert(*entry->name);
 }
 
 void RouteRequests::on_given_up(RouteKind kind, std::string_view name) {
   Entry* entry = find(kind, name);
   if (entry == nullptr || entry->state != State::kAsked) return;
   entry->state = State::kAnswered;
-  note_in_vain({kind, std::string(name)}, *entry);
-  answers_.push_back({kind, std::string(name)});
+  Line<Unanswered>::erase(*entry);
+  answers_.push_back(*entry->name);
 }
 
 void RouteRequests::on_built(const Resources& resources) {
   for (auto it = building_.begin(); it != building_.end();) {
-    Entry& entry = names_[*it];
+    Entry& entry = names_.find(*it)->second;
     const Found found = find_in(resources, it->kind, entry.resource);
     if (found == Found::kHeldUp) {
       ++it;
       continue;
     }
-    entry.is_in_vain = found == Found::kNothing;
-    if (entry.is_in_vain) note_in_vain(*it, entry);
-    if (entry.state != State::kAnswered) answers_.push_back(*it);
-    entry.state = State::kAnswered;
+    if (std::exchange(entry.state, State::kAnswered) != State::kAnswered) answers_.push_back(*it);
+    const bool is_fruitless = found == Found::kNothing;
+    if (is_fruitless != static_cast<ListNode<InAll>&>(entry).is_linked())
+      set_fruitless(entry, is_fruitless);
     it = building_.erase(it);
   }
 }
 
+// ---- what is forgotten ----
+
+void RouteRequests::forget(Entry& entry) {
+  const RouteName name = *entry.name;
+  building_.erase(name);
+  if (name.kind == RouteKind::kTable) {
+    tables_.erase(name.name);
+  } else {
+    hosts_.erase(name.name);
+    touched_.insert(name.name);
+  }
+  const bool is_last = entry.table != nullptr && --entry.table->names == 0;
+  names_.erase(name);
+  if (is_last) per_table_.erase(per_table_.find(table_of_host(name.name)));
+}
+
+void RouteRequests::forsake(Entry& entry, std::vector<RouteName>& told) {
+  if (entry.state != State::kAnswered) told.push_back(*entry.name);
+  forget(entry);
+}
+
+void RouteRequests::drop_forsaken(Instant now) {
+  while (Entry* const oldest = unanswered_.front()) {
+    if (now - oldest->used < kForsakenTime) return;
+    forsake(*oldest, forsaken_);
+  }
+}
+
+Instant RouteRequests::forsaken_at() const {
+  const Entry* const oldest = unanswered_.front();
+  return oldest == nullptr ? Instant{} : oldest->used + kForsakenTime;
+}
+
 std::set<std::string> RouteRequests::drop_unused(const Resources& resources, Instant now) {
-  // Once for each resource, as looking takes the mark away.
-  std::set<std::string_view> used;
-  for (const auto& [name, piece] : resources.virtual_hosts)
-    if (piece.active != nullptr && piece.active->host->use->take()) used.insert(name);
-  std::vector<RouteName> old;
+  const std::set<std::string_view> used = take_used_hosts(resources);
+  std::vector<Entry*> old;
   std::set<std::string> dropped, needed;
   for (auto& [name, entry] : names_) {
     if (name.kind != RouteKind::kVirtualHost) continue;
     if (used.contains(entry.resource)) entry.used = now;
     const bool is_old = entry.state == State::kAnswered && now - entry.used >= kUnusedTime;
+    if (is_old) old.push_back(&entry);
     (is_old ? dropped : needed).insert(entry.resource);
-    if (is_old) old.push_back(name);
   }
-  for (const RouteName& name : old) forget(name);
-  std::erase_if(vain_, [this](const InVain& one) { return !names_.contains(one.name); });
+  for (Entry* const entry : old) forget(*entry);
   std::erase_if(dropped, [&needed](const std::string& name) { return needed.contains(name); });
+  return dropped;
+}
+
+void RouteRequests::drop_tables(const Names& names) {
+  for (const std::string& name : names)
+    if (Entry* const entry = find(RouteKind::kTable, name)) forsake(*entry, answers_);
+}
+
+std::set<std::string> RouteRequests::drop_hosts_of(std::string_view table) {
+  const std::string prefix = str(table, '/');
+  std::vector<std::string> old;
+  for (auto it = hosts_.lower_bound(prefix); it != hosts_.end() && it->starts_with(prefix); ++it)
+    if (table_of_host(*it) == table) old.push_back(*it);
+  std::set<std::string> dropped;
+  for (const std::string& name : old) {
+    Entry* const entry = find(RouteKind::kVirtualHost, name);
+    if (!entry->resource.empty()) dropped.insert(entry->resource);
+    forsake(*entry, answers_);
+  }
   return dropped;
 }
 

@@ -3,15 +3,18 @@
 //
 // Owned by the ControlPlane.  Each name that workers ask for is asked of the control plane, once:
 //
-//   want() -> kAsk -> (on_answered | on_given_up) -> on_built, until nothing holds up what came
-//          -> take_answers(), when the workers have it
+//   want() -> kAsk -> (on_heard -> on_answered | on_given_up) -> on_built, until nothing holds up
+//          what came -> take_answers(), when the workers have it
 //
-// A name stays, so that a change reaches us, as long as it is in use, and a while longer.  As peers
-// choose the names there are bounds, of a table and in all: names that led to nothing go first.  A
-// call costs what it concerns: a flood of names does not look at all of them for each.
+// A name stays, so that a change reaches us, as long as it is in use, and a while longer; a table,
+// as long as a scope names it, too.  One without an answer stays while a request may wait for it.
+//
+// As peers choose the names there are bounds, of a table and in all.  Where one is reached, the
+// name goes that has led to nothing so far and was wanted the longest ago, be it answered or not:
+// so many names that clients invent never keep out one that there is.  A call costs what it
+// concerns.
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -20,6 +23,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/intrusive_list.h"
 #include "proxy/base/shared_map.h"
 #include "proxy/builder/resources.h"
 #include "proxy/builder/wanted.h"
@@ -32,8 +36,16 @@ class RouteRequests {
   static constexpr size_t kMaxNames = 16'384;
   static constexpr size_t kMaxPerTable = 4096;  // of virtual hosts
   static constexpr Duration kUnusedTime = std::chrono::minutes(10);
-  // A name that led to nothing goes then, if the place is needed.
-  static constexpr Duration kInVainTime = std::chrono::seconds(1);
+  // What led to nothing so far keeps its place for so long, whoever needs it: the control plane
+  // shall not be asked for more than a table of names a second.
+  static constexpr Duration kStay = std::chrono::seconds(1);
+  // Longer than a request waits (filters/http/on_demand.cc).  Who came to wait for a name that
+  // others had asked for is told when it goes, and asks again.
+  static constexpr Duration kForsakenTime = std::chrono::seconds(7);
+
+  RouteRequests() = default;
+  RouteRequests(const RouteRequests&) = delete;
+  RouteRequests& operator=(const RouteRequests&) = delete;
 
   enum class Verdict : uint8_t {
     kAnswered,  // nothing more will come of it: tell the workers
@@ -42,8 +54,10 @@ class RouteRequests {
   };
   Verdict want(const core::RouteName& name, Instant now);
 
-  // The control plane has said something about it, or that there is no such thing; its response is
-  // being built.  `resource`: what it is called there, of which the name may be an alias.
+  // The control plane has said something about it, or that there is no such thing.
+  void on_heard(core::RouteKind kind, std::string_view name);
+  // And that response is being built.  `resource`: what it is called there, of which the name may
+  // be an alias.
   void on_answered(core::RouteKind kind, std::string_view name, std::string_view resource);
   // It did not answer in time.
   void on_given_up(core::RouteKind kind, std::string_view name);
@@ -51,6 +65,8 @@ class RouteRequests {
   void on_built(const Resources& resources);
   // What workers may be told, once they have the last build.
   std::vector<core::RouteName> take_answers() { return std::exchange(answers_, {}); }
+  // What they are to be told at once: names that were forgotten before an answer came.
+  std::vector<core::RouteName> take_forsaken() { return std::exchange(forsaken_, {}); }
 
   // Names to ask for.
   [[nodiscard]] const std::set<std::string>& virtual_hosts() const noexcept { return hosts_; }
@@ -58,37 +74,62 @@ class RouteRequests {
   // Virtual hosts that have come to, or gone from, these since it was asked last.
   Names take_touched() { return std::exchange(touched_, {}); }
 
-  // Forgets virtual hosts that nobody has used for kUnusedTime, and returns the resources that
-  // nobody needs any more.
+  // ---- what is forgotten; tables() and virtual_hosts() have it no more ----
+
+  // Names without an answer that nobody waits for any more.
+  void drop_forsaken(Instant now);
+  // When to call it; the epoch: not before somebody wants something.
+  [[nodiscard]] Instant forsaken_at() const;
+  // What nobody has used for kUnusedTime; returns the virtual hosts (resources) that nobody needs
+  // any more.
   std::set<std::string> drop_unused(const Resources& resources, Instant now);
+  // Tables that no scope names any more.
+  void drop_tables(const Names& names);
+  // The virtual hosts of a table that is gone; returns these (resources).
+  std::set<std::string> drop_hosts_of(std::string_view table);
   [[nodiscard]] bool empty() const noexcept { return names_.empty(); }
 
  private:
-  enum class State : uint8_t { kAsked, kBuilding, kAnswered };
-  struct Entry {
+  enum class State : uint8_t { kAsked, kHeard, kAnswered };
+  struct InTable {};
+  struct InAll {};
+  struct Unanswered {};
+  struct Table;
+  struct Entry : ListNode<InTable>, ListNode<InAll>, ListNode<Unanswered> {
+    const core::RouteName* name = nullptr;  // under which it is in names_
+    Table* table = nullptr;                 // of a virtual host
     State state = State::kAsked;
     Instant used{};
-    std::string resource;     // what it is called in responses
-    bool is_in_vain = false;  // it led to nothing
-    bool is_queued = false;   // in vain_
+    std::string resource;  // what it is called in responses
   };
-  struct InVain {
-    Instant used;  // then, or later
-    core::RouteName name;
+  // Of names that have led to nothing so far.  The front was wanted the longest ago, but for some
+  // that came to be in vain after they had been in use.
+  template <typename Tag>
+  using Line = IntrusiveList<Entry, Tag>;
+  struct Table {
+    size_t names = 0;
+    Line<InTable> fruitless;
   };
+
   [[nodiscard]] bool make_room(const core::RouteName& name, Instant now);
-  void forget(const core::RouteName& name);
-  void note_in_vain(const core::RouteName& name, Entry& entry);
+  [[nodiscard]] bool drop_oldest(Entry* oldest, Instant now);
+  void add(const core::RouteName& name, Instant now);
+  void set_fruitless(Entry& entry, bool is_fruitless);
+  void forget(Entry& entry);
+  // The same, and who waits is told by `told`.
+  void forsake(Entry& entry, std::vector<core::RouteName>& told);
   Entry* find(core::RouteKind kind, std::string_view name);
 
+  std::map<std::string, Table, std::less<>> per_table_;  // that have virtual hosts
+  Line<InAll> fruitless_;
+  Line<Unanswered> unanswered_;
   std::map<core::RouteName, Entry> names_;
   std::set<std::string> hosts_;
   SharedNames tables_;
   Names touched_;
-  std::deque<InVain> vain_;  // each once; mostly in the order in which they were used last
-  std::map<std::string, size_t, std::less<>> per_table_;  // virtual hosts
   std::set<core::RouteName> building_;
   std::vector<core::RouteName> answers_;
+  std::vector<core::RouteName> forsaken_;
 };
 
 }  // namespace pillion

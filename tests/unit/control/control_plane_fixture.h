@@ -61,6 +61,7 @@ class ControlPlaneFixture : public ::testing::Test, protected ControlPlaneHost {
     config::add_unknown_fields(unknown_of_endpoints, fields);
   }
   void on_routes_answered(const std::vector<core::RouteName>& names) override {
+    ++times_answered;
     for (const core::RouteName& name : names) answers.push_back(name.name);
   }
 
@@ -100,6 +101,20 @@ class ControlPlaneFixture : public ::testing::Test, protected ControlPlaneHost {
     clusters.last().data(http::grpc_frame(*bytes));
   }
 
+  // By delta: there is no such thing any more.
+  void say_removed(xds::ResourceType type, const std::vector<std::string>& names,
+                   std::string_view nonce = "n") {
+    std::string list;
+    for (const std::string& name : names) list += str(list.empty() ? "\"" : ",\"", name, '"');
+    const Result<std::string> bytes =
+        xds::encode("envoy.service.discovery.v3.DeltaDiscoveryResponse",
+                    str(R"({"system_version_info":"v","nonce":")", nonce,
+                        R"(","type_url":"type.googleapis.com/)", xds::message_of(type),
+                        R"(","removed_resources":[)", list, "]}"));
+    ASSERT_TRUE(bytes) << bytes.error();
+    clusters.last().data(http::grpc_frame(*bytes));
+  }
+
   // Calls fn(request) for each that was sent since the last call; `message`: what they are.
   template <typename Fn>
   void for_each_request(std::string_view message, Fn&& fn) {
@@ -125,6 +140,7 @@ class ControlPlaneFixture : public ::testing::Test, protected ControlPlaneHost {
   std::map<std::string, size_t> endpoints;
   std::map<std::string, upstream::HostSetPtr> hosts_of;
   std::vector<std::string> answers;  // names of on_routes_answered()
+  int times_answered = 0;
   bool is_wanted = false;
   int initialized = 0;
   int builds = 0;

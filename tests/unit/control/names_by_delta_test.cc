@@ -93,6 +93,33 @@ TEST_F(NamesByDelta, OfHostsAreAnsweredWhenTheyAreInForceAndGoWithTheirTable) {
   EXPECT_THAT(asked(ResourceType::kVirtualHosts), ElementsAre("+r1/b"));
 }
 
+TEST_F(NamesByDelta, OfHostsThatNobodyWaitsForAnyMoreAreTakenBack) {
+  control->want_route({RouteKind::kVirtualHost, "r0/invented"});
+  EXPECT_THAT(asked(ResourceType::kVirtualHosts), ElementsAre("+r0/invented"));
+  loop.skip(std::chrono::seconds(4));
+  control->want_route({RouteKind::kVirtualHost, "r0/other"});
+  EXPECT_THAT(asked(ResourceType::kVirtualHosts), ElementsAre("+r0/other"));
+  loop.skip(RouteRequests::kForsakenTime - std::chrono::seconds(4));
+  EXPECT_THAT(asked(ResourceType::kVirtualHosts), ElementsAre("-r0/invented"));
+  EXPECT_THAT(answers, ElementsAre("r0/invented")) << "should somebody have come to wait, too";
+  loop.skip(std::chrono::seconds(4));
+  EXPECT_THAT(asked(ResourceType::kVirtualHosts), ElementsAre("-r0/other"));
+}
+
+// An answer to a worker wakes all that wait there.
+TEST_F(NamesByDelta, OfHostsThatAreRefusedAreToldOnceInATurn) {
+  for (size_t i = 0; i < RouteRequests::kMaxPerTable + 100; ++i)
+    control->want_route({RouteKind::kVirtualHost, str("r0/", i)});
+  EXPECT_THAT(answers, IsEmpty());
+  (void)asked(ResourceType::kVirtualHosts);
+  EXPECT_EQ(answers.size(), 100u);
+  EXPECT_EQ(times_answered, 1);
+  loop.skip(RouteRequests::kStay);
+  control->want_route({RouteKind::kVirtualHost, "r0/real"});
+  EXPECT_THAT(asked(ResourceType::kVirtualHosts), ElementsAre("+r0/real -r0/0"));
+  EXPECT_EQ(answers.back(), "r0/0");
+}
+
 TEST_F(NamesByDelta, OfEndpointsComeInPortionsWhenThereAreMany) {
   constexpr size_t kClusters = 3000;
   std::vector<Versioned> all;
@@ -113,6 +140,103 @@ TEST_F(NamesByDelta, OfEndpointsComeInPortionsWhenThereAreMany) {
   EXPECT_GT(requests.size(), 1u);
   const auto longest = std::ranges::max_element(requests, {}, &std::string::size);
   EXPECT_LT(std::ranges::count(*longest, '+'), 2900) << "in one turn";
+}
+
+// ---- tables of scopes ----
+
+class TablesOnDemand : public NamesByDelta {
+ protected:
+  void SetUp() override {
+    start(testing::ads_bootstrap("id: n, cluster: c", "DELTA_GRPC"));
+    say(ResourceType::kClusters, {});
+    say(ResourceType::kListeners, {{"in", "1", testing::listener_json("in", 2000, by)}});
+  }
+  // A scope on demand for each of the tables.
+  void say_scopes(const std::vector<std::string>& tables) {
+    std::vector<Versioned> scopes;
+    for (const std::string& table : tables)
+      scopes.push_back(
+          {str("s-", table), "1", testing::scope_json(str("s-", table), table, table, true)});
+    say(ResourceType::kScopedRoutes, scopes);
+  }
+  void remove_scope(std::string_view table) {
+    say_removed(ResourceType::kScopedRoutes, {str("s-", table)});
+    build();
+  }
+  void use(const std::string& table) {
+    control->want_route({RouteKind::kTable, table});
+    build();
+  }
+  bool is_demanded(std::string_view table) {
+    is_wanted = true;  // another build, whatever for
+    build();
+    return snapshot->resources->demanded_routes.contains(table);
+  }
+  std::string by = testing::by_srds();
+};
+
+TEST_F(TablesOnDemand, AreForgottenWhenNoScopeNamesThem) {
+  say_scopes({"t0", "t1"});
+  EXPECT_THAT(asked(ResourceType::kRoutes), IsEmpty());
+  use("t0");
+  use("t1");
+  EXPECT_THAT(asked(ResourceType::kRoutes), ElementsAre("+t0", "+t1"));
+  remove_scope("t0");
+  EXPECT_THAT(asked(ResourceType::kRoutes), ElementsAre("-t0"));
+  EXPECT_FALSE(is_demanded("t0"));
+  EXPECT_TRUE(is_demanded("t1"));
+  // It is another one when it comes again: nobody has asked for it.
+  say_scopes({"t0", "t1"});
+  EXPECT_THAT(asked(ResourceType::kRoutes), IsEmpty());
+  use("t0");
+  EXPECT_THAT(asked(ResourceType::kRoutes), ElementsAre("+t0"));
+}
+
+TEST_F(TablesOnDemand, ThatNothingNamesWhenTheyAreAskedForAreForgottenAtOnce) {
+  say_scopes({"t0"});
+  use("gone-meanwhile");
+  EXPECT_THAT(asked(ResourceType::kRoutes), IsEmpty());
+  EXPECT_FALSE(is_demanded("gone-meanwhile"));
+  EXPECT_THAT(answers, ElementsAre("gone-meanwhile"));
+}
+
+// More than there is place for, but not at a time: the last ones are asked for like the first.
+TEST_F(TablesOnDemand, MayBeAnyNumberOneAfterTheOther) {
+  constexpr size_t kAtATime = 1000;
+  for (size_t from = 0; from < RouteRequests::kMaxNames + kAtATime; from += kAtATime) {
+    std::vector<std::string> tables;
+    for (size_t i = from; i < from + kAtATime; ++i) tables.push_back(str("t", i));
+    say_scopes(tables);
+    for (const std::string& table : tables) control->want_route({RouteKind::kTable, table});
+    build();
+    (void)asked(ResourceType::kRoutes);
+    EXPECT_THAT(answers, IsEmpty()) << "nothing is refused";
+    for (std::string& table : tables) table = str("s-", table);
+    say_removed(ResourceType::kScopedRoutes, tables);
+    build();
+    answers.clear();  // that they are gone
+  }
+  EXPECT_FALSE(is_demanded("t0"));
+  EXPECT_EQ(snapshot->resources->demanded_routes.size(), 0u);
+}
+
+// Of the listener itself; without SRDS.
+TEST_F(TablesOnDemand, OfScopesInAListenerLikewise) {
+  const auto list = [](std::string_view scopes) {
+    return testing::by_srds(str(R"("scoped_route_configurations_list":{)",
+                                R"("scoped_route_configurations":[)", scopes, "]}"));
+  };
+  const std::string one = testing::scope_json("one", "1", "t1", true);
+  const std::string two = testing::scope_json("two", "2", "t2", true);
+  say(ResourceType::kListeners,
+      {{"in", "2", testing::listener_json("in", 2000, list(str(one, ",", two)))}});
+  use("t1");
+  use("t2");
+  EXPECT_THAT(asked(ResourceType::kRoutes), ElementsAre("+t1", "+t2"));
+  say(ResourceType::kListeners, {{"in", "3", testing::listener_json("in", 2000, list(one))}});
+  EXPECT_THAT(asked(ResourceType::kRoutes), ElementsAre("-t2"));
+  EXPECT_FALSE(is_demanded("t2"));
+  EXPECT_TRUE(is_demanded("t1"));
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
-// VHDS: hosts that come one by one join their table; and what control keeps of names that clients
-// have chosen.
+// VHDS: hosts that come one by one join their table, and are told to who waits for them.
 #include "proxy/builder/virtual_hosts.h"
 
 #include <gmock/gmock.h>
@@ -222,7 +221,7 @@ TEST_F(VirtualHostsByVhds, GoWhenNobodyUsesThem) {
   EXPECT_EQ(target("a.com"), "404");
 }
 
-// ---- the names ----
+// ---- who waits for them ----
 
 TEST_F(VirtualHostsByVhds, AreToldToRequestsWhenTheyAreInForce) {
   begin();
@@ -264,61 +263,6 @@ TEST_F(VirtualHostsByVhds, ThatWaitForAClusterAreToldLater) {
   requests.on_built(*snapshot->resources);
   EXPECT_THAT(requests.take_answers(), ElementsAre(name));
   EXPECT_EQ(target("b.com"), "new");
-}
-
-TEST_F(VirtualHostsByVhds, HaveBoundsThatClientsCannotExceed) {
-  begin();
-  RouteRequests requests;
-  Instant now{1h};
-  const auto name = [](size_t i) { return RouteName{RouteKind::kVirtualHost, str("r/", i)}; };
-  size_t i = 0;
-  for (; i < RouteRequests::kMaxPerTable; ++i)
-    ASSERT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAsk);
-  EXPECT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAnswered) << "the table is full";
-  EXPECT_EQ(requests.want({RouteKind::kVirtualHost, "s/1"}, now), RouteRequests::Verdict::kAsk);
-  EXPECT_EQ(requests.want({RouteKind::kTable, "t"}, now), RouteRequests::Verdict::kAsk);
-  // Those that led to nothing make room, and only those.
-  for (size_t k = 0; k < 10; ++k) requests.on_given_up(RouteKind::kVirtualHost, str("r/", k));
-  EXPECT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAnswered) << "not at once";
-  now += RouteRequests::kInVainTime;
-  for (size_t k = 0; k < 10; ++k)
-    EXPECT_EQ(requests.want(name(i++), now), RouteRequests::Verdict::kAsk);
-  EXPECT_EQ(requests.want(name(i), now), RouteRequests::Verdict::kAnswered);
-  EXPECT_EQ(requests.virtual_hosts().size(), RouteRequests::kMaxPerTable + 1);
-  EXPECT_FALSE(requests.virtual_hosts().contains("r/0"));
-}
-
-TEST_F(VirtualHostsByVhds, ThatLedToNothingStayWhileRequestsAskForThem) {
-  RouteRequests requests;
-  Instant now{1h};
-  const auto name = [](size_t i) { return RouteName{RouteKind::kVirtualHost, str("r/", i)}; };
-  for (size_t i = 0; i < RouteRequests::kMaxPerTable; ++i) (void)requests.want(name(i), now);
-  EXPECT_EQ(requests.take_touched().size(), RouteRequests::kMaxPerTable);
-  for (const size_t i : {size_t{0}, size_t{1}})
-    requests.on_given_up(RouteKind::kVirtualHost, str("r/", i));
-  now += RouteRequests::kInVainTime;
-  EXPECT_EQ(requests.want(name(0), now), RouteRequests::Verdict::kAnswered);
-  EXPECT_EQ(requests.want(name(5000), now), RouteRequests::Verdict::kAsk);
-  EXPECT_THAT(requests.take_touched(), UnorderedElementsAre("r/1", "r/5000")) << "0 is in use";
-  EXPECT_EQ(requests.want(name(5001), now), RouteRequests::Verdict::kAnswered);
-  now += RouteRequests::kInVainTime;
-  EXPECT_EQ(requests.want(name(5001), now), RouteRequests::Verdict::kAsk);
-  EXPECT_THAT(requests.take_touched(), UnorderedElementsAre("r/0", "r/5001"));
-}
-
-// Each name costs what it concerns: as many as fit in the time of a few, were all looked at.
-TEST_F(VirtualHostsByVhds, ComeInFloodsThatDoNotGetSlower) {
-  RouteRequests requests;
-  const Instant now{1h};
-  const auto flood = [&](size_t from, size_t count) {
-    const Instant begin = MonotonicClock::now();
-    for (size_t i = from; i < from + count; ++i)
-      (void)requests.want({RouteKind::kVirtualHost, str("r", i % 64, "/", i)}, now);
-    return MonotonicClock::now() - begin;
-  };
-  (void)flood(0, RouteRequests::kMaxNames);
-  // All places are taken.
-  EXPECT_LT(flood(RouteRequests::kMaxNames, 10'000), 1s);
 }
 
 }  // namespace
