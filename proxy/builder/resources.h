@@ -14,9 +14,10 @@
 //   a route table with VHDS     for its first answer, too
 //   a virtual host by VHDS      for such clusters
 //   a scope                     for its route table, and for such clusters
-//   a listener                  for its route tables and extensions, for SRDS and its tables, and
-//                               for such clusters; and for its addresses, if they could not be
-//                               had, or another listener has yet to leave them
+//   a listener                  for its route tables and extensions, for SRDS and its tables if
+//                               what is in force has none, and for such clusters; and for its
+//                               addresses, if they could not be had, or another listener has yet to
+//                               leave them
 // and when a piece was removed: a cluster that routes in force still name lingers for a while.
 // Meanwhile `active` serves, and all others take effect.  A file takes effect as a whole: where it
 // is read its pieces wait for endpoints and routes alone, and control for the rest

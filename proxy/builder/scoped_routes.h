@@ -38,6 +38,12 @@ std::vector<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
 [[nodiscard]] const std::string* rds_name_of(const CompiledScope& scope,
                                              const Resources& resources);
 
+// Does it need SRDS, and what is in force of it not?  Then it waits for the first scopes and their
+// tables; later ones take effect one by one.
+[[nodiscard]] inline bool begins_with_scopes(const Piece<CompiledListener>& piece) {
+  return piece.newest->srds && (piece.active == nullptr || !piece.active->srds);
+}
+
 // Each is in force when has_table(its RDS name) and none of its clusters is_held_up(clusters).
 // Removed ones go at once.
 template <typename HasTable, typename IsHeldUp>

@@ -1,7 +1,9 @@
 #include "proxy/builder/settle.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
+#include <vector>
 
 #include "proxy/builder/extensions.h"
 #include "proxy/builder/listener_moves.h"
@@ -128,21 +130,23 @@ class Settling {
     have_scopes_changed_ = resources_.scope_table != before;
   }
 
-  // SRDS has answered, and there are the tables that scopes name.
+  // SRDS has answered, and there are the tables that scopes name; where only a newer one lacks its
+  // table the older one serves.
   [[nodiscard]] bool has_all_scopes() const {
     if (!resources_.has_scopes) return settled_.given_up_scopes;
     return std::ranges::all_of(resources_.scopes, [this](const auto& item) {
       const Piece<CompiledScope>& piece = item.second;
-      const std::string* name =
-          piece.newest == nullptr ? nullptr : rds_name_of(*piece.newest, resources_);
+      const bool is_served = piece.newest == nullptr || piece.active != nullptr;
+      const std::string* name = is_served ? nullptr : rds_name_of(*piece.newest, resources_);
       return name == nullptr || has_table(*name);
     });
   }
 
   // Has it all it needs?
-  [[nodiscard]] bool may_start(const CompiledListener& listener, bool is_first) const {
+  [[nodiscard]] bool may_start(const Piece<CompiledListener>& piece) const {
+    const CompiledListener& listener = *piece.newest;
     if (without_addresses_.contains(listener.config->name)) return false;
-    if (listener.srds && is_first && !has_all_scopes()) return false;
+    if (begins_with_scopes(piece) && !has_all_scopes()) return false;
     return !names_warming(listener.clusters) &&
            std::ranges::all_of(listener.extensions,
                                [this](const auto& item) {
@@ -176,9 +180,11 @@ class Settling {
     return again;
   }
 
+  // Is it one of this vector?
   [[nodiscard]] bool is_of_file(const Piece<CompiledListener>& piece) const {
-    return std::ranges::any_of(resources_.file_listeners,
-                               [&piece](const auto& other) { return &other == &piece; });
+    const std::vector<Piece<CompiledListener>>& all = resources_.file_listeners;
+    const std::less<const Piece<CompiledListener>*> is_before;
+    return !is_before(&piece, all.data()) && is_before(&piece, all.data() + all.size());
   }
   [[nodiscard]] bool lacks_secrets(const Piece<CompiledListener>& piece) const {
     return piece.waits() && !has_secrets(*piece.newest->config, settled_.secrets) &&
@@ -190,7 +196,7 @@ class Settling {
     const auto active = piece.active;
     if (piece.newest == nullptr) {
       piece.active = nullptr;
-    } else if (!lacks_secrets(piece) && may_start(*piece.newest, piece.active == nullptr)) {
+    } else if (!lacks_secrets(piece) && may_start(piece)) {
       piece.newest = compiler_.with_extensions(with_tables(piece.newest));
       piece.activate();
     } else if (piece.active != nullptr) {
@@ -220,7 +226,7 @@ class Settling {
     without_addresses_ = without_addresses(
         resources_, settled_.held_listeners == nullptr ? kNone : *settled_.held_listeners,
         [this](const Piece<CompiledListener>& piece) {
-          return !lacks_secrets(piece) && may_start(*piece.newest, piece.active == nullptr);
+          return !lacks_secrets(piece) && may_start(piece);
         });
     for (auto& piece : resources_.file_listeners) settle_listener(piece);
     std::set<std::string>& unsettled = resources_.unsettled.listeners;

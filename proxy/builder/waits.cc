@@ -1,8 +1,10 @@
 #include "proxy/builder/waits.h"
 
+#include <unordered_map>
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/builder/listen_addresses.h"
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/warming.h"
 
@@ -44,7 +46,7 @@ class Waits {
     }
     add_those_of_clusters(Wait::Kind::kExtension, resources_.extensions);
     const auto look = [this](const Piece<CompiledListener>& piece) {
-      if (piece.waits()) add_listener(*piece.newest, piece.active == nullptr);
+      if (piece.waits()) add_listener(piece);
     };
     for (const auto& piece : resources_.file_listeners) look(piece);
     for (const auto& [name, piece] : resources_.listeners) look(piece);
@@ -68,26 +70,29 @@ class Waits {
     }
   }
 
-  void await_table(Wait& wait, const std::string& name) const {
-    const auto piece = resources_.routes.find(name);
-    const bool is_known = piece != resources_.routes.end();
-    if (is_known && piece->second.active != nullptr) return;
-    add_shared_target(wait, str("RdsRouteConfigSubscription RDS init ", name),
-                      is_known && piece->second.newest != nullptr
-                          ? str("the routes \"", name, "\", which wait themselves")
-                          : str("the routes \"", name, "\" (RDS), which have not come",
-                                is_known ? refusal_of(piece->second.error) : std::string()));
-  }
+  // What a resource that comes by name is called, and its target by Envoy.
+  struct Words {
+    std::string_view target;
+    std::string_view what;
+    std::string_view has_not_come;
+    std::string_view waits_itself;
+  };
+  static constexpr Words kTable = {"RdsRouteConfigSubscription RDS init ", "the routes",
+                                   " (RDS), which have not come", ", which wait themselves"};
+  static constexpr Words kExtension = {"FilterConfigSubscription init ", "the filter",
+                                       " (ECDS), which has not come", ", which waits itself"};
 
-  void await_extension(Wait& wait, const std::string& name) const {
-    const auto piece = resources_.extensions.find(name);
-    const bool is_known = piece != resources_.extensions.end();
-    if (is_known && piece->second.active != nullptr) return;
-    add_shared_target(wait, str("FilterConfigSubscription init ", name),
-                      is_known && piece->second.newest != nullptr
-                          ? str("the filter \"", name, "\", which waits itself")
-                          : str("the filter \"", name, "\" (ECDS), which has not come",
-                                is_known ? refusal_of(piece->second.error) : std::string()));
+  template <typename T>
+  static void await(Wait& wait, const Words& words, const std::string& name,
+                    const Pieces<T>& pieces) {
+    const auto it = pieces.find(name);
+    const Piece<T>* const piece = it == pieces.end() ? nullptr : &it->second;
+    if (piece != nullptr && piece->active != nullptr) return;
+    const bool has_come = piece != nullptr && piece->newest != nullptr;
+    add_shared_target(
+        wait, str(words.target, name),
+        str(words.what, " \"", name, '"', has_come ? words.waits_itself : words.has_not_come,
+            has_come || piece == nullptr ? std::string() : refusal_of(piece->error)));
   }
 
   // Of the first moment: later ones find those that are there.
@@ -112,7 +117,8 @@ class Waits {
 
   void add_scope(const std::string& name, const CompiledScope& scope) {
     Wait wait{Wait::Kind::kScope, name, {}, {}};
-    if (const std::string* table = rds_name_of(scope, resources_)) await_table(wait, *table);
+    if (const std::string* table = rds_name_of(scope, resources_))
+      await(wait, kTable, *table, resources_.routes);
     await_clusters(wait, scope.clusters);
     keep(std::move(wait));
   }
@@ -127,23 +133,49 @@ class Waits {
     }
   }
 
-  void add_listener(const CompiledListener& listener, bool is_first) {
+  void add_listener(const Piece<CompiledListener>& piece) {
+    const CompiledListener& listener = *piece.newest;
     Wait wait{Wait::Kind::kListener, listener.config->name, {}, {}};
     for (const auto& [name, table] : listener.tables) {
-      if (!table.on_demand) await_table(wait, name);
+      if (!table.on_demand) await(wait, kTable, name, resources_.routes);
     }
     for (const auto& [name, extension] : listener.extensions) {
-      if (extension.must_wait) await_extension(wait, name);
+      if (extension.must_wait) await(wait, kExtension, name, resources_.extensions);
     }
-    if (listener.srds && is_first) await_scopes(wait);
+    if (begins_with_scopes(piece)) await_scopes(wait);
     await_clusters(wait, listener.clusters);
     add_secrets_of(wait, *listener.config, settled_);
+    // Who has all else leaves together with who has the address (listener_moves.h).
+    if (wait.targets.empty()) await_addresses(wait, *listener.config);
     keep(std::move(wait));
+  }
+
+  void await_addresses(Wait& wait, const core::ListenerConfig& listener) {
+    if (owners_.empty()) note_owners();
+    for (const io::Address& address : own_addresses(listener)) {
+      const auto owner = owners_.find(address);
+      if (owner == owners_.end() || owner->second == listener.name) continue;
+      add_target(wait, str("Socket ", listener.name),
+                 str("its address ", address.to_string(), ", which the listener \"", owner->second,
+                     "\" still has"));
+    }
+  }
+
+  void note_owners() {
+    const auto note = [this](const Piece<CompiledListener>& piece) {
+      if (piece.active == nullptr) return;
+      for (const io::Address& address : own_addresses(*piece.active->config))
+        owners_.emplace(address, piece.active->config->name);
+    };
+    for (const auto& piece : resources_.file_listeners) note(piece);
+    for (const auto& [name, piece] : resources_.listeners) note(piece);
   }
 
   const Resources& resources_;
   const tls::SettledSecrets& settled_;
   std::set<std::string> clusters_;  // that others wait for
+  // Addresses of listeners in force, once somebody has asked.
+  std::unordered_map<io::Address, std::string_view, io::Address::Hash> owners_;
   std::vector<Wait> out_;
 };
 

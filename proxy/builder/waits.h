@@ -1,7 +1,7 @@
 #pragma once
 // What pieces of a configuration wait for before they are in force, as /init_dump tells it: routes,
 // virtual hosts, scopes, extensions and listeners.  The server adds what it alone knows: itself,
-// clusters and secrets.
+// clusters, secrets, and addresses that others have than our listeners.
 //
 // Rules: settle.cc.  What is not waited for any more (initial_fetch_timeout) may be told beside
 // what still is: it has not come either.

@@ -58,6 +58,48 @@ TEST_F(ScopedRoutes, DoNotHoldUpAListenerForEver) {
   EXPECT_EQ(target("h", "1"), "a") << "late, but there";
 }
 
+// Else all its requests would get 404 until the first scopes are there.
+TEST_F(ScopedRoutes, AreWaitedForWhereTheListenerHadATableOfItsOwn) {
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_rds("r"))}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r", "old")}), "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
+  EXPECT_TRUE(wanted_scopes(*snapshot->resources)) << "it asks for what it waits for";
+  EXPECT_EQ(target("h", "1"), "old");
+  EXPECT_EQ(snapshot->resources->changing_listeners, 1u);
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r1")}), "");
+  EXPECT_EQ(target("h", "1"), "old") << "the scope has no table yet";
+  EXPECT_THAT(wanted(), UnorderedElementsAre("r", "r1"));
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r1", "new")}), "");
+  EXPECT_EQ(target("h", "1"), "new");
+  EXPECT_EQ(snapshot->resources->changing_listeners, 0u);
+  // From then on scopes come one by one.
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds(),
+                                                 {.fields = R"("traffic_direction":"INBOUND",)"})}),
+            "");
+  EXPECT_EQ(snapshot->resources->changing_listeners, 0u);
+}
+
+TEST_F(ScopedRoutes, ThatNeverComeLetSuchAListenerGo) {
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_rds("r"))}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r", "old")}), "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
+  EXPECT_EQ(target("h"), "old");
+  job.given_up_scopes = true;
+  build();
+  EXPECT_EQ(target("h"), "404");
+}
+
+// A second listener need not wait for what the first one does without.
+TEST_F(ScopedRoutes, ThatAreReplacedAreThereForAListenerThatIsNew) {
+  begin();
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r1"), scope_json("two", "2", "r3")}),
+            "");
+  EXPECT_EQ(say(Type::kListeners,
+                {listener_json("in", 1001, by_srds()), listener_json("more", 1002, by_srds())}),
+            "");
+  EXPECT_NE(hcm("more"), nullptr);
+}
+
 TEST_F(ScopedRoutes, KeepTheirTableUntilTheNewOneIsThere) {
   begin();
   EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r3"), scope_json("two", "2", "r2")}),

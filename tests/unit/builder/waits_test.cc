@@ -100,6 +100,39 @@ TEST_F(WaitsTest, AListenerWaitsForScopesAndTheseForTheirTables) {
   EXPECT_THAT(waits(Kind::kScope), ElementsAre(HasSubstr("RDS init r3")));
 }
 
+TEST_F(WaitsTest, AListenerThatTurnsToScopesWaitsForTheFirst) {
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_rds("r"))}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r", "a")}), "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
+  EXPECT_THAT(waits(Kind::kListener),
+              ElementsAre(HasSubstr("the scopes (SRDS), which have not come")));
+}
+
+TEST_F(WaitsTest, AListenerWaitsForAnAddressThatAnotherOneHas) {
+  EXPECT_EQ(say(Type::kListeners, {listener_json("a", 1001, by_rds("r"))}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r", "x")}), "");
+  // a is to move away, when it has its routes.
+  EXPECT_EQ(say(Type::kListeners, {listener_json("a", 1002, by_rds("not-there")),
+                                   listener_json("b", 1001, by_rds("r"))}),
+            "");
+  EXPECT_THAT(waits(Kind::kListener),
+              ElementsAre(HasSubstr("a <- shared target RdsRouteConfigSubscription"),
+                          "b <- target Socket b: its address 127.0.0.1:1001, which the listener "
+                          "\"a\" still has"));
+  // Two that swap leave together: only what a lacks holds them up.
+  EXPECT_EQ(say(Type::kListeners, {listener_json("a", 1001, by_rds("r"))}), "");
+  EXPECT_EQ(say(Type::kListeners,
+                {listener_json("a", 1001, by_rds("r")), listener_json("b", 1002, by_rds("r"))}),
+            "");
+  EXPECT_EQ(say(Type::kListeners, {listener_json("a", 1002, by_rds("not-there")),
+                                   listener_json("b", 1001, by_rds("r"))}),
+            "");
+  EXPECT_THAT(waits(Kind::kListener), ElementsAre(HasSubstr("a <- shared target RdsRoute"),
+                                                  HasSubstr("b <- target Socket b: ")));
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r", "x"), routes_json("not-there", "x")}), "");
+  EXPECT_THAT(waits_of_pieces(*snapshot->resources), IsEmpty());
+}
+
 TEST_F(WaitsTest, AScopeOnDemandWaitsForNothing) {
   EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_srds())}), "");
   EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r1", true)}), "");
