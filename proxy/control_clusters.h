@@ -32,6 +32,8 @@ class ControlClusters final : private upstream::ClusterClient {
 
   [[nodiscard]] upstream::ClusterClient& client() noexcept { return *this; }
 
+  // Was it ever called?
+  [[nodiscard]] bool has(std::string_view name) const { return clusters_.has(name); }
   // New or changed.
   void set(const upstream::ClusterResource& resource) {
     if (clusters_.has(resource.config->name)) clusters_.set(resource);

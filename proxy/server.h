@@ -177,6 +177,8 @@ class Server final : public admin::ServerView,
   [[nodiscard]] bool is_pending_warm();
   [[nodiscard]] bool has_pending_secrets() const;
   void take_hosts(WorkerUpdate& update);
+  // Takes removed clusters out of discovery, a portion at a time.
+  void leave_clusters();
   // What the filters in force share by way of control.
   void fetch_documents();
   void on_applied();
@@ -303,6 +305,16 @@ class Server final : public admin::ServerView,
     Server& server;
   };
   AddClusters add_clusters_task_{*this};
+  // The update that workers are taking, until discovery has left its removed clusters; no build
+  // begins before that.
+  std::shared_ptr<const WorkerUpdate> leaving_;
+  size_t clusters_left_ = 0;
+  struct LeaveClusters final : io::ReadyTask {
+    explicit LeaveClusters(Server& s) : server(s) {}
+    void run_ready() override { server.leave_clusters(); }
+    Server& server;
+  };
+  LeaveClusters leave_clusters_task_{*this};
   // Of the last snapshot what control shall look for, and need not any more, when workers are told
   // of the rest; no build begins before that is done.
   WarmingChanges warming_;

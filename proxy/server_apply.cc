@@ -68,10 +68,26 @@ void Server::apply_when_warm() {
       });
     });
   }
-  warm_what_waits();
+  leaving_ = shared;
+  clusters_left_ = 0;
+  leave_clusters();
 }
 
-// Discovery and workers have the same from here on.
+// Of discovery, those that workers are being told to leave; what waits may have the names of some.
+void Server::leave_clusters() {
+  if (leaving_ == nullptr) return;
+  const Slice slice;
+  while (clusters_left_ < leaving_->removed_clusters.size()) {
+    discovery_.remove(leaving_->removed_clusters[clusters_left_++]);
+    if (slice.is_over()) return loop_.post_next(leave_clusters_task_);
+  }
+  leaving_ = nullptr;
+  warm_what_waits();
+  build_if_wanted();
+}
+
+// Discovery and workers have the same from here on, in one turn: hosts that came between would go
+// to workers for the configuration of before.
 void Server::take_hosts(WorkerUpdate& update) {
   discovery::Discovery::ClusterNames names;
   for (const upstream::ClusterResource& cluster : update.clusters)
@@ -79,7 +95,6 @@ void Server::take_hosts(WorkerUpdate& update) {
   discovery_.commit(names);
   for (upstream::ClusterResource& cluster : update.clusters)
     cluster.hosts = discovery_.hosts(cluster.config->name);
-  for (const std::string& name : update.removed_clusters) discovery_.remove(name);
 }
 
 void Server::fetch_documents() {

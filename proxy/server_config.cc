@@ -56,7 +56,7 @@ void Server::on_resources_wait() {
 void Server::build_if_wanted() {
   if (shutting_down_ || building_ || opening_ != nullptr || pending_ != nullptr || applying_ != 0)
     return;
-  if (!warming_.empty()) return;
+  if (!warming_.empty() || leaving_ != nullptr) return;
   if (reload_wanted_.empty() && !resources_wait_ && !runtime_waits_ && !sockets_wait_ &&
       !warm_wait_)
     return;

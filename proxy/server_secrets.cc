@@ -15,7 +15,8 @@ void Server::want_secrets() {
   if (std::exchange(secrets_wanted_, true)) return;
   if (clusters_ != nullptr) {
     for (const upstream::ClusterResource& cluster : pending_->clusters)
-      clusters_->set({cluster.config, discovery_.hosts(*cluster.config)});
+      if (clusters_->has(cluster.config->name))
+        clusters_->set({cluster.config, discovery_.hosts(*cluster.config)});
   }
   context_stats_.keep();
   secrets_.attach(snapshot_->tls_slots);
