@@ -1,112 +1,12 @@
-#include <gtest/gtest.h>
-
-#include <string>
-
-#include "proxy/admin/config_json.h"
-#include "proxy/admin/pages.h"
+// /config_dump: what it lists, filters, masks, and that it comes in pieces.
 #include "proxy/base/json.h"
 #include "proxy/base/str.h"
-#include "tests/unit/admin/fake_server.h"
+#include "tests/unit/admin/config_dump_fixture.h"
 
 namespace pillion::admin {
 namespace {
 
 using namespace std::chrono_literals;
-using Document = std::shared_ptr<const config::Document>;
-
-// { name: NAME, FIELD: { FIELD2: VALUE } }
-Document named(std::string_view name) {
-  config::TreeBuilder b("test");
-  b.begin_mapping();
-  b.key("name").string(name);
-  b.end();
-  return b.finish();
-}
-
-std::string redacted(const Document& document) {
-  std::string out;
-  JsonWriter json(out, JsonWriter::Style::kCompact);
-  write_redacted(json, document->root_value());
-  return out;
-}
-
-TEST(ConfigJson, KeepsTheTypesOfScalars) {
-  config::TreeBuilder b("test");
-  b.begin_sequence();
-  for (const char* text : {"1", "-2.5e3", "true", "1.5s", "0x10", "007", "yes", "-", "1.", "nan"}) {
-    b.plain(text);
-  }
-  b.string("8080");
-  b.null();
-  b.end();
-  EXPECT_EQ(redacted(b.finish()),
-            "[1,-2.5e3,true,\"1.5s\",\"0x10\",\"007\",\"yes\",\"-\",\"1.\",\"nan\",\"8080\",null]");
-}
-
-TEST(ConfigJson, RedactsSecretsInEitherSpellingAndKeepsTheirPlaces) {
-  config::TreeBuilder b("test");
-  b.begin_mapping();
-  for (const char* key : {"private_key", "privateKey"}) {
-    b.key(key).begin_mapping();
-    b.key("inline_string").string("-----BEGIN");
-    b.key("filename").string("/k.pem");
-    b.end();
-  }
-  b.key("session_ticket_keys").begin_mapping();
-  b.key("keys").begin_sequence();
-  b.begin_mapping();
-  b.key("inline_bytes").plain("c2VjcmV0");
-  b.end();
-  b.end();
-  b.end();
-  b.key("password").plain("12345");
-  b.key("private_key_size").plain("256");
-  b.end();
-  EXPECT_EQ(redacted(b.finish()),
-            "{\"private_key\":{\"inline_string\":\"[redacted]\",\"filename\":\"/k.pem\"},"
-            "\"privateKey\":{\"inline_string\":\"[redacted]\",\"filename\":\"/k.pem\"},"
-            "\"session_ticket_keys\":{\"keys\":[{\"inline_bytes\":\"[redacted]\"}]},"
-            "\"password\":\"[redacted]\",\"private_key_size\":256}");
-}
-
-struct NoName final : stats::NameFilter {
-  bool matches(std::string_view) const override { return false; }
-};
-
-class ConfigDumpTest : public testing::Test {
- protected:
-  ConfigDumpTest() {
-    const PageContext context{
-        server_,
-        server_,
-        registry_,
-        {},
-        [this](std::string_view, std::string&) { return filter_; },
-        [](std::string_view, std::string_view path) { return path == "name"; }};
-    add_config_pages(router_, context);
-    add_wait_pages(router_, context);
-  }
-  void add(ConfigResource::Kind kind, std::string_view name, bool is_dynamic = false) {
-    Document document = named(name);
-    const config::Value* root = &document->root_value();
-    server_.resources.push_back({kind, is_dynamic, std::string(name), is_dynamic ? "7" : "",
-                                 WallTime(1795530067s), std::move(document), root, std::nullopt});
-    if (is_dynamic) server_.resources.back().client_status = ClientStatus::kAcked;
-  }
-  Response get(std::string_view target) {
-    Response response;
-    router_.handle(Request::parse("GET", target), response);
-    if (response.stream != nullptr) {
-      while (response.stream->next(response.body)) {
-      }
-    }
-    return response;
-  }
-  std::shared_ptr<const stats::NameFilter> filter_;
-  stats::Registry registry_;
-  FakeServer server_;
-  Router router_;
-};
 
 TEST_F(ConfigDumpTest, IsEnvoysDump) {
   add(ConfigResource::Kind::kListener, "in");
@@ -339,65 +239,6 @@ TEST_F(ConfigDumpTest, AResourceThatIsMadeWhenShownIsShown) {
   EXPECT_NE(get("/csds").body.find("\"made\""), std::string::npos);
 }
 
-TEST_F(ConfigDumpTest, NamesOfIgnoredFieldsAreAPageOfTheirOwn) {
-  server_.tolerated["foo"] = {2, "cds/c"};
-  EXPECT_EQ(get("/config_dump?unsupported").body, R"({
- "unsupported": [
-  {
-   "field": "foo",
-   "count": 2,
-   "example": "cds/c"
-  }
- ]
-})");
-}
-
-TEST_F(ConfigDumpTest, ShowsARefusedReloadAndToleratedFields) {
-  server_.failure = ConfigFailure{WallTime(1795530067s), "", "mesh.yaml:3:1: \"x\""};
-  server_.tolerated = {{"foo", {2, "mesh.yaml:4:1: foo"}}};
-  EXPECT_TRUE(get("/config_dump").body.ends_with(R"( ],
- "last_failed": {
-  "last_update_attempt": "2026-11-24T14:21:07.000Z",
-  "details": "mesh.yaml:3:1: \"x\""
- },
- "unknown_fields": {
-  "foo": 2
- }
-})")) << get("/config_dump").body;
-}
-
-TEST_F(ConfigDumpTest, ListsFieldsThatHaveNoEffect) {
-  server_.tolerated = {
-      {"envoy.config.cluster.v3.Cluster.lrs_server", {7, "cds/users: lrs_server"}}};
-  EXPECT_EQ(get("/config_dump?unsupported").body, R"({
- "unsupported": [
-  {
-   "field": "envoy.config.cluster.v3.Cluster.lrs_server",
-   "count": 7,
-   "example": "cds/users: lrs_server"
-  }
- ]
-})");
-}
-
-TEST_F(ConfigDumpTest, ShowsWhyAResourceKeptItsPredecessor) {
-  add(ConfigResource::Kind::kCluster, "c", true);
-  server_.resources[0].error_state =
-      ConfigFailure{WallTime(1795530067s), "8", "bad", named("refused")};
-  EXPECT_NE(get("/config_dump").body.find(R"(     "error_state": {
-      "failed_configuration": {
-       "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-       "name": "refused"
-      },
-      "last_update_attempt": "2026-11-24T14:21:07.000Z",
-      "details": "bad",
-      "version_info": "8"
-     },
-     "client_status": "ACKED")"),
-            std::string::npos)
-      << get("/config_dump").body;
-}
-
 TEST_F(ConfigDumpTest, DumpsOneListWhenAsked) {
   add(ConfigResource::Kind::kCluster, "c1");
   add(ConfigResource::Kind::kCluster, "c2", true);
@@ -446,78 +287,6 @@ TEST_F(ConfigDumpTest, OneHugeResourceComesInPiecesToo) {
     EXPECT_GT(all.size(), 1'000'000U);
     EXPECT_TRUE(JsonDocument::parse(all)) << path;
   }
-}
-
-TEST_F(ConfigDumpTest, TheClientStatusTellsWhatWasAskedForAndWhatCame) {
-  add(ConfigResource::Kind::kCluster, "static");
-  add(ConfigResource::Kind::kCluster, "c", true);
-  server_.resources.back().error_state = ConfigFailure{WallTime(1795530067s), "8", "bad"};
-  server_.resources.back().client_status = ClientStatus::kNacked;
-  ConfigResource missing;
-  missing.kind = ConfigResource::Kind::kRoute;
-  missing.is_dynamic = true;
-  missing.name = "r";
-  missing.client_status = ClientStatus::kRequested;
-  server_.missing_resources.push_back(missing);
-  EXPECT_EQ(get("/csds?exclude_resource_contents").body, R"({
- "config": [
-  {
-   "node": {
-    "id": "n\"1"
-   },
-   "generic_xds_configs": [
-    {
-     "type_url": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-     "name": "r",
-     "config_status": "NOT_SENT",
-     "client_status": "REQUESTED"
-    },
-    {
-     "type_url": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-     "name": "c",
-     "version_info": "7",
-     "last_updated": "2026-11-24T14:21:07.000Z",
-     "config_status": "ERROR",
-     "client_status": "NACKED",
-     "error_state": {
-      "last_update_attempt": "2026-11-24T14:21:07.000Z",
-      "details": "bad",
-      "version_info": "8"
-     }
-    }
-   ]
-  }
- ]
-})");
-}
-
-TEST_F(ConfigDumpTest, WhatIsWaitedForIsToldToToolsAndToPeople) {
-  EXPECT_EQ(get("/init_dump").body, "{}");
-  server_.wait_list = {
-      {Wait::Kind::kServer, "", {"target LDS"}, {"the listeners"}},
-      {Wait::Kind::kRuntime, "", {"target RTDS l"}, {"the layer \"l\""}},
-      {Wait::Kind::kListener, "in", {"shared target RDS init r"}, {"the routes \"r\""}}};
-  server_.server_state = ServerState::kInitializing;
-  EXPECT_EQ(get("/init_dump?mask=listener").body, R"({
- "unready_targets_dumps": [
-  {
-   "name": "init manager Listener-local-init-manager in",
-   "target_names": [
-    "shared target RDS init r"
-   ]
-  }
- ]
-})");
-  EXPECT_EQ(get("/init_dump?format=text").body,
-            "state: INITIALIZING\n"
-            "the process waits for:\n"
-            "  - the listeners\n"
-            "the runtime waits for:\n"
-            "  - the layer \"l\"\n"
-            "listener \"in\" waits for:\n"
-            "  - the routes \"r\"\n");
-  EXPECT_EQ(get("/init_dump?mask=nosuch").status, 400);
-  EXPECT_EQ(get("/init_dump?format=xml").status, 400);
 }
 
 }  // namespace
