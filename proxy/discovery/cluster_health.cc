@@ -37,7 +37,7 @@ void ClusterHealth::prepare(const std::shared_ptr<const ClusterConfig>& config,
                             const HostSetPtr& hosts) {
   next_ = config;
   if (current_ == nullptr) listen(config->health);
-  choose_checker();
+  use_checker(next_checker_, config);
   set_hosts(current_hosts_, hosts);
 }
 
@@ -46,7 +46,9 @@ void ClusterHealth::use(const std::shared_ptr<const ClusterConfig>& config,
   current_ = config;
   next_ = nullptr;
   listen(config->health);
-  choose_checker();
+  // Hosts that it has checked while it waited need no new check.
+  if (checker_ == nullptr) checker_ = std::move(next_checker_);
+  use_checker(checker_, config);
   if (config->outlier == nullptr) {
     outlier_.reset();
   } else if (outlier_ == nullptr) {
@@ -57,15 +59,15 @@ void ClusterHealth::use(const std::shared_ptr<const ClusterConfig>& config,
     outlier_->set_config(config);
   }
   set_hosts(hosts, nullptr);
+  next_checker_.reset();
 }
 
-// As the configuration says that waits, or else the one in force.
-void ClusterHealth::choose_checker() {
-  const auto& config = next_ && next_->health_check ? next_ : current_;
-  if (config == nullptr || config->health_check == nullptr) return checker_.reset();
-  if (checker_ != nullptr) return checker_->set_config(config);
+void ClusterHealth::use_checker(std::unique_ptr<upstream::HealthChecker>& checker,
+                                const std::shared_ptr<const ClusterConfig>& config) {
+  if (config->health_check == nullptr) return checker.reset();
+  if (checker != nullptr) return checker->set_config(config);
   DASSERT(context_.batch != nullptr);
-  checker_ = std::make_unique<upstream::HealthChecker>(
+  checker = std::make_unique<upstream::HealthChecker>(
       upstream::HealthChecker::Context{context_.loop, *context_.batch, context_.registry,
                                        context_.rng},
       config, static_cast<upstream::HealthObserver&>(*this));
@@ -74,24 +76,25 @@ void ClusterHealth::choose_checker() {
 void ClusterHealth::set_hosts(const HostSetPtr& current, const HostSetPtr& next) {
   current_hosts_ = current;
   next_hosts_ = next;
-  // A host of both is there once, as it will be.
-  std::vector<upstream::HostInfoPtr> all;
+  static const std::vector<upstream::HostInfoPtr> kNone;
+  const auto& in_force = current ? current->hosts : kNone;
   std::unordered_set<upstream::HostId> here;
-  for (const HostSetPtr& set : {next, current}) {
-    if (set == nullptr) continue;
-    for (const upstream::HostInfoPtr& host : set->hosts) {
-      if (here.insert(host->id).second) all.push_back(host);
-    }
-  }
-  if (checker_) checker_->set_hosts(all);
+  for (const upstream::HostInfoPtr& host : in_force) here.insert(host->id);
+  if (checker_) checker_->set_hosts(in_force, next_checker_.get());
+  // In force, but not checked by it: whoever waits may check them, for nobody heeds that yet.
+  std::vector<upstream::HostInfoPtr> waiting;
+  for (const upstream::HostInfoPtr& host : next ? next->hosts : kNone)
+    if (here.insert(host->id).second || checker_ == nullptr) waiting.push_back(host);
+  if (next_checker_) next_checker_->set_hosts(waiting, checker_.get());
   if (outlier_ && current) outlier_->set_hosts(current->hosts);
   if (shared_ == nullptr) return;
   shared_->forget([&here](upstream::HostId id) { return !here.contains(id); });
 }
 
 bool ClusterHealth::is_warm() const {
-  if (checker_ == nullptr || next_ == nullptr || next_hosts_ == nullptr) return true;
-  return next_->health_check == nullptr || checker_->have_been_checked(*next_hosts_);
+  if (next_checker_ == nullptr || next_hosts_ == nullptr) return true;
+  return next_checker_->have_been_checked(*next_hosts_) &&
+         (checker_ == nullptr || checker_->have_been_checked(*next_hosts_));
 }
 
 void ClusterHealth::on_report(const upstream::HealthReport& report) {
@@ -104,7 +107,7 @@ void ClusterHealth::on_report(const upstream::HealthReport& report) {
 
 HostVerdict ClusterHealth::verdict(upstream::HostId host) const {
   HostVerdict out;
-  if (shared_) out.flags = shared_->of(host)->flags();
+  look([&](const auto& flags_of) { out.flags = flags_of(host); });
   if (outlier_ == nullptr) return out;
   const upstream::OutlierDetector::Rates rates = outlier_->rates_of(host);
   out.success_rate = rates.success;

@@ -4,6 +4,9 @@
 // Owned by Discovery, one for each cluster name with any of it; lives on the control loop.  Like a
 // source it outlives configurations.  What it finds stands in the SharedHealth of the cluster; its
 // owner hears of changes once a turn, in a call of its own.
+//
+// While a configuration waits beside the one in force, hosts of the latter are judged as it says
+// and by nothing else: what waits checks only those that are not checked yet.
 
 #include <memory>
 #include <string>
@@ -57,8 +60,8 @@ class ClusterHealth final : private upstream::HealthObserver,
   ClusterHealth& operator=(const ClusterHealth&) = delete;
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  // A configuration that waits for commit: its hosts are checked as it says.  Those of the one in
-  // force go on being checked, too.
+  // A configuration that waits for commit: its hosts are checked as it says, but for those that the
+  // one in force checks, which go on being checked as that one says.
   void prepare(const std::shared_ptr<const upstream::ClusterConfig>& config,
                const upstream::HostSetPtr& hosts);
   // The configuration in force, and its hosts; nothing waits any more.
@@ -69,21 +72,36 @@ class ClusterHealth final : private upstream::HealthObserver,
   // Have all hosts of the configuration that waits been checked once?
   [[nodiscard]] bool is_warm() const;
 
+  // As far as the configuration in force heeds it, or without one that which waits.
   [[nodiscard]] HostVerdict verdict(upstream::HostId host) const;
+  // Of many hosts: calls fn(flags_of), and flags_of(id) are those of a verdict.
+  template <typename Fn>
+  void look(Fn&& fn) const {
+    const uint32_t counted = upstream::counted_flags(*heeded());
+    if (shared_ == nullptr) return fn([](upstream::HostId) { return 0u; });
+    shared_->look([&](const auto& flags_of) {
+      fn([&](upstream::HostId id) { return flags_of(id) & counted; });
+    });
+  }
   // False without outlier detection.
   bool rates(OutlierRates& out) const;
 
  private:
   void on_health_changed() override { context_.loop.post(*this); }
   void on_check_passed(upstream::HostId host) override {
-    if (outlier_) outlier_->on_active_check_passed(host);
+    if (outlier_ && checker_) outlier_->on_active_check_passed(host);
   }
   void run_ready() override { context_.owner.on_cluster_health(*this); }
   // On a worker's thread.
   void on_health_report(upstream::HealthReport report) override;
   void on_report(const upstream::HealthReport& report);
   void listen(std::shared_ptr<upstream::SharedHealth> shared);
-  void choose_checker();
+  // Makes one, gives it the configuration, or drops it, as that says.
+  void use_checker(std::unique_ptr<upstream::HealthChecker>& checker,
+                   const std::shared_ptr<const upstream::ClusterConfig>& config);
+  [[nodiscard]] const std::shared_ptr<const upstream::ClusterConfig>& heeded() const noexcept {
+    return current_ ? current_ : next_;
+  }
 
   Context context_;
   const std::string name_;
@@ -95,7 +113,9 @@ class ClusterHealth final : private upstream::HealthObserver,
   upstream::HostSetPtr current_hosts_;
   upstream::HostSetPtr next_hosts_;
   std::unique_ptr<upstream::OutlierDetector> outlier_;
+  // Of the configuration in force, and of the one that waits; null without health checks.
   std::unique_ptr<upstream::HealthChecker> checker_;
+  std::unique_ptr<upstream::HealthChecker> next_checker_;
 };
 
 // Does anybody watch the hosts of such a cluster?

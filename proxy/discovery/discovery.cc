@@ -27,14 +27,17 @@ void set_membership(stats::ClusterInfoStats& stats, const upstream::HostSet& set
   int64_t healthy = 0;
   int64_t degraded = 0;
   int64_t excluded = 0;
-  for (const upstream::HostInfoPtr& host : set.hosts) {
-    const uint32_t flags = health == nullptr ? 0 : health->verdict(host->id).flags;
-    excluded += (flags & excluding) != 0;
-    if ((flags & (upstream::kFailedActive | upstream::kFailedOutlier)) != 0) continue;
-    const bool has_degraded = (flags & upstream::kDegradedActive) != 0;
-    healthy += host->is_healthy() && !has_degraded;
-    degraded += host->is_degraded() || (host->is_healthy() && has_degraded);
-  }
+  const auto count = [&](const auto& flags_of) {
+    for (const upstream::HostInfoPtr& host : set.hosts) {
+      const uint32_t flags = flags_of(host->id);
+      excluded += (flags & excluding) != 0;
+      if ((flags & (upstream::kFailedActive | upstream::kFailedOutlier)) != 0) continue;
+      const bool has_degraded = (flags & upstream::kDegradedActive) != 0;
+      healthy += host->is_healthy() && !has_degraded;
+      degraded += host->is_degraded() || (host->is_healthy() && has_degraded);
+    }
+  };
+  health == nullptr ? count([](upstream::HostId) { return 0u; }) : health->look(count);
   stats.membership_total.set(static_cast<int64_t>(set.hosts.size()));
   stats.membership_healthy.set(healthy);
   stats.membership_degraded.set(degraded);
@@ -168,6 +171,7 @@ void Discovery::take_next(Entry& entry) {
   entry.current.set(std::move(next->config), std::move(next->source));
   use_health(entry);
   count_cold(entry);
+  entry.is_membership_stale = true;  // it may heed other verdicts
   tell_membership(entry);
 }
 
@@ -180,6 +184,8 @@ void Discovery::prepare_health(Entry& entry) {
         ClusterHealth::Context{context_.loop, context_.batch, inbox_, context_.registry,
                                context_.rng, owner},
         config.name.str());
+    // Which has none of it, and heeds nothing of what is found.
+    if (entry.current.config) entry.health->use(entry.current.config, entry.current.hosts());
   }
   entry.health->prepare(entry.next->config, entry.next->hosts());
 }
@@ -215,7 +221,8 @@ void Discovery::on_cluster_health(ClusterHealth& health) {
   count_cold(entry);
   if (entry.next) entry.stats->warming_state.set(entry.is_counted_cold);
   if (!entry.current.source) return;
-  set_membership(*entry.stats, *entry.current.source->hosts(), *entry.current.config, &health);
+  // Verdicts come by the thousand, scrapes do not.
+  entry.is_membership_stale = true;
   observer_.on_health(health.name());
 }
 
@@ -270,7 +277,9 @@ HostSetPtr Discovery::hosts(const ClusterConfig& config) const {
 
 void Discovery::refresh_gauges() {
   for (auto& [name, entry] : entries_) {
-    if (entry.current.config) entry.breakers.refresh(context_.registry, *entry.current.config);
+    if (!entry.current.config) continue;
+    entry.breakers.refresh(context_.registry, *entry.current.config);
+    if (entry.is_membership_stale) count_membership(entry);
   }
 }
 
@@ -306,13 +315,20 @@ void Discovery::on_update(Source& source, const Update& update) {
   reporting_ = false;
 }
 
+void Discovery::count_membership(Entry& entry) {
+  entry.is_membership_stale = false;
+  if (!entry.current.source) return;
+  set_membership(*entry.stats, *entry.current.source->hosts(), *entry.current.config,
+                 entry.health.get());
+}
+
 void Discovery::tell_membership(Entry& entry) {
   if (!entry.current.source) return;
   const HostSetPtr& hosts = entry.current.source->hosts();
   const HostSetPtr before = std::exchange(entry.told, hosts);
   if (before == hosts) return;
   entry.stats->membership_change.inc();
-  set_membership(*entry.stats, *hosts, *entry.current.config, entry.health.get());
+  count_membership(entry);
   if (!log::enabled(log::kUpstream, log::Level::kDebug)) return;
   const upstream::HostChange change = upstream::compare(before.get(), *hosts);
   if (change.added.empty() && change.removed.empty()) return;

@@ -17,8 +17,8 @@
 // A call costs what it concerns: an update of one source does not look at the other clusters, of
 // which there may be ten thousand.
 //
-// Writes the blocks of what it knows: membership_*, update_*, warming_state, and on
-// refresh_gauges() the circuit breakers.
+// Writes the blocks of what it knows: membership_*, update_*, warming_state, and before a scrape
+// (refresh_gauges()) the circuit breakers and what verdicts have changed of membership_*.
 
 #include <memory>
 #include <string>
@@ -106,7 +106,7 @@ class Discovery final : private SourceObserver,
   [[nodiscard]] upstream::HostSetPtr hosts(const upstream::ClusterConfig& config) const;
   // What watching the hosts of a committed cluster has come to; null if nobody does.
   [[nodiscard]] const ClusterHealth* health(std::string_view name) const;
-  // Brings circuit-breaker gauges up to date; before a scrape.
+  // Brings the gauges of circuit breakers, and of members by health, up to date; before a scrape.
   void refresh_gauges();
 
  private:
@@ -128,9 +128,10 @@ class Discovery final : private SourceObserver,
   struct Entry {
     SharedText name;  // the key
     Slot current{*this};
-    std::unique_ptr<Slot> next;    // waits for commit(), and is in waiting_; null: nothing does
-    upstream::HostSetPtr told;     // of which membership_* and the log speak
-    bool is_counted_cold = false;  // in cold_
+    std::unique_ptr<Slot> next;        // waits for commit(), and is in waiting_; null: nothing does
+    upstream::HostSetPtr told;         // of which membership_* and the log speak
+    bool is_counted_cold = false;      // in cold_
+    bool is_membership_stale = false;  // verdicts have changed since membership_* was set
     stats::BlockRef<stats::ClusterInfoStats> stats;
     upstream::BreakerGauges breakers;
     std::unique_ptr<ClusterHealth> health;  // null: nobody watches the hosts
@@ -163,6 +164,7 @@ class Discovery final : private SourceObserver,
   void take_next(Entry& entry);
   void erase(Entry& entry);
   static void tell_membership(Entry& entry);
+  static void count_membership(Entry& entry);
 
   Context context_;
   DiscoveryObserver& observer_;

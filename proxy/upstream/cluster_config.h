@@ -89,6 +89,13 @@ struct ClusterConfig {
 
 static_assert(sizeof(ClusterConfig) <= 280);
 
+// The flags of its hosts that it heeds: another configuration of the same name, which waits or was
+// in force, may have others set.
+inline uint32_t counted_flags(const ClusterConfig& config) noexcept {
+  return (config.outlier ? uint32_t{kFailedOutlier} : 0u) |
+         (config.health_check ? kActiveFlags : 0u);
+}
+
 // Flags of the hosts that count neither as healthy nor as ones that should be.
 inline uint32_t excluding_flags(const BalancerOptions& options) noexcept {
   return kExcludedByAnswer | (options.excludes_unchecked ? uint32_t{kPendingActive} : 0u);

@@ -30,6 +30,9 @@ enum HealthFlag : uint32_t {
   kExcludedByAnswer = 16,  // it asked for that: x-envoy-immediate-health-check-fail
   kActiveTimeout = 32,     // the last check timed out
 };
+// Those of active health checks.
+inline constexpr uint32_t kActiveFlags =
+    kFailedActive | kDegradedActive | kPendingActive | kExcludedByAnswer | kActiveTimeout;
 
 // What one worker saw of a host, in the two ways that outlier detection tells apart.  One writer.
 struct alignas(64) HostOutcomes {
@@ -110,6 +113,16 @@ class SharedHealth {
     if (block == nullptr) block = std::make_shared<HostHealth>();
     return block;
   }
+  // Any thread, under one lock: calls fn(flags_of), and flags_of(id) are those of a host; 0 of one
+  // that nobody asked for.
+  template <typename Fn>
+  void look(Fn&& fn) const {
+    const std::lock_guard lock(mutex_);
+    fn([this](HostId id) {
+      const auto it = blocks_.find(id);
+      return it == blocks_.end() ? 0u : it->second->flags();
+    });
+  }
   // Any thread.  Lost while nobody listens.
   void tell(HealthReport report) {
     const std::lock_guard lock(mutex_);
@@ -128,7 +141,7 @@ class SharedHealth {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<HostId, std::shared_ptr<HostHealth>> blocks_;
   HealthListener* listener_ = nullptr;
 };

@@ -7,10 +7,6 @@
 namespace pillion::upstream {
 namespace {
 
-constexpr uint32_t kOutlierFlags = kFailedOutlier;
-constexpr uint32_t kActiveFlags =
-    kFailedActive | kDegradedActive | kPendingActive | kExcludedByAnswer | kActiveTimeout;
-
 // What a grpc-status in a head (a response of nothing else: Trailers-Only) means as a status of
 // HTTP, as Envoy has it; without one that of HTTP.
 uint16_t status_of_grpc(const http::ResponseHead& head) noexcept {
@@ -32,10 +28,7 @@ std::unique_ptr<HostWatch> HostWatch::make(const ClusterConfig& config, HostId i
 }
 
 HostWatch::HostWatch(const ClusterConfig& config, HostId id, uint16_t worker)
-    : shared_(config.health),
-      health_(shared_->of(id)),
-      id_(id),
-      mask_((config.outlier ? kOutlierFlags : 0) | (config.health_check ? kActiveFlags : 0)) {
+    : shared_(config.health), health_(shared_->of(id)), id_(id), mask_(counted_flags(config)) {
   if (config.outlier == nullptr) return;
   outcomes_ = &health_->outcomes_of(worker);
   most_5xx_ = config.outlier->consecutive_5xx;
@@ -46,8 +39,7 @@ HostWatch::HostWatch(const ClusterConfig& config, HostId id, uint16_t worker)
 
 void HostWatch::on_response(const http::ResponseHead& head, bool is_grpc) {
   if (outcomes_ != nullptr) note_status(is_grpc ? status_of_grpc(head) : head.status);
-  constexpr uint32_t kChecked = kActiveFlags;
-  if ((mask_ & kChecked) == 0) return;
+  if ((mask_ & kActiveFlags) == 0) return;
   if (head.headers.find("x-envoy-immediate-health-check-fail") != nullptr &&
       !health_->has(kExcludedByAnswer)) {
     shared_->tell({id_, HealthReport::What::kImmediateFail});

@@ -23,6 +23,20 @@ class HealthTest : public DiscoveryTest {
   uint32_t flags_of(std::string_view name) {
     return discovery.health(name)->verdict(discovery.hosts(name)->hosts[0]->id).flags;
   }
+  // Its hosts are what is said under `service`.
+  std::shared_ptr<const upstream::ClusterConfig> by_eds(std::string_view service,
+                                                        std::string_view checks) {
+    return cluster_of(str("{ name: a, type: EDS, eds_cluster_config: { service_name: ", service,
+                          ", eds_config: { ads: {}, resource_api_version: V3 } }, ", checks, " }"));
+  }
+  void say(std::string_view service) {
+    upstream::Endpoint host;
+    host.address = testing::local_address_of(listener_.get());
+    discovery.set_endpoints(service, {host});
+  }
+  stats::BlockRef<stats::ClusterHealthCheckStats> checks_of(std::string_view name) {
+    return registry.block<stats::ClusterHealthCheckStats>(stats::kControl, name);
+  }
   std::string address;
   testing::Fd listener_;
 };
@@ -69,6 +83,80 @@ TEST_F(HealthTest, AReloadKeepsVerdictsAndNeedsNoNewCheck) {
   EXPECT_EQ(discovery.health("a"), nullptr);
 }
 
+// It waits for endpoints that may never come, and nobody is there who would say what it expects.
+TEST_F(HealthTest, AConfigurationThatWaitsFailsNoHostOfTheOneInForce) {
+  const auto before = by_eds("e", kChecks);
+  say("e");
+  settle(before);
+  ASSERT_EQ(flags_of("a"), 0u);
+  const auto after = by_eds("f",
+                            "health_checks: [ { timeout: 0.2s, interval: 60s, "
+                            "unhealthy_threshold: 1, healthy_threshold: 1, "
+                            "tcp_health_check: { receive: [ { text: 504F4E47 } ] } } ]");
+  upstream::adopt_limits(*after, *before);
+  discovery.add(after);
+  const auto checks = checks_of("a");
+  for (uint64_t check = 2; check <= 3; ++check) {
+    loop.skip(std::chrono::seconds(61));
+    ASSERT_TRUE(run_until(loop, [&] { return checks->attempt.value() == check; }));
+    ASSERT_TRUE(run_until(
+        loop, [&] { return checks->success.value() + checks->failure.value() == check; }));
+    EXPECT_EQ(flags_of("a"), 0u) << "in force is that to connect is enough";
+  }
+  EXPECT_EQ(checks->failure.value(), 0u);
+}
+
+TEST_F(HealthTest, AClusterWithoutChecksHeedsNoneThatWait) {
+  const std::string more =
+      "outlier_detection: { successful_active_health_check_uneject_host: true "
+      "}, ";
+  for (const std::string& outlier : {std::string(), more}) {
+    const auto before = cluster_of(str("{ name: a, ", outlier, endpoints({address}), " }"));
+    discovery.add(before);
+    discovery.commit();
+    const auto after = checked(outlier);
+    upstream::adopt_limits(*after, *before);
+    discovery.add(after);
+    EXPECT_FALSE(discovery.is_warm(*after));
+    EXPECT_EQ(flags_of("a"), 0u);
+    discovery.refresh_gauges();
+    EXPECT_EQ(stats_of("a")->membership_healthy.value(), 1);
+    discovery.commit();
+    EXPECT_EQ(flags_of("a"), uint32_t{upstream::kFailedActive | upstream::kPendingActive})
+        << "now it is in force";
+    discovery.refresh_gauges();
+    EXPECT_EQ(stats_of("a")->membership_healthy.value(), 0);
+    discovery.remove("a");
+  }
+}
+
+TEST_F(HealthTest, HostsThatWereCheckedWhileTheyWaitedNeedNoCheckAtCommit) {
+  const auto before = by_eds("e", kChecks);
+  say("e");
+  settle(before);
+  const auto after = by_eds("f", kChecks);
+  upstream::adopt_limits(*after, *before);
+  discovery.add(after);
+  say("f");  // the same address, and another host
+  EXPECT_FALSE(discovery.is_warm(*after));
+  settle(after);
+  EXPECT_EQ(flags_of("a"), 0u);
+  EXPECT_EQ(checks_of("a")->attempt.value(), 2u);
+  EXPECT_EQ(checks_of("a")->healthy.value(), 1);
+}
+
+TEST_F(HealthTest, AConfigurationThatReplacesOneThatWaitsKnowsWhatThatFound) {
+  discovery.add(checked());
+  const auto newer =
+      checked("connect_timeout: 1s, ");  // before any is in force, with a health of its own
+  discovery.add(newer);
+  EXPECT_EQ(flags_of("a"), uint32_t{upstream::kFailedActive | upstream::kPendingActive});
+  settle(newer);
+  EXPECT_EQ(flags_of("a"), 0u);
+  const HostSetPtr hosts = discovery.hosts("a");
+  EXPECT_EQ(newer->health->of(hosts->hosts[0]->id)->flags(), 0u);
+}
+
 TEST_F(HealthTest, AnAbandonedConfigurationLeavesNothingBehind) {
   discovery.add(checked());
   discovery.abandon({"a"});
@@ -102,6 +190,7 @@ TEST_F(HealthTest, ReportsOfWorkersReachTheDetector) {
   EXPECT_EQ(flags_of("a"), 0u) << "in a turn of the control loop";
   ASSERT_TRUE(run_until(loop, [&] { return unhealthy == 1; }));
   EXPECT_EQ(flags_of("a"), uint32_t{upstream::kFailedOutlier});
+  discovery.refresh_gauges();
   EXPECT_EQ(stats_of("a")->membership_healthy.value(), 0);
   discovery.remove("a");
   config->health->tell({hosts->hosts[0]->id, upstream::HealthReport::What::kRow5xx});

@@ -78,6 +78,8 @@ class HealthCheckTest : public UpstreamTest, protected HealthObserver {
   }
   uint64_t results() { return checks->success.value() + checks->failure.value(); }
   HostInfoPtr host(size_t i = 0) { return set_->hosts[i]; }
+  // A worker connects, for the first time.
+  void call() { registry.block<stats::ClusterStats>(1, "c")->upstream_cx_total.inc(); }
 
   HealthCheckOptions options;
   TransportLabelsPtr labels;  // of all hosts

@@ -38,7 +38,7 @@ TEST_F(HealthCheckTest, AsksMoreOftenOnceThereIsTraffic) {
   answer(conn, "200");
   pass(seconds(59));
   EXPECT_EQ(checks->attempt.value(), 1u) << "nobody calls the cluster";
-  host()->stats->of(0).cx_total.inc();
+  call();
   pass(seconds(2));
   answer(conn, "200");
   pass(seconds(4));
@@ -86,7 +86,7 @@ TEST_F(HealthCheckTest, OnTheEdgeOfAVerdictTheEdgeIntervalsCount) {
   Backend backend;
   options.http.retriable = {{500, 600}};
   start({backend.address});
-  host()->stats->of(0).cx_total.inc();
+  call();
   Conn conn = take(backend);
   answer(conn, "200");
   pass(seconds(6));
@@ -131,6 +131,46 @@ TEST_F(HealthCheckTest, AHostThatGoesTakesItsCheckAlong) {
   EXPECT_TRUE(conn.is_closed());
   EXPECT_EQ(results(), 0u);
   EXPECT_EQ(checks->healthy.value(), 0);
+}
+
+// Lowered below what a host has already: it must not wait for a number that has gone by.
+TEST_F(HealthCheckTest, ALoweredThresholdDecidesAtTheNextAnswer) {
+  Backend backend;
+  options.http.retriable = {{500, 600}};
+  options.unhealthy_threshold = options.healthy_threshold = 40;
+  start({backend.address});
+  const auto answer_all = [&](Conn& conn, const char* status, int times) {
+    for (int i = 0; i < times; ++i) {
+      answer(conn, status);
+      pass(seconds(61));
+    }
+  };
+  const auto lower = [&] {
+    options.unhealthy_threshold = options.healthy_threshold = 3;
+    configure();
+    checker->set_config(config);  // one that runs begins again
+  };
+  {
+    Conn conn = take(backend);
+    answer_all(conn, "404", 1);
+    answer_all(conn, "200", 13);
+    EXPECT_FALSE(is_healthy());
+    lower();
+    Conn next = take(backend);
+    answer(next, "200");
+    EXPECT_TRUE(is_healthy());
+  }
+  options.unhealthy_threshold = 40;
+  configure();
+  checker->set_config(config);
+  pass(seconds(61));
+  Conn conn = take(backend);
+  answer_all(conn, "503", 13);
+  EXPECT_TRUE(is_healthy());
+  lower();
+  Conn next = take(backend);
+  answer(next, "503");
+  EXPECT_FALSE(is_healthy());
 }
 
 }  // namespace
