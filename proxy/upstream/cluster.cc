@@ -37,7 +37,7 @@ bool leads_to(const io::Address& to, const io::Address& own) noexcept {
 Cluster::Cluster(const ClusterContext& context, std::shared_ptr<const ClusterConfig> config,
                  const std::shared_ptr<const HostSet>& hosts)
     : context_(context), config_(std::move(config)), blocks_(make_blocks(context, *config_)) {
-  if (hosts) adopt_hosts(*hosts);
+  if (hosts) update_hosts(hosts);
 }
 
 Cluster::~Cluster() = default;
@@ -50,8 +50,9 @@ Host* Cluster::pick(const PickContext& context, Failure* failure) {
   if (host == nullptr) {
     stats().upstream_cx_none_healthy.inc();
     *failure = {FailureKind::kNoHealthyUpstream};
+    return nullptr;
   }
-  return host;
+  return &use(*host);
 }
 
 // The address the client meant; never one of our own listeners, or the connection would come back
@@ -87,7 +88,7 @@ Host* Cluster::pick_original(const PickContext& context, Failure* failure) {
     entry.host = make_host(std::move(info));
     if (!cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
   }
-  return entry.host.get();
+  return &use(*entry.host);
 }
 
 void Cluster::expire_original() {
@@ -133,43 +134,29 @@ void Cluster::count_retried(uint16_t status) {
 }
 
 Ref<Host> Cluster::make_host(HostInfoPtr info) {
-  return make_ref<Host>(std::move(info), pool_context());
+  return make_ref<Host>(std::move(info), *config_, context_.worker);
 }
 
 void Cluster::reconfigure(std::shared_ptr<const ClusterConfig> config) {
   DASSERT(can_keep_connections(*config, *config_));
   config_ = std::move(config);
   for_each_pool([this](Pool& pool) { pool.set_config(config_); });
-  for (Ref<Host>& host : hosts_) host->set_config(*config_, context_.worker);
-  balancer_.rebuild(config_->balancer, hosts_, context_.rng);
+  for (const Ref<Host>& host : hosts()) host->set_config(*config_, context_.worker);
+  rebuild_balancer();
   if (cleanup_.is_armed()) context_.loop.arm(cleanup_, config_->cleanup_interval);
 }
 
-void Cluster::update_hosts(const std::shared_ptr<const HostSet>& hosts) { adopt_hosts(*hosts); }
-
-void Cluster::update_health() {
-  for (Ref<Host>& host : hosts_) host->on_health_changed();
-  balancer_.rebuild(config_->balancer, hosts_, context_.rng);
+void Cluster::update_hosts(const std::shared_ptr<const HostSet>& hosts) {
+  if (hosts == hosts_.set()) return;
+  hosts_.adopt(
+      hosts, [this](const HostInfoPtr& info) { return make_host(info); },
+      [](Host& gone) { gone.for_each_pool([](Pool& pool) { pool.drain(); }); });
+  rebuild_balancer();
 }
 
-void Cluster::adopt_hosts(const HostSet& set) {
-  std::vector<Ref<Host>> next;
-  next.reserve(set.hosts.size());
-  std::unordered_map<HostId, Ref<Host>> known;
-  for (Ref<Host>& host : hosts_) known.emplace(host->info().id, std::move(host));
-  for (const HostInfoPtr& info : set.hosts) {
-    const auto old = known.find(info->id);
-    if (old == known.end()) {
-      next.push_back(make_host(info));
-      continue;
-    }
-    old->second->set_info(info);
-    next.push_back(std::move(old->second));
-    known.erase(old);
-  }
-  for (auto& [id, gone] : known) gone->for_each_pool([](Pool& pool) { pool.drain(); });
-  hosts_ = std::move(next);
-  balancer_.rebuild(config_->balancer, hosts_, context_.rng);
+void Cluster::update_health() {
+  for (const Ref<Host>& host : hosts()) host->on_health_changed();
+  rebuild_balancer();
 }
 
 void Cluster::drain() {

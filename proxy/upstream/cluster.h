@@ -12,6 +12,7 @@
 #include "proxy/stats/registry.h"
 #include "proxy/upstream/balancer.h"
 #include "proxy/upstream/cluster_config.h"
+#include "proxy/upstream/host_list.h"
 
 namespace pillion::upstream {
 
@@ -43,11 +44,17 @@ class Cluster final : public RefCounted<Cluster> {
 
   [[nodiscard]] const ClusterConfig& config() const noexcept { return *config_; }
   [[nodiscard]] stats::ClusterStats& stats() noexcept { return *blocks_.traffic; }
-  [[nodiscard]] size_t host_count() const noexcept { return hosts_.size(); }
-  [[nodiscard]] const std::vector<Ref<Host>>& hosts() const noexcept { return hosts_; }
+  [[nodiscard]] size_t host_count() const noexcept { return hosts().size(); }
+  [[nodiscard]] const std::vector<Ref<Host>>& hosts() const noexcept { return hosts_.all(); }
 
-  // A host for the next attempt, or null and why.
+  // A host for the next attempt, in use, or null and why.
   Host* pick(const PickContext& context, Failure* failure);
+  // Makes what a host of this cluster needs to be called; nothing if it is in use.
+  Host& use(Host& host) {
+    if (!host.is_in_use()) [[unlikely]]
+      host.use(pool_context());
+    return host;
+  }
   // The pool of `host` that a request goes to: which protocol it speaks may depend on the request.
   Pool& pool(Host& host, const http::RequestHead& request) {
     const PoolProtocol protocol = config_->pool->protocol_for(request);
@@ -64,7 +71,7 @@ class Cluster final : public RefCounted<Cluster> {
   // A response that the client does not get, because the request is tried again.
   void count_retried(uint16_t status);
 
-  // New endpoints: connections of addresses that stay are kept, those of others drain.
+  // New endpoints, not null: connections of addresses that stay are kept, those of others drain.
   void update_hosts(const std::shared_ptr<const HostSet>& hosts);
   // Flags in the HostHealth of hosts have changed.
   void update_health();
@@ -78,11 +85,11 @@ class Cluster final : public RefCounted<Cluster> {
   Host* pick_original(const PickContext& context, Failure* failure);
   template <typename Fn>
   void for_each_pool(Fn&& fn) {
-    for (Ref<Host>& host : hosts_) host->for_each_pool(fn);
+    for (const Ref<Host>& host : hosts()) host->for_each_pool(fn);
     for (auto& [address, entry] : originals_) entry.host->for_each_pool(fn);
   }
   void expire_original();
-  void adopt_hosts(const HostSet& set);
+  void rebuild_balancer() { balancer_.rebuild(config_->balancer, hosts(), context_.rng); }
   Ref<Host> make_host(HostInfoPtr info);
   [[nodiscard]] Pool::Context pool_context() {
     return {context_.loop, context_.batch, blocks_, config_, context_.worker};
@@ -91,7 +98,7 @@ class Cluster final : public RefCounted<Cluster> {
   ClusterContext context_;
   std::shared_ptr<const ClusterConfig> config_;
   ClusterBlocks blocks_;
-  std::vector<Ref<Host>> hosts_;
+  HostList hosts_;
   Balancer balancer_;
   // ORIGINAL_DST: hosts made on demand, dropped after cleanup_interval without use.
   struct Original {

@@ -2,6 +2,9 @@
 // Host: one endpoint of a cluster as one worker sees it: its pools and its load.
 //
 // It has one pool for the cluster's protocol, and a second one where requests choose (PoolKey).
+// Until a worker calls it there is neither, nor counters: a cluster may have fifty thousand hosts,
+// which are made in one turn and mostly wait for ever.  Order: use() once it is picked, then all
+// that is said to be of a host in use.
 //
 // Reference-counted on its worker: the cluster's balancer holds it while discovery names it, a
 // stream while it uses it (or waits for its pool), and lets it go before its Ref<Cluster>. HostInfo
@@ -20,20 +23,16 @@ namespace pillion::upstream {
 
 class Host final : public RefCounted<Host> {
  public:
-  Host(HostInfoPtr info, const Pool::Context& context)
-      : identity_(info),
-        counters_(identity_->stats->of(context.worker)),
-        info_(std::move(info)),
-        loop_(context.loop),
-        pool_(new Pool(context, *identity_, counters_, context.config->pool->main_protocol())),
-        watch_(HostWatch::make(*context.config, identity_->id, context.worker)) {}
+  Host(HostInfoPtr info, const ClusterConfig& config, uint16_t worker)
+      : identity_(std::move(info)),
+        info_(identity_.get()),
+        watch_(HostWatch::make(config, identity_->id, worker)) {}
   // Nobody uses or awaits a connection any more: each who does holds the host.
-  ~Host() {
-    for_each_pool([this](Pool& pool) {
-      pool.close_all({FailureKind::kHostRemoved});
-      loop_.delete_later(&pool);
-    });
-  }
+  ~Host();
+
+  [[nodiscard]] bool is_in_use() const noexcept { return pool_ != nullptr; }
+  // Makes its pool and its counters; once.
+  void use(const Pool::Context& context);
 
   // These stay what they are, and where they are, as long as the Host lives (logs keep views).
   [[nodiscard]] const io::Address& address() const noexcept { return identity_->address; }
@@ -41,7 +40,10 @@ class Host final : public RefCounted<Host> {
   // Weight, priority, health as of the last update.
   [[nodiscard]] const HostInfo& info() const noexcept { return *info_; }
   // `info` has the same id.
-  void set_info(HostInfoPtr info) noexcept { info_ = std::move(info); }
+  void set_info(HostInfoPtr info) noexcept {
+    info_ = info.get();
+    newer_ = std::move(info);
+  }
   // What discovery, outlier detection and health checks together come to.  For who rebuilds the
   // balancing.
   [[nodiscard]] bool is_healthy() const noexcept {
@@ -61,41 +63,37 @@ class Host final : public RefCounted<Host> {
   [[nodiscard]] bool is_excluded(uint32_t excluding) const noexcept {
     return (flags() & excluding) != 0;
   }
-  // A configuration that keeps connections takes effect.
+  // A configuration that keeps connections takes effect; it may heed other flags.
   void set_config(const ClusterConfig& config, uint16_t worker) {
     watch_ = HostWatch::make(config, identity_->id, worker);
-  }
-  [[nodiscard]] Pool& pool() noexcept { return *pool_; }
-  [[nodiscard]] const Pool& pool() const noexcept { return *pool_; }
-  // The pool of that protocol; `context` as at construction.
-  [[nodiscard]] Pool& pool(PoolProtocol protocol, const Pool::Context& context) {
-    if (pool_->protocol() == protocol) return *pool_;
-    if (other_ == nullptr) other_ = new Pool(context, *identity_, counters_, protocol);
-    return *other_;
+    on_health_changed();
   }
   template <typename Fn>
   void for_each_pool(Fn&& fn) {
-    fn(*pool_);
+    if (pool_ != nullptr) fn(*pool_);
     if (other_ != nullptr) fn(*other_);
   }
   [[nodiscard]] bool has_empty_pools() const noexcept {
-    return pool_->is_empty() && (other_ == nullptr || other_->is_empty());
+    return (pool_ == nullptr || pool_->is_empty()) && (other_ == nullptr || other_->is_empty());
   }
   // Requests of this worker that run here.
   [[nodiscard]] uint32_t active() const noexcept { return active_; }
 
-  [[nodiscard]] HostCounters& counters() noexcept { return counters_; }
-
+  // Of a host in use.
+  [[nodiscard]] Pool& pool() noexcept { return *pool_; }
+  // Of a host in use: the pool of that protocol; `context` as for use().
+  [[nodiscard]] Pool& pool(PoolProtocol protocol, const Pool::Context& context);
+  [[nodiscard]] HostCounters& counters() noexcept { return *counters_; }
   void on_request_start() noexcept {
     ++active_;
-    counters_.rq_total.inc();
-    counters_.rq_active.inc();
+    counters_->rq_total.inc();
+    counters_->rq_active.inc();
   }
   void on_request_end() noexcept {
     --active_;
-    counters_.rq_active.dec();
+    counters_->rq_active.dec();
   }
-  void on_connect_failed() noexcept { counters_.cx_connect_fail.inc(); }
+  void on_connect_failed() noexcept { counters_->cx_connect_fail.inc(); }
 
   // Does anybody want to know of answers?
   [[nodiscard]] bool is_watched() const noexcept { return watch_ != nullptr; }
@@ -121,10 +119,10 @@ class Host final : public RefCounted<Host> {
   [[nodiscard]] uint32_t flags() const noexcept { return watch_ ? watch_->flags() : 0; }
 
   const HostInfoPtr identity_;
-  HostCounters& counters_;  // of this worker, in identity_
-  HostInfoPtr info_;
-  io::Loop& loop_;
-  Pool* pool_;
+  const HostInfo* info_;              // identity_, or newer_
+  HostInfoPtr newer_;                 // null: as at first
+  HostCounters* counters_ = nullptr;  // of this worker, in identity_
+  Pool* pool_ = nullptr;
   std::unique_ptr<HostWatch> watch_;  // null: nobody watches or checks the cluster's hosts
   Pool* other_ = nullptr;             // of another protocol, made on first use
   uint32_t active_ = 0;

@@ -76,10 +76,14 @@ class WeightedGroup final : public HostGroup {
  public:
   WeightedGroup(const std::vector<Host*>& hosts, double bias, Rng& rng) : bias_(bias) {
     heap_.reserve(hosts.size());
-    for (Host* host : hosts) heap_.push_back({1.0 / weight_of(*host), order_++, host});
+    // Each begins somewhere in its first round, for a worker's first picks are not everybody's; to
+    // let rounds pass by picks would cost a pick for each host.
+    constexpr double kParts = 1 << 20;
+    for (Host* host : hosts) {
+      const double part = (1.0 + static_cast<double>(rng.below(1 << 20))) / kParts;
+      heap_.push_back({part / weight_of(*host), order_++, host});
+    }
     std::make_heap(heap_.begin(), heap_.end(), is_later);
-    // A worker's first picks are not everybody's first picks.
-    for (uint64_t n = rng.below(hosts.size()); n > 0; --n) take();
   }
   Host& pick(Rng&, const Host* exclude) override {
     Host* host = &take();

@@ -3,8 +3,8 @@
 // /clusters.
 //
 // Belongs to the endpoint (HostInfo) and so outlives the workers' Host objects.  A worker takes its
-// block once, when it makes its Host; from then on it writes without a lock (one writer a block).
-// Nothing here locks: a block that was linked stays where it is until the end.
+// block once, when it first calls the endpoint; from then on it writes without a lock (one writer a
+// block). Nothing here locks: a block that was linked stays where it is until the end.
 //
 // Of ten thousand clusters a process calls few, so that all of it is made on first use: an endpoint
 // that nobody calls has one empty pointer (HostStatsRef).

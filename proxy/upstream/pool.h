@@ -89,6 +89,11 @@ class Pool final : private http::ClientConnection::Owner,
   void close_idle();
   // Ends everything; nothing can be acquired any more.
   void close_all(Failure failure);
+  // Ends everything, and itself at the end of the turn: its owner lets go of it.
+  void bury(Failure failure) {
+    close_all(failure);
+    loop_.delete_later(this);
+  }
   // A configuration with an equal connection_hash takes effect: at once, but for connections that
   // were already given their deadline.
   void set_config(std::shared_ptr<const ClusterConfig> config);

@@ -451,7 +451,8 @@ TEST_F(RetryPolicies, ATimeoutBetweenTwoAttemptsIsNobodysFault) {
 
 TEST_F(RetryPolicies, EachHostIsToldHowItsRequestsEnded) {
   begin({"retry_on: 'retriable-4xx,gateway-error', num_retries: 2, per_try_timeout: 2s"});
-  const upstream::HostCounters& host = clusters.find("app")->hosts()[0]->counters();
+  upstream::Cluster& called = *clusters.find("app");
+  const upstream::HostCounters& host = called.use(*called.hosts()[0]).counters();
   Peer client = request();
   Peer server = backend.accept();
   server.answer("HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n");

@@ -112,10 +112,10 @@ TEST_F(BalancerTest, PicksAtRandomEvenly) {
 TEST_F(BalancerTest, PrefersTheHostWithFewerRequests) {
   config->balancer.group.policy = BalancePolicy::kLeastRequest;
   Cluster& cluster = make({{}, {}});
-  cluster.hosts()[0]->on_request_start();
+  use(cluster).on_request_start();
   // The idle one wins unless both choices fall on the busy one.
   expect_near(shares(cluster), {{0, 25}, {1, 75}}, 2);
-  cluster.hosts()[0]->on_request_end();
+  use(cluster).on_request_end();
   expect_near(shares(cluster), {{0, 50}, {1, 50}}, 2);
 }
 
@@ -123,11 +123,11 @@ TEST_F(BalancerTest, DividesWeightsByLoad) {
   config->balancer.group.policy = BalancePolicy::kLeastRequest;
   Cluster& cluster = make({{3}, {1}});
   expect_near(shares(cluster), {{0, 75}, {1, 25}}, 1);
-  cluster.hosts()[0]->on_request_start();
-  cluster.hosts()[0]->on_request_start();
+  use(cluster).on_request_start();
+  use(cluster).on_request_start();
   expect_near(shares(cluster), {{0, 50}, {1, 50}}, 1);
-  cluster.hosts()[0]->on_request_end();
-  cluster.hosts()[0]->on_request_end();
+  use(cluster).on_request_end();
+  use(cluster).on_request_end();
 }
 
 TEST_F(BalancerTest, PassesOverTheHostThatJustFailed) {

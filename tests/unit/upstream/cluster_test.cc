@@ -3,8 +3,11 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "proxy/tls/issue.h"
 #include "proxy/tls/tls_transport.h"
+#include "tests/support/heap_bytes.h"
 #include "tests/unit/upstream/pool_fixture.h"
 
 namespace pillion::upstream {
@@ -52,7 +55,7 @@ TEST_F(ClusterTest, KeepsHostsAndConnectionsWhenOnlyPolicyChanges) {
   Backend backend;
   const HostSetPtr hosts = hosts_at({backend.address});
   Cluster* before = &set(hosts);
-  Host* host = before->hosts()[0].get();
+  Host* host = &use(*before);
   Conn conn = warm_up(backend, host->pool());
 
   config->pool->max_requests_per_connection = 2;
@@ -73,7 +76,7 @@ TEST_F(ClusterTest, KeepsHostsAndConnectionsWhenOnlyPolicyChanges) {
 TEST_F(ClusterTest, ShortensTheIdleTimeoutOfConnectionsThatAreIdleAlready) {
   Backend backend;
   const HostSetPtr hosts = hosts_at({backend.address});
-  Pool& pool = set(hosts).hosts()[0]->pool();
+  Pool& pool = use(set(hosts)).pool();
   Conn conn = warm_up(backend, pool);
   config->pool->idle_timeout = milliseconds(30);
   set(hosts);
@@ -83,7 +86,7 @@ TEST_F(ClusterTest, ShortensTheIdleTimeoutOfConnectionsThatAreIdleAlready) {
 TEST_F(ClusterTest, ServesWaitersOverAReload) {
   Backend backend;
   const HostSetPtr hosts = hosts_at({backend.address});
-  Pool& pool = set(hosts).hosts()[0]->pool();
+  Pool& pool = use(set(hosts)).pool();
   Request request;
   request.start(pool);
   config->pool->limits.max_pending = 0;
@@ -97,7 +100,7 @@ TEST_F(ClusterTest, DrainsWhenConnectionsCannotServeTheNewConfiguration) {
   Backend backend;
   const HostSetPtr hosts = hosts_at({backend.address});
   const Ref<Cluster> before(&set(hosts));
-  Ref<Host> host = before->hosts()[0];
+  Ref<Host> host(&use(*before));
   Conn idle = warm_up(backend, host->pool());
   Request busy;
   busy.start(host->pool());
@@ -130,9 +133,9 @@ TEST_F(ClusterTest, KeepsConnectionsOfHostsThatStayAndEndsThoseOfHostsThatGo) {
   Backend a, b;
   const HostSetPtr both = hosts_at({a.address, b.address});
   Cluster& cluster = set(both);
-  Host* first = cluster.hosts()[0].get();
+  Host* first = &use(cluster);
   Conn to_a = warm_up(a, first->pool());
-  Ref<Host> second = cluster.hosts()[1];
+  Ref<Host> second(&use(cluster, 1));
   Conn to_b = warm_up(b, second->pool());
   Request busy;
   busy.start(second->pool());
@@ -150,8 +153,61 @@ TEST_F(ClusterTest, KeepsConnectionsOfHostsThatStayAndEndsThoseOfHostsThatGo) {
 TEST_F(ClusterTest, ClosesTheConnectionsOfAHostThatNobodyHolds) {
   Backend a;
   set(hosts_at({a.address}));
-  Conn conn = warm_up(a, clusters.find("c")->hosts()[0]->pool());
+  Conn conn = warm_up(a, use(*clusters.find("c")).pool());
   clusters.set_hosts("c", hosts_at({}));
+  EXPECT_TRUE(conn.is_closed());
+}
+
+// A worker looks at all endpoints of a cluster when it calls it first, but calls few of them.
+TEST_F(ClusterTest, AHostThatNobodyCallsHasNoPoolAndNoCounters) {
+  constexpr uint32_t kHosts = 2000;
+  std::vector<io::Address> addresses;
+  for (uint32_t i = 0; i < kHosts; ++i) addresses.push_back(io::Address::ipv4(0x0a000000 + i, 80));
+  const HostSetPtr hosts = hosts_at(addresses);
+  const size_t before = testing::heap_bytes();
+  Cluster& cluster = set(hosts);
+  // The object, its place in the list and in the balancing.
+  EXPECT_LT((testing::heap_bytes() - before) / kHosts, 140u);
+  Failure failure;
+  const Host* picked = cluster.pick({}, &failure);
+  EXPECT_TRUE(picked->is_in_use());
+  EXPECT_EQ(std::ranges::count_if(cluster.hosts(), [](const auto& h) { return h->is_in_use(); }),
+            1);
+}
+
+// Whether it was usable is said by the configuration of now.
+TEST_F(ClusterTest, ClosesIdleConnectionsOfAHostThatFailsAfterItsChecksCameBack) {
+  Backend backend;
+  const HostSetPtr hosts = hosts_at({backend.address});
+  config->health = std::make_shared<SharedHealth>();
+  const auto checks = std::make_shared<HealthCheckOptions>();
+  const auto health = config->health->of(hosts->hosts[0]->id);
+  const auto fails = [&](bool does) {
+    does ? health->set(kFailedActive) : health->clear(kFailedActive);
+    clusters.update_health("c");
+  };
+  config->health_check = checks;
+  set(hosts);
+  fails(true);
+  config->health_check = nullptr;
+  set(hosts);
+  Conn conn = warm_up(backend, use(*clusters.find("c")).pool());
+  health->clear(kFailedActive);
+  config->health_check = checks;
+  set(hosts);
+  EXPECT_TRUE(conn.is_open());
+  fails(true);
+  EXPECT_TRUE(conn.is_closed());
+}
+
+TEST_F(ClusterTest, ClosesIdleConnectionsOfAHostThatTheNewConfigurationKnowsToFail) {
+  Backend backend;
+  const HostSetPtr hosts = hosts_at({backend.address});
+  config->health = std::make_shared<SharedHealth>();
+  Conn conn = warm_up(backend, use(set(hosts)).pool());
+  config->health->of(hosts->hosts[0]->id)->set(kFailedActive);
+  config->health_check = std::make_shared<HealthCheckOptions>();
+  set(hosts);
   EXPECT_TRUE(conn.is_closed());
 }
 
@@ -286,7 +342,7 @@ class TlsPoolTest : public UpstreamTest {
 
 TEST_F(TlsPoolTest, IsReadyAfterTheHandshakeAndNamesItsHost) {
   trust(ca);
-  Pool& pool = set(host_named("orders.shop")).hosts()[0]->pool();
+  Pool& pool = use(set(host_named("orders.shop"))).pool();
   Request request;
   request.start(pool);
   run_for(loop, milliseconds(5));
@@ -304,7 +360,7 @@ TEST_F(TlsPoolTest, IsReadyAfterTheHandshakeAndNamesItsHost) {
 
 TEST_F(TlsPoolTest, FallsBackToTheNameOfTheContext) {
   trust(ca);
-  Pool& pool = set(host_named("")).hosts()[0]->pool();
+  Pool& pool = use(set(host_named(""))).pool();
   Request request;
   request.start(pool);
   run_for(loop, milliseconds(5));
@@ -320,7 +376,7 @@ TEST_F(TlsPoolTest, FallsBackToTheNameOfTheContext) {
 TEST_F(TlsPoolTest, FailsItsWaiterWithTheReasonWhenThePeerIsNotTrusted) {
   const tls::Issued other = make_ca();
   trust(other);
-  Pool& pool = set(host_named("orders.shop")).hosts()[0]->pool();
+  Pool& pool = use(set(host_named("orders.shop"))).pool();
   Request request;
   request.start(pool);
   run_for(loop, milliseconds(5));

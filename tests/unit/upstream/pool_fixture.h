@@ -178,7 +178,9 @@ class UpstreamTest : public ::testing::Test {
     clusters.set({std::make_shared<ClusterConfig>(*config), hosts});
     return *clusters.find("c");
   }
-  Pool& pool_at(const io::Address& address) { return set(hosts_at({address})).hosts()[0]->pool(); }
+  // As if it was picked.
+  static Host& use(Cluster& cluster, size_t i = 0) { return cluster.use(*cluster.hosts()[i]); }
+  Pool& pool_at(const io::Address& address) { return use(set(hosts_at({address}))).pool(); }
   // The connections that it has when those that are due are begun.
   uint32_t opened(Pool& pool) {
     loop.run_once(false);

@@ -341,7 +341,7 @@ TEST_F(PoolH2Test, KeepsTwoPoolsWhereTheRequestChooses) {
   config->pool->protocol = UpstreamProtocol::kDownstream;
   Backend backend;
   Cluster& cluster = set(hosts_at({backend.address}));
-  Host& host = *cluster.hosts()[0];
+  Host& host = use(cluster);
   Arena arena;
   http::RequestHead head(arena);
   head.protocol = http::Protocol::kHttp11;

@@ -115,8 +115,8 @@ TEST_F(PoolTest, OpensOneConnectionBeyondTheLimitSoThatEachHostMakesProgress) {
   Backend one, two;
   Cluster& cluster = set(hosts_at({one.address, two.address}));
   Request a, b;
-  a.start(cluster.hosts()[0]->pool());
-  b.start(cluster.hosts()[1]->pool());
+  a.start(use(cluster).pool());
+  b.start(use(cluster, 1).pool());
   ASSERT_TRUE(run_until(loop, [&] { return a.is_ready() && b.is_ready(); }));
   EXPECT_EQ(stats->upstream_cx_overflow.value(), 1u);
   EXPECT_EQ(config->limits->connections.used(), 2);
@@ -271,8 +271,8 @@ TEST_F(PoolTest, ConnectsForNobodyWhoIsGoneAtTheEndOfTheTurn) {
 TEST_F(PoolTest, ConnectsForAFewOfEachPoolInATurn) {
   Backend backend(64), other;
   Cluster& cluster = set(hosts_at({backend.address, other.address}));
-  Pool& pool = cluster.hosts()[0]->pool();
-  Pool& late = cluster.hosts()[1]->pool();
+  Pool& pool = use(cluster).pool();
+  Pool& late = use(cluster, 1).pool();
   Request requests[40], last;
   for (Request& r : requests) r.start(pool);
   last.start(late);

@@ -13,7 +13,7 @@ class User final : public TcpConnection::Owner {
  public:
   User(io::Loop& l, Cluster& cluster)
       : loop(l),
-        connection(std::make_unique<TcpConnection>(l, cluster, *cluster.hosts()[0],
+        connection(std::make_unique<TcpConnection>(l, cluster, cluster.use(*cluster.hosts()[0]),
                                                    static_cast<TcpConnection::Owner&>(*this))) {}
   ~User() {
     close(CloseMode::kOrderly, false);
@@ -46,7 +46,7 @@ class TcpConnectionTest : public UpstreamTest {
 TEST_F(TcpConnectionTest, CarriesBytesAndCountsItsLife) {
   Backend backend;
   Cluster& cluster = set(hosts_at({backend.address}));
-  Host& host = *cluster.hosts()[0];
+  Host& host = use(cluster);
   User user(loop, cluster);
   ASSERT_TRUE(user.connection->open());
   EXPECT_FALSE(user.is_settled()) << "no callback inside open()";

@@ -132,8 +132,8 @@ TEST_F(TransportPoolTest, HostsOfOneClusterConnectEachInItsWay) {
   infos[1].address = plain.address;
   const HostSetPtr first = make_host_set(infos, nullptr);
   Cluster& cluster = set(first);
-  Pool& to_secret = cluster.hosts()[0]->pool();
-  Pool& to_plain = cluster.hosts()[1]->pool();
+  Pool& to_secret = use(cluster).pool();
+  Pool& to_plain = use(cluster, 1).pool();
   EXPECT_TRUE(to_secret.has_tls());
   EXPECT_FALSE(to_plain.has_tls());
   Conn conn = warm_up(plain, to_plain);
@@ -152,9 +152,9 @@ TEST_F(TransportPoolTest, HostsOfOneClusterConnectEachInItsWay) {
   infos[1].transport = make_transport_labels(kIstio, {});
   cluster.update_hosts(make_host_set(infos, first));
   EXPECT_TRUE(conn.is_closed());
-  EXPECT_FALSE(cluster.hosts()[0]->pool().has_tls());
-  EXPECT_TRUE(cluster.hosts()[1]->pool().has_tls());
-  warm_up(secret, cluster.hosts()[0]->pool());
+  EXPECT_FALSE(use(cluster).pool().has_tls());
+  EXPECT_TRUE(use(cluster, 1).pool().has_tls());
+  warm_up(secret, use(cluster).pool());
 }
 
 TEST_F(TransportPoolTest, AHostWhoseLabelsStayKeepsItsConnections) {
@@ -165,13 +165,13 @@ TEST_F(TransportPoolTest, AHostWhoseLabelsStayKeepsItsConnections) {
   infos[0].transport = make_transport_labels({{"tlsMode", "\"disabled\""}}, {});
   const HostSetPtr first = make_host_set(infos, nullptr);
   Cluster& cluster = set(first);
-  Conn conn = warm_up(backend, cluster.hosts()[0]->pool());
+  Conn conn = warm_up(backend, use(cluster).pool());
   infos[0].weight = 7;
   cluster.update_hosts(make_host_set(infos, first));
   // A policy that changes nothing of connections, too.
   config->pool->connect_timeout = std::chrono::seconds(1);
   EXPECT_EQ(&set(make_host_set(infos, first)), &cluster);
-  EXPECT_FALSE(cluster.hosts()[0]->pool().has_tls());
+  EXPECT_FALSE(use(cluster).pool().has_tls());
   EXPECT_TRUE(conn.is_open());
 }
 
