@@ -149,7 +149,8 @@ class Registry {
     return total(KindOf<T>::kKind, name, counter);
   }
 
-  // Counters (not gauges, not histograms) start again at 0.
+  // Counters (not gauges, not histograms) start again at 0: scope by scope, so that nobody who
+  // takes a block waits for all of them.
   void reset_counters();
 
   // `refresh` runs on the thread that scrapes (control), before each scrape: it sets gauges that
@@ -165,6 +166,9 @@ class Registry {
   BlockHold hold(Kind kind, Writer writer, std::string_view name, std::string_view name2);
   void release(Scope& scope, Writer writer) noexcept;
   static void fold(Scope& scope, const void* block);
+  static void reset_counters(Scope& scope);
+  template <typename S>
+  [[nodiscard]] std::vector<std::shared_ptr<S>> list(Kind kind) const;
 
   using Scopes = std::map<std::string_view, std::shared_ptr<Scope>>;  // keys live in the scopes
   mutable std::mutex mutex_;

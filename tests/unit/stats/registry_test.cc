@@ -1,6 +1,7 @@
 #include "proxy/stats/registry.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <chrono>
@@ -8,6 +9,9 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
+
+#include "proxy/base/str.h"
 
 namespace pillion::stats {
 namespace {
@@ -136,6 +140,23 @@ TEST(Registry, ResetsCountersAndCodesButNotGauges) {
   count_upstream_response(*a, 200);
   EXPECT_EQ(number(registry, Kind::kClusterStats, "cluster.c.", "upstream_rq_total"), 1);
   EXPECT_EQ(read(registry, Kind::kClusterStats, "cluster.c.", "upstream_rq_")->keyed[0].second, 1u);
+}
+
+TEST(Registry, AResetCostsNoMemoryWhereNothingWasCounted) {
+  // Ten thousand clusters of a mesh, of which most are never called.
+  Registry registry;
+  std::vector<BlockRef<ClusterStats>> idle;
+  for (int i = 0; i < 1000; ++i) idle.push_back(registry.block<ClusterStats>(0, str("c", i)));
+  const auto busy = registry.block<ClusterStats>(0, "busy");
+  busy->upstream_rq_total.inc();
+  const size_t before = mallinfo2().uordblks;
+  registry.reset_counters();
+  EXPECT_LT(mallinfo2().uordblks, before + 1000 * sizeof(ClusterStats) / 10);
+  EXPECT_EQ(number(registry, Kind::kClusterStats, "cluster.busy.", "upstream_rq_total"), 0);
+  idle[7]->upstream_rq_total.add(3);
+  EXPECT_EQ(number(registry, Kind::kClusterStats, "cluster.c7.", "upstream_rq_total"), 3);
+  registry.reset_counters();
+  EXPECT_EQ(number(registry, Kind::kClusterStats, "cluster.c7.", "upstream_rq_total"), 0);
 }
 
 TEST(Registry, MovesHolds) {
