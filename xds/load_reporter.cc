@@ -1,7 +1,8 @@
 #include "xds/load_reporter.h"
 
 #include <algorithm>
-#include <tuple>
+#include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "proxy/base/jitter.h"
@@ -126,10 +127,77 @@ void LoadReporter::keep_only(const std::vector<std::string>& names) {
 void LoadReporter::begin(Known& known, const LoadSource::Cluster& now) const {
   known.since = context_.loop.now();
   known.told_dropped = now.dropped;
+  known.hosts = now.hosts;
   if (now.hosts == nullptr) return;
+  known.told.reserve(now.hosts->hosts.size());
   for (const upstream::HostInfoPtr& host : now.hosts->hosts)
-    known.hosts[host->id] = {host, host->stats.sum()};
+    known.told.push_back(host->stats.sum());
 }
+
+// One report of a cluster's hosts.  Most sets are those of the report before, or nearly: their
+// hosts are compared place by place, and looked up by id from the first difference on.
+class LoadReporter::Report {
+ public:
+  Report(ClusterLoad& out, Known& known, bool endpoints_too)
+      : out_(out),
+        before_(std::move(known.hosts)),
+        told_(std::move(known.told)),
+        endpoints_too_(endpoints_too) {}
+
+  // What is told of by now: for the next report.
+  std::vector<Totals> take(const upstream::HostSet& now) {
+    if (before_.get() == &now) {
+      for (; same_ < count(); ++same_) add(*now.hosts[same_], told_[same_]);
+      return std::move(told_);
+    }
+    std::vector<Totals> told;
+    told.reserve(now.hosts.size());
+    for (const upstream::HostInfoPtr& host : now.hosts) {
+      told.push_back(told_of(host->id));
+      add(*host, told.back());
+    }
+    return told;
+  }
+  // Those that are gone have had their last requests.
+  void take_gone() {
+    for (; same_ < count(); ++same_)
+      if (!index_ || index_->contains(id(same_))) add(*before_->hosts[same_], told_[same_]);
+  }
+
+ private:
+  [[nodiscard]] size_t count() const { return before_ == nullptr ? 0 : before_->hosts.size(); }
+  [[nodiscard]] upstream::HostId id(size_t place) const { return before_->hosts[place]->id; }
+
+  // Nothing, of one that is new.
+  Totals told_of(upstream::HostId host) {
+    if (!index_) {
+      if (same_ < count() && id(same_) == host) return told_[same_++];
+      index_.emplace();
+      for (size_t i = same_; i < count(); ++i) index_->emplace(id(i), i);
+    }
+    const auto it = index_->find(host);
+    if (it == index_->end()) return {};
+    const size_t place = it->second;
+    index_->erase(it);
+    return told_[place];
+  }
+  void add(const upstream::HostInfo& host, Totals& told) {
+    const Totals totals = host.stats.sum();
+    const Load load = load_between(std::exchange(told, totals), totals);
+    if (load.is_idle()) return;
+    LocalityLoad& locality = locality_of(out_, host);
+    locality.load.add(load);
+    if (endpoints_too_) locality.endpoints.push_back({host.address, load});
+  }
+
+  ClusterLoad& out_;
+  const upstream::HostSetPtr before_;
+  std::vector<Totals> told_;
+  const bool endpoints_too_;
+  size_t same_ = 0;  // that both sets have in the same places
+  // Of the others those that were not found yet.
+  std::optional<std::unordered_map<upstream::HostId, size_t>> index_;
+};
 
 ClusterLoad LoadReporter::take(std::string_view name, Known& known,
                                const LoadSource::Cluster& now) const {
@@ -138,23 +206,10 @@ ClusterLoad LoadReporter::take(std::string_view name, Known& known,
   out.service_name = now.service_name;
   out.interval = context_.loop.now() - std::exchange(known.since, context_.loop.now());
   out.dropped = grown(std::exchange(known.told_dropped, now.dropped), now.dropped);
-  std::map<upstream::HostId, Known::Host> before = std::exchange(known.hosts, {});
-  if (now.hosts != nullptr) {
-    for (const upstream::HostInfoPtr& host : now.hosts->hosts)
-      known.hosts[host->id] = {host, std::exchange(before[host->id].told, {})};
-  }
-  const auto add = [&](Known::Host& host) {
-    const Totals totals = host.info->stats.sum();
-    const Load load = load_between(std::exchange(host.told, totals), totals);
-    if (load.is_idle()) return;
-    LocalityLoad& locality = locality_of(out, *host.info);
-    locality.load.add(load);
-    if (wanted_.endpoints_too) locality.endpoints.push_back({host.info->address, load});
-  };
-  for (auto& [id, host] : known.hosts) add(host);
-  // Those that are gone have had their last requests.
-  for (auto& [id, host] : before)
-    if (host.info != nullptr && !known.hosts.contains(id)) add(host);
+  Report report(out, known, wanted_.endpoints_too);
+  known.told = now.hosts == nullptr ? std::vector<Totals>() : report.take(*now.hosts);
+  report.take_gone();
+  known.hosts = now.hosts;
   return out;
 }
 

@@ -68,11 +68,8 @@ class LoadReporter final : private upstream::GrpcCallObserver {
  private:
   // What was reported of a cluster so far.
   struct Known {
-    struct Host {
-      upstream::HostInfoPtr info;  // one that is gone is reported once more
-      upstream::HostStats::Totals told;
-    };
-    std::map<upstream::HostId, Host> hosts;
+    upstream::HostSetPtr hosts;                     // as of the last report; null: none
+    std::vector<upstream::HostStats::Totals> told;  // of each of them
     uint64_t told_dropped = 0;
     Instant since{};
   };
@@ -83,6 +80,7 @@ class LoadReporter final : private upstream::GrpcCallObserver {
   void report();
   void keep_only(const std::vector<std::string>& names);
   void begin(Known& known, const LoadSource::Cluster& now) const;
+  class Report;
   ClusterLoad take(std::string_view name, Known& known, const LoadSource::Cluster& now) const;
 
   Context context_;

@@ -163,6 +163,31 @@ TEST_F(LoadReporterTest, AHostThatGoesHasItsLastRequestsTold) {
   EXPECT_THAT(next_report(), Not(HasSubstr("total_issued_requests")));
 }
 
+TEST_F(LoadReporterTest, HostsKeepTheirCountsWhileOthersComeAndGoAroundThem) {
+  const auto a = host("10.0.0.1", "east"), b = host("10.0.0.2", "east"),
+             c = host("10.0.0.3", "east"), d = host("10.0.0.4", "east");
+  set_hosts("a", {a, b, c});
+  (void)sent();
+  want(R"("clusters":["a"],"report_endpoint_granularity":true)");
+  for (size_t i = 0; i < 3; ++i) count("a", i).rq_total.add(10);
+  EXPECT_THAT(next_report(), HasSubstr(R"("total_issued_requests":30)"));
+  count("a", 1).rq_total.add(5);  // and goes
+  set_hosts("a", {a, d, c});
+  count("a", 1).rq_total.add(2);
+  count("a", 2).rq_total.add(1);
+  const std::string report = next_report();
+  EXPECT_THAT(report, HasSubstr(R"("total_issued_requests":8)"));
+  for (const char* told : {R"("10.0.0.2","port_value":80}},"total_issued_requests":5)",
+                           R"("10.0.0.4","port_value":80}},"total_issued_requests":2)",
+                           R"("10.0.0.3","port_value":80}},"total_issued_requests":1)"})
+    EXPECT_THAT(report, HasSubstr(told));
+  EXPECT_THAT(report, Not(HasSubstr("10.0.0.1")));
+  set_hosts("a", {c, a});  // other places
+  EXPECT_THAT(next_report(), Not(HasSubstr("total_issued_requests")));
+  set_hosts("a", {});
+  EXPECT_THAT(next_report(), Not(HasSubstr("total_issued_requests")));
+}
+
 TEST_F(LoadReporterTest, AClusterThatIsNamedIsToldOfThoughNothingHappened) {
   set_hosts("a", {host("10.0.0.1", "east")});
   dropped_ = 5;
