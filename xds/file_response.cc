@@ -59,7 +59,8 @@ void refuse_twins(const Response& response, config::Errors& errors) {
   }
 }
 
-Response read_text(const std::string& path, ResourceType type, std::string_view text) {
+Response read_text(const std::string& path, ResourceType type, std::string_view text,
+                   const std::stop_token& stop) {
   Response out;
   out.type = type;
   config::Errors errors;
@@ -70,7 +71,10 @@ Response read_text(const std::string& path, ResourceType type, std::string_view 
   if (document != nullptr) {
     const Node root = document->root(errors);
     out.version = root["version_info"].as_string_or("");
-    for (const Node item : root["resources"].items()) take(out, item, document);
+    for (const Node item : root["resources"].items()) {
+      if (stop.stop_requested()) return out;
+      take(out, item, document);
+    }
     root.ignore({"type_url", "nonce", "canary", "control_plane"});  // of streams
     root.reject_unknown_keys();
     refuse_twins(out, errors);
@@ -98,11 +102,12 @@ Response read_encoded(const std::string& path, ResourceType type, std::string_vi
 
 }  // namespace
 
-Result<Response> read_response(const std::string& path, ResourceType type) {
+Result<Response> read_response(const std::string& path, ResourceType type,
+                               const std::stop_token& stop) {
   const Result<std::string> text = read_regular_file(path, kMaxBytes);
   if (!text) return Error{str(path, ": ", text.error())};
   if (path.ends_with(".pb")) return read_encoded(path, type, *text);
-  if (!path.ends_with(".pb_text")) return read_text(path, type, *text);
+  if (!path.ends_with(".pb_text")) return read_text(path, type, *text, stop);
   Response out;
   out.type = type;
   out.wrong = str(path, ": the text form of protobuf is not read: use YAML, JSON or .pb\n");

@@ -1,6 +1,7 @@
 #pragma once
 // A file that holds a DiscoveryResponse -> Response.
 
+#include <stop_token>
 #include <string>
 
 #include "proxy/base/result.h"
@@ -12,7 +13,9 @@ namespace pillion::xds {
 // resources of `type`; they may be wrapped (envoy.service.discovery.v3.Resource).  What is wrong
 // with a file that is there is in Response::wrong, a line each; an error: it cannot be read.
 //
-// Any thread that may block.
-Result<Response> read_response(const std::string& path, ResourceType type);
+// Any thread that may block.  Once it is asked to stop it ends after the resource that it is at,
+// and what it returns is of no use.
+Result<Response> read_response(const std::string& path, ResourceType type,
+                               const std::stop_token& stop = {});
 
 }  // namespace pillion::xds

@@ -23,15 +23,24 @@ FileSource::~FileSource() { stop(); }
 
 void FileSource::start() {
   if (std::exchange(is_running_, true)) return;
+  reader_ = std::make_unique<BackgroundQueue>();
+  desk_ = std::make_shared<Desk>();
+  desk_->source = this;
   watch();
 }
 
 void FileSource::stop() {
-  is_running_ = false;
+  if (!std::exchange(is_running_, false)) return;
   watch_timer_.cancel();
   fetch_timer_.cancel();
   watch_.reset();
-  if (reader_.joinable()) reader_.join();
+  {
+    const std::lock_guard lock(desk_->mutex);
+    desk_->source = nullptr;
+  }
+  desk_.reset();
+  reader_.reset();
+  is_reading_ = is_stale_ = false;
 }
 
 // ---- the file ----
@@ -48,25 +57,34 @@ void FileSource::watch() {
 
 void FileSource::on_file_gone(const std::string& path) { on_read({{}, str(path, " is gone")}); }
 
-// One reader at a time; what changes meanwhile is read behind it.
+// What changes while it is read is read behind that.
 void FileSource::look() {
   if (!is_running_) return;
   is_stale_ = is_reading_;
   if (std::exchange(is_reading_, true)) return;
-  if (reader_.joinable()) reader_.join();
-  reader_ = std::thread([this, path = path_, type = type_] {
-    Result<Response> read = read_response(path, type);
-    auto out = std::make_shared<Read>();
-    read ? static_cast<void>(out->response = std::move(*read))
-         : static_cast<void>(out->problem = read.error());
-    inbox_.post([this, out] {
-      is_reading_ = false;
-      if (!is_running_) return;
-      // What changes faster than it is read is taken all the same.
-      on_read(std::move(*out));
-      if (is_stale_ && is_running_) look();
-    });
+  reader_->post([desk = desk_, path = path_, type = type_](const std::stop_token& stop) {
+    read_file(desk, path, type, stop);
   });
+}
+
+// On the reader's thread.
+void FileSource::read_file(const std::shared_ptr<Desk>& desk, const std::string& path,
+                           ResourceType type, const std::stop_token& stop) {
+  Result<Response> found = read_response(path, type, stop);
+  auto out = std::make_shared<Read>();
+  found ? static_cast<void>(out->response = std::move(*found))
+        : static_cast<void>(out->problem = found.error());
+  const std::lock_guard lock(desk->mutex);
+  if (FileSource* const source = desk->source; source != nullptr)
+    source->inbox_.post([source, desk, out] { source->on_reader(*desk, std::move(*out)); });
+}
+
+void FileSource::on_reader(const Desk& desk, Read&& read) {
+  if (&desk != desk_.get()) return;  // stopped since
+  is_reading_ = false;
+  // What changes faster than it is read is taken all the same.
+  on_read(std::move(read));
+  if (is_stale_ && is_running_) look();
 }
 
 void FileSource::on_read(Read&& read) {

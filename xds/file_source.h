@@ -5,12 +5,16 @@
 //
 // A file is the state of the world, and has no version but the one it says.  It need not be there
 // at the start, nor its directory: subscribe()'s timeout bounds the wait.  Read and parsed on a
-// thread of its own, for it may be long.
+// thread of its own, for it may be long; nobody waits for that thread, which may outlive the
+// source.
 
 #include <memory>
+#include <mutex>
+#include <set>
+#include <stop_token>
 #include <string>
-#include <thread>
 
+#include "proxy/base/background_queue.h"
 #include "proxy/io/file_watch.h"
 #include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
@@ -47,10 +51,18 @@ class FileSource final : public Source, private io::FileObserver {
     Response response;
     std::string problem;  // not empty: it could not be read at all
   };
+  // Where a reader leaves what it has read; shared with it.
+  struct Desk {
+    std::mutex mutex;
+    FileSource* source;  // null: nobody wants it any more
+  };
   void on_file_changed() override { look(); }
   void on_file_gone(const std::string& path) override;
   void watch();
   void look();
+  static void read_file(const std::shared_ptr<Desk>& desk, const std::string& path,
+                        ResourceType type, const std::stop_token& stop);
+  void on_reader(const Desk& desk, Read&& read);
   void on_read(Read&& read);
   void take();
   void finish();
@@ -62,7 +74,8 @@ class FileSource final : public Source, private io::FileObserver {
   const std::string path_;
   SourceObserver& observer_;
   io::Inbox inbox_{loop_};
-  std::thread reader_;
+  std::unique_ptr<BackgroundQueue> reader_;  // both are there from start() to stop()
+  std::shared_ptr<Desk> desk_;
   std::unique_ptr<io::FileWatch> watch_;  // null: its directory is not there
   bool is_running_ = false;
   bool is_reading_ = false;

@@ -28,6 +28,7 @@ class FileSourceTest : public ::testing::Test, protected SourceObserver {
   }
   ~FileSourceTest() override {
     source_.reset();
+    BackgroundQueue::wait_for_all();
     fs::remove_all(folder_);
   }
 
@@ -168,6 +169,22 @@ TEST_F(FileSourceTest, NothingComesAfterStop) {
   testing::run_for(loop_, 100ms);
   EXPECT_THAT(responses_, IsEmpty());
   EXPECT_EQ(timeouts_, 0);
+}
+
+TEST_F(FileSourceTest, EndsWhileItsFileIsReadAndMayBeginAgain) {
+  std::string text = "resources:\n";
+  for (int i = 0; i < 20'000; ++i)
+    text += str("- { \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: c", i,
+                " }\n");
+  std::ofstream(path_) << text;
+  start();
+  source_->subscribe_all(ResourceType::kClusters, 15s);
+  source_->stop();
+  write("1", {"a"});
+  source_->start();
+  EXPECT_THAT(await_names(1), ElementsAre("a")) << "of the former reader nothing is taken";
+  start();  // another; the first one ends
+  source_.reset();
 }
 
 }  // namespace
