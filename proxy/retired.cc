@@ -1,26 +1,22 @@
 #include "proxy/retired.h"
 
-#include <algorithm>
+#include <iterator>
 #include <unordered_set>
 #include <utility>
-
-#include "proxy/base/background_thread.h"
 
 namespace pillion {
 namespace {
 
-// How often it is looked whether superseded configuration may die; only while there is some.
-constexpr Duration kPruneDelay = std::chrono::seconds(10);
-// When snapshots or listeners have died: what they had is free then.
-constexpr Duration kPruneAgainDelay = std::chrono::seconds(1);
 // A change of more pieces keeps the snapshot that it supersedes for the thread.
 constexpr size_t kFew = 64;
+// So many hosts are freed in a fraction of a millisecond.
+constexpr size_t kFewHosts = 1024;
 
 }  // namespace
 
-Retired::~Retired() {
+void Retired::stop() {
   timer_.cancel();
-  if (undertaker_.joinable()) undertaker_.join();
+  undertaker_.stop();
 }
 
 // Connections pin their chain, not their listener.
@@ -38,23 +34,39 @@ void Retired::add_chains(const core::ListenerConfig& before, const core::Listene
 }
 
 void Retired::add(const SnapshotChanges& changes, const std::shared_ptr<const Snapshot>& former) {
-  const auto retire = [](const auto& list, auto& retired) {
-    for (const auto& change : list)
-      if (change.before != nullptr) retired.push_back(change.before);
+  const auto retire = [this](const auto& list, auto& retired) {
+    for (const auto& change : list) {
+      if (change.before == nullptr) continue;
+      retired.push_back(change.before);
+      ++added_;
+    }
   };
   retire(changes.listeners, listeners_);
   retire(changes.clusters, clusters_);
   for (const auto& [name, before, after] : changes.listeners)
     if (before != nullptr) add_chains(*before, after.get());
   if (changes.listeners.size() + changes.clusters.size() > kFew) snapshots_.push_back(former);
-  // Not put off by each further change: under steady ones it would never come.
-  if (!timer_.is_armed()) loop_.arm(timer_, kPruneDelay);
+  prune_within(added_ > kMuch ? kPruneSoon : kPruneDelay);
+}
+
+void Retired::add_hosts(std::vector<upstream::HostSetPtr> former) {
+  size_t count = 0;
+  for (const upstream::HostSetPtr& set : former) count += 1 + set->hosts.size();
+  if (count <= kFewHosts) return;
+  undertaker_.bury(
+      {std::make_move_iterator(former.begin()), std::make_move_iterator(former.end())});
+}
+
+// Not put off by each further change: under steady ones it would never come.
+void Retired::prune_within(Duration delay) {
+  if (!timer_.is_armed() || timer_.deadline() > loop_.now() + delay) loop_.arm(timer_, delay);
 }
 
 // What only these lists hold is not used by any worker any more.  One table of ten thousand routes
 // takes milliseconds to free: all goes to the thread.
 void Retired::prune() {
-  std::vector<std::shared_ptr<const void>> dead;
+  added_ = 0;
+  Undertaker::Dead dead;
   const auto take = [&dead](auto& list) {
     std::erase_if(list, [&dead](auto& item) {
       if (item.use_count() != 1) return false;
@@ -64,22 +76,15 @@ void Retired::prune() {
   };
   take(snapshots_);
   take(listeners_);
-  const bool frees_others = !dead.empty();
   take(chains_);
   take(clusters_);
-  if (!dead.empty()) bury(std::move(dead));
+  // Comes back here when they are free.
+  if (!dead.empty()) undertaker_.bury(std::move(dead));
+  // Of what was freed before.
   secrets_.prune();
   const bool is_over =
       snapshots_.empty() && listeners_.empty() && chains_.empty() && clusters_.empty();
-  if (!is_over) loop_.arm(timer_, frees_others ? kPruneAgainDelay : kPruneDelay);
-}
-
-void Retired::bury(std::vector<std::shared_ptr<const void>> dead) {
-  if (undertaker_.joinable()) undertaker_.join();
-  undertaker_ = std::thread([dead = std::move(dead)]() mutable {
-    stand_back();
-    dead.clear();
-  });
+  if (!is_over) prune_within(kPruneDelay);
 }
 
 }  // namespace pillion

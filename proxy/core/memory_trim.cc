@@ -11,6 +11,10 @@ namespace pillion::core {
 void MemoryTrim::trim() {
   ++trims_;
   peak_ = live_;
+  give_back();
+}
+
+void MemoryTrim::give_back() {
   // A burst's first blocks are the ones that were kept, and lie all over the heap.
   Arena::trim_free_list();
   Slab::trim_free_list(0);

@@ -47,6 +47,11 @@ class MemoryTrim {
   }
   [[nodiscard]] size_t trims() const noexcept { return trims_; }
 
+  // Gives back what the calling thread keeps for reuse, and what is free anywhere in malloc.  Any
+  // thread; holds malloc's locks for milliseconds, so that a thread that does it must not be one
+  // that stands back.
+  static void give_back();
+
  private:
   void trim();
   void sweep();

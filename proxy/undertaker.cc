@@ -1,0 +1,75 @@
+#include "proxy/undertaker.h"
+
+#include <ctime>
+#include <iterator>
+
+#include "proxy/base/background_thread.h"
+#include "proxy/core/memory_trim.h"
+
+namespace pillion {
+namespace {
+
+// Not what the thread waited for while others had the cores.
+Duration cpu_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+}  // namespace
+
+Undertaker::~Undertaker() { stop(); }
+
+void Undertaker::bury(Dead dead) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_.empty()) {
+      waiting_ = std::move(dead);
+    } else {
+      waiting_.insert(waiting_.end(), std::make_move_iterator(dead.begin()),
+                      std::make_move_iterator(dead.end()));
+    }
+  }
+  digging_.post([this](const std::stop_token& stop) { work(stop); });
+}
+
+std::shared_ptr<const void> Undertaker::next() {
+  const std::lock_guard lock(mutex_);
+  if (waiting_.empty()) return nullptr;
+  std::shared_ptr<const void> piece = std::move(waiting_.back());
+  waiting_.pop_back();
+  return piece;
+}
+
+void Undertaker::work(const std::stop_token& stop) {
+  stand_back();
+  const Duration begin = cpu_time();
+  // A piece ends with each turn.
+  while (!stop.stop_requested() && next() != nullptr) {
+  }
+  spent_ += cpu_time() - begin;
+  if (stop.stop_requested()) return;
+  if (spent_ >= kWorthATrim) {
+    spent_ = {};
+    trimming_.post([this](const std::stop_token&) {
+      core::MemoryTrim::give_back();
+      trims_.fetch_add(1, std::memory_order_relaxed);
+    });
+  }
+  on_buried_();
+}
+
+void Undertaker::stop() {
+  digging_.stop();
+  Dead rest;
+  {
+    const std::lock_guard lock(mutex_);
+    rest.swap(waiting_);
+  }
+  rest.clear();
+  digging_.wait();
+  trimming_.stop();
+  trimming_.wait();
+}
+
+}  // namespace pillion

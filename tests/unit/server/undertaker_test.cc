@@ -1,0 +1,96 @@
+// What is buried dies on another thread, and much of it leaves the process.
+#include "proxy/undertaker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <list>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace pillion {
+namespace {
+
+using ::testing::Each;
+using ::testing::Ne;
+using ::testing::SizeIs;
+
+// Tells on which thread it died.
+struct Mortal {
+  explicit Mortal(std::vector<std::thread::id>& where) : died(where) {}
+  Mortal(const Mortal&) = delete;
+  Mortal& operator=(const Mortal&) = delete;
+  ~Mortal() { died.push_back(std::this_thread::get_id()); }
+  std::vector<std::thread::id>& died;
+};
+
+TEST(Undertaker, FreesOnAnotherThreadAndTellsWhenAllIsFree) {
+  std::vector<std::thread::id> died;
+  std::promise<size_t> free_by_then;
+  Undertaker undertaker([&] { free_by_then.set_value(died.size()); });
+  undertaker.bury({std::make_shared<Mortal>(died), std::make_shared<Mortal>(died)});
+  EXPECT_EQ(free_by_then.get_future().get(), 2u);
+  EXPECT_THAT(died, Each(Ne(std::this_thread::get_id())));
+}
+
+TEST(Undertaker, BuryDoesNotWaitForThePieceThatIsBeingFreed) {
+  std::promise<void> may_end;
+  std::promise<void> runs;
+  std::vector<std::thread::id> died;
+  Undertaker undertaker([] {});
+  const auto slow = [&](const void*) {
+    runs.set_value();
+    may_end.get_future().wait();
+  };
+  undertaker.bury({std::shared_ptr<const void>(&may_end, slow)});
+  runs.get_future().wait();
+  undertaker.bury({std::make_shared<Mortal>(died)});
+  may_end.set_value();  // a bury() that waited would never come here
+  undertaker.stop();
+  EXPECT_THAT(died, SizeIs(1));
+}
+
+TEST(Undertaker, WhatIsLeftAtTheEndIsFreedByWhoEndsIt) {
+  std::promise<void> may_end;
+  std::promise<void> runs;
+  std::vector<std::thread::id> died;
+  bool told = false;
+  Undertaker undertaker([&] { told = true; });
+  // The last one is taken first.
+  undertaker.bury(
+      {std::make_shared<Mortal>(died), std::shared_ptr<const void>(&may_end, [&](const void*) {
+         runs.set_value();
+         may_end.get_future().wait();
+       })});
+  runs.get_future().wait();
+  std::thread later([&] {
+    while (died.empty()) std::this_thread::yield();
+    may_end.set_value();
+  });
+  undertaker.stop();
+  later.join();
+  EXPECT_THAT(died, testing::ElementsAre(std::this_thread::get_id()));
+  EXPECT_FALSE(told);
+}
+
+TEST(Undertaker, GivesMemoryBackAfterMuchWasFreedAndNotAfterLittle) {
+  std::promise<void> buried[2];
+  size_t round = 0;
+  Undertaker undertaker([&] { buried[round++].set_value(); });
+  undertaker.bury({std::make_shared<int>(1)});
+  buried[0].get_future().wait();
+  EXPECT_EQ(undertaker.trims(), 0u);
+  // As many blocks as twenty route tables of a mesh have.
+  auto much = std::make_shared<std::list<std::string>>();
+  for (int i = 0; i < 300'000; ++i) much->emplace_back(100, 'x');
+  undertaker.bury({std::move(much)});
+  buried[1].get_future().wait();
+  while (undertaker.trims() == 0) std::this_thread::yield();
+  EXPECT_EQ(undertaker.trims(), 1u);
+}
+
+}  // namespace
+}  // namespace pillion
