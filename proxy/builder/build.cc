@@ -81,7 +81,9 @@ bool Build::read_files(Errors& errors) {
   is_all_new_ = true;
   resources_->wanted_routes = nullptr;
   const std::shared_ptr<const config::Runtime> former = resources_->runtime;
-  if (!load_files(*out_, *resources_, options_, sinks_, errors) || !errors.ok()) return false;
+  const bool is_loaded =
+      load_files(*out_, *resources_, options_, sinks_, errors, job_.cancelled) && errors.ok();
+  if (!is_loaded || is_cancelled()) return false;
   for (auto& piece : resources_->file_clusters) keep_what_is_in_force(piece);
   for (auto& piece : resources_->file_listeners) keep_what_is_in_force(piece);
   const Keys keys = resources_->runtime->changes_from(*former);

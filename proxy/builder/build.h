@@ -4,6 +4,9 @@
 //
 //   read_files() or keep_files()   ->   take(response)*  and  take_admin_values()   ->   finish()
 //
+// Once the job is cancelled each of these ends after the piece that it is at, and what there is by
+// then is of no use to anybody.
+//
 // Its parts by file: build.cc the file and the end, build_kinds.cc what differs by the kind of a
 // resource, build_take.cc what a response says, build_shadows.cc what has a name of the file,
 // build_clashes.cc pieces that claim one address or one name, build_again.cc what is compiled again
@@ -78,6 +81,8 @@ class Build {
     if constexpr (std::is_same_v<T, CompiledListener>) return resources_->listeners_version;
     return {};
   }
+
+  [[nodiscard]] bool is_cancelled() const { return job_.cancelled.stop_requested(); }
 
   // ---- build.cc: the file ----
 

@@ -58,6 +58,7 @@ bool Build::compile_again(Pieces<T>& pieces, const Keys& keys, bool with_files) 
       names.push_back(name);
   }
   for (const std::string& name : names) {
+    if (is_cancelled()) break;
     Piece<T> piece = pieces.find(name)->second;
     compile_piece_again(pieces, name, piece, unknown_);
     pieces[name] = std::move(piece);
@@ -124,6 +125,7 @@ template <typename T>
 void Build::compile_file_again(std::vector<Piece<T>>& list, const Pieces<T>& kind,
                                const Keys& keys) {
   for (Piece<T>& piece : list) {
+    if (is_cancelled()) return;
     if (!names_any(piece, keys)) continue;
     const std::string name = piece.newest->config->name;
     compile_piece_again(kind, name, piece, options_.unknown_fields());

@@ -68,6 +68,7 @@ Answer Build::take(const xds::Response& response) {
 // What is wrong with it, one problem a line.
 std::string Build::wrong_with(const xds::Response& response) {
   if (!response.wrong.empty()) return response.wrong + '\n';
+  if (is_cancelled()) return {};
   switch (response.type) {
     case xds::ResourceType::kClusters:
       return take_clusters(response);
@@ -149,8 +150,10 @@ template <typename T>
 std::string Build::take_named(const xds::Response& response, const WantedNames& wanted,
                               Pieces<T>& pieces) {
   std::string wrong;
-  for (const xds::Resource& resource : response.resources)
+  for (const xds::Resource& resource : response.resources) {
+    if (is_cancelled()) break;
     if (wanted.contains(resource.name)) wrong += take_one(response, resource, pieces);
+  }
   return wrong;
 }
 
@@ -163,6 +166,7 @@ std::string Build::take_all(const xds::Response& response, Pieces<T>& pieces, Pi
   std::string wrong;
   std::unordered_set<std::string_view> said;
   for (const xds::Resource& resource : response.resources) {
+    if (is_cancelled()) return wrong;
     const std::string_view kind = xds::short_name(response.type);
     if (resource.name.empty()) {
       wrong += str(kind, ": name: required field is missing\n");
@@ -238,6 +242,7 @@ std::string Build::take_virtual_hosts(const xds::Response& response) {
   resources_->unsettled.virtual_hosts = true;
   std::string wrong;
   for (const xds::Resource& resource : response.resources) {
+    if (is_cancelled()) return wrong;
     const std::string_view table = table_of_host(resource.name);
     if (table.empty()) {
       wrong +=

@@ -19,9 +19,11 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
   result.read_files = job.reads_files || job.previous == nullptr;
   result.has_admin_values = job.admin_values != nullptr;
   Build build(options, sinks, job);
+  const std::stop_token& cancelled = job.cancelled;
   if (result.read_files) {
     Errors errors(options.unknown_fields());
     const bool is_good = build.read_files(errors);
+    if (cancelled.stop_requested()) return result;
     result.files = errors.files();
     result.messages = errors.to_string();
     result.warnings = errors.to_string(Severity::kWarning);
@@ -37,6 +39,7 @@ BuildResult run_build(const Options& options, const Sinks& sinks, const BuildJob
   if (job.admin_values != nullptr) build.take_admin_values(job.admin_values);
   for (const xds::Response& response : job.responses)
     result.answers.push_back(build.take(response));
+  if (cancelled.stop_requested()) return result;
   result.snapshot = build.finish();
   result.warnings += build.warnings;
   result.dynamic_unknown_fields = std::move(build.unknown_fields);

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +51,8 @@ struct BuildJob {
   std::shared_ptr<const OurAddresses> ours;
   StoppedListeners stopped_listeners = StoppedListeners::kNone;
   HeldListeners held_listeners;  // that must wait for their addresses
+  // Once it is asked to stop nobody wants the result: the build ends after the piece that it is at.
+  std::stop_token cancelled;
 };
 
 // What became of a response.
@@ -63,7 +66,7 @@ struct Answer {
 };
 
 struct BuildResult {
-  std::shared_ptr<const Snapshot> snapshot;  // null: the file was refused
+  std::shared_ptr<const Snapshot> snapshot;  // null: the file was refused, or it was cancelled
   std::string messages;                      // why
   std::string warnings;
   std::set<std::string> files;  // that a refused configuration names too: what it lacks may come

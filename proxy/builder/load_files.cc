@@ -28,10 +28,12 @@ void add_of_file(std::vector<Piece<T>>& list, std::shared_ptr<const T> made, con
   if (!keys.empty()) piece.notes = PieceNotes{{}, std::move(keys)};
 }
 
-void load_clusters(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot) {
+void load_clusters(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot,
+                   const std::stop_token& cancelled) {
   std::unordered_set<std::string_view> names;
   SourceClaims claims;
   for (const Node node : list.items()) {
+    if (cancelled.stop_requested()) return;
     const auto cluster = std::make_shared<const CompiledCluster>(
         compiler.cluster(node, {snapshot.document, node.value()}));
     const SharedText& name = cluster->config->name;
@@ -50,7 +52,8 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
 }
 
 void load_listeners(Resources& out, Compiler& compiler, const Node& list, const Snapshot& snapshot,
-                    std::vector<Located<std::string>>& must_exist) {
+                    std::vector<Located<std::string>>& must_exist,
+                    const std::stop_token& cancelled) {
   // With CDS the others may come by it.
   const bool is_complete = !snapshot.bootstrap.dynamic.cds;
   std::unordered_set<std::string> names;
@@ -58,6 +61,7 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
   UsedAddresses used;
   if (snapshot.bootstrap.admin) used.add(snapshot.bootstrap.admin->to_string(), "admin");
   for (const Node node : list.items()) {
+    if (cancelled.stop_requested()) return;
     const auto listener = std::make_shared<const CompiledListener>(compiler.listener(
         node, {snapshot.document, node.value()}, is_complete ? &must_exist : nullptr));
     const std::string& name = listener->config->name;
@@ -104,7 +108,7 @@ void load_secrets(Resources& out, const Node& list) {
 }  // namespace
 
 bool load_files(Snapshot& out, Resources& resources, const Options& options, Sinks sinks,
-                config::Errors& errors) {
+                config::Errors& errors, const std::stop_token& cancelled) {
   out.document = config::load_bootstrap(options.config_path, options.config_yaml, errors);
   if (out.document == nullptr) return false;
   const Node root = out.document->root(errors);
@@ -122,8 +126,8 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
   std::vector<Located<std::string>> used;
   if (node.is_present()) {
     Compiler compiler(sinks, out.bootstrap.node_id, out.bootstrap.node_cluster, resources);
-    load_clusters(resources, compiler, node["clusters"], out);
-    load_listeners(resources, compiler, node["listeners"], out, used);
+    load_clusters(resources, compiler, node["clusters"], out, cancelled);
+    load_listeners(resources, compiler, node["listeners"], out, used, cancelled);
     load_secrets(resources, node["secrets"]);
     check_secret_sources(resources, out.bootstrap.dynamic.has_ads, used, node);
     node.reject_unknown_keys();
