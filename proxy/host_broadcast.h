@@ -1,17 +1,21 @@
 #pragma once
-// HostBroadcast: tells the workers of endpoints that have changed: one message to each of them for
-// all that changed in a turn, for a control plane may say a hundred assignments at once.
+// HostBroadcast: tells the workers of endpoints that have changed, and of their health: one message
+// to each of them for all that changed in a turn, for a control plane may say a hundred assignments
+// at once.  A worker that has not taken the last message gets no further one until it has: what
+// comes meanwhile is gathered, so that a slow one does not find a queue of rebuilds.
 //
 // Owned by the Server, on its loop.  Of a cluster that changes twice the last set counts.  What is
 // posted to workers otherwise and depends on hosts (a WorkerUpdate) has to come behind a flush().
+// Workers answer with the sets that they had: nothing large dies on them.  They are stopped before
+// the broadcast ends.
 
+#include <functional>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "proxy/base/text_map.h"
+#include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
 #include "proxy/worker.h"
 
@@ -19,36 +23,37 @@ namespace pillion {
 
 class HostBroadcast final : private io::ReadyTask {
  public:
-  // Both outlive the object.
-  HostBroadcast(io::Loop& loop, const std::vector<std::unique_ptr<Worker>>& workers)
-      : loop_(loop), workers_(workers) {}
+  // Frees what workers had.
+  using Retire = std::function<void(Worker::FormerHosts)>;
 
-  void add(std::string_view cluster, const upstream::HostSetPtr& hosts) {
-    if (changed_.empty()) loop_.post(*this);
-    const auto it = changed_.find(cluster);
-    if (it != changed_.end()) {
-      it->second = hosts;
-    } else {
-      changed_.emplace(cluster, hosts);
-    }
-  }
-  void flush() {
-    if (changed_.empty()) return;
-    const auto message = std::make_shared<const Changed>(std::exchange(changed_, {}));
-    for (const std::unique_ptr<Worker>& worker : workers_) {
-      worker->post([message](Worker& w) {
-        for (const auto& [cluster, hosts] : *message) w.set_hosts(cluster, hosts);
-      });
-    }
-  }
+  // Both outlive the object.
+  HostBroadcast(io::Loop& loop, const std::vector<std::unique_ptr<Worker>>& workers, Retire retire)
+      : loop_(loop), workers_(workers), retire_(std::move(retire)) {}
+
+  void add(std::string_view cluster, const upstream::HostSetPtr& hosts);
+  void add_health(std::string_view cluster);
+  // Tells at once what there is to tell, whether they have taken the last message or not.
+  void flush() { tell(true); }
+  // Messages that were not taken yet.
+  [[nodiscard]] size_t under_way() const noexcept;
 
  private:
-  using Changed = TextMap<upstream::HostSetPtr>;
-  void run_ready() override { flush(); }
+  struct Line {  // to a worker
+    size_t under_way = 0;
+    HostNews late;  // that waits for it to take the last message
+  };
+
+  void run_ready() override { tell(false); }
+  void tell(bool at_once);
+  void send(size_t worker, std::shared_ptr<const HostNews> news);
+  void on_taken(size_t worker, Worker::FormerHosts former);
 
   io::Loop& loop_;
   const std::vector<std::unique_ptr<Worker>>& workers_;
-  Changed changed_;
+  const Retire retire_;
+  HostNews changed_;
+  std::vector<Line> lines_;  // in the order of workers_
+  io::Inbox inbox_{loop_};
 };
 
 }  // namespace pillion

@@ -114,7 +114,8 @@ Server::Server(const Options& options)
 }
 
 Server::~Server() {
-  if (builder_.joinable()) builder_.join();
+  builder_.stop();
+  builder_.wait();
   spans_.close();
   log::detach();
 }
@@ -133,7 +134,10 @@ Status<> Server::start(const BuildResult& built) {
     if (bootstrap.watches_turns) workers_.back()->watch_turns();
   }
   if (bootstrap.watches_turns) watch_turns();
-  registry_.on_scrape([this] { discovery_.refresh_gauges(); });
+  registry_.on_scrape([this] {
+    discovery_.refresh_gauges();
+    refresh_drains();
+  });
   keep_log_stats();
   admin::keep_server_stats(registry_, *this, concurrency_, version_number());
   if (Status<> committed = commit_first(built); !committed) return committed;
@@ -264,6 +268,7 @@ void Server::on_signal(int signal) {
 void Server::begin_shutdown(std::string_view cause) {
   if (shutting_down_) return;
   shutting_down_ = true;
+  builder_.stop();
   log::info(log::kMain, "draining", {{"cause", cause}, {"for_at_most", options_.drain_time}});
   for (const auto& worker : workers_)
     worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
@@ -306,10 +311,11 @@ void Server::close_sockets() {
 
 void Server::close_everything() {
   log::info(log::kMain, "exiting", {{"open_connections", budget_.used.load()}});
+  builder_.stop();
   providers_.stop();
   if (control_plane_ != nullptr) control_plane_->stop();
   if (load_reporter_ != nullptr) load_reporter_->stop();
-  if (builder_.joinable()) builder_.join();
+  builder_.wait();
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();
   if (admin_ != nullptr) admin_->close();
@@ -375,7 +381,10 @@ int run_server(const Options& options) {
   }
   if (Status<> started = server.start(built); !started) return complain(started.error());
   built = {};  // a reload may end what it consists of
-  return server.run();
+  const int code = server.run();
+  // What may still read a file for nobody must not outlive what is static.
+  BackgroundQueue::wait_for_all();
+  return code;
 }
 
 }  // namespace pillion

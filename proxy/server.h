@@ -21,7 +21,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -30,6 +29,7 @@
 #include "proxy/admin/page.h"
 #include "proxy/admin/server_view.h"
 #include "proxy/admin_listener.h"
+#include "proxy/base/background_queue.h"
 #include "proxy/base/log_writer.h"
 #include "proxy/bound_listeners.h"
 #include "proxy/builder/builder.h"
@@ -45,6 +45,7 @@
 #include "proxy/control/unknown_fields.h"
 #include "proxy/control_clusters.h"
 #include "proxy/discovery/discovery.h"
+#include "proxy/drain_count.h"
 #include "proxy/host_broadcast.h"
 #include "proxy/io/file_watch.h"
 #include "proxy/io/inbox.h"
@@ -166,8 +167,10 @@ class Server final : public admin::ServerView,
   void open_sockets();
   void leave_out_unopened(Change& change);
   void count_listeners(const WorkerUpdate& update);
+  void begin_drains(WorkerUpdate& update);
+  void refresh_drains();
   void set_own_addresses(WorkerUpdate& update);
-  void stop_listeners(bool inbound_only);
+  void stop_listeners(StoppedListeners which);
   Status<> try_listener(const core::ListenerConfig& listener) override;
   void on_addresses_free() override;
   void add_to(BuildJob& job) const;
@@ -265,9 +268,12 @@ class Server final : public admin::ServerView,
   LoadCounts load_counts_{discovery_, registry_};
   std::unique_ptr<xds::LoadReporter> load_reporter_;  // null: nobody is told
   std::vector<std::unique_ptr<Worker>> workers_;
-  HostBroadcast host_broadcast_{loop_, workers_};
+  HostBroadcast host_broadcast_{loop_, workers_, [this](Worker::FormerHosts former) {
+                                  retired_.add_hosts(std::move(former));
+                                }};
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
+  DrainCount drain_count_;
   stats::BlockRef<stats::ClusterManagerStats> cluster_stats_;
   stats::BlockRef<stats::RuntimeStats> runtime_stats_;
   stats::BlockRef<stats::ServerDispatcherStats> turn_stats_;
@@ -329,7 +335,7 @@ class Server final : public admin::ServerView,
   bool secrets_wanted_ = false;             // of `pending_`
   std::vector<std::string> new_listeners_;  // of the update that is being applied, by name
   uint32_t applying_ = 0;                   // workers that have yet to apply the last update
-  std::thread builder_;
+  BackgroundQueue builder_;
   bool building_ = false;
   std::string reload_wanted_;           // why the files shall be read; empty: they need not be
   bool resources_wait_ = false;         // of the control plane, for a build

@@ -61,10 +61,14 @@ void Server::apply_when_warm() {
   host_broadcast_.flush();
   const std::shared_ptr<const WorkerUpdate> shared = std::move(update);
   for (const auto& worker : workers_) {
-    worker->post([shared, this](Worker& w) {
-      w.apply(shared, [this](std::shared_ptr<const WorkerUpdate> applied) {
+    worker->post([shared, this](Worker& w) mutable {
+      w.apply(std::move(shared), [this](std::shared_ptr<const WorkerUpdate> applied,
+                                        Worker::FormerHosts former) {
         // Freed here.
-        inbox_.post([this, applied = std::move(applied)] { on_applied(); });
+        inbox_.post([this, applied = std::move(applied), former = std::move(former)]() mutable {
+          retired_.add_hosts(std::move(former));
+          on_applied();
+        });
       });
     });
   }
@@ -152,8 +156,7 @@ void Server::on_hosts(std::string_view cluster, const upstream::HostSetPtr& host
 
 void Server::on_health(std::string_view cluster) {
   if (clusters_ != nullptr) clusters_->update_health(cluster);
-  for (const auto& worker : workers_)
-    worker->post([name = std::string(cluster)](Worker& w) { w.update_health(name); });
+  host_broadcast_.add_health(cluster);
 }
 
 upstream::ClusterClient& Server::cluster_client() {

@@ -76,11 +76,11 @@ void Server::build_if_wanted() {
   }
   if (std::exchange(runtime_waits_, false))
     job.admin_values = std::make_shared<const config::RuntimeValues>(admin_values_);
-  if (builder_.joinable()) builder_.join();
   building_ = true;
-  builder_ = std::thread([this, serves = ready_, job = std::move(job)] {
+  builder_.post([this, serves = ready_, job = std::move(job)](const std::stop_token& stop) mutable {
     // The first configuration is waited for.
     if (serves) stand_back();
+    job.cancelled = stop;
     auto result = std::make_shared<BuildResult>(run_build(options_, sinks(), job));
     inbox_.post([this, result] { finish_build(std::move(*result)); });
   });
@@ -210,6 +210,7 @@ void Server::commit(Change& change) {
   bound_.take(*update, change.sockets->keep(), stopped_);
   addresses_left_ |= !update->removed_listeners.empty();
   count_listeners(*update);
+  begin_drains(*update);
   diff_clusters(changes, *update);
   count_in_force(changes);
   set_own_addresses(*update);

@@ -94,12 +94,23 @@ void Server::on_addresses_free() {
   build_if_wanted();
 }
 
-// Nobody listens there from now on, nor do those that come later.
-void Server::stop_listeners(bool inbound_only) {
-  const StoppedListeners now = inbound_only ? StoppedListeners::kInbound : StoppedListeners::kAll;
-  stopped_ = std::max(stopped_, now);
-  for (const auto& worker : workers_)
-    worker->post([inbound_only](Worker& w) { w.close_sockets(inbound_only); });
+// Nobody listens there from now on, nor do those that come later.  Each counts once, when no worker
+// takes connections of it any more.
+void Server::stop_listeners(StoppedListeners which) {
+  const auto count =
+      static_cast<uint64_t>(std::ranges::count_if(snapshot_->listeners, [&](const auto& listener) {
+        return is_stopped(which, *listener) && !is_stopped(stopped_, *listener);
+      }));
+  stopped_ = std::max(stopped_, which);
+  const auto left = std::make_shared<uint32_t>(concurrency_);  // control's alone
+  for (const auto& worker : workers_) {
+    worker->post([this, which, left, count](Worker& w) {
+      w.close_sockets(which == StoppedListeners::kInbound);
+      inbox_.post([this, left, count] {
+        if (--*left == 0) listener_stats_->listener_stopped.add(count);
+      });
+    });
+  }
 }
 
 // A listener that gets another socket is removed and new at once.
@@ -120,6 +131,18 @@ void Server::count_listeners(const WorkerUpdate& update) {
     log::debug(log::kConfig, "listener changed", {{"listener", listener->name}});
   for (const WorkerUpdate::NewListener& added : update.new_listeners)
     log::debug(log::kConfig, "listener added", {{"listener", added.config->name}});
+}
+
+// Until every worker has let go of them.
+void Server::begin_drains(WorkerUpdate& update) {
+  for (size_t i = 0; i < update.removed_listeners.size(); ++i)
+    update.draining.push_back(drain_count_.begin());
+}
+
+void Server::refresh_drains() {
+  stats::Gauge& gauge = listener_stats_->total_listeners_draining;
+  // Unused as long as none did.
+  if (const int64_t now = drain_count_.value(); now != gauge.value()) gauge.set(now);
 }
 
 void Server::set_own_addresses(WorkerUpdate& update) {

@@ -194,7 +194,9 @@ void Server::drain_listeners(const admin::DrainRequest& request) {
             {{"inbound_only", request.inbound_only}, {"graceful", request.graceful}});
   draining_ = true;
   const bool inbound_only = request.inbound_only;
-  if (!request.graceful) return stop_listeners(inbound_only);
+  if (!request.graceful) {
+    return stop_listeners(inbound_only ? StoppedListeners::kInbound : StoppedListeners::kAll);
+  }
   for (const auto& worker : workers_)
     worker->post([is_gradual = is_drain_gradual()](Worker& w) { w.announce_drain(is_gradual); });
   if (request.skip_exit) return;
@@ -205,7 +207,7 @@ void Server::drain_listeners(const admin::DrainRequest& request) {
 void Server::end_drain() {
   log::debug(log::kMain, "the drain time is over: listeners close",
              {{"inbound_only", drain_inbound_only_}});
-  stop_listeners(drain_inbound_only_);
+  stop_listeners(drain_inbound_only_ ? StoppedListeners::kInbound : StoppedListeners::kAll);
 }
 
 }  // namespace pillion

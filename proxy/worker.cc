@@ -104,7 +104,7 @@ void Worker::run_ready() {
   }
   const std::unique_ptr<Applying> applied = std::move(applying_);
   context_.route_demands.wake();
-  if (applied->done) applied->done(std::move(applied->update));
+  if (applied->done) applied->done(std::move(applied->update), std::move(applied->former));
 }
 
 // Clusters before the listeners whose routes name them, and removed after.  Sockets that take the
@@ -112,8 +112,11 @@ void Worker::run_ready() {
 bool Worker::apply_one() {
   Applying& at = *applying_;
   const WorkerUpdate& update = *at.update;
+  const auto keep = [&at](upstream::HostSetPtr former) {
+    if (former != nullptr) at.former.push_back(std::move(former));
+  };
   if (at.clusters < update.clusters.size()) {
-    clusters_.set(update.clusters[at.clusters++]);
+    keep(clusters_.set(update.clusters[at.clusters++]));
     return true;
   }
   if (update.own_addresses != nullptr) {
@@ -132,11 +135,12 @@ bool Worker::apply_one() {
     return true;
   }
   if (at.removed < update.removed_listeners.size()) {
-    retire(update.removed_listeners[at.removed++]);
+    const size_t i = at.removed++;
+    retire(update.removed_listeners[i], i < update.draining.size() ? update.draining[i] : nullptr);
     return true;
   }
   if (at.removed_clusters < update.removed_clusters.size()) {
-    clusters_.remove(update.removed_clusters[at.removed_clusters++]);
+    keep(clusters_.remove(update.removed_clusters[at.removed_clusters++]));
     return true;
   }
   if (at.done_later < at.later.size()) {
@@ -180,23 +184,37 @@ void Worker::add_listener(const std::shared_ptr<const core::ListenerConfig>& con
   named = listener.get();
   is_indexed_ = false;
   core::Listener& added = *listener;
-  listeners_.push_back({std::move(listener), false});
+  listeners_.push_back({std::move(listener), false, {}, nullptr});
   // Its sockets may have been opened before.
   if (is_stopped(stopped_, *config)) added.close_socket();
 }
 
-void Worker::set_hosts(const std::string& cluster,
-                       const std::shared_ptr<const upstream::HostSet>& hosts) {
-  if (applying_ == nullptr) return clusters_.set_hosts(cluster, hosts);
-  when_applied([this, cluster, hosts] { clusters_.set_hosts(cluster, hosts); });
+void Worker::set_hosts(const std::string& cluster, const upstream::HostSetPtr& hosts,
+                       FormerHosts& former) {
+  if (auto before = clusters_.set_hosts(cluster, hosts)) former.push_back(std::move(before));
 }
 
-void Worker::update_health(const std::string& cluster) {
-  when_applied([this, cluster] { clusters_.update_health(cluster); });
+void Worker::take_news(std::shared_ptr<const HostNews> news, Taken done) {
+  if (applying_ == nullptr) {
+    FormerHosts former;
+    for (const auto& [cluster, hosts] : news->hosts) set_hosts(cluster, hosts, former);
+    for (const std::string& cluster : news->health) clusters_.update_health(cluster);
+    if (done) done(std::move(news), std::move(former));
+    return;
+  }
+  // In portions, as the update.
+  const auto former = std::make_shared<FormerHosts>();
+  for (const auto& item : news->hosts)
+    when_applied([this, &item, former] { set_hosts(item.first, item.second, *former); });
+  for (const std::string& cluster : news->health)
+    when_applied([this, &cluster] { clusters_.update_health(cluster); });
+  when_applied([news = std::move(news), former, done = std::move(done)]() mutable {
+    if (done) done(std::move(news), std::move(*former));
+  });
 }
 
 // The listener takes no further connections; those it has end within the drain time.
-void Worker::retire(const std::string& name) {
+void Worker::retire(const std::string& name, std::shared_ptr<const void> draining) {
   TextMap<core::Listener*>& names = replaced_.contains(name) ? replaced_ : by_name_;
   const auto it = names.find(name);
   if (it == names.end()) return;
@@ -206,6 +224,7 @@ void Worker::retire(const std::string& name) {
   const auto slot =
       std::ranges::find(listeners_, listener, [](const Slot& s) { return s.listener.get(); });
   slot->is_old = true;
+  slot->draining = std::move(draining);
   slot->deadline = loop_.now() + context_.drain_time;
   if (!retired_timer_.is_armed()) loop_.arm(retired_timer_, context_.drain_time);
   listener->close_socket();  // may be its end

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,8 +45,18 @@ struct WorkerUpdate {
   std::vector<NewListener> new_listeners;
   std::vector<std::shared_ptr<const core::ListenerConfig>> changed_listeners;  // their sockets stay
   std::vector<std::string> removed_listeners;
+  // Of each of these what lives until no worker has it any more (drain_count.h); or empty.
+  std::vector<std::shared_ptr<const void>> draining;
   // All addresses of ours after the update; null: as before.
   std::shared_ptr<const std::vector<io::Address>> own_addresses;
+};
+
+// What workers are told of endpoints between two configurations (host_broadcast.h).
+struct HostNews {
+  TextMap<upstream::HostSetPtr> hosts;
+  // Clusters whose hosts have other flags in their HostHealth.
+  std::set<std::string, std::less<>> health;
+  [[nodiscard]] bool empty() const noexcept { return hosts.empty() && health.empty(); }
 };
 
 // Downstream connections of the whole process against its budget.  Written once a connection.
@@ -64,19 +75,22 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
   // Any thread.  `fn` runs on the worker's thread with the worker as its argument.
   template <typename Fn>
   void post(Fn&& fn) {
-    inbox_.post([this, fn = std::forward<Fn>(fn)] { fn(*this); });
+    inbox_.post([this, fn = std::forward<Fn>(fn)]() mutable { fn(*this); });
   }
   // Any thread but the worker's: closes everything, ends the thread and waits for it.
   void stop();
 
   // ---- on the worker's thread ----
+  // Sets that the worker has no use for any more; they are to be freed elsewhere.
+  using FormerHosts = std::vector<upstream::HostSetPtr>;
   // At once if it is small; else the rest follows in later turns.  Then calls `done`, which is
-  // given the update, so that it can take it elsewhere to be freed.  Not before the one before is
-  // done.
-  using Applied = std::function<void(std::shared_ptr<const WorkerUpdate>)>;
+  // given the update too, so that it can take it elsewhere to be freed.  Not before the one before
+  // is done.
+  using Applied = std::function<void(std::shared_ptr<const WorkerUpdate>, FormerHosts)>;
   void apply(std::shared_ptr<const WorkerUpdate> update, Applied done = {});
-  void set_hosts(const std::string& cluster, const std::shared_ptr<const upstream::HostSet>& hosts);
-  void update_health(const std::string& cluster);
+  // When the update that is being applied is; then calls `done`, likewise.
+  using Taken = std::function<void(std::shared_ptr<const HostNews>, FormerHosts)>;
+  void take_news(std::shared_ptr<const HostNews> news, Taken done = {});
   // That requests to the cluster can go to; 0 if there is no such cluster.
   [[nodiscard]] size_t host_count(std::string_view cluster) {
     const upstream::Cluster* found = clusters_.find(cluster);
@@ -106,6 +120,7 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
     std::unique_ptr<core::Listener> listener;
     bool is_old = false;  // replaced or removed: goes when its last connection ends
     Instant deadline{};   // of an old one: its connections are closed
+    std::shared_ptr<const void> draining;  // of an old one: WorkerUpdate::draining
   };
 
   // The update that is being applied, and how far that has come.
@@ -117,6 +132,7 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
     size_t added = 0;
     size_t removed = 0;
     size_t removed_clusters = 0;
+    FormerHosts former;
     std::vector<std::function<void()>> later;  // what came meanwhile, and means what is after it
     size_t done_later = 0;
   };
@@ -126,6 +142,8 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
   // One piece; false if there is none left.
   bool apply_one();
   void finish_applying();
+  void set_hosts(const std::string& cluster, const upstream::HostSetPtr& hosts,
+                 FormerHosts& former);
   // When the update that is being applied is; now if there is none.
   void when_applied(std::function<void()> fn);
 
@@ -138,7 +156,7 @@ class Worker final : private core::ListenerOwner, private io::ReadyTask {
   void run();
   void add_listener(const std::shared_ptr<const core::ListenerConfig>& config,
                     std::span<const int> sockets);
-  void retire(const std::string& name);
+  void retire(const std::string& name, std::shared_ptr<const void> draining);
   void index_addresses();
   void end_retired();
   void pause_accepting();

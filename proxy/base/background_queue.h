@@ -8,7 +8,7 @@
 // cores to requests calls stand_back() itself (background_thread.h), which lasts until the queue
 // has run empty.
 //
-// Owned by one thread, which alone calls it.  stop() drops what has not begun and tells the job
+// Calls come from one thread at a time.  stop() drops what has not begun and tells the job
 // that runs; that one may outlive the queue, so that what it uses is shared with it, or the owner
 // calls wait() after stop().  Nobody may wait_for_all() while a queue gets further jobs; a process
 // does before its statics end.

@@ -33,13 +33,16 @@ class ClusterMap {
   [[nodiscard]] bool has(std::string_view name) const {
     return entries_.find(name) != entries_.end();
   }
+  // What changes endpoints returns the set that it supersedes, or null: nothing large shall die on
+  // a worker, which takes it to who frees it.
+
   // Adds or replaces.  Streams that run keep the cluster they chose.  Equal connection hashes keep
   // the hosts and so their connections.
-  void set(const ClusterResource& resource);
-  void set_hosts(std::string_view name, const std::shared_ptr<const HostSet>& hosts);
+  HostSetPtr set(const ClusterResource& resource);
+  HostSetPtr set_hosts(std::string_view name, const HostSetPtr& hosts);
   // The health of hosts has changed, as told by control.
   void update_health(std::string_view name);
-  void remove(std::string_view name);
+  HostSetPtr remove(std::string_view name);
   // Calls fn(Cluster&) for each cluster in use on this worker.
   template <typename Fn>
   void for_each(Fn&& fn) {

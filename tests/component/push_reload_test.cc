@@ -48,7 +48,8 @@ class PushReload : public ::testing::Test {
   void apply(const std::shared_ptr<const WorkerUpdate>& update) {
     std::promise<void> done;
     worker_.post([&](Worker& w) {
-      w.apply(update, [&done](const std::shared_ptr<const WorkerUpdate>&) { done.set_value(); });
+      w.apply(update, [&done](const std::shared_ptr<const WorkerUpdate>&,
+                              const Worker::FormerHosts&) { done.set_value(); });
     });
     done.get_future().wait();
   }
@@ -116,9 +117,13 @@ TEST_F(PushReload, TakesHostsThatComeMeanwhileAfterTheClusters) {
   std::promise<void> done;
   std::promise<size_t> seen;
   worker_.post([&](Worker& w) {
-    w.apply(update, [&](const std::shared_ptr<const WorkerUpdate>&) { done.set_value(); });
+    w.apply(update, [&](const std::shared_ptr<const WorkerUpdate>&, const Worker::FormerHosts&) {
+      done.set_value();
+    });
     // The last one is not there yet, or it is, if this machine is quick.
-    w.set_hosts("cluster-4999", newer);
+    auto news = std::make_shared<HostNews>();
+    news->hosts["cluster-4999"] = newer;
+    w.take_news(std::move(news));
   });
   done.get_future().wait();
   worker_.post([&](Worker& w) { seen.set_value(w.host_count("cluster-4999")); });

@@ -256,11 +256,15 @@ class ListenerSockets(unittest.TestCase):
         self.until(self.ports[0], "a")
         self.assertEqual(self.proxy.post("/drain_listeners")[0], 200)
         sidecar.until("a is closed", lambda: is_refused(self.ports[0]) and is_refused(self.ports[3]))
+        self.proxy.wait_stat("listener_manager.listener_stopped", 2)
         self.say(self.listener("a", self.ports[1], "a"), self.listener("b", self.ports[2], "b"))
         self.proxy.wait_log("listener without sockets: listeners were stopped: listener=b")
         for port in self.ports:
             self.assertTrue(is_refused(port), port)
         self.assertEqual(self.proxy.stats()["listener_manager.lds.update_rejected"], 0)
+        self.assertEqual(self.proxy.post("/drain_listeners")[0], 200)
+        self.proxy.get("/ready")
+        self.assertEqual(self.proxy.stats()["listener_manager.listener_stopped"], 2, "nobody listened any more")
 
     def test_inboundonly_stops_those_alone(self):
         inbound = {"traffic_direction": "INBOUND"}
@@ -269,6 +273,7 @@ class ListenerSockets(unittest.TestCase):
         self.until(self.ports[0], "in")
         self.assertEqual(self.proxy.post("/drain_listeners?inboundonly")[0], 200)
         sidecar.until("in is closed", lambda: is_refused(self.ports[0]))
+        self.proxy.wait_stat("listener_manager.listener_stopped", 1)
         self.say(self.listener("in", self.ports[2], "in", **inbound), self.listener("out", self.ports[3], "moved"))
         self.until(self.ports[3], "moved")
         self.assertTrue(is_refused(self.ports[2]))

@@ -308,9 +308,11 @@ class Reload(unittest.TestCase):
         self.reload(self.config(listeners=[first, envoy.http("more", third)]))
         self.assertEqual(connect(self, third).exchange(get()).status, 200)
         # The connection that is there hears of the end with its next response, and only then closes.
+        self.assertEqual(self.proxy.stats()["listener_manager.total_listeners_draining"], 1)
         answer = client.exchange(get())
         self.assertEqual((answer.status, answer.get("connection")), (200, "close"))
         self.assertTrue(client.is_closed())
+        self.proxy.wait_stat("listener_manager.total_listeners_draining", 0)
         with self.assertRaises(ConnectionRefusedError):
             connect(self, second)
         self.reload(self.config(listeners=[first]))

@@ -7,6 +7,7 @@
 #include <future>
 
 #include "proxy/base/str.h"
+#include "tests/support/run_until.h"
 
 namespace pillion {
 namespace {
@@ -60,7 +61,21 @@ class HostBroadcastTest : public ::testing::Test {
   ConnectionBudget budget_;
   io::Loop loop_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  HostBroadcast broadcast_{loop_, workers_};
+  // Holds a worker up until the promise is kept, or broken.
+  std::promise<void> hold_up(Worker& worker) {
+    std::promise<void> go_on;
+    worker.post([until = go_on.get_future().share()](Worker&) { until.wait(); });
+    return go_on;
+  }
+  // Until all workers have taken what they were told.
+  void settle() {
+    EXPECT_TRUE(testing::run_until(loop_, [this] { return broadcast_.under_way() == 0; }));
+  }
+
+  Worker::FormerHosts former_;
+  HostBroadcast broadcast_{loop_, workers_, [this](Worker::FormerHosts former) {
+                             for (auto& set : former) former_.push_back(std::move(set));
+                           }};
 };
 
 TEST_F(HostBroadcastTest, TellsAllWorkersWhenTheTurnGoesOn) {
@@ -93,11 +108,67 @@ TEST_F(HostBroadcastTest, GoesOnAfterAFlush) {
   broadcast_.add("a", hosts(2));
   broadcast_.flush();
   broadcast_.add("b", hosts(6));
-  loop_.run_once(false);
+  settle();
   EXPECT_EQ(seen("b"), "6 6");
   broadcast_.add("b", hosts(3));
-  loop_.run_once(false);
+  settle();
   EXPECT_EQ(seen("b"), "3 3");
+}
+
+TEST_F(HostBroadcastTest, AFormerSetIsHandedBackAndDoesNotDieOnAWorker) {
+  broadcast_.add("a", hosts(2));
+  settle();
+  former_.clear();
+  upstream::HostSetPtr set = hosts(3);
+  const std::weak_ptr<const upstream::HostSet> former = set;
+  broadcast_.add("a", std::exchange(set, nullptr));
+  settle();
+  broadcast_.add("a", hosts(4));
+  loop_.run_once(false);
+  EXPECT_EQ(seen("a"), "4 4");
+  EXPECT_FALSE(former.expired()) << "the workers have others, and have freed nothing";
+  settle();
+  former_.clear();
+  EXPECT_TRUE(former.expired());
+}
+
+TEST_F(HostBroadcastTest, ASetThatNoWorkerHasAUseForComesBackToo) {
+  upstream::HostSetPtr set = hosts(3);
+  const std::weak_ptr<const upstream::HostSet> unused = set;
+  broadcast_.add("no such cluster", std::exchange(set, nullptr));
+  loop_.run_once(false);
+  (void)seen("a");
+  EXPECT_FALSE(unused.expired());
+  settle();
+  EXPECT_TRUE(unused.expired());
+}
+
+TEST_F(HostBroadcastTest, AWorkerThatIsSlowGetsOneMessageForAllThatComesMeanwhile) {
+  std::promise<void> go_on = hold_up(*workers_[0]);
+  for (size_t i = 2; i < 12; ++i) {
+    broadcast_.add("a", hosts(i));
+    broadcast_.add_health("b");
+    EXPECT_TRUE(testing::run_until(loop_, [this] { return broadcast_.under_way() == 1; }))
+        << "the other one hears of each, this one of the first alone";
+  }
+  go_on.set_value();
+  settle();
+  EXPECT_EQ(seen("a"), "11 11");
+  EXPECT_EQ(former_.size(), 10u + 2u)
+      << "the fast one had each, the slow one the first and the last";
+}
+
+TEST_F(HostBroadcastTest, AFlushDoesNotWaitForASlowWorkerAndLeavesNothingBehind) {
+  std::promise<void> go_on = hold_up(*workers_[0]);
+  broadcast_.add("a", hosts(2));
+  loop_.run_once(false);
+  broadcast_.add("a", hosts(3));
+  loop_.run_once(false);
+  broadcast_.flush();
+  apply(clusters({"a"}, 7));
+  go_on.set_value();
+  settle();
+  EXPECT_EQ(seen("a"), "7 7") << "what was late came before the update";
 }
 
 TEST_F(HostBroadcastTest, OfAClusterThatIsGoneChangesNothing) {

@@ -2,13 +2,16 @@
 
 #include "proxy/worker.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <future>
+#include <optional>
 #include <vector>
 
 #include "proxy/base/str.h"
 #include "proxy/builder/builder.h"
+#include "proxy/drain_count.h"
 #include "proxy/listen_sockets.h"
 #include "proxy/upstream/host_set.h"
 #include "tests/support/sockets.h"
@@ -37,6 +40,13 @@ std::shared_ptr<const core::ListenerConfig> make_listener(std::string_view text,
   const auto snapshot = build_snapshot(options, {}, errors);
   EXPECT_NE(snapshot, nullptr) << errors.to_string();
   return snapshot == nullptr ? nullptr : snapshot->listeners.front();
+}
+
+upstream::HostSetPtr hosts(size_t count) {
+  upstream::Endpoints all(count);
+  for (size_t i = 0; i < count; ++i)
+    all[i].address = io::Address::ipv4(INADDR_LOOPBACK, static_cast<uint16_t>(i + 1));
+  return upstream::make_host_set(all, nullptr);
 }
 
 class WorkerThread : public ::testing::Test {
@@ -143,11 +153,60 @@ TEST_F(WorkerThread, ReloadSurvivesASocketThatMayNotListen) {
   on_worker([&](Worker& w) { w.apply(removal); });
 }
 
-upstream::HostSetPtr hosts(size_t count) {
-  upstream::Endpoints all(count);
-  for (size_t i = 0; i < count; ++i)
-    all[i].address = io::Address::ipv4(INADDR_LOOPBACK, static_cast<uint16_t>(i + 1));
-  return upstream::make_host_set(all, nullptr);
+TEST_F(WorkerThread, ARemovedListenerDrainsUntilItsLastConnectionEnds) {
+  DrainCount draining;
+  const auto first = add("hello");
+  on_worker([&](Worker& w) { w.apply(first); });
+  std::optional<Fd> client = testing::connect_to(address_);
+  while (budget_.used.load() == 0) on_worker([](Worker&) {});
+  auto removal = std::make_shared<WorkerUpdate>();
+  removal->removed_listeners.push_back("in");
+  removal->draining.push_back(draining.begin());
+  on_worker([&](Worker& w) { w.apply(std::move(removal)); });
+  on_worker([](Worker&) {});
+  EXPECT_EQ(draining.value(), 1) << "its client is there";
+  client.reset();
+  while (budget_.used.load() != 0) on_worker([](Worker&) {});
+  on_worker([](Worker&) {});
+  EXPECT_EQ(draining.value(), 0);
+}
+
+TEST_F(WorkerThread, ARemovedListenerWithoutConnectionsDoesNotDrain) {
+  DrainCount draining;
+  const auto first = add("hello");
+  on_worker([&](Worker& w) { w.apply(first); });
+  auto removal = std::make_shared<WorkerUpdate>();
+  removal->removed_listeners.push_back("in");
+  removal->draining.push_back(draining.begin());
+  EXPECT_EQ(draining.value(), 1) << "the worker does not know yet";
+  on_worker([&](Worker& w) { w.apply(std::move(removal)); });
+  on_worker([](Worker&) {});
+  EXPECT_EQ(draining.value(), 0);
+}
+
+TEST_F(WorkerThread, HandsBackTheHostsOfClustersThatAreChangedOrGone) {
+  const auto update_of = [](std::initializer_list<std::string_view> names) {
+    auto update = std::make_shared<WorkerUpdate>();
+    for (const std::string_view name : names) {
+      auto config = std::make_shared<upstream::ClusterConfig>();
+      config->name = name;
+      update->clusters.push_back({std::move(config), hosts(3)});
+    }
+    return update;
+  };
+  auto first = update_of({"a", "b", "c"});
+  const upstream::HostSetPtr a = first->clusters[0].hosts, b = first->clusters[1].hosts;
+  auto second = update_of({"a"});
+  second->removed_clusters.push_back("b");
+  Worker::FormerHosts handed_back;
+  on_worker([&](Worker& w) {
+    w.apply(std::move(first));
+    w.apply(std::move(second),
+            [&](const std::shared_ptr<const WorkerUpdate>&, Worker::FormerHosts former) {
+              handed_back = std::move(former);
+            });
+  });
+  EXPECT_THAT(handed_back, ::testing::ElementsAre(a, b));
 }
 
 TEST_F(WorkerThread, HostsThatComeWhileAnUpdateIsAppliedWinOverItsOwnBeforeItIsDone) {
@@ -163,13 +222,17 @@ TEST_F(WorkerThread, HostsThatComeWhileAnUpdateIsAppliedWinOverItsOwnBeforeItIsD
   const upstream::HostSetPtr later = hosts(2);
   std::promise<size_t> with_later;
   on_worker([&](Worker& w) {
-    w.apply(update, [&](const std::shared_ptr<const WorkerUpdate>& applied) {
+    w.apply(update, [&](const std::shared_ptr<const WorkerUpdate>& applied,
+                        const Worker::FormerHosts& former) {
+      EXPECT_EQ(former.size(), 0u);
       size_t count = 0;
       for (size_t i = 0; i < kClusters; i += kEach)
         count += w.host_count(applied->clusters[i].config->name) == 2 ? 1 : 0;
       with_later.set_value(count);
     });
-    for (const auto& cluster : update->clusters) w.set_hosts(cluster.config->name.str(), later);
+    auto news = std::make_shared<HostNews>();
+    for (const auto& cluster : update->clusters) news->hosts[cluster.config->name.str()] = later;
+    w.take_news(std::move(news));
   });
   EXPECT_EQ(with_later.get_future().get(), kClusters / kEach);
 }
