@@ -69,6 +69,7 @@ class HostBroadcastTest : public ::testing::Test {
   }
   // Until all workers have taken what they were told.
   void settle() {
+    loop_.run_once(false);
     EXPECT_TRUE(testing::run_until(loop_, [this] { return broadcast_.under_way() == 0; }));
   }
 
@@ -148,6 +149,7 @@ TEST_F(HostBroadcastTest, AWorkerThatIsSlowGetsOneMessageForAllThatComesMeanwhil
   for (size_t i = 2; i < 12; ++i) {
     broadcast_.add("a", hosts(i));
     broadcast_.add_health("b");
+    loop_.run_once(false);
     EXPECT_TRUE(testing::run_until(loop_, [this] { return broadcast_.under_way() == 1; }))
         << "the other one hears of each, this one of the first alone";
   }

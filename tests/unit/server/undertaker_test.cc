@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <list>
 #include <memory>
@@ -54,25 +55,24 @@ TEST(Undertaker, BuryDoesNotWaitForThePieceThatIsBeingFreed) {
 }
 
 TEST(Undertaker, WhatIsLeftAtTheEndIsFreedByWhoEndsIt) {
-  std::promise<void> may_end;
   std::promise<void> runs;
-  std::vector<std::thread::id> died;
+  std::atomic<bool> other_is_free{false};
+  std::thread::id where;
   bool told = false;
   Undertaker undertaker([&] { told = true; });
+  const auto other = [&](const void*) {
+    where = std::this_thread::get_id();
+    other_is_free = true;
+  };
+  const auto slow = [&](const void*) {
+    runs.set_value();
+    while (!other_is_free) std::this_thread::yield();
+  };
   // The last one is taken first.
-  undertaker.bury(
-      {std::make_shared<Mortal>(died), std::shared_ptr<const void>(&may_end, [&](const void*) {
-         runs.set_value();
-         may_end.get_future().wait();
-       })});
+  undertaker.bury({std::shared_ptr<const void>(&where, other), {&runs, slow}});
   runs.get_future().wait();
-  std::thread later([&] {
-    while (died.empty()) std::this_thread::yield();
-    may_end.set_value();
-  });
   undertaker.stop();
-  later.join();
-  EXPECT_THAT(died, testing::ElementsAre(std::this_thread::get_id()));
+  EXPECT_EQ(where, std::this_thread::get_id());
   EXPECT_FALSE(told);
 }
 
