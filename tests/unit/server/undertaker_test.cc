@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace pillion {
@@ -28,11 +29,19 @@ struct Mortal {
   std::vector<std::thread::id>& died;
 };
 
+// An initializer list would keep copies until bury() has returned.
+template <typename... Pieces>
+Undertaker::Dead dead(Pieces... pieces) {
+  Undertaker::Dead all;
+  (all.push_back(std::move(pieces)), ...);
+  return all;
+}
+
 TEST(Undertaker, FreesOnAnotherThreadAndTellsWhenAllIsFree) {
   std::vector<std::thread::id> died;
   std::promise<size_t> free_by_then;
   Undertaker undertaker([&] { free_by_then.set_value(died.size()); });
-  undertaker.bury({std::make_shared<Mortal>(died), std::make_shared<Mortal>(died)});
+  undertaker.bury(dead(std::make_shared<Mortal>(died), std::make_shared<Mortal>(died)));
   EXPECT_EQ(free_by_then.get_future().get(), 2u);
   EXPECT_THAT(died, Each(Ne(std::this_thread::get_id())));
 }
@@ -46,9 +55,9 @@ TEST(Undertaker, BuryDoesNotWaitForThePieceThatIsBeingFreed) {
     runs.set_value();
     may_end.get_future().wait();
   };
-  undertaker.bury({std::shared_ptr<const void>(&may_end, slow)});
+  undertaker.bury(dead(std::shared_ptr<const void>(&may_end, slow)));
   runs.get_future().wait();
-  undertaker.bury({std::make_shared<Mortal>(died)});
+  undertaker.bury(dead(std::make_shared<Mortal>(died)));
   may_end.set_value();  // a bury() that waited would never come here
   undertaker.stop();
   EXPECT_THAT(died, SizeIs(1));
@@ -69,7 +78,8 @@ TEST(Undertaker, WhatIsLeftAtTheEndIsFreedByWhoEndsIt) {
     while (!other_is_free) std::this_thread::yield();
   };
   // The last one is taken first.
-  undertaker.bury({std::shared_ptr<const void>(&where, other), {&runs, slow}});
+  undertaker.bury(
+      dead(std::shared_ptr<const void>(&where, other), std::shared_ptr<const void>(&runs, slow)));
   runs.get_future().wait();
   undertaker.stop();
   EXPECT_EQ(where, std::this_thread::get_id());
@@ -80,13 +90,13 @@ TEST(Undertaker, GivesMemoryBackAfterMuchWasFreedAndNotAfterLittle) {
   std::promise<void> buried[2];
   size_t round = 0;
   Undertaker undertaker([&] { buried[round++].set_value(); });
-  undertaker.bury({std::make_shared<int>(1)});
+  undertaker.bury(dead(std::make_shared<int>(1)));
   buried[0].get_future().wait();
   EXPECT_EQ(undertaker.trims(), 0u);
   // As many blocks as twenty route tables of a mesh have.
   auto much = std::make_shared<std::list<std::string>>();
   for (int i = 0; i < 300'000; ++i) much->emplace_back(100, 'x');
-  undertaker.bury({std::move(much)});
+  undertaker.bury(dead(std::move(much)));
   buried[1].get_future().wait();
   while (undertaker.trims() == 0) std::this_thread::yield();
   EXPECT_EQ(undertaker.trims(), 1u);
