@@ -11,6 +11,7 @@
 #include "filters/authz/config.h"
 #include "filters/authz/http_check.h"
 #include "filters/judged.h"
+#include "filters/named_rows.h"
 #include "proxy/base/response_flags.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/core/side_call.h"
@@ -39,15 +40,10 @@ class WorkerState final : public core::FilterWorkerState {
         writer_(setup.writer),
         stat_prefix_(stat_prefix) {}
   // Of a cluster that there is: a route may let the client name any.
-  stats::ClusterExtAuthzStats& of_cluster(std::string_view name) {
-    auto it = clusters_.find(name);
-    if (it == clusters_.end()) {
-      it = clusters_
-               .emplace(name,
-                        registry_.block<stats::ClusterExtAuthzStats>(writer_, name, stat_prefix_))
-               .first;
-    }
-    return *it->second;
+  stats::ClusterExtAuthzStats& of_cluster(std::string_view name, Instant now) {
+    return clusters_.row(name, now, [this](std::string_view n) {
+      return registry_.block<stats::ClusterExtAuthzStats>(writer_, n, stat_prefix_);
+    });
   }
   stats::BlockRef<stats::ExtAuthzStats> stats;
 
@@ -55,7 +51,7 @@ class WorkerState final : public core::FilterWorkerState {
   stats::Registry& registry_;
   stats::Writer writer_;
   const std::string stat_prefix_;
-  std::map<std::string, stats::BlockRef<stats::ClusterExtAuthzStats>, std::less<>> clusters_;
+  NamedRows<stats::ClusterExtAuthzStats> clusters_;
 };
 
 class Factory final : public core::HttpFilterFactory {
@@ -247,7 +243,8 @@ class Filter final : public core::HttpFilter, private core::SideCallObserver {
   void count(Fn&& fn) {
     fn(*state().stats);
     const std::string_view cluster = context_.cluster();
-    if (!cluster.empty() && context_.has_cluster(cluster)) fn(state().of_cluster(cluster));
+    if (!cluster.empty() && context_.has_cluster(cluster))
+      fn(state().of_cluster(cluster, context_.now()));
   }
 
   void decide(Answer answer) {

@@ -2,8 +2,8 @@
 // empty one is answered with 429.  A route's configuration has a bucket of its own.
 #include <charconv>
 #include <string>
-#include <vector>
 
+#include "filters/named_rows.h"
 #include "filters/status_code.h"
 #include "proxy/base/response_flags.h"
 #include "proxy/base/token_bucket.h"
@@ -45,19 +45,16 @@ class WorkerState final : public core::FilterWorkerState {
  public:
   explicit WorkerState(const core::FilterWorkerSetup& setup)
       : registry_(setup.registry), writer_(setup.writer) {}
-  // A prefix's first use takes a lock of the registry, once per worker.
-  stats::LocalRateLimitStats& stats(const std::string& prefix) {
-    for (const auto& [name, block] : blocks_) {
-      if (name == prefix) return *block;
-    }
-    blocks_.emplace_back(prefix, registry_.block<stats::LocalRateLimitStats>(writer_, prefix));
-    return *blocks_.back().second;
+  stats::LocalRateLimitStats& stats(std::string_view prefix, Instant now) {
+    return rows_.row(prefix, now, [this](std::string_view name) {
+      return registry_.block<stats::LocalRateLimitStats>(writer_, name);
+    });
   }
 
  private:
   stats::Registry& registry_;
   stats::Writer writer_;
-  std::vector<std::pair<std::string, stats::BlockRef<stats::LocalRateLimitStats>>> blocks_;
+  NamedRows<stats::LocalRateLimitStats> rows_;
 };
 
 class Filter;
@@ -75,7 +72,7 @@ class Filter final : public core::HttpFilter {
     const auto* route = context_.route_config<RouteConfig>();
     const Limit& limit = route != nullptr ? route->limit : factory_.limit;
     if (!context_.draws(limit.enabled)) return FilterVerdict::kContinue;
-    auto& stats = context_.worker_state<WorkerState>().stats(limit.stat_prefix);
+    auto& stats = context_.worker_state<WorkerState>().stats(limit.stat_prefix, context_.now());
     stats.enabled.inc();
     used_ = &limit;
     if (limit.bucket == nullptr || limit.bucket->try_take(context_.now())) {

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "filters/judged.h"
+#include "filters/named_rows.h"
 #include "filters/rbac/engine.h"
 #include "filters/route_path.h"
-#include "proxy/base/text_map.h"
 #include "proxy/core/http_filter.h"
 
 namespace pillion::filters {
@@ -53,17 +53,11 @@ class WorkerState final : public core::FilterWorkerState {
         writer_(setup.writer),
         stat_prefix_(setup.stat_prefix) {}
 
-  // Made with its first use, under a lock of the registry.  Names are those of the configuration:
-  // no client invents one.
-  stats::RbacPolicyStats& policy(std::string_view name) {
-    auto found = policies_.find(name);
-    if (found == policies_.end()) {
-      found =
-          policies_
-              .emplace(name, registry_.block<stats::RbacPolicyStats>(writer_, stat_prefix_, name))
-              .first;
-    }
-    return *found->second;
+  // Names are those of the configuration: no client invents one.
+  stats::RbacPolicyStats& policy(std::string_view name, Instant now) {
+    return policies_.row(name, now, [this](std::string_view n) {
+      return registry_.block<stats::RbacPolicyStats>(writer_, stat_prefix_, n);
+    });
   }
 
   stats::BlockRef<stats::RbacStats> rules;
@@ -73,7 +67,7 @@ class WorkerState final : public core::FilterWorkerState {
   stats::Registry& registry_;
   stats::Writer writer_;
   std::string stat_prefix_;
-  TextMap<stats::BlockRef<stats::RbacPolicyStats>> policies_;
+  NamedRows<stats::RbacPolicyStats> policies_;
 };
 
 // What has been counted of a request in one place.  Each outcome counts once, however often it is
@@ -152,7 +146,7 @@ class Filter final : public core::HttpFilter {
     const std::string_view policy = engine.policy_name(verdict.policy);
     tell(policies.policy_key, policies.result_key, policy, verdict.allowed);
     if (is_new && policies.counts_policies && !policy.empty()) {
-      auto& counters = state.policy(policy);
+      auto& counters = state.policy(policy, context_.now());
       (verdict.allowed ? counters.allowed : counters.denied).inc();
     }
     if (verdict.allowed) return FilterVerdict::kContinue;
@@ -172,7 +166,7 @@ class Filter final : public core::HttpFilter {
     const std::string_view policy = engine.policy_name(verdict.policy);
     tell(policies.shadow_policy_key, policies.shadow_result_key, policy, verdict.allowed);
     if (!is_new || !policies.counts_policies || policy.empty()) return;
-    auto& counters = state.policy(policy);
+    auto& counters = state.policy(policy, context_.now());
     (verdict.allowed ? counters.shadow_allowed : counters.shadow_denied).inc();
   }
 
