@@ -1,46 +1,20 @@
 #pragma once
 // Connection: a downstream connection of any kind, as its listener sees it.
 //
-// Owned by the listener of its worker, on one intrusive list per filter chain.  Ends exactly once
-// by ConnectionOwner::on_connection_closed, whoever closed it.
+// Owned by the listener of its worker, on its intrusive list.  Ends exactly once by
+// ConnectionOwner::on_connection_closed, whoever closed it.
 
 #include <memory>
 
-#include "proxy/base/ref.h"
-#include "proxy/core/http_filter_chain.h"
-#include "proxy/core/listener_config.h"
+#include "proxy/core/chain_line.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/io/deferred.h"
 #include "proxy/io/transport.h"
-#include "proxy/stats/registry.h"
 
 namespace pillion::core {
 
 class Connection;
 struct ConnectionTag {};
-
-// A filter chain on one worker: its configuration and the counters its connections write.  Shared
-// by them, counted.  An update of the listener that keeps the connections gives the old state a
-// successor, which they take with their next request.
-struct ChainState final : RefCounted<ChainState> {
-  std::shared_ptr<const FilterChain> chain;
-  stats::BlockRef<stats::HttpStats> http;
-  stats::BlockRef<stats::Http1Stats> http1;
-  stats::BlockRef<stats::Http2Stats> http2;
-  stats::BlockRef<stats::ListenerHttpStats> listener_http;
-  stats::BlockRef<stats::TcpStats> tcp;
-  FilterWorkerStates filters;
-  FilterWorkerStates network_filters;  // in the order of the chain's
-  Ref<ChainState> successor;
-  // An update took the chain away at all: its connections are closed then.
-  Instant drain_deadline{};
-};
-
-// The last of its successors, or itself.
-inline Ref<ChainState> newest_of(Ref<ChainState> state) {
-  while (state->successor) state = state->successor;
-  return state;
-}
 
 class ConnectionOwner {
  public:
@@ -50,7 +24,7 @@ class ConnectionOwner {
   // A network filter by ECDS has no configuration; the connection closes itself.
   virtual void on_filter_config_missing() = 0;
   // The connection that serves under that chain, not started; its owner is this.
-  virtual Connection& serve(const Ref<ChainState>& state, const ConnectionInfo& info) = 0;
+  virtual Connection& serve(const Ref<ChainLine>& line, const ConnectionInfo& info) = 0;
   // `next` goes on with the transport of `former`: takes its place in the list; `former` goes to
   // Loop::delete_later.
   virtual void on_connection_replaced(Connection& former, Connection& next) = 0;
@@ -63,8 +37,8 @@ class ConnectionOwner {
 
 class Connection : public io::Deferred, public ListNode<ConnectionTag> {
  public:
-  Connection(ConnectionOwner& owner, Ref<ChainState> state, const ConnectionInfo& info)
-      : owner_(owner), state_(std::move(state)), info_(info) {}
+  Connection(ConnectionOwner& owner, Ref<ChainLine> line, const ConnectionInfo& info)
+      : owner_(owner), line_(std::move(line)), info_(info) {}
 
   virtual void start(std::unique_ptr<io::Transport> transport) = 0;
   // The next response announces the end.  A connection without a request stays open until it sends
@@ -75,17 +49,17 @@ class Connection : public io::Deferred, public ListNode<ConnectionTag> {
   virtual void describe(StreamInfo& info) const = 0;
 
   [[nodiscard]] const ConnectionInfo& info() const noexcept { return info_; }
-  // The chain it runs under, pinned.
-  [[nodiscard]] ChainState& state() const noexcept { return *state_; }
+  // The chain it runs under.
+  [[nodiscard]] const ChainLine& line() const noexcept { return *line_; }
 
  protected:
   [[nodiscard]] Duration handshake_limit() const noexcept {
-    const Duration configured = state_->chain->transport_socket_connect_timeout;
+    const Duration configured = line_->newest->chain->transport_socket_connect_timeout;
     return configured == Duration{} ? std::chrono::seconds(10) : configured;
   }
 
   ConnectionOwner& owner_;
-  Ref<ChainState> state_;
+  Ref<ChainLine> line_;
   KeptConnectionInfo info_;
   bool draining_ = false;
 };

@@ -9,15 +9,15 @@
 namespace pillion::core {
 
 GuardedConnection::GuardedConnection(WorkerContext& worker, ConnectionOwner& owner,
-                                     Ref<ChainState> state, const ConnectionInfo& info,
+                                     Ref<ChainLine> line, const ConnectionInfo& info,
                                      std::string_view server_name)
-    : Connection(owner, std::move(state), info), worker_(worker), server_name_(server_name) {}
+    : Connection(owner, std::move(line), info), worker_(worker), server_name_(server_name) {}
 
 GuardedConnection::~GuardedConnection() { DASSERT(ended_); }
 
 void GuardedConnection::start(std::unique_ptr<io::Transport> transport) {
   transport_ = std::move(transport);
-  if (!state_->chain->tls) return judge();
+  if (!line_->is_tls()) return judge();
   transport_->start(*this);
   worker_.loop.arm(timer_, handshake_limit());
 }
@@ -30,15 +30,16 @@ void GuardedConnection::on_connected() {
 
 void GuardedConnection::judge() {
   // The policy that holds now, not the one of the first byte.
-  while (state_->successor) state_ = state_->successor;
-  info_.filter_chain = &state_->chain->name;
+  const Ref<ChainState> state = line_->newest;
   const std::string_view name =
       info_.identity != nullptr ? info_.identity->sni : std::string_view(server_name_);
-  const auto& filters = state_->chain->network_filters;
+  const auto& filters = state->chain->network_filters;
   for (size_t i = 0; i < filters.size(); ++i) {
     const NetworkVerdict verdict =
-        filters[i]->on_connection({info_, name}, state_->network_filters[i].get());
-    if (!verdict.allowed) return deny(verdict);
+        filters[i]->on_connection({info_, name}, state->network_filters[i].get());
+    if (verdict.allowed) continue;
+    judge_ = state;
+    return deny(verdict);
   }
   hand_over();
 }
@@ -51,7 +52,7 @@ void GuardedConnection::deny(const NetworkVerdict& verdict) {
               {"peer", info_.direct_remote()},
               {"reason", details_}});
   if (verdict.delay == Duration{}) return close({FailureKind::kConnectionDenied});
-  if (!state_->chain->tls) transport_->start(*this);
+  if (!line_->is_tls()) transport_->start(*this);
   transport_->pause(io::PauseReason::kBusy);
   transport_->watch();
   worker_.loop.arm(timer_, verdict.delay);
@@ -59,7 +60,7 @@ void GuardedConnection::deny(const NetworkVerdict& verdict) {
 
 void GuardedConnection::hand_over() {
   ended_ = true;
-  Connection& next = owner_.serve(state_, info_);
+  Connection& next = owner_.serve(line_, info_);
   if (draining_) next.drain();
   owner_.on_connection_replaced(*this, next);
   next.start(std::move(transport_));
@@ -94,11 +95,11 @@ void GuardedConnection::describe(StreamInfo& info) const {
 
 // A TCP proxy has a line for each connection; a connection manager one for each request.
 void GuardedConnection::log() const {
-  const auto* tcp = std::get_if<std::shared_ptr<const TcpProxyConfig>>(&state_->chain->terminal);
-  if (tcp == nullptr || (*tcp)->access_logs.empty()) return;
+  const TcpProxyConfig* tcp = (judge_ ? judge_ : line_->newest)->tcp;
+  if (tcp == nullptr || tcp->access_logs.empty()) return;
   StreamInfo info;
   describe(info);
-  for (const auto& log : (*tcp)->access_logs) log->log(info);
+  for (const auto& log : tcp->access_logs) log->log(info);
 }
 
 }  // namespace pillion::core

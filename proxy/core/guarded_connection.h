@@ -17,7 +17,7 @@ namespace pillion::core {
 class GuardedConnection final : public Connection, private io::TransportObserver {
  public:
   // `server_name`: of TLS that does not end here; copied.
-  GuardedConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+  GuardedConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainLine> line,
                     const ConnectionInfo& info, std::string_view server_name);
   ~GuardedConnection() override;
 
@@ -38,6 +38,7 @@ class GuardedConnection final : public Connection, private io::TransportObserver
   void on_timer();
 
   WorkerContext& worker_;
+  Ref<ChainState> judge_;  // that refused it, pinned; null: none yet
   std::unique_ptr<io::Transport> transport_;
   std::string server_name_;
   std::string_view details_;  // why it is refused; empty: it is not

@@ -30,8 +30,7 @@ class Http2Exchange final : public io::Deferred,
   Http2Exchange(Http2Connection& connection, http::H2ServerStream& downstream)
       : connection_(connection),
         downstream_(&downstream),
-        state_(connection.state_),
-        stream_(new Stream(connection.worker_, *connection.config_, *this, downstream)) {
+        stream_(new Stream(connection.worker_, connection.line_->newest, *this, downstream)) {
     static_assert(sizeof(Http2Exchange) <= kExchangeBytes);
   }
   ~Http2Exchange() override { DASSERT(stream_ == nullptr); }
@@ -65,14 +64,15 @@ class Http2Exchange final : public io::Deferred,
   }
   // StreamOwner
   const ConnectionInfo& connection_info() const override { return connection_.info_; }
-  stats::HttpStats& http_stats() override { return *state_->http; }
-  stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
-  UnderscoreCounters underscore_counters() override {
-    return {state_->http2->dropped_headers_with_underscores,
-            state_->http2->requests_rejected_with_underscores_in_headers};
+  stats::HttpStats& http_stats() override { return *connection_.line_->http; }
+  stats::ListenerHttpStats& listener_http_stats() override {
+    return *connection_.line_->listener_http;
   }
-  Ref<ChainState> newest_chain() override { return newest_of(state_); }
-  const FilterWorkerStates& filter_states() const override { return state_->filters; }
+  UnderscoreCounters underscore_counters() override {
+    return {connection_.line_->http2->dropped_headers_with_underscores,
+            connection_.line_->http2->requests_rejected_with_underscores_in_headers};
+  }
+  Ref<ChainState> newest_chain() override { return connection_.line_->newest; }
   uint64_t wire_bytes_received() const override {
     return downstream_ == nullptr ? 0 : downstream_->wire_received();
   }
@@ -85,16 +85,14 @@ class Http2Exchange final : public io::Deferred,
 
   Http2Connection& connection_;
   http::H2ServerStream* downstream_;
-  Ref<ChainState> state_;  // pinned: the connection may move on to a successor
-  Stream* stream_;         // owned; destroyed by delete_later
+  Stream* stream_;  // owned; destroyed by delete_later
 };
 
-Http2Connection::Http2Connection(WorkerContext& worker, ConnectionOwner& owner,
-                                 Ref<ChainState> state, const ConnectionInfo& info)
-    : Connection(owner, std::move(state), info),
+Http2Connection::Http2Connection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainLine> line,
+                                 const ConnectionInfo& info)
+    : Connection(owner, std::move(line), info),
       worker_(worker),
-      config_(std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get()),
-      server_(worker.loop, worker.batch, config_->head_limits, config_->h2, *this) {
+      server_(worker.loop, worker.batch, line_->head_limits, config().h2, *this) {
   // The HttpConnection before it counted what is common.
   http_stats().downstream_cx_http2_total.inc();
   http_stats().downstream_cx_http2_active.inc();
@@ -110,11 +108,11 @@ void Http2Connection::take_over(std::unique_ptr<io::Transport> transport, Buffer
                                 bool draining) {
   const bool read = already_read.empty();
   server_.start(std::move(transport), std::move(already_read), true);
-  if (config_->max_connection_duration != Duration{}) {
+  if (config().max_connection_duration != Duration{}) {
     duration_timer_ = std::make_unique<io::Timer>(
         io::Timer::call<&Http2Connection::on_duration, Http2Connection>(), this);
-    const Duration limit = with_jitter(config_->max_connection_duration,
-                                       config_->connection_duration_jitter, worker_.rng);
+    const Duration limit = with_jitter(config().max_connection_duration,
+                                       config().connection_duration_jitter, worker_.rng);
     worker_.loop.arm_at(*duration_timer_, info_.begin + limit);
   }
   on_idle();
@@ -122,17 +120,7 @@ void Http2Connection::take_over(std::unique_ptr<io::Transport> transport, Buffer
   if (read) server_.read_now();
 }
 
-// A reload gave the chain a new configuration: requests that begin from now on have it.
-void Http2Connection::take_successor() {
-  while (state_->successor) state_ = state_->successor;
-  config_ = std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get();
-  info_.filter_chain = &state_->chain->name;
-  server_.set_limits(config_->head_limits);
-}
-
 http::H2Exchange& Http2Connection::new_exchange(http::H2ServerStream& stream) {
-  if (state_->successor) [[unlikely]]
-    take_successor();
   http_stats().downstream_rq_http2_total.inc();
   auto* exchange = new Http2Exchange(*this, stream);
   exchanges_.push_back(*exchange);
@@ -144,9 +132,9 @@ http::H2Exchange& Http2Connection::new_exchange(http::H2ServerStream& stream) {
 // As a rule a head comes whole, and no timer is armed for it.
 void Http2Connection::on_head_incomplete() {
   if (in_head_ == nullptr || timer_.is_armed()) return;
-  const Duration limit = config_->request_headers_timeout != Duration{}
-                             ? config_->request_headers_timeout
-                             : config_->stream_idle_timeout;
+  const Duration limit = config().request_headers_timeout != Duration{}
+                             ? config().request_headers_timeout
+                             : config().stream_idle_timeout;
   if (limit != Duration{}) worker_.loop.arm(timer_, limit);
 }
 
@@ -154,8 +142,8 @@ void Http2Connection::on_head_complete() {
   in_head_ = nullptr;
   if (timer_.is_armed()) timer_.cancel();
   if (server_.is_draining()) return;
-  if (config_->max_requests_per_connection != 0 &&
-      server_.requests() >= config_->max_requests_per_connection) {
+  if (config().max_requests_per_connection != 0 &&
+      server_.requests() >= config().max_requests_per_connection) {
     http_stats().downstream_cx_max_requests_reached.inc();
     return drain_server();
   }
@@ -167,13 +155,13 @@ void Http2Connection::on_head_complete() {
 
 void Http2Connection::on_idle() {
   worker_.memory.sweep_later();
-  if (config_->idle_timeout != Duration{}) worker_.loop.arm(timer_, config_->idle_timeout);
+  if (config().idle_timeout != Duration{}) worker_.loop.arm(timer_, config().idle_timeout);
 }
 
 void Http2Connection::on_timer() {
   if (in_head_ != nullptr) {
     Stream& stream = in_head_->stream();
-    if (config_->request_headers_timeout == Duration{}) return stream.on_idle_timeout();
+    if (config().request_headers_timeout == Duration{}) return stream.on_idle_timeout();
     http_stats().downstream_rq_header_timeout.inc();
     return stream.on_headers_timeout();
   }
@@ -195,7 +183,7 @@ void Http2Connection::drain() {
 }
 
 void Http2Connection::drain_server() {
-  server_.drain(with_jitter(config_->drain_timeout, config_->drain_timeout_jitter, worker_.rng));
+  server_.drain(with_jitter(config().drain_timeout, config().drain_timeout_jitter, worker_.rng));
 }
 
 void Http2Connection::close(Failure failure) { server_.close(failure); }
@@ -206,7 +194,7 @@ void Http2Connection::describe(StreamInfo& info) const {
   info.downstream_transport_failure = server_.transport().failure_reason();
 }
 
-void Http2Connection::on_stream_count(int change) { state_->http2->streams_active.add(change); }
+void Http2Connection::on_stream_count(int change) { line_->http2->streams_active.add(change); }
 
 void Http2Connection::on_traffic(uint64_t received, uint64_t sent) {
   // A PING has perhaps woken the session; nothing else would put it to sleep again.
@@ -216,7 +204,7 @@ void Http2Connection::on_traffic(uint64_t received, uint64_t sent) {
 }
 
 void Http2Connection::on_event(Event event) {
-  stats::Http2Stats& stats = *state_->http2;
+  stats::Http2Stats& stats = *line_->http2;
   switch (event) {
     case Event::kResetReceived:
       return stats.rx_reset.inc();
@@ -239,7 +227,7 @@ void Http2Connection::on_event(Event event) {
 }
 
 void Http2Connection::on_flood(http::H2Flood flood) {
-  if (stats::Counter* counter = http::counter_of(*state_->http2, flood)) counter->inc();
+  if (stats::Counter* counter = http::counter_of(*line_->http2, flood)) counter->inc();
   if (flood == http::H2Flood::kPrematureEnds) {
     http_stats().downstream_rq_too_many_premature_resets.inc();
   } else {
@@ -262,7 +250,7 @@ void Http2Connection::count_exchange(const Stream& stream) {
 void Http2Connection::on_malformed(FailureKind kind) {
   const bool is_size =
       kind == FailureKind::kH2HeadTooLarge || kind == FailureKind::kH2TooManyFields;
-  (is_size ? state_->http2->header_overflow : state_->http2->rx_messaging_error).inc();
+  (is_size ? line_->http2->header_overflow : line_->http2->rx_messaging_error).inc();
 }
 
 void Http2Connection::on_server_closed(Failure failure) {
@@ -272,7 +260,7 @@ void Http2Connection::on_server_closed(Failure failure) {
   while (Http2Exchange* exchange = exchanges_.front()) exchange->end();
   http_stats().downstream_cx_active.dec();
   http_stats().downstream_cx_http2_active.dec();
-  if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
+  if (line_->is_tls()) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
   const bool by_client = failure.kind == FailureKind::kDownstreamClosed ||
                          failure.kind == FailureKind::kDownstreamReset ||

@@ -3,7 +3,8 @@
 // timeouts, drain.  Takes the place of an HttpConnection when that has learned the protocol.
 //
 // Owned by its Listener's list; when it closes it tells the ConnectionOwner, which passes it to
-// Loop::delete_later.  Pins its FilterChain; each exchange pins the one that it began with.
+// Loop::delete_later.  Each exchange pins the configuration that it began with;
+// the connection pins none (chain_line.h).
 
 #include <memory>
 
@@ -17,7 +18,7 @@ class Http2Exchange;
 
 class Http2Connection final : public Connection, private http::H2ServerConnection::Owner {
  public:
-  Http2Connection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+  Http2Connection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainLine> line,
                   const ConnectionInfo& info);
   ~Http2Connection() override;
 
@@ -45,16 +46,15 @@ class Http2Connection final : public Connection, private http::H2ServerConnectio
   void on_server_closed(Failure failure) override;
   void on_traffic(uint64_t received, uint64_t sent) override;
 
-  [[nodiscard]] stats::HttpStats& http_stats() const { return *state_->http; }
+  [[nodiscard]] stats::HttpStats& http_stats() const { return *line_->http; }
+  [[nodiscard]] const HcmConfig& config() const noexcept { return *line_->newest->http; }
   void on_head_complete();
   void count_exchange(const Stream& stream);
   void drain_server();
-  void take_successor();
   void on_timer();
   void on_duration();
 
   WorkerContext& worker_;
-  const HcmConfig* config_;  // of state_
   http::H2ServerConnection server_;
   IntrusiveList<Http2Exchange> exchanges_;
   Http2Exchange* in_head_ = nullptr;  // its head is not complete

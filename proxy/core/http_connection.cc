@@ -12,15 +12,14 @@ namespace pillion::core {
 // (tests/perf/connection_memory_test.cc).
 static_assert(sizeof(HttpConnection) <= 392);
 
-HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainLine> line,
                                const ConnectionInfo& info)
-    : Connection(owner, std::move(state), info),
+    : Connection(owner, std::move(line), info),
       worker_(worker),
-      config_(std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get()),
-      server_(worker.loop, worker.batch, config_->head_limits, *this) {
+      server_(worker.loop, worker.batch, line_->head_limits, *this) {
   http_stats().downstream_cx_total.inc();
   http_stats().downstream_cx_active.inc();
-  if (state_->chain->tls) {
+  if (line_->is_tls()) {
     http_stats().downstream_cx_ssl_total.inc();
     http_stats().downstream_cx_ssl_active.inc();
   }
@@ -29,17 +28,17 @@ HttpConnection::HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Re
 HttpConnection::~HttpConnection() = default;
 
 void HttpConnection::start(std::unique_ptr<io::Transport> transport) {
-  const bool plain = !state_->chain->tls;
-  if (plain && config_->codec == CodecType::kHttp2) return become_http2(std::move(transport), {});
+  const bool plain = !line_->is_tls();
+  if (plain && config().codec == CodecType::kHttp2) return become_http2(std::move(transport), {});
   const bool is_shaken = !plain && transport->identity() != nullptr;  // a guard has waited for it
-  if (config_->codec == CodecType::kAuto) server_.expect_preface();
+  if (config().codec == CodecType::kAuto) server_.expect_preface();
   server_.start(std::move(transport), {});
-  if (config_->max_connection_duration != Duration{}) {
+  if (config().max_connection_duration != Duration{}) {
     duration_timer_ = std::make_unique<io::Timer>(
         io::Timer::call<&HttpConnection::on_duration, HttpConnection>(), this);
     worker_.loop.arm(*duration_timer_,
-                     with_jitter(config_->max_connection_duration,
-                                 config_->connection_duration_jitter, worker_.rng));
+                     with_jitter(config().max_connection_duration,
+                                 config().connection_duration_jitter, worker_.rng));
   }
   if (is_shaken) return on_server_connected();
   if (!plain) return worker_.loop.arm(timer_, handshake_limit());
@@ -52,9 +51,9 @@ void HttpConnection::on_server_connected() {
   connected_ = true;
   info_.identity = server_.transport().identity();
   timer_.cancel();
-  const bool is_agreed = config_->codec == CodecType::kAuto && info_.identity != nullptr &&
+  const bool is_agreed = config().codec == CodecType::kAuto && info_.identity != nullptr &&
                          info_.identity->alpn == "h2";
-  if (is_agreed || config_->codec == CodecType::kHttp2) return become_http2(server_.release(), {});
+  if (is_agreed || config().codec == CodecType::kHttp2) return become_http2(server_.release(), {});
   arm_idle();
   server_.read_now();
 }
@@ -67,7 +66,7 @@ void HttpConnection::become_http2(std::unique_ptr<io::Transport> transport, Buff
   timer_.cancel();
   duration_timer_.reset();
   server_.release();  // it may not have begun
-  auto* next = new Http2Connection(worker_, owner_, state_, info_);
+  auto* next = new Http2Connection(worker_, owner_, line_, info_);
   owner_.on_connection_replaced(*this, *next);
   next->take_over(std::move(transport), std::move(already_read), draining_);
 }
@@ -78,23 +77,13 @@ void HttpConnection::count_http1() {
   http_stats().downstream_cx_http1_active.inc();
 }
 
-// A reload gave the chain a new configuration: requests that begin from now on have it.
-void HttpConnection::take_successor() {
-  while (state_->successor) state_ = state_->successor;
-  config_ = std::get<std::shared_ptr<const HcmConfig>>(state_->chain->terminal).get();
-  info_.filter_chain = &state_->chain->name;
-  server_.set_limits(config_->head_limits);
-}
-
 http::RequestSink& HttpConnection::new_stream() {
-  if (state_->successor) [[unlikely]]
-    take_successor();
   count_http1();
   http_stats().downstream_rq_http1_total.inc();
-  stream_ = new Stream(worker_, *config_, *this, server_);
-  if (config_->request_headers_timeout != Duration{}) {
+  stream_ = new Stream(worker_, line_->newest, *this, server_);
+  if (config().request_headers_timeout != Duration{}) {
     timer_.cancel();
-    worker_.loop.arm(timer_, config_->request_headers_timeout);
+    worker_.loop.arm(timer_, config().request_headers_timeout);
   }
   return *stream_;
 }
@@ -102,8 +91,8 @@ http::RequestSink& HttpConnection::new_stream() {
 void HttpConnection::on_head_complete(size_t bytes) {
   stream_->count_header_bytes(bytes);
   timer_.cancel();
-  if (config_->max_requests_per_connection != 0 &&
-      server_.requests() + 1 >= config_->max_requests_per_connection) {
+  if (config().max_requests_per_connection != 0 &&
+      server_.requests() + 1 >= config().max_requests_per_connection) {
     http_stats().downstream_cx_max_requests_reached.inc();
     server_.drain();
   }
@@ -131,7 +120,7 @@ void HttpConnection::on_traffic(uint64_t received, uint64_t sent) {
 }
 
 void HttpConnection::arm_idle() {
-  if (config_->idle_timeout != Duration{}) worker_.loop.arm(timer_, config_->idle_timeout);
+  if (config().idle_timeout != Duration{}) worker_.loop.arm(timer_, config().idle_timeout);
 }
 
 void HttpConnection::on_timer() {
@@ -177,7 +166,7 @@ void HttpConnection::close(Failure failure) { server_.close(failure); }
 
 void HttpConnection::on_malformed(FailureKind kind) {
   http_stats().downstream_cx_protocol_error.inc();
-  count_malformed(*state_->http1, kind);
+  count_malformed(*line_->http1, kind);
 }
 
 void HttpConnection::on_server_closed(Failure failure) {
@@ -187,7 +176,7 @@ void HttpConnection::on_server_closed(Failure failure) {
   end_stream();
   http_stats().downstream_cx_active.dec();
   if (counted_) http_stats().downstream_cx_http1_active.dec();
-  if (state_->chain->tls) http_stats().downstream_cx_ssl_active.dec();
+  if (line_->is_tls()) http_stats().downstream_cx_ssl_active.dec();
   http_stats().downstream_cx_destroy.inc();
   const bool by_client = failure.kind == FailureKind::kDownstreamClosed ||
                          failure.kind == FailureKind::kDownstreamReset ||

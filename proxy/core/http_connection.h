@@ -4,7 +4,8 @@
 // or the client's preface asks for HTTP/2, an Http2Connection takes its place.
 //
 // Owned by its Listener's list; when it closes it tells the ConnectionOwner, which passes it to
-// Loop::delete_later.  Pins its FilterChain, so a reload cannot take the configuration away.
+// Loop::delete_later.  Its stream pins the configuration that it began with; between two requests
+// nothing is pinned (chain_line.h).
 
 #include <memory>
 
@@ -18,7 +19,7 @@ class HttpConnection final : public Connection,
                              public http::H1ServerConnection::Owner,
                              public StreamOwner {
  public:
-  HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+  HttpConnection(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainLine> line,
                  const ConnectionInfo& info);
   ~HttpConnection() override;
 
@@ -41,31 +42,28 @@ class HttpConnection final : public Connection,
   void on_traffic(uint64_t received, uint64_t sent) override;
   // StreamOwner
   const ConnectionInfo& connection_info() const override { return info_; }
-  stats::HttpStats& http_stats() override { return *state_->http; }
-  stats::ListenerHttpStats& listener_http_stats() override { return *state_->listener_http; }
+  stats::HttpStats& http_stats() override { return *line_->http; }
+  stats::ListenerHttpStats& listener_http_stats() override { return *line_->listener_http; }
   UnderscoreCounters underscore_counters() override {
-    return {state_->http1->dropped_headers_with_underscores,
-            state_->http1->requests_rejected_with_underscores_in_headers};
+    return {line_->http1->dropped_headers_with_underscores,
+            line_->http1->requests_rejected_with_underscores_in_headers};
   }
-  Ref<ChainState> newest_chain() override { return newest_of(state_); }
-  const FilterWorkerStates& filter_states() const override { return state_->filters; }
+  Ref<ChainState> newest_chain() override { return line_->newest; }
   uint64_t wire_bytes_received() const override { return server_.exchange_received(); }
   uint64_t wire_bytes_sent() const override { return server_.exchange_sent(); }
   void close_after_response() override { server_.drain(); }
   void begin_tunnel() override { server_.begin_tunnel(); }
 
-  [[nodiscard]] const HcmConfig& config() const noexcept { return *config_; }
+  [[nodiscard]] const HcmConfig& config() const noexcept { return *line_->newest->http; }
   void become_http2(std::unique_ptr<io::Transport> transport, Buffer already_read);
   // What the client speaks is known.
   void count_http1();
-  void take_successor();
   void end_stream();
   void arm_idle();
   void on_timer();
   void on_duration();
 
   WorkerContext& worker_;
-  const HcmConfig* config_;  // of state_
   http::H1ServerConnection server_;
   Stream* stream_ = nullptr;  // owned; destroyed by delete_later
   // The idle timeout between requests, the headers timeout within one.

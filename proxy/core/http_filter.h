@@ -40,6 +40,7 @@
 #include <vector>
 
 #include "proxy/base/buffer.h"
+#include "proxy/base/ref.h"
 #include "proxy/base/rng.h"
 #include "proxy/config/scalars.h"
 #include "proxy/core/route_demand.h"
@@ -158,8 +159,9 @@ constexpr FilterHooks hooks_of() {
 }
 
 // What a filter keeps per worker (its counters, mostly), for all chains' streams of one connection
-// manager.  Lives as long as any of them; only its worker touches it.
-class FilterWorkerState {
+// manager.  Lives as long as any of them, and goes on over updates that keep the factory (routes
+// come by RDS, another filter by ECDS); only its worker touches it.
+class FilterWorkerState : public RefCounted<FilterWorkerState> {
  public:
   virtual ~FilterWorkerState() = default;
 };
@@ -325,7 +327,8 @@ class HttpFilterFactory {
   }
   [[nodiscard]] virtual FilterHooks hooks() const = 0;
   virtual HttpFilter* create(Arena& arena, FilterContext& context) const = 0;
-  // Once per worker and connection manager; null for none.
+  // Once per worker and connection manager, unless an update hands the former one on; null for
+  // none.
   [[nodiscard]] virtual std::unique_ptr<FilterWorkerState> make_worker_state(
       const FilterWorkerSetup& /*setup*/) const {
     return nullptr;

@@ -21,8 +21,25 @@ HttpFilterChain::HttpFilterChain(std::vector<Entry> entries, uint32_t buffer_lim
 
 FilterWorkerStates HttpFilterChain::make_worker_states(const FilterWorkerSetup& setup) const {
   FilterWorkerStates states;
-  for (const Entry& entry : entries_) states.push_back(entry.factory->make_worker_state(setup));
+  for (const Entry& entry : entries_)
+    states.emplace_back(entry.factory->make_worker_state(setup).release());
   return states;
+}
+
+FilterWorkerStates HttpFilterChain::make_worker_states(const FilterWorkerSetup& setup,
+                                                       const HttpFilterChain& former,
+                                                       const FilterWorkerStates& states) const {
+  if (&former == this) return states;
+  FilterWorkerStates out;
+  for (const Entry& entry : entries_) {
+    const auto same = std::ranges::find(former.entries_, entry.factory, &Entry::factory);
+    if (same != former.entries_.end()) {
+      out.push_back(states[static_cast<size_t>(same - former.entries_.begin())]);
+    } else {
+      out.emplace_back(entry.factory->make_worker_state(setup).release());
+    }
+  }
+  return out;
 }
 
 }  // namespace pillion::core

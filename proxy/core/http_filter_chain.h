@@ -17,7 +17,7 @@
 namespace pillion::core {
 
 // Of one chain on one worker, in the order of its filters.
-using FilterWorkerStates = std::vector<std::unique_ptr<FilterWorkerState>>;
+using FilterWorkerStates = std::vector<Ref<FilterWorkerState>>;
 
 class HttpFilterChain {
  public:
@@ -49,6 +49,11 @@ class HttpFilterChain {
   }
   [[nodiscard]] uint32_t buffer_limit() const noexcept { return buffer_limit_; }
   [[nodiscard]] FilterWorkerStates make_worker_states(const FilterWorkerSetup& setup) const;
+  // The same where a chain with an equal setup is replaced: filters whose factory is the same
+  // object go on with what they have in `states`, which are of `former`.
+  [[nodiscard]] FilterWorkerStates make_worker_states(const FilterWorkerSetup& setup,
+                                                      const HttpFilterChain& former,
+                                                      const FilterWorkerStates& states) const;
 
  private:
   std::vector<Entry> entries_;

@@ -24,6 +24,9 @@ uint64_t next_connection_id(uint16_t worker) {
   return uint64_t{worker} << 48 | ++last;
 }
 
+// Of a line in update()'s hands, which hold one reference.
+bool has_connections(const Ref<ChainLine>& line) noexcept { return line->ref_count() > 1; }
+
 }  // namespace
 
 struct Listener::InspectionList {
@@ -60,49 +63,42 @@ void Listener::update(std::shared_ptr<const ListenerConfig> config) {
   use_inspector_stats();
   const Instant deadline = worker_.loop.now() + worker_.drain_time;
   const ChainHeirs heirs(*config_);
-  const auto former = std::exchange(chains_, {});
-  for (const auto& [chain, old] : former) {
-    const auto* heir = heirs.of(*chain);
-    if (heir == nullptr) {
-      old->drain_deadline = deadline;
-    } else if (*heir == old->chain) {
-      chains_.emplace(chain, old);
-    } else {
-      old->successor = Ref(&state_of(*heir));
+  const auto former = std::exchange(lines_, {});
+  bool any_orphans = false;
+  for (const auto& [chain, line] : former) {
+    if (const auto* heir = heirs.of(*chain); heir != nullptr) {
+      continue_line(line, *heir);
+    } else if (has_connections(line)) {
+      line->drain_deadline = deadline;
+      any_orphans = true;
     }
   }
-  // A connection without a new request keeps its state; the states between it and the current one
-  // go.
-  for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c)) {
-    ChainState& state = c->state();
-    while (state.successor && state.successor->successor) {
-      const Ref<ChainState> next = state.successor->successor;
-      state.successor = next;
-    }
-  }
-  drain_orphans(heirs, deadline);
+  if (any_orphans) drain_orphans(deadline);
 }
 
-// Connections whose chain is gone.  Those of an earlier update keep their deadline, which comes
-// first.
-void Listener::drain_orphans(const ChainHeirs& heirs, Instant deadline) {
-  bool any = false;
-  for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c)) {
-    ChainState& state = c->state();
-    if (state.drain_deadline == Instant{} && heirs.of(*state.chain) == nullptr)
-      state.drain_deadline = deadline;
-    if (state.drain_deadline == Instant{}) continue;
-    c->drain();
-    any = true;
+void Listener::continue_line(const Ref<ChainLine>& line,
+                             const std::shared_ptr<const FilterChain>& heir) {
+  if (const auto other = lines_.find(heir.get()); other != lines_.end()) {
+    if (!has_connections(line)) return;
+    line->go_on(other->second->newest);
+  } else if (line->newest->chain != heir) {
+    line->go_on(make_ref<ChainState>(worker_, heir, line->newest.get()));
   }
-  if (any && !drain_timer_.is_armed()) worker_.loop.arm_at(drain_timer_, deadline);
+  lines_.emplace(heir.get(), line);
+}
+
+// Connections whose chain this update took away.  Those of an earlier one know already.
+void Listener::drain_orphans(Instant deadline) {
+  for (Connection* c = connections_.front(); c != nullptr; c = connections_.next(*c))
+    if (c->line().drain_deadline == deadline) c->drain();
+  if (!drain_timer_.is_armed()) worker_.loop.arm_at(drain_timer_, deadline);
 }
 
 void Listener::close_draining() {
   Instant later{};
   for (Connection* c = connections_.front(); c != nullptr;) {
     Connection* next = connections_.next(*c);
-    const Instant deadline = c->state().drain_deadline;
+    const Instant deadline = c->line().drain_deadline;
     if (deadline != Instant{} && deadline <= worker_.loop.now()) {
       c->close({FailureKind::kDraining});
     } else if (deadline != Instant{} && (later == Instant{} || deadline < later)) {
@@ -228,30 +224,11 @@ void Listener::on_accept_error(int error) {
              {{"listener", config_->name}, {"reason", std::strerror(error)}});
 }
 
-ChainState& Listener::state_of(const std::shared_ptr<const FilterChain>& chain) {
-  Ref<ChainState>& state = chains_[chain.get()];
-  if (state) return *state;
-  state = make_ref<ChainState>();
-  state->chain = chain;
-  if (const auto* hcm = std::get_if<std::shared_ptr<const HcmConfig>>(&chain->terminal)) {
-    state->http = worker_.registry.block<stats::HttpStats>(worker_.index, (*hcm)->stat_prefix);
-    state->http1 = worker_.registry.block<stats::Http1Stats>(worker_.index);
-    state->http2 = worker_.registry.block<stats::Http2Stats>(worker_.index);
-    state->listener_http = worker_.registry.block<stats::ListenerHttpStats>(
-        worker_.index, config_->stat_name, (*hcm)->stat_prefix);
-    if ((*hcm)->filters != nullptr) {
-      state->filters = (*hcm)->filters->make_worker_states(
-          {worker_.registry, worker_.index, (*hcm)->stat_prefix});
-    }
-  } else if (const auto* tcp =
-                 std::get_if<std::shared_ptr<const TcpProxyConfig>>(&chain->terminal)) {
-    state->tcp = worker_.registry.block<stats::TcpStats>(worker_.index, (*tcp)->stat_prefix);
-  }
-  for (const auto& filter : chain->network_filters) {
-    state->network_filters.push_back(
-        filter->make_worker_state({worker_.registry, worker_.index, {}}));
-  }
-  return *state;
+ChainLine& Listener::line_of(const std::shared_ptr<const FilterChain>& chain) {
+  auto it = lines_.find(chain.get());
+  if (it == lines_.end())
+    it = lines_.emplace(chain.get(), make_ref<ChainLine>(worker_, *config_, chain));
+  return *it->second;
 }
 
 void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
@@ -266,10 +243,11 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
     log_unmatched(*config_, info, sniffed);
     return refuse(std::move(socket), info, {FailureKind::kNoFilterChain});
   }
-  ChainState& state = state_of(*found);
-  info.filter_chain = &state.chain->name;
+  ChainLine& line = line_of(*found);
+  const FilterChain& chain = *line.newest->chain;
+  info.filter_chain = &line.name;
   std::shared_ptr<const tls::Context> context;
-  if (state.chain->tls != nullptr && (context = state.chain->tls->current()) == nullptr) {
+  if (chain.tls != nullptr && (context = chain.tls->current()) == nullptr) {
     tls_factory_stats_->downstream_context_secrets_not_ready.inc();
     return refuse(std::move(socket), info, {FailureKind::kHandshakeFailed});
   }
@@ -283,18 +261,18 @@ void Listener::begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info,
   }
   ConnectionOwner& owner = *this;
   Connection& connection =
-      state.chain->network_filters.empty()
-          ? serve(Ref(&state), info)
-          : *new GuardedConnection(worker_, owner, Ref(&state), info, sniffed.server_name);
+      chain.network_filters.empty()
+          ? serve(Ref(&line), info)
+          : *new GuardedConnection(worker_, owner, Ref(&line), info, sniffed.server_name);
   connections_.push_back(connection);
   if (draining_) connection.drain();  // before it starts: it may answer at once
   connection.start(std::move(transport));
 }
 
-Connection& Listener::serve(const Ref<ChainState>& state, const ConnectionInfo& info) {
+Connection& Listener::serve(const Ref<ChainLine>& line, const ConnectionInfo& info) {
   ConnectionOwner& owner = *this;
-  if (state->tcp) return *new TcpProxy(worker_, owner, state, info);
-  return *new HttpConnection(worker_, owner, state, info);
+  if (line->tcp) return *new TcpProxy(worker_, owner, line, info);
+  return *new HttpConnection(worker_, owner, line, info);
 }
 
 // A connection that nobody serves.

@@ -3,8 +3,9 @@
 // that came through it, and what they share.
 //
 // Owned by the Worker.  An update of the configuration that leaves the socket alone replaces the
-// ListenerConfig in place; connections keep the chain they began with, and those whose chain is
-// gone are drained.  After close_socket() the Listener lives on until its last connection ended.
+// ListenerConfig in place; connections go on under what their chain has become (chain_line.h), and
+// those whose chain is gone are drained.  After close_socket() the Listener lives on until its last
+// connection ended.
 
 #include <memory>
 #include <span>
@@ -19,7 +20,6 @@
 
 namespace pillion::core {
 
-class ChainHeirs;
 class Listener;
 
 class ListenerOwner {
@@ -70,12 +70,13 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void on_accepted(int fd, const io::Address& peer) override;
   void on_accept_error(int error) override;
   [[nodiscard]] io::Address arrived_at(const io::Socket& socket, const io::Address& peer) const;
-  Connection& serve(const Ref<ChainState>& state, const ConnectionInfo& info) override;
+  Connection& serve(const Ref<ChainLine>& line, const ConnectionInfo& info) override;
   void on_connection_replaced(Connection& former, Connection& next) override;
   void on_connection_closed(Connection& connection, Failure failure) override;
   void begin(std::unique_ptr<io::Socket> socket, ConnectionInfo info, const Sniffed& sniffed);
   void end_inspection(class Inspection& inspection);
-  ChainState& state_of(const std::shared_ptr<const FilterChain>& chain);
+  ChainLine& line_of(const std::shared_ptr<const FilterChain>& chain);
+  void continue_line(const Ref<ChainLine>& line, const std::shared_ptr<const FilterChain>& heir);
   const ListenerConfig& listener_config() const override { return *config_; }
   void on_handshake_timeout() override {
     stats_->downstream_cx_transport_socket_connect_timeout.inc();
@@ -83,7 +84,7 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   void on_filter_config_missing() override { stats_->network_extension_config_missing.inc(); }
   void refuse(std::unique_ptr<io::Socket> socket, const ConnectionInfo& info, Failure failure);
   void log_end(const ConnectionInfo& info, const Connection* connection, Failure failure) const;
-  void drain_orphans(const ChainHeirs& heirs, Instant deadline);
+  void drain_orphans(Instant deadline);
   void close_draining();
   void count_closed();
   void use_inspector_stats();
@@ -96,8 +97,10 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
   stats::BlockRef<stats::ListenerStats> stats_;
   stats::BlockRef<stats::ListenerTlsStats> tls_stats_;
   stats::BlockRef<stats::ListenerTlsFactoryStats> tls_factory_stats_;
-  stats::BlockRef<stats::TlsInspectorStats> inspector_stats_;       // null without a TLS inspector
-  std::unordered_map<const FilterChain*, Ref<ChainState>> chains_;  // of the current configuration
+  stats::BlockRef<stats::TlsInspectorStats> inspector_stats_;  // null without a TLS inspector
+  // By the newest chain of each, which is of the current configuration; made on first use.  Two may
+  // have become one chain.
+  std::unordered_multimap<const FilterChain*, Ref<ChainLine>> lines_;
   IntrusiveList<Connection, ConnectionTag> connections_;
   struct InspectionList;
   std::unique_ptr<InspectionList> inspections_;

@@ -45,7 +45,7 @@ class NetworkFilter {
   [[nodiscard]] virtual FilterExplanation explain(const NetworkFacts& /*facts*/) const {
     return {};
   }
-  // Once per worker and filter chain; null for none.  The setup has no stat_prefix.
+  // As HttpFilterFactory's, per filter chain.  The setup has no stat_prefix.
   [[nodiscard]] virtual std::unique_ptr<FilterWorkerState> make_worker_state(
       const FilterWorkerSetup& /*setup*/) const {
     return nullptr;

@@ -16,16 +16,21 @@ static_assert(sizeof(Stream) <= 1024, "a stream is one free-list block (design s
 void* Stream::operator new(size_t) { return free_streams.take(); }
 void Stream::operator delete(void* memory) noexcept { free_streams.give(memory); }
 
-Stream::Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner,
+Stream::Stream(WorkerContext& worker, Ref<ChainState> chain, StreamOwner& owner,
                http::DownstreamStream& downstream)
-    : worker_(worker), config_(config), owner_(owner), downstream_(&downstream), request_(arena_) {
+    : worker_(worker),
+      chain_(std::move(chain)),
+      owner_(owner),
+      downstream_(&downstream),
+      request_(arena_) {
   worker.memory.stream_began();
   info_.connection = &owner.connection_info();
   info_.request = &request_;
   info_.times.ds_rx_begin = worker.loop.now();
-  if (config.request_timeout != Duration{}) worker.loop.arm(phase_timer_, config.request_timeout);
-  if (config.max_stream_duration != Duration{}) {
-    arm_duration(config.max_stream_duration);
+  if (config().request_timeout != Duration{})
+    worker.loop.arm(phase_timer_, config().request_timeout);
+  if (config().max_stream_duration != Duration{}) {
+    arm_duration(config().max_stream_duration);
   }
   stats::HttpStats& stats = owner.http_stats();
   stats.downstream_rq_total.inc();
@@ -58,8 +63,8 @@ void Stream::on_request_head(bool end) {
   request_passed_ = end;
   if (end) end_of_request();
   if (!prepare(end)) return;
-  choose_route(config_);
-  if (config_.filters != nullptr && !run_request_filters(end)) return;
+  choose_route(config());
+  if (config().filters != nullptr && !run_request_filters(end)) return;
   route_request();
 }
 
@@ -79,18 +84,18 @@ void Stream::route_request() {
 }
 
 bool Stream::prepare(bool) {
-  if (!apply_underscores(request_.headers, config_.underscores, owner_.underscore_counters())) {
+  if (!apply_underscores(request_.headers, config().underscores, owner_.underscore_counters())) {
     fail({FailureKind::kUnderscoreField});
     return false;
   }
   if (request_.authority.empty() && request_.protocol == http::Protocol::kHttp10) {
-    request_.authority = config_.default_host_http10;
+    request_.authority = config().default_host_http10;
     if (request_.authority.empty()) {
       fail({FailureKind::kMissingHost});
       return false;
     }
   }
-  if (const io::Address client = forwarded_client(request_.headers, config_); client.is_ip()) {
+  if (const io::Address client = forwarded_client(request_.headers, config()); client.is_ip()) {
     auto* connection = arena_.create<ConnectionInfo>(*info_.connection);
     if (connection->direct == nullptr) {
       connection->direct = arena_.create<ConnectionInfo::Direct>(
@@ -99,14 +104,14 @@ bool Stream::prepare(bool) {
     connection->remote = client;
     info_.connection = connection;
   }
-  prepare_request(request_, config_, *info_.connection, worker_.rng);
-  if (config_.tracer != nullptr) begin_trace();
+  prepare_request(request_, config(), *info_.connection, worker_.rng);
+  if (config().tracer != nullptr) begin_trace();
   info_.stream_id = request_.headers.get(http::HeaderId::kXRequestId);
   info_.original_path = request_.path;
-  idle_timeout_ = config_.stream_idle_timeout;
+  idle_timeout_ = config().stream_idle_timeout;
   touch();
   if (request_.path.empty() || request_.path == "*") return true;
-  const match::PathResult result = match::canonicalize(request_.path, config_.path, arena_);
+  const match::PathResult result = match::canonicalize(request_.path, config().path, arena_);
   switch (result.verdict) {
     case match::PathVerdict::kOk:
       request_.path = result.path;
@@ -143,7 +148,7 @@ void Stream::start_attempt() {
   info_.upstream_wire_sent = info_.upstream_wire_received = 0;
   info_.times.us_cx_begin = worker_.loop.now();
   route::rewrite_host(route_, request_, host->hostname(), info_.upstream.attempts == 1,
-                      !config_.suppress_envoy_headers);
+                      !config().suppress_envoy_headers);
   announce_timeout();
   announce_attempt();
   if (SpanRecorder* s = spans()) s->begin_attempt(info_, request_, info_.times.us_cx_begin);
@@ -209,7 +214,7 @@ void Stream::finish() {
   stats.downstream_rq_time.record(info_.times.end - info_.times.ds_rx_begin);
   if (info_.response_code != 0) count_response(info_.response_code);
   if (SpanRecorder* s = spans()) s->finish(info_, route_ ? route_.route->operation : "");
-  if (!config_.access_logs.empty()) log_access();
+  if (!config().access_logs.empty()) log_access();
 }
 
 }  // namespace pillion::core

@@ -22,8 +22,8 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/buffer.h"
 #include "proxy/base/free_list.h"
+#include "proxy/core/chain_line.h"
 #include "proxy/core/filter_run.h"
-#include "proxy/core/hcm_config.h"
 #include "proxy/core/request_headers.h"
 #include "proxy/core/stream_info.h"
 #include "proxy/core/worker_context.h"
@@ -34,7 +34,6 @@
 
 namespace pillion::core {
 
-struct ChainState;
 struct RetryState;
 
 // The request side and the response side advance independently.
@@ -58,8 +57,6 @@ class StreamOwner {
   virtual UnderscoreCounters underscore_counters() = 0;
   // That of the chain which the next request will have.
   virtual Ref<ChainState> newest_chain() = 0;
-  // Of the configuration's filters on this worker.
-  virtual const FilterWorkerStates& filter_states() const = 0;
   // Of the stream, framing included.  Received: a pipelined request that came with it is counted
   // here.
   virtual uint64_t wire_bytes_received() const = 0;
@@ -79,8 +76,9 @@ class Stream final : public io::Deferred,
                      private upstream::PoolWaiter,
                      private io::ReadyTask {
  public:
-  // All references outlive the stream; `config` is pinned by the owner's filter chain.
-  Stream(WorkerContext& worker, const HcmConfig& config, StreamOwner& owner,
+  // All references outlive the stream.  It pins `chain`, whose terminal is an
+  // HttpConnectionManager: the configuration that it began with.
+  Stream(WorkerContext& worker, Ref<ChainState> chain, StreamOwner& owner,
          http::DownstreamStream& downstream);
   ~Stream() override;
   static void* operator new(size_t size);
@@ -108,6 +106,9 @@ class Stream final : public io::Deferred,
   void on_idle_timeout();
 
  private:
+  // What it began with, whatever the connection's requests have by now.
+  [[nodiscard]] const HcmConfig& config() const noexcept { return *chain_->http; }
+
   // PoolWaiter
   void on_pool_ready(http::ClientConnection& connection) override;
   void on_pool_failure(Failure failure) override;
@@ -265,14 +266,14 @@ class Stream final : public io::Deferred,
   // While no attempt can take the body it waits here, then the client is paused.
   static constexpr size_t kHeldBodyLimit = 64 * 1024;
   [[nodiscard]] size_t held_body_limit() const {
-    return std::min<size_t>(kHeldBodyLimit, config_.head_limits.buffer_limit);
+    return std::min<size_t>(kHeldBodyLimit, config().head_limits.buffer_limit);
   }
   [[nodiscard]] size_t most_read() const noexcept {
-    return std::min<size_t>(io::Loop::kScratchBytes, config_.head_limits.buffer_limit);
+    return std::min<size_t>(io::Loop::kScratchBytes, config().head_limits.buffer_limit);
   }
 
   WorkerContext& worker_;
-  const HcmConfig& config_;
+  const Ref<ChainState> chain_;  // before the arena, whose filters may use it to the end
   StreamOwner& owner_;
   http::DownstreamStream* downstream_;  // null after the end
   Arena arena_;

@@ -141,7 +141,7 @@ void Stream::fail(Failure failure) {
       host_->counters().rq_error.inc();
     }
   }
-  if (failure.kind == FailureKind::kOverflow && !config_.suppress_envoy_headers) {
+  if (failure.kind == FailureKind::kOverflow && !config().suppress_envoy_headers) {
     http::Headers extra(arena_);
     extra.add(http::HeaderId::kXEnvoyOverloaded, "true");
     return local_reply(row.status, row.body, row.details, &extra);
@@ -189,7 +189,7 @@ void Stream::local_reply(uint16_t status, std::string_view body, std::string_vie
   head->status = status;
   response_ = head;
   LocalReplyText text{status, body, kPlainText};
-  if (config_.local_replies) config_.local_replies->apply(info_, arena_, head->headers, text);
+  if (config().local_replies) config().local_replies->apply(info_, arena_, head->headers, text);
   info_.local_reply_body = text.body;
   const bool is_grpc = http::is_grpc(request_.headers);
   if (is_grpc) make_grpc_reply(head->headers, text);

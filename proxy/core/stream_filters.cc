@@ -1,6 +1,5 @@
 // What a stream lets its filters know of it and do to it.
 #include "proxy/base/number_text.h"
-#include "proxy/core/connection.h"
 #include "proxy/core/missing_route.h"
 #include "proxy/core/stream.h"
 #include "proxy/http/grpc.h"
@@ -27,9 +26,7 @@ class Stream::Filters final : public FilterHost {
     if (s_.cluster_) return;  // the route in use is of the chain that is pinned
     if (newest_ == nullptr) newest_ = s_.arena_.create<Newest>();
     newest_->chain = s_.owner_.newest_chain();
-    const auto* hcm =
-        std::get_if<std::shared_ptr<const HcmConfig>>(&newest_->chain->chain->terminal);
-    routing_ = hcm == nullptr ? nullptr : hcm->get();
+    routing_ = newest_->chain->http;
   }
   RouteWish missing_route() override { return core::missing_route(routing(), s_.request_); }
 
@@ -90,7 +87,7 @@ class Stream::Filters final : public FilterHost {
   };
 
   [[nodiscard]] const HcmConfig& routing() const {
-    return routing_ == nullptr ? s_.config_ : *routing_;
+    return routing_ == nullptr ? s_.config() : *routing_;
   }
 
   Stream& s_;
@@ -100,7 +97,7 @@ class Stream::Filters final : public FilterHost {
 
 bool Stream::run_request_filters(bool end) {
   FilterHost& host = *arena_.create<Filters>(*this);
-  filters_ = arena_.create<FilterRun>(host, *config_.filters, owner_.filter_states());
+  filters_ = arena_.create<FilterRun>(host, *config().filters, chain_->filters);
   return filters_->on_request_head(end);
 }
 

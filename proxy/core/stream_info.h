@@ -33,7 +33,7 @@ struct ConnectionInfo {
   };
   const Direct* direct = nullptr;
   const io::PeerIdentity* identity = nullptr;  // null without TLS; the transport's
-  const std::string* filter_chain = nullptr;   // its name; the chain's
+  const std::string* filter_chain = nullptr;   // its name; the ChainLine's
   Instant begin{};
 
   [[nodiscard]] const io::Address& direct_remote() const noexcept {

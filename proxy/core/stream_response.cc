@@ -63,7 +63,7 @@ void Stream::run_response_filters(http::ResponseHead& head, bool end) {
 
 void Stream::send_response_head(http::ResponseHead& head, bool end) {
   info_.response_code = head.status;
-  prepare_response(head, config_, info_.stream_id, worker_.date.get(worker_.loop.now()));
+  prepare_response(head, config(), info_.stream_id, worker_.date.get(worker_.loop.now()));
   info_.times.ds_tx_begin = worker_.loop.now();
   // request_timeout ends with the request, or when its answer begins.
   if (request_state_ != RequestState::kDone || tunnel_state_ == TunnelState::kAgreed)

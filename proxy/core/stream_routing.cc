@@ -85,8 +85,8 @@ void Stream::apply_route_limits(const route::ForwardAction& action) {
 
 void Stream::begin_trace() {
   info_.trace =
-      config_.tracer->begin({info_, request_, arena_, worker_.rng, owner_.http_stats(),
-                             config_.request_id_carries_reason, config_.request_id_samples});
+      config().tracer->begin({info_, request_, arena_, worker_.rng, owner_.http_stats(),
+                              config().request_id_carries_reason, config().request_id_samples});
 }
 
 bool Stream::upgrade_allowed(std::string_view type) const {
@@ -98,7 +98,7 @@ bool Stream::upgrade_allowed(std::string_view type) const {
     case route::UpgradeVerdict::kUnsaid:
       break;
   }
-  for (const UpgradeConfig& upgrade : config_.upgrades) {
+  for (const UpgradeConfig& upgrade : config().upgrades) {
     if (equals_ignore_case(upgrade.type, type)) return upgrade.enabled;
   }
   return false;
@@ -106,7 +106,7 @@ bool Stream::upgrade_allowed(std::string_view type) const {
 
 void Stream::finalize_request() {
   route::remove_control_headers(request_.headers);
-  route::finalize_request(route_, request_, &info_, !config_.suppress_envoy_headers);
+  route::finalize_request(route_, request_, &info_, !config().suppress_envoy_headers);
 }
 
 // Of each attempt anew: less time is left (envoy.md 2.1, rule 6).  It runs from the end of the
@@ -116,7 +116,7 @@ void Stream::announce_timeout() {
   const Duration elapsed = begun == Instant{} ? Duration{} : worker_.loop.now() - begun;
   const auto ms = route::expected_timeout_ms(timeouts_, elapsed);
   if (!ms) return;
-  if (!config_.suppress_envoy_headers)
+  if (!config().suppress_envoy_headers)
     request_.headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, number_text(arena_, *ms));
   // Where the client's deadline is ours, the upstream has as long as the attempt.
   if (is_grpc_ && route_.route->forward->max_grpc_timeout) {
@@ -128,7 +128,7 @@ void Stream::announce_timeout() {
 // The client holds its body back until it is told that somebody takes it.  That is known once there
 // is a connection; a request that is refused before costs no upload.
 void Stream::send_continue() {
-  if (!config_.proxy_100_continue) invite_body();
+  if (!config().proxy_100_continue) invite_body();
 }
 
 void Stream::invite_body() {
@@ -142,7 +142,7 @@ void Stream::invite_body() {
 
 void Stream::finalize_response(http::ResponseHead& head) {
   // From the end of the request, over all attempts; an answer that comes before it has none.
-  if (!config_.suppress_envoy_headers && info_.times.us_tx_end != Instant{}) {
+  if (!config().suppress_envoy_headers && info_.times.us_tx_end != Instant{}) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(info_.times.us_rx_begin -
                                                                           info_.times.us_tx_end);
     head.headers.set(HeaderId::kXEnvoyUpstreamServiceTime,
@@ -214,7 +214,7 @@ void Stream::log_access() {
     info_.response_header_bytes = static_cast<uint32_t>(response_->headers.byte_size());
   info_.downstream_wire_received = owner_.wire_bytes_received();
   info_.downstream_wire_sent = owner_.wire_bytes_sent();
-  for (const auto& log : config_.access_logs) log->log(info_);
+  for (const auto& log : config().access_logs) log->log(info_);
 }
 
 }  // namespace pillion::core

@@ -12,24 +12,22 @@ using CloseMode = io::Transport::CloseMode;
 // Idle ones are many (tests/perf/connection_memory_test.cc).
 static_assert(sizeof(TcpProxy) <= 320);
 
-TcpProxy::TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+TcpProxy::TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainLine> line,
                    const ConnectionInfo& info)
-    : Connection(owner, std::move(state), info),
-      worker_(worker),
-      config_(*std::get<std::shared_ptr<const TcpProxyConfig>>(state_->chain->terminal)) {
-  state_->tcp->downstream_cx_total.inc();
+    : Connection(owner, std::move(line), info), worker_(worker), state_(line_->newest) {
+  line_->tcp->downstream_cx_total.inc();
 }
 
 TcpProxy::~TcpProxy() { DASSERT(ended_); }
 
 void TcpProxy::start(std::unique_ptr<io::Transport> transport) {
   downstream_ = std::move(transport);
-  const bool plain = !state_->chain->tls;
+  const bool plain = !line_->is_tls();
   downstream_->start(*this);
-  if (config_.max_connection_duration != Duration{}) {
+  if (config().max_connection_duration != Duration{}) {
     duration_timer_ =
         std::make_unique<io::Timer>(io::Timer::call<&TcpProxy::on_duration, TcpProxy>(), this);
-    worker_.loop.arm(*duration_timer_, config_.max_connection_duration);
+    worker_.loop.arm(*duration_timer_, config().max_connection_duration);
   }
   if (plain) return begin();
   if (downstream_->identity() != nullptr) return on_connected();  // a guard has waited for it
@@ -52,10 +50,10 @@ void TcpProxy::begin() {
 }
 
 bool TcpProxy::choose_cluster() {
-  const WeightedTarget* target = &config_.targets.front();
-  if (config_.targets.size() > 1) {
-    uint64_t ticket = worker_.rng.below(config_.total_weight);
-    for (const WeightedTarget& t : config_.targets) {
+  const WeightedTarget* target = &config().targets.front();
+  if (config().targets.size() > 1) {
+    uint64_t ticket = worker_.rng.below(config().total_weight);
+    for (const WeightedTarget& t : config().targets) {
       target = &t;
       if (ticket < t.weight) break;
       ticket -= t.weight;
@@ -63,7 +61,7 @@ bool TcpProxy::choose_cluster() {
   }
   upstream::Cluster* cluster = worker_.clusters.find(target->cluster);
   if (cluster == nullptr) {
-    state_->tcp->downstream_cx_no_route.inc();
+    line_->tcp->downstream_cx_no_route.inc();
     return false;
   }
   cluster_ = Ref(cluster);
@@ -87,7 +85,7 @@ void TcpProxy::connect() {
 
 void TcpProxy::on_tcp_failed(Failure failure) {
   if (ended_) return;
-  if (attempts_ < config_.max_connect_attempts) return connect();
+  if (attempts_ < config().max_connect_attempts) return connect();
   cluster_->stats().upstream_cx_connect_attempts_exceeded.inc();
   end(failure, CloseMode::kOrderly);
 }
@@ -101,7 +99,7 @@ void TcpProxy::on_tcp_connected() {
 }
 
 void TcpProxy::on_relayed(TcpRelay::Side from, size_t bytes) {
-  stats::TcpStats& stats = *state_->tcp;
+  stats::TcpStats& stats = *line_->tcp;
   if (from == TcpRelay::Side::kDownstream) {
     received_ += bytes;
     stats.downstream_cx_rx_bytes_total.add(bytes);
@@ -133,7 +131,7 @@ void TcpProxy::end(Failure failure, CloseMode mode) {
   failure_ = failure;
   timer_.cancel();
   duration_timer_.reset();
-  if (failure.kind == FailureKind::kDraining) state_->tcp->downstream_cx_drain_close.inc();
+  if (failure.kind == FailureKind::kDraining) line_->tcp->downstream_cx_drain_close.inc();
   if (relay_) relay_->stop();
   const bool by_upstream = failure.kind == FailureKind::kUpstreamReset || !failure;
   if (upstream_) upstream_->close(mode, by_upstream);
@@ -145,7 +143,7 @@ void TcpProxy::end(Failure failure, CloseMode mode) {
 }
 
 void TcpProxy::touch() {
-  if (config_.idle_timeout != Duration{}) worker_.loop.arm(timer_, config_.idle_timeout);
+  if (config().idle_timeout != Duration{}) worker_.loop.arm(timer_, config().idle_timeout);
 }
 
 void TcpProxy::on_timer() {
@@ -153,12 +151,12 @@ void TcpProxy::on_timer() {
     owner_.on_handshake_timeout();
     return end({FailureKind::kHandshakeTimeout}, CloseMode::kOrderly);
   }
-  state_->tcp->idle_timeout.inc();
+  line_->tcp->idle_timeout.inc();
   end({FailureKind::kIdleTimeout}, CloseMode::kOrderly);
 }
 
 void TcpProxy::on_duration() {
-  state_->tcp->max_downstream_connection_duration.inc();
+  line_->tcp->max_downstream_connection_duration.inc();
   end({FailureKind::kMaxConnectionDuration}, CloseMode::kOrderly);
 }
 
@@ -184,10 +182,10 @@ void TcpProxy::describe(StreamInfo& info) const {
 }
 
 void TcpProxy::log() const {
-  if (config_.access_logs.empty()) return;
+  if (config().access_logs.empty()) return;
   StreamInfo info;
   describe(info);
-  for (const auto& log : config_.access_logs) log->log(info);
+  for (const auto& log : config().access_logs) log->log(info);
 }
 
 }  // namespace pillion::core

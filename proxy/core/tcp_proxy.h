@@ -20,7 +20,7 @@ class TcpProxy final : public Connection,
                        private TcpRelay::Observer,
                        private upstream::TcpConnection::Owner {
  public:
-  TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainState> state,
+  TcpProxy(WorkerContext& worker, ConnectionOwner& owner, Ref<ChainLine> line,
            const ConnectionInfo& info);
   ~TcpProxy() override;
 
@@ -41,6 +41,7 @@ class TcpProxy final : public Connection,
   void on_relayed(TcpRelay::Side from, size_t bytes) override;
   void on_relay_done(TcpRelay::Side side, Failure failure) override;
 
+  [[nodiscard]] const TcpProxyConfig& config() const noexcept { return *state_->tcp; }
   void begin();
   bool choose_cluster();
   void connect();
@@ -51,7 +52,7 @@ class TcpProxy final : public Connection,
   void log() const;
 
   WorkerContext& worker_;
-  const TcpProxyConfig& config_;
+  const Ref<ChainState> state_;  // that it began with, to its end
   std::unique_ptr<io::Transport> downstream_;
   Ref<upstream::Cluster> cluster_;
   std::unique_ptr<upstream::TcpConnection> upstream_;

@@ -62,7 +62,8 @@ class H1ServerConnection final : public io::Deferred,
     ~Owner() = default;
   };
 
-  // `loop`, `batch` and `owner` outlive the connection, `limits` too or until set_limits().
+  // All outlive the connection.  What is changed in `limits` counts for what is parsed from then
+  // on.
   H1ServerConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits, Owner& owner);
   ~H1ServerConnection() override;
 
@@ -78,9 +79,6 @@ class H1ServerConnection final : public io::Deferred,
   void close(Failure failure, io::Transport::CloseMode mode = io::Transport::CloseMode::kOrderly);
   // No further request: the next head says "connection: close"; an idle connection closes now.
   void drain();
-  // For what is parsed from now on; `limits` outlives the connection or the next call.  Made when
-  // the configuration was reloaded, mostly in new_stream().
-  void set_limits(const H1Limits& limits) noexcept { limits_ = &limits; }
   // The route took an upgrade: after the final head bytes pass unframed both ways.
   void begin_tunnel();
 

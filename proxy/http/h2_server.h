@@ -71,8 +71,7 @@ class H2ServerConnection final : public io::Deferred,
     ~Owner() = default;
   };
 
-  // All outlive the connection; `limits` or until set_limits().  `options` may go: a
-  // configuration may while the connection stays.
+  // All but `options` outlive the connection.  What is changed in `limits` counts from then on.
   H2ServerConnection(io::Loop& loop, io::WriteBatch& batch, const H1Limits& limits,
                      const H2Options& options, Owner& owner);
   ~H2ServerConnection() override;
@@ -92,7 +91,6 @@ class H2ServerConnection final : public io::Deferred,
     session_.end_flood(flood);
     send_soon();
   }
-  void set_limits(const H1Limits& limits) noexcept { limits_ = &limits; }
 
   [[nodiscard]] bool is_draining() const noexcept { return draining_; }
   [[nodiscard]] bool is_closed() const noexcept { return closed_; }

@@ -116,6 +116,19 @@ TEST_F(GuardedConnections, ShadowRulesOnlyCount) {
       1u);
 }
 
+// The reason is the filter's own text, and is told when the delay is over.
+TEST_F(GuardedConnections, ADenialOutlivesTheFilterThatWasReplacedMeanwhile) {
+  const std::string guards =
+      rbac(str("rules: { action: DENY, ", policy("no locals", kLocal), " }, delay_deny: 2s"));
+  begin(guards, {.tcp = "idle_timeout: 1s"});
+  Peer client = connect();
+  settle();
+  for (int i = 2; i < 5; ++i) update({.tcp = str("idle_timeout: ", i, "s"), .guards = guards});
+  pass(milliseconds(2100));
+  EXPECT_TRUE(client.waits_for_the_end());
+  EXPECT_EQ(logged(), "rbac_access_denied_matched_policy[no_locals] - 0");
+}
+
 class GuardedTls : public GuardedConnections {
  protected:
   void begin_tls(ListenerYaml yaml) {
