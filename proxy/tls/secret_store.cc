@@ -292,8 +292,7 @@ void SecretStore::run_ready() {
     User& user = users_.at(slot);
     user.is_due = false;
     if (auto made = refresh(user); !made) {
-      static log::Limit limit{std::chrono::seconds(10)};
-      log::warning(limit, log::kTls, "no TLS context can be made of the secrets there are",
+      log::warning(unmade_limit_, log::kTls, "no TLS context can be made of the secrets there are",
                    {{"role", slot->role() == Role::kServer ? "server" : "client"},
                     {"reason", made.error()}});
     }

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/log.h"
 #include "proxy/base/token_bucket.h"
 #include "proxy/io/loop.h"
 #include "proxy/tls/context_slot.h"
@@ -168,6 +169,7 @@ class SecretStore final : private io::ReadyTask, private ContextSlot::Lookup {
   SettledSecrets settled_;
   size_t unsettled_ = 0;
   bool must_tell_ = false;  // on_secrets_settled() is due when all Contexts are made
+  log::Limit unmade_limit_{std::chrono::seconds(10)};
   io::Timer prune_timer_ = io::Timer::of<&SecretStore::prune>(this);
   io::Timer timeout_timer_ = io::Timer::of<&SecretStore::on_timeout>(this);
 };
