@@ -147,14 +147,15 @@ class Retries(unittest.TestCase):
         go = threading.Event()
 
         def serve(peer):
-            peer.read_request()
-            peer.send(BUSY)
-            peer.read_request()
-            waiting.release()
-            go.wait(10)
-            peer.send(reply())
+            while (request := peer.read_request()) is not None:
+                if request.get("x-envoy-attempt-count") == "1":
+                    peer.send(BUSY)
+                    continue
+                waiting.release()
+                go.wait(10)
+                peer.send(reply())
         budget = {"budget_percent": {"value": 0}, "min_retry_concurrency": 2}
-        clients = [self.start(serve, policy={"retry_on": "5xx"}, cluster={
+        clients = [self.start(serve, policy={"retry_on": "5xx"}, host={"include_request_attempt_count": True}, cluster={
             "circuit_breakers": {"thresholds": [{"retry_budget": budget, "track_remaining": True}]}})]
         clients += [connect(self, self.port) for _ in range(2)]
         for client in clients[:2]:
