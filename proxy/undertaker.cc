@@ -1,23 +1,11 @@
 #include "proxy/undertaker.h"
 
-#include <ctime>
 #include <iterator>
 
 #include "proxy/base/background_thread.h"
 #include "proxy/core/memory_trim.h"
 
 namespace pillion {
-namespace {
-
-// Not what the thread waited for while others had the cores.
-Duration cpu_time() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
-}  // namespace
-
 Undertaker::~Undertaker() { stop(); }
 
 void Undertaker::bury(Dead dead) {
@@ -43,11 +31,11 @@ std::shared_ptr<const void> Undertaker::next() {
 
 void Undertaker::work(const std::stop_token& stop) {
   stand_back();
-  const Duration begin = cpu_time();
+  const Duration begin = thread_cpu_time();
   // A piece ends with each turn.
   while (!stop.stop_requested() && next() != nullptr) {
   }
-  spent_ += cpu_time() - begin;
+  spent_ += thread_cpu_time() - begin;
   if (stop.stop_requested()) return;
   if (spent_ >= kWorthATrim) {
     spent_ = {};

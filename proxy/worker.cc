@@ -195,14 +195,7 @@ void Worker::set_hosts(const std::string& cluster, const upstream::HostSetPtr& h
 }
 
 void Worker::take_news(std::shared_ptr<const HostNews> news, Taken done) {
-  if (applying_ == nullptr) {
-    FormerHosts former;
-    for (const auto& [cluster, hosts] : news->hosts) set_hosts(cluster, hosts, former);
-    for (const std::string& cluster : news->health) clusters_.update_health(cluster);
-    if (done) done(std::move(news), std::move(former));
-    return;
-  }
-  // In portions, as the update.
+  // At once, or in portions behind the update.
   const auto former = std::make_shared<FormerHosts>();
   for (const auto& item : news->hosts)
     when_applied([this, &item, former] { set_hosts(item.first, item.second, *former); });

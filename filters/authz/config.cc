@@ -4,7 +4,6 @@
 
 #include "filters/status_code.h"
 #include "proxy/base/str.h"
-#include "proxy/config/runtime.h"
 #include "proxy/http/field_rules.h"
 
 namespace pillion::filters::authz {
@@ -181,7 +180,7 @@ Config parse_config(const Node& node, const core::FilterParseContext& context) {
     out.status_on_error = static_cast<uint16_t>(code);
     status.reject_unknown_keys(Unknown::kAlwaysError);
   }
-  out.enabled = config::runtime_fraction_of(node["filter_enabled"], out.enabled);
+  out.enabled = node["filter_enabled"].as_runtime_fraction_or(out.enabled);
   if (const Node metadata = node["filter_enabled_metadata"]; metadata.is_present())
     out.enabled_metadata = core::parse_metadata_matcher(metadata);
   if (const Node deny = node["deny_at_disable"]; deny.is_present())

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "proxy/config/runtime.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/match/string.h"
 
@@ -181,9 +180,8 @@ std::shared_ptr<const route::FilterRouteConfig> parse_route(const Node& node,
   config->credentials = parse_flag(node["allow_credentials"]);
   config->private_network = parse_flag(node["allow_private_network_access"]);
   config->forwards_refused = parse_flag(node["forward_not_matching_preflights"]);
-  config->enabled = config::runtime_fraction_of(node["filter_enabled"], config->enabled);
-  config->shadow_enabled =
-      config::runtime_fraction_of(node["shadow_enabled"], config->shadow_enabled);
+  config->enabled = node["filter_enabled"].as_runtime_fraction_or(config->enabled);
+  config->shadow_enabled = node["shadow_enabled"].as_runtime_fraction_or(config->shadow_enabled);
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
   return config;
 }

@@ -7,7 +7,6 @@
 #include "filters/status_code.h"
 #include "proxy/base/response_flags.h"
 #include "proxy/base/token_bucket.h"
-#include "proxy/config/runtime.h"
 #include "proxy/core/http_filter.h"
 #include "proxy/route/header_mutation.h"
 
@@ -147,8 +146,8 @@ Limit parse_limit(const Node& node, const core::FilterParseContext& context) {
   limit.stat_prefix = node["stat_prefix"].as_string();
   limit.status = parse_status(node["status"]);
   limit.bucket = parse_bucket(node["token_bucket"]);
-  limit.enabled = config::runtime_fraction_of(node["filter_enabled"], limit.enabled);
-  limit.enforced = config::runtime_fraction_of(node["filter_enforced"], limit.enforced);
+  limit.enabled = node["filter_enabled"].as_runtime_fraction_or(limit.enabled);
+  limit.enforced = node["filter_enforced"].as_runtime_fraction_or(limit.enforced);
   limit.response_headers =
       route::HeaderMutations(node["response_headers_to_add"], {}, &context.formats);
   limit.unenforced_headers = route::HeaderMutations(

@@ -28,6 +28,13 @@ using Instant = MonotonicClock::time_point;
 // A moment people can read (access log, certificates).
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
+// What the calling thread has had of a core so far: not what it waited for while others had it.
+inline Duration thread_cpu_time() noexcept {
+  timespec ts{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+  return std::chrono::seconds(ts.tv_sec) + Duration(ts.tv_nsec);
+}
+
 inline WallTime wall_now() noexcept { return std::chrono::system_clock::now(); }
 inline int64_t to_millis(Duration d) noexcept {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();

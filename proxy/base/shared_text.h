@@ -21,6 +21,8 @@
 #include <string_view>
 #include <utility>
 
+#include "proxy/base/holder_count.h"
+
 namespace pillion {
 
 class SharedText {
@@ -93,13 +95,7 @@ class SharedText {
   }
   static Node* intern(std::string_view text);
   static void release(Node& node) noexcept {
-    uint32_t holders = node.holders.load(std::memory_order_relaxed);
-    while (holders > 1) {
-      if (node.holders.compare_exchange_weak(holders, holders - 1, std::memory_order_release,
-                                             std::memory_order_relaxed))
-        return;
-    }
-    release_last(node);
+    if (!leave_unless_last(node.holders)) release_last(node);
   }
   static void release_last(Node& node) noexcept;
 

@@ -21,6 +21,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "proxy/base/holder_count.h"
+
 namespace pillion {
 
 inline size_t value_hash(const std::string& text) noexcept {
@@ -130,13 +132,7 @@ class SharedValue {
   }
 
   static void release(Node& node) noexcept {
-    size_t holders = node.holders.load(std::memory_order_relaxed);
-    while (holders > 1) {
-      if (node.holders.compare_exchange_weak(holders, holders - 1, std::memory_order_release,
-                                             std::memory_order_relaxed))
-        return;
-    }
-    table().release(node);
+    if (!leave_unless_last(node.holders)) table().release(node);
   }
 
   Node* node_ = nullptr;

@@ -143,8 +143,7 @@ class Node {
   // 0-100: `{ value: 20 }` (envoy.type.v3.Percent), 20 or "20%".
   [[nodiscard]] double as_percent() const;
   [[nodiscard]] double as_percent_or(double fallback) const;
-  // `{ numerator: 1, denominator: TEN_THOUSAND }`, "0.01%", or RuntimeFractionalPercent: what the
-  // runtime has under `runtime_key`, else `default_value` of these.
+  // `{ numerator: 1, denominator: TEN_THOUSAND }`, "0.01%", or a RuntimeFractionalPercent.
   [[nodiscard]] Fraction as_fraction() const;
   [[nodiscard]] Fraction as_fraction_or(Fraction fallback) const;
   // By name or number.  An unknown name gets a "did you mean".
@@ -160,11 +159,14 @@ class Node {
   // google.protobuf.Any: the message's name ("envoy.extensions...v3.Router") and its fields; looks
   // through TypedStruct.  Missing or without @type: an error, and an empty name.
   [[nodiscard]] TypedConfig typed_config() const;
-  // RuntimeUInt32, RuntimeDouble, RuntimeFeatureFlag: what the runtime has under `runtime_key`
-  // (runtime.h), else `default_value`.
+  // RuntimeUInt32, RuntimeDouble, RuntimeFeatureFlag, RuntimeFractionalPercent: what the runtime
+  // has under `runtime_key` (runtime.h), else `default_value`.
   [[nodiscard]] uint32_t as_runtime_u32_or(uint32_t fallback) const;
   [[nodiscard]] double as_runtime_double_or(double fallback) const;
   [[nodiscard]] bool as_runtime_bool_or(bool fallback) const;
+  // The short forms of as_fraction_or(), too.  A mapping needs default_value, as in Envoy: of an
+  // empty one as_fraction_or() makes 0 %, which is a guard that is off.
+  [[nodiscard]] Fraction as_runtime_fraction_or(Fraction fallback) const;
 
   // --- Errors -----------------------------------------------------------------------------------
   void error(std::string text) const;
@@ -180,7 +182,7 @@ class Node {
 
   [[nodiscard]] bool is_absent() const { return value_ == nullptr || !missing_key_.empty(); }
   [[nodiscard]] bool wants_scalar(std::string_view what, bool is_required) const;
-  [[nodiscard]] Fraction as_runtime_fraction_or(Fraction fallback) const;
+  [[nodiscard]] Fraction runtime_fraction_or(Fraction fallback) const;
   [[nodiscard]] Node find(std::string_view key) const;
   void mark_known(std::string_view key) const;
   [[nodiscard]] int enum_number(std::span<const EnumRow> rows, const int* fallback) const;

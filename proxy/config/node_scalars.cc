@@ -186,7 +186,7 @@ Fraction Node::as_fraction_or(Fraction fallback) const {
       {{"HUNDRED", 0}, {"TEN_THOUSAND", 1}, {"MILLION", 2}}};
   static constexpr std::array<uint32_t, 3> kValues = {100, 10'000, 1'000'000};
   if (is_mapping()) {
-    if (has("default_value") || has("runtime_key")) return as_runtime_fraction_or(fallback);
+    if (has("default_value") || has("runtime_key")) return runtime_fraction_or(fallback);
     const uint32_t numerator = (*this)["numerator"].as_u32_or(0);
     const int denominator = (*this)["denominator"].as_enum_or(0, kDenominators);
     reject_unknown_keys();

@@ -193,7 +193,8 @@ bool Node::as_runtime_bool_or(bool fallback) const {
       });
 }
 
-Fraction Node::as_runtime_fraction_or(Fraction fallback) const {
+// RuntimeFractionalPercent that has one of its fields.
+Fraction Node::runtime_fraction_or(Fraction fallback) const {
   return with_runtime_key<Fraction>(
       *this, [&](const Node& value) { return value.as_fraction_or(fallback); },
       [](const Node& where, std::string_view key, Fraction otherwise) {
@@ -201,11 +202,11 @@ Fraction Node::as_runtime_fraction_or(Fraction fallback) const {
       });
 }
 
-Fraction runtime_fraction_of(const Node& field, Fraction fallback) {
-  if (!field.is_mapping() || field.has("default_value")) return field.as_fraction_or(fallback);
-  (void)field.required("default_value");
-  field.ignore({"runtime_key"});
-  field.reject_unknown_keys();
+Fraction Node::as_runtime_fraction_or(Fraction fallback) const {
+  if (!is_mapping() || has("default_value")) return as_fraction_or(fallback);
+  (void)required("default_value");
+  ignore({"runtime_key"});
+  reject_unknown_keys();
   return fallback;
 }
 

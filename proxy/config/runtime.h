@@ -7,7 +7,7 @@
 // asked for (Errors::runtime_keys), and a change of one compiles the piece again.  So the data path
 // pays nothing for them.
 //
-//   c.enabled = runtime_fraction_of(node["filter_enabled"], c.enabled);
+//   c.enabled = node["filter_enabled"].as_runtime_fraction_or(c.enabled);
 //   c.limit = runtime_uint(node, "fault.http.max_active_faults", c.limit);  // a key of Envoy's own
 //
 // Immutable once made; any thread.
@@ -68,10 +68,5 @@ uint64_t runtime_uint(const Node& node, std::string_view key, uint64_t fallback,
 double runtime_double(const Node& node, std::string_view key, double fallback);
 bool runtime_bool(const Node& node, std::string_view key, bool fallback);
 Fraction runtime_fraction(const Node& node, std::string_view key, Fraction fallback);
-
-// RuntimeFractionalPercent, the whole field; `fallback` is for one that is missing.  A mapping
-// needs default_value, as in Envoy: of an empty one Node::as_fraction_or() would make 0 %, which is
-// a guard that is off.
-Fraction runtime_fraction_of(const Node& field, Fraction fallback);
 
 }  // namespace pillion::config

@@ -1,17 +1,9 @@
 #include "proxy/io/turn_watch.h"
 
-#include <time.h>
-
 #include <algorithm>
 
 namespace pillion::io {
 namespace {
-
-Duration thread_time() noexcept {
-  timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return std::chrono::seconds(t.tv_sec) + Duration(t.tv_nsec);
-}
 
 // A histogram shows a thousandth of what it keeps: microseconds of these.
 void record_nanos(stats::Histogram& histogram, Duration d) noexcept {
@@ -30,13 +22,13 @@ void TurnWatch::begin_turn() noexcept {
   // A wait that ended early tells nothing.
   if (wait_end_ != Instant{} && turn_began_ >= wait_end_)
     record_nanos(histograms_.poll_delay, turn_began_ - wait_end_);
-  ran_before_ = thread_time();
+  ran_before_ = thread_cpu_time();
 }
 
 // A turn in which the watch began is none.
 void TurnWatch::end_turn() noexcept {
   if (turn_began_ == Instant{}) return;
-  record_nanos(histograms_.loop_cpu, thread_time() - ran_before_);
+  record_nanos(histograms_.loop_cpu, thread_cpu_time() - ran_before_);
   record_nanos(histograms_.loop_duration, MonotonicClock::now() - turn_began_);
   turn_began_ = {};
 }

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "proxy/base/str.h"
-#include "proxy/config/runtime.h"
 #include "proxy/route/parse_parts.h"
 #include "proxy/route/request_match.h"
 
@@ -65,7 +64,7 @@ std::unique_ptr<const RouteConditions> parse_conditions(const Node& match) {
   for (const Node item : match["cookies"].items()) {
     c.cookies.push_back(match::parse_cookie_matcher(item));
   }
-  c.fraction = config::runtime_fraction_of(match["runtime_fraction"], c.fraction);
+  c.fraction = match["runtime_fraction"].as_runtime_fraction_or(c.fraction);
   if (const Node grpc = match["grpc"]; grpc.is_present()) {
     c.grpc = true;
     grpc.reject_unknown_keys(Unknown::kAlwaysError);

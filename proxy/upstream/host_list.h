@@ -5,6 +5,7 @@
 // Most updates change a few of many, so that those before and after the change are found by their
 // place, without a look at the hosts; only what lies between is looked up by id.
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <utility>

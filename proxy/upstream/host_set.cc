@@ -89,7 +89,7 @@ class Merger {
     if (known->like().transport != traits_of(endpoint).transport) return push(make());
     if (same_properties(*known, endpoint)) return push(known);
     const auto info = made(known->id, source);
-    info->stats.share(known->stats);
+    info->stats = known->stats;
     push(info);
   }
   AtomicRef<HostInfo> made(HostId id, const Endpoint& endpoint) {

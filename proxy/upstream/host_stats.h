@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "proxy/base/lazy_ref.h"
 #include "proxy/stats/counter.h"
 
 namespace pillion::upstream {
@@ -92,47 +93,14 @@ class HostStats {
   std::atomic<Block*> first_{nullptr};
 };
 
-// The HostStats of an endpoint, in its HostInfo; made by whoever uses them first, on any thread.
-// A newer HostInfo of the same endpoint has the same, by share(), before others see it.
-class HostStatsRef {
+// The HostStats of an endpoint, in its HostInfo.  A newer HostInfo of the same endpoint has the
+// same, which control gives it before others see it.
+class HostStatsRef : public LazyRef<HostStats> {
  public:
-  HostStatsRef() = default;
-  HostStatsRef(const HostStatsRef&) = delete;
-  HostStatsRef& operator=(const HostStatsRef&) = delete;
-  ~HostStatsRef() {
-    Counted* const stats = stats_.load(std::memory_order_acquire);
-    if (stats != nullptr && stats->holders.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      delete stats;
-  }
-
-  HostStats* operator->() const { return &made().stats; }
   [[nodiscard]] HostStats::Totals sum() const noexcept {
-    const Counted* const stats = stats_.load(std::memory_order_acquire);
-    return stats == nullptr ? HostStats::Totals{} : stats->stats.sum();
+    const HostStats* const stats = used();
+    return stats == nullptr ? HostStats::Totals{} : stats->sum();
   }
-  // Control only, once, while nobody else sees this one.
-  void share(const HostStatsRef& other) {
-    Counted& stats = other.made();
-    stats.holders.fetch_add(1, std::memory_order_relaxed);
-    stats_.store(&stats, std::memory_order_release);
-  }
-
- private:
-  struct Counted {
-    HostStats stats;
-    std::atomic<size_t> holders{1};
-  };
-  Counted& made() const {
-    Counted* known = stats_.load(std::memory_order_acquire);
-    if (known != nullptr) return *known;
-    auto mine = std::make_unique<Counted>();
-    // Another worker may be first.
-    if (!stats_.compare_exchange_strong(known, mine.get(), std::memory_order_acq_rel,
-                                        std::memory_order_acquire))
-      return *known;
-    return *mine.release();
-  }
-  mutable std::atomic<Counted*> stats_{nullptr};
 };
 
 }  // namespace pillion::upstream

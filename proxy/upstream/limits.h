@@ -1,15 +1,16 @@
 #pragma once
 // The mutable state that workers share: one block of relaxed atomics per (cluster, priority) for
 // its circuit breakers.  Held by the cluster's configurations (LimitsRef), on a cache line of its
-// own: who takes a request writes `requests`, and the others are written
-// with a connection, a wait or a retry only, so that a line for each would cost memory and gain
-// nothing. Limits are soft, as Envoy's: check, then increment (shared/reference/envoy.md 2.3).
+// own: who takes a request writes `requests`, and the others are written with a connection, a wait
+// or a retry only, so that a line for each would cost memory and gain nothing.  Limits are soft, as
+// Envoy's: check, then increment (shared/reference/envoy.md 2.3).
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <optional>
+
+#include "proxy/base/lazy_ref.h"
 
 namespace pillion::upstream {
 
@@ -37,60 +38,9 @@ struct SharedLimits {
   SharedCount retries;
 };
 
-// The SharedLimits of a cluster, made by whoever counts first, on any thread: those of a cluster
-// that nobody calls take no memory.  Holders of the same ones keep them.
-class LimitsRef {
- public:
-  LimitsRef() = default;
-  LimitsRef(const LimitsRef& other) : limits_(&other.made()) {
-    made().holders.fetch_add(1, std::memory_order_relaxed);
-  }
-  // While nobody else sees this one.
-  LimitsRef& operator=(const LimitsRef& other) {
-    const LimitsRef copy(other);
-    limits_.store(
-        copy.limits_.exchange(limits_.load(std::memory_order_acquire), std::memory_order_acq_rel),
-        std::memory_order_release);
-    return *this;
-  }
-  ~LimitsRef() {
-    Counted* const limits = limits_.load(std::memory_order_acquire);
-    if (limits != nullptr && limits->holders.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      delete limits;
-  }
-
-  SharedLimits& operator*() const { return made().limits; }
-  SharedLimits* operator->() const { return &made().limits; }
-  // Null: nobody has counted yet.
-  [[nodiscard]] const SharedLimits* used() const noexcept {
-    const Counted* const limits = limits_.load(std::memory_order_acquire);
-    return limits == nullptr ? nullptr : &limits->limits;
-  }
-  // The same ones?
-  friend bool operator==(const LimitsRef& a, const LimitsRef& b) noexcept {
-    return &a == &b || (a.used() != nullptr && a.used() == b.used());
-  }
-
- private:
-  struct alignas(64) Counted {
-    SharedLimits limits;
-    std::atomic<uint32_t> holders{1};
-  };
-  [[nodiscard]] Counted& made() const {
-    Counted* known = limits_.load(std::memory_order_acquire);
-    return known != nullptr ? *known : make();
-  }
-  [[nodiscard]] Counted& make() const {
-    auto mine = std::make_unique<Counted>();
-    Counted* known = nullptr;
-    // Another worker may be first.
-    if (!limits_.compare_exchange_strong(known, mine.get(), std::memory_order_acq_rel,
-                                         std::memory_order_acquire))
-      return *known;
-    return *mine.release();
-  }
-  mutable std::atomic<Counted*> limits_{nullptr};
-};
+// The SharedLimits of a cluster: those of one that nobody calls take no memory.  Holders of the
+// same ones keep them.
+using LimitsRef = LazyRef<SharedLimits, 64>;
 
 // CircuitBreakers.Thresholds.RetryBudget: retries as a share of what is under way.
 struct RetryBudget {

@@ -2,25 +2,17 @@
 // its configuration, its endpoints, what discovery knows and its metrics).  The allocator is asked
 // before and after.
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <string>
 
 #include "proxy/base/str.h"
 #include "proxy/discovery/discovery.h"
 #include "proxy/upstream/cluster_map.h"
+#include "tests/support/heap_bytes.h"
 #include "tests/unit/upstream/fixture.h"
 
 namespace pillion::discovery {
 namespace {
-
-#ifdef PILLION_ASAN
-extern "C" size_t __sanitizer_get_current_allocated_bytes();
-size_t bytes_in_use() { return __sanitizer_get_current_allocated_bytes(); }
-#else
-// With what malloc adds to each block.
-size_t bytes_in_use() { return ::mallinfo2().uordblks; }
-#endif
 
 class ClusterMemory : public ::testing::Test, private DiscoveryObserver {
  protected:
@@ -58,10 +50,10 @@ class ClusterMemory : public ::testing::Test, private DiscoveryObserver {
 TEST_F(ClusterMemory, OfOneThatNobodyCallsIsSmall) {
   for (uint32_t i = 0; i < 3; ++i) add(i);
   discovery_.commit();
-  const size_t before = bytes_in_use();
+  const size_t before = testing::heap_bytes();
   for (uint32_t i = 3; i < kClusters + 3; ++i) add(i);
   discovery_.commit();
-  const size_t each = (bytes_in_use() - before) / kClusters;
+  const size_t each = (testing::heap_bytes() - before) / kClusters;
   printf("%zu bytes\n", each);
   RecordProperty("bytes_each", static_cast<int>(each));
   EXPECT_LE(each, 2200u);

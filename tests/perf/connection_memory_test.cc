@@ -1,7 +1,6 @@
 // What an idle client connection costs in memory (issue 3, section 10, and issue 5).  Real loopback
 // connections to a real Listener; the allocator is asked before and after.
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <vector>
 
@@ -10,20 +9,13 @@
 #include "proxy/core/listener.h"
 #include "proxy/http/h2_preface.h"
 #include "tests/support/h2_frames.h"
+#include "tests/support/heap_bytes.h"
 #include "tests/support/run_until.h"
 #include "tests/support/sockets.h"
 #include "tests/unit/core/parse_fixture.h"
 
 namespace pillion::core {
 namespace {
-
-#ifdef PILLION_ASAN
-extern "C" size_t __sanitizer_get_current_allocated_bytes();
-size_t bytes_in_use() { return __sanitizer_get_current_allocated_bytes(); }
-#else
-// With what malloc adds to each block.
-size_t bytes_in_use() { return ::mallinfo2().uordblks; }
-#endif
 
 constexpr std::string_view kRoutes =
     "route_config: { virtual_hosts: [ { name: v, domains: ['*'], routes: [ { match: { prefix: / }, "
@@ -122,12 +114,12 @@ class ConnectionMemory : public ::testing::Test, private ListenerOwner {
     sweep();
     // A debug build keeps none; what is kept for reuse is no connection's.
     http::H2Memory::trim_free_lists();
-    const size_t before = bytes_in_use() + http::H2Memory::usage().pages;
+    const size_t before = testing::heap_bytes() + http::H2Memory::usage().pages;
     for (size_t i = 0; i < kConnections; ++i) clients.push_back(open());
     sweep();
     http::H2Memory::trim_free_lists();
     EXPECT_EQ(listener_->connection_count(), kConnections);
-    const size_t after = bytes_in_use() + http::H2Memory::usage().pages;
+    const size_t after = testing::heap_bytes() + http::H2Memory::usage().pages;
     const size_t each = (after - before) / kConnections;
     printf("%s: %zu bytes\n", ::testing::UnitTest::GetInstance()->current_test_info()->name(),
            each);

@@ -2,16 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <map>
 #include <set>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "proxy/base/rng.h"
 #include "proxy/base/str.h"
+#include "tests/unit/base/many_holders.h"
 
 namespace pillion {
 namespace {
@@ -79,24 +78,9 @@ TEST(SharedText, AreFoundAfterAnySequenceOfEnds) {
   EXPECT_EQ(SharedText::count(), before);
 }
 
-// The last holder of a text ends while another thread asks for the same text.
 TEST(SharedText, IsMadeAndEndedByManyThreads) {
-  const size_t before = SharedText::count();
-  std::atomic<bool> is_wrong = false;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&is_wrong] {
-      for (int i = 0; i < 5000; ++i) {
-        const std::string text(1, static_cast<char>('a' + i % 3));
-        const SharedText mine(text);
-        const SharedText copy = mine;
-        if (copy != text) is_wrong = true;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_FALSE(is_wrong);
-  EXPECT_EQ(SharedText::count(), before);
+  testing::make_and_end_by_many_threads<SharedText>(
+      [](const SharedText& text) { return text.view(); });
 }
 
 }  // namespace

@@ -2,11 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <string>
-#include <thread>
 #include <utility>
-#include <vector>
+
+#include "tests/unit/base/many_holders.h"
 
 namespace pillion {
 namespace {
@@ -31,24 +30,8 @@ TEST(SharedValues, AreOneObjectWhereTheyAreEqual) {
   EXPECT_EQ(Value::count(), before) << "the last holder's end frees it";
 }
 
-// The last holder of a value ends while another thread asks for the same value.
 TEST(SharedValues, AreMadeAndEndedByManyThreads) {
-  const size_t before = Value::count();
-  std::atomic<bool> is_wrong = false;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&is_wrong] {
-      for (int i = 0; i < 5000; ++i) {
-        const std::string text(1, static_cast<char>('a' + i % 3));
-        const Value mine(text);
-        const Value copy = mine;
-        if (*copy != text) is_wrong = true;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_FALSE(is_wrong);
-  EXPECT_EQ(Value::count(), before);
+  testing::make_and_end_by_many_threads<Value>([](const Value& value) { return *value; });
 }
 
 }  // namespace

@@ -141,7 +141,7 @@ TEST(RuntimeFraction, NeedsADefaultWhereItIsAMapping) {
   const auto read = [](std::string_view yaml, std::string& messages) {
     Errors errors;
     const auto document = load_text(yaml, "t", errors);
-    const Fraction got = runtime_fraction_of(document->root(errors)["f"], {7, 100});
+    const Fraction got = document->root(errors)["f"].as_runtime_fraction_or({7, 100});
     messages = errors.to_string();
     return got.numerator;
   };

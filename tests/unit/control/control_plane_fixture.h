@@ -92,13 +92,7 @@ class ControlPlaneFixture : public ::testing::Test, protected ControlPlaneHost {
     for (const auto& [name, version, json] : resources)
       list += str(list.empty() ? "" : ",", R"({"name":")", name, R"(","version":")", version,
                   R"(","resource":)", any_json(xds::message_of(type), json), "}");
-    const Result<std::string> bytes =
-        xds::encode("envoy.service.discovery.v3.DeltaDiscoveryResponse",
-                    str(R"({"system_version_info":"v","nonce":")", nonce,
-                        R"(","type_url":"type.googleapis.com/)", xds::message_of(type),
-                        R"(","resources":[)", list, "]}"));
-    ASSERT_TRUE(bytes) << bytes.error();
-    clusters.last().data(http::grpc_frame(*bytes));
+    send_delta(type, "resources", list, nonce);
   }
 
   // By delta: there is no such thing any more.
@@ -106,11 +100,16 @@ class ControlPlaneFixture : public ::testing::Test, protected ControlPlaneHost {
                    std::string_view nonce = "n") {
     std::string list;
     for (const std::string& name : names) list += str(list.empty() ? "\"" : ",\"", name, '"');
+    send_delta(type, "removed_resources", list, nonce);
+  }
+  // `list`: of that field, in JSON.
+  void send_delta(xds::ResourceType type, std::string_view field, std::string_view list,
+                  std::string_view nonce) {
     const Result<std::string> bytes =
         xds::encode("envoy.service.discovery.v3.DeltaDiscoveryResponse",
                     str(R"({"system_version_info":"v","nonce":")", nonce,
-                        R"(","type_url":"type.googleapis.com/)", xds::message_of(type),
-                        R"(","removed_resources":[)", list, "]}"));
+                        R"(","type_url":"type.googleapis.com/)", xds::message_of(type), R"(",")",
+                        field, R"(":[)", list, "]}"));
     ASSERT_TRUE(bytes) << bytes.error();
     clusters.last().data(http::grpc_frame(*bytes));
   }
