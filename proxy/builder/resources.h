@@ -176,7 +176,7 @@ struct Piece {
   Rare<admin::ConfigFailure> error;  // the last update was refused
   Rare<PieceNotes> notes;
   Instant lingers_until{};  // removed, and still in force
-  Instant holds_until{};    // a cluster without endpoints: what names it waits
+  Instant holds_until{};    // a cluster without endpoints: what names it waits; others: they wait
 
   [[nodiscard]] bool waits() const noexcept { return newest != nullptr && newest != active; }
   [[nodiscard]] bool is_gone() const noexcept {
@@ -185,6 +185,7 @@ struct Piece {
   void activate() {
     active = newest;
     active_version = version;
+    holds_until = {};
   }
   // Before the version that is meant by none changes.
   void fix_version(const SharedText& of_all) {

@@ -44,11 +44,11 @@ std::vector<SecondClaim> refuse_equal_keys(Pieces<CompiledScope>& scopes,
   return piece.newest->srds && (piece.active == nullptr || !piece.active->srds);
 }
 
-// Each is in force when has_table(its RDS name) and none of its clusters is_held_up(clusters).
+// Each is in force when has_table(its RDS name), and not awaits_clusters(its name).
 // Removed ones go at once.
-template <typename HasTable, typename IsHeldUp>
-void settle_scopes(Resources& resources, HasTable&& has_table, IsHeldUp&& is_held_up) {
-  std::vector<std::string> ready, removed;
+template <typename HasTable, typename AwaitsClusters>
+void settle_scopes(Resources& resources, HasTable&& has_table, AwaitsClusters&& awaits_clusters) {
+  std::vector<std::string> complete, ready, removed;
   bool waits = false;
   for (const auto& [name, piece] : resources.scopes) {
     if (piece.newest == nullptr) {
@@ -57,11 +57,17 @@ void settle_scopes(Resources& resources, HasTable&& has_table, IsHeldUp&& is_hel
     }
     if (!piece.waits()) continue;
     const std::string* rds_name = rds_name_of(*piece.newest, resources);
-    const bool has_its_table = rds_name == nullptr || has_table(*rds_name);
-    if (has_its_table && !is_held_up(piece.newest->clusters)) {
-      ready.push_back(name);
+    if (rds_name == nullptr || has_table(*rds_name)) {
+      complete.push_back(name);
     } else {
       waits = true;
+    }
+  }
+  for (std::string& name : complete) {
+    if (awaits_clusters(name)) {
+      waits = true;
+    } else {
+      ready.push_back(std::move(name));
     }
   }
   for (const std::string& name : ready) resources.scopes[name].activate();

@@ -9,6 +9,7 @@
 #include "proxy/builder/listener_moves.h"
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/settle_clusters.h"
+#include "proxy/builder/unknown_clusters.h"
 #include "proxy/builder/virtual_hosts.h"
 #include "proxy/core/listener_routes.h"
 
@@ -21,7 +22,8 @@ class Settling {
       : resources_(resources),
         compiler_(compiler),
         settled_(settled),
-        clusters_(resources, settled) {}
+        clusters_(resources, settled),
+        unknown_(resources) {}
 
   void run() {
     resources_.next_deadline = {};
@@ -40,6 +42,27 @@ class Settling {
  private:
   [[nodiscard]] bool names_warming(const std::set<std::string>& clusters) const {
     return clusters_.names_warming(clusters);
+  }
+
+  // Does the piece, which takes the place of something, wait for the word about a cluster?
+  template <typename T>
+  [[nodiscard]] bool awaits_word(const Piece<T>& piece) const {
+    const bool is_over = piece.holds_until != Instant{} && settled_.now >= piece.holds_until;
+    return settled_.asks_for_clusters && !is_over && unknown_.named_by(piece) != nullptr;
+  }
+  template <typename T>
+  void hold(Piece<T>& piece) {
+    if (piece.holds_until == Instant{}) piece.holds_until = settled_.now + kAnnounceTime;
+    clusters_.wake_at(piece.holds_until);
+  }
+
+  template <typename T>
+  [[nodiscard]] bool awaits_clusters(Pieces<T>& pieces, const std::string& name) {
+    const Piece<T>& piece = pieces.find(name)->second;
+    if (names_warming(piece.newest->clusters)) return true;
+    if (!awaits_word(piece)) return false;
+    hold(pieces[name]);
+    return true;
   }
 
   // What nobody asks for any more goes.
@@ -65,7 +88,7 @@ class Settling {
       if (it == resources_.routes.end() || it->second.newest == nullptr) return true;
       if (!it->second.waits()) return true;
       const CompiledRoutes& newest = *it->second.newest;
-      if (names_warming(newest.clusters)) return false;
+      if (awaits_clusters(resources_.routes, name)) return false;
       // The first requests shall find the hosts that the server thinks we need.
       const bool lacks_hosts = newest.table->has_vhds() && it->second.active == nullptr &&
                                !resources_.has_virtual_hosts && !settled_.given_up_virtual_hosts;
@@ -86,17 +109,17 @@ class Settling {
       resources_.has_virtual_hosts = false;
     }
     erase_if(hosts, [](const auto& item) { return item.second.is_gone(); });
-    std::vector<std::string> ready;
+    std::vector<std::string> changed;
+    for (const auto& [name, piece] : hosts)
+      if (piece.waits()) changed.push_back(name);
     bool waits = false;
-    for (const auto& [name, piece] : hosts) {
-      if (!piece.waits()) continue;
-      if (names_warming(piece.newest->clusters)) {
+    for (const std::string& name : changed) {
+      if (awaits_clusters(hosts, name)) {
         waits = true;
       } else {
-        ready.push_back(name);
+        hosts[name].activate();
       }
     }
-    for (const std::string& name : ready) hosts[name].activate();
     resources_.unsettled.virtual_hosts = waits;
     join_virtual_hosts(resources_, changed_tables_);
   }
@@ -108,7 +131,7 @@ class Settling {
       if (it->second.newest == nullptr) {
         resources_.extensions[name].active = nullptr;  // a delta has removed it
       } else if (it->second.waits()) {
-        if (names_warming(it->second.newest->clusters)) return false;
+        if (awaits_clusters(resources_.extensions, name)) return false;
         resources_.extensions[name].activate();
       }
       changed_extensions_.insert(name);
@@ -124,7 +147,7 @@ class Settling {
     if (!resources_.unsettled.scopes && changed_tables_.empty()) return;
     settle_scopes(
         resources_, [this](const std::string& name) { return has_table(name); },
-        [this](const std::set<std::string>& clusters) { return names_warming(clusters); });
+        [this](const std::string& name) { return awaits_clusters(resources_.scopes, name); });
     const auto before = resources_.scope_table;
     index_scopes(resources_, [this](const std::string& name) { return compiler_.table(name); });
     have_scopes_changed_ = resources_.scope_table != before;
@@ -142,11 +165,19 @@ class Settling {
     });
   }
 
+  // Is it one of this vector?
+  [[nodiscard]] bool is_of_file(const Piece<CompiledListener>& piece) const {
+    const std::vector<Piece<CompiledListener>>& all = resources_.file_listeners;
+    const std::less<const Piece<CompiledListener>*> is_before;
+    return !is_before(&piece, all.data()) && is_before(&piece, all.data() + all.size());
+  }
+
   // Has it all it needs?
   [[nodiscard]] bool may_start(const Piece<CompiledListener>& piece) const {
     const CompiledListener& listener = *piece.newest;
     if (without_addresses_.contains(listener.config->name)) return false;
     if (begins_with_scopes(piece) && !has_all_scopes()) return false;
+    if (!is_of_file(piece) && awaits_word(piece)) return false;
     return !names_warming(listener.clusters) &&
            std::ranges::all_of(listener.extensions,
                                [this](const auto& item) {
@@ -180,12 +211,6 @@ class Settling {
     return again;
   }
 
-  // Is it one of this vector?
-  [[nodiscard]] bool is_of_file(const Piece<CompiledListener>& piece) const {
-    const std::vector<Piece<CompiledListener>>& all = resources_.file_listeners;
-    const std::less<const Piece<CompiledListener>*> is_before;
-    return !is_before(&piece, all.data()) && is_before(&piece, all.data() + all.size());
-  }
   [[nodiscard]] bool lacks_secrets(const Piece<CompiledListener>& piece) const {
     return piece.waits() && !has_secrets(*piece.newest->config, settled_.secrets) &&
            !(settled_.takes_file_whole && is_of_file(piece));
@@ -202,6 +227,7 @@ class Settling {
     } else if (piece.active != nullptr) {
       piece.active = compiler_.with_extensions(with_tables(piece.active));
       ++resources_.changing_listeners;
+      if (!is_of_file(piece) && awaits_word(piece)) hold(piece);
     } else if (!without_addresses_.contains(piece.newest->config->name)) {
       ++resources_.warming_listeners;  // an address may never come, and the start not wait for it
     }
@@ -248,6 +274,7 @@ class Settling {
   Compiler& compiler_;
   const Settled& settled_;
   ClusterSettling clusters_;
+  UnknownClusters unknown_;
   // Of which another one is in force now:
   Names changed_tables_;
   Names changed_extensions_;

@@ -37,12 +37,16 @@ struct Settled {
   const HeldListeners* held_listeners = nullptr;              // BuildJob's; null: none
   const WarmClusters& warm = no_clusters();                   // BuildJob::warm
   const tls::SettledSecrets& secrets = no_secrets();          // BuildJob::settled_secrets
-  bool takes_file_whole = true;  // it was read: its pieces wait for neither of the last two
+  bool takes_file_whole = true;    // it was read: its pieces wait for neither of the last two
+  bool asks_for_clusters = false;  // there is CDS
 };
 
 // How long a cluster that CDS has removed stays, while routes in force name it: their update may be
 // on its way.
 inline constexpr Duration kLingerTime = std::chrono::seconds(15);
+// How long what takes the place of routes, filters or listeners in force waits for clusters that
+// CDS has not told of; see unknown_clusters.h.
+inline constexpr Duration kAnnounceTime = std::chrono::seconds(5);
 // How long routes and listeners wait for the endpoints of a new cluster that itself waits for ever
 // (initial_fetch_timeout: 0s).
 inline constexpr Duration kHoldTime = std::chrono::seconds(15);

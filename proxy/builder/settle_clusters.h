@@ -26,14 +26,14 @@ class ClusterSettling {
   [[nodiscard]] bool names_warming(const std::set<std::string>& clusters) const;
   // Clusters that were removed go when nobody names them any more, or when their time is over.
   void end_lingering();
+  // A moment at which to look again.
+  void wake_at(Instant deadline);
 
  private:
   // edit(): the piece, to be changed; it is a copy of what others have, so only where it must be.
   template <typename Edit>
   void settle(const Piece<CompiledCluster>& piece, bool is_of_file, Edit&& edit);
   [[nodiscard]] bool is_warm(const Piece<CompiledCluster>& piece, bool is_of_file) const;
-  // A moment at which to look again.
-  void wake_at(Instant deadline);
   [[nodiscard]] std::unordered_set<std::string_view> used_of(
       const std::unordered_set<std::string_view>& names) const;
 

@@ -6,6 +6,7 @@
 #include "proxy/base/str.h"
 #include "proxy/builder/listen_addresses.h"
 #include "proxy/builder/scoped_routes.h"
+#include "proxy/builder/unknown_clusters.h"
 #include "proxy/builder/warming.h"
 
 namespace pillion {
@@ -31,7 +32,7 @@ void add_secrets_of(Wait& wait, const Config& config, const tls::SettledSecrets&
 class Waits {
  public:
   Waits(const Resources& resources, const tls::SettledSecrets& settled)
-      : resources_(resources), settled_(settled) {
+      : resources_(resources), settled_(settled), unknown_(resources) {
     for (const auto& piece : resources.file_clusters) note_cluster(piece);
     for (const auto& [name, piece] : resources.clusters) note_cluster(piece);
   }
@@ -42,7 +43,7 @@ class Waits {
     }
     add_those_of_clusters(Wait::Kind::kVirtualHost, resources_.virtual_hosts);
     for (const auto& [name, piece] : resources_.scopes) {
-      if (piece.waits()) add_scope(name, *piece.newest);
+      if (piece.waits()) add_scope(name, piece);
     }
     add_those_of_clusters(Wait::Kind::kExtension, resources_.extensions);
     const auto look = [this](const Piece<CompiledListener>& piece) {
@@ -62,12 +63,15 @@ class Waits {
     if (!wait.targets.empty()) out_.push_back(std::move(wait));
   }
 
-  void await_clusters(Wait& wait, const std::set<std::string>& named) const {
-    for (const std::string& name : named) {
-      if (clusters_.contains(name))
-        add_target(wait, str("Cluster ", name),
-                   str("the cluster \"", name, "\", which waits itself"));
-    }
+  template <typename T>
+  void await_clusters(Wait& wait, const Piece<T>& piece) const {
+    const auto add = [&wait](const std::string& name, std::string_view which) {
+      add_target(wait, str("Cluster ", name), str("the cluster \"", name, "\", which ", which));
+    };
+    for (const std::string& name : piece.newest->clusters)
+      if (clusters_.contains(name)) add(name, "waits itself");
+    if (piece.holds_until == Instant{}) return;
+    if (const std::string* name = unknown_.named_by(piece)) add(*name, "CDS has not told of");
   }
 
   // What a resource that comes by name is called, and its target by Envoy.
@@ -108,18 +112,18 @@ class Waits {
 
   void add_table(const std::string& name, const Piece<CompiledRoutes>& piece) {
     Wait wait{Wait::Kind::kRoute, name, {}, {}};
-    await_clusters(wait, piece.newest->clusters);
+    await_clusters(wait, piece);
     if (piece.newest->table->has_vhds() && piece.active == nullptr && !resources_.has_virtual_hosts)
       add_target(wait, str("VhdsConfigSubscription ", name),
                  "its first virtual hosts (VHDS), which have not come");
     keep(std::move(wait));
   }
 
-  void add_scope(const std::string& name, const CompiledScope& scope) {
+  void add_scope(const std::string& name, const Piece<CompiledScope>& piece) {
     Wait wait{Wait::Kind::kScope, name, {}, {}};
-    if (const std::string* table = rds_name_of(scope, resources_))
+    if (const std::string* table = rds_name_of(*piece.newest, resources_))
       await(wait, kTable, *table, resources_.routes);
-    await_clusters(wait, scope.clusters);
+    await_clusters(wait, piece);
     keep(std::move(wait));
   }
 
@@ -128,7 +132,7 @@ class Waits {
     for (const auto& [name, piece] : pieces) {
       if (!piece.waits()) continue;
       Wait wait{kind, name, {}, {}};
-      await_clusters(wait, piece.newest->clusters);
+      await_clusters(wait, piece);
       keep(std::move(wait));
     }
   }
@@ -143,7 +147,7 @@ class Waits {
       if (extension.must_wait) await(wait, kExtension, name, resources_.extensions);
     }
     if (begins_with_scopes(piece)) await_scopes(wait);
-    await_clusters(wait, listener.clusters);
+    await_clusters(wait, piece);
     add_secrets_of(wait, *listener.config, settled_);
     // Who has all else leaves together with who has the address (listener_moves.h).
     if (wait.targets.empty()) await_addresses(wait, *listener.config);
@@ -173,6 +177,7 @@ class Waits {
 
   const Resources& resources_;
   const tls::SettledSecrets& settled_;
+  UnknownClusters unknown_;
   std::set<std::string> clusters_;  // that others wait for
   // Addresses of listeners in force, once somebody has asked.
   std::unordered_map<io::Address, std::string_view, io::Address::Hash> owners_;

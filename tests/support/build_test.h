@@ -104,6 +104,14 @@ class BuildTest : public ::testing::Test {
     return build();
   }
 
+  // CDS has told of them: what names them need not wait for the word.
+  void tell_clusters(const std::vector<std::string_view>& names) {
+    std::vector<Said> clusters;
+    for (const std::string_view name : names) clusters.emplace_back(static_cluster_json(name));
+    EXPECT_EQ(say(Type::kClusters, clusters), "");
+    versions = 0;
+  }
+
   // The connection manager of a listener in force, by its name or its place; null: there is none.
   [[nodiscard]] const core::HcmConfig* hcm(std::string_view listener = "in") const {
     for (size_t i = 0; i < snapshot->listeners.size(); ++i)

@@ -260,12 +260,13 @@ def attack_as_client(port, name, count, seconds):
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Connection(attack, peer, PREFACE + frame(SETTINGS))
 
-    run([connect() for _ in range(count)], connect, seconds)
+    run([connect() for _ in range(count)], connect, seconds, attack)
 
 
-def run(connections, renew, seconds):
+def run(connections, renew, seconds, attack):
+    """Goes on for longer, where the machine is busy, until the other side has ended a connection that it must end."""
     total = collections.Counter()
-    end = time.monotonic() + seconds
+    begin = time.monotonic()
     by_number = {}
     poll = select.poll()
 
@@ -281,10 +282,15 @@ def run(connections, renew, seconds):
         total["bytes"] += connection.sent
         total["connections"] += 1
 
+    def left():
+        must_end = attack.counters and not total["ended"]
+        must_tell = attack.counters and attack.reads and not any(key.startswith("goaway") for key in total)
+        return begin + seconds * (20 if must_end or must_tell else 1) - time.monotonic()
+
     for connection in connections:
         add(connection)
-    while (left := end - time.monotonic()) > 0:
-        for number, _ in poll.poll(left * 1000):
+    while (rest := left()) > 0:
+        for number, _ in poll.poll(rest * 1000):
             connection = by_number[number]
             if connection.work():
                 poll.modify(connection.socket, connection.events())

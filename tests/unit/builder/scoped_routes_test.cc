@@ -14,6 +14,10 @@ using ::testing::UnorderedElementsAre;
 
 class ScopedRoutes : public XdsBuildTest {
  protected:
+  void SetUp() override {
+    XdsBuildTest::SetUp();
+    tell_clusters({"a", "b", "c"});
+  }
   std::vector<std::string> wanted() const {
     std::vector<std::string> names;
     for (const auto& [name, timeout] : wanted_routes(*snapshot->resources)) names.push_back(name);
@@ -109,6 +113,16 @@ TEST_F(ScopedRoutes, KeepTheirTableUntilTheNewOneIsThere) {
   EXPECT_EQ(say(Type::kRoutes, {routes_json("r3", "c")}), "");
   EXPECT_EQ(target("h", "1"), "c");
   EXPECT_THAT(wanted(), UnorderedElementsAre("r2", "r3"));
+}
+
+TEST_F(ScopedRoutes, KeepTheirTableWhileTheNewOneNamesAClusterThatIsNotKnownYet) {
+  begin();
+  EXPECT_EQ(say(Type::kScopedRoutes, {scope_json("one", "1", "r3"), scope_json("two", "2", "r2")}),
+            "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r3", "new")}), "");
+  EXPECT_EQ(target("h", "1"), "a");
+  tell_clusters({"new"});
+  EXPECT_EQ(target("h", "1"), "new");
 }
 
 TEST_F(ScopedRoutes, TakeNewTablesAndLeaveListenersThatDoNotChange) {

@@ -142,6 +142,7 @@ std::string listener_yaml(std::string_view name, int port) {
 
 TEST_F(Shadows, MayBeListeners) {
   EXPECT_EQ(read("", listener_yaml("in", 1001)), "");
+  tell_clusters({"a"});
   EXPECT_EQ(
       say_delta(Type::kListeners, {{"in", listener_json("in", 1002, routes_of_its_own("a"))}}), "");
   EXPECT_EQ(read(""), "");

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "proxy/builder/settle.h"
 #include "tests/support/build_test.h"
 
 namespace pillion::testing {
@@ -130,6 +131,21 @@ TEST_F(WaitsTest, AListenerWaitsForAnAddressThatAnotherOneHas) {
   EXPECT_THAT(waits(Kind::kListener), ElementsAre(HasSubstr("a <- shared target RdsRoute"),
                                                   HasSubstr("b <- target Socket b: ")));
   EXPECT_EQ(say(Type::kRoutes, {routes_json("r", "x"), routes_json("not-there", "x")}), "");
+  EXPECT_THAT(waits_of_pieces(*snapshot->resources), IsEmpty());
+}
+
+TEST_F(WaitsTest, NewRoutesWaitAMomentForAClusterThatIsNotKnown) {
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_rds("r"))}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r", "a")}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("r", "new")}), "");
+  EXPECT_THAT(
+      waits(Kind::kRoute),
+      ElementsAre("r <- target Cluster new: the cluster \"new\", which CDS has not told of"));
+  EXPECT_EQ(say(Type::kListeners, {listener_json("in", 1001, by_rds("s"))}), "");
+  EXPECT_EQ(say(Type::kRoutes, {routes_json("s", "newer")}), "");
+  EXPECT_THAT(waits(Kind::kListener), ElementsAre(HasSubstr("in <- target Cluster newer: ")));
+  job.now += kAnnounceTime;
+  EXPECT_EQ(build(), "");
   EXPECT_THAT(waits_of_pieces(*snapshot->resources), IsEmpty());
 }
 

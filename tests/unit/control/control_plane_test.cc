@@ -146,6 +146,38 @@ TEST_F(RunningControlPlane, HoldsRoutesForATimeIfTheirClusterMayWaitForEver) {
   EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b", "new"));
 }
 
+// Of a server that was ahead with routes while its clusters were not acknowledged yet.
+TEST_F(RunningControlPlane, HoldsRoutesForAMomentIfTheirClusterIsNotKnownYet) {
+  say(ResourceType::kRoutes, {routes("r", "new")});
+  EXPECT_EQ(target("in"), "a");
+  say(ResourceType::kClusters, {static_cluster("a"), static_cluster("new")});
+  EXPECT_EQ(target("in"), "new");
+  say(ResourceType::kRoutes, {routes("r", "never")});
+  EXPECT_EQ(target("in"), "new");
+  loop.skip(kAnnounceTime - 1s);
+  say(ResourceType::kRoutes, {routes("r", "neither")});
+  EXPECT_EQ(target("in"), "new");
+  loop.skip(2s);
+  build();
+  EXPECT_EQ(target("in"), "neither") << "further ones do not put it off";
+  say(ResourceType::kRoutes,
+      {R"({"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[)"
+       R"({"match":{"prefix":"/a"},"route":{"cluster":"a"}},)"
+       R"({"match":{"prefix":"/"},"route":{"cluster":"neither"}}]}]})"});
+  EXPECT_EQ(snapshot->resources->routes.find("r")->second.active_version, "v9")
+      << "what is missing already is not waited for again";
+}
+
+TEST_F(RunningControlPlane, HoldsAListenerForAMomentIfAClusterOfItsNewTableIsNotKnownYet) {
+  say(ResourceType::kListeners,
+      {rds_listener("in", 1001, "r2"), rds_listener("other", 1002, "r2")});
+  say(ResourceType::kRoutes, {routes("r2", "new")});
+  EXPECT_EQ(target("in"), "a");
+  EXPECT_EQ(target("other"), "new") << "nothing is lost by one that is new";
+  say(ResourceType::kClusters, {static_cluster("a"), static_cluster("new")});
+  EXPECT_EQ(target("in"), "new");
+}
+
 TEST_F(RunningControlPlane, KeepsARemovedClusterWhileRoutesNameItAndForATime) {
   say(ResourceType::kClusters, {eds_cluster("b")});
   EXPECT_THAT(cluster_names(), ElementsAre("xds", "a", "b")) << "the update of r may be on its way";

@@ -29,6 +29,10 @@ std::string table(std::string_view fields = {}) {
 
 class VirtualHostsByVhds : public XdsBuildTest {
  protected:
+  void SetUp() override {
+    XdsBuildTest::SetUp();
+    tell_clusters({"one", "two", "three", "c", "x"});
+  }
   void begin() {
     EXPECT_EQ(say(Type::kListeners, {{"in", listener_json("in", 1001, kByRds)}}), "");
     EXPECT_EQ(say(Type::kRoutes, {{"r", table()}}), "");
