@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <utility>
@@ -36,6 +37,8 @@ constexpr size_t kReservedDescriptors = 128;
 // been connected before it is.
 constexpr Duration kShutdownCheck = std::chrono::milliseconds(100);
 constexpr Duration kQuietTime = std::chrono::milliseconds(300);
+// For threads that work for nobody any more.
+constexpr Duration kLastPatience = std::chrono::milliseconds(200);
 // How long before the end nobody is let in any more, where it does not get quiet: a refused client
 // may go elsewhere, one that is cut off does not know what became of its request.
 Duration last_call(Duration drain_time) {
@@ -246,6 +249,9 @@ void Server::watch_config() {
 int Server::run() {
   loop_.run();
   close_everything();
+  // What is still built, or freed, for nobody is not waited for: with ten thousand clusters that
+  // may be seconds of a pod's grace period. Nothing is left to be written.
+  if (!BackgroundQueue::wait_for_all(kLastPatience)) std::_Exit(0);
   return 0;
 }
 
@@ -315,14 +321,12 @@ void Server::close_everything() {
   providers_.stop();
   if (control_plane_ != nullptr) control_plane_->stop();
   if (load_reporter_ != nullptr) load_reporter_->stop();
-  builder_.wait();
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();
   if (admin_ != nullptr) admin_->close();
   spans_.close();
   documents_.reset();
   if (clusters_ != nullptr) clusters_->close();
-  retired_.stop();
   unbound_.stop();
   opening_.reset();
   drain_timer_.cancel();

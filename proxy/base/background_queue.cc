@@ -93,4 +93,10 @@ void BackgroundQueue::wait_for_all() {
   all.none.wait(lock, [&all] { return all.count == 0; });
 }
 
+bool BackgroundQueue::wait_for_all(Duration patience) {
+  Threads& all = threads();
+  std::unique_lock lock(all.mutex);
+  return all.none.wait_for(lock, patience, [&all] { return all.count == 0; });
+}
+
 }  // namespace pillion

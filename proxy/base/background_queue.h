@@ -17,6 +17,8 @@
 #include <memory>
 #include <stop_token>
 
+#include "proxy/base/clock.h"
+
 namespace pillion {
 
 class BackgroundQueue {
@@ -36,6 +38,8 @@ class BackgroundQueue {
   void wait();
   // Of all queues there were.
   static void wait_for_all();
+  // False: there still is one.
+  static bool wait_for_all(Duration patience);
 
  private:
   struct State;

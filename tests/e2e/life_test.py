@@ -109,6 +109,17 @@ class Ending(unittest.TestCase):
         # Whose handshake is not over when a worker takes its last and closes is reset; TCP knows no better.
         self.assertLessEqual(len(cut_off), 2, cut_off)
 
+    def test_nobody_waits_for_a_configuration_that_is_still_being_built(self):
+        self.start(drain=600).close()
+        many = [envoy.cluster(f"c{i}", [self.upstream.port]) for i in range(20_000)]
+        began = time.monotonic()
+        self.proxy.write(envoy.bootstrap([envoy.http("in", self.port)], [envoy.cluster(ports=[1]), *many]))
+        self.proxy.wait_log("reading the configuration again")
+        self.proxy.signal(signal.SIGTERM)
+        self.assertEqual(self.proxy.wait(), 0)
+        print(f"{time.monotonic() - began:.1f} s from the new file to the end", flush=True)
+        self.assertNotIn("configuration in force", self.proxy.log_text())
+
     def test_a_second_signal_ends_at_once(self):
         for first, second in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT)):
             slow = self.start(drain=600)

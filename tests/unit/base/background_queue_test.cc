@@ -74,7 +74,7 @@ TEST(BackgroundQueue, StopTellsTheJobThatRunsAndDropsTheOthers) {
   EXPECT_FALSE(has_run);
 }
 
-TEST(BackgroundQueue, AJobMayOutliveItsQueueWhichDoesNotWait) {
+TEST(BackgroundQueue, AJobMayOutliveItsQueueAndIsWaitedForAsLongAsOneLikes) {
   std::promise<void> has_begun;
   const auto may_end = std::make_shared<std::promise<void>>();
   const auto has_ended = std::make_shared<std::atomic<bool>>(false);
@@ -88,8 +88,9 @@ TEST(BackgroundQueue, AJobMayOutliveItsQueueWhichDoesNotWait) {
     has_begun.get_future().wait();
   }
   EXPECT_FALSE(*has_ended);
+  EXPECT_FALSE(BackgroundQueue::wait_for_all(Duration(1)));
   may_end->set_value();
-  BackgroundQueue::wait_for_all();
+  EXPECT_TRUE(BackgroundQueue::wait_for_all(std::chrono::minutes(1)));
   EXPECT_TRUE(*has_ended);
 }
 
