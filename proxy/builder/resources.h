@@ -118,6 +118,7 @@ struct CompiledListener {
     std::shared_ptr<const config::ConfigSource> source;  // null: ads
     std::set<std::string> stat_prefixes;                 // of the connection managers that use it
     bool on_demand = false;  // asked for when a request needs it; not waited for
+    std::vector<std::shared_ptr<const route::UseMark>> uses;  // of its scopes, if so
   };
   // Of connection managers whose scopes come by SRDS.
   struct Srds {

@@ -72,6 +72,7 @@ void note_scoped_routes(CompiledListener& out, const core::HcmConfig& hcm) {
     entry.timeout = scoped.rds_timeout;
     entry.source = scoped.rds_source;
     entry.on_demand = config.on_demand && (is_new || entry.on_demand);
+    if (config.use != nullptr) entry.uses.push_back(config.use);
     entry.stat_prefixes.insert(hcm.stat_prefix);
   }
 }
@@ -137,6 +138,23 @@ void add_users_of_scopes(const Resources& resources, ResourceUsers& users) {
       if (std::ranges::find(list, prefix) == list.end()) list.push_back(prefix);
     }
   });
+}
+
+Names take_used_tables(const Resources& resources) {
+  Names used;
+  for (const auto& [name, piece] : resources.scopes) {
+    if (piece.active == nullptr || piece.active->config->use == nullptr) continue;
+    if (piece.active->config->use->take()) used.insert(piece.active->config->rds_name);
+  }
+  const auto look = [&used](const Piece<CompiledListener>& piece) {
+    if (piece.active == nullptr) return;
+    for (const auto& [name, table] : piece.active->tables)
+      for (const auto& use : table.uses)
+        if (use->take()) used.insert(name);
+  };
+  for (const auto& piece : resources.file_listeners) look(piece);
+  for (const auto& [name, piece] : resources.listeners) look(piece);
+  return used;
 }
 
 bool touches_scopes(const Resources& before, const Resources& after) {

@@ -120,6 +120,9 @@ bool touches_srds_listeners(const Resources& before, const Resources& after);
 // May anything here?
 bool touches_scopes(const Resources& before, const Resources& after);
 
+// RDS names of on-demand scopes in force that requests have used since the last call.
+Names take_used_tables(const Resources& resources);
+
 // stat_prefix and scoped_routes.name of the connection managers that use them.
 std::set<std::pair<std::string, std::string>> users_of_scopes(const Resources& resources);
 

@@ -1,6 +1,7 @@
 #include "proxy/control/route_requests.h"
 
 #include "proxy/base/str.h"
+#include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/virtual_hosts.h"
 
 namespace pillion {
@@ -172,14 +173,15 @@ Instant RouteRequests::forsaken_at() const {
 
 std::set<std::string> RouteRequests::drop_unused(const Resources& resources, Instant now) {
   const std::set<std::string_view> used = take_used_hosts(resources);
+  const Names used_tables = take_used_tables(resources);
   std::vector<Entry*> old;
   std::set<std::string> dropped, needed;
   for (auto& [name, entry] : names_) {
-    if (name.kind != RouteKind::kVirtualHost) continue;
-    if (used.contains(entry.resource)) entry.used = now;
+    const bool is_host = name.kind == RouteKind::kVirtualHost;
+    if (is_host ? used.contains(entry.resource) : used_tables.contains(name.name)) entry.used = now;
     const bool is_old = entry.state == State::kAnswered && now - entry.used >= kUnusedTime;
     if (is_old) old.push_back(&entry);
-    (is_old ? dropped : needed).insert(entry.resource);
+    if (is_host) (is_old ? dropped : needed).insert(entry.resource);
   }
   for (Entry* const entry : old) forget(*entry);
   std::erase_if(dropped, [&needed](const std::string& name) { return needed.contains(name); });

@@ -72,6 +72,7 @@ std::shared_ptr<const ScopeConfig> parse_scope(const Node& node, const ParseOpti
     out->table = parse_route_table(how, options);
     out->on_demand = false;  // it is here
   }
+  if (out->on_demand) out->use = std::make_shared<const UseMark>();
   node.reject_unknown_keys();
   out->hash = config::hash_value(node);
   return out;

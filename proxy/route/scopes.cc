@@ -116,11 +116,17 @@ ScopeTable::ScopeTable(std::vector<Scope> scopes) : scopes_(std::move(scopes)) {
     for (const std::string& fragment : scope.config->key) {
       if (key.size < kMaxScopeFragments) key.fragments[key.size++] = fragment;
     }
-    if (find(key) == nullptr) by_key_.emplace(hash_of(key.fragments, key.size), i);
+    if (look_up(key) == nullptr) by_key_.emplace(hash_of(key.fragments, key.size), i);
   }
 }
 
 const ScopeTable::Scope* ScopeTable::find(const ScopeKey& key) const {
+  const Scope* const scope = look_up(key);
+  if (scope != nullptr && scope->config->use != nullptr) scope->config->use->touch();
+  return scope;
+}
+
+const ScopeTable::Scope* ScopeTable::look_up(const ScopeKey& key) const {
   const auto [begin, end] = by_key_.equal_range(hash_of(key.fragments, key.size));
   for (auto it = begin; it != end; ++it) {
     if (is_key(scopes_[it->second].config->key, key)) return &scopes_[it->second];

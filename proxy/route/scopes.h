@@ -60,6 +60,7 @@ struct ScopeConfig {
   std::string rds_name;                     // route_configuration_name; or
   std::shared_ptr<const RouteTable> table;  // route_configuration
   bool on_demand = false;  // RDS is asked for rds_name when a request needs it, not before
+  std::shared_ptr<const UseMark> use;  // if so
   uint64_t hash = 0;
 };
 
@@ -72,12 +73,14 @@ class ScopeTable {
   // Of scopes with equal keys the first one counts.
   explicit ScopeTable(std::vector<Scope> scopes);
 
-  // Null: none has this key.
+  // Null: none has this key.  Marks what it finds as used.
   [[nodiscard]] const Scope* find(const ScopeKey& key) const;
   [[nodiscard]] const std::vector<Scope>& scopes() const noexcept { return scopes_; }
   [[nodiscard]] uint64_t hash() const noexcept { return hash_; }
 
  private:
+  [[nodiscard]] const Scope* look_up(const ScopeKey& key) const;
+
   std::vector<Scope> scopes_;
   std::unordered_multimap<uint64_t, uint32_t> by_key_;  // hash of a key -> index of scopes_
   uint64_t hash_ = 0;

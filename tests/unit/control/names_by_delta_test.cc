@@ -15,6 +15,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using xds::ResourceType;
 
+constexpr std::string_view kAnyCluster = R"("validate_clusters":false,)";
+
 std::string vhds_table(std::string_view name) {
   return testing::resource_json(name,
                                 R"("vhds":{"config_source":{"ads":{}}},"validate_clusters":false)");
@@ -173,6 +175,15 @@ class TablesOnDemand : public NamesByDelta {
     build();
     return snapshot->resources->demanded_routes.contains(table);
   }
+  // A request of that scope, on a worker.
+  [[nodiscard]] bool has_table(std::string_view key) const {
+    const auto& scopes = snapshot->resources->scope_table;
+    route::ScopeKey wanted;
+    wanted.fragments[wanted.size++] = key;
+    const route::ScopeTable::Scope* scope = scopes->find(wanted);
+    return scope != nullptr && scope->table != nullptr;
+  }
+
   std::string by = testing::by_srds();
 };
 
@@ -219,6 +230,27 @@ TEST_F(TablesOnDemand, MayBeAnyNumberOneAfterTheOther) {
   }
   EXPECT_FALSE(is_demanded("t0"));
   EXPECT_EQ(snapshot->resources->demanded_routes.size(), 0u);
+}
+
+TEST_F(TablesOnDemand, ThatNoRequestUsesAreDroppedAndAskedForAgain) {
+  say_scopes({"idle", "busy"});
+  use("idle");
+  use("busy");
+  say(ResourceType::kRoutes, {{"idle", "1", testing::routes_json("idle", "c", kAnyCluster)},
+                              {"busy", "1", testing::routes_json("busy", "c", kAnyCluster)}});
+  EXPECT_TRUE(has_table("idle"));
+  (void)asked(ResourceType::kRoutes);
+  for (int i = 0; i < 4; ++i) {
+    loop.skip(RouteRequests::kUnusedTime / 2);
+    (void)has_table("busy");
+    loop.run_once(false);
+    build();
+  }
+  EXPECT_THAT(asked(ResourceType::kRoutes), ElementsAre("-idle"));
+  EXPECT_TRUE(has_table("busy"));
+  EXPECT_FALSE(has_table("idle"));
+  use("idle");
+  EXPECT_THAT(asked(ResourceType::kRoutes), ElementsAre("+idle"));
 }
 
 // Of the listener itself; without SRDS.
