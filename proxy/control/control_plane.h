@@ -255,6 +255,7 @@ class ControlPlane final : private xds::SourceObserver,
   VhdsStats host_stats_;
   xds::SourceCounts told_[xds::kResourceTypes];  // of which the counters speak
   xds::RateCounts told_rates_;                   // likewise
+  uint64_t told_superseded_ = 0;                 // likewise, of all types
 };
 
 }  // namespace pillion

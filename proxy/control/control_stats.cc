@@ -26,6 +26,11 @@ void ControlPlane::update_stats() {
   stats_->pending_requests.set(static_cast<int64_t>(rates.pending));
   if (rates.enforced > told.enforced)
     stats_->rate_limit_enforced.add(rates.enforced - told.enforced);
+  uint64_t superseded = 0;
+  for (const ResourceType type : xds::kAllTypes) superseded += sources_.counts(type).superseded;
+  // A source that is asked no more takes its own along.
+  const uint64_t told_superseded = std::exchange(told_superseded_, superseded);
+  if (superseded > told_superseded) stats_->responses_superseded.add(superseded - told_superseded);
   count_failures();
 }
 

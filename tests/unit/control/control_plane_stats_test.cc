@@ -8,6 +8,7 @@
 namespace pillion::testing {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -132,6 +133,20 @@ TEST_F(RunningControlPlane, CountsMetadataWithoutEffectOfEachAssignment) {
   EXPECT_EQ(unknown_of_endpoints.begin()->first, "filter_metadata[istio]");
   EXPECT_EQ(unknown_of_endpoints.begin()->second.count, 3U);
   EXPECT_THAT(unknown_of_endpoints.begin()->second.example, HasSubstr("eds/b"));
+}
+
+// Those without an effect and an answer: nothing else tells of them.
+TEST_F(ControlPlaneTest, CountsResponsesThatANewerOneHasReplaced) {
+  start();
+  for (int i = 0; i < 4; ++i)
+    clusters.last().data(response(ResourceType::kClusters, {static_cluster("a")}));
+  build();
+  EXPECT_THAT(requests(), Contains("cds v4 n4"));
+  const auto stats = registry.block<stats::ControlPlaneStats>(stats::kControl);
+  registry.refresh();
+  EXPECT_EQ(stats->responses_superseded.value(), 2u) << "v1 was being built, v4 is the last";
+  registry.refresh();
+  EXPECT_EQ(stats->responses_superseded.value(), 2u);
 }
 
 }  // namespace
