@@ -16,13 +16,15 @@ import subprocess
 import threading
 
 import programs
-from sidecar import until
+from sidecar import free_port, until
 
 
 class ControlPlane:
     def __init__(self, test, *address, cache="snapshot", ordered=True, nodes=("test",)):
         """`address`: network and address ("tcp", "127.0.0.1:80" or "unix", path); a free port without.  `cache`, of
         go-control-plane: snapshot, linear or mux."""
+        # Not one of the kernel's choice: a proxy that calls again while nobody listens may be given it for its own end.
+        address = address or ("tcp", f"127.0.0.1:{free_port()}")
         self.lines = []
         self.process = subprocess.Popen(
             [programs.built_go_module("go-xds"), "-cache", cache, f"-ordered={str(ordered).lower()}", "-nodes",
