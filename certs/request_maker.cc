@@ -25,10 +25,10 @@ void RequestMaker::start(tls::KeyType key, std::vector<tls::San> sans) {
     return observer_.on_request_made(tls::make_signing_request(key, sans));
   stop_ = false;
   inbox_ = std::make_unique<io::Inbox>(loop_);
-  thread_ = std::thread([this, key, names = std::move(sans)] { make(key, names); });
+  thread_.post([this, key, names = std::move(sans)](const std::stop_token&) { make(key, names); });
 }
 
-// On the thread, which cancel() joins before anything of this dies.
+// On the thread, which cancel() waits for before anything of this dies.
 void RequestMaker::make(tls::KeyType key, const std::vector<tls::San>& sans) {
   auto made = std::make_unique<Made>();
   made->result = tls::make_signing_request(key, sans, &stop_);
@@ -45,7 +45,7 @@ void RequestMaker::take(Made& made) {
 void RequestMaker::cancel() {
   if (!is_busy()) return;
   stop_ = true;
-  thread_.join();
+  thread_.wait();
   inbox_.reset();
 }
 

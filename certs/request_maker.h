@@ -7,9 +7,9 @@
 
 #include <atomic>
 #include <memory>
-#include <thread>
 #include <vector>
 
+#include "proxy/base/background_queue.h"
 #include "proxy/base/result.h"
 #include "proxy/io/inbox.h"
 #include "proxy/io/loop.h"
@@ -38,7 +38,7 @@ class RequestMaker {
   void start(tls::KeyType key, std::vector<tls::San> sans);
   // The observer is not called any more; waits for the thread, which gives up within milliseconds.
   void cancel();
-  [[nodiscard]] bool is_busy() const noexcept { return thread_.joinable(); }
+  [[nodiscard]] bool is_busy() const noexcept { return inbox_ != nullptr; }
 
  private:
   struct Made;
@@ -49,7 +49,7 @@ class RequestMaker {
   RequestMakerObserver& observer_;
   std::unique_ptr<io::Inbox> inbox_;  // while it is busy
   std::atomic<bool> stop_{false};
-  std::thread thread_;
+  BackgroundQueue thread_;
 };
 
 }  // namespace pillion::certs

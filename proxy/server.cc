@@ -375,6 +375,7 @@ int complain(std::string_view what) {
 int run_server(const Options& options) {
   if (Status<> log_is_set = set_up_log(options); !log_is_set) return complain(log_is_set.error());
   std::signal(SIGPIPE, SIG_IGN);
+  BackgroundQueue::keep_reserve();
   set_core_dumps(options.enable_core_dump);
   Server server(options);
   BuildResult built = run_build(options, server.sinks(), {});

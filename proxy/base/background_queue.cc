@@ -1,10 +1,13 @@
 #include "proxy/base/background_queue.h"
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 namespace pillion {
@@ -20,6 +23,30 @@ Threads& threads() {
   static Threads* const all = new Threads;
   return *all;
 }
+// Joined by nobody: even the end of a thread may take long when the cores are busy.  False: the
+// system gives none, of which std::thread tells by an exception.
+bool begin_thread(std::function<void()> life) {
+  pthread_attr_t detached;
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+  auto owned = std::make_unique<std::function<void()>>(std::move(life));
+  const auto begin = [](void* given) -> void* {
+    const std::unique_ptr<std::function<void()>> taken(static_cast<std::function<void()>*>(given));
+    (*taken)();
+    return nullptr;
+  };
+  pthread_t thread{};
+  const bool has_begun = pthread_create(&thread, &detached, begin, owned.get()) == 0;
+  pthread_attr_destroy(&detached);
+  if (has_begun) static_cast<void>(owned.release());
+  return has_begun;
+}
+
+void end_of_thread() {
+  Threads& all = threads();
+  const std::lock_guard lock(all.mutex);
+  if (--all.count == 0) all.none.notify_all();
+}
 
 }  // namespace
 
@@ -30,6 +57,19 @@ struct BackgroundQueue::State {
   std::deque<Job> jobs;
   bool is_running = false;  // there is a thread
 };
+
+// A thread that waits for queues which were given none.  Never freed, for it never ends.
+struct BackgroundQueue::Reserve {
+  std::mutex mutex;
+  std::condition_variable come;
+  std::deque<std::shared_ptr<State>> waiting;
+  bool is_there = false;
+};
+
+BackgroundQueue::Reserve& BackgroundQueue::reserve() {
+  static Reserve* const spare = new Reserve;
+  return *spare;
+}
 
 BackgroundQueue::BackgroundQueue() : state_(std::make_shared<State>()) {}
 
@@ -47,8 +87,34 @@ void BackgroundQueue::post(Job job) {
     const std::lock_guard lock(all.mutex);
     ++all.count;
   }
-  // Joined by nobody: even the end of a thread may take long when the cores are busy.
-  std::thread([state = state_] { run(state); }).detach();
+  if (begin_thread([state = state_] { run(state); })) return;
+  Reserve& spare = reserve();
+  {
+    const std::lock_guard lock(spare.mutex);
+    if (spare.is_there) {
+      spare.waiting.push_back(state_);
+      return spare.come.notify_one();
+    }
+  }
+  run(state_);
+}
+
+void BackgroundQueue::keep_reserve() {
+  Reserve& spare = reserve();
+  const std::lock_guard lock(spare.mutex);
+  if (spare.is_there) return;
+  spare.is_there = begin_thread([&spare] {
+    while (true) {
+      std::shared_ptr<State> state;
+      {
+        std::unique_lock waiting(spare.mutex);
+        spare.come.wait(waiting, [&spare] { return !spare.waiting.empty(); });
+        state = std::move(spare.waiting.front());
+        spare.waiting.pop_front();
+      }
+      run(state);
+    }
+  });
 }
 
 void BackgroundQueue::run(const std::shared_ptr<State>& state) {
@@ -67,9 +133,7 @@ void BackgroundQueue::run(const std::shared_ptr<State>& state) {
     }
     job(stop);
   }
-  Threads& all = threads();
-  const std::lock_guard lock(all.mutex);
-  if (--all.count == 0) all.none.notify_all();
+  end_of_thread();
 }
 
 void BackgroundQueue::stop() {

@@ -31,7 +31,8 @@ class BackgroundQueue {
   BackgroundQueue(const BackgroundQueue&) = delete;
   BackgroundQueue& operator=(const BackgroundQueue&) = delete;
 
-  // Not after stop(): the job is dropped.
+  // Not after stop(): the job is dropped.  Where the system gives no thread and no reserve is kept
+  // it runs at once, on the caller's.
   void post(Job job);
   void stop();
   // Until no job runs.
@@ -41,8 +42,14 @@ class BackgroundQueue {
   // False: there still is one.
   static bool wait_for_all(Duration patience);
 
+  // From here on a thread is kept for queues to which the system gives none (the limit of a pod's
+  // pids, which others of the pod use up): one after the other, late, but their jobs run.
+  static void keep_reserve();
+
  private:
   struct State;
+  struct Reserve;
+  static Reserve& reserve();
   static void run(const std::shared_ptr<State>& state);
 
   const std::shared_ptr<State> state_;

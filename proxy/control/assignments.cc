@@ -32,7 +32,8 @@ Assignments::Assignments(const Context& context, AssignmentsHost& host)
       server_stats_(context.registry.block<stats::ServerStats>(stats::kControl)) {}
 
 Assignments::~Assignments() {
-  if (reader_.joinable()) reader_.join();
+  reader_.stop();
+  reader_.wait();
 }
 
 void Assignments::change(const Names& touched, WantedNames now, const ResourceUsers& users) {
@@ -149,9 +150,8 @@ std::optional<AssignmentRead> Assignments::read_here(const xds::Resource& resour
 void Assignments::read_on_thread(const xds::Resource& resource) {
   const auto read = std::make_shared<AssignmentRead>();
   const bool serves = !host_.may_go_without();
-  if (reader_.joinable()) reader_.join();
-  reader_ = std::thread([this, read, serves, reading = reading_, &resource,
-                         previous = host_.endpoints_of(resource.name)] {
+  reader_.post([this, read, serves, reading = reading_, &resource,
+                previous = host_.endpoints_of(resource.name)](const std::stop_token&) {
     if (serves) stand_back();
     std::optional<AssignmentRead> plain = reading.plain(resource, previous);
     *read = plain ? std::move(*plain) : reading.by_document(resource, previous);

@@ -19,12 +19,12 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "proxy/admin/server_view.h"
+#include "proxy/base/background_queue.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/packed_bytes.h"
 #include "proxy/base/rare.h"
@@ -140,7 +140,7 @@ class Assignments final : private io::ReadyTask {
   UpdateStats<stats::ClusterInfoStats> stats_;
   stats::BlockRef<stats::ServerStats> server_stats_;
   io::Inbox inbox_{context_.loop};
-  std::thread reader_;
+  BackgroundQueue reader_;
 };
 
 }  // namespace pillion

@@ -27,7 +27,7 @@ LastGood::LastGood(io::Loop& loop, std::string path, std::string owner, LastGood
       delay_(kWriteDelay) {}
 
 LastGood::~LastGood() {
-  if (thread_.joinable()) thread_.join();
+  thread_.wait();
   if (changes_.empty()) return;
   wanted_.writes = true;
   wanted_.changes = std::move(changes_);
@@ -95,8 +95,7 @@ void LastGood::begin_job() {
   const auto job = std::make_shared<Job>(std::exchange(wanted_, {}));
   if (job->writes) job->changes = std::exchange(changes_, {});
   is_busy_ = true;
-  if (thread_.joinable()) thread_.join();
-  thread_ = std::thread([this, job] {
+  thread_.post([this, job](const std::stop_token&) {
     if (job->writes) stand_back();
     run(*job);
     inbox_.post([this, job] { on_done(*job); });

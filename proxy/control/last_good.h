@@ -22,10 +22,10 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "proxy/base/background_queue.h"
 #include "proxy/base/result.h"
 #include "proxy/control/last_good_state.h"
 #include "proxy/io/inbox.h"
@@ -95,7 +95,7 @@ class LastGood {
   bool is_busy_ = false;
   Duration delay_;  // of the next write
   io::Inbox inbox_{loop_};
-  std::thread thread_;
+  BackgroundQueue thread_;
   io::Timer timer_ = io::Timer::of<&LastGood::begin_write>(this);
 };
 

@@ -217,7 +217,12 @@ size_t value_hash(const PoolOptions& options) noexcept {
         static_cast<uint64_t>(options.idle_timeout.count()),
         uint64_t{options.max_requests_per_connection}, uint64_t{options.limits.max_connections},
         uint64_t{options.limits.max_pending}, uint64_t{options.limits.max_requests},
-        uint64_t{options.limits.max_retries}, uint64_t{options.source.hash()}})
+        uint64_t{options.limits.max_retries}, uint64_t{options.source.hash()},
+        static_cast<uint64_t>(options.max_connection_duration.count()),
+        uint64_t{options.head_limits.buffer_limit}, uint64_t{options.head_limits.max_bytes},
+        uint64_t{options.head_limits.max_fields}, uint64_t{options.h2.max_concurrent_streams},
+        uint64_t{options.h2.stream_window}, uint64_t{options.h2.connection_window},
+        uint64_t{options.socket.mark}, uint64_t{options.socket.keepalive_time_s}})
     mix_hash(hash, value);
   // Their TLS contexts differ where names or SANs do.
   for (const TransportMatch& match : options.transport_matches)

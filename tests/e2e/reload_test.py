@@ -4,6 +4,7 @@
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -121,6 +122,17 @@ class Reload(unittest.TestCase):
         """A configuration whose one route answers with `text`."""
         return self.config([{"match": {"prefix": "/"}, "direct_response": {
             "status": 200, "body": {"inline_string": text}}}])
+
+    @unittest.skipUnless(os.getuid() == 0, "the limit of processes is none for root, and only root can be another")
+    def test_a_configuration_is_read_where_no_thread_may_be_made(self):
+        nobody = 65534
+        self.start(uid=nobody, prefix=["setpriv", f"--reuid={nobody}", "--clear-groups"])
+        resource.prlimit(self.proxy.process.pid, resource.RLIMIT_NPROC, (0, 0))
+        for text in ("one", "two"):
+            self.reload(self.text(text))
+            self.assertEqual(connect(self, self.port).exchange(get()).body, text.encode())
+        self.proxy.signal(signal.SIGTERM)
+        self.assertEqual(self.proxy.wait(), 0)
 
     def test_200_reloads_under_load_fail_no_request(self):
         rounds = 30 if sidecar.sanitized() else 200

@@ -3,8 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <future>
 #include <memory>
 #include <thread>
@@ -92,6 +95,45 @@ TEST(BackgroundQueue, AJobMayOutliveItsQueueAndIsWaitedForAsLongAsOneLikes) {
   may_end->set_value();
   EXPECT_TRUE(BackgroundQueue::wait_for_all(std::chrono::minutes(1)));
   EXPECT_TRUE(*has_ended);
+}
+
+// From here on the system gives this process no thread, as in a pod that has used up its pids.
+void forbid_threads() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_NPROC, &none);
+  if (getuid() == 0 && setuid(65534) != 0) std::_Exit(9);
+}
+
+TEST(BackgroundQueueDeathTest, WithoutThreadsItsJobsRunOnTheReserve) {
+  const auto life = [] {
+    BackgroundQueue::keep_reserve();
+    forbid_threads();
+    std::atomic<int> runs{0};
+    BackgroundQueue one, other;
+    for (BackgroundQueue* queue : {&one, &other, &one})
+      queue->post([&runs](const std::stop_token&) { ++runs; });
+    one.wait();
+    other.wait();
+    BackgroundQueue::wait_for_all();
+    std::_Exit(runs);
+  };
+  EXPECT_EXIT(life(), ::testing::ExitedWithCode(3), "");
+}
+
+TEST(BackgroundQueueDeathTest, WithoutThreadsAndReserveTheyRunAtOnce) {
+  const auto life = [] {
+    forbid_threads();
+    int runs = 0;
+    BackgroundQueue queue;
+    for (int i = 1; i <= 3; ++i) {
+      queue.post([&runs](const std::stop_token&) { ++runs; });
+      if (runs != i) std::_Exit(9);
+    }
+    queue.wait();
+    BackgroundQueue::wait_for_all();
+    std::_Exit(runs);
+  };
+  EXPECT_EXIT(life(), ::testing::ExitedWithCode(3), "");
 }
 
 }  // namespace
