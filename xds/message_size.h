@@ -12,9 +12,10 @@ class Descriptor;
 
 namespace pillion::xds {
 
-// Parts that a message counts for; an item of a list of scalars or texts, and a field that the
-// message does not have, count for one.  Other scalars lie in their message.
-inline constexpr size_t kPartsOfMessage = 4;
+// Parts that a message counts for (so 70,000 endpoints fit as Istio says them, 14 messages each);
+// an item of a list of scalars or texts, and a field that the message does not have, count for one.
+// Other scalars lie in their message.
+inline constexpr size_t kPartsOfMessage = 2;
 
 enum class Fit : uint8_t { kFits, kTooMuch, kNoMessage };
 

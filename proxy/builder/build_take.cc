@@ -129,6 +129,7 @@ std::string Build::take_one(const xds::Response& response, const xds::Resource& 
   piece.updated = wall_now();
   piece.bytes_hash = hash;
   piece.error.reset();
+  if (!piece.waits()) piece.holds_until = {};  // taken back
   return {};
 }
 

@@ -55,9 +55,15 @@ class Settling {
     if (piece.holds_until == Instant{}) piece.holds_until = settled_.now + kAnnounceTime;
     clusters_.wake_at(piece.holds_until);
   }
+  // All that it named was told of: others that a newer one names have their own time.
+  template <typename T>
+  [[nodiscard]] bool has_old_hold(const Piece<T>& piece) const {
+    return piece.holds_until != Instant{} && unknown_.named_by(piece) == nullptr;
+  }
 
   template <typename T>
   [[nodiscard]] bool awaits_clusters(Pieces<T>& pieces, const std::string& name) {
+    if (has_old_hold(pieces.find(name)->second)) pieces[name].holds_until = {};
     const Piece<T>& piece = pieces.find(name)->second;
     if (names_warming(piece.newest->clusters)) return true;
     if (!awaits_word(piece)) return false;
@@ -219,6 +225,7 @@ class Settling {
   void settle_listener(Piece<CompiledListener>& piece) {
     const auto newest = piece.newest;
     const auto active = piece.active;
+    if (has_old_hold(piece)) piece.holds_until = {};
     if (piece.newest == nullptr) {
       piece.active = nullptr;
     } else if (!lacks_secrets(piece) && may_start(piece)) {

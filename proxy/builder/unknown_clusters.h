@@ -31,9 +31,12 @@ class UnknownClusters {
   [[nodiscard]] const std::string* named_by(const Piece<T>& piece) const {
     if (!piece.waits() || piece.active == nullptr) return nullptr;
     const std::string* first = nullptr;
+    std::unordered_set<std::string_view> known;  // of what is in force, once it matters
     for_each_set(*piece.newest, piece.active.get(), [&](const std::set<std::string>& clusters) {
       for (const std::string& name : clusters) {
-        if (first == nullptr && !is_named_by(*piece.active, name) && !is_known(name)) first = &name;
+        if (first != nullptr || is_known(name)) continue;
+        if (known.empty()) known = named_by(*piece.active);
+        if (!known.contains(name)) first = &name;
       }
     });
     return first;
@@ -41,10 +44,10 @@ class UnknownClusters {
 
  private:
   template <typename T>
-  [[nodiscard]] bool is_named_by(const T& active, const std::string& cluster) const {
-    bool is_named = false;
-    for_each_set(active, nullptr, [&](const auto& set) { is_named |= set.contains(cluster); });
-    return is_named;
+  [[nodiscard]] std::unordered_set<std::string_view> named_by(const T& active) const {
+    std::unordered_set<std::string_view> names;
+    for_each_set(active, nullptr, [&](const auto& set) { names.insert(set.begin(), set.end()); });
+    return names;
   }
 
   // Its own clusters, and those of tables that it names by RDS and `other` does not.

@@ -89,7 +89,7 @@ void ControlPlane::add_to(BuildJob& job, Take take) {
   job.demanded_routes = requests_.tables();
   job.dropped_virtual_hosts = dropping_hosts_ = std::exchange(dropped_hosts_, {});
   if (!job.responses.empty()) build_began_ = context_.loop.now();
-  for (const xds::Response& response : job.responses) {
+  for (xds::Response& response : job.responses) {
     if (response.type == ResourceType::kExtensions) extensions_.on_response(response);
     note_answers(response);
     if (response.type != ResourceType::kRoutes) continue;

@@ -179,7 +179,8 @@ class ControlPlane final : private xds::SourceObserver,
   void advance();
   void on_deadline() { host_.on_resources_wait(); }
   void note_heard(const xds::Response& response);
-  void note_answers(const xds::Response& response);
+  void note_answers(xds::Response& response);
+  void leave_late_hosts(xds::Response& response);
   void ask_for_hosts();
   void update_vhds(const Resources& before, const Resources& now, const Names& routes);
   void drop_hosts(const std::set<std::string>& names);

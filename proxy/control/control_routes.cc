@@ -1,4 +1,5 @@
 // ControlPlane: routes that are fetched because requests ask for them (VHDS, on-demand scopes).
+#include <algorithm>
 #include <utility>
 
 #include "proxy/builder/virtual_hosts.h"
@@ -69,9 +70,26 @@ void ControlPlane::note_heard(const xds::Response& response) {
                                    const std::string&) { requests_.on_heard(kind, name); });
 }
 
+// Hosts that were asked for and given up meanwhile: of a server that is slow, and takes no word
+// that they are not wanted any more, there would be no end.
+void ControlPlane::leave_late_hosts(xds::Response& response) {
+  std::erase_if(response.resources, [this](const xds::Resource& resource) {
+    bool is_late = requests_.take_late(resource.name);
+    for (const std::string& alias : resource.aliases) is_late |= requests_.take_late(alias);
+    const auto is_wanted = [this](const std::string& name) {
+      return requests_.virtual_hosts().contains(name);
+    };
+    if (!is_late || is_wanted(resource.name) || std::ranges::any_of(resource.aliases, is_wanted))
+      return false;
+    sources_.forget(ResourceType::kVirtualHosts, resource.name);
+    return true;
+  });
+}
+
 // Before it is built, as an answer may be that there is no such thing.
-void ControlPlane::note_answers(const xds::Response& response) {
+void ControlPlane::note_answers(xds::Response& response) {
   const bool is_hosts = response.type == ResourceType::kVirtualHosts;
+  if (is_hosts) leave_late_hosts(response);
   // Any answer is one to the wildcard.
   if (is_hosts) sources_.answered(ResourceType::kVirtualHosts, "*");
   for_each_answer(response,

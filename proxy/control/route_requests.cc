@@ -46,11 +46,11 @@ RouteRequests::Entry* RouteRequests::find(RouteKind kind, std::string_view name)
 RouteRequests::Verdict RouteRequests::want(const RouteName& name, Instant now) {
   if (Entry* known = find(name.kind, name.name)) {
     known->used = now;
-    const bool is_fruitless = static_cast<ListNode<InAll>&>(*known).is_linked();
-    if (is_fruitless) set_fruitless(*known, true);
+    if (known->state == State::kAsked) await_answer(*known);
     return known->state == State::kAnswered ? Verdict::kAnswered : Verdict::kWaits;
   }
-  if (!make_room(name, now)) return Verdict::kAnswered;
+  if (asks_.remaining(now) == 0 || !make_room(name, now)) return Verdict::kAnswered;
+  static_cast<void>(asks_.try_take(now));
   add(name, now);
   return Verdict::kAsk;
 }
@@ -64,12 +64,14 @@ bool RouteRequests::make_room(const RouteName& name, Instant now) {
 }
 
 bool RouteRequests::drop_oldest(Entry* oldest, Instant now) {
-  if (oldest == nullptr || now - oldest->used < kStay) return false;
+  if (oldest == nullptr) return false;
+  if (oldest->state != State::kAnswered && now - oldest->used < kStay) return false;
   forsake(*oldest, forsaken_);
   return true;
 }
 
 void RouteRequests::add(const RouteName& name, Instant now) {
+  static_cast<void>(late_.erase(name.name));
   const auto it = names_.try_emplace(name).first;
   Entry& entry = it->second;
   entry.name = &it->first;
@@ -82,18 +84,26 @@ void RouteRequests::add(const RouteName& name, Instant now) {
     entry.table = &per_table_[std::string(table_of_host(name.name))];
     ++entry.table->names;
   }
-  set_fruitless(entry, true);
+  await_answer(entry);
 }
 
-// To the end of its lines, or out of them.
-void RouteRequests::set_fruitless(Entry& entry, bool is_fruitless) {
+void RouteRequests::leave_lines(Entry& entry) {
   Line<InTable>::erase(entry);
   Line<InAll>::erase(entry);
   Line<Unanswered>::erase(entry);
-  if (!is_fruitless) return;
+}
+
+void RouteRequests::await_answer(Entry& entry) {
+  leave_lines(entry);
   if (entry.table != nullptr) entry.table->fruitless.push_back(entry);
   fruitless_.push_back(entry);
-  if (entry.state == State::kAsked) unanswered_.push_back(entry);
+  unanswered_.push_back(entry);
+}
+
+void RouteRequests::note_in_vain(Entry& entry) {
+  leave_lines(entry);
+  if (entry.table != nullptr) entry.table->fruitless.push_front(entry);
+  fruitless_.push_front(entry);
 }
 
 // ---- what comes of it ----
@@ -103,7 +113,7 @@ void RouteRequests::on_heard(RouteKind kind, std::string_view name) {
   Entry* entry = find(kind, name);
   if (entry == nullptr || entry->state != State::kAsked) return;
   entry->state = State::kHeard;
-  set_fruitless(*entry, false);
+  leave_lines(*entry);
 }
 
 void RouteRequests::on_answered(RouteKind kind, std::string_view name, std::string_view resource) {
@@ -118,7 +128,7 @@ void RouteRequests::on_given_up(RouteKind kind, std::string_view name) {
   Entry* entry = find(kind, name);
   if (entry == nullptr || entry->state != State::kAsked) return;
   entry->state = State::kAnswered;
-  Line<Unanswered>::erase(*entry);
+  note_in_vain(*entry);
   answers_.push_back(*entry->name);
 }
 
@@ -131,9 +141,11 @@ void RouteRequests::on_built(const Resources& resources) {
       continue;
     }
     if (std::exchange(entry.state, State::kAnswered) != State::kAnswered) answers_.push_back(*it);
-    const bool is_fruitless = found == Found::kNothing;
-    if (is_fruitless != static_cast<ListNode<InAll>&>(entry).is_linked())
-      set_fruitless(entry, is_fruitless);
+    if (found == Found::kNothing) {
+      note_in_vain(entry);
+    } else {
+      leave_lines(entry);
+    }
     it = building_.erase(it);
   }
 }
@@ -156,7 +168,24 @@ void RouteRequests::forget(Entry& entry) {
 
 void RouteRequests::forsake(Entry& entry, std::vector<RouteName>& told) {
   if (entry.state != State::kAnswered) told.push_back(*entry.name);
+  if (entry.state == State::kAsked && entry.name->kind == RouteKind::kVirtualHost)
+    late_.insert(entry.name->name);
   forget(entry);
+}
+
+void RouteRequests::Late::insert(const std::string& name) {
+  if (!names_.insert(name).second) return;
+  order_.push_back(name);
+  if (order_.size() <= kMaxNames) return;
+  names_.erase(order_.front());
+  order_.pop_front();
+}
+
+bool RouteRequests::Late::erase(std::string_view name) {
+  const auto it = names_.find(name);
+  if (it == names_.end()) return false;
+  names_.erase(it);
+  return true;
 }
 
 void RouteRequests::drop_forsaken(Instant now) {

@@ -9,12 +9,15 @@
 // A name stays, so that a change reaches us, as long as it is in use, and a while longer; a table,
 // as long as a scope names it, too.  One without an answer stays while a request may wait for it.
 //
-// As peers choose the names there are bounds, of a table and in all.  Where one is reached, the
-// name goes that has led to nothing so far and was wanted the longest ago, be it answered or not:
-// so many names that clients invent never keep out one that there is.  A call costs what it
+// As peers choose the names there are bounds, of a table and in all.  Where one is reached, a name
+// goes that was answered in vain, else the one without an answer that was wanted the longest ago:
+// names that clients invent never keep out one that there is, however often they are wanted.  What
+// they can do is to use up how much is asked in a second (kAsksPerSecond).  A call costs what it
 // concerns.
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -25,6 +28,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/intrusive_list.h"
 #include "proxy/base/shared_map.h"
+#include "proxy/base/token_bucket.h"
 #include "proxy/builder/resources.h"
 #include "proxy/builder/wanted.h"
 #include "proxy/core/route_demand.h"
@@ -36,9 +40,10 @@ class RouteRequests {
   static constexpr size_t kMaxNames = 16'384;
   static constexpr size_t kMaxPerTable = 4096;  // of virtual hosts
   static constexpr Duration kUnusedTime = std::chrono::minutes(10);
-  // What led to nothing so far keeps its place for so long, whoever needs it: the control plane
-  // shall not be asked for more than a table of names a second.
+  // What has no answer yet keeps its place for so long, whoever needs it.
   static constexpr Duration kStay = std::chrono::seconds(1);
+  // After kMaxNames at once.
+  static constexpr uint32_t kAsksPerSecond = 4096;
   // Longer than a request waits (filters/http/on_demand.cc).  Who came to wait for a name that
   // others had asked for is told when it goes, and asks again.
   static constexpr Duration kForsakenTime = std::chrono::seconds(7);
@@ -65,6 +70,9 @@ class RouteRequests {
   void on_built(const Resources& resources);
   // What workers may be told, once they have the last build.
   std::vector<core::RouteName> take_answers() { return std::exchange(answers_, {}); }
+  // Was this virtual host asked for, and forgotten before this answer?  Told once; nobody shall
+  // keep it.
+  [[nodiscard]] bool take_late(std::string_view name) { return late_.erase(name); }
   // What they are to be told at once: names that were forgotten before an answer came.
   std::vector<core::RouteName> take_forsaken() { return std::exchange(forsaken_, {}); }
 
@@ -102,8 +110,8 @@ class RouteRequests {
     Instant used{};
     std::string resource;  // what it is called in responses
   };
-  // Of names that have led to nothing so far.  The front was wanted the longest ago, but for some
-  // that came to be in vain after they had been in use.
+  // Of names that have led to nothing so far: in front those answered in vain, the last one first;
+  // behind them the others, of which the first was wanted the longest ago.
   template <typename Tag>
   using Line = IntrusiveList<Entry, Tag>;
   struct Table {
@@ -114,13 +122,28 @@ class RouteRequests {
   [[nodiscard]] bool make_room(const core::RouteName& name, Instant now);
   [[nodiscard]] bool drop_oldest(Entry* oldest, Instant now);
   void add(const core::RouteName& name, Instant now);
-  void set_fruitless(Entry& entry, bool is_fruitless);
+  void leave_lines(Entry& entry);
+  void await_answer(Entry& entry);
+  void note_in_vain(Entry& entry);
   void forget(Entry& entry);
   // The same, and who waits is told by `told`.
   void forsake(Entry& entry, std::vector<core::RouteName>& told);
   Entry* find(core::RouteKind kind, std::string_view name);
 
+  // Names of virtual hosts, at most kMaxNames: the oldest go.
+  class Late {
+   public:
+    void insert(const std::string& name);
+    bool erase(std::string_view name);
+
+   private:
+    std::set<std::string, std::less<>> names_;
+    std::deque<std::string> order_;  // some were erased meanwhile
+  };
+
   std::map<std::string, Table, std::less<>> per_table_;  // that have virtual hosts
+  TokenBucket asks_{kMaxNames, kAsksPerSecond, std::chrono::seconds(1)};
+  Late late_;
   Line<InAll> fruitless_;
   Line<Unanswered> unanswered_;
   std::map<core::RouteName, Entry> names_;

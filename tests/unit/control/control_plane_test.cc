@@ -168,6 +168,18 @@ TEST_F(RunningControlPlane, HoldsRoutesForAMomentIfTheirClusterIsNotKnownYet) {
       << "what is missing already is not waited for again";
 }
 
+// The moment is of what is unknown, not of the routes: those of before may have waited for long.
+TEST_F(RunningControlPlane, HoldsRoutesAnewForAnotherClusterThatIsNotKnownYet) {
+  say(ResourceType::kRoutes, {routes("r", "new")});
+  say(ResourceType::kClusters, {static_cluster("a"), eds_cluster("new")});
+  EXPECT_EQ(target("in"), "a");
+  loop.skip(kAnnounceTime + 1s);
+  say(ResourceType::kRoutes, {routes("r", "newer")});
+  EXPECT_EQ(target("in"), "a");
+  say(ResourceType::kClusters, {static_cluster("a"), static_cluster("newer")});
+  EXPECT_EQ(target("in"), "newer");
+}
+
 TEST_F(RunningControlPlane, HoldsAListenerForAMomentIfAClusterOfItsNewTableIsNotKnownYet) {
   say(ResourceType::kListeners,
       {rds_listener("in", 1001, "r2"), rds_listener("other", 1002, "r2")});

@@ -71,6 +71,21 @@ TEST_F(NamesByDelta, OfHostsThatRequestsWantAreSaidTogetherAndEachOnce) {
   EXPECT_THAT(asked(ResourceType::kVirtualHosts), IsEmpty());
 }
 
+// Of a server that is slow and does not heed that nobody wants it any more.
+TEST_F(NamesByDelta, OfHostsThatComeTooLateAreNotKept) {
+  for (const char* host : {"r0/late", "r0/live"})
+    control->want_route({RouteKind::kVirtualHost, host});
+  loop.skip(RouteRequests::kForsakenTime);
+  loop.run_once(false);
+  control->want_route({RouteKind::kVirtualHost, "r0/live"});
+  (void)asked(ResourceType::kVirtualHosts);
+  say(ResourceType::kVirtualHosts,
+      {{"r0/late", "1", testing::virtual_host_json("late", "late", "c")},
+       {"r0/live", "1", testing::virtual_host_json("live", "live", "c")}});
+  EXPECT_FALSE(snapshot->resources->virtual_hosts.contains("r0/late"));
+  EXPECT_TRUE(snapshot->resources->virtual_hosts.contains("r0/live"));
+}
+
 TEST_F(NamesByDelta, OfHostsAreSaidAgainOnANewStream) {
   control->want_route({RouteKind::kVirtualHost, "r0/a"});
   say(ResourceType::kVirtualHosts, {{"r0/a", "1", testing::virtual_host_json("a", "a", "c")}});

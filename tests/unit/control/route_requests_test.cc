@@ -88,10 +88,49 @@ TEST_F(RouteRequestsTest, NamesInVainMakeRoomToo) {
   EXPECT_THAT(requests.take_answers(), ElementsAre(host(0), host(10), host(1), host(11)));
   (void)requests.take_touched();
   now += RouteRequests::kStay;
-  EXPECT_EQ(want(host(0)), Verdict::kAnswered) << "it was asked for again, and stays";
+  EXPECT_EQ(want(host(0)), Verdict::kAnswered);
   EXPECT_EQ(want(host(5000)), Verdict::kAsk);
   EXPECT_THAT(requests.take_touched(), UnorderedElementsAre("r/1", "r/5000"));
   EXPECT_THAT(requests.take_forsaken(), IsEmpty()) << "nobody waits for what was answered";
+}
+
+// As a client does that repeats what it has invented: one that there is still finds room.
+TEST_F(RouteRequestsTest, NamesInVainKeepNobodyOutHoweverOftenTheyAreWanted) {
+  want(0, RouteRequests::kMaxPerTable);
+  for (size_t i = 0; i < RouteRequests::kMaxPerTable; ++i)
+    requests.on_given_up(RouteKind::kVirtualHost, host(i).name);
+  for (size_t i = 9000; i < 9100; ++i) {
+    now += 10ms;
+    for (size_t j = 0; j < 8; ++j) (void)want(host((i * 8 + j) % RouteRequests::kMaxPerTable));
+    ASSERT_EQ(want(host(i)), Verdict::kAsk);
+    bring(host(i));
+  }
+}
+
+TEST_F(RouteRequestsTest, OnlySoManyAreAskedForInASecond) {
+  const auto asked = [this](size_t from) {
+    size_t count = 0;
+    for (size_t i = from; i < from + 20'000; ++i)
+      count += want(host(i, str("r", i % 64))) == Verdict::kAsk;
+    return count;
+  };
+  EXPECT_EQ(asked(0), RouteRequests::kMaxNames);
+  now += 1s;
+  EXPECT_EQ(asked(20'000), RouteRequests::kAsksPerSecond);
+}
+
+TEST_F(RouteRequestsTest, AnAnswerThatComesTooLateIsToldOnce) {
+  (void)want(host(0));
+  (void)want(host(1));
+  (void)want(host(2));
+  requests.on_given_up(RouteKind::kVirtualHost, host(2).name);
+  now += RouteRequests::kForsakenTime;
+  requests.drop_forsaken(now);
+  EXPECT_FALSE(requests.take_late(host(2).name)) << "it was answered";
+  EXPECT_TRUE(requests.take_late(host(0).name));
+  EXPECT_FALSE(requests.take_late(host(0).name));
+  (void)want(host(1));
+  EXPECT_FALSE(requests.take_late(host(1).name)) << "it is wanted again";
 }
 
 TEST_F(RouteRequestsTest, WhatHasComeIsNotForgottenBeforeItIsBuilt) {
@@ -165,7 +204,7 @@ TEST_F(RouteRequestsTest, FloodsDoNotGetSlower) {
   };
   (void)flood(0, RouteRequests::kMaxNames);
   EXPECT_LT(flood(RouteRequests::kMaxNames, 10'000), 1s) << "refused";
-  now += RouteRequests::kStay;
+  now += 10s;
   EXPECT_LT(flood(30'000, 10'000), 1s) << "each makes room for the next";
   EXPECT_EQ(requests.virtual_hosts().size(), RouteRequests::kMaxNames);
   EXPECT_EQ(requests.take_forsaken().size(), 10'000u);
