@@ -168,8 +168,8 @@ void RouteRequests::forget(Entry& entry) {
 
 void RouteRequests::forsake(Entry& entry, std::vector<RouteName>& told) {
   if (entry.state != State::kAnswered) told.push_back(*entry.name);
-  if (entry.state == State::kAsked && entry.name->kind == RouteKind::kVirtualHost)
-    late_.insert(entry.name->name);
+  const bool was_heard = entry.state == State::kHeard || !entry.resource.empty();
+  if (!was_heard && entry.name->kind == RouteKind::kVirtualHost) late_.insert(entry.name->name);
   forget(entry);
 }
 

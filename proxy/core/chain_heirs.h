@@ -28,15 +28,15 @@ class ChainHeirs {
     const auto fits = [&old](const Chain& c) {
       return c != nullptr && c->name == old.name && c->connection_hash == old.connection_hash;
     };
-    if (fits(listener_.default_chain)) return &listener_.default_chain;
-    if (!by_hash_.empty()) {
-      const auto it = by_hash_.find({old.connection_hash, old.name});
-      return it == by_hash_.end() ? nullptr : it->second;
+    // The default chain last: where a listed one is like it, new connections take that one.
+    if (by_hash_.empty()) {
+      for (const Chain& chain : listener_.chains)
+        if (fits(chain)) return &chain;
+    } else if (const auto it = by_hash_.find({old.connection_hash, old.name});
+               it != by_hash_.end()) {
+      return it->second;
     }
-    for (const Chain& chain : listener_.chains) {
-      if (fits(chain)) return &chain;
-    }
-    return nullptr;
+    return fits(listener_.default_chain) ? &listener_.default_chain : nullptr;
   }
 
  private:

@@ -96,9 +96,6 @@ std::shared_ptr<const tls::ContextSlot> parse_transport_socket(const Node& item,
   return nullptr;
 }
 
-// Stands for the match of the default chain in its hash.
-constexpr uint64_t kMatchOfRest = 0x64656661756c74;
-
 // What a live connection was made with.  Everything else of a connection manager, its head limits
 // included, may change between two requests.
 uint64_t terminal_hash(const FilterChain& chain) {
@@ -113,13 +110,12 @@ uint64_t terminal_hash(const FilterChain& chain) {
   return tcp == nullptr ? 0 : combine(0, (*tcp)->stat_prefix);
 }
 
-void set_hashes(FilterChain& chain, const Node& node, uint64_t filters, bool is_default) {
+void set_hashes(FilterChain& chain, const Node& node, uint64_t filters) {
   // Equal slots are one object, and stay it when their certificates change.
   const uint64_t identity = reinterpret_cast<uintptr_t>(chain.tls.get());
   const uint64_t tls = combine_hashes(config::hash_value(node["transport_socket"]), identity);
-  // Chains without a name, or with the same one (Istio's), are told apart by what they match; the
-  // default chain matches what no other does.
-  const uint64_t match = is_default ? kMatchOfRest : config::hash_value(node["filter_chain_match"]);
+  // Chains without a name, or with the same one (Istio's), are told apart by what they match.
+  const uint64_t match = config::hash_value(node["filter_chain_match"]);
   chain.connection_hash =
       combine_hashes(combine_hashes(combine_hashes(tls, terminal_hash(chain)), match), filters);
   chain.own_hash = combine_hashes(config::hash_value(node), identity);
@@ -128,8 +124,8 @@ void set_hashes(FilterChain& chain, const Node& node, uint64_t filters, bool is_
 
 }  // namespace
 
-std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node, const ParseContext& context,
-                                                      bool is_default) {
+std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node,
+                                                      const ParseContext& context) {
   auto chain = std::make_shared<FilterChain>();
   chain->name = node["name"].as_string_or("");
   chain->match = parse_chain_match(node["filter_chain_match"]);
@@ -139,7 +135,7 @@ std::shared_ptr<const FilterChain> parse_filter_chain(const Node& node, const Pa
   chain->tls = parse_transport_socket(node["transport_socket"], is_http1);
   chain->transport_socket_connect_timeout =
       node["transport_socket_connect_timeout"].as_duration_or(Duration{});
-  set_hashes(*chain, node, filters, is_default);
+  set_hashes(*chain, node, filters);
   node.ignore({"metadata"});  // only labels
   if (node["use_proxy_proto"].as_bool_or(false))
     node.unsupported({"use_proxy_proto"}, "use the proxy_protocol listener filter",

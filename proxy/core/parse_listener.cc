@@ -67,7 +67,7 @@ void parse_chains(ListenerConfig& out, const Node& node, const ParseContext& con
   if (out.chains.size() >= ChainIndex::kMinChains)
     out.chain_index = std::make_shared<const ChainIndex>(out.chains);
   const Node last = node["default_filter_chain"];
-  if (last.is_present()) out.default_chain = parse_filter_chain(last, context, true);
+  if (last.is_present()) out.default_chain = parse_filter_chain(last, context);
   node.unsupported({"filter_chain_matcher", "fcds_config"}, kLater, config::Unknown::kAlwaysError);
   const bool is_missing = list.is_missing() || (list.is_sequence() && list.size() == 0);
   if (is_missing && !out.default_chain) list.error("expected at least one filter chain");

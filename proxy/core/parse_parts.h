@@ -63,8 +63,7 @@ void parse_listener_filters(ListenerConfig& out, const config::Node& list,
                             ExtensionSource& extensions);
 // FilterChain.  Never null.
 std::shared_ptr<const FilterChain> parse_filter_chain(const config::Node& node,
-                                                      const ParseContext& context,
-                                                      bool is_default = false);
+                                                      const ParseContext& context);
 
 // http_filters and their typed_per_filter_config (parse_hcm_filters.cc).
 class FilterListParser final : public route::FilterOverrideParser {

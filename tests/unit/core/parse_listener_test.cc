@@ -253,14 +253,6 @@ TEST(ListenerHashes, TellWhatAReloadHasChanged) {
   }
 }
 
-// Or connections of the one would go on under the other.
-TEST(ListenerParsing, TellsAChainWithoutAMatchFromTheDefaultChain) {
-  const std::string terminal = chain("", filter(kTcpProxyType, tcp_proxy()));
-  const ParsedListener parsed(listener("default_filter_chain: " + terminal, terminal));
-  EXPECT_EQ(parsed.messages, "");
-  EXPECT_NE(parsed->chains[0]->connection_hash, parsed->default_chain->connection_hash);
-}
-
 // --- TCP proxy ---------------------------------------------------------------------------------
 
 using T = TcpProxyConfig;

@@ -30,7 +30,7 @@ TEST(DeltaSubscription, SaysAndKeepsOfTenThousandNamesOnlyTheOnesThatDiffer) {
   EXPECT_TRUE(names.has_news());
   EXPECT_LT(names.next_request("", nullptr).size(), 200u);
   EXPECT_FALSE(names.has_news());
-  EXPECT_LT(testing::heap_bytes(), before + 1000);
+  EXPECT_LT(testing::heap_bytes(), before + 10'000) << "a set of all takes 50 times as much";
 }
 
 TEST(DeltaSubscription, HoldsEachNameOnceAndNotASecondTimeBecauseItWasSaid) {
