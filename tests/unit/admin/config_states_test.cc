@@ -1,4 +1,5 @@
 // What the pages about the configuration say of what was refused, ignored, asked for or waited for.
+#include "proxy/base/str.h"
 #include "tests/unit/admin/config_dump_fixture.h"
 
 namespace pillion::admin {
@@ -63,6 +64,59 @@ TEST_F(ConfigDumpTest, ShowsWhyAResourceKeptItsPredecessor) {
      "client_status": "ACKED")"),
             std::string::npos)
       << get("/config_dump").body;
+}
+
+// { "version_info": "2", "resources": [ a listener, another one in a Resource ] }, as a file has
+// it.
+Document response_of_a_file() {
+  constexpr std::string_view kListener = "type.googleapis.com/envoy.config.listener.v3.Listener";
+  config::TreeBuilder b("lds.yaml");
+  b.begin_mapping();
+  b.key("version_info").string("2");
+  b.key("resources").begin_sequence();
+  b.begin_mapping();
+  b.key("@type").string(kListener);
+  b.key("name").string("plain");
+  b.end();
+  b.begin_mapping();
+  b.key("@type").string("type.googleapis.com/envoy.service.discovery.v3.Resource");
+  b.key("resource").begin_mapping();
+  b.key("@type").string(kListener);
+  b.key("name").string("wrapped");
+  for (int open = 4; open > 0; --open) b.end();
+  return b.finish();
+}
+
+TEST_F(ConfigDumpTest, OfAFileTheRefusedResourceIsShownAndNotAllThatTheFileHas) {
+  for (const std::string_view name : {"plain", "wrapped"}) {
+    server_.resources.clear();
+    add(ConfigResource::Kind::kListener, name, true);
+    server_.resources[0].error_state =
+        ConfigFailure{WallTime(1795530067s), "2", "bad", response_of_a_file()};
+    const std::string body = get("/config_dump").body;
+    EXPECT_NE(body.find(str(R"(     "error_state": {
+      "failed_configuration": {
+       "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+       "name": ")",
+                            name, R"("
+      },)")),
+              std::string::npos)
+        << body;
+  }
+}
+
+TEST_F(ConfigDumpTest, TheClientStatusWritesTheTypeOfAFilesResourceOnce) {
+  // In JSON that has a name twice each reader takes another one (RFC 8259, 4).
+  const Document file = response_of_a_file();
+  server_.resources.push_back({ConfigResource::Kind::kListener, true, "plain", "2",
+                               WallTime(1795530067s), file,
+                               file->root_value().first_child->next->first_child, std::nullopt});
+  EXPECT_NE(get("/csds").body.find(R"(     "xds_config": {
+      "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+      "name": "plain"
+     },)"),
+            std::string::npos)
+      << get("/csds").body;
 }
 
 TEST_F(ConfigDumpTest, TheClientStatusTellsWhatWasAskedForAndWhatCame) {
