@@ -162,6 +162,16 @@ TEST_F(ConfigDumpTest, TheClientStatusTellsWhatWasAskedForAndWhatCame) {
 })");
 }
 
+TEST_F(ConfigDumpTest, ThatNothingIsWaitedForIsNotToSayThatAllIsInForce) {
+  // A control plane that was given up, or a listener that was refused, is not waited for.
+  server_.server_state = ServerState::kLive;
+  EXPECT_EQ(get("/init_dump?format=text").body,
+            "state: LIVE\n"
+            "nothing is waited for\n"
+            "what was refused or given up: /config_dump (error_state, last_failed), /csds\n"
+            "whether a control plane answers: /stats?filter=connected_state\n");
+}
+
 TEST_F(ConfigDumpTest, WhatIsWaitedForIsToldToToolsAndToPeople) {
   EXPECT_EQ(get("/init_dump").body, "{}");
   server_.wait_list = {
@@ -187,6 +197,9 @@ TEST_F(ConfigDumpTest, WhatIsWaitedForIsToldToToolsAndToPeople) {
             "  - the layer \"l\"\n"
             "listener \"in\" waits for:\n"
             "  - the routes \"r\"\n");
+  server_.server_state = ServerState::kLive;
+  EXPECT_NE(get("/init_dump?mask=cluster&format=text").body.find("waited for by: cluster\n"),
+            std::string::npos);
   EXPECT_EQ(get("/init_dump?mask=nosuch").status, 400);
   EXPECT_EQ(get("/init_dump?format=xml").status, 400);
 }
