@@ -290,7 +290,8 @@ class ClientStatusDump final : public Steps {
     if (!options_.with_contents) return;
     const config::Value* value = value_of(resource, document_);
     if (value == nullptr) return;
-    json_.key("xds_config").begin_object().field("@type", type);
+    json_.key("xds_config").begin_object();
+    if (!says_its_type(*value)) json_.field("@type", type);
     value_.begin_fields(*value, nullptr);
     is_in_value_ = true;
   }

@@ -69,6 +69,14 @@ std::string_view state_of(const ConfigResource& resource) {
   return resource.is_warming ? "warming_state" : "active_state";
 }
 
+// Null: there is none.
+const config::Value* child(const config::Value& mapping, std::string_view key) {
+  if (mapping.kind != config::Kind::kMapping) return nullptr;
+  for (const config::Value* one = mapping.first_child; one != nullptr; one = one->next)
+    if (one->key->text == key) return one;
+  return nullptr;
+}
+
 }  // namespace
 
 std::span<const DumpSection> dump_sections() { return kSections; }
@@ -116,6 +124,27 @@ const config::Value* value_of(const ConfigResource& resource,
   keeps = resource.make_document != nullptr ? resource.make_document() : resource.document;
   if (resource.make_document == nullptr) return resource.value;
   return keeps == nullptr ? nullptr : &keeps->root_value();
+}
+
+bool says_its_type(const config::Value& value) {
+  return value.kind == config::Kind::kMapping && value.first_child != nullptr &&
+         value.first_child->key->text == "@type";
+}
+
+const config::Value& resource_in(const config::Document& document, std::string_view name) {
+  const config::Value& root = document.root_value();
+  // No type that has a section has a field of that name.
+  const config::Value* list = child(root, "resources");
+  if (list == nullptr || list->kind != config::Kind::kSequence) return root;
+  for (const config::Value* item = list->first_child; item != nullptr; item = item->next) {
+    const config::Value* wrapped = child(*item, "resource");
+    const config::Value& resource = wrapped != nullptr ? *wrapped : *item;
+    for (const std::string_view field : {"name", "cluster_name"}) {
+      const config::Value* named = child(resource, field);
+      if (named != nullptr && named->scalar() == name) return resource;
+    }
+  }
+  return root;
 }
 
 // ---- EntryWriter ----
@@ -195,9 +224,8 @@ void EntryWriter::begin_state() {
 
 void EntryWriter::begin_resource(const config::Value& value, std::string_view message) {
   json_.begin_object();
-  const bool says_itself = value.kind == config::Kind::kMapping && value.first_child != nullptr &&
-                           value.first_child->key->text == "@type";
-  if (!message.empty() && !says_itself) json_.field("@type", str("type.googleapis.com/", message));
+  if (!message.empty() && !says_its_type(value))
+    json_.field("@type", str("type.googleapis.com/", message));
   is_in_value_ = true;
 }
 
@@ -223,8 +251,9 @@ void EntryWriter::begin_error() {
   json_.key("error_state").begin_object();
   if (failure->refused != nullptr) {
     json_.key("failed_configuration");
-    begin_resource(failure->refused->root_value(), section_->resource_message);
-    value_.begin_fields(failure->refused->root_value(), nullptr);
+    const config::Value& refused = resource_in(*failure->refused, states_.front().name);
+    begin_resource(refused, section_->resource_message);
+    value_.begin_fields(refused, nullptr);
   }
 }
 

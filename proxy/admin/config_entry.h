@@ -86,6 +86,13 @@ class EntryWriter {
   std::shared_ptr<const config::Document> rendered_;  // the one that is being written
 };
 
+// Has it an "@type" of its own, as the resources of a file have?  Messages have none.
+bool says_its_type(const config::Value& value);
+
+// The resource of that name in the document that it was read from: all of it, or, where that is the
+// DiscoveryResponse of a file, one of many, perhaps wrapped (xds/file_response.h).
+const config::Value& resource_in(const config::Document& document, std::string_view name);
+
 // The resource's document and value, made if need be; null: it has none.
 const config::Value* value_of(const ConfigResource& resource,
                               std::shared_ptr<const config::Document>& keeps);

@@ -44,11 +44,19 @@ void write_json(const std::vector<Wait>& waits, std::string& out) {
   json.end_object();
 }
 
-// For who is called at night.
-void write_text(ServerState state, const std::vector<Wait>& waits, std::string& out) {
+// For who is called at night.  `mask`: the only kind that was asked for; empty: all.
+void write_text(ServerState state, const std::vector<Wait>& waits, std::string_view mask,
+                std::string& out) {
   out += str("state: ", state_name(state), "\n");
   const bool is_up = state == ServerState::kLive || state == ServerState::kDraining;
-  if (waits.empty() && is_up) out += "nothing is waited for: all that was configured is in force\n";
+  // That is not to say that all is in force: some may have been refused, or given up.
+  if (waits.empty() && is_up) {
+    out += mask.empty() ? std::string("nothing is waited for\n")
+                        : str("nothing is waited for by: ", mask, "\n");
+    out +=
+        "what was refused or given up: /config_dump (error_state, last_failed), /csds\n"
+        "whether a control plane answers: /stats?filter=connected_state\n";
+  }
   for (const Wait& wait : waits) {
     const std::string_view kind = row_of(wait.kind).mask;
     out += wait.kind == Wait::Kind::kServer ? std::string("the process waits for:\n")
@@ -63,8 +71,9 @@ void show_waits(const ServerView& view, const Request& request, Response& respon
   if (format != "text" && format != "json" && !format.empty())
     return response.fail(400, "usage: /init_dump?format=(text|json)\n");
   std::vector<Wait> waits = view.waits();
-  if (const auto mask = request.param("mask"); mask && !mask->empty()) {
-    const auto row = std::ranges::find(kKinds, *mask, &KindRow::mask);
+  const std::string_view mask = request.param("mask").value_or("");
+  if (!mask.empty()) {
+    const auto row = std::ranges::find(kKinds, mask, &KindRow::mask);
     // Nothing found must not look like nothing waited for.
     if (row == kKinds.end()) {
       std::string kinds;
@@ -73,7 +82,7 @@ void show_waits(const ServerView& view, const Request& request, Response& respon
     }
     std::erase_if(waits, [row](const Wait& wait) { return wait.kind != row->kind; });
   }
-  if (format == "text") return write_text(view.state(), waits, response.body);
+  if (format == "text") return write_text(view.state(), waits, mask, response.body);
   response.content_type = kJson;
   write_json(waits, response.body);
 }

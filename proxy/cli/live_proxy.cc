@@ -156,7 +156,9 @@ Status<> LiveProxy::load_listeners() {
       const Json listener = field_of(entry, "listener");
       const std::string name(entry["name"].as_string(listener["name"].as_string()));
       const Json active = entry["active_state"];
-      read_note(entry, which == "static_listeners" ? entry : active, listeners_[name]);
+      Note& note = listeners_[name];
+      note.is_static = which == "static_listeners";
+      read_note(entry, note.is_static ? entry : active, note);
       if (listener.is_missing()) continue;
       take(listener, "lds", name,
            [this](const auto& made) { return assembly_->add_listener(made); });
@@ -199,11 +201,14 @@ void LiveProxy::certificates(Lines& lines) const {
 }
 
 void LiveProxy::tell(const Note& note, Lines& lines) {
+  // A file of resources need not say a version; the last-good cache has none of a whole response.
+  const std::string what = !note.version.empty() ? str("version ", one_line(note.version))
+                           : note.is_static
+                               ? std::string("the file's")
+                               : "without a version (a file of resources, or the last-good cache)";
   if (!note.version.empty() || !note.updated.empty())
-    lines.push_back(str(
-        "  in force: ",
-        note.version.empty() ? std::string("the file's") : str("version ", one_line(note.version)),
-        note.updated.empty() ? "" : ", since ", one_line(note.updated)));
+    lines.push_back(
+        str("  in force: ", what, note.updated.empty() ? "" : ", since ", one_line(note.updated)));
   if (!note.waiting.empty())
     lines.push_back(str("  waiting to take its place: version ", one_line(note.waiting)));
   if (!note.error.empty())
@@ -255,6 +260,7 @@ std::shared_ptr<const upstream::ClusterConfig> LiveProxy::cluster(std::string_vi
       const Json cluster = entry["cluster"];
       const bool is_waiting = which == "dynamic_warming_clusters";
       Note note;
+      note.is_static = which == "static_clusters";
       read_note(entry, cluster.is_missing() ? Json() : entry, note);
       if (is_waiting && out != nullptr) {
         lines.push_back(str("  waiting to take its place: version ", one_line(note.version)));

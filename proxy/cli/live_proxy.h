@@ -53,6 +53,7 @@ class LiveProxy final : public Facts {
     std::string error;
     std::string error_version;
     bool is_in_force = false;
+    bool is_static = false;  // of the file that the process was started with
   };
 
   Result<JsonDocument> ask(std::string_view target) const;

@@ -135,7 +135,7 @@ void add_tolerated(CLI::App& app, Options& options) {
       ->type_name("v4|v6")
       ->group(kGroup);
   app.add_flag("--reject-unknown-dynamic-fields", options.reject_unknown_dynamic_fields,
-               "refuse resources of a control plane with fields that nobody knows")
+               "refuse resources of a control plane with fields that have no effect here")
       ->group(kGroup);
   app.add_flag("--disable-hot-restart")
       ->description("there is none: files are reloaded in place")

@@ -150,6 +150,17 @@ class ExplainAdminTest(unittest.TestCase):
         self.assertNotIn("host: 127.0.0.1:1,", "\n".join(lines))
         self.assertRegex(lines[-1], r"^not understood here, so left out: .*odd.*x\.Y")
 
+    def test_what_has_no_version_is_the_files_only_if_it_is_static(self):
+        dump = lists()
+        named = {"last_updated": "2026-11-01T00:00:00.000Z"}
+        dump["static_listeners"] = [named | {"listener": listener("of-file", manager(route_config={"virtual_hosts": []}))}]
+        dump["dynamic_listeners"] = [{"name": "in", "active_state": named | {"listener": listener("in", manager(
+            route_config={"virtual_hosts": []}))}}]
+        for name, what in [("of-file", "the file's"),
+                           ("in", "without a version (a file of resources, or the last-good cache)")]:
+            lines = self.explain("--listener", name, "GET http://users/x", dump=dump)
+            self.assertIn(f"  in force: {what}, since 2026-11-01T00:00:00.000Z", lines)
+
     def test_redacted_keys_do_not_matter(self):
         lines = self.explain("--listener", "secure", "GET https://users/x")
         self.assertIn("downstream: TLS ends here", lines)

@@ -1,4 +1,5 @@
 // What the pages about the configuration say of what was refused, ignored, asked for or waited for.
+#include "proxy/base/str.h"
 #include "tests/unit/admin/config_dump_fixture.h"
 
 namespace pillion::admin {
@@ -65,6 +66,59 @@ TEST_F(ConfigDumpTest, ShowsWhyAResourceKeptItsPredecessor) {
       << get("/config_dump").body;
 }
 
+// { "version_info": "2", "resources": [ a listener, another one in a Resource ] }, as a file has
+// it.
+Document response_of_a_file() {
+  constexpr std::string_view kListener = "type.googleapis.com/envoy.config.listener.v3.Listener";
+  config::TreeBuilder b("lds.yaml");
+  b.begin_mapping();
+  b.key("version_info").string("2");
+  b.key("resources").begin_sequence();
+  b.begin_mapping();
+  b.key("@type").string(kListener);
+  b.key("name").string("plain");
+  b.end();
+  b.begin_mapping();
+  b.key("@type").string("type.googleapis.com/envoy.service.discovery.v3.Resource");
+  b.key("resource").begin_mapping();
+  b.key("@type").string(kListener);
+  b.key("name").string("wrapped");
+  for (int open = 4; open > 0; --open) b.end();
+  return b.finish();
+}
+
+TEST_F(ConfigDumpTest, OfAFileTheRefusedResourceIsShownAndNotAllThatTheFileHas) {
+  for (const std::string_view name : {"plain", "wrapped"}) {
+    server_.resources.clear();
+    add(ConfigResource::Kind::kListener, name, true);
+    server_.resources[0].error_state =
+        ConfigFailure{WallTime(1795530067s), "2", "bad", response_of_a_file()};
+    const std::string body = get("/config_dump").body;
+    EXPECT_NE(body.find(str(R"(     "error_state": {
+      "failed_configuration": {
+       "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+       "name": ")",
+                            name, R"("
+      },)")),
+              std::string::npos)
+        << body;
+  }
+}
+
+TEST_F(ConfigDumpTest, TheClientStatusWritesTheTypeOfAFilesResourceOnce) {
+  // In JSON that has a name twice each reader takes another one (RFC 8259, 4).
+  const Document file = response_of_a_file();
+  server_.resources.push_back({ConfigResource::Kind::kListener, true, "plain", "2",
+                               WallTime(1795530067s), file,
+                               file->root_value().first_child->next->first_child, std::nullopt});
+  EXPECT_NE(get("/csds").body.find(R"(     "xds_config": {
+      "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+      "name": "plain"
+     },)"),
+            std::string::npos)
+      << get("/csds").body;
+}
+
 TEST_F(ConfigDumpTest, TheClientStatusTellsWhatWasAskedForAndWhatCame) {
   add(ConfigResource::Kind::kCluster, "static");
   add(ConfigResource::Kind::kCluster, "c", true);
@@ -108,6 +162,16 @@ TEST_F(ConfigDumpTest, TheClientStatusTellsWhatWasAskedForAndWhatCame) {
 })");
 }
 
+TEST_F(ConfigDumpTest, ThatNothingIsWaitedForIsNotToSayThatAllIsInForce) {
+  // A control plane that was given up, or a listener that was refused, is not waited for.
+  server_.server_state = ServerState::kLive;
+  EXPECT_EQ(get("/init_dump?format=text").body,
+            "state: LIVE\n"
+            "nothing is waited for\n"
+            "what was refused or given up: /config_dump (error_state, last_failed), /csds\n"
+            "whether a control plane answers: /stats?filter=connected_state\n");
+}
+
 TEST_F(ConfigDumpTest, WhatIsWaitedForIsToldToToolsAndToPeople) {
   EXPECT_EQ(get("/init_dump").body, "{}");
   server_.wait_list = {
@@ -133,6 +197,9 @@ TEST_F(ConfigDumpTest, WhatIsWaitedForIsToldToToolsAndToPeople) {
             "  - the layer \"l\"\n"
             "listener \"in\" waits for:\n"
             "  - the routes \"r\"\n");
+  server_.server_state = ServerState::kLive;
+  EXPECT_NE(get("/init_dump?mask=cluster&format=text").body.find("waited for by: cluster\n"),
+            std::string::npos);
   EXPECT_EQ(get("/init_dump?mask=nosuch").status, 400);
   EXPECT_EQ(get("/init_dump?format=xml").status, 400);
 }
