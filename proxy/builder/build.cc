@@ -110,7 +110,7 @@ std::shared_ptr<const Snapshot> Build::finish() {
   settle(*resources_, compiler_,
          {job_.endpoints, job_.given_up_routes, job_.now, job_.given_up_extensions,
           job_.given_up_scopes, job_.given_up_virtual_hosts, &job_.held_listeners, job_.warm,
-          job_.settled_secrets, is_all_new_, out_->bootstrap.dynamic.cds.has_value()});
+          job_.settled_secrets, is_all_new_, out_->bootstrap.dynamic.cds.has_value(), &warnings});
   index_resources(*out_, std::move(resources_), is_all_new_ ? nullptr : job_.previous.get());
   return std::move(out_);
 }

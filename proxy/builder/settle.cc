@@ -5,12 +5,14 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/base/str.h"
 #include "proxy/builder/extensions.h"
 #include "proxy/builder/listener_moves.h"
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/builder/settle_clusters.h"
 #include "proxy/builder/unknown_clusters.h"
 #include "proxy/builder/virtual_hosts.h"
+#include "proxy/config/suggest.h"
 #include "proxy/core/listener_routes.h"
 
 namespace pillion {
@@ -66,9 +68,23 @@ class Settling {
     if (has_old_hold(pieces.find(name)->second)) pieces[name].holds_until = {};
     const Piece<T>& piece = pieces.find(name)->second;
     if (names_warming(piece.newest->clusters)) return true;
-    if (!awaits_word(piece)) return false;
+    if (!awaits_word(piece)) {
+      tell_what_was_awaited(piece, name);
+      return false;
+    }
     hold(pieces[name]);
     return true;
+  }
+  // It takes effect without.
+  template <typename T>
+  void tell_what_was_awaited(const Piece<T>& piece, std::string_view name) const {
+    if (piece.holds_until == Instant{} || settled_.warnings == nullptr) return;
+    const std::string* const cluster = unknown_.named_by(piece);
+    if (cluster == nullptr) return;
+    *settled_.warnings += str(
+        '"', config::printable(name), "\": warning: takes effect, and the cluster \"",
+        config::printable(*cluster), "\" that it names is not there; CDS has not told of it in ",
+        kAnnounceTime / std::chrono::seconds(1), " s: requests for it are answered by 503\n");
   }
 
   // What nobody asks for any more goes.
@@ -229,6 +245,7 @@ class Settling {
     if (piece.newest == nullptr) {
       piece.active = nullptr;
     } else if (!lacks_secrets(piece) && may_start(piece)) {
+      if (!is_of_file(piece)) tell_what_was_awaited(piece, piece.newest->config->name);
       piece.newest = compiler_.with_extensions(with_tables(piece.newest));
       piece.activate();
     } else if (piece.active != nullptr) {

@@ -37,8 +37,9 @@ struct Settled {
   const HeldListeners* held_listeners = nullptr;              // BuildJob's; null: none
   const WarmClusters& warm = no_clusters();                   // BuildJob::warm
   const tls::SettledSecrets& secrets = no_secrets();          // BuildJob::settled_secrets
-  bool takes_file_whole = true;    // it was read: its pieces wait for neither of the last two
-  bool asks_for_clusters = false;  // there is CDS
+  bool takes_file_whole = true;     // it was read: its pieces wait for neither of the last two
+  bool asks_for_clusters = false;   // there is CDS
+  std::string* warnings = nullptr;  // a line each
 };
 
 // How long a cluster that CDS has removed stays, while routes in force name it: their update may be

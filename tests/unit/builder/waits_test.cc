@@ -147,6 +147,12 @@ TEST_F(WaitsTest, NewRoutesWaitAMomentForAClusterThatIsNotKnown) {
   job.now += kAnnounceTime;
   EXPECT_EQ(build(), "");
   EXPECT_THAT(waits_of_pieces(*snapshot->resources), IsEmpty());
+  EXPECT_EQ(
+      warnings,
+      "\"r\": warning: takes effect, and the cluster \"new\" that it names is not there; CDS has "
+      "not told of it in 5 s: requests for it are answered by 503\n"
+      "\"in\": warning: takes effect, and the cluster \"newer\" that it names is not there; CDS "
+      "has not told of it in 5 s: requests for it are answered by 503\n");
 }
 
 TEST_F(WaitsTest, AScopeOnDemandWaitsForNothing) {
