@@ -85,6 +85,7 @@ void ControlPlane::ask_for_clusters() {
 
 void ControlPlane::add_to(BuildJob& job, Take take) {
   if (take == Take::kResponsesToo) job.responses = take_waiting();
+  job.has_ads = config_.has_ads;
   job.given_up_virtual_hosts = given_up_virtual_hosts_;
   job.demanded_routes = requests_.tables();
   job.dropped_virtual_hosts = dropping_hosts_ = std::exchange(dropped_hosts_, {});
