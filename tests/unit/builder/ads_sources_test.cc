@@ -13,21 +13,9 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr std::string_view kTyped =
-    "{ api_config_source: { api_type: DELTA_GRPC, transport_api_version: V3, "
-    "grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] } }";
 constexpr std::string_view kFile = R"({"path_config_source":{"path":"/f.yaml"}})";
 constexpr std::string_view kManager = "filter_chains[0].filters[0].typed_config.";
 constexpr std::string_view kNeedsAds = ": ads needs dynamic_resources.ads_config";
-
-// Clusters and listeners come by streams of their own.  Ends as ads_bootstrap() does.
-std::string typed_bootstrap() {
-  std::string out = ads_bootstrap("id: n, cluster: c", "DELTA_GRPC");
-  const size_t begin = out.find("  ads_config:");
-  const size_t end = out.find("static_resources:");
-  out.replace(begin, end - begin, str("  cds_config: ", kTyped, "\n  lds_config: ", kTyped, "\n"));
-  return out;
-}
 
 std::string with(std::string resource, std::string_view field) {
   resource.insert(resource.size() - 1, str(",", field));
