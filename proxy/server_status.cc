@@ -124,7 +124,6 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
       break;
     case Kind::kEndpoints:
       if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
-      for (ConfigResource& one : out) one.client_status = ClientStatus::kAcked;
       break;
     case Kind::kExtension:
       add_pieces(out, kind, resources.extensions);

@@ -98,7 +98,7 @@ class ControlPlane final : private xds::SourceObserver,
   void want_route(const core::RouteName& name);
 
   [[nodiscard]] bool is_initialized() const noexcept { return phase_ == Phase::kRunning; }
-  // The assignments in force, for /config_dump.
+  // The assignments in force, or refused, for /config_dump.
   void append_endpoints(std::vector<admin::ConfigResource>& out) const {
     assignments_.append_to(out);
   }
