@@ -131,7 +131,7 @@ class SdsProvider::Stream final : private xds::SourceObserver {
   void on_fetch_timeout(xds::ResourceType, const std::set<std::string>&) override {
     secret_.on_fetch_timeout();
   }
-  void on_connected(bool, std::string_view) override {}
+  void on_connected(bool, std::string_view, std::string_view) override {}
 
   std::string take(const xds::Response& response) {
     for (const xds::Resource& resource : response.resources) {

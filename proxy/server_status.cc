@@ -23,6 +23,15 @@ using admin::Wait;
 using Kind = ConfigResource::Kind;
 using upstream::DiscoveryType;
 
+// As a reader of a sentence knows them; of none, which are files, nothing.
+std::string in_brackets(const std::set<std::string>& clusters) {
+  std::string names;
+  for (const std::string& name : clusters)
+    names += str(names.empty() ? "" : ", ", '"', config::printable(name), '"');
+  return names.empty() ? names
+                       : str(clusters.size() == 1 ? " (cluster " : " (clusters ", names, ')');
+}
+
 template <typename T>
 ConfigResource describe(Kind kind, const std::string& name, const Piece<T>& piece,
                         const std::shared_ptr<const T>& shown, bool is_in_force,
@@ -115,7 +124,6 @@ std::vector<ConfigResource> Server::config(Kind kind) const {
       break;
     case Kind::kEndpoints:
       if (control_plane_ != nullptr) control_plane_->append_endpoints(out);
-      for (ConfigResource& one : out) one.client_status = ClientStatus::kAcked;
       break;
     case Kind::kExtension:
       add_pieces(out, kind, resources.extensions);
@@ -285,11 +293,11 @@ Wait Server::wait_of_process() const {
   Wait wait;
   if (ready_) return wait;
   if (control_plane_ != nullptr && !control_plane_->is_initialized()) {
-    const std::string& cluster = snapshot_->bootstrap.dynamic.ads.cluster;
     if (!control_plane_->is_connected()) {
       const std::string& why = control_plane_->peer_text();
       add_target(wait, "ADS",
-                 str("the control plane (cluster \"", cluster, "\"), which does not answer",
+                 str("the control plane", in_brackets(control_plane_->silent_clusters()),
+                     ", which does not answer",
                      why.empty() ? std::string() : str(": ", config::printable(why, 200))));
     }
     if (control_plane_->awaits_clusters())

@@ -103,6 +103,9 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   void answered(ResourceType type, std::string_view name) override;
   bool release(ResourceType type) override;
   [[nodiscard]] bool is_connected() const noexcept override { return is_connected_; }
+  [[nodiscard]] std::string_view cluster() const noexcept override {
+    return is_failed_over_ ? options_.failover->cluster : options_.cluster;
+  }
   [[nodiscard]] const std::string& version(ResourceType type) const noexcept override;
   [[nodiscard]] const SourceCounts& counts(ResourceType type) const noexcept override;
 

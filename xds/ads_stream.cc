@@ -50,7 +50,7 @@ void AdsClient::connect() {
   const auto& metadata = second ? options_.failover->metadata : options_.metadata;
   std::vector<upstream::CallField> fields;
   for (const auto& [name, value] : metadata) fields.push_back({name, value});
-  call_.open({.cluster = second ? options_.failover->cluster : options_.cluster,
+  call_.open({.cluster = cluster(),
               .path = method_path(options_.only, options_.protocol),
               .authority = second ? options_.failover->authority : options_.authority,
               .metadata = fields});
@@ -72,18 +72,18 @@ void AdsClient::stream_ended(std::string_view reason) {
     ++lane.counts.attempts;
     ++lane.counts.failure;
   });
-  const std::string cluster = is_failed_over_ ? options_.failover->cluster : options_.cluster;
+  const std::string asked(cluster());
   const Duration wait = next_wait();
   choose_next_server();
   if (options_.tells_again || last_failure_ != text) {
     log::warning(log::kConfig,
                  str("no stream to ", options_.peer, "; what it said last stays in force"),
-                 {{"cluster", cluster}, {"reason", text}, {"next_try_in", wait}});
+                 {{"cluster", asked}, {"reason", text}, {"next_try_in", wait}});
   }
   last_failure_ = text;
   loop_.arm(reconnect_timer_, wait);
   const bool was_connected = std::exchange(is_connected_, false);
-  if (was_connected) observer_.on_connected(false, text);
+  if (was_connected) observer_.on_connected(false, asked, text);
   for_each_lane([this](Lane& lane) {
     if (is_running_ && lane.open && lane.open->is_decided) close_open(lane);
   });
@@ -127,14 +127,14 @@ void AdsClient::on_grpc_drained() { connected({}); }
 void AdsClient::connected(std::string_view text) {
   answer_timer_.cancel();
   const bool is_first = !std::exchange(is_connected_, true);
-  if (is_first || !text.empty()) observer_.on_connected(true, text);
+  if (is_first || !text.empty()) observer_.on_connected(true, cluster(), text);
 }
 
 // There is no request that could answer it.
 void AdsClient::warn_once(std::string_view reason) {
   if (warned_.size() >= kMaxWarned || !warned_.emplace(reason).second) return;
   log::warning(log::kConfig, str(options_.peer, " sent what is no answer"),
-               {{"cluster", options_.cluster}, {"reason", reason}});
+               {{"cluster", cluster()}, {"reason", reason}});
 }
 
 void AdsClient::note_crowd() {

@@ -46,9 +46,9 @@ class SourceObserver {
   // These names (of a wildcard: none) were not answered within the time that subscribe() gave, or
   // the server has said that there is nothing of that name.  They stay subscribed.
   virtual void on_fetch_timeout(ResourceType type, const std::set<std::string>& names) = 0;
-  // It takes what it is asked; and once more when it has said what it is called.  `text`: that, or
-  // the reason of the end.
-  virtual void on_connected(bool connected, std::string_view text) = 0;
+  // It takes what it is asked; and once more when it has said what it is called.  `cluster`: who;
+  // `text`: what it is called, or the reason of the end.
+  virtual void on_connected(bool connected, std::string_view cluster, std::string_view text) = 0;
 
  protected:
   ~SourceObserver() = default;
@@ -92,6 +92,8 @@ class Source {
   virtual bool release(ResourceType) { return false; }
 
   [[nodiscard]] virtual bool is_connected() const noexcept = 0;
+  // Who is asked now, or next; empty: a file is.
+  [[nodiscard]] virtual std::string_view cluster() const noexcept { return {}; }
   // Last accepted.
   [[nodiscard]] virtual const std::string& version(ResourceType type) const noexcept = 0;
   [[nodiscard]] virtual const SourceCounts& counts(ResourceType type) const noexcept = 0;

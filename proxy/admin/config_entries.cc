@@ -46,7 +46,14 @@ ConfigEntries::ConfigEntries(const ServerView& view, const DumpSection& section,
     : view_(view), section_(section), filter_(std::move(filter)), list_(list) {
   const bool has_endpoints = section.kind == Kind::kEndpoints;
   resources_ = view.config(has_endpoints ? Kind::kCluster : section.kind);
-  if (has_endpoints) std::erase_if(resources_, [](const auto& one) { return one.is_warming; });
+  if (has_endpoints) {
+    std::erase_if(resources_, [](const auto& one) { return one.is_warming; });
+    for (ConfigResource& one : view.config(Kind::kEndpoints)) {
+      if (!one.error_state) continue;
+      std::string name = one.name;
+      refused_endpoints_.emplace(std::move(name), std::move(one));
+    }
+  }
   const auto order = [&section](const ConfigResource& r) {
     return list_of(section, r);  // the lists of a section are one array
   };
@@ -83,12 +90,25 @@ ConfigEntries::Found ConfigEntries::next(std::span<const ConfigResource>& entry)
       at_ = end;
       if (section_.kind == Kind::kEndpoints && is_wanted(entry.front())) {
         endpoints_ = endpoints_of(view_, entry.front());
+        if (!refused_endpoints_.empty()) add_refusal(endpoints_.name, endpoints_);
         entry = {&endpoints_, 1};
       }
       if (is_wanted(entry.front())) return Found::kEntry;
     }
   }
   return Found::kLater;
+}
+
+// Envoy's entry has a place for it, though not for the name.
+void ConfigEntries::add_refusal(std::string_view cluster, ConfigResource& endpoints) const {
+  ClusterStatus status;
+  if (!endpoints.is_dynamic || !view_.cluster(cluster, status)) return;
+  const std::string& eds_name = status.eds_service_name;
+  const auto refused =
+      refused_endpoints_.find(eds_name.empty() ? cluster : std::string_view(eds_name));
+  if (refused == refused_endpoints_.end()) return;
+  endpoints.error_state = refused->second.error_state;
+  endpoints.client_status = refused->second.client_status;
 }
 
 // Of the next listener: filter_chains[].filters[].typed_config.route_config.

@@ -2,8 +2,12 @@
 // ConfigEntries: what stands in a section of a config dump, one entry after the other.
 // Internal to /config_dump and /csds.
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/admin/config_entry.h"
@@ -29,6 +33,7 @@ class ConfigEntries {
  private:
   [[nodiscard]] bool is_wanted(const ConfigResource& resource) const;
   void take_inline_routes();
+  void add_refusal(std::string_view cluster, ConfigResource& endpoints) const;
 
   const ServerView& view_;
   const DumpSection& section_;
@@ -37,6 +42,7 @@ class ConfigEntries {
   std::vector<ConfigResource> resources_;
   size_t at_ = 0;
   ConfigResource endpoints_;  // of the cluster before it
+  std::map<std::string, ConfigResource, std::less<>> refused_endpoints_;  // by their EDS names
   // Routes that listeners hold come before those that have a name of their own.
   std::vector<ConfigResource> listeners_;
   size_t next_listener_ = 0;

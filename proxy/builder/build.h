@@ -65,6 +65,9 @@ class Build {
                                                const config::Node& node, Origin origin);
   std::shared_ptr<const CompiledVirtualHost> compile(const Pieces<CompiledVirtualHost>&,
                                                      const config::Node& node, Origin origin);
+  [[nodiscard]] bool has_ads() const {
+    return job_.has_ads.value_or(out_->bootstrap.dynamic.has_ads);
+  }
   void check_vhds(const route::RouteTable& table, const config::Node& source) const;
   // settle() shall look at it.
   void mark(const Pieces<CompiledCluster>&, const std::string& name);

@@ -1,4 +1,5 @@
 // What differs by the kind of a resource: how it is compiled, and what settle() must look at.
+#include "proxy/builder/ads_sources.h"
 #include "proxy/builder/build.h"
 #include "proxy/builder/source_claims.h"
 #include "proxy/builder/virtual_hosts.h"
@@ -11,6 +12,7 @@ std::shared_ptr<const CompiledCluster> Build::compile(const Pieces<CompiledClust
                                                       const Node& node, Origin origin) {
   auto made = std::make_shared<CompiledCluster>(compiler_.cluster(node, std::move(origin)));
   compiler_.check_source(made->config->eds_source.get(), *node.errors());
+  if (!has_ads()) refuse_ads_sources(node);
   resources_->has_own_sources |= has_own_source(*made);
   return made;
 }
@@ -18,6 +20,7 @@ std::shared_ptr<const CompiledRoutes> Build::compile(const Pieces<CompiledRoutes
                                                      const Node& node, Origin origin) {
   auto made = std::make_shared<CompiledRoutes>(compiler_.routes(node, std::move(origin)));
   check_vhds(*made->table, node["vhds"]["config_source"]);
+  if (!has_ads()) refuse_ads_sources(node);
   resources_->has_own_sources |= has_own_source(*made);
   return made;
 }
@@ -32,6 +35,10 @@ std::shared_ptr<const CompiledListener> Build::compile(const Pieces<CompiledList
     compiler_.check_source(made->srds->source.get(), *node.errors());
     compiler_.check_source(made->srds->rds_source.get(), *node.errors());
   }
+  if (!has_ads()) {
+    refuse_ads_sources(node);
+    refuse_ads_tables(*made, node);
+  }
   resources_->has_own_sources |= has_own_source(*made);
   return made;
 }
@@ -45,7 +52,9 @@ std::shared_ptr<const CompiledExtension> Build::compile(const Pieces<CompiledExt
 }
 std::shared_ptr<const CompiledScope> Build::compile(const Pieces<CompiledScope>&, const Node& node,
                                                     Origin origin) {
-  return std::make_shared<CompiledScope>(compiler_.scope(node, std::move(origin)));
+  auto made = std::make_shared<CompiledScope>(compiler_.scope(node, std::move(origin)));
+  if (!has_ads()) refuse_ads_table(*made, *resources_, node);
+  return made;
 }
 std::shared_ptr<const CompiledVirtualHost> Build::compile(const Pieces<CompiledVirtualHost>&,
                                                           const Node& node, Origin origin) {
@@ -57,7 +66,7 @@ std::shared_ptr<const CompiledVirtualHost> Build::compile(const Pieces<CompiledV
 void Build::check_vhds(const route::RouteTable& table, const Node& source) const {
   if (!table.has_vhds()) return;
   compiler_.check_source(table.vhds_source().get(), *source.errors());
-  const bool is_by_ads = table.vhds_source() == nullptr && source.is_present();
+  const bool is_by_ads = has_ads() && table.vhds_source() == nullptr && source.is_present();
   if (is_by_ads && out_->bootstrap.dynamic.ads.protocol != xds::Protocol::kDelta)
     source.error("VHDS needs DELTA_GRPC, and that is not what ads_config says");
 }

@@ -3,6 +3,7 @@
 // any thread that may block (the builder thread of a server, `pillion check`, `pillion explain`).
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -49,6 +50,9 @@ struct BuildJob {
   std::set<std::string> dropped_virtual_hosts;  // VHDS names that nobody needs any more
   // Where the listeners of `previous` listen; null: addresses of others are not tried.
   std::shared_ptr<const OurAddresses> ours;
+  // Is there a stream of ads_config?  None: as the file says.  A file that is read again may say
+  // what takes effect at the next start only.
+  std::optional<bool> has_ads;
   StoppedListeners stopped_listeners = StoppedListeners::kNone;
   HeldListeners held_listeners;  // that must wait for their addresses
   // Once it is asked to stop nobody wants the result: the build ends after the piece that it is at.

@@ -1,10 +1,10 @@
 #include "proxy/builder/load_files.h"
 
-#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
 #include "proxy/base/str.h"
+#include "proxy/builder/ads_sources.h"
 #include "proxy/builder/bootstrap.h"
 #include "proxy/builder/compile.h"
 #include "proxy/builder/references.h"
@@ -41,10 +41,7 @@ void load_clusters(Resources& out, Compiler& compiler, const Node& list, const S
       node["name"].error(
           str("another cluster is called \"", config::printable(name), "\" already"));
     }
-    const bool is_by_ads = cluster->config->type == upstream::DiscoveryType::kEds &&
-                           cluster->config->eds_source == nullptr;
-    if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
-      node["type"].error("EDS by ads needs dynamic_resources.ads_config");
+    if (!snapshot.bootstrap.dynamic.has_ads) refuse_ads_sources(node);
     claim_sources(claims, *cluster, node);
     out.has_own_sources |= has_own_source(*cluster);
     add_of_file(out.file_clusters, cluster, node);
@@ -69,18 +66,10 @@ void load_listeners(Resources& out, Compiler& compiler, const Node& list, const 
       node["name"].error(
           str("another listener is called \"", config::printable(name), "\" already"));
     }
-    const auto& srds = listener->srds;
-    const bool has_ads_scopes = srds && (srds->source == nullptr || srds->rds_source == nullptr);
-    const bool is_by_ads =
-        has_ads_scopes || std::ranges::any_of(listener->tables, [](const auto& item) {
-          return item.second.source == nullptr;
-        });
-    if (is_by_ads && !snapshot.bootstrap.dynamic.has_ads)
-      node.error("rds by ads needs dynamic_resources.ads_config");
-    const bool has_ads_filter = std::ranges::any_of(
-        listener->extensions, [](const auto& item) { return item.second.source == nullptr; });
-    if (has_ads_filter && !snapshot.bootstrap.dynamic.has_ads)
-      node.error("config_discovery by ads needs dynamic_resources.ads_config");
+    if (!snapshot.bootstrap.dynamic.has_ads) {
+      refuse_ads_sources(node);
+      refuse_ads_tables(*listener, node);
+    }
     claim_sources(claims, *listener->config, node);
     out.has_own_sources |= has_own_source(*listener);
     UsedAddresses::report(used.take(*listener->config), node);
@@ -129,7 +118,7 @@ bool load_files(Snapshot& out, Resources& resources, const Options& options, Sin
     load_clusters(resources, compiler, node["clusters"], out, cancelled);
     load_listeners(resources, compiler, node["listeners"], out, used, cancelled);
     load_secrets(resources, node["secrets"]);
-    check_secret_sources(resources, out.bootstrap.dynamic.has_ads, used, node);
+    check_secret_sources(resources, used, node);
     node.reject_unknown_keys();
   }
   check_sources(resources, out.bootstrap, used, root);

@@ -65,8 +65,8 @@ void check_grpc_cluster(const Resources& resources, const Located<std::string>& 
 }
 
 // Secrets are fetched from clusters of the file: those of a control plane would come too late.
-void check_secret_sources(const Resources& resources, bool has_ads,
-                          std::vector<Located<std::string>>& used, const Node& node) {
+void check_secret_sources(const Resources& resources, std::vector<Located<std::string>>& used,
+                          const Node& node) {
   const auto use = [&](const Located<std::string>& cluster, std::string_view who) {
     used.push_back(cluster);
     check_grpc_cluster(resources, cluster, who, *node.errors());
@@ -82,9 +82,6 @@ void check_secret_sources(const Resources& resources, bool has_ads,
       use(spiffe->cluster, "a SPIFFE Workload API");
     if (const auto* authority = std::get_if<tls::SecretSource::Authority>(&how))
       use(authority->cluster, "a CA");
-    if (std::holds_alternative<tls::SecretSource::Ads>(ref.source->how) && !has_ads)
-      node.error(str("the secret \"", config::printable(ref.name),
-                     "\" by ads needs dynamic_resources.ads_config"));
   });
 }
 

@@ -21,7 +21,7 @@ void refuse_unknown_clusters(const Resources& resources,
 void check_grpc_cluster(const Resources& resources, const config::Located<std::string>& name,
                         std::string_view who, config::Errors& errors);
 // What secrets of the file are fetched from; adds the clusters to `used`.
-void check_secret_sources(const Resources& resources, bool has_ads,
+void check_secret_sources(const Resources& resources,
                           std::vector<config::Located<std::string>>& used,
                           const config::Node& node);
 // Likewise control planes.

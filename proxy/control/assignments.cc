@@ -41,6 +41,7 @@ void Assignments::change(const Names& touched, WantedNames now, const ResourceUs
     if (now.contains(name)) continue;
     wanted_.erase(name);
     known_.erase(SharedText(name));
+    failures_.erase(name);
     if (settled_.erase(name)) dropped_.push_back(name);
   }
   for (auto& [name, wanted] : now) wanted_.insert_or_assign(name, std::move(wanted));
@@ -101,7 +102,10 @@ void Assignments::begin(const xds::Response& response) {
 // Without the name that it is about.
 void Assignments::note_empty(const xds::Response& response) {
   if (!response.wrong.empty()) return;
-  for (const std::string& name : response.removed) stats_.on_empty(name);
+  for (const std::string& name : response.removed) {
+    stats_.on_empty(name);
+    failures_.erase(name);
+  }
   if (response.is_delta || !response.resources.empty() || !response.unchanged.empty()) return;
   for (const auto& [name, timeout] : host_.asked_of(response.source)) stats_.on_empty(name);
 }
@@ -172,9 +176,12 @@ void Assignments::use(const xds::Resource& resource, AssignmentRead&& read) {
   if (read.wrong.empty()) {
     stats_.on_success(resource.name, version_, hash_of(resource.bytes),
                       MonotonicClock::now() - resource_began_);
+    failures_.erase(resource.name);
     if (read.hosts != nullptr) put_in_force(resource, std::move(read));
   } else {
     stats_.on_rejected(resource.name);
+    failures_.insert_or_assign(
+        resource.name, admin::ConfigFailure{wall_now(), version_.str(), std::move(read.wrong)});
     refused_.insert(resource.name);
     if (!host_.may_go_without()) return;
   }
@@ -199,26 +206,46 @@ void Assignments::count(const config::UnknownFieldMap& fields) {
   host_.on_unknown_fields(fields);
 }
 
+void Assignments::describe(std::string_view name, const Assignment& said,
+                           admin::ConfigResource& out) const {
+  out.version = said.version.str();
+  out.last_updated = said.updated;
+  if (said.file) {
+    out.document = said.file->document;
+    out.value = said.file->value;
+  } else {
+    out.make_document = [called = std::string(name), bytes = said.bytes] {
+      return document_of(called, bytes.unpack(called));
+    };
+  }
+}
+
 void Assignments::append_to(std::vector<admin::ConfigResource>& out) const {
-  const size_t first = out.size();
-  for (const auto& [name, said] : known_) {
+  const auto first = static_cast<std::ptrdiff_t>(out.size());
+  const auto add = [&out](std::string name) -> admin::ConfigResource& {
     admin::ConfigResource& one = out.emplace_back();
     one.kind = admin::ConfigResource::Kind::kEndpoints;
     one.is_dynamic = true;
-    one.name = name.str();
-    one.version = said.version.str();
-    one.last_updated = said.updated;
-    if (said.file) {
-      one.document = said.file->document;
-      one.value = said.file->value;
-    } else {
-      one.make_document = [called = one.name, bytes = said.bytes] {
-        return document_of(called, bytes.unpack(called));
-      };
-    }
+    one.name = std::move(name);
+    one.client_status = admin::ClientStatus::kAcked;
+    return one;
+  };
+  for (const auto& [name, said] : known_) {
+    admin::ConfigResource& one = add(name.str());
+    describe(one.name, said, one);
   }
-  std::ranges::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), {},
-                    &admin::ConfigResource::name);
+  std::ranges::sort(out.begin() + first, out.end(), {}, &admin::ConfigResource::name);
+  // Those that have nothing in force come behind.
+  const auto end = static_cast<std::ptrdiff_t>(out.size());
+  for (const auto& [name, failure] : failures_) {
+    const auto known = std::ranges::lower_bound(out.begin() + first, out.begin() + end, name, {},
+                                                &admin::ConfigResource::name);
+    const bool is_in_force = known != out.begin() + end && known->name == name;
+    admin::ConfigResource& one = is_in_force ? *known : add(name);
+    one.is_warming = !is_in_force;
+    one.client_status = admin::ClientStatus::kNacked;
+    one.error_state = failure;
+  }
 }
 
 }  // namespace pillion

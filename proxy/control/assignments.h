@@ -14,6 +14,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -96,7 +98,7 @@ class Assignments final : private io::ReadyTask {
     const auto it = known_.find(eds_name);
     return it == known_.end() ? std::string_view() : it->second.version.view();
   }
-  // What is in force, for /config_dump.
+  // What is in force, and what was refused since, for /config_dump.
   void append_to(std::vector<admin::ConfigResource>& out) const;
 
  private:
@@ -119,6 +121,7 @@ class Assignments final : private io::ReadyTask {
   // What was read of it.
   void use(const xds::Resource& resource, AssignmentRead&& read);
   void put_in_force(const xds::Resource& resource, AssignmentRead&& read);
+  void describe(std::string_view name, const Assignment& said, admin::ConfigResource& out) const;
 
   Context context_;
   AssignmentsHost& host_;
@@ -126,6 +129,8 @@ class Assignments final : private io::ReadyTask {
   SharedNames settled_;
   std::vector<std::string> dropped_;
   std::unordered_map<SharedText, Assignment, SharedTextHash, SharedTextEqual> known_;
+  // Of those whose last update was refused.
+  std::map<std::string, admin::ConfigFailure, std::less<>> failures_;
   AssignmentReading reading_;
   // The first is being taken.
   std::deque<xds::Response> waiting_;

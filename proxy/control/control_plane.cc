@@ -23,6 +23,9 @@ bool may_precede(const xds::Response& clusters) {
   return clusters.type == ResourceType::kClusters || clusters.type == ResourceType::kRuntime;
 }
 
+// A server takes a stream before it says that it has no such service: one is told of that stays.
+constexpr Duration kStayTime = std::chrono::seconds(1);
+
 constexpr size_t kNamesInOneGo = 64;
 
 // When what is due is tried again after a build that was refused.
@@ -85,6 +88,7 @@ void ControlPlane::ask_for_clusters() {
 
 void ControlPlane::add_to(BuildJob& job, Take take) {
   if (take == Take::kResponsesToo) job.responses = take_waiting();
+  job.has_ads = config_.has_ads;
   job.given_up_virtual_hosts = given_up_virtual_hosts_;
   job.demanded_routes = requests_.tables();
   job.dropped_virtual_hosts = dropping_hosts_ = std::exchange(dropped_hosts_, {});
@@ -316,13 +320,25 @@ void ControlPlane::take_postponed() {
   host_.on_resources_wait();
 }
 
-void ControlPlane::on_connected(bool connected, std::string_view text) {
+void ControlPlane::on_connected(bool connected, std::string_view cluster, std::string_view text) {
   stats_->connected_state.set(sources_.is_connected());
   peer_text_ = text;
-  if (!connected) return;
-  log::info(log::kConfig,
-            text.empty() ? "there is a stream to the control plane" : "the control plane answers",
-            {{"cluster", config_.ads.cluster}, {"identifier", config::printable(text)}});
+  if (connected && text.empty()) {
+    if (untold_streams_.empty()) context_.loop.arm(stay_timer_, kStayTime);
+    untold_streams_.emplace(cluster);
+    return;
+  }
+  if (const auto it = untold_streams_.find(cluster); it != untold_streams_.end())
+    untold_streams_.erase(it);
+  if (untold_streams_.empty()) stay_timer_.cancel();
+  if (connected)
+    log::info(log::kConfig, "the control plane answers",
+              {{"cluster", cluster}, {"identifier", config::printable(text)}});
+}
+
+void ControlPlane::tell_streams() {
+  for (const std::string& cluster : std::exchange(untold_streams_, {}))
+    log::info(log::kConfig, "there is a stream to the control plane", {{"cluster", cluster}});
 }
 
 void ControlPlane::take_secrets(const xds::Response& response) {

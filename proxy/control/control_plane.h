@@ -14,6 +14,7 @@
 // The order in which subscriptions begin is Envoy's: listeners of the first moment find clusters.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -80,7 +81,10 @@ class ControlPlane final : private xds::SourceObserver,
 
   // `snapshot`: of the file.
   void start(const Snapshot& snapshot);
-  void stop() { sources_.stop(); }
+  void stop() {
+    stay_timer_.cancel();
+    sources_.stop();
+  }
 
   // What the next build shall take in, and know.
   enum class Take : uint8_t { kStateAlone, kResponsesToo };
@@ -94,12 +98,13 @@ class ControlPlane final : private xds::SourceObserver,
   void want_route(const core::RouteName& name);
 
   [[nodiscard]] bool is_initialized() const noexcept { return phase_ == Phase::kRunning; }
-  // The assignments in force, for /config_dump.
+  // The assignments in force, or refused, for /config_dump.
   void append_endpoints(std::vector<admin::ConfigResource>& out) const {
     assignments_.append_to(out);
   }
   // ---- for admin pages ----
   [[nodiscard]] bool is_connected() const noexcept { return sources_.is_connected(); }
+  [[nodiscard]] std::set<std::string> silent_clusters() const { return sources_.silent_clusters(); }
   // What the control plane calls itself; after the end of a stream: why it ended.
   [[nodiscard]] const std::string& peer_text() const noexcept { return peer_text_; }
   [[nodiscard]] std::string_view version(xds::ResourceType type) const noexcept {
@@ -135,7 +140,8 @@ class ControlPlane final : private xds::SourceObserver,
 
   void on_resources(xds::Response&& response) override;
   void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override;
-  void on_connected(bool connected, std::string_view text) override;
+  void on_connected(bool connected, std::string_view cluster, std::string_view text) override;
+  void tell_streams();
   void change_secrets(const certs::AdsSecrets::Names& come, const Names& gone) override;
 
   void on_endpoints(const std::string& eds_name, const upstream::HostSetPtr& hosts) override {
@@ -230,6 +236,7 @@ class ControlPlane final : private xds::SourceObserver,
   std::vector<std::pair<std::string, std::string>> routes_;
   Instant build_began_{};  // of the responses that are being built
   std::string peer_text_;
+  std::set<std::string, std::less<>> untold_streams_;  // clusters that have taken one just now
   struct AskForHosts final : io::ReadyTask {
     explicit AskForHosts(ControlPlane& plane) : control(plane) {}
     void run_ready() override { control.ask_for_hosts(); }
@@ -242,6 +249,7 @@ class ControlPlane final : private xds::SourceObserver,
     ControlPlane& control;
   };
   FollowEndpoints follow_endpoints_{*this};
+  io::Timer stay_timer_ = io::Timer::of<&ControlPlane::tell_streams>(this);
   io::Timer unused_timer_ = io::Timer::of<&ControlPlane::drop_unused_routes>(this);
   io::Timer forsaken_timer_ = io::Timer::of<&ControlPlane::drop_forsaken_routes>(this);
   io::Timer postpone_timer_ = io::Timer::of<&ControlPlane::take_postponed>(this);

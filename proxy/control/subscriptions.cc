@@ -234,10 +234,19 @@ bool Subscriptions::release(ResourceType type) {
 // ---- counters ----
 
 bool Subscriptions::is_connected() const noexcept {
-  return std::ranges::any_of(links_, [this](const auto& item) {
-    const Link& link = *item.second;
-    return (link.is_ads || !ads_options_) && link.source->is_connected();
+  return std::ranges::any_of(links_, [](const auto& item) {
+    return item.second->is_voice() && item.second->source->is_connected();
   });
+}
+
+std::set<std::string> Subscriptions::silent_clusters() const {
+  std::set<std::string> silent;
+  for (const auto& [key, link] : links_) {
+    const std::string_view cluster = link->source->cluster();
+    const bool is_silent = link->is_voice() && !link->source->is_connected();
+    if (is_silent && !cluster.empty()) silent.emplace(cluster);
+  }
+  return silent;
 }
 
 const Subscriptions::Link* Subscriptions::wildcard(ResourceType type) const noexcept {

@@ -74,6 +74,8 @@ class Subscriptions final : private LastGoodObserver {
 
   // Is there a stream to the control plane (of ADS, if there is one)?
   [[nodiscard]] bool is_connected() const noexcept;
+  // Who is asked over such streams, and does not take it.
+  [[nodiscard]] std::set<std::string> silent_clusters() const;
   // Of the source that is asked for everything of that type, else of one that is asked for names;
   // empty without one.
   [[nodiscard]] std::string_view version(xds::ResourceType type) const noexcept;

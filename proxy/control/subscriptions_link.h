@@ -29,10 +29,11 @@ class Subscriptions::Link final : public xds::SourceObserver {
   void on_fetch_timeout(xds::ResourceType type, const std::set<std::string>& names) override {
     owner_.observer_.on_fetch_timeout(type, names);
   }
-  void on_connected(bool connected, std::string_view text) override {
-    // Beside ADS others are no voice of the control plane.
-    if (is_ads || !owner_.ads_options_) owner_.observer_.on_connected(connected, text);
+  void on_connected(bool connected, std::string_view cluster, std::string_view text) override {
+    if (is_voice()) owner_.observer_.on_connected(connected, cluster, text);
   }
+  // Beside ADS others are no voice of the control plane.
+  [[nodiscard]] bool is_voice() const noexcept { return is_ads || !owner_.ads_options_; }
 
   std::unique_ptr<xds::Source> source;
   bool is_ads = false;

@@ -26,4 +26,16 @@ static_resources:
 )");
 }
 
+// Likewise without ads_config: clusters and listeners come by streams of their own.
+inline std::string typed_bootstrap() {
+  constexpr std::string_view kSource =
+      "{ api_config_source: { api_type: DELTA_GRPC, transport_api_version: V3, "
+      "grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] } }";
+  std::string out = ads_bootstrap();
+  const size_t begin = out.find("  ads_config:");
+  out.replace(begin, out.find("static_resources:") - begin,
+              str("  cds_config: ", kSource, "\n  lds_config: ", kSource, "\n"));
+  return out;
+}
+
 }  // namespace pillion::testing

@@ -160,6 +160,30 @@ TEST_F(ConfigDumpTest, EndpointsAreThoseOfTheClustersWithTheirHealth) {
   EXPECT_EQ(get("/config_dump?resource=dynamic_endpoint_configs").status, 404);
 }
 
+TEST_F(ConfigDumpTest, EndpointsThatWereRefusedSaySoAtTheirCluster) {
+  for (const char* name : {"c", "d"}) {
+    add(ConfigResource::Kind::kCluster, name, true);
+    ClusterStatus cluster;
+    cluster.name = name;
+    cluster.eds_service_name = str(name, "-eds");
+    server_.clusters.push_back(cluster);
+    add(ConfigResource::Kind::kEndpoints, cluster.eds_service_name, true);
+  }
+  ConfigResource& refused = server_.resources.back();
+  refused.error_state = ConfigFailure{WallTime(std::chrono::seconds(1795530068)), "8", "bad"};
+  refused.client_status = ClientStatus::kNacked;
+  const std::string body = get("/config_dump?include_eds&resource=dynamic_endpoint_configs").body;
+  const auto document = JsonDocument::parse(body);
+  ASSERT_TRUE(document) << body;
+  const auto entries = document->root()["configs"].items();
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_TRUE(entries[0]["error_state"].is_missing());
+  EXPECT_EQ(entries[1]["endpoint_config"]["cluster_name"].as_string(), "d-eds");
+  EXPECT_EQ(entries[1]["error_state"]["details"].as_string(), "bad");
+  EXPECT_EQ(entries[1]["error_state"]["version_info"].as_string(), "8");
+  EXPECT_EQ(entries[1]["client_status"].as_string(), "NACKED");
+}
+
 TEST_F(ConfigDumpTest, RoutesThatListenersHoldAreStatic) {
   config::TreeBuilder b("test");
   b.begin_mapping();

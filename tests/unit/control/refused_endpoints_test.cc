@@ -80,5 +80,35 @@ TEST_F(RefusedEndpoints, OfADeltaAreNamedAndTheOthersAreTaken) {
   EXPECT_THAT(requests(), ElementsAre("m1"));
 }
 
+TEST_F(RefusedEndpoints, AreShownBesideWhatIsInForceUntilTheyAreSaidBetter) {
+  const auto shown = [this] {
+    std::vector<admin::ConfigResource> out;
+    control->append_endpoints(out);
+    return out;
+  };
+  say("n1", {assignment("a", "1", {1})});
+  say("n2", {assignment("a", "2", {70'000}), assignment("b", "1", {70'001})});
+  std::vector<admin::ConfigResource> both = shown();
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_EQ(both[0].name, "a");
+  EXPECT_FALSE(both[0].is_warming);
+  EXPECT_NE(both[0].make_document, nullptr) << "as it was";
+  ASSERT_TRUE(both[0].error_state);
+  EXPECT_THAT(both[0].error_state->details, HasSubstr("70000"));
+  EXPECT_EQ(both[0].error_state->version, "v");
+  EXPECT_EQ(both[0].client_status, admin::ClientStatus::kNacked);
+  EXPECT_EQ(both[1].name, "b");
+  EXPECT_TRUE(both[1].is_warming) << "there never was any";
+  ASSERT_TRUE(both[1].error_state);
+  EXPECT_THAT(both[1].error_state->details, HasSubstr("70001"));
+  // The same again as what is in force; and that there is none.
+  say("n3", {assignment("a", "3", {1})});
+  say_removed(xds::ResourceType::kEndpoints, {"b"}, "n4");
+  both = shown();
+  ASSERT_EQ(both.size(), 1u);
+  EXPECT_FALSE(both[0].error_state);
+  EXPECT_EQ(both[0].client_status, admin::ClientStatus::kAcked);
+}
+
 }  // namespace
 }  // namespace pillion

@@ -46,13 +46,15 @@ struct Recorder final : SourceObserver {
     for (const std::string& name : names) line += ' ' + name;
     timeouts.push_back(line);
   }
-  void on_connected(bool connected, std::string_view text) override {
+  void on_connected(bool connected, std::string_view cluster, std::string_view text) override {
+    clusters.emplace_back(cluster);
     connections.push_back(str(connected ? "+" : "-", text));
   }
   std::vector<Response> responses;
   std::vector<std::string> lines;
   std::vector<std::string> timeouts;
   std::vector<std::string> connections;
+  std::vector<std::string> clusters;  // of these
 };
 
 inline std::string any_of(ResourceType type, std::string_view name) {

@@ -148,6 +148,21 @@ TEST_F(AdsStream, AsksTheSecondServerWhereTheFirstDoesNotAnswer) {
   EXPECT_TRUE(clusters.last().is_open);
 }
 
+TEST_F(AdsStream, TellsWhichServerHasTakenIt) {
+  options.failover = AdsOptions::Server{"second", "", {}};
+  begin();
+  ads->subscribe_all(ResourceType::kClusters, 0s);
+  EXPECT_EQ(ads->cluster(), "xds");
+  clusters.last().fail("refused");
+  wait_for_call(2);
+  EXPECT_EQ(ads->cluster(), "second");
+  clusters.last().take();
+  EXPECT_THAT(seen.clusters, ElementsAre("second"));
+  clusters.last().fail("reset");
+  EXPECT_THAT(seen.connections, ElementsAre("+", "-reset"));
+  EXPECT_THAT(seen.clusters, ElementsAre("second", "second")) << "whose stream has ended";
+}
+
 // It has nothing new to say, or nothing by these names.
 TEST_F(AdsStream, IsThereWhileItTakesWhatItIsAskedAndSaysNothing) {
   options.failover = AdsOptions::Server{"second", "", {}};

@@ -61,7 +61,7 @@ class FileSourceTest : public ::testing::Test, protected SourceObserver {
     ++timeouts_;
     late_ = names;
   }
-  void on_connected(bool, std::string_view) override {}
+  void on_connected(bool, std::string_view, std::string_view) override {}
 
   io::Loop loop_;
   fs::path folder_, path_;
