@@ -32,6 +32,7 @@
 #include "proxy/builder/update_stats.h"
 #include "proxy/builder/virtual_hosts.h"
 #include "proxy/control/assignments.h"
+#include "proxy/control/refusal_log.h"
 #include "proxy/control/route_requests.h"
 #include "proxy/control/subscriptions.h"
 #include "proxy/control/wanted_hosts.h"
@@ -202,6 +203,7 @@ class ControlPlane final : private xds::SourceObserver,
   const DynamicConfig config_;
   ControlPlaneHost& host_;
   Subscriptions sources_;
+  RefusalLog refusal_log_;
   Phase phase_ = Phase::kRuntime;
   bool has_clusters_ = false;   // CDS was answered, or is not waited for
   bool has_listeners_ = false;  // LDS likewise

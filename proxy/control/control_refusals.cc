@@ -1,8 +1,6 @@
 // ControlPlane: what is refused, what does not come in time, and what goes on without it.
-#include <algorithm>
 #include <utility>
 
-#include "proxy/base/log.h"
 #include "proxy/control/control_plane.h"
 
 namespace pillion {
@@ -10,25 +8,15 @@ namespace {
 
 using xds::ResourceType;
 
-// A log line has an end; /config_dump tells all (error_state).
-constexpr size_t kLoggedReason = 4096;
-
-void log_refusal(ResourceType type, std::string_view reason) {
-  std::string_view shown = reason.substr(0, kLoggedReason);
-  if (shown.size() < reason.size()) shown = shown.substr(0, shown.rfind('\n') + 1);
-  if (shown.empty()) shown = reason.substr(0, kLoggedReason);
-  const auto more = static_cast<uint64_t>(std::ranges::count(reason.substr(shown.size()), '\n') +
-                                          (shown.size() < reason.size()));
-  log::error(log::kConfig, "refused a part of what the control plane sent",
-             {{"type", xds::short_name(type)}, {"reason", shown}, {"lines_left_out", more}});
-}
-
 }  // namespace
 
 void ControlPlane::answer(uint32_t source, ResourceType type, std::string_view wrong,
                           const std::set<std::string>* refused) {
-  if (wrong.empty()) return sources_.accept(source, type);
-  log_refusal(type, wrong);
+  if (wrong.empty()) {
+    refusal_log_.accepted(type);
+    return sources_.accept(source, type);
+  }
+  refusal_log_.refused(type, sources_.origin(source), wrong, context_.loop.now());
   sources_.reject(source, type, wrong, refused);
 }
 

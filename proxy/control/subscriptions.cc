@@ -205,6 +205,13 @@ void Subscriptions::end_unused(ResourceType type) {
   }
 }
 
+Subscriptions::Origin Subscriptions::origin(uint32_t source) const noexcept {
+  const Link* link = find(source);
+  if (link == nullptr) return Origin::kStream;
+  if (link == cached_.get()) return Origin::kLastGood;
+  return link->source->cluster().empty() ? Origin::kFile : Origin::kStream;
+}
+
 void Subscriptions::accept(uint32_t source, ResourceType type) {
   Link* link = find(source);
   if (link == nullptr) return;

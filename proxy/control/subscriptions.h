@@ -62,6 +62,10 @@ class Subscriptions final : private LastGoodObserver {
   // source; costs what they are, not what all are.
   void change(xds::ResourceType type, const pillion::Names& touched, const WantedNames& names);
 
+  enum class Origin : uint8_t { kStream, kFile, kLastGood };
+  // Of what this source says; of one that has ended: kStream.
+  [[nodiscard]] Origin origin(uint32_t source) const noexcept;
+
   void accept(uint32_t source, xds::ResourceType type);
   // `refused`: all but these were taken; null: nothing was.
   void reject(uint32_t source, xds::ResourceType type, std::string_view reason,

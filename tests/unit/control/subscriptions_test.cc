@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/support/run_until.h"
 #include "tests/unit/xds/ads_fixture.h"
@@ -139,6 +140,31 @@ TEST_F(KeptSubscriptions, ThatNobodyAsksForAnyMoreLeave) {
   subscriptions->subscribe(ResourceType::kVirtualHosts, {});
   start({{"a", {}}, {"b", {}}, {"c", {}}}, all_hosts);
   EXPECT_THAT(recalled(), ElementsAre("eds  a@1"));
+}
+
+TEST_F(KeptSubscriptions, KnowWhereAResponseComesFrom) {
+  using Origin = Subscriptions::Origin;
+  start({}, {});
+  connect();
+  say(ResourceType::kClusters, {"a@1"});
+  ASSERT_EQ(seen.responses.size(), 1u);
+  EXPECT_EQ(subscriptions->origin(seen.responses[0].source), Origin::kStream);
+  heard();
+  start({}, {});
+  loop.skip(1s);
+  ASSERT_TRUE(testing::run_until(loop, [&] { return !seen.responses.empty(); }));
+  EXPECT_EQ(subscriptions->origin(seen.responses[0].source), Origin::kLastGood);
+  heard();
+  const std::string path = (folder / "listeners.json").string();
+  std::ofstream(path) << R"({"resources":[{"@type":)"
+                      << R"("type.googleapis.com/envoy.config.listener.v3.Listener","name":"l"}]})";
+  config::ConfigSource file;
+  file.key = "path/" + path;
+  file.how = config::ConfigSource::Path{path};
+  subscriptions->subscribe_all(ResourceType::kListeners, file);
+  ASSERT_TRUE(testing::run_until(loop, [&] { return !seen.responses.empty(); }));
+  EXPECT_EQ(subscriptions->origin(seen.responses[0].source), Origin::kFile);
+  EXPECT_EQ(subscriptions->origin(77), Origin::kStream) << "there is none any more";
 }
 
 }  // namespace
