@@ -14,6 +14,8 @@ namespace {
 // What is read in one go: 250 endpoints by the tree, 1,500 that are plain, take some 2 ms.
 constexpr size_t kMostHere = size_t{16} << 10;
 constexpr size_t kMostPlainHere = size_t{256} << 10;
+// Of what was wrong with one, which thousands may have.
+constexpr size_t kShownBytes = 4096;
 
 uint64_t hash_of(std::string_view text) { return std::hash<std::string_view>{}(text); }
 
@@ -180,6 +182,7 @@ void Assignments::use(const xds::Resource& resource, AssignmentRead&& read) {
     if (read.hosts != nullptr) put_in_force(resource, std::move(read));
   } else {
     stats_.on_rejected(resource.name);
+    if (read.wrong.size() > kShownBytes) read.wrong.replace(kShownBytes, read.wrong.npos, " ...");
     failures_.insert_or_assign(
         resource.name, admin::ConfigFailure{wall_now(), version_.str(), std::move(read.wrong)});
     refused_.insert(resource.name);
