@@ -4,10 +4,10 @@
 import os
 import random
 import re
-import resource
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -126,8 +126,9 @@ class Reload(unittest.TestCase):
     @unittest.skipUnless(os.getuid() == 0, "the limit of processes is none for root, and only root can be another")
     def test_a_configuration_is_read_where_no_thread_may_be_made(self):
         nobody = 65534
-        self.start(uid=nobody, prefix=["setpriv", f"--reuid={nobody}", "--clear-groups"])
-        resource.prlimit(self.proxy.process.pid, resource.RLIMIT_NPROC, (0, 0))
+        as_nobody = ["setpriv", f"--reuid={nobody}", "--clear-groups"]
+        self.start(uid=nobody, prefix=as_nobody)
+        subprocess.run([*as_nobody, "prlimit", "--pid", str(self.proxy.process.pid), "--nproc=0:0"], check=True)
         for text in ("one", "two"):
             self.reload(self.text(text))
             self.assertEqual(connect(self, self.port).exchange(get()).body, text.encode())
