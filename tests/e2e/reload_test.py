@@ -125,13 +125,18 @@ class Reload(unittest.TestCase):
 
     @unittest.skipUnless(os.getuid() == 0, "the limit of processes is none for root, and only root can be another")
     def test_a_configuration_is_read_where_no_thread_may_be_made(self):
-        nobody = 65534
-        as_nobody = ["setpriv", f"--reuid={nobody}", "--clear-groups"]
-        self.start(uid=nobody, prefix=as_nobody)
-        subprocess.run([*as_nobody, "prlimit", "--pid", str(self.proxy.process.pid), "--nproc=0:0"], check=True)
+        as_nobody = ["setpriv", "--reuid=65534", "--clear-groups"]
+        self.start(uid=65534, prefix=as_nobody)
+
+        def limit_threads(most):  # the soft limit alone, by whom it belongs to
+            subprocess.run([*as_nobody, "prlimit", f"--pid={self.proxy.process.pid}", f"--nproc={most}:"], check=True)
+        limit_threads(0)
         for text in ("one", "two"):
             self.reload(self.text(text))
-            self.assertEqual(connect(self, self.port).exchange(get()).body, text.encode())
+            client = connect(self, self.port)
+            self.assertEqual(client.exchange(get()).body, text.encode())
+            client.close()
+        limit_threads(1000)  # a sanitizer looks for leaks from a thread
         self.proxy.signal(signal.SIGTERM)
         self.assertEqual(self.proxy.wait(), 0)
 
