@@ -12,14 +12,6 @@ using Kind = ConfigResource::Kind;
 // Of one call, so that a filter that fits nothing blocks nobody.
 constexpr size_t kLooksPerCall = 1000;
 
-const config::Value* child(const config::Value* value, std::string_view field) {
-  if (value == nullptr || value->kind != config::Kind::kMapping) return nullptr;
-  for (const config::Value* v = value->first_child; v != nullptr; v = v->next) {
-    if (is_field(v->key->text, field)) return v;
-  }
-  return nullptr;
-}
-
 template <typename Fn>
 void for_each_item(const config::Value* list, Fn&& fn) {
   if (list == nullptr || list->kind != config::Kind::kSequence) return;

@@ -69,14 +69,6 @@ std::string_view state_of(const ConfigResource& resource) {
   return resource.is_warming ? "warming_state" : "active_state";
 }
 
-// Null: there is none.
-const config::Value* child(const config::Value& mapping, std::string_view key) {
-  if (mapping.kind != config::Kind::kMapping) return nullptr;
-  for (const config::Value* one = mapping.first_child; one != nullptr; one = one->next)
-    if (one->key->text == key) return one;
-  return nullptr;
-}
-
 }  // namespace
 
 std::span<const DumpSection> dump_sections() { return kSections; }
@@ -126,6 +118,14 @@ const config::Value* value_of(const ConfigResource& resource,
   return keeps == nullptr ? nullptr : &keeps->root_value();
 }
 
+const config::Value* child(const config::Value* value, std::string_view field) {
+  if (value == nullptr || value->kind != config::Kind::kMapping) return nullptr;
+  for (const config::Value* v = value->first_child; v != nullptr; v = v->next) {
+    if (is_field(v->key->text, field)) return v;
+  }
+  return nullptr;
+}
+
 bool says_its_type(const config::Value& value) {
   return value.kind == config::Kind::kMapping && value.first_child != nullptr &&
          value.first_child->key->text == "@type";
@@ -134,13 +134,13 @@ bool says_its_type(const config::Value& value) {
 const config::Value& resource_in(const config::Document& document, std::string_view name) {
   const config::Value& root = document.root_value();
   // No type that has a section has a field of that name.
-  const config::Value* list = child(root, "resources");
+  const config::Value* list = child(&root, "resources");
   if (list == nullptr || list->kind != config::Kind::kSequence) return root;
   for (const config::Value* item = list->first_child; item != nullptr; item = item->next) {
-    const config::Value* wrapped = child(*item, "resource");
+    const config::Value* wrapped = child(item, "resource");
     const config::Value& resource = wrapped != nullptr ? *wrapped : *item;
     for (const std::string_view field : {"name", "cluster_name"}) {
-      const config::Value* named = child(resource, field);
+      const config::Value* named = child(&resource, field);
       if (named != nullptr && named->scalar() == name) return resource;
     }
   }

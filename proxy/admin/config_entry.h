@@ -86,6 +86,9 @@ class EntryWriter {
   std::shared_ptr<const config::Document> rendered_;  // the one that is being written
 };
 
+// A field of a mapping, in either of its spellings; null: it has none, or is none.
+const config::Value* child(const config::Value* value, std::string_view field);
+
 // Has it an "@type" of its own, as the resources of a file have?  Messages have none.
 bool says_its_type(const config::Value& value);
 
