@@ -8,6 +8,7 @@ namespace pillion::xds {
 
 ResourceDocument document_of(ResourceType type, const Resource& resource, config::Errors& errors) {
   if (resource.document != nullptr) {
+    errors.refuse_unknown_names();
     config::Node(resource.value, &errors).ignore({"@type"});  // looked at when it was read
     return {resource.document, resource.value};
   }

@@ -201,6 +201,7 @@ std::optional<Delay> parse_delay(const Node& node) {
 std::optional<Abort> parse_abort(const Node& node) {
   if (node.is_missing()) return std::nullopt;
   Abort abort;
+  node.unsupported({"response_body"}, kLater);
   const Node how = node.one_of({"http_status", "grpc_status", "header_abort"});
   if (how.is_scalar() && how.key().starts_with("http")) {
     abort.http_status = static_cast<uint16_t>(how.as_u32(200, 599));

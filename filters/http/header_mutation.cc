@@ -24,6 +24,7 @@ Mutations parse_mutations(const Node& node, const core::FilterParseContext& cont
   node.unsupported(
       {"query_parameter_mutations", "request_trailers_mutations", "response_trailers_mutations"},
       "comes with a later version", config::Unknown::kAlwaysError);
+  node.unsupported({"formatters"}, "comes with a later version");
   node.reject_unknown_keys();
   return mutations;
 }

@@ -77,6 +77,7 @@ std::shared_ptr<const core::HttpFilterFactory> parse(const Node& node,
   auto factory = std::make_shared<Factory>();
   for (const Node item : node["on_request_headers"].items())
     factory->values.push_back(parse_value(item, context));
+  node.unsupported({"clear_route_cache"}, "comes with a later version");
   node.reject_unknown_keys();
   return factory;
 }

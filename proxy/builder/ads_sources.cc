@@ -7,7 +7,6 @@
 #include "proxy/base/str.h"
 #include "proxy/builder/scoped_routes.h"
 #include "proxy/config/document.h"
-#include "proxy/config/suggest.h"
 
 namespace pillion {
 namespace {
@@ -19,23 +18,16 @@ using config::Value;
 
 constexpr std::string_view kNeed = " needs dynamic_resources.ads_config";
 
-template <size_t N>
-bool is_any_of(const Key& key, const std::string_view (&fields)[N]) {
-  return std::ranges::any_of(fields, [&key](std::string_view field) {
-    return key.text == field || (key.has_upper && config::is_camel_case_of(key.text, field));
-  });
-}
-
 bool is_config_source(const Key& key) {
   static constexpr std::string_view kFields[] = {"eds_config", "config_source", "rds_config_source",
                                                  "scoped_rds_config_source", "sds_config"};
-  return is_any_of(key, kFields);
+  return config::is_any_field(key, kFields);
 }
 
 // Under it keys are the user's.
 bool is_metadata(const Key& key) {
   static constexpr std::string_view kFields[] = {"filter_metadata"};
-  return is_any_of(key, kFields);
+  return config::is_any_field(key, kFields);
 }
 
 // The tree is walked, for the parsers know the place and not what the process has, and what they

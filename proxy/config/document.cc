@@ -9,6 +9,7 @@
 #include "proxy/base/assert.h"
 #include "proxy/base/str.h"
 #include "proxy/config/node.h"
+#include "proxy/config/suggest.h"
 
 namespace pillion::config {
 namespace {
@@ -19,6 +20,15 @@ constexpr size_t kLargestBlock = size_t{1} << 20;
 constexpr size_t kMaxInterned = 4096;
 
 }  // namespace
+
+bool is_same_field(const Key& key, std::string_view field) {
+  return key.text == field || (key.has_upper && is_camel_case_of(key.text, field));
+}
+
+bool is_any_field(const Key& key, std::span<const std::string_view> fields) {
+  return std::ranges::any_of(fields,
+                             [&key](std::string_view field) { return is_same_field(key, field); });
+}
 
 Node Document::root(Errors& errors) const { return {root_, &errors}; }
 

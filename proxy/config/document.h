@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -26,6 +27,10 @@ struct Key {
   std::string_view text;
   bool has_upper;  // may be the camelCase spelling of a field (proto3 JSON mapping)
 };
+
+// Does the key name this field, in either spelling?  `field` is in snake_case.
+bool is_same_field(const Key& key, std::string_view field);
+bool is_any_field(const Key& key, std::span<const std::string_view> fields);
 
 // One cache line.  Children are a list in the order of the text.
 struct Value {

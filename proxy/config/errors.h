@@ -98,6 +98,11 @@ class Errors {
   // One that is tolerated: counted under its name, and a warning if they are warnings.
   void unknown_field(Where where, std::string_view name, std::string text);
 
+  // What is parsed from now on was written by hand (a file that stands for a control plane): where
+  // fields are only counted, that goes for those that Pillion lacks.  A name that no message has is
+  // a slip, and an error: it might have been to close something.
+  void refuse_unknown_names() { refuses_unknown_names_ = unknown_ == UnknownFields::kCount; }
+
   // From now on guesses stand for what was wrong so far: what is found at, above or below the path
   // of an earlier error would only follow from it, and is dropped.
   void drop_what_follows() { settled_ = problems_.size(); }
@@ -106,6 +111,9 @@ class Errors {
   [[nodiscard]] size_t error_count() const { return error_count_; }
   [[nodiscard]] size_t warning_count() const { return warning_count_; }
   [[nodiscard]] UnknownFields unknown_fields_policy() const { return unknown_; }
+  [[nodiscard]] bool refuses_unknown_names() const {
+    return refuses_unknown_names_ || unknown_ == UnknownFields::kError;
+  }
   [[nodiscard]] UnreadableFiles unreadable_files_policy() const { return unreadable_; }
   // Those that were tolerated.
   [[nodiscard]] const UnknownFieldMap& unknown_fields() const { return unknown_fields_; }
@@ -154,6 +162,7 @@ class Errors {
   [[nodiscard]] bool follows(const Where& where) const;
 
   UnknownFields unknown_;
+  bool refuses_unknown_names_ = false;
   UnreadableFiles unreadable_;
   std::vector<Problem> problems_;
   size_t settled_ = 0;  // so many problems were there at drop_what_follows()

@@ -182,8 +182,7 @@ void find_services(const Value& value, Errors& errors, std::map<std::string, Nod
   for (const Value* child = value.first_child; child != nullptr; child = child->next) {
     const Node node(child, &errors);
     const bool is_list =
-        value.kind == Kind::kMapping && (child->key->text == "grpc_services" ||
-                                         is_camel_case_of(child->key->text, "grpc_services"));
+        value.kind == Kind::kMapping && is_same_field(*child->key, "grpc_services");
     if (is_list && node.is_sequence()) {
       for (const Node service : node.items()) {
         const Node google = service.is_mapping() ? service["google_grpc"] : Node();

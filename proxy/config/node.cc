@@ -19,10 +19,6 @@ constexpr std::string_view kClosed = ".";  // reject_unknown_keys() has been cal
 
 const Value* written_at(const Value* value) { return value->is_derived ? value->origin : value; }
 
-bool is_same_field(const Key& key, std::string_view field) {
-  return key.text == field || (key.has_upper && is_camel_case_of(key.text, field));
-}
-
 void append_key(std::string& path, std::string_view key) {
   const bool is_plain = key.find_first_of(".[]\" ") == key.npos && !key.empty();
   if (!is_plain) {
@@ -67,14 +63,10 @@ std::string without_indices(std::string_view path) {
 bool may_be_secret(const Value* value) {
   constexpr std::string_view kSecrets[] = {"private_key", "password", "generic_secret",
                                            "session_ticket_keys"};
-  const auto is_any = [](const Key& key, std::span<const std::string_view> names) {
-    return std::any_of(names.begin(), names.end(),
-                       [&key](std::string_view name) { return is_same_field(key, name); });
-  };
   constexpr std::string_view kHolders[] = {"tls_certificate", "tls_certificates"};
-  if (value->key != nullptr && is_any(*value->key, kHolders)) return true;
+  if (value->key != nullptr && is_any_field(*value->key, kHolders)) return true;
   for (; value != nullptr; value = value->parent)
-    if (value->key != nullptr && is_any(*value->key, kSecrets)) return true;
+    if (value->key != nullptr && is_any_field(*value->key, kSecrets)) return true;
   return false;
 }
 
@@ -221,10 +213,7 @@ Items Node::items() const {
   return {value_->first_child, value_->size, errors_};
 }
 
-void Node::report_field(const Node& field, std::string text, Unknown unknown) {
-  if (field.errors_ == nullptr) return;
-  const bool is_tolerated = unknown == Unknown::kAsConfigured &&
-                            field.errors_->unknown_fields_policy() != UnknownFields::kError;
+void Node::report_field(const Node& field, std::string text, bool is_tolerated) {
   if (is_tolerated) {
     Where where = field.key_where();
     const std::string name = without_indices(where.path);
@@ -236,12 +225,15 @@ void Node::report_field(const Node& field, std::string text, Unknown unknown) {
 
 void Node::unsupported(std::initializer_list<std::string_view> keys, std::string_view reason,
                        Unknown unknown) const {
+  if (errors_ == nullptr) return;
+  const bool is_tolerated = unknown == Unknown::kAsConfigured &&
+                            errors_->unknown_fields_policy() != UnknownFields::kError;
   for (std::string_view key : keys) {
     Node field = (*this)[key];
     if (field.is_missing()) continue;
     std::string text = "known to Envoy v3 but not supported by Pillion yet";
     if (!reason.empty()) text += str(" (", reason, ')');
-    report_field(field, std::move(text), unknown);
+    report_field(field, std::move(text), is_tolerated);
   }
 }
 
@@ -260,13 +252,11 @@ void Node::reject_unknown_keys(Unknown unknown) const {
   if (!is_mapping()) return expected_kind("a mapping");
   const Errors::Names known = std::exchange(errors_->asked_[value_], Errors::Names{kClosed});
   if (std::find(known.begin(), known.end(), kAllKeys) != known.end()) return;
+  const bool is_tolerated = unknown == Unknown::kAsConfigured && !errors_->refuses_unknown_names();
   for (const Value* child = value_->first_child; child != nullptr; child = child->next) {
-    const bool is_known = std::any_of(known.begin(), known.end(), [child](std::string_view name) {
-      return is_same_field(*child->key, name);
-    });
-    if (is_known) continue;
+    if (is_any_field(*child->key, known)) continue;
     report_field(Node(child, errors_), "unknown field" + did_you_mean(child->key->text, known),
-                 unknown);
+                 is_tolerated);
   }
 }
 

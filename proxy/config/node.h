@@ -186,8 +186,8 @@ class Node {
   [[nodiscard]] Node find(std::string_view key) const;
   void mark_known(std::string_view key) const;
   [[nodiscard]] int enum_number(std::span<const EnumRow> rows, const int* fallback) const;
-  // An error or a warning on a field (its key), as the policy for unknown fields says.
-  static void report_field(const Node& field, std::string text, Unknown unknown);
+  // A warning or a count of a field (its key) if it is tolerated, else an error.
+  static void report_field(const Node& field, std::string text, bool is_tolerated);
   void expected_kind(std::string_view what) const;
 
   const Value* value_ = nullptr;

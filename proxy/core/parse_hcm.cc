@@ -83,7 +83,7 @@ void parse_responses(HcmConfig& out, const Node& node, const ParseContext& conte
   out.proxy_100_continue = node["proxy_100_continue"].as_bool_or(false);
   out.local_replies = context.services.local_replies(node["local_reply_config"]);
   refuse_true(node, {"append_local_overload"});
-  node.unsupported({"proxy_status_config"}, kLater);
+  node.unsupported({"proxy_status_config", "record_route_resolution_stats"}, kLater);
 }
 
 void parse_logs(HcmConfig& out, const Node& node, const ParseContext& context) {

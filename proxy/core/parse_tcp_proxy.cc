@@ -65,7 +65,7 @@ std::shared_ptr<const TcpProxyConfig> parse_tcp_proxy(const Node& node,
       {"on_demand", "metadata_match", "downstream_idle_timeout", "upstream_idle_timeout",
        "backoff_options", "hash_policy", "access_log_flush_interval",
        "max_downstream_connection_duration_jitter_percentage", "proxy_protocol_tlvs",
-       "max_early_data_bytes"},
+       "proxy_protocol_tlv_merge_policy", "max_early_data_bytes"},
       kLater);
   node.unsupported({"tunneling_config"}, kLater, config::Unknown::kAlwaysError);
   node.reject_unknown_keys();

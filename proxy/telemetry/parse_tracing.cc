@@ -36,6 +36,7 @@ CustomTag parse_tag(const Node& item) {
   tag.name = item["tag"].as_string();
   const Node type = item.one_of({"literal", "environment", "request_header", "metadata", "value"});
   item.unsupported({"metadata", "value"}, kLater, config::Unknown::kAlwaysError);
+  item.unsupported({"value_type"}, kLater);
   item.reject_unknown_keys();
   if (type.is_missing() || item.has("metadata") || item.has("value")) return tag;
   if (item.has("literal")) {
@@ -114,6 +115,9 @@ SpanTargetOptions parse_open_telemetry(const Node& node, std::string_view instan
   out.resource = encode_resource({name.empty() ? "unknown_service:envoy" : name, instance});
   out.max_waiting = node["max_cache_size"].as_u32_or(out.max_waiting, 1);
   node.unsupported({"resource_detectors", "sampler"}, kLater, config::Unknown::kAlwaysError);
+  node.unsupported({"exporter", "set_telemetry_sdk_resource_attributes",
+                    "set_service_name_resource_attribute", "set_instrumentation_scope"},
+                   kLater);
   node.reject_unknown_keys();
   return out;
 }

@@ -117,7 +117,7 @@ class EndpointParser {
     if (endpoint.is_missing()) return;
     host.hostname = endpoint["hostname"].as_string_or("");
     host.check = parse_check_target(endpoint["health_check_config"]);
-    endpoint.unsupported({"additional_addresses"}, kLater);
+    endpoint.unsupported({"additional_addresses", "observability_name"}, kLater);
     const Node address = endpoint.required("address");
     endpoint.reject_unknown_keys();
     if (address) add(address, std::move(host));

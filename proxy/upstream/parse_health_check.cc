@@ -101,6 +101,7 @@ void parse_http(const Node& node, HttpCheck& out) {
   // Without these a host would be healthy that fails its check.
   node.unsupported({"send", "receive", "service_name_matcher"}, kLater,
                    config::Unknown::kAlwaysError);
+  node.unsupported({"use_alpn_protocol"}, kLater);
   node.reject_unknown_keys();
 }
 
@@ -137,7 +138,8 @@ std::shared_ptr<const HealthCheckOptions> parse_check(const Node& node) {
       {"http_health_check", "tcp_health_check", "grpc_health_check", "custom_health_check"});
   if (const Node criteria = node["transport_socket_match_criteria"])
     out->transport_criteria = parse_labels(criteria);
-  node.unsupported({"tls_options", "event_log_path", "event_logger", "event_service"}, kLater);
+  node.unsupported({"tls_options", "event_log_path", "event_logger", "event_service", "name"},
+                   kLater);
   // Another port is that of what judges the application.
   node.unsupported({"alt_port", "grpc_health_check", "custom_health_check"}, kLater,
                    config::Unknown::kAlwaysError);

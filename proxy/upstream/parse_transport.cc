@@ -129,7 +129,8 @@ io::Address parse_source_address(const Node& source) {
 void parse_bind_config(const Node& node, PoolOptions& out) {
   if (node.is_missing()) return;
   refuse_true(node, "freebind");
-  node.unsupported({"socket_options", "additional_source_addresses", "local_address_selector"},
+  node.unsupported({"socket_options", "additional_source_addresses", "local_address_selector",
+                    "validate_network_namespaces"},
                    kLater);
   out.source = parse_source_address(node["source_address"]);
   const Node extra = node["extra_source_addresses"];

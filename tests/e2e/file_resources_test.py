@@ -147,6 +147,26 @@ class FileResources(unittest.TestCase):
         self.write("eds", self.assignment(1))
         sidecar.until("the other endpoint", lambda: self.ask().body == b"app-1")
 
+    def test_a_misspelt_field_is_refused_and_one_that_pillion_lacks_is_counted(self):
+        self.start()
+        known = {"name": "app", "type": "EDS", "track_cluster_stats": {"request_response_sizes": True},
+                 "eds_cluster_config": {"eds_config": self.source("eds")}}
+        self.write("cds", known)
+        self.proxy.wait_stat("server.dynamic_unknown_fields", 1)
+        self.proxy.wait_stat("cluster_manager.cds.update_rejected", 0)
+        self.write("cds", {**known, "conect_timeout": "1s"})
+        self.proxy.wait_stat("cluster_manager.cds.update_rejected", 1)
+        self.proxy.wait_log('conect_timeout: unknown field (did you mean \\"connect_timeout\\"?)')
+        # Endpoints and routes, each by a parser of its own.
+        self.write("eds", text="resources:\n- \"@type\": type.googleapis.com/" + TYPES["eds"] +
+                   "\n  cluster_name: app\n  endpoints: []\n  polici: {}\n")
+        self.proxy.wait_log(self.path("eds") + ":5:3: resources[0].polici: unknown field")
+        guarded = {**envoy.route(), "typed_per_filter_confg": {}}
+        self.write("rds", {"name": "all", "virtual_hosts": [
+            {"name": "any", "domains": ["*"], "routes": [guarded]}]})
+        self.proxy.wait_log("typed_per_filter_confg: unknown field")
+        self.assertEqual(self.ask().body, b"app-0")
+
     def test_the_process_waits_for_a_file_that_comes_later(self):
         os.rename(self.path("lds"), self.path("lds") + ".later")
         config = envoy.bootstrap([], [])

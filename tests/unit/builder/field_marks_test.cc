@@ -35,6 +35,8 @@ const config::Value* child_of(const config::Value* value, std::string_view key) 
   return v;
 }
 
+constexpr std::string_view kInvented = "never_heard_of";  // a field that no message has
+
 constexpr size_t kMaxSteps = 12;  // messages that hold themselves have no end
 
 // SchemaWalk: puts each field of each message of xds/proto into a resource, in places where parsers
@@ -92,6 +94,8 @@ SchemaWalk::SchemaWalk() {
 SchemaWalk::Seen SchemaWalk::look(const Way& way, const FieldDescriptor* unset_oneof,
                                   std::string_view field, const std::string& value) const {
   config::Errors errors(config::UnknownFields::kCount);
+  // Parsers of files know each name that the messages have.
+  if (field != kInvented) errors.refuse_unknown_names();
   const std::string text = text_of(way, unset_oneof, field, value);
   const config::DocumentPtr document = config::load_text(text, "test", errors);
   if (document == nullptr || !errors.ok()) std::abort();
@@ -113,7 +117,7 @@ void SchemaWalk::walk(const Way& way) {
   size_t& ways = ways_[{way.steps.empty() ? nullptr : way.steps.back().field, type}];
   if (ways == kMaxWays || !look(way, nullptr, {}, {}).is_closed) return;
   ++ways;
-  if (const Seen seen = look(way, nullptr, "never_heard_of", "1"); seen.is_closed)
+  if (const Seen seen = look(way, nullptr, kInvented, "1"); seen.is_closed)
     unknown[type].insert(seen.verdict);
   for (int i = 0; i < type->field_count(); ++i) {
     const FieldDescriptor* field = type->field(i);

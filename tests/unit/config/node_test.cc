@@ -129,6 +129,29 @@ TEST(Node, ToleratesUnknownFieldsWhenToldToButCountsThem) {
   EXPECT_EQ(p.errors.unknown_fields().at("new_thing").count, 1U);
 }
 
+TEST(Node, RefusesNamesThatNobodyKnowsInWhatWasWrittenByHandAndCountsWhatIsLacking) {
+  Parsed p("conect_timeout: 1s\nlbSubsetConfig: {}\nrules: { mystery: 1 }\n",
+           UnknownFields::kCount);
+  p.errors.refuse_unknown_names();
+  (void)p["connect_timeout"].as_duration_or(5s);
+  p["rules"].reject_unknown_keys();
+  p.root().unsupported({"lb_subset_config"});
+  p.root().reject_unknown_keys();
+  EXPECT_EQ(p.messages(),
+            "f.yaml:1:1: conect_timeout: unknown field (did you mean \"connect_timeout\"?)\n"
+            "f.yaml:3:10: rules.mystery: unknown field\n");
+  EXPECT_EQ(p.errors.unknown_fields().size(), 1U);
+  EXPECT_EQ(p.errors.unknown_fields().at("lbSubsetConfig").count, 1U);
+}
+
+TEST(Node, WarnsOfNamesThatNobodyKnowsWhereTheUserWantsWarnings) {
+  Parsed p("mystery: 1\n", UnknownFields::kWarn);
+  p.errors.refuse_unknown_names();
+  p.root().reject_unknown_keys();
+  EXPECT_EQ(p.messages(), "");
+  EXPECT_EQ(p.errors.warning_count(), 1U);
+}
+
 TEST(Node, CountsUnknownFieldsUnderOneNameForAllItemsOfAList) {
   Parsed p("{ a: [ { x: 1 }, { x: 2 } ], b: { '10.0': { y: 1 }, 'c d': { y: 2 } } }",
            UnknownFields::kCount);
