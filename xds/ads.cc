@@ -80,12 +80,12 @@ void AdsClient::subscribe_all(ResourceType type, Duration timeout) {
   flush();
 }
 
-void AdsClient::subscribe(ResourceType type, const std::map<std::string, Duration>& names) {
+void AdsClient::subscribe(ResourceType type, const AskedNames& names) {
   if (names.empty() && find(type) == nullptr) return;
   Lane& l = lane(type);
-  const std::set<std::string>& known = l.says->names();
+  const Subscription::Names& known = l.says->names();
   const bool is_same = std::ranges::equal(
-      names, known, [](const auto& item, const std::string& name) { return item.first == name; });
+      names, known, [](const auto& a, const auto& b) { return a.first == b.first; });
   if (is_same && !l.says->is_wildcard()) return;
   l.awaited.remove(Awaited::kAll);
   std::set<std::string> wanted;
@@ -96,12 +96,12 @@ void AdsClient::subscribe(ResourceType type, const std::map<std::string, Duratio
   l.awaited.keep_only(wanted);
   if (type != ResourceType::kVirtualHosts)
     std::erase_if(l.lives, [&wanted](const auto& item) { return !wanted.contains(item.first); });
-  l.says->ask(std::move(wanted));
+  l.says->ask(wanted);
   flush();
 }
 
 // Of ten thousand names only those are looked at that come or go.
-void AdsClient::change(ResourceType type, const std::map<std::string, Duration>& names,
+void AdsClient::change(ResourceType type, const AskedNames& names,
                        const std::vector<std::string>& touched) {
   Lane* const l = find(type);
   if (l == nullptr || l->says->is_wildcard()) return subscribe(type, names);

@@ -93,8 +93,8 @@ class AdsClient final : public Source, private upstream::GrpcCallObserver {
   void start() override;
   void stop() override;
   void subscribe_all(ResourceType type, Duration timeout) override;
-  void subscribe(ResourceType type, const std::map<std::string, Duration>& names) override;
-  void change(ResourceType type, const std::map<std::string, Duration>& names,
+  void subscribe(ResourceType type, const AskedNames& names) override;
+  void change(ResourceType type, const AskedNames& names,
               const std::vector<std::string>& touched) override;
   void accept(ResourceType type) override;
   void reject(ResourceType type, std::string_view reason) override;

@@ -217,7 +217,8 @@ void AdsClient::say(Lane& lane) {
   const bool is_first = !std::exchange(node_sent_, true);
   if (is_first && options_.failover && !is_connected_) loop_.arm(answer_timer_, kAnswerTime);
   const std::string_view node = is_first ? std::string_view(options_.node) : std::string_view();
-  call_.send(lane.says->next_request(node, may_reply ? reply : nullptr), false);
+  const RequestBytes request = lane.says->next_request(node, may_reply ? reply : nullptr);
+  call_.send({request.fields, request.names}, false);
   if (may_reply && ++lane.open->replied == lane.open->replies.size()) close_open(lane);
 }
 

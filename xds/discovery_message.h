@@ -105,13 +105,13 @@ Result<Response> decode_response(std::string_view bytes, std::optional<ResourceT
 Result<Response> decode_delta_response(std::string_view bytes,
                                        std::optional<ResourceType> only = {});
 
+// DiscoveryRequest, but for resource_names.
 struct Request {
   ResourceType type = ResourceType::kClusters;
   std::string_view version;
   std::string_view nonce;
-  std::string_view node;                         // encoded envoy.config.core.v3.Node; empty: none
-  const std::set<std::string>* names = nullptr;  // null: the wildcard, by an empty list
-  std::string_view error;                        // not empty: a NACK
+  std::string_view node;   // encoded envoy.config.core.v3.Node; empty: none
+  std::string_view error;  // not empty: a NACK
 };
 
 // By name.  Both stand in the configuration too.
@@ -124,11 +124,21 @@ struct DeltaRequest {
   std::string_view node;
   std::vector<std::string_view> subscribe;
   std::vector<std::string_view> unsubscribe;
-  const Versions* versions = nullptr;  // initial_resource_versions
-  std::string_view error;              // not empty: a NACK
+  // initial_resource_versions
+  std::vector<std::pair<std::string_view, std::string_view>> versions;
+  std::string_view error;  // not empty: a NACK
+};
+
+// One message, in two parts, one behind the other.  In a mesh the names are 200 KB, are said with
+// each answer, and hardly ever change.
+struct RequestBytes {
+  std::string fields;
+  std::string_view names;
 };
 
 std::string encode_request(const Request& request);
+// Appends one of its resource_names; none are the wildcard.
+void encode_name(std::string& names, std::string_view name);
 std::string encode_request(const DeltaRequest& request);
 
 }  // namespace pillion::xds

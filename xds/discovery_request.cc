@@ -41,14 +41,13 @@ std::string encode_request(const Request& request) {
   std::string out;
   wire::write_bytes(out, 1, request.version);
   wire::write_bytes(out, 2, request.node);
-  if (request.names != nullptr) {
-    for (const std::string& name : *request.names) wire::write_item(out, 3, name);
-  }
   wire::write_bytes(out, 4, url_of(request.type));
   wire::write_bytes(out, 5, request.nonce);
   wire::write_bytes(out, 6, status_of(request.error));
   return out;
 }
+
+void encode_name(std::string& names, std::string_view name) { wire::write_item(names, 3, name); }
 
 std::string encode_request(const DeltaRequest& request) {
   std::string out;
@@ -56,13 +55,11 @@ std::string encode_request(const DeltaRequest& request) {
   wire::write_bytes(out, 2, url_of(request.type));
   for (const std::string_view name : request.subscribe) wire::write_item(out, 3, name);
   for (const std::string_view name : request.unsubscribe) wire::write_item(out, 4, name);
-  if (request.versions != nullptr) {
-    for (const auto& [name, version] : *request.versions) {
-      std::string entry;
-      wire::write_bytes(entry, 1, name);
-      wire::write_bytes(entry, 2, version);
-      wire::write_item(out, 5, entry);
-    }
+  for (const auto& [name, version] : request.versions) {
+    std::string entry;
+    wire::write_bytes(entry, 1, name);
+    wire::write_bytes(entry, 2, version);
+    wire::write_item(out, 5, entry);
   }
   wire::write_bytes(out, 6, request.nonce);
   wire::write_bytes(out, 7, status_of(request.error));

@@ -132,7 +132,7 @@ void FileSource::subscribe_all(ResourceType, Duration timeout) {
   if (is_due_) inbox_.post([this] { take(); });
 }
 
-void FileSource::subscribe(ResourceType, const std::map<std::string, Duration>& names) {
+void FileSource::subscribe(ResourceType, const AskedNames& names) {
   std::set<std::string> wanted;
   bool has_new = false;
   for (const auto& [name, timeout] : names) {

@@ -32,7 +32,7 @@ class FileSource final : public Source, private io::FileObserver {
   void start() override;
   void stop() override;
   void subscribe_all(ResourceType type, Duration timeout) override;
-  void subscribe(ResourceType type, const std::map<std::string, Duration>& names) override;
+  void subscribe(ResourceType type, const AskedNames& names) override;
   void accept(ResourceType type) override;
   void reject(ResourceType type, std::string_view reason) override;
   void reject(ResourceType type, std::string_view reason, const std::set<std::string>&) override {

@@ -12,6 +12,7 @@
 // What was said is never taken back because nobody can be asked any more.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/shared_text.h"
 #include "xds/discovery_message.h"
 
 namespace pillion::xds {
@@ -39,6 +41,9 @@ struct RateCounts {
   uint64_t enforced = 0;  // since the start: times that requests were held up
   uint64_t pending = 0;   // requests that wait now
 };
+
+// What a source is asked for by name, each with its initial_fetch_timeout; 0: without end.
+using AskedNames = std::map<SharedText, Duration, std::less<>>;
 
 class SourceObserver {
  public:
@@ -68,11 +73,11 @@ class Source {
   // From now on: everything of that type.  `timeout`: until on_fetch_timeout(); 0: never.
   virtual void subscribe_all(ResourceType type, Duration timeout) = 0;
   // From now on: these names alone, each with its own timeout, which counts for those that are new.
-  virtual void subscribe(ResourceType type, const std::map<std::string, Duration>& names) = 0;
+  virtual void subscribe(ResourceType type, const AskedNames& names) = 0;
 
   // Likewise, where a few of many names may be other ones: `names` are all, `touched` those that
   // have come or gone.
-  virtual void change(ResourceType type, const std::map<std::string, Duration>& names,
+  virtual void change(ResourceType type, const AskedNames& names,
                       const std::vector<std::string>& /*touched*/) {
     subscribe(type, names);
   }

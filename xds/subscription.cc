@@ -18,19 +18,27 @@ void Subscription::ask_all() {
   interest_changed(std::exchange(names_, {}));
 }
 
-void Subscription::ask(std::set<std::string> names) {
+void Subscription::ask(const std::set<std::string>& names) {
   is_wildcard_ = false;
-  interest_changed(std::exchange(names_, std::move(names)));
+  Names now;
+  for (const std::string& name : names) {
+    const auto known = names_.find(name);
+    known == names_.end() ? now.emplace_hint(now.end(), name, Asked{})
+                          : now.insert(now.end(), *known);
+  }
+  interest_changed(std::exchange(names_, std::move(now)));
 }
 
 bool Subscription::add(const std::string& name) {
-  if (!names_.insert(name).second) return false;
+  if (!names_.try_emplace(name).second) return false;
   name_added(name);
   return true;
 }
 
 bool Subscription::drop(const std::string& name) {
-  if (names_.erase(name) == 0) return false;
+  const auto it = names_.find(name);
+  if (it == names_.end()) return false;
+  names_.erase(it);
   name_dropped(name);
   return true;
 }

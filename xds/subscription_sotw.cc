@@ -9,7 +9,11 @@ namespace pillion::xds {
 namespace {
 
 // The wildcard by its name, for where the empty list means none.
-const std::set<std::string> kStar = {"*"};
+const std::string kStar = [] {
+  std::string names;
+  encode_name(names, "*");
+  return names;
+}();
 
 }  // namespace
 
@@ -22,21 +26,24 @@ void SotwSubscription::begin_stream() {
   is_news_ = true;
 }
 
-void SotwSubscription::interest_changed(const std::set<std::string>& before) {
+void SotwSubscription::interest_changed(const Names& before) {
   is_news_ = true;
-  for (const std::string& name : before)
+  is_encoded_ = false;
+  for (const auto& [name, asked] : before)
     if (!names_.contains(name)) name_dropped(name);
-  for (const std::string& name : names_)
+  for (const auto& [name, asked] : names_)
     if (!before.contains(name)) name_added(name);
 }
 
 void SotwSubscription::name_added(const std::string& name) {
   is_news_ = true;
+  is_encoded_ = false;
   if (dropped_.erase(name) != 0) again_.insert(name);
 }
 
 void SotwSubscription::name_dropped(const std::string& name) {
   is_news_ = true;
+  is_encoded_ = false;
   again_.erase(name);
   if (has_spoken_) dropped_.insert(name);
 }
@@ -44,6 +51,17 @@ void SotwSubscription::name_dropped(const std::string& name) {
 // Names that were never asked for are not asked for by an empty list, which would mean all.
 bool SotwSubscription::has_news() {
   return is_news_ && (is_wildcard_ || !names_.empty() || said_names_ || said_all_);
+}
+
+// Without again_, which the next request brings.
+std::string_view SotwSubscription::encoded_names() {
+  if (is_encoded_) return encoded_;
+  is_encoded_ = again_.empty();
+  std::string names;
+  for (const auto& [name, asked] : names_)
+    if (again_.empty() || !again_.contains(name.str())) encode_name(names, name);
+  encoded_ = std::move(names);
+  return encoded_;
 }
 
 // An ACK has the version that was just accepted, a NACK and all others the one before; all have the
@@ -55,22 +73,19 @@ bool SotwSubscription::has_news() {
 //
 // All that was asked for by an empty list is not asked for any more by a list that is empty again:
 // the wildcard gets its name first, and the next request takes it back.
-std::string SotwSubscription::next_request(std::string_view node, const Reply* reply) {
+RequestBytes SotwSubscription::next_request(std::string_view node, const Reply* reply) {
   Request request;
   request.type = type_;
   request.node = node;
   request.version = version_;
   request.nonce = nonce_;
   if (reply != nullptr) request.error = reply->error;
-  std::set<std::string> rest;
-  if (!again_.empty()) std::ranges::set_difference(names_, again_, std::inserter(rest, rest.end()));
-  const std::set<std::string>& names = again_.empty() ? names_ : rest;
+  RequestBytes bytes{encode_request(request), encoded_names()};
+  const bool has_names = !bytes.names.empty();
   const bool names_all = !is_wildcard_ && names_.empty() && said_all_ && !said_names_;
-  if (!is_wildcard_) request.names = &names;
-  if (names_all || (is_wildcard_ && said_names_)) request.names = &kStar;
-  const std::string bytes = encode_request(request);
+  if (names_all || (is_wildcard_ && said_names_)) bytes.names = kStar;
   said_all_ |= is_wildcard_ && !said_names_;
-  said_names_ |= names_all || !names.empty();
+  said_names_ |= names_all || has_names;
   has_spoken_ = true;
   is_news_ = names_all || (!is_wildcard_ && !again_.empty());
   dropped_.clear();

@@ -41,18 +41,18 @@ void CachedSource::say_all(Lane& lane) {
   loop_.post_next(*this);
 }
 
-void CachedSource::subscribe(ResourceType type, const std::map<std::string, Duration>& names) {
+void CachedSource::subscribe(ResourceType type, const xds::AskedNames& names) {
   Lane& lane = at(type);
   if (type == ResourceType::kVirtualHosts && names.contains(kAll)) return say_all(lane);
   if (lane.resources.empty()) return;
   for (const auto& [name, timeout] : names)
-    if (lane.resources.contains(name)) lane.due.push_back(name);
+    if (lane.resources.contains(name)) lane.due.push_back(name.str());
   if (!lane.due.empty()) loop_.post_next(*this);
 }
 
-void CachedSource::change(ResourceType type, const std::map<std::string, Duration>& names,
+void CachedSource::change(ResourceType type, const xds::AskedNames& names,
                           const std::vector<std::string>& touched) {
-  std::map<std::string, Duration> some;
+  xds::AskedNames some;
   for (const std::string& name : touched)
     if (const auto it = names.find(name); it != names.end()) some.insert(*it);
   subscribe(type, some);

@@ -24,8 +24,8 @@ class CachedSource final : public xds::Source, private io::ReadyTask {
   void stop() override;
   // Timeouts are those of the source that it stands for.
   void subscribe_all(xds::ResourceType type, Duration timeout) override;
-  void subscribe(xds::ResourceType type, const std::map<std::string, Duration>& names) override;
-  void change(xds::ResourceType type, const std::map<std::string, Duration>& names,
+  void subscribe(xds::ResourceType type, const xds::AskedNames& names) override;
+  void change(xds::ResourceType type, const xds::AskedNames& names,
               const std::vector<std::string>& touched) override;
   void accept(xds::ResourceType type) override;
   void reject(xds::ResourceType type, std::string_view) override { accept(type); }

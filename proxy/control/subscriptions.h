@@ -98,7 +98,7 @@ class Subscriptions final : private LastGoodObserver {
   }
 
   // What a source is asked for by name.
-  using Names = std::map<std::string, Duration>;
+  using Names = xds::AskedNames;
   [[nodiscard]] const Names& asked(uint32_t source, xds::ResourceType type) const noexcept;
 
  private:

@@ -50,8 +50,17 @@ void GrpcCall::open(const GrpcMethod& method) {
                        *this);
 }
 
-void GrpcCall::send(std::string_view message, bool last) {
-  if (call_ != nullptr) call_->send(http::grpc_frame(message), last);
+void GrpcCall::send(std::initializer_list<std::string_view> parts, bool last) {
+  size_t size = 0;
+  for (const std::string_view part : parts) size += part.size();
+  char prefix[http::kGrpcPrefix];
+  http::write_grpc_prefix(prefix, 0, static_cast<uint32_t>(size));
+  // Each may be the end of the call.
+  if (call_ != nullptr) call_->send({prefix, sizeof prefix}, last && size == 0);
+  for (const std::string_view part : parts) {
+    size -= part.size();
+    if (call_ != nullptr && !part.empty()) call_->send(part, last && size == 0);
+  }
 }
 
 void GrpcCall::on_call_head(const http::ResponseHead& head, bool is_end) {

@@ -20,6 +20,7 @@
 // Single-threaded, on the loop of the client.  Memory: one message that is not complete.
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -80,7 +81,9 @@ class GrpcCall final : private ClientCallObserver {
 
   void open(const GrpcMethod& method);
   // `last`: the server hears that no further message comes.
-  void send(std::string_view message, bool last);
+  void send(std::string_view message, bool last) { send({message}, last); }
+  // One message, in parts; large ones need not be copied together.
+  void send(std::initializer_list<std::string_view> parts, bool last);
   void close() noexcept { call_.reset(); }
   [[nodiscard]] bool is_open() const noexcept { return call_ != nullptr; }
 

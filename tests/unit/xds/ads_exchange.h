@@ -45,7 +45,7 @@ class AdsExchange : public AdsTest, public ::testing::WithParamInterface<Exchang
     }
   }
   void ask(ResourceType type, const std::vector<std::string>& words) {
-    std::map<std::string, Duration> names;
+    AskedNames names;
     for (const std::string& word : words) names[word] = 0s;
     if (!by_change) return ads->subscribe(type, names);
     std::vector<std::string> touched;
@@ -83,7 +83,7 @@ class AdsExchange : public AdsTest, public ::testing::WithParamInterface<Exchang
   }
 
   bool by_change = false;
-  std::map<std::string, Duration> asked;
+  AskedNames asked;
 };
 
 inline constexpr auto kSotw = Protocol::kStateOfTheWorld;
