@@ -1,5 +1,6 @@
 #include "proxy/host_broadcast.h"
 
+#include <algorithm>
 #include <string>
 
 namespace pillion {
@@ -27,7 +28,8 @@ void HostBroadcast::add_health(std::string_view cluster) {
   changed_.health.emplace(cluster);
 }
 
-size_t HostBroadcast::under_way() const noexcept {
+size_t HostBroadcast::under_way() {
+  read_answers();
   size_t count = 0;
   for (const Line& line : lines_) count += line.under_way;
   return count;
@@ -36,6 +38,7 @@ size_t HostBroadcast::under_way() const noexcept {
 void HostBroadcast::tell(bool at_once) {
   if (changed_.empty() && !at_once) return;
   lines_.resize(workers_.size());
+  read_answers();
   const auto news = std::make_shared<const HostNews>(std::exchange(changed_, {}));
   for (size_t i = 0; i < lines_.size(); ++i) {
     Line& line = lines_[i];
@@ -47,6 +50,11 @@ void HostBroadcast::tell(bool at_once) {
     add_to(line.late, *news);
     if (!is_late) send(i, std::make_shared<const HostNews>(std::exchange(line.late, {})));
   }
+  is_late_ = std::ranges::any_of(lines_, [](const Line& line) { return !line.late.empty(); });
+  // An answer that came before it was seen has woken nobody.
+  if (is_late_) read_answers();
+  const bool is_any_open = std::ranges::any_of(lines_, &Line::under_way);
+  if (is_any_open && !answers_timer_.is_armed()) loop_.arm(answers_timer_, kAnswersWait);
 }
 
 // The worker moves its reference on to the answer: the news may be the last to hold a set.
@@ -54,10 +62,12 @@ void HostBroadcast::send(size_t worker, std::shared_ptr<const HostNews> news) {
   ++lines_[worker].under_way;
   const auto done = [this, worker](std::shared_ptr<const HostNews> taken,
                                    Worker::FormerHosts former) {
-    inbox_.post([this, worker, taken = std::move(taken), former = std::move(former)]() mutable {
-      taken.reset();
-      on_taken(worker, std::move(former));
-    });
+    inbox_.post_quietly(
+        [this, worker, taken = std::move(taken), former = std::move(former)]() mutable {
+          taken.reset();
+          on_taken(worker, std::move(former));
+        });
+    if (is_late_) inbox_.wake();
   };
   workers_[worker]->post(
       [news = std::move(news), done](Worker& w) mutable { w.take_news(std::move(news), done); });

@@ -6,9 +6,11 @@
 //
 // Owned by the Server, on its loop.  Of a cluster that changes twice the last set counts.  What is
 // posted to workers otherwise and depends on hosts (a WorkerUpdate) has to come behind a flush().
-// Workers answer with the sets that they had: nothing large dies on them.  They are stopped before
-// the broadcast ends.
+// Workers answer with the sets that they had: nothing large dies on them.  Answers wake control up
+// only while something waits for them; else they are read with the next change, or after a second.
+// They are stopped before the broadcast ends.
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -34,8 +36,8 @@ class HostBroadcast final : private io::ReadyTask {
   void add_health(std::string_view cluster);
   // Tells at once what there is to tell, whether they have taken the last message or not.
   void flush() { tell(true); }
-  // Messages that were not taken yet.
-  [[nodiscard]] size_t under_way() const noexcept;
+  // Messages that were not taken yet; looks for answers.
+  [[nodiscard]] size_t under_way();
 
  private:
   struct Line {  // to a worker
@@ -47,12 +49,16 @@ class HostBroadcast final : private io::ReadyTask {
   void tell(bool at_once);
   void send(size_t worker, std::shared_ptr<const HostNews> news);
   void on_taken(size_t worker, Worker::FormerHosts former);
+  void read_answers() { inbox_.run_posted(); }
 
+  static constexpr Duration kAnswersWait = std::chrono::seconds(1);
   io::Loop& loop_;
   const std::vector<std::unique_ptr<Worker>>& workers_;
   const Retire retire_;
   HostNews changed_;
-  std::vector<Line> lines_;  // in the order of workers_
+  std::vector<Line> lines_;           // in the order of workers_
+  std::atomic<bool> is_late_{false};  // a line has what is late
+  io::Timer answers_timer_ = io::Timer::of<&HostBroadcast::read_answers>(this);
   io::Inbox inbox_{loop_};
 };
 

@@ -17,7 +17,7 @@ Inbox::Inbox(Loop& loop) : state_(new State) {
   const int rc =
       uv_async_init(static_cast<uv_loop_t*>(loop.native()), &state_->async, [](uv_async_t* a) {
         Inbox* inbox = reinterpret_cast<State*>(a)->inbox;
-        if (inbox != nullptr) inbox->drain();
+        if (inbox != nullptr) inbox->run_posted();
       });
   ASSERT(rc == 0);
 }
@@ -30,14 +30,19 @@ Inbox::~Inbox() {
 
 void Inbox::unref() noexcept { uv_unref(reinterpret_cast<uv_handle_t*>(&state_->async)); }
 
-void Inbox::push(std::unique_ptr<Message> message) {
+void Inbox::push(std::unique_ptr<Message> message, bool wakes) {
   const std::lock_guard lock(mutex_);
   waiting_.push_back(std::move(message));
   // Inside the lock: the destructor's uv_close cannot come between.
+  if (wakes) uv_async_send(&state_->async);
+}
+
+void Inbox::wake() {
+  const std::lock_guard lock(mutex_);
   uv_async_send(&state_->async);
 }
 
-void Inbox::drain() {
+void Inbox::run_posted() {
   std::vector<std::unique_ptr<Message>> batch;
   {
     const std::lock_guard lock(mutex_);

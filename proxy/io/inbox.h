@@ -24,8 +24,17 @@ class Inbox {
 
   template <typename Fn>
   void post(Fn&& fn) {
-    push(std::make_unique<Call<std::decay_t<Fn>>>(std::forward<Fn>(fn)));
+    push(std::make_unique<Call<std::decay_t<Fn>>>(std::forward<Fn>(fn)), true);
   }
+  // As post(), but it wakes nobody up, which costs both threads more than most messages do: it runs
+  // with the next that is posted, or by run_posted().
+  template <typename Fn>
+  void post_quietly(Fn&& fn) {
+    push(std::make_unique<Call<std::decay_t<Fn>>>(std::forward<Fn>(fn)), false);
+  }
+  void wake();  // from any thread, as post()
+  // All messages so far, on the loop's thread; a message may have destroyed the Inbox.
+  void run_posted();
   // While unreferenced the inbox does not keep the loop alive (tests, shutdown).
   void unref() noexcept;
 
@@ -41,8 +50,7 @@ class Inbox {
     Fn fn;
   };
   struct State;
-  void push(std::unique_ptr<Message> message);
-  void drain();
+  void push(std::unique_ptr<Message> message, bool wakes);
 
   State* state_;
   std::mutex mutex_;

@@ -160,6 +160,32 @@ TEST_F(HostBroadcastTest, AWorkerThatIsSlowGetsOneMessageForAllThatComesMeanwhil
       << "the fast one had each, the slow one the first and the last";
 }
 
+TEST_F(HostBroadcastTest, AnswersWakeNobodyWhereNothingWaitsForThem) {
+  broadcast_.add("a", hosts(2));
+  loop_.run_once(false);
+  EXPECT_EQ(seen("a"), "2 2");
+  EXPECT_FALSE(testing::run_until(
+      loop_, [this] { return former_.size() == 2; }, std::chrono::milliseconds(50)));
+  broadcast_.add("a", hosts(3));
+  loop_.run_once(false);
+  EXPECT_EQ(former_.size(), 2u) << "they are read with the next change";
+  EXPECT_EQ(seen("a"), "3 3");
+  EXPECT_TRUE(testing::run_until(loop_, [this] { return former_.size() == 4; }))
+      << "or some time later";
+}
+
+TEST_F(HostBroadcastTest, WhatWaitsForASlowWorkerIsToldAsSoonAsItAnswers) {
+  std::promise<void> go_on = hold_up(*workers_[0]);
+  for (size_t i = 2; i < 4; ++i) {
+    broadcast_.add("a", hosts(i));
+    loop_.run_once(false);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  go_on.set_value();
+  EXPECT_TRUE(testing::run_until(loop_, [this] { return seen("a") == "3 3"; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(800));
+}
+
 TEST_F(HostBroadcastTest, AFlushDoesNotWaitForASlowWorkerAndLeavesNothingBehind) {
   std::promise<void> go_on = hold_up(*workers_[0]);
   broadcast_.add("a", hosts(2));
