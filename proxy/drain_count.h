@@ -1,7 +1,7 @@
 #pragma once
-// DrainCount: how many listeners drain, which is total_listeners_draining as Envoy means it:
-// removed or replaced, while any worker has connections of theirs, or has not come to the update
-// yet.
+// DrainCount: how many listeners drain, or filter chains, which is total_listeners_draining and
+// total_filter_chains_draining as Envoy means them: removed or replaced, while any worker has
+// connections of theirs, or has not come to the update yet.
 //
 // Any thread; what begin() returns may outlive it.
 

@@ -167,7 +167,7 @@ class Server final : public admin::ServerView,
   void open_sockets();
   void leave_out_unopened(Change& change);
   void count_listeners(const WorkerUpdate& update);
-  void begin_drains(WorkerUpdate& update);
+  void begin_drains(const SnapshotChanges& changes, WorkerUpdate& update);
   void refresh_drains();
   void set_own_addresses(WorkerUpdate& update);
   void stop_listeners(StoppedListeners which);
@@ -274,6 +274,7 @@ class Server final : public admin::ServerView,
   stats::BlockRef<stats::ServerStats> stats_;
   stats::BlockRef<stats::ListenerManagerStats> listener_stats_;
   DrainCount drain_count_;
+  DrainCount chain_drain_count_;
   stats::BlockRef<stats::ClusterManagerStats> cluster_stats_;
   stats::BlockRef<stats::RuntimeStats> runtime_stats_;
   stats::BlockRef<stats::ServerDispatcherStats> turn_stats_;

@@ -210,7 +210,7 @@ void Server::commit(Change& change) {
   bound_.take(*update, change.sockets->keep(), stopped_);
   addresses_left_ |= !update->removed_listeners.empty();
   count_listeners(*update);
-  begin_drains(*update);
+  begin_drains(changes, *update);
   diff_clusters(changes, *update);
   count_in_force(changes);
   set_own_addresses(*update);

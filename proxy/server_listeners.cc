@@ -8,6 +8,7 @@
 #include "proxy/base/slice.h"
 #include "proxy/builder/keep_waiting.h"
 #include "proxy/builder/listener_moves.h"
+#include "proxy/core/chain_heirs.h"
 #include "proxy/server.h"
 
 namespace pillion {
@@ -134,15 +135,28 @@ void Server::count_listeners(const WorkerUpdate& update) {
 }
 
 // Until every worker has let go of them.
-void Server::begin_drains(WorkerUpdate& update) {
+void Server::begin_drains(const SnapshotChanges& changes, WorkerUpdate& update) {
   for (size_t i = 0; i < update.removed_listeners.size(); ++i)
     update.draining.push_back(drain_count_.begin());
+  for (const auto& [name, before, after] : changes.listeners) {
+    if (before == nullptr || after == nullptr) continue;
+    const core::ChainHeirs heirs(*after);
+    const auto begin = [&](const std::shared_ptr<const core::FilterChain>& chain) {
+      if (chain != nullptr && heirs.of(*chain) == nullptr)
+        update.draining_chains.emplace(chain.get(), chain_drain_count_.begin());
+    };
+    std::ranges::for_each(before->chains, begin);
+    begin(before->default_chain);
+  }
 }
 
 void Server::refresh_drains() {
-  stats::Gauge& gauge = listener_stats_->total_listeners_draining;
   // Unused as long as none did.
-  if (const int64_t now = drain_count_.value(); now != gauge.value()) gauge.set(now);
+  const auto tell = [](const DrainCount& count, stats::Gauge& gauge) {
+    if (const int64_t now = count.value(); now != gauge.value()) gauge.set(now);
+  };
+  tell(drain_count_, listener_stats_->total_listeners_draining);
+  tell(chain_drain_count_, listener_stats_->total_filter_chains_draining);
 }
 
 void Server::set_own_addresses(WorkerUpdate& update) {

@@ -126,7 +126,7 @@ bool Worker::apply_one() {
   if (at.changed < update.changed_listeners.size()) {
     const auto& config = update.changed_listeners[at.changed++];
     if (const auto it = by_name_.find(config->name); it != by_name_.end())
-      it->second->update(config);
+      it->second->update(config, update.draining_chains);
     return true;
   }
   if (at.added < update.new_listeners.size()) {

@@ -47,6 +47,7 @@ struct WorkerUpdate {
   std::vector<std::string> removed_listeners;
   // Of each of these what lives until no worker has it any more (drain_count.h); or empty.
   std::vector<std::shared_ptr<const void>> draining;
+  core::ChainDrains draining_chains;  // of changed listeners
   // All addresses of ours after the update; null: as before.
   std::shared_ptr<const std::vector<io::Address>> own_addresses;
 };

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "proxy/base/ref.h"
 #include "proxy/core/http_filter_chain.h"
@@ -19,6 +20,10 @@
 namespace pillion::core {
 
 struct WorkerContext;
+
+// Lives as long as any worker has connections of a chain that was taken away (drain_count.h).
+using ChainDrain = std::shared_ptr<const void>;
+using ChainDrains = std::unordered_map<const FilterChain*, ChainDrain>;
 
 struct ChainState final : RefCounted<ChainState> {
   // `former`: the line's state before it; what it has of the same filters goes on.  Null: none.
@@ -56,6 +61,7 @@ struct ChainLine final : RefCounted<ChainLine> {
   stats::BlockRef<stats::TcpStats> tcp;  // of a TCP proxy, else null
   // An update took the chain away: its connections are closed then.
   Instant drain_deadline{};
+  ChainDrain drain;  // until the last of them has ended
 };
 
 }  // namespace pillion::core

@@ -58,7 +58,7 @@ void Listener::use_inspector_stats() {
 
 Listener::~Listener() { DASSERT(connections_.empty() && inspections_->list.empty()); }
 
-void Listener::update(std::shared_ptr<const ListenerConfig> config) {
+void Listener::update(std::shared_ptr<const ListenerConfig> config, const ChainDrains& drains) {
   config_ = std::move(config);
   use_inspector_stats();
   const Instant deadline = worker_.loop.now() + worker_.drain_time;
@@ -70,6 +70,7 @@ void Listener::update(std::shared_ptr<const ListenerConfig> config) {
       continue_line(line, *heir);
     } else if (has_connections(line)) {
       line->drain_deadline = deadline;
+      if (const auto drain = drains.find(chain); drain != drains.end()) line->drain = drain->second;
       any_orphans = true;
     }
   }

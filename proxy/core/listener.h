@@ -52,7 +52,8 @@ class Listener final : public io::Deferred, private io::AcceptObserver, private 
     }
     return 0;
   }
-  void update(std::shared_ptr<const ListenerConfig> config);
+  // `drains`: of chains that are taken away.
+  void update(std::shared_ptr<const ListenerConfig> config, const ChainDrains& drains = {});
   // Stops accepting after taking what the kernel's queue holds, and drains all connections.  May
   // report on_listener_empty.
   void close_socket();

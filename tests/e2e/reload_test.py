@@ -316,6 +316,28 @@ class Reload(unittest.TestCase):
         self.assertNotIn("sa/first", self.proxy.get("/certs")[1])
         self.assertEqual(self.proxy.stats()["server.config_reload_success"], reloads, "no reload is needed for it")
 
+    def test_a_filter_chain_that_goes_is_counted_until_its_last_connection_ends(self):
+        def named(name):
+            listener = envoy.http("in", self.port)
+            listener["filter_chains"][0]["name"] = name
+            return self.config(listeners=[listener])
+
+        draining = "listener_manager.total_filter_chains_draining"
+        self.start()
+        self.reload(named("first"))
+        clients = [connect(self, self.port) for _ in range(8)]  # of both workers
+        for client in clients:
+            self.assertEqual(client.exchange(get()).status, 200)
+        self.assertEqual(self.proxy.stats()[draining], 0)
+        self.reload(named("second"))
+        self.proxy.wait_stat(draining, 1)
+        self.assertEqual(connect(self, self.port).exchange(get()).status, 200)
+        for client in clients:
+            self.assertEqual(self.proxy.stats()[draining], 1)
+            self.assertEqual(client.exchange(get()).get("connection"), "close")
+        self.proxy.wait_stat(draining, 0)
+        self.assertEqual(self.proxy.stats()["listener_manager.total_listeners_draining"], 0)
+
     def test_listeners_come_move_and_go(self):
         self.start()
         second, third = sidecar.free_port(), sidecar.free_port()
