@@ -222,6 +222,15 @@ class Run:
         time.sleep(1)
         return (self.proxy.cpu() - begin) * 1000 / PUSHES
 
+    def cpu_in_bulk(self):
+        """Microseconds of all threads but workers for one set of endpoints, where many change at once."""
+        begin = xds_turns.thread_seconds(self.proxy.process.pid)["others"]
+        for number in range(PUSHES):
+            self.server.change(f"sets {SETS} {number + 1}", "ClusterLoadAssignment")
+        time.sleep(1)
+        spent = xds_turns.thread_seconds(self.proxy.process.pid)["others"] - begin
+        return spent / (PUSHES * SETS) * 1e6
+
     def latency(self, seconds, during=None):
         probe = subprocess.Popen([self.program, "probe", f"127.0.0.1:{self.server.port}", str(seconds)],
                                  stdout=subprocess.PIPE, text=True)
@@ -258,6 +267,7 @@ KINDS = (("cluster", "Cluster"), ("routes", "RouteConfiguration"), ("endpoints",
 PHASES = (("quiet", "quiet"), ("small_pushes", "one cluster, one set of endpoints, in turns"),
           ("large_pushes", "everything changes, again and again"))
 UPDATES = 100  # changes of endpoints a second
+SETS = 1000  # of endpoints, that change at once
 
 
 def measure_pushes(run, out):
@@ -297,6 +307,8 @@ def measure(name, binary, program, options, delta):
     print(f"{name}: {UPDATES} changes of endpoints a second", file=sys.stderr, flush=True)
     with Run(name, binary, program, Size(most, options), delta, is_linear=True) as run:
         run.start()
+        time.sleep(1)
+        out["us_in_bulk"] = run.cpu_in_bulk()
         out["without_updates"] = run.loaded(options.seconds // 2)
         with run.turns.phase("updates"):
             out["with_updates"] = run.loaded(options.seconds, UPDATES)
@@ -346,7 +358,9 @@ def table(results, options):
             + f"{result[key]['requests'] / result[key]['seconds']:.0f}")
         add(f"{label}: CPU a minute, workers + others", lambda result, key=key:
             "{workers:.1f} + {others:.1f} s".format(**result[key]["cpu"]))
-    add("CPU that a change of endpoints adds, without workers", lambda result: "{:.0f} us".format(added_us(result)))
+    add("CPU that a change of endpoints adds, without workers, one at a time",
+        lambda result: "{:.0f} us".format(added_us(result)))
+    add(f"the same, {SETS} at once", lambda result: "{us_in_bulk:.0f} us".format(**result))
     return "\n".join(lines)
 
 

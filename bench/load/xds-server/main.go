@@ -12,7 +12,7 @@
 //
 // linear: endpoints are in a linear cache, which sends those that changed alone, by both protocols,
 // and costs the server little.  "rate N SECONDS" then changes so many sets of endpoints a second,
-// one at a time.
+// one at a time, and "sets N VARIANT" the first N at once.
 //
 // probe: a few connections, each with a request a millisecond; prints the latencies as JSON.
 package main
@@ -134,6 +134,9 @@ func routeTo(target string, variant int) *route.Route {
 			ClusterSpecifier: &route.RouteAction_Cluster{Cluster: target}}}}
 }
 
+// Of connections that none comes by: behind the ports that the programs of a run take.
+const firstChainPort = 50000
+
 func tableName(i int) string { return fmt.Sprintf("table-%d", i) }
 
 func (w *world) tableOf(i, variant int) types.Resource {
@@ -185,7 +188,7 @@ func (w *world) listenerOf(i, variant int) types.Resource {
 			target += variant
 		}
 		chain := tcpChain(fmt.Sprintf("chain-%d", c), target%w.clusters)
-		chain.FilterChainMatch = &listener.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(20000 + c))}
+		chain.FilterChainMatch = &listener.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(firstChainPort + c))}
 		out.FilterChains = append(out.FilterChains, chain)
 	}
 	return out
@@ -261,6 +264,14 @@ func (w *world) run(endpoints *cache.LinearCache, perSecond, seconds int) {
 	}
 }
 
+func (w *world) changeAtOnce(endpoints *cache.LinearCache, count, variant int) {
+	changed := map[string]types.Resource{}
+	for i := 0; i < count; i++ {
+		changed[clusterName(i)] = w.endpointsOf(i, variant)
+	}
+	check(endpoints.UpdateResources(changed, nil))
+}
+
 func mux(snapshots, endpoints cache.Cache) cache.Cache {
 	classify := func(url string) string {
 		if url == resource.EndpointType {
@@ -323,6 +334,8 @@ func serve(args []string) {
 	for lines.Scan() {
 		if words := strings.Fields(lines.Text()); words[0] == "rate" {
 			w.run(endpoints, number(words[1]), number(words[2]))
+		} else if words[0] == "sets" {
+			w.changeAtOnce(endpoints, number(words[1]), number(words[2]))
 		} else {
 			w.change(lines.Text())
 			check(snapshots.SetSnapshot(ctx, "test", w.snapshot()))
