@@ -50,11 +50,24 @@ void HostBroadcast::tell(bool at_once) {
     add_to(line.late, *news);
     if (!is_late) send(i, std::make_shared<const HostNews>(std::exchange(line.late, {})));
   }
-  is_late_ = std::ranges::any_of(lines_, [](const Line& line) { return !line.late.empty(); });
+  note_late();
   // An answer that came before it was seen has woken nobody.
   if (is_late_) read_answers();
+  wait_for_answers();
+}
+
+void HostBroadcast::note_late() {
+  is_late_ = std::ranges::any_of(lines_, [](const Line& line) { return !line.late.empty(); });
+}
+
+void HostBroadcast::wait_for_answers() {
   const bool is_any_open = std::ranges::any_of(lines_, &Line::under_way);
   if (is_any_open && !answers_timer_.is_armed()) loop_.arm(answers_timer_, kAnswersWait);
+}
+
+void HostBroadcast::read_late_answers() {
+  read_answers();
+  wait_for_answers();
 }
 
 // The worker moves its reference on to the answer: the news may be the last to hold a set.
@@ -79,6 +92,7 @@ void HostBroadcast::on_taken(size_t worker, Worker::FormerHosts former) {
   Line& line = lines_[worker];
   if (--line.under_way == 0 && !line.late.empty())
     send(worker, std::make_shared<const HostNews>(std::exchange(line.late, {})));
+  note_late();
 }
 
 }  // namespace pillion

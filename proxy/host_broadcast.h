@@ -50,6 +50,9 @@ class HostBroadcast final : private io::ReadyTask {
   void send(size_t worker, std::shared_ptr<const HostNews> news);
   void on_taken(size_t worker, Worker::FormerHosts former);
   void read_answers() { inbox_.run_posted(); }
+  void note_late();
+  void wait_for_answers();
+  void read_late_answers();
 
   static constexpr Duration kAnswersWait = std::chrono::seconds(1);
   io::Loop& loop_;
@@ -58,7 +61,7 @@ class HostBroadcast final : private io::ReadyTask {
   HostNews changed_;
   std::vector<Line> lines_;           // in the order of workers_
   std::atomic<bool> is_late_{false};  // a line has what is late
-  io::Timer answers_timer_ = io::Timer::of<&HostBroadcast::read_answers>(this);
+  io::Timer answers_timer_ = io::Timer::of<&HostBroadcast::read_late_answers>(this);
   io::Inbox inbox_{loop_};
 };
 

@@ -14,9 +14,16 @@
 namespace pillion {
 namespace {
 
+using core::ListenerConfig;
+
+bool is_changed_in_place(const std::shared_ptr<const ListenerConfig>& before,
+                         const std::shared_ptr<const ListenerConfig>& after) {
+  return before != nullptr && after != nullptr && before->socket_hash == after->socket_hash;
+}
+
 void diff_listeners(const SnapshotChanges& changes, WorkerUpdate& update) {
   for (const auto& [name, before, after] : changes.listeners) {
-    if (before != nullptr && after != nullptr && before->socket_hash == after->socket_hash) {
+    if (is_changed_in_place(before, after)) {
       update.changed_listeners.push_back(after);
       continue;
     }
@@ -139,7 +146,7 @@ void Server::begin_drains(const SnapshotChanges& changes, WorkerUpdate& update) 
   for (size_t i = 0; i < update.removed_listeners.size(); ++i)
     update.draining.push_back(drain_count_.begin());
   for (const auto& [name, before, after] : changes.listeners) {
-    if (before == nullptr || after == nullptr) continue;
+    if (!is_changed_in_place(before, after)) continue;
     const core::ChainHeirs heirs(*after);
     const auto begin = [&](const std::shared_ptr<const core::FilterChain>& chain) {
       if (chain != nullptr && heirs.of(*chain) == nullptr)

@@ -57,10 +57,12 @@ bool SotwSubscription::has_news() {
 std::string_view SotwSubscription::encoded_names() {
   if (is_encoded_) return encoded_;
   is_encoded_ = again_.empty();
-  std::string names;
+  size_t size = 0;
+  for (const auto& [name, asked] : names_) size += name.size() + 4;  // a tag and a length
+  encoded_ = std::string();
+  encoded_.reserve(size);
   for (const auto& [name, asked] : names_)
-    if (again_.empty() || !again_.contains(name.str())) encode_name(names, name);
-  encoded_ = std::move(names);
+    if (again_.empty() || !again_.contains(name.str())) encode_name(encoded_, name);
   return encoded_;
 }
 

@@ -160,8 +160,9 @@ Limit parse_limit(const Node& node, const core::FilterParseContext& context) {
   // These choose among descriptors, which are refused.
   node.ignore({"stage", "vh_rate_limits", "always_consume_default_token_bucket",
                "max_dynamic_descriptors"});
-  node.unsupported({"descriptors", "rate_limits", "local_cluster_rate_limit"}, kLater,
-                   config::Unknown::kAlwaysError);
+  node.unsupported(
+      {"descriptors", "rate_limits", "local_cluster_rate_limit", "enable_retry_after_header"},
+      kLater, config::Unknown::kAlwaysError);
   node.reject_unknown_keys(config::Unknown::kAlwaysError);
   return limit;
 }

@@ -64,6 +64,9 @@ Value parse_value(const Node& node, const core::FilterParseContext& context) {
     value.literal = text.as_string_or("");
   }
   source.reject_unknown_keys();
+  format.ignore({"json_format"});  // said above
+  format.unsupported({"omit_empty_values", "content_type", "formatters", "json_format_options"},
+                     "comes with a later version");
   format.reject_unknown_keys();
   value.skip_if_empty = node["skip_if_empty"].as_bool_or(false);
   node.ignore({"read_only"});  // nothing else writes the key

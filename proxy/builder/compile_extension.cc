@@ -61,7 +61,7 @@ struct Again {
     origin = open_origin(extension.origin, name, errors);
     message = Node(origin.value, &errors)["typed_config"].typed_config();
   }
-  config::Errors errors{config::UnknownFields::kCount};
+  config::Errors errors{config::UnknownFields::kCountAnyName};
   OpenOrigin origin;
   config::TypedConfig message;
 };

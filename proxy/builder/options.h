@@ -49,8 +49,9 @@ struct Options {
                                        : config::UnknownFields::kError;
   }
   [[nodiscard]] config::UnknownFields unknown_dynamic_fields() const noexcept {
-    return reject_unknown_dynamic_fields ? config::UnknownFields::kError
-                                         : config::UnknownFields::kCount;
+    if (reject_unknown_dynamic_fields) return config::UnknownFields::kError;
+    return allow_unknown_static_fields ? config::UnknownFields::kCountAnyName
+                                       : config::UnknownFields::kCount;
   }
 
   // As typed, for /server_info.

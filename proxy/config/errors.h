@@ -63,8 +63,9 @@ struct Problem {
 // What a field is that no parser asked for, or that Pillion lacks: an error in files; a warning
 // with
 // --allow-unknown-static-fields; from xDS it is only counted by its name, as each push would say
-// the same again, and a newer control plane must not be refused.
-enum class UnknownFields : uint8_t { kError, kWarn, kCount };
+// the same again, and a newer control plane must not be refused.  kCountAnyName: in files that
+// stand for a control plane too (Errors::refuse_unknown_names()).
+enum class UnknownFields : uint8_t { kError, kWarn, kCount, kCountAnyName };
 
 // Of the occurrences of one unknown field.
 struct UnknownField {

@@ -14,8 +14,9 @@ std::optional<AssignmentRead> AssignmentReading::plain(const xds::Resource& reso
   if (resource.document != nullptr || !upstream::read_assignment(resource.bytes, read))
     return std::nullopt;
   // What is left out is told by the other way, the first time.
-  if (!read.left_out.empty() && unknown_fields != config::UnknownFields::kCount)
-    return std::nullopt;
+  const bool are_counted = unknown_fields == config::UnknownFields::kCount ||
+                           unknown_fields == config::UnknownFields::kCountAnyName;
+  if (!read.left_out.empty() && !are_counted) return std::nullopt;
   AssignmentRead out;
   for (const std::string& name : read.left_out) {
     const auto known = told.find(name);

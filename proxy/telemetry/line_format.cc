@@ -49,6 +49,8 @@ LineFormat LineFormat::parse(const Node& node, Escape escape) {
     const Node text = choice["inline_string"];
     result = text.is_present() ? parse_text(text, options) : LineFormat();
     if (text.is_missing()) choice.expected("filename or inline_string");
+    choice.ignore({"inline_bytes", "environment_variable"});  // said
+    choice.ignore({"watched_directory"});                     // of a file
     choice.reject_unknown_keys();
   } else if (choice.is_mapping()) {
     Result<Format> format = Format::compile(tls::read_data_source(choice).text, options);

@@ -200,8 +200,10 @@ ValidationConfig parse_own_validation(const Node& node, SecretRefs* secrets) {
 }
 
 void parse_combined(const Node& node, ContextConfig& out, SecretRefs& secrets) {
-  if (const Node base = node["default_validation_context"])
+  if (const Node base = node["default_validation_context"]) {
+    refuse(base, {"ca_certificate_provider_instance"}, "the secret has the CAs");
     out.validation = parse_validation(base, FileUse::kPart, Completeness::kPart);
+  }
   secrets.validation = parse_secret_ref(node.required("validation_context_sds_secret_config"),
                                         SecretKind::kValidation);
   refuse(node, {"validation_context_certificate_provider",

@@ -167,6 +167,8 @@ SecretPtr parse_secret(const Node& node, std::string& name) {
   if (node.has("tls_certificate")) {
     out = std::make_shared<const Secret>(parse_certificate(field));
   } else if (node.has("validation_context")) {
+    field.unsupported({"ca_certificate_provider_instance"}, "a secret has its CAs itself",
+                      Unknown::kAlwaysError);
     out = std::make_shared<const Secret>(
         parse_validation(field, FileUse::kPart, Completeness::kPart));
   } else if (node.has("session_ticket_keys")) {

@@ -55,11 +55,15 @@ void GrpcCall::send(std::initializer_list<std::string_view> parts, bool last) {
   for (const std::string_view part : parts) size += part.size();
   char prefix[http::kGrpcPrefix];
   http::write_grpc_prefix(prefix, 0, static_cast<uint32_t>(size));
-  // Each may be the end of the call.
-  if (call_ != nullptr) call_->send({prefix, sizeof prefix}, last && size == 0);
+  // Each may be the end of the call, and the observer open another.
+  const uint64_t number = number_;
+  const auto send_part = [&](std::string_view part) {
+    if (call_ != nullptr && number == number_) call_->send(part, last && size == 0);
+  };
+  send_part({prefix, sizeof prefix});
   for (const std::string_view part : parts) {
     size -= part.size();
-    if (call_ != nullptr && !part.empty()) call_->send(part, last && size == 0);
+    if (!part.empty()) send_part(part);
   }
 }
 

@@ -134,6 +134,7 @@ void parse_lrs_server(const Node& node) {
                    "use self, and cluster_manager.load_stats_config of the bootstrap");
   node["self"].ignore({"transport_api_version"});
   node.ignore({"resource_api_version", "initial_fetch_timeout"});
+  node.unsupported({"path", "authorities"}, kLater);
   node.reject_unknown_keys();
 }
 

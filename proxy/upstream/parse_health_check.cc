@@ -73,6 +73,7 @@ void parse_headers(const Node& node, HttpCheck& out) {
     if (is_bad) header.expected("a field name, and a value of one line");
     if (value.find('%') != std::string::npos)
       header["value"].error("a health check has no values to put in: no % here");
+    header.unsupported({"raw_value"}, kLater);
     header.reject_unknown_keys();
     item.unsupported({"append_action", "append", "keep_empty_value"}, kLater);
     item.reject_unknown_keys();

@@ -56,10 +56,10 @@ class FileResources(unittest.TestCase):
         manager["rds"] = {"route_config_name": "all", "config_source": self.source("rds")}
         return made
 
-    def start(self, **dynamic):
+    def start(self, *flags, **dynamic):
         config = envoy.bootstrap([], [])
         config["dynamic_resources"] = {"cds_config": self.source("cds"), "lds_config": self.source("lds")} | dynamic
-        self.proxy = sidecar.start(self, config)
+        self.proxy = sidecar.start(self, config, flags=flags)
 
     def ask(self, port=None):
         return connect(self, port or self.port).exchange(get())
@@ -165,6 +165,13 @@ class FileResources(unittest.TestCase):
         self.write("rds", {"name": "all", "virtual_hosts": [
             {"name": "any", "domains": ["*"], "routes": [guarded]}]})
         self.proxy.wait_log("typed_per_filter_confg: unknown field")
+        self.assertEqual(self.ask().body, b"app-0")
+
+    def test_a_program_that_is_ahead_may_write_fields_that_nobody_knows_by_a_flag(self):
+        self.start("--allow-unknown-static-fields")
+        self.write("rds", {"name": "all", "virtual_hosts": [
+            {"name": "any", "domains": ["*"], "routes": [envoy.route()]}], "from_the_future": 1})
+        self.proxy.wait_stat("server.dynamic_unknown_fields", 1)
         self.assertEqual(self.ask().body, b"app-0")
 
     def test_the_process_waits_for_a_file_that_comes_later(self):

@@ -25,7 +25,7 @@ using namespace testing;
 
 // A message is looked at in so many places where the same field holds it: each may have a parser of
 // its own.
-constexpr size_t kMaxWays = 4;
+constexpr size_t kMaxWays = 8;
 
 const config::Value* child_of(const config::Value* value, std::string_view key) {
   const config::Value* v = value->first_child;
@@ -55,6 +55,8 @@ class SchemaWalk {
   Verdicts fields;
   // The same for a field that no message has.
   std::map<const google::protobuf::Descriptor*, std::set<Verdict>> unknown;
+  // Fields that a parser called unknown, and where.
+  std::map<const google::protobuf::FieldDescriptor*, std::string> misjudged;
 
  private:
   using Descriptor = google::protobuf::Descriptor;
@@ -62,6 +64,7 @@ class SchemaWalk {
   struct Seen {
     bool is_closed = false;
     Verdict verdict = Verdict::kServed;
+    std::string misjudged_at = {};
   };
 
   // Parses the resource with `field: value` in the message at the end of the way.
@@ -106,9 +109,11 @@ SchemaWalk::Seen SchemaWalk::look(const Way& way, const FieldDescriptor* unset_o
     if (at != nullptr && step.field->is_repeated()) at = child_of(at, "k");
     if (at == nullptr) std::abort();
   }
-  Seen seen{errors.is_closed(*at), Verdict::kServed};
-  if (seen.is_closed && !field.empty())
-    seen.verdict = verdict_on(Node(child_of(at, field), &errors).path(), errors);
+  Seen seen{errors.is_closed(*at)};
+  if (!seen.is_closed || field.empty()) return seen;
+  const std::string path = Node(child_of(at, field), &errors).path();
+  seen.verdict = verdict_on(path, errors);
+  if (is_called_unknown(path, errors)) seen.misjudged_at = path;
   return seen;
 }
 
@@ -125,6 +130,7 @@ void SchemaWalk::walk(const Way& way) {
     const Seen seen = look(way, field, field->name(), value);
     if (!seen.is_closed) continue;
     fields[field].insert(seen.verdict);
+    if (!seen.misjudged_at.empty()) misjudged.emplace(field, seen.misjudged_at);
     if (seen.verdict != Verdict::kServed) continue;
     const Descriptor* inside = content_of(field)->message_type();
     if (inside == nullptr) continue;
@@ -215,6 +221,12 @@ TEST(FieldMarks, SayWhichMessagesMustNotLoseFields) {
     EXPECT_EQ(xds::refuses_unknown_fields(*message), is_refused)
         << message->full_name() << ": " << (is_refused ? "refuse" : "ignore");
   }
+}
+
+// In a file that was written by hand what nobody knows is refused.
+TEST(FieldMarks, AreOfFieldsThatEachParserKnowsByName) {
+  for (const auto& [field, path] : walk().misjudged)
+    ADD_FAILURE() << field->full_name() << " is called an unknown field at " << path;
 }
 
 // A mark that nobody could verify might be wrong.

@@ -187,6 +187,12 @@ inline std::string text_of(const Way& way, const pb::FieldDescriptor* descriptor
   return out + "}";
 }
 
+inline bool is_called_unknown(std::string_view path, const config::Errors& errors) {
+  return std::ranges::any_of(errors.sorted(), [path](const config::Problem& problem) {
+    return problem.where.path == path && problem.text.starts_with("unknown field");
+  });
+}
+
 // Of what was parsed: what became of the field at a path.
 inline Verdict verdict_on(std::string_view path, const config::Errors& errors) {
   for (const config::Problem& problem : errors.sorted())

@@ -144,12 +144,15 @@ TEST(Node, RefusesNamesThatNobodyKnowsInWhatWasWrittenByHandAndCountsWhatIsLacki
   EXPECT_EQ(p.errors.unknown_fields().at("lbSubsetConfig").count, 1U);
 }
 
-TEST(Node, WarnsOfNamesThatNobodyKnowsWhereTheUserWantsWarnings) {
-  Parsed p("mystery: 1\n", UnknownFields::kWarn);
-  p.errors.refuse_unknown_names();
-  p.root().reject_unknown_keys();
-  EXPECT_EQ(p.messages(), "");
-  EXPECT_EQ(p.errors.warning_count(), 1U);
+TEST(Node, ToleratesNamesThatNobodyKnowsInWhatWasWrittenByHandWhereTheUserSaysSo) {
+  for (const UnknownFields policy : {UnknownFields::kWarn, UnknownFields::kCountAnyName}) {
+    Parsed p("mystery: 1\n", policy);
+    p.errors.refuse_unknown_names();
+    p.root().reject_unknown_keys();
+    EXPECT_EQ(p.messages(), "");
+    EXPECT_EQ(p.errors.unknown_fields().at("mystery").count, 1U);
+    EXPECT_EQ(p.errors.warning_count(), policy == UnknownFields::kWarn ? 1U : 0U);
+  }
 }
 
 TEST(Node, CountsUnknownFieldsUnderOneNameForAllItemsOfAList) {

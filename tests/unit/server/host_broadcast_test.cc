@@ -174,6 +174,19 @@ TEST_F(HostBroadcastTest, AnswersWakeNobodyWhereNothingWaitsForThem) {
       << "or some time later";
 }
 
+TEST_F(HostBroadcastTest, AnAnswerThatComesLateIsReadAllTheSame) {
+  broadcast_.add("a", hosts(2));
+  loop_.run_once(false);
+  testing::run_for(loop_, std::chrono::milliseconds(900));
+  // The timer of the first change looks before the worker has answered the second.
+  std::promise<void> go_on = hold_up(*workers_[0]);
+  broadcast_.add("a", hosts(3));
+  loop_.run_once(false);
+  testing::run_for(loop_, std::chrono::milliseconds(200));
+  go_on.set_value();
+  EXPECT_TRUE(testing::run_until(loop_, [this] { return former_.size() == 4; }));
+}
+
 TEST_F(HostBroadcastTest, WhatWaitsForASlowWorkerIsToldAsSoonAsItAnswers) {
   std::promise<void> go_on = hold_up(*workers_[0]);
   for (size_t i = 2; i < 4; ++i) {
