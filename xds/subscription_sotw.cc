@@ -1,8 +1,4 @@
 // The state of the world (reference/envoy.md, 4, first column of the table).
-#include <algorithm>
-#include <iterator>
-#include <utility>
-
 #include "xds/subscription.h"
 
 namespace pillion::xds {

@@ -11,6 +11,8 @@ using config::Node;
 using core::FilterContext;
 using core::FilterVerdict;
 
+constexpr std::string_view kLater = "comes with a later version";
+
 // Mutations.
 struct Mutations {
   route::MutationSequence request;
@@ -23,8 +25,8 @@ Mutations parse_mutations(const Node& node, const core::FilterParseContext& cont
   // What they remove would reach the application, or the client.
   node.unsupported(
       {"query_parameter_mutations", "request_trailers_mutations", "response_trailers_mutations"},
-      "comes with a later version", config::Unknown::kAlwaysError);
-  node.unsupported({"formatters"}, "comes with a later version");
+      kLater, config::Unknown::kAlwaysError);
+  node.unsupported({"formatters"}, kLater);
   node.reject_unknown_keys();
   return mutations;
 }

@@ -12,6 +12,8 @@ using config::Node;
 using core::FilterContext;
 using core::FilterVerdict;
 
+constexpr std::string_view kLater = "comes with a later version";
+
 // FilterStateValue.
 struct Value {
   std::string key;
@@ -66,11 +68,11 @@ Value parse_value(const Node& node, const core::FilterParseContext& context) {
   source.reject_unknown_keys();
   format.ignore({"json_format"});  // said above
   format.unsupported({"omit_empty_values", "content_type", "formatters", "json_format_options"},
-                     "comes with a later version");
+                     kLater);
   format.reject_unknown_keys();
   value.skip_if_empty = node["skip_if_empty"].as_bool_or(false);
   node.ignore({"read_only"});  // nothing else writes the key
-  node.unsupported({"shared_with_upstream"}, "comes with a later version");
+  node.unsupported({"shared_with_upstream"}, kLater);
   node.reject_unknown_keys();
   return value;
 }
@@ -80,7 +82,7 @@ std::shared_ptr<const core::HttpFilterFactory> parse(const Node& node,
   auto factory = std::make_shared<Factory>();
   for (const Node item : node["on_request_headers"].items())
     factory->values.push_back(parse_value(item, context));
-  node.unsupported({"clear_route_cache"}, "comes with a later version");
+  node.unsupported({"clear_route_cache"}, kLater);
   node.reject_unknown_keys();
   return factory;
 }

@@ -121,7 +121,7 @@ const config::Value* value_of(const ConfigResource& resource,
 const config::Value* child(const config::Value* value, std::string_view field) {
   if (value == nullptr || value->kind != config::Kind::kMapping) return nullptr;
   for (const config::Value* v = value->first_child; v != nullptr; v = v->next) {
-    if (is_field(v->key->text, field)) return v;
+    if (config::is_same_field(*v->key, field)) return v;
   }
   return nullptr;
 }

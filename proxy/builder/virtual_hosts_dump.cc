@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/admin/config_json.h"
 #include "proxy/builder/virtual_hosts.h"
 #include "proxy/config/node.h"
 
@@ -42,7 +41,7 @@ class HostsWriter {
     out_.begin_mapping();
     const Value* own_hosts = nullptr;
     for_each_field(*table, [&](const Value& field) {
-      if (admin::is_field(field.key->text, "virtual_hosts")) {
+      if (config::is_same_field(*field.key, "virtual_hosts")) {
         own_hosts = &field;
       } else {
         copy(field);
@@ -80,7 +79,7 @@ class HostsWriter {
     if (value == nullptr) return;
     out_.begin_mapping();
     for_each_field(*value, [&](const Value& field) {
-      if (!admin::is_field(field.key->text, "domains")) return copy(field);
+      if (!config::is_same_field(*field.key, "domains")) return copy(field);
       out_.key("domains").begin_sequence();
       for (const std::string& domain : host.compiled->host->domains)
         if (!is_tables(domain)) out_.string(domain);

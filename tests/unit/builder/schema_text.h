@@ -187,18 +187,20 @@ inline std::string text_of(const Way& way, const pb::FieldDescriptor* descriptor
   return out + "}";
 }
 
-inline bool is_called_unknown(std::string_view path, const config::Errors& errors) {
-  return std::ranges::any_of(errors.sorted(), [path](const config::Problem& problem) {
-    return problem.where.path == path && problem.text.starts_with("unknown field");
+// Is there an error of the field at a path that begins so?
+inline bool has_error(std::string_view path, std::string_view text, const config::Errors& errors) {
+  return std::ranges::any_of(errors.sorted(), [&](const config::Problem& problem) {
+    return problem.where.path == path && problem.text.starts_with(text);
   });
+}
+inline bool is_called_unknown(std::string_view path, const config::Errors& errors) {
+  return has_error(path, "unknown field", errors);
 }
 
 // Of what was parsed: what became of the field at a path.
 inline Verdict verdict_on(std::string_view path, const config::Errors& errors) {
-  for (const config::Problem& problem : errors.sorted())
-    if (problem.where.path == path && (problem.text.starts_with("unknown field") ||
-                                       problem.text.starts_with("known to Envoy v3 but")))
-      return Verdict::kRefused;
+  if (is_called_unknown(path, errors) || has_error(path, "known to Envoy v3 but", errors))
+    return Verdict::kRefused;
   for (const auto& [name, field] : errors.unknown_fields())
     if (field.example.ends_with(str(": ", path))) return Verdict::kIgnored;
   return Verdict::kServed;
